@@ -1,0 +1,5 @@
+"""``python -m edgetl_device``."""
+
+from .cli import main
+
+main()

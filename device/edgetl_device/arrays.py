@@ -1,0 +1,90 @@
+"""Named arrays ↔ bytes: a strict, deterministic subset of NumPy's ``.npz``.
+
+``numpy.load`` reads these bytes too. The other way round only what :func:`pack` writes is accepted: nothing compressed
+(no bombs), no pickled objects, no array whose header claims more than the member holds.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import InputError
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: the same arrays give the same bytes
+
+
+def pack(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
+    """Arrays (no object dtype) → bytes, members in the mapping's order."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            member = io.BytesIO()
+            np.lib.format.write_array(member, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", EPOCH), member.getvalue())
+    return buffer.getvalue()
+
+
+def unpack(data: bytes, expected: frozenset[str] | set[str] | None = None) -> Arrays:
+    """Bytes of :func:`pack` → arrays.
+
+    Args:
+        expected: the names that must be there, no fewer and no more; None accepts any.
+
+    Raises:
+        InputError: anything that :func:`pack` does not write.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = archive.infolist()
+            if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+                raise InputError("arrays must not be compressed")
+            arrays = {member.filename.removesuffix(".npy"): _array(archive.read(member)) for member in members}
+    except (zipfile.BadZipFile, EOFError, ValueError, OverflowError, NotImplementedError, RuntimeError) as error:
+        raise InputError(f"not a set of arrays: {error}") from None
+    if len(arrays) != len(members):
+        raise InputError("an array appears twice")
+    if expected is not None and set(arrays) != set(expected):
+        raise InputError(f"expected the arrays {sorted(expected)}, got {sorted(arrays)}")
+    return arrays
+
+
+def _array(data: bytes) -> npt.NDArray[Any]:
+    """One ``.npy`` member; the header is checked against the bytes that are there before anything is allocated."""
+    stream = io.BytesIO(data)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise InputError("arrays must be in .npy format 1.0")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    if dtype.hasobject or fortran:
+        raise InputError("arrays must hold plain numbers or text in C order")
+    count = 1
+    for size in shape:
+        count *= size
+    if count * dtype.itemsize != len(data) - stream.tell():
+        raise InputError("an array's header does not match its size")
+    return np.frombuffer(data, dtype, count, stream.tell()).reshape(shape)
+
+
+def text_array(values: tuple[str, ...]) -> npt.NDArray[np.uint8]:
+    """Strings as one array of UTF-8 bytes, each ended by a newline (which labels never hold)."""
+    return np.frombuffer("".join(f"{value}\n" for value in values).encode(), np.uint8)
+
+
+def text_values(array: npt.NDArray[Any]) -> tuple[str, ...]:
+    """The inverse of :func:`text_array`."""
+    if array.dtype != np.uint8 or array.ndim != 1:
+        raise InputError("expected text as bytes")
+    try:
+        *values, rest = array.tobytes().decode().split("\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"expected text in UTF-8: {error}") from None
+    if rest:
+        raise InputError("expected text that ends in a newline")
+    return tuple(values)

@@ -1,0 +1,99 @@
+"""Backbone: photos → raw int8 embeddings → codes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from .bundle import Bundle
+from .codes import Codes, CodeTransform, Int8
+from .errors import MismatchError, PhotoError
+from .interpreter import DEFAULT_THREADS, Interpreter, TFLiteInterpreter
+from .photos import Frame, read_photo
+from .preprocess import Preprocessing
+
+_AHEAD = 16  # photos decoded ahead of the interpreter: enough to keep it busy, few enough to stay small
+
+
+class Backbone:
+    """A frozen backbone with its preprocessing and code transform.
+
+    Args:
+        interpreter: preprocessed photo → raw embedding.
+        preprocessing: frame → preprocessed photo.
+        transform: raw embeddings → codes.
+        digest: SHA-256 of the ``.tflite`` file.
+    """
+
+    def __init__(
+        self, interpreter: Interpreter, preprocessing: Preprocessing, transform: CodeTransform, digest: str
+    ) -> None:
+        self.interpreter = interpreter
+        self.preprocessing = preprocessing
+        self.transform = transform
+        self.digest = digest
+
+    @property
+    def runtime(self) -> str:
+        """Name and version of the TFLite runtime."""
+        return self.interpreter.runtime
+
+    def embed(self, frame: Frame) -> Int8:
+        """(any, any, 3) uint8 BGR frame → (d,) int8 raw embedding."""
+        return self.interpreter(self.preprocessing(frame))
+
+    def embed_photo(self, photo: npt.NDArray[np.uint8]) -> Int8:
+        """(height, width, 3) uint8 RGB preprocessed photo → (d,) int8 raw embedding."""
+        return self.interpreter(photo)
+
+    def embed_files(self, paths: Iterable[Path]) -> Iterator[tuple[Path, Int8 | PhotoError]]:
+        """Photo files → (path, (d,) int8 or what is wrong with the photo), in order; decodes ahead in one thread."""
+        for path, photo in prepare_files(paths, self.preprocessing):
+            yield path, photo if isinstance(photo, PhotoError) else self.interpreter(photo)
+
+    def codes(self, raw: Int8) -> Codes:
+        """(n, d) int8 → (n, d) uint8."""
+        return self.transform(raw)
+
+
+def open_backbone(bundle: Bundle, runtime: str = "auto", threads: int = DEFAULT_THREADS) -> Backbone:
+    """A bundle's backbone, ready to run.
+
+    Raises:
+        RuntimeMissingError: no runtime can run it.
+        MismatchError: the manifest does not describe it.
+    """
+    interpreter = TFLiteInterpreter(bundle.members["backbone.tflite"], runtime, threads)
+    preprocessing, transform = bundle.preprocessing, bundle.codes
+    found = interpreter.input.shape, interpreter.output.shape[1], interpreter.output.zero_point
+    stated = (1, preprocessing.height, preprocessing.width, 3), transform.dimension, transform.zero_point
+    if found != stated:
+        raise MismatchError(f"the manifest describes a backbone {stated}, the file holds {found}")
+    return Backbone(interpreter, preprocessing, transform, bundle.backbone_digest)
+
+
+def prepare_files(
+    paths: Iterable[Path], preprocessing: Preprocessing
+) -> Iterator[tuple[Path, npt.NDArray[np.uint8] | PhotoError]]:
+    """Photo files → (path, preprocessed (height, width, 3) uint8 RGB or the error), in order, a few ahead."""
+
+    def prepare(path: Path) -> npt.NDArray[np.uint8] | PhotoError:
+        try:
+            return preprocessing(read_photo(path))
+        except PhotoError as error:
+            return error
+
+    with ThreadPoolExecutor(1, thread_name_prefix="decode") as pool:
+        waiting = deque()
+        for path in paths:
+            waiting.append((path, pool.submit(prepare, path)))
+            if len(waiting) > _AHEAD:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        for first, future in waiting:
+            yield first, future.result()

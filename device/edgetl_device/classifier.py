@@ -1,0 +1,57 @@
+"""Classifier: backbone + head → Prediction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .backbone import Backbone
+from .codes import Codes
+from .heads import Head
+from .photos import Frame
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the classifier says of one photo.
+
+    Args:
+        label: the most probable label; None where no class is known at all.
+        probability: its probability, 0 … 1.
+        unknown: whether the thing resembles nothing that was learned.
+        top: the most probable labels with their probabilities, best first.
+    """
+
+    label: str | None
+    probability: float
+    unknown: bool
+    top: tuple[tuple[str, float], ...]
+
+
+class Classifier:
+    """A backbone and a head; :attr:`head` may be replaced between two frames."""
+
+    def __init__(self, backbone: Backbone, head: Head) -> None:
+        self.backbone = backbone
+        self.head = head
+
+    def classify(self, frame: Frame, top: int = 3) -> Prediction:
+        """(any, any, 3) uint8 BGR → Prediction."""
+        return self.classify_codes(self.backbone.codes(self.backbone.embed(frame)[None]), top)[0]
+
+    def classify_codes(self, codes: Codes, top: int = 3) -> list[Prediction]:
+        """(n, d) uint8 → n Predictions."""
+        return predictions(self.head, codes, top)
+
+
+def predictions(head: Head, codes: Codes, top: int = 3) -> list[Prediction]:
+    """(n, d) uint8 codes → n Predictions."""
+    probabilities, unknown = head.predict(codes)
+    found = []
+    for row, strange in zip(probabilities, unknown, strict=True):
+        best = np.argsort(-row, kind="stable")[:top]
+        ranked = tuple((head.labels[index], float(row[index])) for index in best)
+        label, probability = ranked[0] if ranked else (None, 0.0)
+        found.append(Prediction(label, probability, bool(strange) or not ranked, ranked))
+    return found

@@ -1,0 +1,127 @@
+"""What both command-line programs share: exit codes, one-line errors, ``--json``, tables, progress.
+
+Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a check said no, 2 wrong usage or bad input,
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from .errors import EdgetlError
+
+T = TypeVar("T")
+
+INTERRUPTED = 130
+
+
+def run(program: click.Group, name: str, arguments: Sequence[str] | None = None) -> int:
+    """Run a click program and return its exit code; a user's mistake is one line on stderr, never a traceback."""
+    try:
+        code = program.main(arguments, prog_name=name, standalone_mode=False)
+    except EdgetlError as error:
+        click.echo(f"error: {error}", err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        click.echo(f"error: {' '.join(error.format_message().split())}{_hint(error)}", err=True)
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:  # `edgetl … | head` closed stdout; keep Python from complaining at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _hint(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    return f" (see `{context.command_path} --help`)" if context is not None else ""
+
+
+def reports(function: Callable[..., dict[str, Any] | None]) -> Callable[..., int]:
+    """Decorate a command that returns its result as a dict: adds ``--json`` and ``-v``, and prints JSON if asked.
+
+    The function gets ``as_json`` removed; it must print its own human-readable output through :func:`say`, which is
+    silent under ``--json``. A key ``exit_code`` of the result is taken out and becomes the exit code.
+    """
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+    @click.option("-v", "--verbose", is_flag=True, help="Tell more, on stderr.")
+    @functools.wraps(function)
+    def command(*args: Any, as_json: bool, verbose: bool, **options: Any) -> int:
+        if verbose:
+            logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(name)s: %(message)s", force=True)
+        context = click.get_current_context()
+        context.meta["edgetl.json"] = as_json
+        context.meta["edgetl.verbose"] = verbose
+        result = function(*args, **options) or {}
+        code = int(result.pop("exit_code", 0))
+        if as_json:
+            click.echo(json.dumps(result, ensure_ascii=False, allow_nan=False))
+        return code
+
+    return command
+
+
+def is_verbose() -> bool:
+    """Whether ``-v`` was given to the running command."""
+    return bool(click.get_current_context().meta.get("edgetl.verbose"))
+
+
+def say(text: str = "") -> None:
+    """A line of the human-readable result on stdout; nothing under ``--json``."""
+    if not click.get_current_context().meta.get("edgetl.json"):
+        click.echo(text)
+
+
+def note(text: str) -> None:
+    """A line for a person on stderr: what was skipped, assumed or will take long."""
+    click.echo(text, err=True)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """An aligned table on stdout: numbers to the right, text to the left; nothing under ``--json``."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    numeric = [all(_is_number(row[column]) for row in cells) and bool(cells) for column in range(len(header))]
+    widths = [max(len(name), *(len(row[i]) for row in cells), 0) for i, name in enumerate(header)]
+    for row in ([*header], *cells):
+        aligned = (
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, right in zip(row, widths, numeric, strict=True)
+        )
+        say("  ".join(aligned).rstrip())
+
+
+def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    """The same items, with a progress bar on stderr where that is a terminal."""
+    if not sys.stderr.isatty() or total < 8:
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        for item in items:
+            yield item
+            bar.advance(task)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).replace("-", "", 1).replace("+", "", 1).replace("%", "", 1).isdigit() or text == "-"

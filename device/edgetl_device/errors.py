@@ -1,0 +1,54 @@
+"""The whole error tree.
+
+EdgetlError                 anything edgetl refuses; one line: what was expected, what came, what to do next
+├── InputError              wrong usage or bad input                                     exit code 2
+│   ├── PhotoError          a photo that cannot be read
+│   ├── BundleError         a file that is not a bundle, is damaged, or is too new
+│   ├── MismatchError       embeddings or statistics that belong to another backbone
+│   ├── HomeError           the device home lacks something or cannot be used
+│   └── RuntimeMissingError no TFLite runtime, or one that cannot run this backbone
+├── StorageError            the disk is full, read-only or failing                       exit code 2
+└── CheckFailedError        a check said no: parity, promotion gate, self-check          exit code 1
+"""
+
+from __future__ import annotations
+
+
+class EdgetlError(Exception):
+    """Base of every error edgetl raises on purpose; ``str(error)`` is one line for a person."""
+
+    exit_code = 2
+
+
+class InputError(EdgetlError):
+    """Wrong usage or bad input."""
+
+
+class PhotoError(InputError):
+    """A photo that cannot be read."""
+
+
+class BundleError(InputError):
+    """A file that is not a bundle, is damaged, or was written by a newer edgetl."""
+
+
+class MismatchError(InputError):
+    """Embeddings or statistics that belong to another backbone."""
+
+
+class HomeError(InputError):
+    """The device home lacks something, or cannot be used."""
+
+
+class RuntimeMissingError(InputError):
+    """No TFLite runtime, or one that cannot run this backbone."""
+
+
+class StorageError(EdgetlError):
+    """The disk is full, read-only or failing."""
+
+
+class CheckFailedError(EdgetlError):
+    """A check said no: parity, promotion gate, self-check."""
+
+    exit_code = 1

@@ -1,0 +1,101 @@
+"""What a bundle brought, parsed on demand: classifying needs the head, only retraining the statistics."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from .arrays import Arrays, text_array, text_values, unpack
+from .bundle import Bundle
+from .codes import Codes, Int8
+from .errors import BundleError, InputError
+from .heads import Head
+from .statistics import Statistics
+
+HOLDOUT_MEMBERS = {"raw", "labels", "seen"}
+FINGERPRINT_BYTES = 8  # of a photo file's SHA-256: one false match among 10⁵ photos in 10⁹ bundles
+
+
+class Factory:
+    """The learned content of a verified bundle."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """Statistics of the factory's training samples."""
+        try:
+            found = Statistics.from_bytes(self.bundle.members["statistics.npz"])
+        except InputError as error:
+            raise BundleError(f"statistics.npz: {error}") from None
+        if found.backbone != self.bundle.backbone_digest or found.dimension != self.bundle.codes.dimension:
+            raise BundleError("statistics.npz belongs to another backbone")
+        return found
+
+    @cached_property
+    def _holdout(self) -> tuple[Codes, tuple[str, ...]]:
+        arrays = _unpack(self.bundle, "holdout.npz", HOLDOUT_MEMBERS)
+        return self.bundle.codes(arrays["raw"]), _row_labels(arrays, len(arrays["raw"]))
+
+    @property
+    def holdout(self) -> Codes:
+        """(h, d) uint8 codes that are in no statistics."""
+        return self._holdout[0]
+
+    @property
+    def holdout_labels(self) -> tuple[str, ...]:
+        """h labels."""
+        return self._holdout[1]
+
+    @cached_property
+    def seen(self) -> frozenset[bytes]:
+        """:func:`fingerprint` of every training photo: evaluation can tell what was seen from what was not."""
+        rows = _unpack(self.bundle, "holdout.npz", HOLDOUT_MEMBERS)["seen"]
+        if rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != FINGERPRINT_BYTES:
+            raise BundleError(f"holdout.npz: fingerprints of shape {rows.shape} {rows.dtype}")
+        return frozenset(row.tobytes() for row in rows)
+
+    @cached_property
+    def check(self) -> tuple[npt.NDArray[np.uint8], Int8, tuple[str, ...]]:
+        """(k, h, w, 3) uint8 RGB photos, their (k, d) raw embeddings and the k labels the workstation predicted."""
+        arrays = _unpack(self.bundle, "check.npz", {"photos", "raw", "labels"})
+        photos, raw = arrays["photos"], arrays["raw"]
+        size = self.bundle.preprocessing
+        if photos.dtype != np.uint8 or photos.shape != (len(raw), size.height, size.width, 3):
+            raise BundleError(f"check.npz: photos of shape {photos.shape} {photos.dtype} do not fit the backbone")
+        return photos, raw, _row_labels(arrays, len(raw))
+
+    def head(self) -> Head:
+        """The head fitted on the workstation."""
+        try:
+            return Head.from_arrays(unpack(self.bundle.members["head.npz"]), self.holdout)
+        except InputError as error:
+            raise BundleError(f"head.npz: {error}") from None
+
+
+def fingerprint(photo: bytes) -> bytes:
+    """The bytes of a photo file → what :attr:`Factory.seen` holds of it."""
+    return hashlib.sha256(photo).digest()[:FINGERPRINT_BYTES]
+
+
+def pack_rows(labels: tuple[str, ...]) -> npt.NDArray[np.uint8]:
+    """Row labels as they are stored in ``holdout.npz`` and ``check.npz``."""
+    return text_array(labels)
+
+
+def _row_labels(arrays: Arrays, rows: int) -> tuple[str, ...]:
+    labels = text_values(arrays["labels"])
+    if len(labels) != rows:
+        raise BundleError(f"expected {rows} row labels, got {len(labels)}")
+    return labels
+
+
+def _unpack(bundle: Bundle, member: str, names: set[str]) -> Arrays:
+    try:
+        return unpack(bundle.members[member], names)
+    except InputError as error:
+        raise BundleError(f"{member}: {error}") from None

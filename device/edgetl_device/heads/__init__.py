@@ -1,0 +1,19 @@
+"""Heads: embedding → class scores, each a deterministic function of exact statistics."""
+
+from .evidence import Evidence, Moments, empty_evidence, gather, moments
+from .head import DEFAULT, HEADS, Head, fit_head
+from .lda import Linear, solve_lda
+
+__all__ = [
+    "DEFAULT",
+    "HEADS",
+    "Evidence",
+    "Head",
+    "Linear",
+    "Moments",
+    "empty_evidence",
+    "fit_head",
+    "gather",
+    "moments",
+    "solve_lda",
+]

@@ -1,0 +1,102 @@
+"""The device home: one bundle and one database in one folder."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .backbone import Backbone, open_backbone
+from .bundle import Bundle, open_bundle, write_atomically
+from .classifier import predictions
+from .errors import BundleError, CheckFailedError, HomeError
+from .factory import Factory
+from .interpreter import choose_runtime, runtime_name
+from .learner import Learner
+from .store import Store
+
+AGREEMENT = 0.97  # share of the bundle's check photos that must get the workstation's label on this device
+
+
+def default_home() -> Path:
+    """``EDGETL_HOME``, or the user's data folder."""
+    return Path(os.environ.get("EDGETL_HOME") or Path.home() / ".local" / "share" / "edgetl")
+
+
+@dataclass(frozen=True)
+class Home:
+    """Paths of a device home; nothing is opened or made before it is needed."""
+
+    folder: Path
+
+    @property
+    def bundle_path(self) -> Path:
+        """The current bundle."""
+        return self.folder / "bundle.edgetl"
+
+    @property
+    def store_path(self) -> Path:
+        """The database."""
+        return self.folder / "device.sqlite"
+
+    def bundle(self) -> Bundle:
+        """The current bundle, verified; raises HomeError where none is installed."""
+        if not self.bundle_path.exists():
+            raise HomeError(f"no bundle in {self.folder}: `edgetl-device install FILE.edgetl` first")
+        return open_bundle(self.bundle_path)
+
+    def learner(self, runtime: str = "auto") -> Learner:
+        """A learner over the current bundle and the store."""
+        factory = Factory(self.bundle())
+        return Learner(factory, Store(self.store_path), runtime_name(choose_runtime(runtime)))
+
+    def install(self, path: Path, runtime: str = "auto") -> tuple[Bundle, float]:
+        """Verify a bundle, check it on this device and make it the current one.
+
+        Returns:
+            The bundle, and the share of its check photos that got the workstation's label.
+
+        Raises:
+            BundleError: it is damaged, too new, or holds something else than it says.
+            CheckFailedError: this device does not agree with the workstation; the current bundle stays.
+            StorageError: it cannot be written; the current bundle stays.
+        """
+        data_bundle = open_bundle(path)
+        factory = Factory(data_bundle)
+        _ = factory.statistics  # parsed now: a bundle that cannot be learned with must not become current
+        agreement = self_check(factory, open_backbone(data_bundle, runtime))
+        if agreement < AGREEMENT:
+            raise CheckFailedError(
+                f"on this device only {agreement:.0%} of the check photos get the workstation's label "
+                f"(at least {AGREEMENT:.0%} expected): the current bundle stays; try another --runtime"
+            )
+        data = path.read_bytes()
+        if len(data) == 0 or open_bundle(path).digest != data_bundle.digest:
+            raise BundleError(f"{path} changed while it was being installed")
+        write_atomically(self.bundle_path, data)
+        return data_bundle, agreement
+
+
+def self_check(factory: Factory, backbone: Backbone) -> float:
+    """Share of the check photos whose label on this device equals the workstation's; 1 where there are none."""
+    photos, raw, labels = factory.check
+    found = np.stack([backbone.embed_photo(photo) for photo in photos]) if len(photos) else raw
+    if not len(photos):
+        return 1.0
+    if not any(labels):  # a bundle without classes: compare embeddings by direction instead
+        a, b = (backbone.codes(rows).astype(np.float64) - backbone.transform.origin for rows in (found, raw))
+        cosine = (a * b).sum(axis=1) / np.maximum(np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1), 1e-12)
+        return float((cosine > 0.99).mean())
+    told = [prediction.label for prediction in predictions(factory.head(), backbone.codes(found))]
+    return float(np.mean([one == other for one, other in zip(told, labels, strict=True)]))
+
+
+def free_bytes(folder: Path) -> int:
+    """Free space of the disk that holds a folder, which need not exist yet."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    usage = os.statvfs(folder) if sys.platform != "win32" else None
+    return usage.f_bavail * usage.f_frsize if usage else 0

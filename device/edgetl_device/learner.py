@@ -1,0 +1,247 @@
+"""Learner: store + bundle → candidate → gate → promote, reject or roll back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .arrays import pack, unpack
+from .backbone import Backbone
+from .classifier import Classifier
+from .codes import Codes, Int8
+from .errors import InputError, MismatchError
+from .factory import Factory
+from .gate import Verdict, judge
+from .heads import DEFAULT, Evidence, Head, fit_head, gather
+from .labels import check_label
+from .statistics import Statistics
+from .store import SampleRow, Store, VersionRow
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a retraining led to.
+
+    Args:
+        version: number of the version that is active now.
+        promoted: whether it is the candidate.
+        reason: for a person.
+        accuracy: of the candidate on the holdout, 0 … 1; None without a holdout.
+        retrain_ms: from evidence to verdict, milliseconds.
+    """
+
+    version: int
+    promoted: bool
+    reason: str
+    accuracy: float | None
+    retrain_ms: float
+
+
+class Learner:
+    """Learns and forgets samples; the active head is never overwritten, only succeeded.
+
+    Statistics and codes of the stored samples are kept in memory, so one more sample costs an addition and a solve.
+
+    Args:
+        factory: the bundle's content.
+        backbone: the bundle's backbone, or None where nothing will be embedded.
+        store: the device's database.
+        runtime: name of the TFLite runtime recorded with samples.
+    """
+
+    def __init__(self, factory: Factory, store: Store, runtime: str) -> None:
+        self.factory = factory
+        self.store = store
+        self.runtime = runtime
+        self.bundle = factory.bundle
+        self.transform = self.bundle.codes
+        self._evidence: Evidence | None = None
+        self._last_sample = 0
+        if store.active(self.bundle.digest) is None:
+            head = self.bundle.members["head.npz"]
+            rule = factory.head().rule
+            store.add_version(self.bundle.digest, "factory", "installed", rule, 0, head, {}, activate=True)
+
+    # reading -----------------------------------------------------------------------------------------------------
+
+    @property
+    def active_version(self) -> int:
+        """The number of the version in use."""
+        number = self.store.active(self.bundle.digest)
+        assert number is not None, "the constructor made one"
+        return number
+
+    def active_head(self) -> Head:
+        """The head in use; solved again first if a sample it had learned was forgotten."""
+        return self._head(self._version(self.active_version))
+
+    def classifier(self, backbone: Backbone) -> Classifier:
+        """The backbone with the head in use."""
+        return Classifier(backbone, self.active_head())
+
+    def samples(self, label: str | None = None) -> list[SampleRow]:
+        """Stored samples of this backbone."""
+        return self.store.samples(self.bundle.backbone_digest, label)
+
+    def versions(self) -> list[VersionRow]:
+        """All versions made with this bundle."""
+        return self.store.versions(self.bundle.digest)
+
+    def device_statistics(self) -> Statistics:
+        """What was learned here, without what the factory brought."""
+        evidence = self.evidence()
+        return evidence.known + evidence.new
+
+    def evidence(self) -> Evidence:
+        """Everything known now; reads only samples that were added since the last call."""
+        backbone = self.bundle.backbone_digest
+        if self._evidence is None:
+            self._evidence, self._last_sample = self._gather(None)
+        else:
+            ids, labels, raw = self.store.embeddings(backbone, self.transform.dimension, after=self._last_sample)
+            if ids:
+                self._evidence = _extend(self._evidence, self.transform(raw), labels, self.runtime)
+                self._last_sample = ids[-1]
+        return self._evidence
+
+    # learning ----------------------------------------------------------------------------------------------------
+
+    def add(self, label: str, raw: Int8) -> list[int]:
+        """Store (n, d) int8 raw embeddings of one label; durable when it returns. Returns their ids.
+
+        Learning a factory label that was forgotten shows it again.
+        """
+        label = check_label(label)
+        if raw.ndim != 2 or raw.shape[1] != self.transform.dimension or raw.dtype != np.int8:
+            raise MismatchError(
+                f"embeddings must be (n, {self.transform.dimension}) int8, got {raw.shape} {raw.dtype}: "
+                "they were made by another backbone"
+            )
+        backbone = self.bundle.backbone_digest
+        if label in self.store.hidden(backbone):
+            self.store.set_hidden(backbone, label, hide=False)
+            self._evidence = None
+        return self.store.add_samples(label, raw, backbone, self.runtime)
+
+    def retrain(self, rule: str | None = None, *, accept_scene_change: bool = False, gate: bool = True) -> Outcome:
+        """Fit a candidate on everything known and promote it if the gate lets it pass.
+
+        Args:
+            rule: a head's name; default is the active version's.
+            accept_scene_change: promote although known classes lose on the factory's holdout.
+            gate: False where the candidate must replace the active head whatever it costs: after forgetting.
+        """
+        started = time.perf_counter()
+        active = self._version(self.active_version)
+        evidence = self.evidence()
+        candidate = fit_head(evidence, rule or (active.rule if active.rule else DEFAULT))
+        verdict = judge(candidate, self._head(active), evidence.holdout_codes, evidence.holdout_labels)
+        if not verdict.promoted and (accept_scene_change or not gate):
+            why = "accepted as a change of scene" if accept_scene_change else "samples were removed"
+            verdict = Verdict(True, f"{verdict.reason.replace('rejected', 'promoted')} ({why})", verdict.accuracy)
+        number = self.store.add_version(
+            self.bundle.digest,
+            "promoted" if verdict.promoted else "rejected",
+            verdict.reason,
+            candidate.rule,
+            self._last_sample,
+            pack(candidate.to_arrays()),
+            {"accuracy": verdict.accuracy, "samples": evidence.known.samples + evidence.new.samples},
+            activate=verdict.promoted,
+        )
+        elapsed_ms = (time.perf_counter() - started) * 1e3
+        version = number if verdict.promoted else active.id
+        return Outcome(version, verdict.promoted, verdict.reason, verdict.accuracy, elapsed_ms)
+
+    def forget(self, ids: Sequence[int]) -> int:
+        """Remove samples exactly: statistics are as if they had never been added. Returns how many."""
+        self._require(ids)
+        self.store.remove_samples(self.bundle.backbone_digest, ids)
+        self._evidence = None
+        return len(ids)
+
+    def hide(self, label: str) -> None:
+        """Never predict a factory label again, until it is learned again."""
+        self.store.set_hidden(self.bundle.backbone_digest, label, hide=True)
+        self._evidence = None
+
+    def relabel(self, label: str, ids: Sequence[int]) -> int:
+        """Move samples to another label. Returns how many."""
+        label = check_label(label)
+        self._require(ids)
+        self.store.relabel_samples(self.bundle.backbone_digest, ids, label)
+        self._evidence = None
+        return len(ids)
+
+    def rollback(self, number: int | None = None) -> int:
+        """Re-activate an earlier version; default is the last good one before the active. Returns its number."""
+        active = self.active_version
+        good = [row for row in self.versions() if row.state != "rejected"]
+        if number is None:
+            earlier = [row for row in good if row.id < active]
+            if not earlier:
+                raise InputError(f"version {active} is the oldest: there is nothing to roll back to")
+            target = earlier[-1]
+        else:
+            found = [row for row in good if row.id == number]
+            if not found:
+                known = ", ".join(str(row.id) for row in good)
+                raise InputError(f"no version {number} to roll back to: expected one of {known}")
+            target = found[0]
+        self.store.activate(self.bundle.digest, target.id, pack(self._head(target).to_arrays()))
+        return target.id
+
+    # inside ------------------------------------------------------------------------------------------------------
+
+    def _version(self, number: int) -> VersionRow:
+        row = self.store.version(self.bundle.digest, number)
+        assert row is not None, "active versions exist: a foreign key says so"
+        return row
+
+    def _head(self, row: VersionRow) -> Head:
+        if row.head is None:
+            return fit_head(self._gather(row.last_sample)[0], row.rule)
+        return Head.from_arrays(unpack(row.head), self._references(row.last_sample))
+
+    def _gather(self, up_to: int | None) -> tuple[Evidence, int]:
+        backbone = self.bundle.backbone_digest
+        ids, labels, raw = self.store.embeddings(backbone, self.transform.dimension, up_to=up_to)
+        evidence = gather(
+            self.factory.statistics,
+            self.factory.holdout,
+            self.factory.holdout_labels,
+            self.transform(raw),
+            labels,
+            self.runtime,
+            origin=self.transform.origin,
+            hidden=self.store.hidden(backbone),
+        )
+        return evidence, ids[-1] if ids else 0
+
+    def _references(self, up_to: int) -> Codes:
+        _, _, raw = self.store.embeddings(self.bundle.backbone_digest, self.transform.dimension, up_to=up_to)
+        return np.concatenate([self.factory.holdout, self.transform(raw)])
+
+    def _require(self, ids: Sequence[int]) -> None:
+        missing = sorted(set(ids) - set(self.store.labels_of(self.bundle.backbone_digest, ids)))
+        if missing:
+            raise InputError(f"no sample {missing[0]}: list them with `edgetl-device samples`")
+
+
+def _extend(evidence: Evidence, codes: Codes, labels: Sequence[str], runtime: str) -> Evidence:
+    """Evidence and new device samples → Evidence, by addition."""
+    factory = evidence.factory
+    more = gather(factory, codes[:0], (), codes, labels, runtime)
+    return Evidence(
+        factory,
+        evidence.known + more.known if more.known.labels else evidence.known,
+        evidence.new + more.new if more.new.labels else evidence.new,
+        np.concatenate([evidence.references, codes]),
+        (*evidence.reference_labels, *labels),
+        evidence.holdout,
+        evidence.origin,
+        evidence.hidden,
+    )

@@ -1,0 +1,54 @@
+"""How good predictions are: plain NumPy, no state."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.intp]
+Floats = npt.NDArray[np.floating]
+
+
+def accuracy(truth: Ints, predicted: Ints) -> float:
+    """Share of equal entries of two (n,) class indices, 0 … 1; NaN for n = 0."""
+    return float(np.mean(truth == predicted)) if len(truth) else float("nan")
+
+
+def confusion(truth: Ints, predicted: Ints, classes: int) -> npt.NDArray[np.int64]:
+    """(classes, classes) counts, rows are the truth; predictions outside 0 … classes−1 (unknown) are left out."""
+    inside = (predicted >= 0) & (predicted < classes)
+    cells = truth[inside] * classes + predicted[inside]
+    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes).astype(np.int64)
+
+
+def per_class_recall(truth: Ints, predicted: Ints, classes: int) -> npt.NDArray[np.float64]:
+    """(classes,) share of each class's samples predicted right; NaN for a class without samples."""
+    totals = np.bincount(truth, minlength=classes)
+    hits = np.bincount(truth[truth == predicted], minlength=classes)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(hits / totals, np.float64)
+
+
+def expected_calibration_error(confidence: Floats, correct: npt.NDArray[np.bool_], bins: int = 15) -> float:
+    """ECE over equal-width bins of confidence (Guo et al. 2017, https://arxiv.org/abs/1706.04599), 0 is perfect."""
+    if not len(confidence):
+        return float("nan")
+    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
+    sizes = np.bincount(bin_of, minlength=bins)
+    gap = np.bincount(bin_of, correct, bins) - np.bincount(bin_of, confidence, bins)
+    return float(np.abs(gap[sizes > 0]).sum() / len(confidence))
+
+
+def auroc(positive: Floats, negative: Floats) -> float:
+    """Probability that a positive's score exceeds a negative's, ties counting half (Mann–Whitney U)."""
+    scores = np.concatenate([positive, negative])
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    mean_rank = np.cumsum(counts) - (counts - 1) / 2
+    rank_sum = mean_rank[inverse[: len(positive)]].sum()
+    return float((rank_sum - len(positive) * (len(positive) + 1) / 2) / (len(positive) * len(negative)))
+
+
+def softmax(scores: Floats) -> Floats:
+    """(n, C) scores → (n, C) probabilities."""
+    shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))

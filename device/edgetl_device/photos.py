@@ -1,0 +1,77 @@
+"""Photo files and bytes → frames: (height, width, 3) uint8 in BGR order, as a camera delivers them.
+
+OpenCV does the decoding, and with it greyscale, RGBA, 16-bit and CMYK become 8-bit BGR and EXIF rotation is applied.
+What it does not do is refuse: of a truncated JPEG it returns the upper half over grey, so whole files are checked here.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from .errors import PhotoError
+
+Frame = npt.NDArray[np.uint8]
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+MAX_PIXELS = 1 << 28  # 268 MP: more than any camera takes, less than would exhaust a workstation
+
+
+def is_photo_name(path: Path) -> bool:
+    """Whether the file name says photo; hidden files (``._IMG.jpg`` of macOS) do not count."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def read_photo(path: Path, max_pixels: int = MAX_PIXELS) -> Frame:
+    """One photo file → (height, width, 3) uint8 BGR.
+
+    Raises:
+        PhotoError: the file is missing, not a photo, truncated, or larger than ``max_pixels``.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise PhotoError(f"cannot read {path}: {error.strerror or error}") from error
+    try:
+        return decode_photo(data, max_pixels)
+    except PhotoError as error:
+        raise PhotoError(f"{path}: {error}") from None
+
+
+def decode_photo(data: bytes, max_pixels: int = MAX_PIXELS) -> Frame:
+    """The bytes of one photo file → (height, width, 3) uint8 BGR; raises PhotoError."""
+    if not data:
+        raise PhotoError("the file is empty")
+    if _is_truncated(data):
+        raise PhotoError("the file is truncated; copy it again")
+    try:
+        frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:  # OpenCV's own limits on width, height and pixels
+        raise PhotoError(f"OpenCV refuses it: {error.err or error}".replace("\n", " ")) from None
+    if frame is None:
+        raise PhotoError("not a photo that can be read (expected JPEG, PNG, BMP or WebP)")
+    height, width = frame.shape[:2]
+    if height * width > max_pixels:
+        raise PhotoError(f"{width}x{height} pixels is over the limit of {max_pixels // 10**6} megapixels")
+    return np.ascontiguousarray(frame, np.uint8)
+
+
+def _is_truncated(data: bytes) -> bool:
+    """Whether the container says that there should be more bytes than there are.
+
+    JPEG: entropy-coded data cannot hold the two bytes of a marker, so after the last start of scan (FFDA) there must be
+    an end of image (FFD9); thumbnails inside EXIF come before it. PNG ends in an IEND chunk. BMP and RIFF give a size.
+    """
+    if data[:2] == b"\xff\xd8":
+        return data.find(b"\xff\xd9", data.rfind(b"\xff\xda")) < 0 or b"\xff\xda" not in data
+    if data[:8] == b"\x89PNG\r\n\x1a\n":
+        return b"IEND" not in data[-64:] and b"IEND" not in data
+    if data[:2] == b"BM" and len(data) >= 6:
+        return len(data) < int(struct.unpack_from("<I", data, 2)[0])
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return len(data) < 8 + int(struct.unpack_from("<I", data, 4)[0])
+    return False

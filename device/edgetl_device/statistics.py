@@ -1,0 +1,199 @@
+"""Exact sufficient statistics of samples: integers that add, subtract and merge without loss.
+
+Counts, per-class sums and the Gram matrix of integer codes are integers. So learning a sample is an addition, forgetting
+it is the same subtraction, and merging devices is one more addition, in any order and on any machine, byte for byte.
+For a whole fleet this is one-round federated learning (AFL, https://arxiv.org/abs/2405.16240), here without rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .arrays import pack, text_array, text_values, unpack
+from .codes import Codes
+from .errors import InputError, MismatchError
+
+Int64 = npt.NDArray[np.int64]
+
+BLOCK_ROWS = 1024  # rows of codes shifted to −128 … 127: every partial sum stays within 2²⁴, where float32 is exact
+_CENTRE = 128
+_MEMBERS = frozenset({"backbone", "runtimes", "labels", "counts", "sums", "gram", "dimension"})
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """Sufficient statistics of labelled codes.
+
+    Args:
+        backbone: digest of the backbone that made the codes; others are refused.
+        runtimes: sorted names of the TFLite runtimes that ran it. Different runtimes differ in the last bits of an
+            embedding; merging them is allowed, and :attr:`bit_exact` reports it.
+        labels: (C,) sorted.
+        counts: (C,) int64, samples a class, all positive.
+        sums: (C, d) int64, sum of a class's codes.
+        gram: (d, d) int64, sum of the outer products of all codes with themselves.
+    """
+
+    backbone: str
+    runtimes: tuple[str, ...]
+    labels: tuple[str, ...]
+    counts: Int64
+    sums: Int64
+    gram: Int64
+
+    @property
+    def dimension(self) -> int:
+        """d, the length of an embedding."""
+        return int(self.gram.shape[0])
+
+    @property
+    def samples(self) -> int:
+        """How many samples were added, less those subtracted."""
+        return int(self.counts.sum())
+
+    @property
+    def bit_exact(self) -> bool:
+        """Whether one runtime made all the codes."""
+        return len(self.runtimes) <= 1
+
+    def __add__(self, other: Statistics) -> Statistics:
+        return self._combine(other, 1)
+
+    def __sub__(self, other: Statistics) -> Statistics:
+        """Exact inverse of ``+``; raises InputError if ``other`` was never added."""
+        return self._combine(other, -1)
+
+    def _combine(self, other: Statistics, sign: int) -> Statistics:
+        if (self.backbone, self.dimension) != (other.backbone, other.dimension):
+            raise MismatchError(
+                f"statistics of backbone {self.backbone[:12]} ({self.dimension} features) and {other.backbone[:12]} "
+                f"({other.dimension} features) cannot be combined; use one bundle on all devices"
+            )
+        labels = tuple(sorted({*self.labels, *other.labels}))
+        counts = np.zeros(len(labels), np.int64)
+        sums = np.zeros((len(labels), self.dimension), np.int64)
+        for part, factor in ((self, 1), (other, sign)):
+            rows = np.searchsorted(labels, part.labels) if part.labels else []
+            counts[rows] += factor * part.counts
+            sums[rows] += factor * part.sums
+        gram = self.gram + other.gram if sign > 0 else self.gram - other.gram
+        if (counts < 0).any() or (sums < 0).any() or (np.diagonal(gram) < 0).any() or sums[counts == 0].any():
+            raise InputError("cannot subtract samples that were never added")
+        kept = counts > 0
+        runtimes = tuple(sorted({*self.runtimes, *other.runtimes})) if sign > 0 else self.runtimes
+        return replace(
+            self,
+            runtimes=runtimes if kept.any() else (),
+            labels=tuple(label for label, keep in zip(labels, kept, strict=True) if keep),
+            counts=counts[kept],
+            sums=sums[kept],
+            gram=gram,
+        )
+
+    def to_bytes(self) -> bytes:
+        """A compact, deterministic serialisation: the Gram's upper triangle in the smallest integers that hold it."""
+        upper = self.gram[np.triu_indices(self.dimension)]
+        return pack(
+            {
+                "backbone": text_array((self.backbone,)),
+                "runtimes": text_array(self.runtimes),
+                "labels": text_array(self.labels),
+                "dimension": np.array(self.dimension, np.int64),
+                "counts": self.counts,
+                "sums": _smallest(self.sums),
+                "gram": _smallest(upper),
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Statistics:
+        """The inverse of :meth:`to_bytes`; raises InputError on anything that is not statistics."""
+        arrays = unpack(data, _MEMBERS)
+        try:
+            dimension = int(arrays["dimension"])
+            labels = text_values(arrays["labels"])
+            counts, sums = _integers(arrays["counts"]), _integers(arrays["sums"])
+            upper = _integers(arrays["gram"])
+            (backbone,) = text_values(arrays["backbone"])
+            runtimes = text_values(arrays["runtimes"])
+        except (TypeError, ValueError) as error:
+            raise InputError(f"not statistics: {error}") from None
+        shapes = (counts.shape, sums.shape, upper.shape)
+        expected = ((len(labels),), (len(labels), dimension), (dimension * (dimension + 1) // 2,))
+        if shapes != expected or (counts <= 0).any() or list(labels) != sorted(set(labels)):
+            raise InputError(f"not statistics: expected shapes {expected} and sorted labels, got {shapes}")
+        gram = np.zeros((dimension, dimension), np.int64)
+        gram[np.triu_indices(dimension)] = upper
+        gram += np.triu(gram, 1).T
+        return cls(backbone, runtimes, labels, counts, sums, gram)
+
+
+def no_statistics(backbone: str, dimension: int) -> Statistics:
+    """The neutral element of ``+``."""
+    return Statistics(
+        backbone,
+        (),
+        (),
+        np.zeros(0, np.int64),
+        np.zeros((0, dimension), np.int64),
+        np.zeros((dimension, dimension), np.int64),
+    )
+
+
+def statistics_of(codes: Codes, labels: Sequence[str], backbone: str, runtime: str) -> Statistics:
+    """Codes (n, d) uint8 and their n labels → Statistics.
+
+    Raises:
+        MismatchError: the shapes or types do not fit.
+    """
+    if codes.ndim != 2 or codes.dtype != np.uint8 or len(labels) != len(codes):
+        raise MismatchError(
+            f"expected (n, d) uint8 codes and n labels, got {codes.shape} {codes.dtype} and {len(labels)}"
+        )
+    if not len(codes):
+        return no_statistics(backbone, codes.shape[1])
+    names, rows = np.unique(np.asarray(labels, dtype=np.str_), return_inverse=True)
+    order = np.argsort(rows, kind="stable")
+    starts = np.searchsorted(rows[order], np.arange(len(names)))
+    return Statistics(
+        backbone,
+        (runtime,),
+        tuple(str(name) for name in names),
+        np.bincount(rows).astype(np.int64),
+        np.add.reduceat(codes[order], starts, axis=0, dtype=np.int64),
+        exact_gram(codes),
+    )
+
+
+def exact_gram(codes: Codes) -> Int64:
+    """(n, d) uint8 → (d, d) int64, Σ code · codeᵀ, exact.
+
+    Plain float32 BLAS does the work: shifted codes are integers of magnitude ≤ 128 and a block has ≤ 1024 rows, so every
+    partial sum is an integer ≤ 2²⁴ whatever the order of additions. Blocks are added in int64 and the shift is undone
+    with Σ(x−c)(x−c)ᵀ = Σxxᵀ − c(s1ᵀ + 1sᵀ) + nc²11ᵀ.
+    """
+    dimension = codes.shape[1]
+    gram = np.zeros((dimension, dimension), np.int64)
+    for start in range(0, len(codes), BLOCK_ROWS):
+        block = codes[start : start + BLOCK_ROWS].astype(np.float32) - np.float32(_CENTRE)
+        gram += (block.T @ block).astype(np.int64)
+    sums = codes.sum(axis=0, dtype=np.int64)
+    gram += _CENTRE * (sums[:, None] + sums[None, :])
+    gram -= len(codes) * _CENTRE * _CENTRE
+    return gram
+
+
+def _smallest(values: Int64) -> npt.NDArray[Any]:
+    """The same non-negative integers in the smallest unsigned type that holds them."""
+    return values.astype(np.min_scalar_type(int(values.max(initial=0))))
+
+
+def _integers(array: npt.NDArray[Any]) -> Int64:
+    if array.dtype.kind not in "iu":
+        raise InputError(f"statistics must be integers, got {array.dtype}")
+    return array.astype(np.int64)

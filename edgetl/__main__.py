@@ -1,0 +1,5 @@
+"""``python -m edgetl``."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,28 @@
+"""``edgetl``: one file per command; heavy imports happen inside the commands."""
+
+from __future__ import annotations
+
+import click
+
+from edgetl_device.console import run
+
+from .. import __version__
+from .convert import convert
+from .evaluate import evaluate
+from .inspect import inspect
+from .train import train
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="edgetl")
+def program() -> None:
+    """Train on a workstation, recognise and learn on a device."""
+
+
+for _command in (train, convert, evaluate, inspect):
+    program.add_command(_command)
+
+
+def main() -> None:
+    """Entry point of the ``edgetl`` program."""
+    raise SystemExit(run(program, "edgetl"))

@@ -1,0 +1,57 @@
+"""``edgetl evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgetl_device.console import note, reports, say, table
+from edgetl_device.errors import InputError
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("photos", type=click.Path(path_type=Path))
+@click.option("--report", type=click.Path(path_type=Path), help="Also write one self-contained HTML page.")
+@click.option("--runtime", type=click.Choice(["auto", "litert", "tflite"]), default="auto", help="TFLite runtime.")
+@click.option("--force", is_flag=True, help="Overwrite the report.")
+@reports
+def evaluate(file: Path, photos: Path, report: Path | None, runtime: str, force: bool) -> dict[str, Any]:
+    """How a bundle does on PHOTOS, with the device's own code and runtime."""
+    from edgetl_device.bundle import open_bundle
+
+    from .. import evaluation
+    from ..datasets import find_photos
+
+    if report is not None and report.exists() and not force:
+        raise InputError(f"{report} exists: give another name or --force")
+    bundle = open_bundle(file)
+    result = evaluation.evaluate(bundle, find_photos(photos), runtime)
+    for reason in result.skipped:
+        note(f"skipped: {reason}")
+    say(f"accuracy {result.accuracy:.3f} on {result.samples} photos, {result.runtime}")
+    if result.unseen < result.samples:
+        unseen = f"{result.accuracy_unseen:.3f} on {result.unseen}" if result.unseen else "none"
+        say(f"photos the bundle was not trained on: {unseen}")
+    table(("class", "recall"), list(result.per_class.items()))
+    say(f"called unknown: {result.unknown:.1%}; calibration error {result.ece:.3f}; "
+        f"latency p50 {result.latency_ms['p50']:.1f} ms, p95 {result.latency_ms['p95']:.1f} ms")  # fmt: skip
+    if report is not None:
+        evaluation.write_report(result, bundle, report)
+        say(f"wrote {report}")
+    return {
+        "accuracy": result.accuracy,
+        "accuracy_unseen": result.accuracy_unseen,
+        "samples": result.samples,
+        "unseen": result.unseen,
+        "unknown": result.unknown,
+        "per_class": result.per_class,
+        "labels": list(result.labels),
+        "confusion": result.confusion.tolist(),
+        "ece": result.ece,
+        "latency_ms": result.latency_ms,
+        "skipped": list(result.skipped),
+        "runtime": result.runtime,
+    }

@@ -1,0 +1,38 @@
+"""``edgetl inspect``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgetl_device.console import reports, say, table
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@reports
+def inspect(file: Path) -> dict[str, Any]:
+    """What is inside a bundle: manifest, sizes, operators."""
+    from edgetl_device.bundle import open_bundle
+
+    from ..conversion import operators
+
+    bundle = open_bundle(file)
+    manifest = bundle.manifest
+    backbone, size = manifest["backbone"], manifest["preprocessing"]
+    say(f"{bundle.name}: {', '.join(bundle.labels) or 'no classes'}")
+    say(f"backbone  {backbone['name']} alpha {backbone['alpha']}, {size['height']}x{size['width']} px, "
+        f"{manifest['codes']['dimension']} features, {manifest['quantization']}")  # fmt: skip
+    say(f"created   {manifest['created']}   signed: {'yes' if 'manifest.sig' in bundle.members else 'no'}")
+    say(f"digest    {bundle.digest}")
+    say()
+    table(("member", "bytes"), [(name, entry["size"]) for name, entry in manifest["members"].items()])
+    say()
+    counts: dict[tuple[str, bool], int] = {}
+    for operator in operators(bundle.members["backbone.tflite"]):
+        key = (operator.name, operator.is_float)
+        counts[key] = counts.get(key, 0) + 1
+    table(("operator", "count", "float"), [(n, c, "yes" if f else "no") for (n, f), c in sorted(counts.items())])
+    return dict(manifest)

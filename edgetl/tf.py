@@ -1,0 +1,58 @@
+"""The one place that sets TensorFlow up, and the only way to import it.
+
+TFMOT works with Keras 2 only, so ``TF_USE_LEGACY_KERAS`` must be set before TensorFlow is imported. Importing takes
+about 6 s: call :func:`load` inside functions, never at module level.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+def load(verbose: bool = False) -> Any:
+    """Import TensorFlow, set up for Keras 2 → the ``tensorflow`` module; its noise is silenced unless ``verbose``."""
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    if not verbose:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        os.environ.setdefault("GLOG_minloglevel", "3")
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
+        logging.getLogger("absl").setLevel(logging.ERROR)
+    with _quiet(verbose):
+        import tensorflow as tf
+    if not verbose:
+        tf.get_logger().setLevel(logging.ERROR)
+    return tf
+
+
+def keras(verbose: bool = False) -> Any:
+    """Keras 2 → the ``tf_keras`` module."""
+    load(verbose)
+    with _quiet(verbose):
+        import tf_keras
+    return tf_keras
+
+
+@contextmanager
+def _quiet(verbose: bool) -> Iterator[None]:
+    """Drop warnings and whatever C++ writes to file descriptor 2: it logs before its own log level is read."""
+    if verbose:
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sys.stderr.flush()
+        kept = os.dup(2)
+        null = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(null, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(null)
