@@ -1,7 +1,7 @@
 """Keras → TFLite, and the proof of what came out.
 
-Conversion in this field fails silently ("quantized" files identical to float: tensorflow#57619), so the file is read back
-and every operator and tensor type is looked at.
+Conversion in this field fails silently ("quantized" files identical to float: tensorflow#57619), so the file is read
+back and every operator and tensor type is looked at.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device.errors import CheckFailedError, InputError
+from edgetl_device.native_log import captured_stderr
 from edgetl_device.preprocess import Preprocessing
 
 from . import tf
@@ -66,7 +67,8 @@ def to_int8(model: Any, photos: npt.NDArray[np.uint8], scale: tuple[float, float
     converter.inference_input_type = tensorflow.uint8
     converter.inference_output_type = tensorflow.int8
     try:
-        data: bytes = converter.convert()
+        with captured_stderr():
+            data: bytes = converter.convert()
     except (ValueError, RuntimeError) as error:
         raise InputError(f"TensorFlow cannot convert this backbone: {str(error).splitlines()[0][:200]}") from None
     prove_int8(data)
@@ -88,7 +90,7 @@ def operators(data: bytes) -> list[Operator]:
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data))
     op_names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
     type_names = {value: name for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
-    found = []
+    found: list[Operator] = []
     for graph in model.subgraphs:
         for operator in graph.operators:
             code = model.operatorCodes[operator.opcodeIndex]

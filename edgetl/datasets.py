@@ -86,7 +86,7 @@ def find_photos(root: Path) -> Dataset:
         loose = sum(1 for path in root.iterdir() if is_photo_name(path))
         what = f"{loose} photos but no class folders" if loose else "no photos"
         raise InputError(f"{root} holds {what}: expected one folder per class, as in {root.name}/cat/1.jpg")
-    dataset = Dataset(root, *(tuple(column) for column in zip(*found, strict=True)))  # type: ignore[arg-type]
+    dataset = Dataset(root, *(tuple(column) for column in zip(*found, strict=True)))
     if len(dataset.classes) < 2:
         raise InputError(f"{root} holds one class, {dataset.classes[0]!r}: at least two are needed to tell apart")
     return dataset

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from edgetl_device import metrics
 from edgetl_device.backbone import open_backbone, prepare_files
-from edgetl_device.bundle import Bundle
+from edgetl_device.bundle import Bundle, write_atomically
 from edgetl_device.console import progress
 from edgetl_device.errors import InputError, PhotoError
 from edgetl_device.factory import Factory, fingerprint
 
 from .datasets import Dataset
+from .report import Heading, Part, Table, Text, page
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,3 +96,28 @@ def evaluate(bundle: Bundle, dataset: Dataset, runtime: str = "auto") -> Evaluat
         tuple(skipped),
         backbone.runtime,
     )
+
+
+def write_report(result: Evaluation, bundle: Bundle, path: Path) -> None:
+    """The evaluation as one HTML page; raises StorageError if it cannot be written."""
+    unseen = "" if result.accuracy_unseen is None else f", {result.accuracy_unseen:.3f} on the {result.unseen} unseen"
+    totals = np.maximum(result.confusion.sum(axis=1, keepdims=True), 1)
+    shares = result.confusion / totals
+    parts: list[Part] = [
+        Text(f"Accuracy {result.accuracy:.3f} on {result.samples} photos{unseen}", strong=True),
+        Text(
+            f"{result.unknown:.1%} were called unknown; expected calibration error {result.ece:.3f}; "
+            f"latency p50 {result.latency_ms['p50']:.1f} ms, p95 {result.latency_ms['p95']:.1f} ms ({result.runtime})."
+        ),
+        Heading("Each class"),
+        Table(("class", "recall"), list(result.per_class.items()), shade=(1,)),
+        Heading("Confusion: rows are the truth, shares of each row"),
+        Table(
+            ("", *result.labels),
+            [(label, *map(float, row)) for label, row in zip(result.labels, shares, strict=True)],
+            shade=range(1, len(result.labels) + 1),
+        ),
+    ]
+    if result.skipped:
+        parts += [Heading("Skipped"), *(Text(reason) for reason in result.skipped)]
+    write_atomically(path, page(f"{bundle.name}: evaluation", parts))

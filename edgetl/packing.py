@@ -99,8 +99,8 @@ def convert_run(run: Run, output: Path, options: Options, verbose: bool = False)
     if parity.float_accuracy - parity.converted_accuracy > options.max_drop:
         raise CheckFailedError(
             f"conversion costs {parity.float_accuracy - parity.converted_accuracy:.3f} of accuracy "
-            f"({parity.float_accuracy:.3f} -> {parity.converted_accuracy:.3f}), more than --max-drop {options.max_drop}; "
-            "nothing was written. Try more --calibration-samples"
+            f"({parity.float_accuracy:.3f} -> {parity.converted_accuracy:.3f}), "
+            f"more than --max-drop {options.max_drop}; nothing was written. Try more --calibration-samples"
         )
     ops = operators(model)
     counts = {"total": len(ops), "float": sum(operator.is_float for operator in ops)}

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from edgetl_device.native_log import captured_stderr
 
 
 def load(verbose: bool = False) -> Any:
@@ -40,19 +41,10 @@ def keras(verbose: bool = False) -> Any:
 
 @contextmanager
 def _quiet(verbose: bool) -> Iterator[None]:
-    """Drop warnings and whatever C++ writes to file descriptor 2: it logs before its own log level is read."""
+    """Drop import warnings, and what C++ logs before its own log level is read."""
     if verbose:
         yield
         return
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), captured_stderr():
         warnings.simplefilter("ignore")
-        sys.stderr.flush()
-        kept = os.dup(2)
-        null = os.open(os.devnull, os.O_WRONLY)
-        try:
-            os.dup2(null, 2)
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            os.close(null)
+        yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +89,7 @@ def prepare_files(
             return error
 
     with ThreadPoolExecutor(1, thread_name_prefix="decode") as pool:
-        waiting = deque()
+        waiting: deque[tuple[Path, Future[npt.NDArray[np.uint8] | PhotoError]]] = deque()
         for path in paths:
             waiting.append((path, pool.submit(prepare, path)))
             if len(waiting) > _AHEAD:

@@ -1,8 +1,8 @@
 """The one-file deployable: an uncompressed zip of allowlisted members, verified before anything is parsed.
 
-The archive's comment holds the SHA-256 of every byte before it, so any flipped bit anywhere is noticed; the manifest holds
-size and SHA-256 of every member, and a signature covers the manifest. The file is read once, and what was verified is
-what is used. Writing is deterministic: the same content gives the same bytes.
+The archive's comment holds the SHA-256 of every byte before it, so any flipped bit anywhere is noticed; the manifest
+holds size and SHA-256 of every member, and a signature covers the manifest. The file is read once, and what was
+verified is what is used. Writing is deterministic: the same content gives the same bytes.
 """
 
 from __future__ import annotations

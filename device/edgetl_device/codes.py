@@ -72,7 +72,8 @@ class CodeTransform:
         levels = isqrt((_LEVELS_PER_RMS // (2 if self.signed else 1)) ** 2 * self.dimension)
         scaled = (root * levels + norm // 2) // norm
         signed = np.where(value < 0, -scaled, scaled) + self.origin
-        return np.clip(signed, 0, 255).astype(np.uint8)
+        codes: Codes = np.clip(signed, 0, 255).astype(np.uint8)
+        return codes
 
     def to_json(self) -> dict[str, Any]:
         """What the manifest holds."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import comb
 
 import numpy as np
+import numpy.typing as npt
 
 from .codes import Codes
 from .heads import Head
@@ -57,9 +58,10 @@ def judge(candidate: Head, active: Head, holdout: Codes, labels: tuple[str, ...]
     return Verdict(True, f"promoted: held-out accuracy {before.mean():.3f} -> {accuracy:.3f}", accuracy)
 
 
-def _predicted(head: Head, codes: Codes) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
+def _predicted(head: Head, codes: Codes) -> npt.NDArray[np.str_]:
     probabilities, _ = head.predict(codes)
-    return np.asarray(head.labels)[probabilities.argmax(axis=1)]
+    labels: npt.NDArray[np.str_] = np.asarray(head.labels, np.str_)[probabilities.argmax(axis=1)]
+    return labels
 
 
 def _chance(lost: int, gained: int) -> float:

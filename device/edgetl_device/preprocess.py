@@ -46,9 +46,9 @@ class Preprocessing:
         while frame.shape[0] >= 2 * self.height and frame.shape[1] >= 2 * self.width:
             half = (frame.shape[1] // 2, frame.shape[0] // 2)
             # Even sizes make every output pixel the mean of exactly 2 × 2 input pixels.
-            frame = cv2.resize(frame[: 2 * half[1], : 2 * half[0]], half, interpolation=cv2.INTER_LINEAR)
+            frame = _resize(frame[: 2 * half[1], : 2 * half[0]], half)
         if frame.shape[:2] != (self.height, self.width):
-            frame = cv2.resize(frame, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
+            frame = _resize(frame, (self.width, self.height))
         return np.ascontiguousarray(frame[:, :, ::-1])
 
     def _crop(self, frame: Frame) -> Frame:
@@ -72,3 +72,7 @@ class Preprocessing:
         if value != known.to_json():
             raise InputError(f"preprocessing must be {known.to_json()}, got {value}; update edgetl-device")
         return known
+
+
+def _resize(frame: Frame, size: tuple[int, int]) -> Frame:
+    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR), np.uint8)

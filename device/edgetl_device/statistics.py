@@ -1,8 +1,9 @@
 """Exact sufficient statistics of samples: integers that add, subtract and merge without loss.
 
-Counts, per-class sums and the Gram matrix of integer codes are integers. So learning a sample is an addition, forgetting
-it is the same subtraction, and merging devices is one more addition, in any order and on any machine, byte for byte.
-For a whole fleet this is one-round federated learning (AFL, https://arxiv.org/abs/2405.16240), here without rounding.
+Counts, per-class sums and the Gram matrix of integer codes are integers. So learning a sample is an addition,
+forgetting it is the same subtraction, and merging devices is one more addition, in any order and on any machine, byte
+for byte. For a whole fleet this is one-round federated learning (AFL, https://arxiv.org/abs/2405.16240), here without
+rounding.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class Statistics:
         counts = np.zeros(len(labels), np.int64)
         sums = np.zeros((len(labels), self.dimension), np.int64)
         for part, factor in ((self, 1), (other, sign)):
-            rows = np.searchsorted(labels, part.labels) if part.labels else []
+            rows = np.array([labels.index(label) for label in part.labels], np.intp)
             counts[rows] += factor * part.counts
             sums[rows] += factor * part.sums
         gram = self.gram + other.gram if sign > 0 else self.gram - other.gram
@@ -173,9 +174,9 @@ def statistics_of(codes: Codes, labels: Sequence[str], backbone: str, runtime: s
 def exact_gram(codes: Codes) -> Int64:
     """(n, d) uint8 → (d, d) int64, Σ code · codeᵀ, exact.
 
-    Plain float32 BLAS does the work: shifted codes are integers of magnitude ≤ 128 and a block has ≤ 1024 rows, so every
-    partial sum is an integer ≤ 2²⁴ whatever the order of additions. Blocks are added in int64 and the shift is undone
-    with Σ(x−c)(x−c)ᵀ = Σxxᵀ − c(s1ᵀ + 1sᵀ) + nc²11ᵀ.
+    Plain float32 BLAS does the work: shifted codes are integers of magnitude ≤ 128 and a block has ≤ 1024 rows, so
+    every partial sum is an integer ≤ 2²⁴ whatever the order of additions. Blocks are added in int64 and the shift is
+    undone with Σ(x−c)(x−c)ᵀ = Σxxᵀ − c(s1ᵀ + 1sᵀ) + nc²11ᵀ.
     """
     dimension = codes.shape[1]
     gram = np.zeros((dimension, dimension), np.int64)

@@ -1,7 +1,7 @@
 """The device's database: one SQLite file with samples, head versions, the active version and the event log.
 
-What is acknowledged is on disk (WAL, ``synchronous=FULL``); "new head" and "now active" are one transaction. apsw brings
-its own SQLite: the one in Raspberry Pi OS still has the WAL-reset bug fixed in 3.51.3 (https://sqlite.org/wal.html).
+What is acknowledged is on disk (WAL, ``synchronous=FULL``); "new head" and "now active" are one transaction. apsw
+brings its own SQLite: the one in Raspberry Pi OS still has the WAL-reset bug fixed in 3.51.3 (https://sqlite.org/wal.html).
 """
 
 from __future__ import annotations
@@ -219,13 +219,11 @@ class Store:
 
     def versions(self, bundle: str) -> list[VersionRow]:
         """All versions made with a bundle, oldest first."""
-        query = "SELECT id, time, state, reason, rule, last_sample, head, metrics FROM versions WHERE bundle = ? ORDER BY id"
-        return [VersionRow(*row[:-1], json.loads(row[-1])) for row in self._rows(query, (bundle,))]
+        return self._versions("bundle = ? ORDER BY id", (bundle,))
 
     def version(self, bundle: str, number: int) -> VersionRow | None:
         """One version, or None."""
-        query = "SELECT id, time, state, reason, rule, last_sample, head, metrics FROM versions WHERE bundle=? AND id=?"
-        rows = [VersionRow(*row[:-1], json.loads(row[-1])) for row in self._rows(query, (bundle, number))]
+        rows = self._versions("bundle = ? AND id = ?", (bundle, number))
         return rows[0] if rows else None
 
     def active(self, bundle: str) -> int | None:
@@ -252,6 +250,14 @@ class Store:
                 for migration in MIGRATIONS[version:]:
                     migration(self._db)
                 self._db.pragma("user_version", len(MIGRATIONS))
+
+    def _versions(self, condition: str, values: Sequence[Any]) -> list[VersionRow]:
+        columns = "id, time, state, reason, rule, last_sample, head, metrics"
+        rows = self._rows(f"SELECT {columns} FROM versions WHERE {condition}", values)
+        return [
+            VersionRow(number, time, state, reason, rule, last_sample, head, json.loads(metrics))
+            for number, time, state, reason, rule, last_sample, head, metrics in rows
+        ]
 
     def _stale(self, ids: Sequence[int]) -> None:
         if ids:

@@ -42,7 +42,8 @@ def train(
     backbones.check(spec)
     dataset = split(find_photos(photos), val_split, seed)
     note(
-        f"{len(dataset)} photos of {len(dataset.classes)} classes; {backbone} alpha {alpha} at {image_size} px, {weights}"
+        f"{len(dataset)} photos of {len(dataset.classes)} classes; "
+        f"{backbone} alpha {alpha} at {image_size} px, weights {weights}"
     )
     run = training.train_head(dataset, spec, output, seed, force)
     for reason in run.skipped:

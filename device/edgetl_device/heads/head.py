@@ -133,7 +133,7 @@ def _always_prototypes(head: Head, familiar: npt.NDArray[np.bool_]) -> npt.NDArr
 
 
 def _two_questions(head: Head, familiar: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    return familiar & np.isfinite(head.familiarity.threshold)
+    return np.asarray(familiar & np.isfinite(head.familiarity.threshold))
 
 
 HEADS: dict[str, Callable[[Head, npt.NDArray[np.bool_]], npt.NDArray[np.bool_]]] = {

@@ -1,8 +1,8 @@
 """Nearest prototype by cosine: right when almost nothing is known.
 
-A class is the mean of its codes ("imprinting", Qi, Brown and Lowe, CVPR 2018, https://arxiv.org/abs/1712.07136), here one
-prototype for each class *and origin*: the mean of what the factory saw and the mean of what the device saw stay apart, or
-a new scene would be drowned by the old one.
+A class is the mean of its codes ("imprinting", Qi, Brown and Lowe, CVPR 2018, https://arxiv.org/abs/1712.07136), here
+one prototype for each class *and origin*: the mean of what the factory saw and the mean of what the device saw stay
+apart, or a new scene would be drowned by the old one.
 """
 
 from __future__ import annotations

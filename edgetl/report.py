@@ -1,0 +1,143 @@
+"""One self-contained HTML page from parts: headings, text, tables and pictures. No script, no outside request."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A section's title."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph; ``strong`` for the one figure to take away."""
+
+    text: str
+    strong: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under a header; floats are shown with three digits.
+
+    Args:
+        shade: columns whose numbers (0 … 1) are shaded by size.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    shade: Sequence[int] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One picture, embedded as JPEG.
+
+    Args:
+        image: (h, w, 3) uint8 BGR.
+        caption: what it shows; also its alternative text.
+    """
+
+    image: npt.NDArray[np.uint8]
+    caption: str
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures side by side."""
+
+    pictures: Sequence[Picture]
+
+
+Part = Heading | Text | Table | Picture | Gallery
+
+
+def page(title: str, parts: Sequence[Part]) -> bytes:
+    """Parts → the bytes of an HTML file, readable on a phone, in the dark and on paper."""
+    body = "\n".join(_render(part) for part in parts)
+    return _PAGE.format(title=html.escape(title), style=_STYLE, body=body).encode()
+
+
+def _render(part: Part) -> str:
+    match part:
+        case Heading(text):
+            return f"<h2>{html.escape(text)}</h2>"
+        case Text(text, strong):
+            return f'<p class="strong">{html.escape(text)}</p>' if strong else f"<p>{html.escape(text)}</p>"
+        case Table(header, rows, shade):
+            head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in header)
+            lines = "".join(f"<tr>{_cells(row, shade)}</tr>" for row in rows)
+            return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
+        case Picture():
+            return f'<div class="gallery">{_figure(part)}</div>'
+        case Gallery(pictures):
+            return f'<div class="gallery">{"".join(_figure(picture) for picture in pictures)}</div>'
+
+
+def _cells(row: Sequence[object], shade: Sequence[int]) -> str:
+    cells = []
+    for column, value in enumerate(row):
+        text = "–" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+        style = ""
+        if column in shade and isinstance(value, int | float):
+            style = f' style="--share:{min(max(float(value), 0.0), 1.0):.3f}" class="shade"'
+        elif isinstance(value, int | float):
+            style = ' class="number"'
+        cells.append(f"<td{style}>{html.escape(text)}</td>")
+    return "".join(cells)
+
+
+def _figure(picture: Picture) -> str:
+    done, data = cv2.imencode(".jpg", picture.image, [cv2.IMWRITE_JPEG_QUALITY, 85])
+    assert done, "a uint8 BGR image always encodes"
+    source = base64.b64encode(data.tobytes()).decode()
+    caption = html.escape(picture.caption)
+    height, width = picture.image.shape[:2]
+    return (
+        f'<figure><img src="data:image/jpeg;base64,{source}" alt="{caption}" width="{width}" height="{height}">'
+        f"<figcaption>{caption}</figcaption></figure>"
+    )
+
+
+_STYLE = """
+:root { color-scheme: light dark; --accent: #0b6e75; --line: #8884; }
+@media (prefers-color-scheme: dark) { :root { --accent: #5cc8cf; } }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.7rem; line-height: 1.2; } h2 { font-size: 1.2rem; margin-top: 2.2rem; color: var(--accent); }
+.strong { font-size: 1.25rem; font-weight: 600; }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .35rem .8rem; text-align: left; border-bottom: 1px solid var(--line); }
+th { font-weight: 600; } .number, .shade { text-align: right; }
+.shade { background: color-mix(in srgb, var(--accent) calc(var(--share) * 55%), transparent); }
+.gallery { display: flex; flex-wrap: wrap; gap: .8rem; } figure { margin: 0; max-width: 100%; }
+figure img { display: block; max-width: 100%; height: auto; border-radius: 6px; }
+figcaption { font-size: .85rem; opacity: .8; max-width: 16rem; }
+@media print { body { margin: 0; max-width: none; } h2 { break-after: avoid; } figure, tr { break-inside: avoid; } }
+"""
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<h1>{title}</h1>
+{body}
+</body>
+</html>
+"""
