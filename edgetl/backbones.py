@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,13 @@ IMAGENET_SIZES = {"mobilenet_v2": (96, 128, 160, 192, 224)}
 BACKBONES = tuple(ALPHAS)
 
 
+_BUILTIN_FILE = Path(__file__).parent / "builtin" / "mobilenet_v2_0.35_96.h5"
+
+
+class DownloadError(InputError):
+    """The published weights cannot be downloaded."""
+
+
 @dataclass(frozen=True)
 class BackboneSpec:
     """What identifies a backbone before it is built.
@@ -25,7 +31,7 @@ class BackboneSpec:
         name: a key of the catalogue.
         alpha: width multiplier.
         image_size: side of the square input, pixels.
-        weights: ``imagenet``, ``none`` or the path of a weights file.
+        weights: ``imagenet``, ``builtin``, ``none`` or the path of a weights file.
     """
 
     name: str = "mobilenet_v2"
@@ -44,6 +50,10 @@ class BackboneSpec:
         return (-1.0, 1.0)
 
 
+BUILTIN = BackboneSpec("mobilenet_v2", 0.35, 96, "builtin")
+"""The backbone that comes with edgetl: small, pre-trained by this project (see ``builtin/MODEL_CARD.md``)."""
+
+
 def check(spec: BackboneSpec) -> None:
     """Raise InputError for a backbone that cannot be built; quick, loads nothing."""
     if spec.name not in BACKBONES:
@@ -55,15 +65,20 @@ def check(spec: BackboneSpec) -> None:
         raise InputError(f"no ImageNet weights for alpha {spec.alpha}: expected one of {published}")
     if spec.alpha <= 0:
         raise InputError(f"alpha must be positive, got {spec.alpha}")
-    if spec.weights not in ("imagenet", "none") and not Path(spec.weights).is_file():
-        raise InputError(f"no weights file {spec.weights}: give a file, or --weights imagenet or none")
+    if spec.weights == "builtin" and (spec.name, spec.alpha) != (BUILTIN.name, BUILTIN.alpha):
+        raise InputError(
+            f"the built-in weights are for {BUILTIN.name} alpha {BUILTIN.alpha}, got {spec.name} alpha {spec.alpha}"
+        )
+    if spec.weights not in ("imagenet", "builtin", "none") and not Path(spec.weights).is_file():
+        raise InputError(f"no weights file {spec.weights}: give a file, or --weights imagenet, builtin or none")
 
 
 def build(spec: BackboneSpec, seed: int = 0) -> Any:
     """The Keras model: (n, size, size, 3) float32 in [−1, 1] → (n, d) float32 pooled features.
 
     Raises:
-        InputError: the weights cannot be downloaded, or do not fit the architecture.
+        DownloadError: the ImageNet weights cannot be downloaded.
+        InputError: the weights do not fit the architecture.
     """
     check(spec)
     keras = tf.keras()
@@ -75,23 +90,17 @@ def build(spec: BackboneSpec, seed: int = 0) -> Any:
             return keras.applications.MobileNetV2(weights="imagenet", **options)
         except Exception as error:  # Keras raises a bare Exception for every download failure
             reason = " ".join(str(error).split())[:160]
-            raise InputError(
+            raise DownloadError(
                 f"the ImageNet weights could not be downloaded ({reason}): connect once, or give a file with "
-                "--weights FILE, or train on random features with --weights none"
+                "--weights FILE, or use the small backbone that comes with edgetl: --weights builtin"
             ) from None
     model = keras.applications.MobileNetV2(weights=None, **options)
     if spec.weights != "none":
         try:
-            model.load_weights(spec.weights)
+            model.load_weights(_BUILTIN_FILE if spec.weights == "builtin" else spec.weights)
         except (OSError, ValueError, KeyError, ImportError) as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(
                 f"{spec.weights} does not fit {spec.name} alpha {spec.alpha} without top: {reason}; check --alpha"
             ) from None
     return model
-
-
-def weights_digest(spec: BackboneSpec) -> str:
-    """SHA-256 of a weights file, or the name of a published set: part of the key of cached embeddings."""
-    path = Path(spec.weights)
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else spec.weights

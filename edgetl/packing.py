@@ -12,16 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device import metrics
-from edgetl_device.arrays import pack
 from edgetl_device.backbone import Backbone, prepare_files
 from edgetl_device.bundle import write_bundle
 from edgetl_device.codes import CodeTransform, Int8
 from edgetl_device.console import progress
 from edgetl_device.errors import CheckFailedError, InputError, PhotoError
-from edgetl_device.factory import FINGERPRINT_BYTES, fingerprint, pack_rows
+from edgetl_device.factory import Content, fingerprint
 from edgetl_device.heads import Evidence, Head, empty_evidence, fit_head, gather
 from edgetl_device.interpreter import TFLiteInterpreter
-from edgetl_device.statistics import no_statistics, statistics_of
+from edgetl_device.statistics import statistics_of
 
 from . import embeddings
 from .conversion import operators, representative_photos, to_int8
@@ -119,8 +118,8 @@ def convert_run(run: Run, output: Path, options: Options, verbose: bool = False)
         "parity": asdict(parity),
         "ops": counts,
     }
-    members = _members(model, head, evidence, dataset, embedded.values, backbone, run)
-    write_bundle(output, manifest, members)
+    content = _content(model, head, evidence, dataset, embedded.values, backbone, run)
+    write_bundle(output, manifest, content.members())
     elapsed = time.perf_counter() - started
     return Converted(output, output.stat().st_size, options.quantize, parity, counts, elapsed, manifest)
 
@@ -194,25 +193,22 @@ def _holdout_rows(dataset: Dataset, seed: int) -> list[int]:
     return sorted(row for of_class in kept.values() for row in of_class[:HOLDOUT_PER_CLASS])
 
 
-def _members(
+def _content(
     model: bytes, head: Head, evidence: Evidence, dataset: Dataset, raw: Int8, backbone: Backbone, run: Run
-) -> dict[str, bytes]:
-    holdout = _holdout_rows(dataset, run.seed) if evidence.holdout else []
-    check = balanced(dataset.take(dataset.rows("val", "test")), CHECK_PHOTOS, run.seed)
-    check = [dataset.rows("val", "test")[row] for row in check]
-    photos = [photo for _, photo in prepare_files(dataset.take(check).files(), run.spec.preprocessing)]
+) -> Content:
+    held_out = dataset.rows("val", "test")
+    check = [held_out[row] for row in balanced(dataset.take(held_out), CHECK_PHOTOS, run.seed)]
+    files = dataset.take(check).files()
+    photos = [photo for _, photo in prepare_files(files, run.spec.preprocessing) if not isinstance(photo, PhotoError)]
     told = head.predict(backbone.codes(raw[check]))[0]
     labels = tuple(head.labels[row.argmax()] if head.labels else "" for row in told)
-    prints = sorted({fingerprint(path.read_bytes()) for path in _training(dataset).files()} if head.labels else ())
-    seen = np.frombuffer(b"".join(prints), np.uint8).reshape(-1, FINGERPRINT_BYTES)
-    no_classes = no_statistics(backbone.digest, backbone.transform.dimension)
-    return {
-        "backbone.tflite": model,
-        "head.npz": pack(head.to_arrays()),
-        "statistics.npz": (evidence.factory if head.labels else no_classes).to_bytes(),
-        "holdout.npz": pack(
-            {"raw": raw[holdout], "labels": pack_rows(tuple(dataset.labels[r] for r in holdout)), "seen": seen}
-        ),
-        "check.npz": pack({"photos": np.stack(photos), "raw": raw[check], "labels": pack_rows(labels)}),  # type: ignore[arg-type]
-        "labels.txt": "".join(f"{label}\n" for label in head.labels).encode(),
-    }
+    holdout = _holdout_rows(dataset, run.seed) if head.labels else []
+    seen = (fingerprint(path.read_bytes()) for path in _training(dataset).files()) if head.labels else ()
+    return Content(
+        model,
+        head,
+        evidence.factory,
+        (raw[holdout], tuple(dataset.labels[row] for row in holdout)),
+        frozenset(seen),
+        (np.stack(photos), raw[check], labels),
+    )

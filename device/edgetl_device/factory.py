@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import Arrays, text_array, text_values, unpack
+from .arrays import Arrays, pack, text_array, text_values, unpack
 from .bundle import Bundle
 from .codes import Codes, Int8
 from .errors import BundleError, InputError
@@ -82,9 +83,40 @@ def fingerprint(photo: bytes) -> bytes:
     return hashlib.sha256(photo).digest()[:FINGERPRINT_BYTES]
 
 
-def pack_rows(labels: tuple[str, ...]) -> npt.NDArray[np.uint8]:
-    """Row labels as they are stored in ``holdout.npz`` and ``check.npz``."""
-    return text_array(labels)
+@dataclass(frozen=True, eq=False)
+class Content:
+    """What goes into a bundle: the writing side of :class:`Factory`.
+
+    Args:
+        backbone: the ``.tflite`` file.
+        head: fitted on the embeddings of exactly this backbone.
+        statistics: of the training samples.
+        holdout: (h, d) int8 raw embeddings that are in no statistics, and their h labels.
+        seen: :func:`fingerprint` of every training photo.
+        check: (k, h, w, 3) uint8 RGB preprocessed photos, their (k, d) int8 raw embeddings and the k labels predicted
+            ("" in a bundle without classes).
+    """
+
+    backbone: bytes
+    head: Head
+    statistics: Statistics
+    holdout: tuple[Int8, tuple[str, ...]]
+    seen: frozenset[bytes]
+    check: tuple[npt.NDArray[np.uint8], Int8, tuple[str, ...]]
+
+    def members(self) -> dict[str, bytes]:
+        """Member name → bytes, for :func:`~edgetl_device.bundle.write_bundle`."""
+        raw, labels = self.holdout
+        photos, check_raw, check_labels = self.check
+        seen = np.frombuffer(b"".join(sorted(self.seen)), np.uint8).reshape(-1, FINGERPRINT_BYTES)
+        return {
+            "backbone.tflite": self.backbone,
+            "head.npz": pack(self.head.to_arrays()),
+            "statistics.npz": self.statistics.to_bytes(),
+            "holdout.npz": pack({"raw": raw, "labels": text_array(labels), "seen": seen}),
+            "check.npz": pack({"photos": photos, "raw": check_raw, "labels": text_array(check_labels)}),
+            "labels.txt": "".join(f"{label}\n" for label in self.head.labels).encode(),
+        }
 
 
 def _row_labels(arrays: Arrays, rows: int) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Photo files and bytes → frames: (height, width, 3) uint8 in BGR order, as a camera delivers them.
 
 OpenCV does the decoding, and with it greyscale, RGBA, 16-bit and CMYK become 8-bit BGR and EXIF rotation is applied.
-What it does not do is refuse: of a truncated JPEG it returns the upper half over grey, so whole files are checked here.
+What some of its versions do not do is refuse: of a truncated JPEG they return the upper half over grey. So whether a
+file is whole is checked here.
 """
 
 from __future__ import annotations

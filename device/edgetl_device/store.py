@@ -21,6 +21,12 @@ from .codes import Int8
 from .errors import HomeError, StorageError
 
 BUSY_TIMEOUT_MS = 5000
+_PRAGMAS = {
+    "journal_mode": "wal",
+    "synchronous": "full",
+    "foreign_keys": True,
+    "secure_delete": True,  # what is forgotten is overwritten, not only unlinked
+}
 
 
 def _first(db: apsw.Connection) -> None:
@@ -93,10 +99,8 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = apsw.Connection(str(path))
             self._db.set_busy_timeout(BUSY_TIMEOUT_MS)
-            self._db.execute(
-                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; "
-                "PRAGMA secure_delete=ON"  # what is forgotten is overwritten, not only unlinked
-            )
+            for name, value in _PRAGMAS.items():
+                self._db.pragma(name, value)
             self._migrate()
 
     def close(self) -> None:
@@ -111,7 +115,8 @@ class Store:
             try:
                 yield
             except BaseException:  # also Ctrl-C: leave the store as it was, then go on failing
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # a full disk makes SQLite roll back by itself
+                    self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
 

@@ -8,8 +8,10 @@ from edgetl_device.console import run
 
 from .. import __version__
 from .convert import convert
+from .demo import demo
 from .evaluate import evaluate
 from .inspect import inspect
+from .parts import parts
 from .train import train
 
 
@@ -19,7 +21,7 @@ def program() -> None:
     """Train on a workstation, recognise and learn on a device."""
 
 
-for _command in (train, convert, evaluate, inspect):
+for _command in (demo, parts, train, convert, evaluate, inspect):
     program.add_command(_command)
 
 

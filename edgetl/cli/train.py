@@ -8,15 +8,16 @@ from typing import Any
 import click
 
 from edgetl_device.console import note, reports, say, table
+from edgetl_device.errors import InputError
 
 
 @click.command()
 @click.argument("photos", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder to write: the RUN.")
 @click.option("--backbone", default="mobilenet_v2", show_default=True, help="Architecture.")
-@click.option("--alpha", type=float, default=1.0, show_default=True, help="Width multiplier.")
-@click.option("--image-size", type=int, default=224, show_default=True, help="Side of the backbone's input, pixels.")
-@click.option("--weights", default="imagenet", show_default=True, help="imagenet, none (random), or a weights file.")
+@click.option("--alpha", type=float, help="Width multiplier (default: 1.0; 0.35 with builtin weights).")
+@click.option("--image-size", type=int, help="Side of the backbone's input, pixels (default: 224; 96 with builtin).")
+@click.option("--weights", help="imagenet, builtin, none (random) or a weights file (default: imagenet, else builtin).")
 @click.option("--strategy", type=click.Choice(["head"]), default="head", show_default=True, help="How much to train.")
 @click.option("--val-split", type=float, default=0.2, show_default=True, help="Share of photos to hold out.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of split and calibration.")
@@ -26,9 +27,9 @@ def train(
     photos: Path,
     output: Path,
     backbone: str,
-    alpha: float,
-    image_size: int,
-    weights: str,
+    alpha: float | None,
+    image_size: int | None,
+    weights: str | None,
     strategy: str,
     val_split: float,
     seed: int,
@@ -38,14 +39,24 @@ def train(
     from .. import backbones, training
     from ..datasets import find_photos, split
 
-    spec = backbones.BackboneSpec(backbone, alpha, image_size, weights)
+    if output.exists() and not force:
+        raise InputError(f"{output} exists: give another name or --force")
+    base = backbones.BUILTIN if weights == "builtin" else backbones.BackboneSpec()
+    alpha = base.alpha if alpha is None else alpha
+    image_size = base.image_size if image_size is None else image_size
+    spec = backbones.BackboneSpec(backbone, alpha, image_size, weights or base.weights)
     backbones.check(spec)
     dataset = split(find_photos(photos), val_split, seed)
-    note(
-        f"{len(dataset)} photos of {len(dataset.classes)} classes; "
-        f"{backbone} alpha {alpha} at {image_size} px, weights {weights}"
-    )
-    run = training.train_head(dataset, spec, output, seed, force)
+    note(f"{len(dataset)} photos of {len(dataset.classes)} classes")
+    try:
+        run = training.train_head(dataset, spec, output, seed, force)
+    except backbones.DownloadError:
+        if weights is not None:
+            raise
+        spec = backbones.BUILTIN
+        note("the ImageNet weights could not be downloaded: using the small built-in backbone (--weights builtin)")
+        run = training.train_head(dataset, spec, output, seed, force)
+    note(f"{spec.name} alpha {spec.alpha} at {spec.image_size} px, {spec.weights} weights")
     for reason in run.skipped:
         note(f"skipped: {reason}")
     counts = {label: run.dataset.labels.count(label) for label in run.dataset.classes}

@@ -1,0 +1,49 @@
+"""``edgetl demo``."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgetl_device.console import note, reports, say
+from edgetl_device.errors import InputError
+
+
+@click.command()
+@click.option("--output", type=click.Path(path_type=Path), default=Path("edgetl-demo"), show_default=True,
+              help="Folder for page, bundle and device home.")  # fmt: skip
+@click.option("--photos", type=click.Path(path_type=Path), help="Tell the story on these folders instead.")
+@click.option("--force", is_flag=True, help="Overwrite OUTPUT.")
+@reports
+def demo(output: Path, photos: Path | None, force: bool) -> dict[str, Any]:
+    """The whole story, offline: train, convert, deploy, meet something new, learn, forget, roll back."""
+    started = time.perf_counter()
+    if output.exists() and not force:
+        raise InputError(f"{output} exists: give another --output or --force")
+    note("starting TensorFlow and rendering photos: a few seconds")
+
+    from .. import demo as story_of
+    from ..backbones import BUILTIN, BackboneSpec
+
+    spec = BackboneSpec("mobilenet_v2", BUILTIN.alpha, BUILTIN.image_size, "builtin")
+    work = output / "work"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    world = story_of.parts_world(work) if photos is None else story_of.own_world(photos, work)
+
+    def tell(step: story_of.Step) -> None:
+        share = "     " if step.accuracy is None else f"{step.accuracy:5.3f}"
+        say(f"{step.name:<34} {share}  {step.seconds:5.1f} s  {step.detail}")
+
+    story = story_of.Story(tell=tell)
+    say(f"{'step':<34} {'acc.':<5}  {'time':>7}  what happened")
+    story_of.run(world, spec, work, story)
+    seconds = time.perf_counter() - started
+    story_of.write_page(story, output / "index.html", seconds)
+    say(f"\ndone in {seconds:.0f} s: open {output / 'index.html'} in a browser")
+    steps = [{"name": s.name, "accuracy": s.accuracy, "seconds": s.seconds, "detail": s.detail} for s in story.steps]
+    return {"steps": steps, "seconds": seconds, "page": str(output / "index.html")}

@@ -1,0 +1,35 @@
+"""``edgetl parts``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgetl_device.console import reports, say
+from edgetl_device.errors import InputError, StorageError
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--per-class", type=click.IntRange(1), default=60, show_default=True, help="Photos of each kind.")
+@click.option("--classes", default="", help="Kinds, separated by commas (default: all).")
+@click.option("--light", default="normal", show_default=True, help="normal, dim, warm or harsh.")
+@click.option("--size", type=click.IntRange(32, 1024), default=224, show_default=True, help="Side, pixels.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed, other photos.")
+@click.option("--force", is_flag=True, help="Write into a folder that exists.")
+@reports
+def parts(folder: Path, per_class: int, classes: str, light: str, size: int, seed: int, force: bool) -> dict[str, Any]:
+    """Write the built-in rendered photos of machine parts, one folder per kind."""
+    from edgetl_device.parts import KINDS, write_photos
+
+    if folder.exists() and not force:
+        raise InputError(f"{folder} exists: give another name or --force")
+    kinds = tuple(sorted({name.strip() for name in classes.split(",") if name.strip()})) or KINDS
+    try:
+        count = write_photos(folder, kinds=kinds, per_class=per_class, light=light, size=size, seed=seed)
+    except OSError as error:
+        raise StorageError(f"cannot write {folder}: {error.strerror or error}") from error
+    say(f"wrote {count} photos of {len(kinds)} kinds to {folder}; next: edgetl train {folder} -o run")
+    return {"photos": count, "classes": list(kinds)}

@@ -1,0 +1,283 @@
+"""The whole story on one machine, offline: every number is measured while it runs.
+
+Four kinds are trained at the factory. A device meets them in dim light together with a fifth kind, learns from ten
+photos of each that a person labels, keeps what it knew, forgets one label exactly, and goes back to an earlier version.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgetl_device import parts
+from edgetl_device.backbone import Backbone, open_backbone
+from edgetl_device.bundle import write_atomically
+from edgetl_device.classifier import Prediction
+from edgetl_device.errors import InputError
+from edgetl_device.home import Home
+from edgetl_device.learner import Learner
+from edgetl_device.photos import read_photo
+
+from . import packing, training
+from .backbones import BackboneSpec
+from .datasets import find_photos, split
+from .report import Gallery, Heading, Part, Picture, Table, Text, page
+
+Photo = npt.NDArray[np.uint8]
+Labelled = list[tuple[str, Photo]]
+
+SHOTS = 10  # photos of each kind that the person labels
+KNOWN = ("bolt", "gear", "nut", "spring")
+NEW = "bearing"
+
+
+@dataclass(frozen=True)
+class World:
+    """The photos of the story.
+
+    Args:
+        factory: folder with one folder per known class.
+        new: the class that the factory did not know.
+        usual: photos of known classes as at the factory, seen by no training.
+        changed: photos of all classes under the device's light, seen by no training.
+        shown: what the person labels on the device, ``SHOTS`` of each class.
+    """
+
+    factory: Path
+    new: str
+    usual: Labelled
+    changed: Labelled
+    shown: Labelled
+
+
+@dataclass
+class Step:
+    """One line of the story; accuracy is None where nothing is classified."""
+
+    name: str
+    accuracy: float | None
+    seconds: float
+    detail: str
+
+
+@dataclass
+class Story:
+    """What happened, and the page's parts."""
+
+    steps: list[Step] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+    tell: Callable[[Step], None] = lambda step: None
+
+    def add(self, name: str, accuracy: float | None, seconds: float, detail: str) -> None:
+        """Record a step and tell it at once."""
+        step = Step(name, accuracy, seconds, detail)
+        self.steps.append(step)
+        self.tell(step)
+
+
+def parts_world(folder: Path) -> World:
+    """The built-in world: rendered machine parts, normal light at the factory, dim light on the device."""
+    parts.write_photos(folder / "factory", kinds=KNOWN, per_class=80, seed=1)
+    everything = (*KNOWN, NEW)
+    return World(
+        folder / "factory",
+        NEW,
+        list(parts.photos(KNOWN, 25, "normal", seed=2)),
+        list(parts.photos(everything, 25, "dim", seed=3)),
+        list(parts.photos(everything, SHOTS, "dim", seed=4)),
+    )
+
+
+def own_world(photos: Path, folder: Path) -> World:
+    """The same story on a user's folders: the last class is the new one, dim light is simulated.
+
+    Raises:
+        InputError: fewer than three classes, or a class with fewer than 30 photos.
+    """
+    dataset = find_photos(photos)
+    if len(dataset.classes) < 3:
+        raise InputError(f"the story needs at least 3 classes, {photos} has {len(dataset.classes)}")
+    generator = np.random.default_rng(0)
+    usual: Labelled = []
+    changed: Labelled = []
+    shown: Labelled = []
+    *known, new = dataset.classes
+    files, labels = dataset.files(), np.asarray(dataset.labels)
+    for label in dataset.classes:
+        rows = generator.permutation(np.flatnonzero(labels == label))[:160]
+        if len(rows) < 3 * SHOTS:
+            raise InputError(f"the story needs at least {3 * SHOTS} photos of each class, {label!r} has {len(rows)}")
+        held = [(label, read_photo(files[row])) for row in rows[: len(rows) // 2]]
+        shown += [(label, dimmed(photo, generator)) for _, photo in held[:SHOTS]]
+        tests = held[SHOTS : SHOTS + 30]
+        changed += [(label, dimmed(photo, generator)) for _, photo in tests]
+        if label in known:
+            usual += tests
+            (folder / "factory" / label).mkdir(parents=True)
+            for number, row in enumerate(rows[len(rows) // 2 :]):
+                target = folder / "factory" / label / f"{number:04}{files[row].suffix.lower()}"
+                target.write_bytes(files[row].read_bytes())
+    return World(folder / "factory", new, usual, changed, shown)
+
+
+def dimmed(photo: Photo, generator: np.random.Generator) -> Photo:
+    """A photo as in dim, warm light: a third of the light, less blue, sensor noise."""
+    light = photo.astype(np.float32) * np.array([0.22, 0.3, 0.36], np.float32)
+    noisy = light + generator.normal(0, 5, photo.shape).astype(np.float32)
+    return np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+def run(world: World, spec: BackboneSpec, folder: Path, story: Story) -> None:
+    """Live through the story; ``folder`` takes run, bundle and device home."""
+    backbone, learner = _factory(world, spec, folder, story)
+    _meet(world, backbone, learner, story)
+    _learn(world, backbone, learner, story)
+    _forget(world, backbone, learner, story)
+
+
+def write_page(story: Story, path: Path, seconds: float) -> None:
+    """The story as one HTML page."""
+    rows = [(step.name, step.accuracy, f"{step.seconds:.1f} s", step.detail) for step in story.steps]
+    opening: list[Part] = [
+        Text(f"Everything here was measured in this run, which took {seconds:.0f} s.", strong=True),
+        Table(("step", "accuracy", "time", "what happened"), rows, shade=(1,)),
+    ]
+    write_atomically(path, page("edgetl: a camera that learns on the spot", [*opening, *story.parts]))
+
+
+def _factory(world: World, spec: BackboneSpec, folder: Path, story: Story) -> tuple[Backbone, Learner]:
+    started = time.perf_counter()
+    dataset = split(find_photos(world.factory), 0.25, 0)
+    trained = training.train_head(dataset, spec, folder / "run", force=True)
+    story.add(
+        "train at the factory",
+        trained.accuracy,
+        time.perf_counter() - started,
+        f"{len(dataset)} photos of {', '.join(dataset.classes)}; "
+        f"backbone {spec.name} α={spec.alpha}, {spec.weights} weights",
+    )
+    started = time.perf_counter()
+    # The story goes on if int8 costs a photo or two of these small test sets; `edgetl convert` would refuse.
+    options = packing.Options(max_drop=0.05)
+    done = packing.convert_run(trained, folder / "demo.edgetl", options)
+    story.add(
+        "convert to int8",
+        done.parity.converted_accuracy,
+        time.perf_counter() - started,
+        f"{done.size_bytes / 1e6:.1f} MB; {done.parity.agreement:.0%} same labels as the float model; "
+        f"{done.ops['float']} of {done.ops['total']} operators float",
+    )
+    started = time.perf_counter()
+    home = Home(folder / "device")
+    bundle, agreement = home.install(folder / "demo.edgetl")
+    learner = home.learner()
+    backbone = open_backbone(bundle)
+    usual = _classify(world.usual, backbone, learner)
+    story.add(
+        "install on the device",
+        accuracy(world.usual, usual),
+        time.perf_counter() - started,
+        f"self-check {agreement:.0%}; {len(usual)} photos it has never seen, in the factory's light",
+    )
+    story.parts += [Heading("At the factory"), _gallery(world.usual, usual, 8)]
+    return backbone, learner
+
+
+def _meet(world: World, backbone: Backbone, learner: Learner, story: Story) -> None:
+    started = time.perf_counter()
+    told = _classify(world.changed, backbone, learner)
+    strange = [p.unknown for (label, _), p in zip(world.changed, told, strict=True) if label == world.new]
+    alarms = [p.unknown for (label, _), p in zip(world.changed, told, strict=True) if label != world.new]
+    story.add(
+        f"meet dim light and {world.new}",
+        accuracy(world.changed, told),
+        time.perf_counter() - started,
+        f"{sum(strange)} of {len(strange)} {world.new} photos flagged unknown, "
+        f"and {sum(alarms)} of {len(alarms)} photos of known kinds",
+    )
+    story.parts += [Heading(f"The device meets dim light and {world.new}"), _gallery(world.changed, told, 10)]
+
+
+def _learn(world: World, backbone: Backbone, learner: Learner, story: Story) -> None:
+    started = time.perf_counter()
+    for label in sorted({label for label, _ in world.shown}):
+        shots = [photo for name, photo in world.shown if name == label]
+        learner.add(label, np.stack([backbone.embed(photo) for photo in shots]))
+    outcome = learner.retrain()
+    told = _classify(world.changed, backbone, learner)
+    story.add(
+        f"a person labels {SHOTS} photos of each",
+        accuracy(world.changed, told),
+        time.perf_counter() - started,
+        f"{outcome.reason}; retrained in {outcome.retrain_ms:.0f} ms",
+    )
+    usual = _classify(world.usual, backbone, learner)
+    story.add(
+        "what it knew before", accuracy(world.usual, usual), 0.0, "the same factory photos as above, not forgotten"
+    )
+    story.parts += [Heading("After learning"), _gallery(world.changed, told, 10)]
+
+
+def _forget(world: World, backbone: Backbone, learner: Learner, story: Story) -> None:
+    started = time.perf_counter()
+    learned = learner.device_statistics()
+    ids = [row.id for row in learner.samples(world.new)]
+    kept = [(label, photo) for label, photo in world.shown if label != world.new]
+    learner.forget(ids)
+    outcome = learner.retrain(gate=False)
+    without = learner.device_statistics()
+    fresh = _never_learned(kept, backbone, learner)
+    exact = "byte for byte" if without.to_bytes() == fresh else "NOT exactly"
+    old = [item for item in world.changed if item[0] != world.new]
+    story.add(
+        f"forget {world.new}",
+        accuracy(old, _classify(old, backbone, learner)),
+        time.perf_counter() - started,
+        f"{len(ids)} of {learned.samples} samples; statistics are {exact} those of a device that never saw it; "
+        f"retrained in {outcome.retrain_ms:.0f} ms",
+    )
+    started = time.perf_counter()
+    version = learner.rollback(1)
+    story.add(
+        "roll back",
+        accuracy(world.usual, _classify(world.usual, backbone, learner)),
+        time.perf_counter() - started,
+        f"version {version}, as it came from the factory, on the factory's photos",
+    )
+
+
+def _never_learned(shown: Labelled, backbone: Backbone, learner: Learner) -> bytes:
+    from edgetl_device.statistics import statistics_of
+
+    raw = np.stack([backbone.embed(photo) for _, photo in shown])
+    labels = [label for label, _ in shown]
+    return statistics_of(backbone.codes(raw), labels, backbone.digest, learner.runtime).to_bytes()
+
+
+def _classify(photos: Labelled, backbone: Backbone, learner: Learner) -> list[Prediction]:
+    classifier = learner.classifier(backbone)
+    return [classifier.classify(photo) for _, photo in photos]
+
+
+def accuracy(photos: Labelled, told: Sequence[Prediction]) -> float:
+    """Share of photos whose top label is right; a class that nobody taught counts as wrong, as it is for the user."""
+    return float(np.mean([label == p.label for (label, _), p in zip(photos, told, strict=True)]))
+
+
+def _gallery(photos: Labelled, told: Sequence[Prediction], count: int) -> Gallery:
+    def pictures() -> Iterator[Picture]:
+        step = max(len(photos) // count, 1)
+        for (label, photo), prediction in list(zip(photos, told, strict=True))[::step][:count]:
+            said = "unknown" if prediction.unknown else f"{prediction.label} {prediction.probability:.2f}"
+            mark = "✓" if prediction.label == label and not prediction.unknown else "✗"
+            side = min(photo.shape[:2])
+            small = cv2.resize(photo[:side, :side], (160, 160), interpolation=cv2.INTER_AREA)
+            yield Picture(np.asarray(small, np.uint8), f"{mark} {label}: {said}")
+
+    return Gallery(list(pictures()))

@@ -1,0 +1,55 @@
+import io
+import zipfile
+
+import numpy as np
+import pytest
+
+from edgetl_device.arrays import pack, text_array, text_values, unpack
+from edgetl_device.errors import InputError
+
+
+def test_arrays_round_trip_and_numpy_reads_them() -> None:
+    arrays = {"a": np.arange(6, dtype=np.int16).reshape(2, 3), "b": np.array(3.5)}
+    data = pack(arrays)
+    found, numpy_found = unpack(data, {"a", "b"}), np.load(io.BytesIO(data), allow_pickle=False)
+    for name, array in arrays.items():
+        assert (found[name] == array).all() and found[name].dtype == array.dtype and found[name].shape == array.shape
+        assert (numpy_found[name] == array).all()
+
+
+def test_the_same_arrays_give_the_same_bytes() -> None:
+    assert pack({"a": np.ones(3)}) == pack({"a": np.ones(3)})
+
+
+def test_pickled_objects_are_refused() -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, a=np.array([{"x": 1}], dtype=object))
+    with pytest.raises(InputError, match="plain numbers"):
+        unpack(buffer.getvalue())
+
+
+def test_compressed_members_are_refused() -> None:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, a=np.zeros(1000))
+    with pytest.raises(InputError, match="compressed"):
+        unpack(buffer.getvalue())
+
+
+def test_a_header_that_claims_more_than_is_there_allocates_nothing() -> None:
+    member = io.BytesIO()
+    np.lib.format.write_array_header_1_0(member, {"descr": "<f8", "fortran_order": False, "shape": (10**15,)})
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a.npy", member.getvalue() + b"12345678")
+    with pytest.raises(InputError, match="does not match its size"):
+        unpack(buffer.getvalue())
+
+
+def test_missing_and_unexpected_arrays_are_named() -> None:
+    with pytest.raises(InputError, match=r"expected the arrays \['b'\], got \['a'\]"):
+        unpack(pack({"a": np.ones(1)}), {"b"})
+
+
+@pytest.mark.parametrize("values", [(), ("",), ("", ""), ("ä", "b c"), ("x",)])
+def test_text_round_trips(values: tuple[str, ...]) -> None:
+    assert text_values(text_array(values)) == values

@@ -1,0 +1,151 @@
+"""The device program as a user types it."""
+
+import io
+import json
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from conftest import write_photos
+
+from edgetl_device import console
+from edgetl_device.cli import program
+
+
+def run(home: Path, *arguments: object, code: int = 0) -> SimpleNamespace:
+    """In this process: starting one for each of these would cost most of the suite's time."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        found = console.run(program, "edgetl-device", ["--home", str(home), *map(str, arguments)])
+    assert found == code, err.getvalue()
+    return SimpleNamespace(stdout=out.getvalue(), stderr=err.getvalue())
+
+
+def told(home: Path, *arguments: object, code: int = 0) -> dict:
+    return json.loads(run(home, *arguments, "--json", code=code).stdout)
+
+
+@pytest.fixture
+def installed(tmp_path, bundle_path) -> Path:
+    home = tmp_path / "home"
+    assert told(home, "install", bundle_path) == {
+        "name": "toys",
+        "labels": ["ball", "box"],
+        "version": 1,
+        "agreement": 1.0,
+    }
+    return home
+
+
+def test_the_story_of_a_device(installed: Path, tmp_path) -> None:
+    photos = write_photos(tmp_path / "photos", ("ball", "box", "kite"), 4, seed=9)
+    found = told(installed, "classify", photos / "ball")
+    assert [p["label"] for p in found["predictions"]] == ["ball"] * 4
+    assert set(found["predictions"][0]) >= {"path", "label", "probability", "unknown", "latency_ms"}
+    learned = told(installed, "learn", "kite", *sorted((photos / "kite").iterdir())[:3])
+    assert learned["stored"] == 3 and learned["promoted"] and learned["version"] == 2 and learned["retrain_ms"] > 0
+    (kite,) = told(installed, "classify", photos / "kite" / "0003.png")["predictions"]
+    assert kite["label"] == "kite" and not kite["unknown"]
+    assert [s["label"] for s in told(installed, "samples")["samples"]] == ["kite"] * 3
+    assert told(installed, "samples", "--label", "ball")["samples"] == []
+    assert told(installed, "export-stats", tmp_path / "s.stats")["labels"] == ["kite"]
+    assert told(installed, "relabel", "dragon", 1, 2)["moved"] == 2
+    assert told(installed, "forget", "--label", "dragon")["removed"] == 2
+    assert told(installed, "forget", "--sample", 3)["removed"] == 1
+    assert told(installed, "rollback", 1) == {"version": 1}
+    status = told(installed, "status")
+    assert status["samples"] == {} and status["version"] == 1 and status["bundle"]["name"] == "toys"
+    states = [v["state"] for v in told(installed, "versions")["versions"]]
+    assert states == ["factory", *["promoted"] * 4]
+    assert told(installed, "retrain", "--head", "lda")["promoted"]
+
+
+def test_a_rejected_retraining_exits_with_1_and_says_what_to_do(installed: Path, tmp_path) -> None:
+    photos = write_photos(tmp_path / "photos", ("box",), 30, seed=4)
+    wrong = run(installed, "learn", "ball", photos / "box")
+    assert "rejected: box would fall" in wrong.stdout and "--accept-scene-change" in wrong.stdout
+    assert not told(installed, "retrain", code=1)["promoted"]
+    assert told(installed, "retrain", "--accept-scene-change")["promoted"]
+
+
+def test_samples_can_be_stored_without_retraining(installed: Path, tmp_path) -> None:
+    photos = write_photos(tmp_path / "photos", ("kite",), 2)
+    assert told(installed, "learn", "kite", photos / "kite", "--no-retrain")["version"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("classify", "missing.jpg"), "no such file: missing.jpg"),
+        (("classify",), "Missing argument"),
+        (("learn", "a/b", __file__), "label 'a/b' holds '/'"),
+        (("learn", "unknown", __file__), "choose another label"),
+        (("learn", "cat", __file__), "none of 1 photos could be read"),
+        (("forget",), "say what to forget"),
+        (("forget", "--label", "x"), "no label 'x'"),
+        (("forget", "--sample", "99"), "no sample 99"),
+        (("rollback", "42"), "no version 42"),
+        (("rollback",), "nothing to roll back to"),
+        (("retrain", "--head", "forest"), "expected one of familiar"),
+        (("export-stats", "x.stats"), "nothing was learned yet"),
+        (("install", __file__), "not a bundle"),
+        (("classify", "--top", "0", __file__), "0 is not in the range"),
+        (("dance",), "No such command"),
+        (("status", "--bogus"), "No such option"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_exit_2(installed: Path, arguments, message: str) -> None:
+    done = run(installed, *arguments, code=2)
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("skipped:")]
+    assert len(lines) == 1 and message in lines[0], done.stderr
+    assert done.stdout == ""
+
+
+def test_a_home_without_a_bundle_says_what_to_do_and_makes_nothing(tmp_path) -> None:
+    done = run(tmp_path / "nowhere", "learn", "cat", __file__, code=2)
+    assert "`edgetl-device install FILE.edgetl` first" in done.stderr
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_damaged_bundle_leaves_the_installed_one(installed: Path, tmp_path, bundle_path) -> None:
+    damaged = tmp_path / "damaged.edgetl"
+    data = bytearray(bundle_path.read_bytes())
+    data[len(data) // 2] ^= 1
+    damaged.write_bytes(data)
+    assert "damaged: its checksum does not match" in run(installed, "install", damaged, code=2).stderr
+    assert told(installed, "status")["bundle"]["name"] == "toys"
+
+
+def test_a_device_that_disagrees_with_the_workstation_refuses_the_bundle(tmp_path, bundle_path) -> None:
+    from edgetl_device.arrays import pack, text_array, unpack
+    from edgetl_device.bundle import open_bundle, write_bundle
+
+    bundle = open_bundle(bundle_path)
+    check = unpack(bundle.members["check.npz"])
+    swapped = check | {"labels": text_array(("box", "ball", "ball"))}
+    liar = tmp_path / "liar.edgetl"
+    write_bundle(liar, bundle.manifest, {**bundle.members, "check.npz": pack(swapped)})
+    done = run(tmp_path / "home", "install", liar, code=1)
+    assert "of the check photos get the workstation's label" in done.stderr
+    assert not (tmp_path / "home" / "bundle.edgetl").exists()
+
+
+def test_the_program_in_a_process_of_its_own_has_clean_output_and_exit_codes(installed: Path, tmp_path) -> None:
+    photos = write_photos(tmp_path / "photos", ("ball",), 1)
+    command = [sys.executable, "-m", "edgetl_device", "--home", str(installed), "classify", "--json"]
+    done = subprocess.run([*command, str(photos)], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["predictions"][0]["label"] == "ball" and done.stderr == ""
+    failed = subprocess.run([*command, "missing.jpg"], capture_output=True, text=True, check=False)
+    assert failed.returncode == 2 and failed.stdout == "" and failed.stderr == "error: no such file: missing.jpg\n"
+
+
+def test_the_device_program_never_loads_tensorflow(installed: Path, tmp_path) -> None:
+    photos = write_photos(tmp_path / "photos", ("ball",), 1)
+    code = (
+        "import sys; sys.modules['tensorflow'] = None; from edgetl_device.cli import program; "
+        f"program(['--home', {str(installed)!r}, 'classify', {str(photos)!r}], standalone_mode=False)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -1,0 +1,160 @@
+import numpy as np
+import pytest
+from conftest import build_bundle, draw, tiny_backbone
+
+from edgetl_device.errors import InputError, MismatchError
+from edgetl_device.home import Home
+from edgetl_device.learner import Learner
+
+
+def embeddings(kind: str, count: int, start: int = 100) -> np.ndarray:
+    backbone = tiny_backbone()
+    return np.stack([backbone.embed(draw(kind, start + number)) for number in range(count)])
+
+
+def labels_of(learner: Learner, kind: str, count: int = 20) -> list[str | None]:
+    classifier = learner.classifier(tiny_backbone())
+    return [classifier.classify(draw(kind, 500 + number)).label for number in range(count)]
+
+
+def test_a_new_class_is_learned_and_old_ones_are_kept(home: Home) -> None:
+    learner = home.learner()
+    learner.add("kite", embeddings("kite", 5))
+    outcome = learner.retrain()
+    assert outcome.promoted and outcome.version == 2 == learner.active_version
+    assert labels_of(learner, "kite").count("kite") >= 18
+    assert labels_of(learner, "ball").count("ball") >= 18
+
+
+def test_adding_one_by_one_and_all_at_once_give_the_same_statistics(home: Home) -> None:
+    learner = home.learner()
+    learner.evidence()
+    for row in embeddings("kite", 6):
+        learner.add("kite", row[None])
+        learner.evidence()
+    assert learner.device_statistics().to_bytes() == home.learner().device_statistics().to_bytes()
+
+
+def test_forgetting_restores_the_statistics_bit_for_bit(home: Home) -> None:
+    learner = home.learner()
+    learner.add("kite", embeddings("kite", 3))
+    before = learner.device_statistics().to_bytes()
+    ids = learner.add("kite", embeddings("kite", 4, start=300)) + learner.add("ball", embeddings("ball", 2))
+    assert learner.device_statistics().to_bytes() != before
+    assert learner.forget(ids) == 6
+    assert learner.device_statistics().to_bytes() == before
+
+
+def test_wrong_labels_are_rejected_the_old_head_stays_and_the_samples_too(home: Home) -> None:
+    learner = home.learner()
+    learner.add("ball", embeddings("box", 30))
+    outcome = learner.retrain()
+    assert not outcome.promoted and outcome.version == 1 == learner.active_version
+    assert "box would fall" in outcome.reason and len(learner.samples()) == 30
+    assert [row.state for row in learner.versions()] == ["factory", "rejected"]
+
+
+def test_a_change_of_scene_can_be_accepted(home: Home) -> None:
+    learner = home.learner()
+    learner.add("ball", embeddings("box", 30))
+    outcome = learner.retrain(accept_scene_change=True)
+    assert outcome.promoted and "change of scene" in outcome.reason
+
+
+def test_rollback_goes_to_the_version_before_and_to_any_by_number(home: Home) -> None:
+    learner = home.learner()
+    for number in (1, 2):
+        learner.add("kite", embeddings("kite", 2, start=100 * number))
+        learner.retrain()
+    assert learner.rollback() == 2 == learner.active_version
+    assert learner.rollback() == 1
+    with pytest.raises(InputError, match="nothing to roll back to"):
+        learner.rollback()
+    assert learner.rollback(3) == 3
+    with pytest.raises(InputError, match="no version 9 to roll back to: expected one of 1, 2, 3"):
+        learner.rollback(9)
+
+
+def test_a_rejected_version_cannot_be_rolled_back_to(home: Home) -> None:
+    learner = home.learner()
+    learner.add("ball", embeddings("box", 30))
+    learner.retrain()
+    with pytest.raises(InputError, match="no version 2"):
+        learner.rollback(2)
+
+
+def test_a_rolled_back_head_predicts_what_it_predicted_then(home: Home) -> None:
+    learner = home.learner()
+    learner.add("kite", embeddings("kite", 3))
+    learner.retrain()
+    codes = learner.transform(embeddings("ring", 10))
+    then = learner.active_head().predict(codes)
+    learner.add("ring", embeddings("ring", 10))
+    learner.retrain()
+    learner.rollback()
+    now = home.learner().active_head().predict(codes)
+    assert (then[0] == now[0]).all() and (then[1] == now[1]).all()
+
+
+def test_forgetting_reaches_into_earlier_versions(home: Home) -> None:
+    learner = home.learner()
+    ids = learner.add("kite", embeddings("kite", 4))
+    learner.retrain()
+    learner.add("ring", embeddings("ring", 4))
+    learner.retrain()
+    learner.forget(ids)
+    learner.retrain(gate=False)
+    learner.rollback(2)
+    assert "kite" not in learner.active_head().labels
+
+
+def test_relabelling_moves_samples(home: Home) -> None:
+    learner = home.learner()
+    ids = learner.add("kite", embeddings("ring", 4))
+    assert learner.relabel("ring", ids) == 4
+    learner.retrain()
+    assert learner.active_head().labels == ("ball", "box", "ring")
+
+
+def test_a_factory_label_is_hidden_until_it_is_learned_again(home: Home) -> None:
+    learner = home.learner()
+    learner.hide("box")
+    learner.retrain(gate=False)
+    assert home.learner().active_head().labels == ("ball",)
+    learner.rollback(1)
+    assert learner.active_head().labels == ("ball",)  # also in earlier versions
+    learner.add("box", embeddings("box", 1))
+    learner.retrain()
+    assert learner.active_head().labels == ("ball", "box")
+
+
+def test_a_bundle_without_classes_learns_from_nothing(tmp_path, empty_bundle_path) -> None:
+    home = Home(tmp_path / "home")
+    home.install(empty_bundle_path)
+    learner = home.learner()
+    assert labels_of(learner, "ball", 1) == [None]
+    for kind in ("ball", "kite"):
+        learner.add(kind, embeddings(kind, 2))
+    learner.retrain()
+    assert labels_of(learner, "kite").count("kite") >= 18
+    assert labels_of(learner, "ball").count("ball") >= 18
+
+
+def test_another_backbones_embeddings_are_refused(home: Home) -> None:
+    with pytest.raises(MismatchError, match=r"\(n, 64\) int8, got \(1, 63\)"):
+        home.learner().add("kite", np.zeros((1, 63), np.int8))
+
+
+def test_a_missing_sample_is_named(home: Home) -> None:
+    with pytest.raises(InputError, match="no sample 7"):
+        home.learner().forget([7])
+
+
+def test_samples_survive_a_new_bundle_of_the_same_backbone(home: Home, tmp_path) -> None:
+    learner = home.learner()
+    learner.add("kite", embeddings("kite", 3))
+    learner.store.close()
+    home.install(build_bundle(tmp_path / "more.edgetl", ("ball", "box", "ring")))
+    learner = home.learner()
+    assert len(learner.samples()) == 3 and learner.retrain().promoted
+    assert learner.active_head().labels == ("ball", "box", "kite", "ring")

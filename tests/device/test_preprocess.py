@@ -1,0 +1,57 @@
+import cv2
+import numpy as np
+import pytest
+
+from edgetl_device.errors import InputError
+from edgetl_device.preprocess import Preprocessing
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 8000), (3000, 2), (224, 224), (225, 223), (6000, 8000), (480, 640)])
+def test_every_size_gives_the_backbones_size(shape: tuple[int, int]) -> None:
+    found = Preprocessing(224, 192)(np.full((*shape, 3), (10, 20, 30), np.uint8))
+    assert found.shape == (224, 192, 3) and found.dtype == np.uint8 and found.flags.c_contiguous
+    assert (found == (30, 20, 10)).all()  # RGB
+
+
+def test_the_crop_is_centred() -> None:
+    frame = np.zeros((100, 300, 3), np.uint8)
+    frame[:, 100:200] = 255
+    assert (Preprocessing(50, 50)(frame) == 255).all()
+
+
+def test_a_photo_of_the_right_size_is_only_reordered() -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    assert (Preprocessing(32, 32)(frame) == frame[:, :, ::-1]).all()
+
+
+def test_halving_is_the_mean_of_two_by_two_pixels() -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    blocks = frame.reshape(32, 2, 32, 2, 3).astype(int).sum(axis=(1, 3))
+    found = Preprocessing(32, 32)(frame)[:, :, ::-1].astype(int)
+    assert np.abs(found * 4 - blocks).max() <= 2
+
+
+def test_fine_stripes_do_not_alias_when_shrunk() -> None:
+    frame = np.zeros((1024, 1024, 3), np.uint8)
+    frame[:, ::2] = 255
+    assert Preprocessing(64, 64)(frame).std() < 2
+    assert cv2.resize(frame, (64, 64), interpolation=cv2.INTER_NEAREST).std() in (0.0, 127.5)  # what aliasing does
+
+
+def test_what_is_not_a_frame_is_refused() -> None:
+    for odd in (
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros((4, 4, 3)),
+    ):
+        with pytest.raises(InputError, match="a frame must be"):
+            Preprocessing(8, 8)(odd)
+
+
+def test_json_round_trips_and_a_stranger_is_refused() -> None:
+    value = Preprocessing(96, 128).to_json()
+    assert Preprocessing.from_json(value) == Preprocessing(96, 128)
+    for odd in (None, {}, value | {"resize": "stretch"}, value | {"height": 0}, value | {"height": True}):
+        with pytest.raises(InputError):
+            Preprocessing.from_json(odd)

@@ -1,0 +1,109 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgetl_device.errors import InputError, MismatchError
+from edgetl_device.heads import fit_head, gather
+from edgetl_device.statistics import BLOCK_ROWS, Statistics, exact_gram, no_statistics, statistics_of
+
+BACKBONE, RUNTIME = "b" * 64, "litert-1"
+NONE = no_statistics(BACKBONE, 16)
+
+
+def samples(count: int, seed: int, dimension: int = 16, classes: int = 3) -> tuple[np.ndarray, list[str]]:
+    generator = np.random.default_rng(seed)
+    rows = generator.integers(0, classes, count)
+    codes = np.clip(generator.normal(60 + 40 * rows[:, None], 30, (count, dimension)), 0, 255).astype(np.uint8)
+    return codes, [f"class-{row}" for row in rows]
+
+
+def of(codes: np.ndarray, labels: list[str]) -> Statistics:
+    return statistics_of(codes, labels, BACKBONE, RUNTIME)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(1, 60), st.integers(0, 2**32 - 1), st.lists(st.integers(0, 60), max_size=4))
+def test_any_order_and_any_split_give_identical_bytes(count: int, seed: int, cuts: list[int]) -> None:
+    codes, labels = samples(count, seed)
+    whole = of(codes, labels).to_bytes()
+    order = np.random.default_rng(seed).permutation(count)
+    bounds = [0, *sorted(min(cut, count) for cut in cuts), count]
+    total = NONE
+    for start, stop in pairwise(bounds):
+        rows = order[start:stop]
+        total = total + of(codes[rows], [labels[row] for row in rows])
+    assert total.to_bytes() == whole
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 40), st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_adding_and_forgetting_restores_the_bytes(kept: int, passing: int, seed: int) -> None:
+    before = of(*samples(kept, seed, classes=2))
+    other = of(*samples(passing, seed + 1, classes=4))
+    assert ((before + other) - other).to_bytes() == before.to_bytes()
+
+
+def test_heads_from_any_order_agree_to_one_part_in_a_million_and_in_every_label() -> None:
+    codes, labels = samples(300, 1, dimension=64)
+    held, held_labels = samples(60, 2, dimension=64)
+    heads = []
+    for order in (np.arange(300), np.random.default_rng(3).permutation(300)):
+        parts = [of(codes[rows], [labels[row] for row in rows]) for rows in np.array_split(order, 7)]
+        total = sum(parts[1:], parts[0])
+        heads.append(fit_head(gather(total, held, held_labels, held[:0], (), RUNTIME)))
+    first, second = (head.predict(held) for head in heads)
+    np.testing.assert_allclose(first[0], second[0], atol=1e-6)
+    assert (first[0].argmax(1) == second[0].argmax(1)).all()
+
+
+@pytest.mark.parametrize("value", [0, 255])
+@pytest.mark.parametrize("rows", [BLOCK_ROWS, BLOCK_ROWS + 1, 2 * BLOCK_ROWS])
+def test_the_gram_of_extreme_codes_is_exact(rows: int, value: int) -> None:
+    codes = np.full((rows, 5), value, np.uint8)
+    codes[::7, 2] = 255 - value
+    expected = codes.astype(np.int64).T @ codes.astype(np.int64)
+    assert (exact_gram(codes) == expected).all()
+
+
+def test_one_row_more_than_a_block_would_not_be_exact() -> None:
+    """Why the block has 1,024 rows: 1,025 extreme ones do not fit float32."""
+    block = np.full((BLOCK_ROWS + 1, 1), -128, np.float32)
+    block[-1] = -127
+    assert float((block.T @ block)[0, 0]) != BLOCK_ROWS * 128**2 + 127**2
+
+
+def test_the_gram_of_random_codes_is_exact() -> None:
+    codes = np.random.default_rng(0).integers(0, 256, (3000, 40), dtype=np.uint8)
+    assert (exact_gram(codes) == codes.astype(np.int64).T @ codes.astype(np.int64)).all()
+
+
+def test_bytes_round_trip() -> None:
+    found = of(*samples(50, 4))
+    again = Statistics.from_bytes(found.to_bytes())
+    assert again.to_bytes() == found.to_bytes()
+    assert again.labels == found.labels and (again.gram == found.gram).all() and again.runtimes == (RUNTIME,)
+
+
+def test_another_backbone_is_refused() -> None:
+    with pytest.raises(MismatchError, match="cannot be combined"):
+        of(*samples(5, 0)) + no_statistics("c" * 64, 16)
+
+
+def test_another_runtime_is_allowed_and_reported_as_not_bit_exact() -> None:
+    codes, labels = samples(5, 0)
+    mixed = of(codes, labels) + statistics_of(codes, labels, BACKBONE, "tflite-2")
+    assert mixed.runtimes == (RUNTIME, "tflite-2") and not mixed.bit_exact
+
+
+def test_subtracting_what_was_never_added_is_refused() -> None:
+    with pytest.raises(InputError, match="never added"):
+        of(*samples(3, 0)) - of(*samples(9, 1))
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-9], lambda data: b"", lambda data: b"PK" + data[5:]])
+def test_damaged_bytes_are_refused(damage) -> None:
+    with pytest.raises(InputError):
+        Statistics.from_bytes(damage(of(*samples(5, 0)).to_bytes()))

@@ -1,0 +1,161 @@
+"""Both programs as a whole: help, documentation, exit codes and errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import click
+import cv2
+import numpy as np
+import pytest
+from conftest import write_photos
+
+pytest.importorskip("edgetl")
+
+from edgetl.cli import program as host_program
+from edgetl_device import console
+from edgetl_device.cli import program as device_program
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+COMMANDS = [("edgetl", name, c) for name, c in sorted(host_program.commands.items())]
+COMMANDS += [("edgetl-device", name, c) for name, c in sorted(device_program.commands.items())]
+
+
+@pytest.fixture
+def edgetl(capfd):
+    """Run ``edgetl`` in this process and check its exit code."""
+
+    def run(*arguments: object, code: int = 0) -> SimpleNamespace:
+        capfd.readouterr()
+        found = console.run(host_program, "edgetl", [str(argument) for argument in arguments])
+        said = capfd.readouterr()
+        assert found == code, said.err
+        return SimpleNamespace(stdout=said.out, stderr=said.err)
+
+    return run
+
+
+@pytest.mark.parametrize(("program", "name", "command"), COMMANDS, ids=[f"{p} {n}" for p, n, _ in COMMANDS])
+def test_every_command_has_help_for_itself_and_each_option_and_is_in_the_readme(program, name, command) -> None:
+    assert command.help and len(command.help) > 15
+    for parameter in command.params:
+        assert isinstance(parameter, click.Argument) or getattr(parameter, "help", None), parameter.name
+    assert f"`{program} {name}" in README or f"{program} {name} " in README, f"README lacks {program} {name}"
+
+
+@pytest.mark.parametrize(("program", "name", "command"), COMMANDS, ids=[f"{p} {n}" for p, n, _ in COMMANDS])
+def test_every_command_takes_json_and_verbose(program, name, command) -> None:
+    options = {option for parameter in command.params for option in parameter.opts}
+    assert {"--json", "--verbose"} <= options
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "nowhere", "-o", "run"), "no such folder: nowhere"),
+        (("train", __file__, "-o", "run"), "is a file: expected a folder"),
+        (("train", "empty", "-o", "run"), "no photos: expected one folder per class"),
+        (("train", "loose", "-o", "run"), "1 photos but no class folders"),
+        (("train", "one", "-o", "run"), "holds one class, 'ball'"),
+        (("train", "hollow", "-o", "run"), "class 'box' has no photo"),
+        (("train", "good", "-o", "good"), "good exists: give another name or --force"),
+        (("train", "good", "-o", "run", "--backbone", "vgg99"), "unknown backbone 'vgg99'"),
+        (("train", "good", "-o", "run", "--alpha", "0.33"), "no ImageNet weights for alpha 0.33"),
+        (("train", "good", "-o", "run", "--image-size", "100"), "multiple of 32"),
+        (("train", "good", "-o", "run", "--weights", "w.h5"), "no weights file w.h5"),
+        (("train", "good", "-o", "run", "--weights", "builtin", "--alpha", "1.0"), "built-in weights are for"),
+        (("train", "good", "-o", "run", "--val-split", "1.5", "--weights", "none"), "held-out share"),
+        (("train", "good"), "Missing option '-o'"),
+        (("train", "good", "-o", "run", "--dropout", "1"), "No such option"),
+        (("convert", "good", "-o", "x.edgetl"), "is not a RUN: make one with `edgetl train"),
+        (("evaluate", "good/ball/0000.png", "good"), "not a bundle"),
+        (("inspect", "nothing.edgetl"), "cannot read nothing.edgetl"),
+        (("parts", "good"), "good exists"),
+        (("parts", "new", "--classes", "bolt,spoon"), "unknown part 'spoon'"),
+        (("parts", "new", "--light", "disco"), "unknown light 'disco'"),
+        (("demo", "--output", "good"), "good exists"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_exit_2_and_nothing_is_written(
+    edgetl, tmp_path, monkeypatch, arguments, message
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_photos(Path("good"), ("ball", "box"), 2)
+    write_photos(Path("one"), ("ball",), 2)
+    write_photos(Path("hollow"), ("ball",), 2)
+    for folder in ("empty", "loose", "hollow/box"):
+        Path(folder).mkdir()
+    cv2.imwrite("loose/1.png", np.zeros((8, 8, 3), np.uint8))
+    before = sorted(tmp_path.rglob("*"))
+    done = edgetl(*arguments, code=2)
+    assert message in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert done.stdout == "" and sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_output_that_cannot_be_written_is_a_clear_error(edgetl, tmp_path) -> None:
+    write_photos(tmp_path / "good", ("ball", "box"), 2)
+    (tmp_path / "file").write_text("in the way")
+    done = edgetl("train", tmp_path / "good", "-o", tmp_path / "file" / "run", "--weights", "none", code=2)
+    assert "cannot write" in done.stderr.splitlines()[-1]
+
+
+def test_a_class_whose_photos_are_all_damaged_is_named(edgetl, tmp_path) -> None:
+    write_photos(tmp_path / "p", ("ball", "box"), 3)
+    for path in (tmp_path / "p" / "box").iterdir():
+        path.write_bytes(path.read_bytes()[:50])
+    options = ("--weights", "builtin", "-o", tmp_path / "run")
+    done = edgetl("train", tmp_path / "p", *options, code=2)
+    assert "class 'box' has no readable training photo" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["p"]
+
+
+def test_weights_that_do_not_fit_are_refused_with_the_reason(edgetl, tmp_path) -> None:
+    write_photos(tmp_path / "p", ("ball", "box"), 3)
+    weights = Path(__file__).parents[1] / "edgetl/builtin/mobilenet_v2_0.35_96.h5"
+    options = ("--weights", weights, "--alpha", "1.0", "-o", tmp_path / "run")
+    done = edgetl("train", tmp_path / "p", *options, code=2)
+    assert "does not fit mobilenet_v2 alpha 1.0" in done.stderr and "check --alpha" in done.stderr
+
+
+def test_in_a_process_of_its_own_errors_are_one_line_and_interrupts_exit_with_130(tmp_path) -> None:
+    command = [sys.executable, "-m", "edgetl", "train", "nowhere", "-o", str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stderr == "error: no such folder: nowhere\n" and done.stdout == ""
+
+
+def test_ctrl_c_exits_with_130(monkeypatch, edgetl, tmp_path) -> None:
+    from edgetl import training
+
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    write_photos(tmp_path / "p", ("ball", "box"), 2)
+    monkeypatch.setattr(training, "train_head", interrupted)
+    done = edgetl("train", tmp_path / "p", "-o", tmp_path / "run", "--weights", "none", code=130)
+    assert done.stderr.endswith("interrupted\n")
+
+
+@pytest.mark.parametrize("program", ["edgetl", "edgetl_device"])
+def test_versions_are_told(program: str) -> None:
+    done = subprocess.run([sys.executable, "-m", program, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1][0].isdigit()
+
+
+def test_a_reader_that_stops_reading_is_no_error(home) -> None:
+    command = [sys.executable, "-m", "edgetl_device", "--home", str(home.folder), "status", "--json"]
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert done.returncode == 0 and done.stderr == ""
+
+
+def test_parts_writes_folders_that_train_can_read(edgetl, tmp_path) -> None:
+    done = edgetl("parts", tmp_path / "p", "--per-class", "2", "--classes", "nut,bolt", "--size", "64", "--json")
+    assert json.loads(done.stdout) == {"photos": 4, "classes": ["bolt", "nut"]}
+    assert sorted(path.name for path in (tmp_path / "p").iterdir()) == ["bolt", "nut"]

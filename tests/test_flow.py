@@ -1,0 +1,158 @@
+"""The whole arrow, once, for real: photos → train → convert → bundle → device learns, forgets and rolls back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("edgetl")
+
+from edgetl.cli import program as host_program
+from edgetl_device import console, parts
+from edgetl_device.bundle import open_bundle
+from edgetl_device.cli import program as device_program
+from edgetl_device.factory import Factory
+
+KNOWN = ("bolt", "gear", "washer")
+
+
+def told(program, *arguments: object, code: int = 0) -> dict:
+    import io
+    from contextlib import redirect_stdout
+
+    out = io.StringIO()
+    with redirect_stdout(out):
+        assert console.run(program, "edgetl", [*map(str, arguments), "--json"]) == code
+    return json.loads(out.getvalue()) if code != 2 else {}
+
+
+@pytest.fixture(scope="module")
+def arrow(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """Photos with some damaged ones, a RUN and its bundle."""
+    folder = tmp_path_factory.mktemp("arrow")
+    photos = folder / "photos"
+    parts.write_photos(photos, kinds=KNOWN, per_class=40, size=128, seed=1)
+    whole = (photos / "bolt" / "bolt-0000.jpg").read_bytes()
+    (photos / "bolt" / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
+    (photos / "gear" / "note.jpg").write_text("not a photo")
+    picture = cv2.imdecode(np.frombuffer(whole, np.uint8), cv2.IMREAD_COLOR)
+    cv2.imwrite(str(photos / "bolt" / "grey.png"), cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY))
+    cv2.imwrite(str(photos / "bolt" / "deep.png"), picture.astype(np.uint16) * 257)
+    cv2.imwrite(str(photos / "bolt" / "clear.png"), np.dstack([picture, picture[:, :, 0]]))
+    run, bundle = folder / "run", folder / "parts.edgetl"
+    trained = told(host_program, "train", photos, "-o", run, "--weights", "builtin")
+    converted = told(host_program, "convert", run, "-o", bundle, "--max-drop", "0.1")
+    return SimpleNamespace(folder=folder, photos=photos, run=run, bundle=bundle, trained=trained, converted=converted)
+
+
+def test_train_reports_what_the_contract_says_and_names_what_it_skipped(arrow) -> None:
+    trained = arrow.trained
+    keys = {"accuracy", "per_class", "classes", "photos", "skipped", "strategy", "seconds"}
+    assert set(trained) >= keys
+    assert trained["classes"] == list(KNOWN) and trained["photos"] == 123 and trained["strategy"] == "head"
+    assert sorted(Path(reason.split(": ")[0]).name for reason in trained["skipped"]) == ["note.jpg", "truncated.jpg"]
+    assert trained["accuracy"] > 0.6
+
+
+def test_convert_reports_what_the_contract_says_and_stays_close_to_float(arrow) -> None:
+    converted = arrow.converted
+    assert set(converted) >= {"path", "size_bytes", "quantization", "parity", "ops", "seconds"}
+    parity = converted["parity"]
+    assert set(parity) == {"float_accuracy", "converted_accuracy", "agreement", "worst_class_drop", "samples"}
+    assert parity["agreement"] > 0.8 and parity["samples"] == 25
+    assert converted["ops"]["float"] == 0 and converted["ops"]["total"] > 50
+    assert converted["size_bytes"] == arrow.bundle.stat().st_size
+
+
+def test_the_head_was_fitted_without_the_held_out_photos(arrow) -> None:
+    factory = Factory(open_bundle(arrow.bundle))
+    held_out = [s for s in json.loads((arrow.run / "run.json").read_text())["samples"] if s[2] == "val"]
+    assert factory.statistics.samples == 123 - len(held_out) == len(factory.seen)
+    assert len(factory.holdout) == len(held_out)
+
+
+def test_evaluate_tells_seen_from_unseen_photos_and_writes_a_page(arrow, tmp_path) -> None:
+    result = told(host_program, "evaluate", arrow.bundle, arrow.photos, "--report", tmp_path / "report.html")
+    assert set(result) >= {"accuracy", "samples", "per_class", "confusion", "ece", "latency_ms"}
+    assert result["samples"] == 123 and result["unseen"] == 25
+    assert result["accuracy_unseen"] == pytest.approx(arrow.converted["parity"]["converted_accuracy"])
+    assert sum(map(sum, result["confusion"])) == 123
+    text = (tmp_path / "report.html").read_text()
+    assert "Accuracy" in text and "http" not in text.replace("http-equiv", "")
+
+
+def test_inspect_shows_the_manifest(arrow) -> None:
+    manifest = told(host_program, "inspect", arrow.bundle)
+    assert manifest["labels"] == list(KNOWN) and manifest["backbone"]["weights"] == "builtin"
+    assert console.run(host_program, "edgetl", ["inspect", str(arrow.bundle)]) == 0
+
+
+def test_converting_again_gives_the_same_bytes(arrow) -> None:
+    again = arrow.folder / "again" / "parts.edgetl"
+    told(host_program, "convert", arrow.run, "-o", again, "--max-drop", "0.1")
+    assert again.read_bytes() == arrow.bundle.read_bytes()
+
+
+def test_a_conversion_that_costs_too_much_is_refused_and_the_good_bundle_stays(arrow) -> None:
+    before = arrow.bundle.read_bytes()
+    options = ("-o", arrow.bundle, "--force", "--max-drop", "-1", "--json")
+    assert console.run(host_program, "edgetl", ["convert", str(arrow.run), *map(str, options)]) == 1
+    assert arrow.bundle.read_bytes() == before
+
+
+def test_photos_that_moved_are_asked_for_and_found(arrow, tmp_path) -> None:
+    moved = tmp_path / "moved"
+    arrow.photos.rename(moved)
+    try:
+        told(host_program, "convert", arrow.run, "-o", tmp_path / "a.edgetl", code=2)
+        done = told(
+            host_program, "convert", arrow.run, "-o", tmp_path / "b.edgetl", "--photos", moved, "--max-drop", "0.1"
+        )
+        assert done["size_bytes"] > 0
+    finally:
+        moved.rename(arrow.photos)
+
+
+@pytest.mark.parametrize("no_classes", [False, True], ids=["four kinds", "no classes"])
+def test_the_device_learns_forgets_and_rolls_back(arrow, tmp_path, no_classes: bool) -> None:
+    bundle = arrow.bundle
+    if no_classes:
+        bundle = tmp_path / "empty.edgetl"
+        told(host_program, "convert", arrow.run, "-o", bundle, "--no-classes", "--max-drop", "0.1")
+    home = ("--home", tmp_path / "home")
+    assert told(device_program, *home, "install", bundle)["labels"] == ([] if no_classes else list(KNOWN))
+    shown = tmp_path / "shown"
+    parts.write_photos(shown, kinds=("bolt", "spring"), per_class=8, size=128, seed=7)
+    for kind in ("bolt", "spring"):
+        learned = told(device_program, *home, "learn", kind, *sorted((shown / kind).iterdir())[:6])
+        assert learned["stored"] == 6 and learned["promoted"], learned
+    tests = [str(path) for path in sorted((shown / "spring").iterdir())[6:]]
+    labels = [p["label"] for p in told(device_program, *home, "classify", *tests)["predictions"]]
+    assert "spring" in labels
+    assert told(device_program, *home, "export-stats", tmp_path / "s.stats")["samples"] == 12
+    assert told(device_program, *home, "forget", "--label", "spring")["removed"] == 6
+    labels = [p["label"] for p in told(device_program, *home, "classify", *tests)["predictions"]]
+    assert "spring" not in labels
+    assert told(device_program, *home, "rollback", 1)["version"] == 1
+
+
+def test_coral_learns_its_three_things_from_one_or_two_photos_each(shared, tmp_path) -> None:
+    """Coral's own on-device learning test, on a bundle that knows nothing, with real weights."""
+    weights = shared / "weights/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5"
+    photos = shared / "models/coral/imprinting"
+    calibration = tmp_path / "calibration"
+    parts.write_photos(calibration, kinds=("bolt", "gear"), per_class=10, seed=1)
+    run, bundle, home = tmp_path / "run", tmp_path / "empty.edgetl", ("--home", tmp_path / "home")
+    told(host_program, "train", calibration, "-o", run, "--weights", weights, "--alpha", 0.35)
+    told(host_program, "convert", run, "-o", bundle, "--no-classes", "--max-drop", 1)
+    told(device_program, *home, "install", bundle)
+    for label, count in (("cat", 1), ("dog", 1), ("hotdog", 2)):
+        told(device_program, *home, "learn", label, *(photos / f"{label}_train_{n}.png" for n in range(count)))
+    tests = [photos / f"{label}_test_0.png" for label in ("cat", "dog", "hotdog")]
+    found = told(device_program, *home, "classify", *tests)["predictions"]
+    assert [prediction["label"] for prediction in found] == ["cat", "dog", "hotdog"]
