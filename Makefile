@@ -53,7 +53,7 @@ lint: .venv/installed ## ruff and mypy
 	touch $@
 .venv-tflite/installed: .venv/installed $(SOURCES) constraints-tflite.txt
 	@$(TFLITE_PYTHON) -m venv --clear --without-pip .venv-tflite
-	grep -vE '^(numpy|opencv-python-headless|scipy|scikit-learn)==' constraints.txt > .venv-tflite/constraints.txt
+	grep -vE '^(numpy|opencv-python-headless|scipy|scikit-learn|ml-dtypes)==' constraints.txt > .venv-tflite/constraints.txt
 	$(UV) .venv-tflite/bin/python -c .venv-tflite/constraints.txt -c constraints-tflite.txt \
 	    -e 'device[web,sign,tflite]' pytest hypothesis scikit-learn
 	touch $@
