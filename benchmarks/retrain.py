@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 
-from edgetl_device.heads import Evidence, fit_head, gather
+from edgetl_device.heads import HEADS, Evidence, fit_head, gather
 from edgetl_device.statistics import statistics_of
 
 from .harness import Report, median_ms
@@ -32,15 +35,15 @@ def main() -> None:
     evidence = gather(factory, *draw(HOLDOUT, range(CLASSES)), *draw(STORED, range(CLASSES + 2)), "runtime")
     one = draw(1, range(CLASSES, CLASSES + 1))
 
-    def add_and_fit() -> None:
-        new = evidence.new + statistics_of(*one, "backbone", "runtime")
-        fit_head(Evidence(factory, evidence.known, new, evidence.references, evidence.reference_labels, HOLDOUT))
+    def add() -> Evidence:
+        return replace(evidence, device=evidence.device + statistics_of(*one, "backbone", "runtime"))
 
-    def add() -> None:
-        evidence.new + statistics_of(*one, "backbone", "runtime")
+    def add_and_fit(rule: str) -> None:
+        fit_head(add(), rule)
 
-    report.add(step="add one sample to the statistics", median_ms=median_ms(add))
-    report.add(step="add one sample and fit a head", median_ms=median_ms(add_and_fit))
+    report.add(step="one more sample", median_ms=median_ms(add))
+    for rule in HEADS:
+        report.add(step=f"one more sample and a new head, {rule}", median_ms=median_ms(partial(add_and_fit, rule)))
     report.save()
 
 

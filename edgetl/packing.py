@@ -18,7 +18,7 @@ from edgetl_device.codes import CodeTransform, Int8
 from edgetl_device.console import progress
 from edgetl_device.errors import CheckFailedError, InputError, PhotoError
 from edgetl_device.factory import Content, fingerprint
-from edgetl_device.heads import Evidence, Head, empty_evidence, fit_head, gather
+from edgetl_device.heads import DEFAULT, Evidence, Head, empty_evidence, fit_head, gather
 from edgetl_device.interpreter import TFLiteInterpreter
 from edgetl_device.statistics import statistics_of
 
@@ -38,7 +38,7 @@ class Options:
     quantize: str = "int8"
     calibration_samples: int = 200
     max_drop: float = 0.01
-    head: str = "familiar"
+    head: str = DEFAULT
     no_classes: bool = False
     photos: Path | None = None
 
@@ -110,6 +110,7 @@ def convert_run(run: Run, output: Path, options: Options, verbose: bool = False)
         "name": output.stem,
         "created": run.created,
         "labels": list(head.labels),
+        "head": head.rule,
         "preprocessing": run.spec.preprocessing.to_json(),
         "codes": backbone.transform.to_json(),
         "backbone": asdict(run.spec) | {"weights": Path(run.spec.weights).name},
@@ -206,7 +207,6 @@ def _content(
     seen = (fingerprint(path.read_bytes()) for path in _training(dataset).files()) if head.labels else ()
     return Content(
         model,
-        head,
         evidence.factory,
         (raw[holdout], tuple(dataset.labels[row] for row in holdout)),
         frozenset(seen),

@@ -94,6 +94,8 @@ def _cells(row: Sequence[object], shade: Sequence[int]) -> str:
             style = f' style="--share:{min(max(float(value), 0.0), 1.0):.3f}" class="shade"'
         elif isinstance(value, int | float):
             style = ' class="number"'
+        elif len(text) <= 12:
+            style = ' class="short"'
         cells.append(f"<td{style}>{html.escape(text)}</td>")
     return "".join(cells)
 
@@ -118,7 +120,7 @@ h1 { font-size: 1.7rem; line-height: 1.2; } h2 { font-size: 1.2rem; margin-top: 
 .strong { font-size: 1.25rem; font-weight: 600; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .8rem; text-align: left; border-bottom: 1px solid var(--line); }
-th { font-weight: 600; } .number, .shade { text-align: right; }
+th { font-weight: 600; } .short { white-space: nowrap; } .number, .shade { text-align: right; }
 .shade { background: color-mix(in srgb, var(--accent) calc(var(--share) * 55%), transparent); }
 .gallery { display: flex; flex-wrap: wrap; gap: .8rem; } figure { margin: 0; max-width: 100%; }
 figure img { display: block; max-width: 100%; height: auto; border-radius: 6px; }

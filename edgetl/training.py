@@ -22,8 +22,9 @@ import numpy.typing as npt
 
 from edgetl_device import metrics
 from edgetl_device.arrays import pack, unpack
+from edgetl_device.codes import LEVELS_PER_RMS
 from edgetl_device.errors import InputError, StorageError
-from edgetl_device.heads import Linear, Moments, solve_lda
+from edgetl_device.heads import Moments, Predictive, solve_predictive
 
 from . import backbones, embeddings, tf
 from .backbones import BackboneSpec
@@ -120,22 +121,27 @@ def open_run(folder: Path) -> Run:
     return Run(folder, BackboneSpec(**value["backbone"]), dataset, skipped, **{name: value[name] for name in kept})
 
 
-def fit_float_head(values: npt.NDArray[np.float32], labels: tuple[str, ...]) -> Linear:
-    """The reference that conversion is held against: LDA on float embeddings (n, d), nothing quantized."""
+def fit_float_head(values: npt.NDArray[np.float32], labels: tuple[str, ...]) -> Predictive:
+    """The reference that conversion is held against: the same rule on float embeddings (n, d), nothing quantized."""
     names, rows = np.unique(np.asarray(labels), return_inverse=True)
     features = float_codes(values).astype(np.float64)
     counts = np.bincount(rows)
     means = np.stack([features[rows == row].mean(axis=0) for row in range(len(names))])
     centred = features - means[rows]
-    scatter = centred.T @ centred / len(features)
-    return solve_lda(Moments(tuple(str(n) for n in names), means, counts.astype(np.float64), scatter, len(features)))
+    variances = (centred**2).sum(axis=0) / max(len(features) - len(names), 1)
+    floored = np.maximum(variances, 0.1 * variances.mean()) + 1e-9
+    covariance = (centred.T @ centred / len(features)).astype(np.float32)
+    labels_of = tuple(str(name) for name in names)
+    return solve_predictive(
+        Moments(labels_of, means, counts.astype(np.float64), covariance, floored, len(features), len(features))
+    )
 
 
 def float_codes(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """(n, d) float embeddings → signed square root, L2-normalised: the codes of the device without their rounding."""
     root = np.sign(values) * np.sqrt(np.abs(values))
     norm = np.linalg.norm(root, axis=1, keepdims=True)
-    return np.asarray(root / np.maximum(norm, 1e-12) * 32 * np.sqrt(values.shape[1]), np.float32)
+    return np.asarray(root / np.maximum(norm, 1e-12) * LEVELS_PER_RMS * np.sqrt(values.shape[1]), np.float32)
 
 
 def held_out_predictions(

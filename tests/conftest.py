@@ -64,7 +64,7 @@ def tiny_backbone() -> Backbone:
 
 
 def build_bundle(
-    path: Path, kinds: tuple[str, ...] = ("ball", "box"), per_class: int = 40, rule: str = "familiar"
+    path: Path, kinds: tuple[str, ...] = ("ball", "box"), per_class: int = 40, rule: str = "predictive"
 ) -> Path:
     """A real bundle, trained on drawn photos; no kinds make one without classes."""
     backbone = tiny_backbone()
@@ -84,11 +84,12 @@ def build_bundle(
     told = head.predict(backbone.codes(check_raw))[0]
     names = tuple(head.labels[row.argmax()] if head.labels else "" for row in told)
     seen = frozenset(fingerprint(photo.tobytes()) for shots in photos.values() for photo in shots[:half])
-    content = Content(TINY.read_bytes(), head, factory, (held, held_labels), seen, (check, check_raw, names))
+    content = Content(TINY.read_bytes(), factory, (held, held_labels), seen, (check, check_raw, names))
     manifest = {
         "name": path.stem,
         "created": "2026-01-01T00:00:00+00:00",
         "labels": list(head.labels),
+        "head": rule,
         "preprocessing": backbone.preprocessing.to_json(),
         "codes": backbone.transform.to_json(),
         "backbone": {"name": "tiny", "alpha": 1.0, "image_size": 32, "weights": "none"},

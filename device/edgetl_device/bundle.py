@@ -28,7 +28,7 @@ FORMAT_VERSION = 1
 MAX_SIZE = 256 << 20  # bytes; the largest backbone here (VGG16, float) is 59 MB
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
-REQUIRED = ("backbone.tflite", "head.npz", "statistics.npz", "holdout.npz", "check.npz", "labels.txt")
+REQUIRED = ("backbone.tflite", "statistics.npz", "holdout.npz", "check.npz", "labels.txt")
 OPTIONAL = ("backbone_edgetpu.tflite", "model.tflite")
 _COMMENT = b"edgetl sha256:"
 _COMMENT_SIZE = len(_COMMENT) + 64
@@ -37,6 +37,7 @@ _NEEDED = {
     "name": str,
     "created": str,
     "labels": list,
+    "head": str,
     "preprocessing": dict,
     "codes": dict,
     "backbone": dict,

@@ -138,7 +138,7 @@ def learn(label: str, images: tuple[Path, ...], no_retrain: bool, runtime: str, 
 
 
 @program.command()
-@click.option("--head", type=str, help="Learning rule: familiar, lda or prototype (default: the active version's).")
+@click.option("--head", type=str, help="Learning rule: predictive, familiar, lda or prototype (default: as before).")
 @click.option("--accept-scene-change", is_flag=True, help="Promote although known classes lose on the holdout.")
 @runtime_option
 @in_home
@@ -273,6 +273,39 @@ def export_stats(file: Path, force: bool, home: Home) -> dict[str, Any]:
     write_atomically(file, statistics.to_bytes())
     say(f"wrote {file}: {statistics.samples} samples of {', '.join(statistics.labels)}")
     return {"samples": statistics.samples, "labels": list(statistics.labels), "path": str(file)}
+
+
+@program.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
+@in_home
+@reports
+def backup(file: Path, force: bool, home: Home) -> dict[str, Any]:
+    """Copy samples and versions into one verified file, also while the app runs."""
+    if file.exists() and not force:
+        raise InputError(f"{file} exists: give another name or --force")
+    learner = home.learner()
+    learner.store.backup(file)
+    counts = {"samples": len(learner.samples()), "versions": len(learner.versions())}
+    say(f"wrote {file}: {counts['samples']} samples, {counts['versions']} versions")
+    return counts
+
+
+@program.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@in_home
+@reports
+def restore(file: Path, home: Home) -> dict[str, Any]:
+    """Put a backup in the store's place; what stood there is moved aside, not deleted."""
+    from .backup import restore_database
+
+    aside = restore_database(file, home.store_path)
+    learner = home.learner()
+    counts = {"samples": len(learner.samples()), "versions": len(learner.versions())}
+    say(f"restored {counts['samples']} samples and {counts['versions']} versions")
+    if aside is not None:
+        say(f"what was there before is now {aside}")
+    return counts
 
 
 def photo_paths(images: Iterable[Path]) -> list[Path]:

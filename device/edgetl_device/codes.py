@@ -23,14 +23,15 @@ Int8 = npt.NDArray[np.int8]
 Codes = npt.NDArray[np.uint8]
 
 _ROOT = np.array([isqrt(value << 16) for value in range(256)], np.int64)  # 256 · √value, rounded down
-_LEVELS_PER_RMS = 32  # a feature of root-mean-square size gets code 32; beyond 8 × that it saturates
+_BLOCK_ROWS = 128  # rows transformed at once: keeps the int64 intermediates at a few MB
+LEVELS_PER_RMS = 48  # a feature of root-mean-square size gets code 48; beyond 5 × that it saturates
 
 
 @dataclass(frozen=True)
 class CodeTransform:
     """Raw backbone output (n, d) int8 → codes (n, d) uint8.
 
-    ``code = round(L · √d · r / ‖r‖)`` with ``r = sign(q − z) · √|q − z|`` and L = 32 levels per root mean square.
+    ``code = round(L · √d · r / ‖r‖)`` with ``r = sign(q − z) · √|q − z|`` and L = 48 levels per root mean square.
     A backbone that ends in ReLU has zero point −128: no feature is negative, and codes start at ``origin`` 0.
     Any other zero point means signed features: half the levels, around ``origin`` 128.
 
@@ -66,14 +67,19 @@ class CodeTransform:
                 f"embeddings must be (n, {self.dimension}) int8, got {raw.shape} {raw.dtype}: "
                 "they were made by another backbone"
             )
+        codes = np.empty(raw.shape, np.uint8)
+        for start in range(0, len(raw), _BLOCK_ROWS):
+            codes[start : start + _BLOCK_ROWS] = self._block(raw[start : start + _BLOCK_ROWS])
+        return codes
+
+    def _block(self, raw: Int8) -> npt.NDArray[np.int64]:
         value = raw.astype(np.int64) - self.zero_point
         root = _ROOT[np.abs(value)]
         norm = np.maximum(_floor_sqrt((root * root).sum(axis=1, keepdims=True)), 1)
-        levels = isqrt((_LEVELS_PER_RMS // (2 if self.signed else 1)) ** 2 * self.dimension)
+        levels = isqrt((LEVELS_PER_RMS // (2 if self.signed else 1)) ** 2 * self.dimension)
         scaled = (root * levels + norm // 2) // norm
         signed = np.where(value < 0, -scaled, scaled) + self.origin
-        codes: Codes = np.clip(signed, 0, 255).astype(np.uint8)
-        return codes
+        return np.asarray(np.clip(signed, 0, 255))
 
     def to_json(self) -> dict[str, Any]:
         """What the manifest holds."""

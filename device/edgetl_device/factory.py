@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +14,7 @@ from .arrays import Arrays, pack, text_array, text_values, unpack
 from .bundle import Bundle
 from .codes import Codes, Int8
 from .errors import BundleError, InputError
-from .heads import Head
+from .heads import HEADS, Evidence, Head, fit_head, gather
 from .statistics import Statistics
 
 HOLDOUT_MEMBERS = {"raw", "labels", "seen"}
@@ -35,6 +36,8 @@ class Factory:
             raise BundleError(f"statistics.npz: {error}") from None
         if found.backbone != self.bundle.backbone_digest or found.dimension != self.bundle.codes.dimension:
             raise BundleError("statistics.npz belongs to another backbone")
+        if found.labels != self.bundle.labels:
+            raise BundleError("statistics.npz has other labels than the manifest")
         return found
 
     @cached_property
@@ -70,12 +73,26 @@ class Factory:
             raise BundleError(f"check.npz: photos of shape {photos.shape} {photos.dtype} do not fit the backbone")
         return photos, raw, _row_labels(arrays, len(raw))
 
+    @property
+    def rule(self) -> str:
+        """Name of the learning rule the bundle was made with."""
+        rule = str(self.bundle.manifest["head"])
+        if rule not in HEADS:
+            raise BundleError(f"the bundle asks for a head {rule!r} that this edgetl does not have: update it")
+        return rule
+
+    def evidence(
+        self, codes: Codes, labels: Sequence[str], runtime: str, hidden: frozenset[str] = frozenset()
+    ) -> Evidence:
+        """What the factory knows, and device samples: codes (n, d) uint8 with their n labels."""
+        origin = self.bundle.codes.origin
+        return gather(
+            self.statistics, self.holdout, self.holdout_labels, codes, labels, runtime, origin=origin, hidden=hidden
+        )
+
     def head(self) -> Head:
-        """The head fitted on the workstation."""
-        try:
-            return Head.from_arrays(unpack(self.bundle.members["head.npz"]), self.holdout)
-        except InputError as error:
-            raise BundleError(f"head.npz: {error}") from None
+        """The head as it came from the factory: solved from the statistics, so it cannot contradict them."""
+        return fit_head(self.evidence(self.holdout[:0], (), ""), self.rule)
 
 
 def fingerprint(photo: bytes) -> bytes:
@@ -89,8 +106,7 @@ class Content:
 
     Args:
         backbone: the ``.tflite`` file.
-        head: fitted on the embeddings of exactly this backbone.
-        statistics: of the training samples.
+        statistics: of the training samples, embedded by exactly this backbone.
         holdout: (h, d) int8 raw embeddings that are in no statistics, and their h labels.
         seen: :func:`fingerprint` of every training photo.
         check: (k, h, w, 3) uint8 RGB preprocessed photos, their (k, d) int8 raw embeddings and the k labels predicted
@@ -98,7 +114,6 @@ class Content:
     """
 
     backbone: bytes
-    head: Head
     statistics: Statistics
     holdout: tuple[Int8, tuple[str, ...]]
     seen: frozenset[bytes]
@@ -111,11 +126,10 @@ class Content:
         seen = np.frombuffer(b"".join(sorted(self.seen)), np.uint8).reshape(-1, FINGERPRINT_BYTES)
         return {
             "backbone.tflite": self.backbone,
-            "head.npz": pack(self.head.to_arrays()),
             "statistics.npz": self.statistics.to_bytes(),
             "holdout.npz": pack({"raw": raw, "labels": text_array(labels), "seen": seen}),
             "check.npz": pack({"photos": photos, "raw": check_raw, "labels": text_array(check_labels)}),
-            "labels.txt": "".join(f"{label}\n" for label in self.head.labels).encode(),
+            "labels.txt": "".join(f"{label}\n" for label in self.statistics.labels).encode(),
         }
 
 

@@ -59,8 +59,8 @@ def judge(candidate: Head, active: Head, holdout: Codes, labels: tuple[str, ...]
 
 
 def _predicted(head: Head, codes: Codes) -> npt.NDArray[np.str_]:
-    probabilities, _ = head.predict(codes)
-    labels: npt.NDArray[np.str_] = np.asarray(head.labels, np.str_)[probabilities.argmax(axis=1)]
+    best = head.scorer.scores(codes).argmax(axis=1)
+    labels: npt.NDArray[np.str_] = np.asarray(head.labels, np.str_)[best]
     return labels
 
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .arrays import pack, unpack
 from .backbone import Backbone
 from .classifier import Classifier
 from .codes import Codes, Int8
 from .errors import InputError, MismatchError
 from .factory import Factory
 from .gate import Verdict, judge
-from .heads import DEFAULT, Evidence, Head, fit_head, gather
+from .heads import Evidence, Head, fit_head
 from .labels import check_label
-from .statistics import Statistics
+from .statistics import Statistics, statistics_of
 from .store import SampleRow, Store, VersionRow
 
 
@@ -43,11 +42,11 @@ class Outcome:
 class Learner:
     """Learns and forgets samples; the active head is never overwritten, only succeeded.
 
-    Statistics and codes of the stored samples are kept in memory, so one more sample costs an addition and a solve.
+    A version is a rule and the samples it knows; its head is solved from them, so forgetting reaches into all versions.
+    Statistics of the stored samples are kept in memory, so one more sample costs an addition and a solve.
 
     Args:
         factory: the bundle's content.
-        backbone: the bundle's backbone, or None where nothing will be embedded.
         store: the device's database.
         runtime: name of the TFLite runtime recorded with samples.
     """
@@ -60,10 +59,9 @@ class Learner:
         self.transform = self.bundle.codes
         self._evidence: Evidence | None = None
         self._last_sample = 0
+        self._solved: tuple[int, Head] | None = None
         if store.active(self.bundle.digest) is None:
-            head = self.bundle.members["head.npz"]
-            rule = factory.head().rule
-            store.add_version(self.bundle.digest, "factory", "installed", rule, 0, head, {}, activate=True)
+            store.add_version(self.bundle.digest, "factory", "installed", factory.rule, 0, {}, activate=True)
 
     # reading -----------------------------------------------------------------------------------------------------
 
@@ -75,7 +73,7 @@ class Learner:
         return number
 
     def active_head(self) -> Head:
-        """The head in use; solved again first if a sample it had learned was forgotten."""
+        """The head in use."""
         return self._head(self._version(self.active_version))
 
     def classifier(self, backbone: Backbone) -> Classifier:
@@ -92,14 +90,14 @@ class Learner:
 
     def device_statistics(self) -> Statistics:
         """What was learned here, without what the factory brought."""
-        evidence = self.evidence()
-        return evidence.known + evidence.new
+        return self.evidence().device
 
     def evidence(self) -> Evidence:
         """Everything known now; reads only samples that were added since the last call."""
         backbone = self.bundle.backbone_digest
         if self._evidence is None:
             self._evidence, self._last_sample = self._gather(None)
+            self._solved = None
         else:
             ids, labels, raw = self.store.embeddings(backbone, self.transform.dimension, after=self._last_sample)
             if ids:
@@ -123,7 +121,7 @@ class Learner:
         backbone = self.bundle.backbone_digest
         if label in self.store.hidden(backbone):
             self.store.set_hidden(backbone, label, hide=False)
-            self._evidence = None
+            self._changed()
         return self.store.add_samples(label, raw, backbone, self.runtime)
 
     def retrain(self, rule: str | None = None, *, accept_scene_change: bool = False, gate: bool = True) -> Outcome:
@@ -137,8 +135,8 @@ class Learner:
         started = time.perf_counter()
         active = self._version(self.active_version)
         evidence = self.evidence()
-        candidate = fit_head(evidence, rule or (active.rule if active.rule else DEFAULT))
-        verdict = judge(candidate, self._head(active), evidence.holdout_codes, evidence.holdout_labels)
+        candidate = fit_head(evidence, rule or active.rule)
+        verdict = judge(candidate, self._head(active), evidence.holdout, evidence.holdout_labels)
         if not verdict.promoted and (accept_scene_change or not gate):
             why = "accepted as a change of scene" if accept_scene_change else "samples were removed"
             verdict = Verdict(True, f"{verdict.reason.replace('rejected', 'promoted')} ({why})", verdict.accuracy)
@@ -148,11 +146,14 @@ class Learner:
             verdict.reason,
             candidate.rule,
             self._last_sample,
-            pack(candidate.to_arrays()),
-            {"accuracy": verdict.accuracy, "samples": evidence.known.samples + evidence.new.samples},
+            {"accuracy": verdict.accuracy, "samples": evidence.device.samples},
             activate=verdict.promoted,
         )
+        if verdict.promoted:
+            self._solved = (number, candidate)
         elapsed_ms = (time.perf_counter() - started) * 1e3
+        if verdict.promoted:
+            self.store.backup_if_due()
         version = number if verdict.promoted else active.id
         return Outcome(version, verdict.promoted, verdict.reason, verdict.accuracy, elapsed_ms)
 
@@ -160,20 +161,20 @@ class Learner:
         """Remove samples exactly: statistics are as if they had never been added. Returns how many."""
         self._require(ids)
         self.store.remove_samples(self.bundle.backbone_digest, ids)
-        self._evidence = None
+        self._changed()
         return len(ids)
 
     def hide(self, label: str) -> None:
         """Never predict a factory label again, until it is learned again."""
         self.store.set_hidden(self.bundle.backbone_digest, label, hide=True)
-        self._evidence = None
+        self._changed()
 
     def relabel(self, label: str, ids: Sequence[int]) -> int:
         """Move samples to another label. Returns how many."""
         label = check_label(label)
         self._require(ids)
         self.store.relabel_samples(self.bundle.backbone_digest, ids, label)
-        self._evidence = None
+        self._changed()
         return len(ids)
 
     def rollback(self, number: int | None = None) -> int:
@@ -191,7 +192,7 @@ class Learner:
                 known = ", ".join(str(row.id) for row in good)
                 raise InputError(f"no version {number} to roll back to: expected one of {known}")
             target = found[0]
-        self.store.activate(self.bundle.digest, target.id, pack(self._head(target).to_arrays()))
+        self.store.activate(self.bundle.digest, target.id)
         return target.id
 
     # inside ------------------------------------------------------------------------------------------------------
@@ -202,28 +203,19 @@ class Learner:
         return row
 
     def _head(self, row: VersionRow) -> Head:
-        if row.head is None:
-            return fit_head(self._gather(row.last_sample)[0], row.rule)
-        return Head.from_arrays(unpack(row.head), self._references(row.last_sample))
+        if self._solved is None or self._solved[0] != row.id:
+            self._solved = (row.id, fit_head(self._gather(row.last_sample)[0], row.rule))
+        return self._solved[1]
 
     def _gather(self, up_to: int | None) -> tuple[Evidence, int]:
         backbone = self.bundle.backbone_digest
         ids, labels, raw = self.store.embeddings(backbone, self.transform.dimension, up_to=up_to)
-        evidence = gather(
-            self.factory.statistics,
-            self.factory.holdout,
-            self.factory.holdout_labels,
-            self.transform(raw),
-            labels,
-            self.runtime,
-            origin=self.transform.origin,
-            hidden=self.store.hidden(backbone),
-        )
+        evidence = self.factory.evidence(self.transform(raw), labels, self.runtime, self.store.hidden(backbone))
         return evidence, ids[-1] if ids else 0
 
-    def _references(self, up_to: int) -> Codes:
-        _, _, raw = self.store.embeddings(self.bundle.backbone_digest, self.transform.dimension, up_to=up_to)
-        return np.concatenate([self.factory.holdout, self.transform(raw)])
+    def _changed(self) -> None:
+        """What was solved or summed may know samples that are gone."""
+        self._evidence = self._solved = None
 
     def _require(self, ids: Sequence[int]) -> None:
         missing = sorted(set(ids) - set(self.store.labels_of(self.bundle.backbone_digest, ids)))
@@ -233,15 +225,10 @@ class Learner:
 
 def _extend(evidence: Evidence, codes: Codes, labels: Sequence[str], runtime: str) -> Evidence:
     """Evidence and new device samples → Evidence, by addition."""
-    factory = evidence.factory
-    more = gather(factory, codes[:0], (), codes, labels, runtime)
-    return Evidence(
-        factory,
-        evidence.known + more.known if more.known.labels else evidence.known,
-        evidence.new + more.new if more.new.labels else evidence.new,
-        np.concatenate([evidence.references, codes]),
-        (*evidence.reference_labels, *labels),
-        evidence.holdout,
-        evidence.origin,
-        evidence.hidden,
+    more = statistics_of(codes, labels, evidence.factory.backbone, runtime)
+    return replace(
+        evidence,
+        device=evidence.device + more,
+        recent=np.concatenate([evidence.recent, codes]),
+        recent_labels=(*evidence.recent_labels, *labels),
     )

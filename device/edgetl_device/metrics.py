@@ -52,3 +52,32 @@ def softmax(scores: Floats) -> Floats:
     """(n, C) scores → (n, C) probabilities."""
     shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
+
+
+def fit_temperature(scores: Floats, truth: Ints) -> float:
+    """The T of least negative log-likelihood of softmax(scores / T), by golden-section search over its logarithm.
+
+    Args:
+        scores: (n, C).
+        truth: (n,) class indices.
+    """
+
+    def loss(logarithm: float) -> float:
+        scaled = scores / np.exp(logarithm)
+        scaled -= scaled.max(axis=1, keepdims=True)
+        return float((np.log(np.exp(scaled).sum(axis=1)) - scaled[np.arange(len(truth)), truth]).mean())
+
+    low, high = -8.0, 8.0
+    ratio = (5**0.5 - 1) / 2
+    left, right = high - ratio * (high - low), low + ratio * (high - low)
+    loss_left, loss_right = loss(left), loss(right)
+    for _ in range(30):
+        if loss_left < loss_right:
+            high, right, loss_right = right, left, loss_left
+            left = high - ratio * (high - low)
+            loss_left = loss(left)
+        else:
+            low, left, loss_left = left, right, loss_right
+            right = low + ratio * (high - low)
+            loss_right = loss(right)
+    return float(np.exp((low + high) / 2))

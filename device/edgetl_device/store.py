@@ -7,6 +7,8 @@ brings its own SQLite: the one in Raspberry Pi OS still has the WAL-reset bug fi
 from __future__ import annotations
 
 import json
+import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,9 +19,15 @@ from typing import Any
 import apsw
 import numpy as np
 
+from .backup import copy_database, restore_database, what_is_wrong
 from .codes import Int8
 from .errors import HomeError, StorageError
 
+log = logging.getLogger("edgetl.store")
+
+MAX_SAMPLES = 200_000
+MAX_BYTES = 256 << 20
+BACKUP_INTERVAL_S = 24 * 3600.0
 BUSY_TIMEOUT_MS = 5000
 _PRAGMAS = {
     "journal_mode": "wal",
@@ -39,7 +47,7 @@ def _first(db: apsw.Connection) -> None:
         CREATE INDEX samples_of ON samples (backbone, label);
         CREATE TABLE versions (
             id INTEGER PRIMARY KEY AUTOINCREMENT, bundle TEXT NOT NULL, time TEXT NOT NULL, state TEXT NOT NULL,
-            reason TEXT NOT NULL, rule TEXT NOT NULL, last_sample INTEGER NOT NULL, head BLOB, metrics TEXT NOT NULL
+            reason TEXT NOT NULL, rule TEXT NOT NULL, last_sample INTEGER NOT NULL, metrics TEXT NOT NULL
         );
         CREATE TABLE active (bundle TEXT PRIMARY KEY, version INTEGER NOT NULL REFERENCES versions (id));
         CREATE TABLE hidden (backbone TEXT NOT NULL, label TEXT NOT NULL, PRIMARY KEY (backbone, label));
@@ -68,8 +76,7 @@ class VersionRow:
 
     Args:
         state: ``factory``, ``promoted`` or ``rejected``.
-        last_sample: it was fitted on the samples up to this id.
-        head: packed arrays; None where a sample it had learned was forgotten: it is solved again before use.
+        last_sample: it is the head of the samples up to this id, less those forgotten since.
     """
 
     id: int
@@ -78,23 +85,28 @@ class VersionRow:
     reason: str
     rule: str
     last_sample: int
-    head: bytes | None
     metrics: dict[str, Any]
 
 
 class Store:
     """One open store; not shared between threads.
 
+    A damaged file is moved aside, never deleted, and the last automatic backup takes its place.
+
     Args:
         path: the SQLite file, made if missing.
+        max_samples, max_bytes: the budget; beyond it learning refuses, for an evicted sample could never be forgotten
+            exactly.
 
     Raises:
-        HomeError: the file is not a store, or of a newer edgetl.
+        HomeError: the file is damaged and there is no backup, it is not a store, or of a newer edgetl.
         StorageError: the disk is full, read-only or failing, or another process holds the store too long.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, max_samples: int = MAX_SAMPLES, max_bytes: int = MAX_BYTES) -> None:
         self.path = path
+        self.max_samples, self.max_bytes = max_samples, max_bytes
+        self._recover()
         with self._errors():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = apsw.Connection(str(path))
@@ -106,6 +118,21 @@ class Store:
     def close(self) -> None:
         """Give the file back; afterwards the store cannot be used."""
         self._db.close()
+
+    @property
+    def backup_path(self) -> Path:
+        """The automatic backup beside the store."""
+        return self.path.with_name(f"{self.path.stem}.backup{self.path.suffix}")
+
+    def backup(self, target: Path) -> None:
+        """A verified copy as one file, while the store is in use."""
+        copy_database(self._db, target)
+
+    def backup_if_due(self) -> None:
+        """Renew the automatic backup if it is older than a day."""
+        newest = self.backup_path.stat().st_mtime if self.backup_path.exists() else 0.0
+        if not 0 <= time.time() - newest < BACKUP_INTERVAL_S:
+            self.backup(self.backup_path)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -124,9 +151,10 @@ class Store:
 
     def add_samples(self, label: str, raw: Int8, backbone: str, runtime: str) -> list[int]:
         """(n, d) int8 raw embeddings of one label → their ids; durable when it returns."""
-        time = _now()
+        now = _now()
         with self.transaction():
-            rows = [(backbone, runtime, label, row.tobytes(), time) for row in raw]
+            self._check_budget(len(raw))
+            rows = [(backbone, runtime, label, row.tobytes(), now) for row in raw]
             ids = []
             for row in rows:
                 self._db.execute("INSERT INTO samples (backbone, runtime, label, raw, time) VALUES (?,?,?,?,?)", row)
@@ -164,20 +192,18 @@ class Store:
         return {identity: label for identity, label in self._rows(query, (backbone,)) if identity in wanted}
 
     def remove_samples(self, backbone: str, ids: Sequence[int]) -> None:
-        """Delete samples and every head that had learned one of them, in one step; nothing stays in the files."""
+        """Delete samples in one step; nothing of them stays in the files."""
         with self.transaction():
             self._db.executemany("DELETE FROM samples WHERE backbone = ? AND id = ?", [(backbone, i) for i in ids])
-            self._stale(ids)
             self._event("forget", {"samples": len(ids)})
         with self._errors():
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # or the write-ahead log would still hold them
 
     def relabel_samples(self, backbone: str, ids: Sequence[int], label: str) -> None:
-        """Move samples to another label; heads that had learned one of them are solved again before use."""
+        """Move samples to another label."""
         with self.transaction():
             rows = [(label, backbone, identity) for identity in ids]
             self._db.executemany("UPDATE samples SET label = ? WHERE backbone = ? AND id = ?", rows)
-            self._stale(ids)
             self._event("relabel", {"samples": len(ids), "label": label})
 
     def hidden(self, backbone: str) -> frozenset[str]:
@@ -185,13 +211,12 @@ class Store:
         return frozenset(label for (label,) in self._rows("SELECT label FROM hidden WHERE backbone = ?", (backbone,)))
 
     def set_hidden(self, backbone: str, label: str, hide: bool) -> None:
-        """Hide a factory label, or show it again; heads that know it are solved again before use."""
+        """Hide a factory label, or show it again."""
         with self.transaction():
             if hide:
                 self._db.execute("INSERT OR IGNORE INTO hidden VALUES (?, ?)", (backbone, label))
             else:
                 self._db.execute("DELETE FROM hidden WHERE backbone = ? AND label = ?", (backbone, label))
-            self._stale([0])
             self._event("hide" if hide else "show", {"label": label})
 
     # versions ----------------------------------------------------------------------------------------------------
@@ -203,17 +228,15 @@ class Store:
         reason: str,
         rule: str,
         last_sample: int,
-        head: bytes,
         metrics: dict[str, Any],
         *,
         activate: bool,
     ) -> int:
         """Record a version and, in the same step, make it the active one; returns its number."""
-        row = (bundle, _now(), state, reason, rule, last_sample, head, json.dumps(metrics, sort_keys=True))
+        row = (bundle, _now(), state, reason, rule, last_sample, json.dumps(metrics, sort_keys=True))
         with self.transaction():
             self._db.execute(
-                "INSERT INTO versions (bundle, time, state, reason, rule, last_sample, head, metrics) "
-                "VALUES (?,?,?,?,?,?,?,?)",
+                "INSERT INTO versions (bundle, time, state, reason, rule, last_sample, metrics) VALUES (?,?,?,?,?,?,?)",
                 row,
             )
             number = self._db.last_insert_rowid()
@@ -236,14 +259,34 @@ class Store:
         rows = list(self._rows("SELECT version FROM active WHERE bundle = ?", (bundle,)))
         return int(rows[0][0]) if rows else None
 
-    def activate(self, bundle: str, number: int, head: bytes) -> None:
-        """Make an existing version the active one, with its head as solved last."""
+    def activate(self, bundle: str, number: int) -> None:
+        """Make an existing version the active one."""
         with self.transaction():
-            self._db.execute("UPDATE versions SET head = ? WHERE bundle = ? AND id = ?", (head, bundle, number))
             self._db.execute("INSERT OR REPLACE INTO active VALUES (?, ?)", (bundle, number))
             self._event("rollback", {"version": number})
 
     # the rest ----------------------------------------------------------------------------------------------------
+
+    def _check_budget(self, more: int) -> None:
+        ((count,),) = self._rows("SELECT count(*) FROM samples")
+        size_bytes = self._db.pragma("page_count") * self._db.pragma("page_size")
+        if count + more > self.max_samples or size_bytes > self.max_bytes:
+            raise StorageError(
+                f"the store is full ({count} samples, {size_bytes / 1e6:.0f} MB; at most {self.max_samples} and "
+                f"{self.max_bytes / 1e6:.0f} MB): make room with `edgetl-device forget --label L`; nothing was stored"
+            )
+
+    def _recover(self) -> None:
+        problem = what_is_wrong(self.path) if self.path.exists() else None
+        if problem is None or "locked" in problem:
+            return
+        if not self.backup_path.exists():
+            raise HomeError(
+                f"{self.path} is damaged or not a store ({problem}) and there is no backup beside it; "
+                "`edgetl-device restore FILE`, or move it away to start empty"
+            )
+        aside = restore_database(self.backup_path, self.path)
+        log.warning("%s was damaged (%s): moved to %s, the last backup is in its place", self.path, problem, aside)
 
     def _migrate(self) -> None:
         version = self._db.pragma("user_version")
@@ -257,16 +300,12 @@ class Store:
                 self._db.pragma("user_version", len(MIGRATIONS))
 
     def _versions(self, condition: str, values: Sequence[Any]) -> list[VersionRow]:
-        columns = "id, time, state, reason, rule, last_sample, head, metrics"
+        columns = "id, time, state, reason, rule, last_sample, metrics"
         rows = self._rows(f"SELECT {columns} FROM versions WHERE {condition}", values)
         return [
-            VersionRow(number, time, state, reason, rule, last_sample, head, json.loads(metrics))
-            for number, time, state, reason, rule, last_sample, head, metrics in rows
+            VersionRow(number, made, state, reason, rule, last_sample, json.loads(metrics))
+            for number, made, state, reason, rule, last_sample, metrics in rows
         ]
-
-    def _stale(self, ids: Sequence[int]) -> None:
-        if ids:
-            self._db.execute("UPDATE versions SET head = NULL WHERE last_sample >= ?", (min(ids),))
 
     def _event(self, kind: str, detail: dict[str, Any]) -> None:
         row = (_now(), kind, json.dumps(detail, sort_keys=True))

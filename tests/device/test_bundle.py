@@ -93,8 +93,8 @@ def test_a_zip_that_is_no_bundle_and_a_file_that_is_no_zip_are_told_apart(tmp_pa
         (lambda members: members.pop("manifest.json"), "no readable manifest"),
         (lambda members: members.update({"manifest.json": b"[" * 100_000}), "no readable manifest"),
         (lambda members: members.update({"../evil": b"x"}), "unexpected member"),
-        (lambda members: members.update({"head.npz": b"x"}), "head.npz is not the one"),
-        (lambda members: members.pop("head.npz"), "expected the members"),
+        (lambda members: members.update({"holdout.npz": b"x"}), "holdout.npz is not the one"),
+        (lambda members: members.pop("holdout.npz"), "expected the members"),
     ],
 )
 def test_a_bundle_made_by_hand_is_refused(data, change, message: str) -> None:

@@ -15,7 +15,7 @@ def reference(raw: list[int], zero_point: int) -> list[int]:
     signed = zero_point != -128
     roots = [math.isqrt(abs(q - zero_point) << 16) for q in raw]
     norm = max(math.isqrt(sum(root * root for root in roots)), 1)
-    levels = math.isqrt((16 if signed else 32) ** 2 * dimension)
+    levels = math.isqrt((24 if signed else 48) ** 2 * dimension)
     codes = []
     for q, root in zip(raw, roots, strict=True):
         code = (root * levels + norm // 2) // norm

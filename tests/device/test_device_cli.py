@@ -89,7 +89,7 @@ def test_samples_can_be_stored_without_retraining(installed: Path, tmp_path) -> 
         (("forget", "--sample", "99"), "no sample 99"),
         (("rollback", "42"), "no version 42"),
         (("rollback",), "nothing to roll back to"),
-        (("retrain", "--head", "forest"), "expected one of familiar"),
+        (("retrain", "--head", "forest"), "expected one of predictive"),
         (("export-stats", "x.stats"), "nothing was learned yet"),
         (("install", __file__), "not a bundle"),
         (("classify", "--top", "0", __file__), "0 is not in the range"),

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from edgetl_device.arrays import pack, unpack
 from edgetl_device.errors import InputError
-from edgetl_device.heads import HEADS, Evidence, Head, Moments, fit_head, gather, moments, solve_lda
+from edgetl_device.heads import HEADS, Evidence, Head, Moments, fit_head, gather, moments, solve_lda, solve_predictive
+from edgetl_device.heads.evidence import device_weight
+from edgetl_device.heads.precision import invert
 from edgetl_device.statistics import no_statistics, statistics_of
 
 DIMENSION = 48
@@ -23,7 +24,7 @@ def draw(classes: range, per_class: int, seed: int = 0, spread: float = 10.0) ->
 def evidence(factory: int = 3, per_class: int = 30, new: range = range(0), shots: int = 5, **options) -> Evidence:
     codes, labels = draw(range(factory), per_class)
     statistics = statistics_of(codes, labels, "b", "r") if factory else no_statistics("b", DIMENSION)
-    held, held_labels = draw(range(factory), 20, seed=1)
+    held, held_labels = draw(range(factory), min(20, per_class), seed=1)
     device, device_labels = draw(new, shots, seed=2)
     return gather(
         statistics,
@@ -49,7 +50,7 @@ def check_a_new_class_is_learned_from_one_sample_and_old_ones_stay(rule: str) ->
     head = fit_head(evidence(new=range(3, 4), shots=1), rule)
     assert "class-0003" in head.labels
     assert right(head, range(3)) > 0.95
-    if rule != "lda":  # which needs a few samples: that is why there are two questions
+    if rule != "lda":  # which needs a few samples
         assert right(head, range(3, 4)) > 0.9
 
 
@@ -69,16 +70,18 @@ def check_nothing_known_answers_unknown(rule: str) -> None:
 
 def check_a_thousand_classes(rule: str) -> None:
     head = fit_head(evidence(factory=1000, per_class=2), rule)
-    assert len(head.labels) == 1000 and right(head, range(1000)) > 0.9
+    codes, labels = draw(range(1000), 1, seed=3)
+    assert len(head.labels) == 1000
+    assert np.mean(np.asarray(head.labels)[head.probabilities(codes).argmax(1)] == labels) > 0.9
 
 
 def check_constant_features_do_no_harm(rule: str) -> None:
     known = evidence()
-    flat = known.references.copy()
+    flat = known.holdout.copy()
     flat[:, :10] = 7
     codes, labels = draw(range(3), 30)
     codes[:, :10] = 7
-    found = gather(statistics_of(codes, labels, "b", "r"), flat, known.reference_labels, flat[:0], (), "r")
+    found = gather(statistics_of(codes, labels, "b", "r"), flat, known.holdout_labels, flat[:0], (), "r")
     probabilities, _ = fit_head(found, rule).predict(flat)
     assert np.isfinite(probabilities).all()
 
@@ -91,17 +94,10 @@ def check_probabilities_are_probabilities(rule: str) -> None:
     assert (probabilities >= 0).all()
 
 
-def check_the_same_evidence_gives_the_same_bytes(rule: str) -> None:
-    assert pack(fit_head(evidence(), rule).to_arrays()) == pack(fit_head(evidence(), rule).to_arrays())
-
-
-def check_saving_and_loading_changes_no_prediction(rule: str) -> None:
-    known = evidence(new=range(3, 5))
-    head = fit_head(known, rule)
-    again = Head.from_arrays(unpack(pack(head.to_arrays())), known.references)
+def check_the_same_evidence_gives_the_same_probabilities(rule: str) -> None:
     codes, _ = draw(range(6), 10, seed=9)
-    for one, other in zip(head.predict(codes), again.predict(codes), strict=True):
-        assert (one == other).all()
+    one, other = (fit_head(evidence(new=range(3, 5)), rule).probabilities(codes) for _ in range(2))
+    assert (one == other).all()
 
 
 def check_a_hidden_label_is_never_predicted(rule: str) -> None:
@@ -118,22 +114,52 @@ def test_head(check, rule: str) -> None:
     check(rule)
 
 
-def test_lda_without_shrinkage_agrees_with_scikit_learn() -> None:
+def plain(features: np.ndarray, rows: np.ndarray) -> Moments:
+    """Moments of float features, so many that there is no shrinkage."""
+    means = np.stack([features[rows == row].mean(axis=0) for row in range(4)])
+    covariance = np.cov((features - means[rows]).T, bias=True).astype(np.float32)
+    return Moments(("a", "b", "c", "d"), means, np.full(4, 5e8), covariance, np.diag(covariance), 2 * 10**9, 2 * 10**9)
+
+
+@pytest.mark.parametrize("solve", [solve_lda, solve_predictive])
+def test_with_many_samples_scores_agree_with_scikit_learns_lda(solve) -> None:
     discriminant = pytest.importorskip("sklearn.discriminant_analysis")
     generator = np.random.default_rng(0)
     rows = np.repeat(np.arange(4), 5000)
     features = generator.normal(CENTRES[rows][:, :6] / 20, 1.0)
-    means = np.stack([features[rows == row].mean(axis=0) for row in range(4)])
-    scatter = (features - means[rows]).T @ (features - means[rows]) / len(features)
-    counts = np.full(4, 5000.0)
-    found = solve_lda(Moments(("a", "b", "c", "d"), means, counts, scatter, 10**9))  # so many: λ → 0
     oracle = discriminant.LinearDiscriminantAnalysis(solver="lsqr", priors=[0.25] * 4).fit(features, rows)
     tests = generator.normal(CENTRES[rows[::50]][:, :6] / 20, 1.5)
-    ours = found.scores(tests)
-    theirs = oracle.decision_function(tests)
-    assert (ours.argmax(1) == theirs.argmax(1)).mean() > 0.995
-    # Scores agree up to a constant for each photo.
-    np.testing.assert_allclose(ours - ours[:, :1], theirs - theirs[:, :1], rtol=0.02, atol=0.05)
+    ours, theirs = solve(plain(features, rows)).scores(tests), oracle.decision_function(tests)
+    np.testing.assert_allclose(ours - ours[:, :1], theirs - theirs[:, :1], rtol=1e-3, atol=1e-2)
+
+
+def test_a_class_of_one_sample_is_wider_by_the_closed_form_of_the_posterior_predictive() -> None:
+    """With the covariance known and τ → 0, log p differs by N(m, (1 + 1/n) Σ), up to the share of the volume term."""
+    found = moments(evidence(factory=3, per_class=30, new=range(3, 4), shots=1))
+    rule = solve_predictive(found)
+    spread = -0.5 / rule.slope
+    np.testing.assert_allclose(spread, 1 + 1 / (found.effective + 0.5), rtol=1e-6)
+    codes, _ = draw(range(4), 5, seed=8)
+    precision = np.linalg.inv(found.covariance + DIMENSION / found.samples * np.diag(found.variances))
+    trust = found.effective / (found.effective + 0.5)
+    centre = found.means.mean(axis=0)
+    means = centre + trust[:, None] * (found.means - centre)
+    share = (DIMENSION - DIMENSION / found.samples * (np.diag(precision) @ found.variances)) / found.weight
+    volume = 0.5 * found.weight * share / (1 - share) * np.log(spread)
+    difference = codes[:, None, :] - means[None]
+    distance = np.einsum("ncd,de,nce->nc", difference, precision, difference)
+    expected = -0.5 * (distance / spread + volume)
+    scores = rule.scores(codes)
+    np.testing.assert_allclose(scores - scores[:, :1], expected - expected[:, :1], rtol=1e-3, atol=2e-2)
+
+
+def test_the_block_inverse_agrees_with_lapack() -> None:
+    generator = np.random.default_rng(0)
+    features = generator.normal(size=(300, 700))
+    matrix = (features.T @ features / 300 + np.eye(700)).astype(np.float32)
+    inverse = invert(matrix)
+    assert np.abs(inverse - np.linalg.inv(matrix.astype(np.float64))).max() < 1e-5
+    assert (inverse == inverse.T).all()
 
 
 def test_moments_equal_those_of_the_weighted_samples() -> None:
@@ -143,16 +169,27 @@ def test_moments_equal_those_of_the_weighted_samples() -> None:
     device, device_labels = draw(range(1, 3), 3, seed=2)
     codes = np.concatenate([factory, device]).astype(float)
     labels = np.array([*factory_labels, *device_labels])
-    weights = np.array([1.0] * 20 + [20.0 if label == "class-0001" else 1.0 for label in device_labels])
+    assert device_weight(known.factory.counts, known.device.counts) == 3  # 10 a factory class, 3 a device class
+    weights = np.array([1.0] * 20 + [3.0] * 6)
     scatter = np.zeros((DIMENSION, DIMENSION))
     for index, label in enumerate(found.labels):
         rows = labels == label
         mean = np.average(codes[rows], axis=0, weights=weights[rows])
         np.testing.assert_allclose(found.means[index], mean)
-        assert found.effective[index] == pytest.approx(weights[rows].sum() ** 2 / (weights[rows] ** 2).sum())
+        if label != "class-0002":  # a class that only the device knows counts its samples, not their weight
+            assert found.effective[index] == pytest.approx(weights[rows].sum() ** 2 / (weights[rows] ** 2).sum())
+        else:
+            assert found.effective[index] == 3
         centred = codes[rows] - mean
         scatter += (centred * weights[rows, None]).T @ centred
-    np.testing.assert_allclose(found.scatter, scatter / weights.sum(), atol=1e-6)
+    np.testing.assert_allclose(found.covariance, scatter / weights.sum(), rtol=1e-5, atol=1e-3)
+    assert (found.samples, found.weight) == (26, 38)
+
+
+@pytest.mark.parametrize(("factory", "device", "weight"), [((), (1,), 1), ((100, 100), (), 1), ((40, 60), (5,), 10),
+                                                          ((400, 400), (1, 1), 20), ((10, 10), (99,), 1)])  # fmt: skip
+def test_a_device_class_weighs_at_most_as_much_as_a_factory_class(factory, device, weight: int) -> None:
+    assert device_weight(np.array(factory, np.int64), np.array(device, np.int64)) == weight
 
 
 def test_a_thing_far_from_everything_is_unknown_and_known_things_mostly_are_not() -> None:
@@ -164,13 +201,18 @@ def test_a_thing_far_from_everything_is_unknown_and_known_things_mostly_are_not(
 
 
 def test_an_unknown_rule_names_the_known_ones() -> None:
-    with pytest.raises(InputError, match="expected one of familiar"):
+    with pytest.raises(InputError, match="expected one of predictive"):
         fit_head(evidence(), "forest")
 
 
-def test_arrays_that_are_no_head_are_refused() -> None:
-    known = evidence()
-    arrays = fit_head(known).to_arrays()
-    for damage in ({"weights": arrays["weights"][:1]}, {"owner": arrays["owner"] + 9}, {"rule": np.zeros(1, np.uint8)}):
-        with pytest.raises(InputError):
-            Head.from_arrays(arrays | damage, known.references)
+def test_what_was_learned_from_a_few_samples_is_mostly_not_unknown() -> None:
+    head = fit_head(evidence(factory=4, per_class=60, new=range(10, 12), shots=5))
+    again, _ = draw(range(10, 12), 40, seed=6)
+    strange, _ = draw(range(500, 520), 5)
+    assert head.predict(again)[1].mean() < 0.35
+    assert head.predict(strange)[1].mean() > 0.9
+
+
+def test_without_a_holdout_nothing_is_called_unknown() -> None:
+    head = fit_head(evidence(factory=0, new=range(3), shots=5))
+    assert not head.predict(draw(range(500, 510), 5)[0])[1].any()

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from edgetl_device.backup import restore_database, what_is_wrong
 from edgetl_device.errors import HomeError, StorageError
 from edgetl_device.store import MIGRATIONS, Store
 
@@ -36,8 +37,8 @@ def test_a_failed_step_leaves_nothing_behind(path) -> None:
 
 def test_a_new_version_and_its_activation_are_one_step(path) -> None:
     store = Store(path)
-    first = store.add_version("bundle", "factory", "installed", "lda", 0, b"head", {}, activate=True)
-    second = store.add_version("bundle", "rejected", "worse", "lda", 3, b"head", {"accuracy": 0.5}, activate=False)
+    first = store.add_version("bundle", "factory", "installed", "lda", 0, {}, activate=True)
+    second = store.add_version("bundle", "rejected", "worse", "lda", 3, {"accuracy": 0.5}, activate=False)
     assert store.active("bundle") == first and second == first + 1
     assert [row.state for row in store.versions("bundle")] == ["factory", "rejected"]
     assert store.versions("bundle")[1].metrics == {"accuracy": 0.5} and store.versions("other") == []
@@ -56,16 +57,6 @@ def test_forgetting_leaves_no_trace_in_the_files(path) -> None:
     assert not traces()
 
 
-def test_forgetting_clears_the_heads_that_had_learned_it_and_no_others(path) -> None:
-    store = Store(path)
-    first = store.add_samples("cat", RAW[:1], "backbone", "r")
-    store.add_version("b", "promoted", "", "lda", first[-1], b"one", {}, activate=True)
-    second = store.add_samples("cat", RAW[1:2], "backbone", "r")
-    store.add_version("b", "promoted", "", "lda", second[-1], b"two", {}, activate=True)
-    store.remove_samples("backbone", second)
-    assert [row.head for row in store.versions("b")] == [b"one", None]
-
-
 def test_ids_are_never_used_again(path) -> None:
     store = Store(path)
     ids = store.add_samples("cat", RAW, "backbone", "r")
@@ -78,6 +69,78 @@ def test_a_file_that_is_no_store_is_refused_and_left_alone(path) -> None:
     with pytest.raises(HomeError, match="not a store"):
         Store(path)
     assert path.read_bytes().startswith(b"these are my notes")
+
+
+def damage(path) -> None:
+    data = bytearray(path.read_bytes())
+    data[4096:8192] = b"\xff" * 4096
+    path.write_bytes(data)
+
+
+def test_a_damaged_store_is_moved_aside_and_the_last_backup_takes_its_place(path, caplog) -> None:
+    store = Store(path)
+    store.add_samples("cat", RAW, "backbone", "r")
+    store.backup_if_due()
+    store.add_samples("dog", RAW, "backbone", "r")
+    store.close()
+    damage(path)
+    damaged = path.read_bytes()
+    assert [row.label for row in Store(path).samples("backbone")] == ["cat"] * 3
+    (aside,) = path.parent.glob("*.damaged-*")
+    assert aside.read_bytes() == damaged and "was damaged" in caplog.text
+
+
+def test_a_damaged_store_without_a_backup_is_a_clear_error_and_left_alone(path) -> None:
+    store = Store(path)
+    store.add_samples("cat", RAW, "backbone", "r")
+    store.close()
+    damage(path)
+    damaged = path.read_bytes()
+    with pytest.raises(HomeError, match="restore FILE"):
+        Store(path)
+    assert path.read_bytes() == damaged
+
+
+def test_a_backup_is_one_sound_file_with_everything_acknowledged(path, tmp_path) -> None:
+    store = Store(path)
+    store.add_samples("cat", RAW, "backbone", "r")
+    store.backup(tmp_path / "copy.sqlite")
+    assert what_is_wrong(tmp_path / "copy.sqlite") is None
+    assert len(Store(tmp_path / "copy.sqlite").samples("backbone")) == 3
+    assert not list(tmp_path.glob(".copy*"))
+
+
+def test_the_automatic_backup_is_renewed_once_a_day(path) -> None:
+    import os
+
+    store = Store(path)
+    store.backup_if_due()
+    first = store.backup_path.stat().st_mtime_ns
+    store.backup_if_due()
+    assert store.backup_path.stat().st_mtime_ns == first
+    os.utime(store.backup_path, (0, 0))
+    store.backup_if_due()
+    assert store.backup_path.stat().st_mtime_ns >= first
+
+
+def test_a_damaged_backup_restores_nothing(path, tmp_path) -> None:
+    store = Store(path)
+    store.add_samples("cat", RAW, "backbone", "r")
+    (tmp_path / "bad.sqlite").write_bytes(b"not a database" * 1000)
+    with pytest.raises(HomeError, match="cannot be restored"):
+        restore_database(tmp_path / "bad.sqlite", path)
+    assert len(Store(path).samples("backbone")) == 3
+
+
+def test_a_full_budget_refuses_with_the_remedy_and_stores_nothing(path) -> None:
+    store = Store(path, max_samples=4)
+    store.add_samples("cat", RAW, "backbone", "r")
+    with pytest.raises(StorageError, match=r"full \(3 samples.*make room with `edgetl-device forget"):
+        store.add_samples("cat", RAW, "backbone", "r")
+    assert len(store.samples("backbone")) == 3
+    small = Store(path, max_bytes=1000)
+    with pytest.raises(StorageError, match="full"):
+        small.add_samples("cat", RAW[:1], "backbone", "r")
 
 
 def test_a_store_of_a_newer_edgetl_asks_for_an_update(path) -> None:

@@ -1,4 +1,4 @@
-"""Everything a head may be fitted on."""
+"""Everything a head may be fitted on, and its reduction to weighted moments."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..codes import Codes
-from ..statistics import Statistics, no_statistics, statistics_of
+from ..codes import LEVELS_PER_RMS, Codes
+from ..statistics import Int64, Statistics, no_statistics, statistics_of
 
-DEVICE_WEIGHT = 20  # of a device sample of a class the factory knows; an integer, so statistics stay exact
+MAX_DEVICE_WEIGHT = 20
+PRIOR_FREEDOM = 10  # degrees of freedom's worth of equal variances
+VARIANCE_FLOOR = 0.1  # of the mean variance: constant features would otherwise get infinite weight
+_BLOCK_ROWS = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,39 +23,28 @@ class Evidence:
 
     Args:
         factory: statistics the bundle brought.
-        known: statistics of device samples of classes the factory knows.
-        new: statistics of device samples of other classes.
-        references: (r, d) uint8 codes to measure familiarity against: the holdout, then device samples.
-        reference_labels: r labels.
-        holdout: how many of the references, from the first on, are the bundle's holdout. They are in no statistics,
-            so thresholds and temperatures are set on them.
+        device: statistics of the device's samples.
+        holdout: (h, d) uint8 codes that are in no statistics; temperatures and thresholds are set on them.
+        holdout_labels: h labels.
+        recent: (r, d) uint8 codes of device samples, to recognise again what was learned here.
+        recent_labels: r labels.
         origin: the code of the value 0 (see :class:`~edgetl_device.codes.CodeTransform`).
         hidden: factory labels that were forgotten: never predicted.
     """
 
     factory: Statistics
-    known: Statistics
-    new: Statistics
-    references: Codes
-    reference_labels: tuple[str, ...]
-    holdout: int
+    device: Statistics
+    holdout: Codes
+    holdout_labels: tuple[str, ...]
+    recent: Codes
+    recent_labels: tuple[str, ...]
     origin: int = 0
     hidden: frozenset[str] = frozenset()
 
     @property
     def labels(self) -> tuple[str, ...]:
         """All classes that can be predicted, sorted."""
-        return tuple(sorted({*self.factory.labels, *self.known.labels, *self.new.labels} - self.hidden))
-
-    @property
-    def holdout_codes(self) -> Codes:
-        """(h, d) uint8."""
-        return self.references[: self.holdout]
-
-    @property
-    def holdout_labels(self) -> tuple[str, ...]:
-        """h labels."""
-        return self.reference_labels[: self.holdout]
+        return tuple(sorted({*self.factory.labels, *self.device.labels} - self.hidden))
 
 
 def gather(
@@ -67,21 +59,14 @@ def gather(
     hidden: frozenset[str] = frozenset(),
 ) -> Evidence:
     """Factory statistics, holdout codes (h, d) and device samples' codes (n, d), with their labels → Evidence."""
-    is_known = np.isin(np.asarray(labels, np.str_), factory.labels) if len(codes) else np.zeros(0, bool)
-    parts = []
-    for rows in (is_known, ~is_known):
-        names = [label for label, row in zip(labels, rows, strict=True) if row]
-        parts.append(statistics_of(codes[rows], names, factory.backbone, runtime))
-    return Evidence(
-        factory,
-        parts[0],
-        parts[1],
-        np.concatenate([holdout, codes]),
-        (*holdout_labels, *labels),
-        len(holdout),
-        origin,
-        hidden,
-    )
+    device = statistics_of(codes, labels, factory.backbone, runtime)
+    return Evidence(factory, device, holdout, tuple(holdout_labels), codes, tuple(labels), origin, hidden)
+
+
+def empty_evidence(backbone: str, dimension: int) -> Evidence:
+    """Nothing known at all: what a ``--no-classes`` bundle starts from."""
+    nothing, none = no_statistics(backbone, dimension), np.zeros((0, dimension), np.uint8)
+    return Evidence(nothing, nothing, none, (), none, ())
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,44 +77,89 @@ class Moments:
         labels: (C,).
         means: (C, d) float64.
         effective: (C,) float64, Kish's effective number of samples (Σw)² / Σw² behind each mean.
-        scatter: (d, d) float64, pooled within-class scatter divided by the total weight: a covariance.
+        covariance: (d, d) float32, pooled within classes.
+        variances: (d,) float64, the diagonal that the covariance is shrunk to: the factory's where it has one.
         samples: N, how many samples in all.
+        weight: Ñ, their weight.
     """
 
     labels: tuple[str, ...]
     means: npt.NDArray[np.float64]
     effective: npt.NDArray[np.float64]
-    scatter: npt.NDArray[np.float64]
+    covariance: npt.NDArray[np.float32]
+    variances: npt.NDArray[np.float64]
     samples: int
+    weight: int
+
+
+def device_weight(factory: Int64, device: Int64) -> int:
+    """Counts a class → how much a device sample weighs, 1 … 20: a device class at most as much as a factory class.
+
+    An integer, so that weighted statistics stay exact.
+    """
+    if not len(factory) or not len(device):
+        return 1
+    ratio = int(factory.sum()) * len(device) // (int(device.sum()) * len(factory))
+    return min(max(ratio, 1), MAX_DEVICE_WEIGHT)
 
 
 def moments(evidence: Evidence) -> Moments:
-    """Integer statistics, weighted in integers; the first rounding is the conversion to float64 at the end."""
-    parts = ((evidence.factory, 1), (evidence.known, DEVICE_WEIGHT), (evidence.new, 1))
-    labels = tuple(sorted({label for part, _ in parts for label in part.labels}))
-    dimension = evidence.factory.dimension
-    weights = np.zeros(len(labels), np.int64)
-    squares = np.zeros(len(labels), np.int64)
-    sums = np.zeros((len(labels), dimension), np.int64)
-    gram = np.zeros((dimension, dimension), np.int64)
-    for part, weight in parts:
-        if part.labels:
-            rows = np.searchsorted(labels, part.labels)
-            weights[rows] += weight * part.counts
-            squares[rows] += weight * weight * part.counts
-            sums[rows] += weight * part.sums
-            gram += part.gram if weight == 1 else weight * part.gram
-    means = sums / weights[:, None]
-    # Σxxᵀ − Σ n m mᵀ: both terms are sums of many squares, but codes are small, so float64 keeps ≥ 9 digits.
-    scatter = gram - (means * weights[:, None]).T @ means
-    scatter /= max(int(weights.sum()), 1)
+    """Integer statistics, weighted in integers; the first rounding is that of the class means."""
+    factory, device = evidence.factory, evidence.device
+    labels = tuple(sorted({*factory.labels, *device.labels}))
+    weight = device_weight(factory.counts, device.counts)
+    factory_counts, factory_sums = _aligned(factory, labels)
+    device_counts, device_sums = _aligned(device, labels)
+    # Samples of a new class have nothing to be weighed against: only their scatter takes the weight.
+    class_weight = np.where(factory_counts > 0, weight, 1)
+    total = factory_counts + class_weight * device_counts
+    means = (factory_sums + class_weight[:, None] * device_sums) / np.maximum(total, 1)[:, None]
+    effective = total.astype(np.float64) ** 2 / np.maximum(factory_counts + class_weight**2 * device_counts, 1)
+    counts = factory_counts + weight * device_counts
+    gram = factory.gram + weight * device.gram if device.labels else factory.gram
+    covariance = _scatter(gram, (factory_sums + weight * device_sums).astype(np.float64), means, counts)
+    covariance /= max(int(counts.sum()), 1)
     shown = [index for index, label in enumerate(labels) if label not in evidence.hidden]
-    effective = weights.astype(np.float64) ** 2 / squares
-    samples = sum(part.samples for part, _ in parts)
-    return Moments(tuple(labels[i] for i in shown), means[shown], effective[shown], scatter, samples)
+    return Moments(
+        tuple(labels[index] for index in shown),
+        means[shown],
+        effective[shown],
+        covariance,
+        _variances(factory if factory.samples > len(factory.labels) else device),
+        factory.samples + device.samples,
+        int(counts.sum()),
+    )
 
 
-def empty_evidence(backbone: str, dimension: int) -> Evidence:
-    """Nothing known at all: what a ``--no-classes`` bundle starts from."""
-    nothing = no_statistics(backbone, dimension)
-    return Evidence(nothing, nothing, nothing, np.zeros((0, dimension), np.uint8), (), 0)
+def _scatter(
+    gram: Int64, sums: npt.NDArray[np.float64], means: npt.NDArray[np.float64], counts: Int64
+) -> npt.NDArray[np.float32]:
+    """Σ w (x − μ)(x − μ)ᵀ = Σ w xxᵀ − Aᵀμ − μᵀA + μᵀ diag(n) μ, in blocks of rows to spare memory."""
+    rest = counts[:, None] * means - sums
+    scatter = np.empty(gram.shape, np.float32)
+    for start in range(0, len(gram), _BLOCK_ROWS):
+        rows = slice(start, start + _BLOCK_ROWS)
+        scatter[rows] = gram[rows] - sums[:, rows].T @ means + means[:, rows].T @ rest
+    return scatter
+
+
+def _variances(statistics: Statistics) -> npt.NDArray[np.float64]:
+    """(d,) within-class variances, drawn to their mean and floored; all equal where there is nothing to go by."""
+    freedom = statistics.samples - len(statistics.labels)
+    if freedom > 0:
+        between = (statistics.sums.astype(np.float64) ** 2 / statistics.counts[:, None]).sum(axis=0)
+        found = np.maximum(np.diagonal(statistics.gram) - between, 0.0) / freedom
+        mean = float(found.mean())
+        if mean > 1e-9:
+            drawn = (freedom * found + PRIOR_FREEDOM * mean) / (freedom + PRIOR_FREEDOM)
+            return np.asarray(np.maximum(drawn, VARIANCE_FLOOR * mean))
+    return np.full(statistics.dimension, float(LEVELS_PER_RMS) ** 2)
+
+
+def _aligned(statistics: Statistics, labels: tuple[str, ...]) -> tuple[Int64, Int64]:
+    """Counts (C,) and sums (C, d) in the order of ``labels``, zero for classes that are not there."""
+    index = {label: row for row, label in enumerate(labels)}
+    rows = np.array([index[label] for label in statistics.labels], np.intp)
+    counts, sums = np.zeros(len(labels), np.int64), np.zeros((len(labels), statistics.dimension), np.int64)
+    counts[rows], sums[rows] = statistics.counts, statistics.sums
+    return counts, sums

@@ -1,7 +1,6 @@
-"""Have I seen this kind of thing? Similarity to bundled embeddings, with thresholds set on the holdout.
+"""Two questions: have I seen this kind of world? Yes → LDA. No → nearest prototype.
 
-The score is the mean cosine to the k nearest references (k-nearest-neighbour novelty, Sun et al., "Out-of-Distribution
-Detection with Deep Nearest Neighbors", ICML 2022, https://arxiv.org/abs/2204.06507).
+The predecessor of :mod:`.predictive`, which takes most of both without a switch; kept for comparison.
 """
 
 from __future__ import annotations
@@ -11,53 +10,52 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..codes import Codes
+from ..metrics import fit_temperature, softmax
 from .evidence import Evidence
-from .prototype import unit
+from .lda import Linear, fit_lda
+from .novelty import Novelty, fit_novelty
+from .prototype import Prototypes, fit_prototypes
 
-NEIGHBOURS = 3
-FALSE_ALARMS = 0.05  # share of known things that may fall below the threshold
-ENOUGH = 20  # references needed before a 5 % quantile means anything
+DEFAULT_TEMPERATURES = (1.0, 0.05)
 
 
 @dataclass(frozen=True, eq=False)
-class Familiarity:
-    """Similarity to references, and the threshold below which a thing is not familiar.
+class Familiar:
+    """LDA for what resembles the holdout, prototypes for the rest; each with its own temperature."""
 
-    Args:
-        references: (r, d) float32 unit vectors.
-        origin: code of the value 0.
-        threshold: similarity, −1 … 1; −inf where too little is known to call anything strange.
-    """
+    linear: Linear
+    prototypes: Prototypes
+    novelty: Novelty
+    temperatures: tuple[float, float]
 
-    references: npt.NDArray[np.float32]
-    origin: int
-    threshold: float
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """(C,)."""
+        return self.linear.labels
 
-    def similarity(self, codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """(n, d) uint8 → (n,) float32 mean cosine to the nearest references; −1 where there is none."""
-        return _nearest(unit(codes, self.origin) @ self.references.T)
-
-    def is_familiar(self, codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-        """(n, d) uint8 → (n,) bool."""
-        return np.asarray(self.similarity(codes) >= self.threshold)
-
-
-def fit_familiarity(evidence: Evidence) -> Familiarity:
-    """References are holdout and device samples; the threshold is the holdout's 5 % quantile, each left out in turn."""
-    references = unit(evidence.references, evidence.origin)
-    judged = references[: evidence.holdout] if evidence.holdout >= ENOUGH else references
-    threshold = float("-inf")
-    if len(judged) >= ENOUGH:
-        cosine = judged @ references.T
-        cosine[np.arange(len(judged)), np.arange(len(judged))] = -np.inf  # not its own neighbour
-        threshold = float(np.quantile(_nearest(cosine), FALSE_ALARMS))
-    return Familiarity(references, evidence.origin, threshold)
+    def scores(self, codes: Codes) -> npt.NDArray[np.float32]:
+        """(n, d) uint8 → (n, C) float32 log-probabilities."""
+        if not self.labels:
+            return np.zeros((len(codes), 0), np.float32)
+        familiar = np.isfinite(self.novelty.threshold) & (self.novelty.similarity(codes) >= self.novelty.threshold)
+        scores = (self.linear.scores(codes), self.prototypes.scores(codes))
+        known, strange = (softmax(s / t) for s, t in zip(scores, self.temperatures, strict=True))
+        chosen = np.where(familiar[:, None], known, strange)
+        return np.asarray(np.log(np.maximum(chosen, 1e-12)), np.float32)
 
 
-def _nearest(cosine: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """(n, r) → (n,) mean of each row's largest ``NEIGHBOURS`` entries."""
-    count = min(NEIGHBOURS, cosine.shape[1])
-    if count == 0:
-        return np.full(len(cosine), -1.0, np.float32)
-    top = np.partition(cosine, cosine.shape[1] - count, axis=1)[:, -count:]
-    return np.asarray(np.where(np.isfinite(top), top, -1.0).mean(axis=1), np.float32)
+def fit_familiar(evidence: Evidence) -> Familiar:
+    """Both rules and the question that chooses between them."""
+    linear, prototypes = fit_lda(evidence), fit_prototypes(evidence)
+    index = {label: row for row, label in enumerate(linear.labels)}
+    rows = [row for row, label in enumerate(evidence.holdout_labels) if label in index]
+    temperatures = DEFAULT_TEMPERATURES
+    if rows and len(index) > 1:
+        truth = np.array([index[evidence.holdout_labels[row]] for row in rows])
+        codes = evidence.holdout[rows]
+        temperatures = (
+            fit_temperature(linear.scores(codes), truth),
+            fit_temperature(prototypes.scores(codes), truth),
+        )
+    return Familiar(linear, prototypes, fit_novelty(evidence), temperatures)

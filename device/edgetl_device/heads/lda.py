@@ -1,8 +1,4 @@
-"""Linear discriminant analysis with a shared, shrunk covariance, solved from sufficient statistics.
-
-Shrinkage towards the diagonal follows Friedman, "Regularized Discriminant Analysis", JASA 1989; its strength is a rule,
-λ = d / (d + N), so the result depends on the statistics alone: no search, no seed, the same after a merge.
-"""
+"""Linear discriminant analysis with a shared, shrunk covariance (see :mod:`.precision`), from statistics alone."""
 
 from __future__ import annotations
 
@@ -11,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..codes import Codes
 from .evidence import Evidence, Moments, moments
-
-PROBES = 32  # ±1 columns of Hutchinson's trace estimator (Comm. Stat. Simul. Comput. 18, 1989)
-VARIANCE_FLOOR = 0.1  # of the mean variance: constant features would otherwise get infinite weight
+from .precision import solve
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +26,8 @@ class Linear:
     weights: npt.NDArray[np.float32]
     bias: npt.NDArray[np.float32]
 
-    def scores(self, codes: npt.NDArray[np.uint8] | npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-        """(n, d) → (n, C) float32."""
+    def scores(self, codes: Codes | npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """(n, d) → (n, C) float32 log-posteriors up to a constant for each row."""
         return np.asarray(codes, np.float32) @ self.weights.T + self.bias
 
 
@@ -42,28 +37,17 @@ def fit_lda(evidence: Evidence) -> Linear:
 
 
 def solve_lda(given: Moments) -> Linear:
-    """Moments → linear scores, log-posteriors up to a constant under equal class priors.
+    """Moments → linear scores under equal class priors: weights P M, bias −½ (mᵀ P m − E / n_c).
 
-    With R the scatter scaled to unit diagonal, A = (1 − λ) R + λ I and M the scaled means: weights A⁻¹ M and bias
-    −½ (mᵀ A⁻¹ m − d_eff / n_c). E[m̂ᵀA⁻¹m̂] exceeds mᵀA⁻¹m by tr(A⁻¹R) / n_c: without the last term a class known
-    from few samples would always lose. One linear solve gives both, random probes beside the means estimate the trace.
+    The mean of n samples lies by E / n too far out (E: expected squared distance of a sample): without the last term a
+    class known from few samples would always lose.
     """
-    dimension = given.scatter.shape[0]
-    shrinkage = dimension / (dimension + given.samples)
-    variance = np.diagonal(given.scatter).copy()
-    mean_variance = float(variance.mean()) or 1.0
-    scale = 1.0 / np.sqrt(np.maximum(variance, VARIANCE_FLOOR * mean_variance))
-    matrix = given.scatter * scale
-    matrix *= scale[:, None]
-    matrix *= 1.0 - shrinkage
-    matrix[np.diag_indices(dimension)] += shrinkage
-    probes = np.random.default_rng(0).choice([-1.0, 1.0], size=(dimension, PROBES))
-    scaled_means = given.means * scale
-    solved = np.linalg.solve(matrix, np.concatenate([scaled_means.T, probes], axis=1))
-    classes = len(given.labels)
-    directions = solved[:, :classes].T
-    trace_inverse = float((probes * solved[:, classes:]).sum()) / PROBES
-    effective_dimension = (dimension - shrinkage * trace_inverse) / (1.0 - shrinkage) if given.samples else 0.0
-    quadratic = np.einsum("cd,cd->c", directions, scaled_means)
-    bias = -0.5 * (quadratic - effective_dimension / given.effective)
-    return Linear(given.labels, (directions * scale).astype(np.float32), bias.astype(np.float32))
+    if not given.labels:
+        return Linear((), np.zeros((0, len(given.variances)), np.float32), np.zeros(0, np.float32))
+    found = solve(given)
+    centre = given.means.mean(axis=0)
+    means = (given.means - centre).astype(np.float32)
+    directions = means @ found.matrix
+    quadratic = np.einsum("cd,cd->c", directions, means)
+    bias = -0.5 * (quadratic - found.unseen / given.effective) - directions @ centre
+    return Linear(given.labels, directions, bias.astype(np.float32))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..codes import Codes
 from .evidence import Evidence
 
 
@@ -21,37 +22,35 @@ class Prototypes:
 
     Args:
         labels: (C,) classes.
-        owner: (P,) index into labels of each prototype, ascending.
+        first: (C,) index of each class's first prototype; a class's prototypes follow each other.
         vectors: (P, d) float32, unit length.
         origin: code of the value 0, subtracted from codes before they are compared.
     """
 
     labels: tuple[str, ...]
-    owner: npt.NDArray[np.intp]
+    first: npt.NDArray[np.intp]
     vectors: npt.NDArray[np.float32]
     origin: int
 
-    def scores(self, codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def scores(self, codes: Codes) -> npt.NDArray[np.float32]:
         """(n, d) uint8 → (n, C) float32: cosine to the nearest prototype of each class, −1 … 1."""
         cosine = unit(codes, self.origin) @ self.vectors.T
-        best = np.full((len(codes), len(self.labels)), -1.0, np.float32)
-        for column, owner in enumerate(self.owner):
-            np.maximum(best[:, owner], cosine[:, column], out=best[:, owner])
-        return best
+        return np.maximum.reduceat(cosine, self.first, axis=1) if self.labels else cosine
 
 
 def fit_prototypes(evidence: Evidence) -> Prototypes:
     """One prototype for each class and origin."""
-    labels = evidence.labels
-    found: list[tuple[int, npt.NDArray[np.float64]]] = []
-    for part in (evidence.factory, evidence.known, evidence.new):
-        for label, count, total in zip(part.labels, part.counts, part.sums, strict=True):
-            if label in labels:
-                found.append((labels.index(label), total / count))
+    found = [
+        (label, total / count)
+        for part in (evidence.factory, evidence.device)
+        for label, count, total in zip(part.labels, part.counts, part.sums, strict=True)
+        if label not in evidence.hidden
+    ]
     found.sort(key=lambda item: item[0])
-    dimension = evidence.factory.dimension
-    means = np.stack([mean for _, mean in found]) if found else np.zeros((0, dimension))
-    return Prototypes(labels, np.array([c for c, _ in found], np.intp), unit(means, evidence.origin), evidence.origin)
+    owners = np.array([label for label, _ in found], np.str_)
+    means = np.stack([mean for _, mean in found]) if found else np.zeros((0, evidence.factory.dimension))
+    first = np.searchsorted(owners, evidence.labels).astype(np.intp)
+    return Prototypes(evidence.labels, first, unit(means, evidence.origin), evidence.origin)
 
 
 def unit(codes: npt.NDArray[np.uint8] | npt.NDArray[np.floating], origin: int) -> npt.NDArray[np.float32]:

@@ -1,0 +1,93 @@
+"""Copies of the store that can be trusted: made by SQLite's online backup, checked, and only then put in place."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import apsw
+
+from .errors import HomeError, StorageError
+
+_PAGES = 256  # copied between two looks at whether the source changed
+
+
+def copy_database(source: apsw.Connection, target: Path) -> None:
+    """A consistent copy of an open database as one file, verified and durable; ``target`` is replaced at the end.
+
+    Raises:
+        StorageError: it cannot be written, or did not arrive whole.
+    """
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copy = apsw.Connection(str(temporary))
+        try:
+            with copy.backup("main", source, "main") as backup:
+                while not backup.done:
+                    backup.step(_PAGES)
+            copy.pragma("journal_mode", "delete")  # one file, no -wal beside it
+        finally:
+            copy.close()
+        problem = what_is_wrong(temporary)
+        if problem is not None:
+            raise StorageError(f"the copy {target} did not arrive whole: {problem}")
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(target)
+    except (apsw.Error, OSError) as error:
+        raise StorageError(f"cannot write {target}: {error}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def what_is_wrong(path: Path) -> str | None:
+    """None if a database file is sound, else the first problem SQLite finds."""
+    try:
+        database = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    except apsw.Error as error:
+        return str(error)
+    try:
+        answer = str(database.pragma("quick_check", 1))
+    except apsw.Error as error:
+        return str(error)
+    finally:
+        database.close()
+    return None if answer == "ok" else answer
+
+
+def quarantine(path: Path) -> Path:
+    """Move a database and its write-ahead log aside, under a name with the time; nothing is deleted. → the new path."""
+    aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
+    number = 0
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{number}")
+    try:
+        for suffix in ("-wal", "-shm", ""):
+            part = path.with_name(path.name + suffix)
+            if part.exists():
+                part.replace(aside.with_name(aside.name + suffix))
+    except OSError as error:
+        raise StorageError(f"cannot move the damaged {path} aside: {error.strerror or error}") from error
+    return aside
+
+
+def restore_database(backup: Path, target: Path) -> Path | None:
+    """Put a verified copy of ``backup`` in ``target``'s place; what stood there is quarantined. → where it is now.
+
+    Raises:
+        HomeError: the backup is missing or not sound; nothing was changed.
+        StorageError: it cannot be written.
+    """
+    problem = what_is_wrong(backup) if backup.exists() else "there is no such file"
+    if problem is not None:
+        raise HomeError(f"{backup} cannot be restored: {problem}")
+    aside = quarantine(target) if target.exists() else None
+    source = apsw.Connection(str(backup), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        copy_database(source, target)
+    finally:
+        source.close()
+    return aside
