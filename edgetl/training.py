@@ -25,6 +25,7 @@ from edgetl_device.arrays import pack, unpack
 from edgetl_device.codes import LEVELS_PER_RMS
 from edgetl_device.errors import InputError, StorageError
 from edgetl_device.heads import Moments, Predictive, solve_predictive
+from edgetl_device.heads.precision import shrink_and_invert
 
 from . import backbones, embeddings, tf
 from .backbones import BackboneSpec
@@ -131,10 +132,8 @@ def fit_float_head(values: npt.NDArray[np.float32], labels: tuple[str, ...]) -> 
     variances = (centred**2).sum(axis=0) / max(len(features) - len(names), 1)
     floored = np.maximum(variances, 0.1 * variances.mean()) + 1e-9
     covariance = (centred.T @ centred / len(features)).astype(np.float32)
-    labels_of = tuple(str(name) for name in names)
-    return solve_predictive(
-        Moments(labels_of, means, counts.astype(np.float64), covariance, floored, len(features), len(features))
-    )
+    precision = shrink_and_invert(covariance, floored, len(features), len(features))
+    return solve_predictive(Moments(tuple(str(name) for name in names), means, counts.astype(np.float64), precision))
 
 
 def float_codes(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

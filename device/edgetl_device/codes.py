@@ -23,7 +23,7 @@ Int8 = npt.NDArray[np.int8]
 Codes = npt.NDArray[np.uint8]
 
 _ROOT = np.array([isqrt(value << 16) for value in range(256)], np.int64)  # 256 · √value, rounded down
-_BLOCK_ROWS = 128  # rows transformed at once: keeps the int64 intermediates at a few MB
+_BLOCK_ROWS = 32  # rows transformed at once: keeps the int64 intermediates at a few MB
 LEVELS_PER_RMS = 48  # a feature of root-mean-square size gets code 48; beyond 5 × that it saturates
 
 

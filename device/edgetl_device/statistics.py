@@ -37,7 +37,7 @@ class Statistics:
         labels: (C,) sorted.
         counts: (C,) int64, samples a class, all positive.
         sums: (C, d) int64, sum of a class's codes.
-        gram: (d, d) int64, sum of the outer products of all codes with themselves.
+        gram: (d, d) integers, sum of the outer products of all codes with themselves; int32 where that holds it.
     """
 
     backbone: str
@@ -45,7 +45,7 @@ class Statistics:
     labels: tuple[str, ...]
     counts: Int64
     sums: Int64
-    gram: Int64
+    gram: npt.NDArray[np.signedinteger[Any]]
 
     @property
     def dimension(self) -> int:
@@ -82,7 +82,7 @@ class Statistics:
             rows = np.array([labels.index(label) for label in part.labels], np.intp)
             counts[rows] += factor * part.counts
             sums[rows] += factor * part.sums
-        gram = self.gram + other.gram if sign > 0 else self.gram - other.gram
+        gram = (np.add if sign > 0 else np.subtract)(self.gram, other.gram, dtype=np.int64)
         if (counts < 0).any() or (sums < 0).any() or (np.diagonal(gram) < 0).any() or sums[counts == 0].any():
             raise InputError("cannot subtract samples that were never added")
         kept = counts > 0
@@ -98,7 +98,7 @@ class Statistics:
 
     def to_bytes(self) -> bytes:
         """A compact, deterministic serialisation: the Gram's upper triangle in the smallest integers that hold it."""
-        upper = self.gram[np.triu_indices(self.dimension)]
+        upper = np.concatenate([row[start:] for start, row in enumerate(self.gram)])
         return pack(
             {
                 "backbone": text_array((self.backbone,)),
@@ -119,7 +119,7 @@ class Statistics:
             dimension = int(arrays["dimension"])
             labels = text_values(arrays["labels"])
             counts, sums = _integers(arrays["counts"]), _integers(arrays["sums"])
-            upper = _integers(arrays["gram"])
+            upper = arrays["gram"]
             (backbone,) = text_values(arrays["backbone"])
             runtimes = text_values(arrays["runtimes"])
         except (TypeError, ValueError) as error:
@@ -128,10 +128,7 @@ class Statistics:
         expected = ((len(labels),), (len(labels), dimension), (dimension * (dimension + 1) // 2,))
         if shapes != expected or (counts <= 0).any() or list(labels) != sorted(set(labels)):
             raise InputError(f"not statistics: expected shapes {expected} and sorted labels, got {shapes}")
-        gram = np.zeros((dimension, dimension), np.int64)
-        gram[np.triu_indices(dimension)] = upper
-        gram += np.triu(gram, 1).T
-        return cls(backbone, runtimes, labels, counts, sums, gram)
+        return cls(backbone, runtimes, labels, counts, sums, _square(upper, dimension))
 
 
 def no_statistics(backbone: str, dimension: int) -> Statistics:
@@ -189,7 +186,19 @@ def exact_gram(codes: Codes) -> Int64:
     return gram
 
 
-def _smallest(values: Int64) -> npt.NDArray[Any]:
+def _square(upper: npt.NDArray[Any], dimension: int) -> npt.NDArray[np.signedinteger[Any]]:
+    """The upper triangle row by row → the symmetric (d, d) matrix, in half the memory where int32 holds it."""
+    if upper.dtype.kind not in "iu":
+        raise InputError(f"statistics must be integers, got {upper.dtype}")
+    gram = np.empty((dimension, dimension), np.int32 if upper.max(initial=0) < 2**31 else np.int64)
+    start = 0
+    for row in range(dimension):
+        gram[row, row:] = gram[row:, row] = upper[start : start + dimension - row]
+        start += dimension - row
+    return gram
+
+
+def _smallest(values: npt.NDArray[np.signedinteger[Any]]) -> npt.NDArray[Any]:
     """The same non-negative integers in the smallest unsigned type that holds them."""
     return values.astype(np.min_scalar_type(int(values.max(initial=0))))
 

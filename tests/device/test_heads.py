@@ -6,7 +6,7 @@ import pytest
 from edgetl_device.errors import InputError
 from edgetl_device.heads import HEADS, Evidence, Head, Moments, fit_head, gather, moments, solve_lda, solve_predictive
 from edgetl_device.heads.evidence import device_weight
-from edgetl_device.heads.precision import invert
+from edgetl_device.heads.precision import invert, shrink_and_invert
 from edgetl_device.statistics import no_statistics, statistics_of
 
 DIMENSION = 48
@@ -118,7 +118,8 @@ def plain(features: np.ndarray, rows: np.ndarray) -> Moments:
     """Moments of float features, so many that there is no shrinkage."""
     means = np.stack([features[rows == row].mean(axis=0) for row in range(4)])
     covariance = np.cov((features - means[rows]).T, bias=True).astype(np.float32)
-    return Moments(("a", "b", "c", "d"), means, np.full(4, 5e8), covariance, np.diag(covariance), 2 * 10**9, 2 * 10**9)
+    precision = shrink_and_invert(covariance, np.ones(6), 2 * 10**9, 2 * 10**9)
+    return Moments(("a", "b", "c", "d"), means, np.full(4, 5e8), precision)
 
 
 @pytest.mark.parametrize("solve", [solve_lda, solve_predictive])
@@ -140,12 +141,12 @@ def test_a_class_of_one_sample_is_wider_by_the_closed_form_of_the_posterior_pred
     spread = -0.5 / rule.slope
     np.testing.assert_allclose(spread, 1 + 1 / (found.effective + 0.5), rtol=1e-6)
     codes, _ = draw(range(4), 5, seed=8)
-    precision = np.linalg.inv(found.covariance + DIMENSION / found.samples * np.diag(found.variances))
+    assert found.precision is not None
+    precision = found.precision.matrix
     trust = found.effective / (found.effective + 0.5)
     centre = found.means.mean(axis=0)
     means = centre + trust[:, None] * (found.means - centre)
-    share = (DIMENSION - DIMENSION / found.samples * (np.diag(precision) @ found.variances)) / found.weight
-    volume = 0.5 * found.weight * share / (1 - share) * np.log(spread)
+    volume = 0.5 * found.precision.unseen * np.log(spread)
     difference = codes[:, None, :] - means[None]
     distance = np.einsum("ncd,de,nce->nc", difference, precision, difference)
     expected = -0.5 * (distance / spread + volume)
@@ -157,7 +158,8 @@ def test_the_block_inverse_agrees_with_lapack() -> None:
     generator = np.random.default_rng(0)
     features = generator.normal(size=(300, 700))
     matrix = (features.T @ features / 300 + np.eye(700)).astype(np.float32)
-    inverse = invert(matrix)
+    inverse = matrix.copy()
+    invert(inverse)
     assert np.abs(inverse - np.linalg.inv(matrix.astype(np.float64))).max() < 1e-5
     assert (inverse == inverse.T).all()
 
@@ -182,8 +184,15 @@ def test_moments_equal_those_of_the_weighted_samples() -> None:
             assert found.effective[index] == 3
         centred = codes[rows] - mean
         scatter += (centred * weights[rows, None]).T @ centred
-    np.testing.assert_allclose(found.covariance, scatter / weights.sum(), rtol=1e-5, atol=1e-3)
-    assert (found.samples, found.weight) == (26, 38)
+    # Shrunk by λ = d / (d + N) to the factory's variances, which are drawn to their mean and floored.
+    centred = factory - np.repeat([factory[:10].mean(0), factory[10:].mean(0)], 10, axis=0)
+    drawn = (centred**2).sum(axis=0) / 18
+    drawn = (18 * drawn + 10 * drawn.mean()) / 28
+    shrunk = scatter / 38 + DIMENSION / 26 * np.diag(np.maximum(drawn, 0.1 * (centred**2).sum(axis=0).mean() / 18))
+    assert found.precision is not None
+    np.testing.assert_allclose(found.precision.matrix @ shrunk, np.eye(DIMENSION), atol=1e-4)
+    fitted = np.trace(found.precision.matrix @ scatter) / 38
+    assert found.precision.unseen == pytest.approx(fitted / (1 - fitted / 38), rel=1e-3)
 
 
 @pytest.mark.parametrize(("factory", "device", "weight"), [((), (1,), 1), ((100, 100), (), 1), ((40, 60), (5,), 10),

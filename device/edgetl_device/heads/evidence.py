@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..codes import LEVELS_PER_RMS, Codes
 from ..statistics import Int64, Statistics, no_statistics, statistics_of
+from .precision import Precision, shrink_and_invert
 
 MAX_DEVICE_WEIGHT = 20
 PRIOR_FREEDOM = 10  # degrees of freedom's worth of equal variances
 VARIANCE_FLOOR = 0.1  # of the mean variance: constant features would otherwise get infinite weight
-_BLOCK_ROWS = 256
+_BLOCK_ROWS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,19 +79,13 @@ class Moments:
         labels: (C,).
         means: (C, d) float64.
         effective: (C,) float64, Kish's effective number of samples (Σw)² / Σw² behind each mean.
-        covariance: (d, d) float32, pooled within classes.
-        variances: (d,) float64, the diagonal that the covariance is shrunk to: the factory's where it has one.
-        samples: N, how many samples in all.
-        weight: Ñ, their weight.
+        precision: of the covariance pooled within classes; None where there are no samples.
     """
 
     labels: tuple[str, ...]
     means: npt.NDArray[np.float64]
     effective: npt.NDArray[np.float64]
-    covariance: npt.NDArray[np.float32]
-    variances: npt.NDArray[np.float64]
-    samples: int
-    weight: int
+    precision: Precision | None
 
 
 def device_weight(factory: Int64, device: Int64) -> int:
@@ -116,30 +112,30 @@ def moments(evidence: Evidence) -> Moments:
     means = (factory_sums + class_weight[:, None] * device_sums) / np.maximum(total, 1)[:, None]
     effective = total.astype(np.float64) ** 2 / np.maximum(factory_counts + class_weight**2 * device_counts, 1)
     counts = factory_counts + weight * device_counts
-    gram = factory.gram + weight * device.gram if device.labels else factory.gram
-    covariance = _scatter(gram, (factory_sums + weight * device_sums).astype(np.float64), means, counts)
-    covariance /= max(int(counts.sum()), 1)
+    gram = factory.gram + np.multiply(device.gram, weight, dtype=np.int64) if device.labels else factory.gram
+    precision = None
+    if labels:
+        sums = (factory_sums + weight * device_sums).astype(np.float64)
+        covariance = _covariance(gram, sums, means, counts)
+        variances = _variances(factory if factory.samples > len(factory.labels) else device)
+        precision = shrink_and_invert(covariance, variances, factory.samples + device.samples, int(counts.sum()))
     shown = [index for index, label in enumerate(labels) if label not in evidence.hidden]
-    return Moments(
-        tuple(labels[index] for index in shown),
-        means[shown],
-        effective[shown],
-        covariance,
-        _variances(factory if factory.samples > len(factory.labels) else device),
-        factory.samples + device.samples,
-        int(counts.sum()),
-    )
+    return Moments(tuple(labels[index] for index in shown), means[shown], effective[shown], precision)
 
 
-def _scatter(
-    gram: Int64, sums: npt.NDArray[np.float64], means: npt.NDArray[np.float64], counts: Int64
+def _covariance(
+    gram: npt.NDArray[np.signedinteger[Any]],
+    sums: npt.NDArray[np.float64],
+    means: npt.NDArray[np.float64],
+    counts: Int64,
 ) -> npt.NDArray[np.float32]:
-    """Σ w (x − μ)(x − μ)ᵀ = Σ w xxᵀ − Aᵀμ − μᵀA + μᵀ diag(n) μ, in blocks of rows to spare memory."""
+    """Σ w (x − μ)(x − μ)ᵀ = Σ w xxᵀ − Aᵀμ − μᵀA + μᵀ diag(n) μ, over Σ w; in blocks of rows to spare memory."""
+    total = float(counts.sum())
     rest = counts[:, None] * means - sums
     scatter = np.empty(gram.shape, np.float32)
     for start in range(0, len(gram), _BLOCK_ROWS):
         rows = slice(start, start + _BLOCK_ROWS)
-        scatter[rows] = gram[rows] - sums[:, rows].T @ means + means[:, rows].T @ rest
+        scatter[rows] = (gram[rows] - sums[:, rows].T @ means + means[:, rows].T @ rest) / total
     return scatter
 
 

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from ..codes import Codes
 from .evidence import Evidence, Moments, moments
-from .precision import solve
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +41,9 @@ def solve_lda(given: Moments) -> Linear:
     The mean of n samples lies by E / n too far out (E: expected squared distance of a sample): without the last term a
     class known from few samples would always lose.
     """
-    if not given.labels:
-        return Linear((), np.zeros((0, len(given.variances)), np.float32), np.zeros(0, np.float32))
-    found = solve(given)
+    found = given.precision
+    if not given.labels or found is None:
+        return Linear((), np.zeros((0, given.means.shape[1]), np.float32), np.zeros(0, np.float32))
     centre = given.means.mean(axis=0)
     means = (given.means - centre).astype(np.float32)
     directions = means @ found.matrix

@@ -74,6 +74,8 @@ def fit_novelty(evidence: Evidence) -> Novelty:
     cosine = bank @ bank.T
     cosine[np.diag_indices(len(bank))] = -1.0  # not its own neighbour
     threshold = float(np.quantile(_nearest(cosine), FALSE_ALARMS))
+    if not chosen:
+        return Novelty(bank, recent, np.zeros(0, np.float32), evidence.origin, threshold)
     same = labels[:, None] == labels[None, :]
     own = np.sort(np.where(same, cosine, -1.0), axis=1)
     sizes = same.sum(axis=1) - 1

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .evidence import Moments
-
 _BASE = 160  # size at which LAPACK takes over from the block recursion
 
 Matrix = npt.NDArray[np.float32]
@@ -23,50 +21,52 @@ class Precision:
 
     Args:
         matrix: (d, d) float32, P = (covariance + d/N · diag(variances))⁻¹.
-        fitted: tr(P · covariance), the mean squared distance of a training sample to its class's mean.
-        unseen: that of a sample the covariance has not seen, by leave-one-out in the mean (Golub, Heath and Wahba,
-            Technometrics 1979): fitted / (1 − fitted / Ñ).
+        unseen: E, the expected squared distance to its class's mean of a sample that the covariance has not seen: that
+            of a training sample, tr(P · covariance), corrected by leave-one-out in the mean (Golub, Heath and Wahba,
+            Technometrics 1979).
     """
 
     matrix: Matrix
-    fitted: float
     unseen: float
 
 
-def solve(given: Moments) -> Precision:
-    """Moments of at least one sample → Precision."""
-    dimension = len(given.variances)
-    ridge = dimension / given.samples
-    matrix = given.covariance.copy()
-    matrix[np.diag_indices(dimension)] += (ridge * given.variances).astype(np.float32)
-    inverse = invert(matrix)
-    fitted = dimension - ridge * float(np.diagonal(inverse).astype(np.float64) @ given.variances)
-    share = min(max(fitted / given.weight, 1e-4), 1 - 1e-4)
-    return Precision(inverse, fitted, given.weight * share / (1 - share))
+def shrink_and_invert(covariance: Matrix, variances: npt.NDArray[np.float64], samples: int, weight: int) -> Precision:
+    """Covariance (d, d) float32, which is overwritten to spare memory, → Precision.
+
+    Args:
+        variances: (d,) the diagonal to shrink to.
+        samples: N ≥ 1, how many samples the covariance comes from.
+        weight: their weight.
+    """
+    dimension = len(variances)
+    ridge = dimension / samples
+    covariance[np.diag_indices(dimension)] += (ridge * variances).astype(np.float32)
+    invert(covariance)
+    fitted = dimension - ridge * float(np.diagonal(covariance).astype(np.float64) @ variances)
+    share = min(max(fitted / weight, 1e-4), 1 - 1e-4)
+    return Precision(covariance, weight * share / (1 - share))
 
 
-def invert(matrix: Matrix) -> Matrix:
-    """Inverse of a symmetric positive definite matrix by blocks: nearly all of it is matrix products.
+def invert(matrix: Matrix) -> None:
+    """Invert a symmetric positive definite matrix in place, by blocks: nearly all of it is matrix products.
 
     Four times faster than ``numpy.linalg.inv`` at d = 1280. Every level is made symmetric again: that keeps the
     relative error near 1e-6, where the antisymmetric part would otherwise grow to 5e-4.
     """
     size = len(matrix)
     if size <= _BASE:
-        found = np.linalg.inv(matrix)
-        return np.asarray((found + found.T) / 2, np.float32)
+        matrix[:] = _symmetric(np.linalg.inv(matrix))
+        return
     half = size // 2
-    side = matrix[:half, half:]
-    first = invert(matrix[:half, :half])
+    first, side, last = matrix[:half, :half], matrix[:half, half:], matrix[half:, half:]
+    invert(first)
     across = first @ side
-    schur = invert(matrix[half:, half:] - _symmetric(side.T @ across))
-    corner = across @ schur
-    result = np.empty_like(matrix)
-    result[:half, :half] = first + _symmetric(corner @ across.T)
-    result[:half, half:] = -corner
-    result[half:, :half] = -corner.T
-    result[half:, half:] = schur
-    return result
+    last -= _symmetric(side.T @ across)  # the Schur complement
+    invert(last)
+    corner = across @ last
+    first += _symmetric(corner @ across.T)
+    np.negative(corner, out=side)
+    matrix[half:, :half] = side.T
 
 
 def _symmetric(matrix: Matrix) -> Matrix:

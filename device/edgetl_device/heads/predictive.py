@@ -22,10 +22,10 @@ import numpy.typing as npt
 
 from ..codes import Codes
 from .evidence import Evidence, Moments, moments
-from .precision import solve
 
 PRIOR_SAMPLES = 0.5  # τ
 VOLUME_SHARE = 0.5  # ρ
+_BLOCK_ROWS = 128  # scored at once, to spare memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +49,13 @@ class Predictive:
 
     def scores(self, codes: Codes | npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """(n, d) → (n, C) float32 log-posteriors up to a constant for each row."""
-        centred = np.asarray(codes, np.float32) - self.centre
-        quadratic = np.einsum("nd,nd->n", centred @ self.precision, centred)
-        return np.asarray(centred @ self.weights.T + quadratic[:, None] * self.slope + self.bias, np.float32)
+        scores = np.empty((len(codes), len(self.labels)), np.float32)
+        for start in range(0, len(codes), _BLOCK_ROWS):
+            centred = codes[start : start + _BLOCK_ROWS] - self.centre
+            quadratic = np.einsum("nd,nd->n", centred @ self.precision, centred)
+            block = centred @ self.weights.T + quadratic[:, None] * self.slope + self.bias
+            scores[start : start + _BLOCK_ROWS] = block
+        return scores
 
 
 def fit_predictive(evidence: Evidence) -> Predictive:
@@ -61,11 +65,11 @@ def fit_predictive(evidence: Evidence) -> Predictive:
 
 def solve_predictive(given: Moments) -> Predictive:
     """Moments → Predictive; also of float features."""
-    dimension = len(given.variances)
-    if not given.labels:
+    dimension = given.means.shape[1]
+    found = given.precision
+    if not given.labels or found is None:
         none, nothing = np.zeros(0, np.float32), np.zeros((0, dimension), np.float32)
         return Predictive((), np.zeros(dimension, np.float32), np.eye(dimension, dtype=np.float32), nothing, none, none)
-    found = solve(given)
     centre = given.means.mean(axis=0)
     trust = given.effective / (given.effective + PRIOR_SAMPLES)
     means = (trust[:, None] * (given.means - centre)).astype(np.float32)

@@ -55,6 +55,7 @@ def fit_prototypes(evidence: Evidence) -> Prototypes:
 
 def unit(codes: npt.NDArray[np.uint8] | npt.NDArray[np.floating], origin: int) -> npt.NDArray[np.float32]:
     """(n, d) codes → (n, d) float32 rows of unit length; an all-zero row stays zero."""
-    centred = np.asarray(codes, np.float32) - np.float32(origin)
-    norm = np.linalg.norm(centred, axis=1, keepdims=True)
-    return np.asarray(centred / np.maximum(norm, 1e-12), np.float32)
+    rows = codes.astype(np.float32)
+    rows -= np.float32(origin)
+    rows /= np.maximum(np.sqrt(np.einsum("nd,nd->n", rows, rows)), 1e-12)[:, None]
+    return rows
