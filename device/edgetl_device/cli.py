@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -267,10 +268,14 @@ def export_stats(file: Path, force: bool, home: Home) -> dict[str, Any]:
 
     if file.exists() and not force:
         raise InputError(f"{file} exists: give another name or --force")
-    statistics = home.learner().device_statistics()
+    from .export import Export
+
+    learner = home.learner()
+    statistics = learner.device_statistics()
     if not statistics.samples:
         raise InputError("nothing was learned yet: `edgetl-device learn LABEL IMAGE…` first")
-    write_atomically(file, statistics.to_bytes())
+    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    write_atomically(file, Export(learner.store.device, now, statistics).to_bytes())
     say(f"wrote {file}: {statistics.samples} samples of {', '.join(statistics.labels)}")
     return {"samples": statistics.samples, "labels": list(statistics.labels), "path": str(file)}
 

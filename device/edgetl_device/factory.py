@@ -46,6 +46,12 @@ class Factory:
         return self.bundle.codes(arrays["raw"]), _row_labels(arrays, len(arrays["raw"]))
 
     @property
+    def holdout_raw(self) -> Int8:
+        """(h, d) int8 raw embeddings of the holdout."""
+        raw: Int8 = _unpack(self.bundle, "holdout.npz", HOLDOUT_MEMBERS)["raw"]
+        return raw
+
+    @property
     def holdout(self) -> Codes:
         """(h, d) uint8 codes that are in no statistics."""
         return self._holdout[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,7 +58,12 @@ def _first(db: apsw.Connection) -> None:
     )
 
 
-MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (_first,)
+def _identity(db: apsw.Connection) -> None:
+    db.execute("CREATE TABLE identity (device TEXT NOT NULL)")
+    db.execute("INSERT INTO identity VALUES (?)", (str(uuid.uuid4()),))
+
+
+MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (_first, _identity)
 """Append only: a store of any age is brought up to date by the ones it has not seen."""
 
 
@@ -118,6 +124,12 @@ class Store:
     def close(self) -> None:
         """Give the file back; afterwards the store cannot be used."""
         self._db.close()
+
+    @property
+    def device(self) -> str:
+        """A random identifier, made with the store: merging tells devices apart by it."""
+        ((device,),) = self._rows("SELECT device FROM identity")
+        return str(device)
 
     @property
     def backup_path(self) -> Path:

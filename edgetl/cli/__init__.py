@@ -11,6 +11,7 @@ from .convert import convert
 from .demo import demo
 from .evaluate import evaluate
 from .inspect import inspect
+from .merge import merge
 from .parts import parts
 from .train import train
 
@@ -21,7 +22,7 @@ def program() -> None:
     """Train on a workstation, recognise and learn on a device."""
 
 
-for _command in (demo, parts, train, convert, evaluate, inspect):
+for _command in (demo, parts, train, convert, evaluate, inspect, merge):
     program.add_command(_command)
 
 

@@ -1,0 +1,196 @@
+"""Real int8 embeddings, and the situations a device gets into: what the factory saw, what it is shown, tests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgetl_device.codes import CodeTransform
+from edgetl_device.heads import fit_head, gather
+from edgetl_device.statistics import statistics_of
+
+from .harness import DATA, need
+
+CACHE = Path(__file__).parents[1] / "build" / "benchmarks"
+WEIGHTS = "weights/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5"
+FOLDERS = {
+    "flowers": "data/flowers",
+    "trashnet": "data/trashnet",
+    "rps": "data/rps",
+    "art": "data/pacs/art_painting",
+    "cartoon": "data/pacs/cartoon",
+}
+BACKBONE = "MobileNetV2 α=0.35 @224, ImageNet weights, int8, LiteRT"
+
+Names = npt.NDArray[np.str_]
+Codes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Situation:
+    """Codes (n, d) uint8 and labels of what the factory saw, what the device was shown, and what is asked.
+
+    Args:
+        is_new: (t,) bool, which tests belong to new classes or to the new scene.
+    """
+
+    factory: Codes
+    factory_labels: Names
+    shown: Codes
+    shown_labels: Names
+    tests: Codes
+    truth: Names
+    is_new: npt.NDArray[np.bool_]
+
+    def score(self, told: Names) -> tuple[float, float, float]:
+        """Accuracy over all, new and old tests."""
+        right = told == self.truth
+        parts = (right, right[self.is_new], right[~self.is_new])
+        return tuple(float(part.mean()) if len(part) else float("nan") for part in parts)  # type: ignore[return-value]
+
+
+def ours(situation: Situation, rule: str = "predictive") -> Names:
+    """Labels that a head fitted on exact statistics gives the tests."""
+    s = situation
+    factory = statistics_of(s.factory, list(s.factory_labels), "b", "r")
+    evidence = gather(factory, s.factory[:0], (), s.shown, [str(label) for label in s.shown_labels], "r")
+    head = fit_head(evidence, rule)
+    told: Names = np.asarray(head.labels)[head.scorer.scores(s.tests).argmax(axis=1)]
+    return told
+
+
+def near(seed: int, shots: int) -> Situation:
+    """Four flowers from the factory, the fifth from ``shots`` photos."""
+    generator = np.random.default_rng([2, seed])
+    codes, labels = embeddings("flowers")
+    train, test = halves(labels, 0.2, generator)
+    new = np.unique(labels)[seed % 5]
+    factory = train & (labels != new)
+    shown = pick(labels, train, [new], shots, generator)
+    return Situation(
+        codes[factory], labels[factory], codes[shown], labels[shown], codes[test], labels[test], labels[test] == new
+    )
+
+
+def far(seed: int, shots: int) -> Situation:
+    """Five flowers from the factory, three kinds of litter from ``shots`` photos each."""
+    generator = np.random.default_rng([1, seed])
+    codes, labels = embeddings("flowers")
+    other, kinds = embeddings("trashnet")
+    train, test = halves(labels, 0.2, generator)
+    other_train, other_test = halves(kinds, 0.2, generator)
+    chosen = sorted(generator.permutation(np.unique(kinds))[:3])
+    shown = pick(kinds, other_train, chosen, shots, generator)
+    asked = other_test & np.isin(kinds, chosen)
+    return _joined(codes, labels, train, test, other, kinds, shown, asked)
+
+
+def scene(seed: int, shots: int) -> Situation:
+    """Seven classes from paintings, then cartoons of the same classes with ``shots`` labelled photos each."""
+    generator = np.random.default_rng([3, seed])
+    codes, labels = embeddings("art")
+    other, kinds = embeddings("cartoon")
+    train, test = halves(labels, 0.2, generator)
+    other_train, other_test = halves(kinds, 0.5, generator)
+    shown = pick(kinds, other_train, np.unique(kinds), shots, generator)
+    return _joined(codes, labels, train, test, other, kinds, shown, other_test)
+
+
+def full(name: str, seed: int) -> Situation:
+    """All data of one set, 20 % asked."""
+    codes, labels = embeddings(name)
+    train, test = halves(labels, 0.2, np.random.default_rng([4, seed]))
+    none = np.zeros(0, np.intp)
+    old = np.zeros(int(test.sum()), bool)
+    return Situation(codes[train], labels[train], codes[none], labels[none], codes[test], labels[test], old)
+
+
+def halves(
+    labels: Names, share: float, generator: np.random.Generator
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Stratified split → masks of the larger and of the smaller part."""
+    test = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        rows = generator.permutation(np.flatnonzero(labels == label))
+        test[rows[: round(len(rows) * share)]] = True
+    return ~test, test
+
+
+def pick(
+    labels: Names, among: npt.NDArray[np.bool_], classes: Iterable[Any], count: int, generator: np.random.Generator
+) -> npt.NDArray[np.intp]:
+    """``count`` rows of each class."""
+    rows = [generator.permutation(np.flatnonzero((labels == label) & among))[:count] for label in classes]
+    return np.concatenate(rows) if rows else np.zeros(0, np.intp)
+
+
+@cache
+def embeddings(name: str) -> tuple[Codes, Names]:
+    """Codes (n, d) uint8 and labels of one set of photos; embedded once, then read from ``build/benchmarks``."""
+    model = backbone()
+    path = CACHE / f"{name}-{hashlib.sha256(model).hexdigest()[:12]}.npz"
+    if not path.exists():
+        _embed(name, model, path)
+    with np.load(path, allow_pickle=False) as found:
+        transform = CodeTransform(int(found["zero_point"]), found["raw"].shape[1])
+        return transform(found["raw"]), found["labels"]
+
+
+@cache
+def backbone() -> bytes:
+    """The int8 backbone of all heads' benchmarks, converted once with flowers as representative photos."""
+    path = CACHE / "backbone.tflite"
+    if not path.exists():
+        from edgetl import backbones
+        from edgetl.conversion import representative_photos, to_int8
+        from edgetl.datasets import balanced, find_photos
+        from edgetl_device.backbone import prepare_files
+        from edgetl_device.errors import PhotoError
+
+        spec = backbones.BackboneSpec("mobilenet_v2", 0.35, 224, str(need(DATA / WEIGHTS)))
+        dataset = find_photos(need(DATA / FOLDERS["flowers"]))
+        files = dataset.take(balanced(dataset, 200, 0)).files()
+        prepared = prepare_files(files, spec.preprocessing)
+        photos = np.stack([photo for _, photo in prepared if not isinstance(photo, PhotoError)])
+        model = to_int8(backbones.build(spec), representative_photos(photos, spec.preprocessing), spec.input_range)
+        CACHE.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(model)
+    return path.read_bytes()
+
+
+def _embed(name: str, model: bytes, path: Path) -> None:
+    from edgetl.datasets import find_photos
+    from edgetl.embeddings import embed_device
+    from edgetl_device.backbone import Backbone
+    from edgetl_device.interpreter import TFLiteInterpreter
+    from edgetl_device.preprocess import Preprocessing
+
+    interpreter = TFLiteInterpreter(model, threads=2)
+    transform = CodeTransform(interpreter.output.zero_point, interpreter.output.shape[1])
+    dataset = find_photos(need(DATA / FOLDERS[name]))
+    found = embed_device(Backbone(interpreter, Preprocessing(224, 224), transform, ""), dataset.files())
+    labels = np.asarray([dataset.labels[row] for row in found.rows], np.str_)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, raw=found.values, labels=labels, zero_point=transform.zero_point)
+
+
+def _joined(
+    codes: Codes,
+    labels: Names,
+    train: npt.NDArray[np.bool_],
+    test: npt.NDArray[np.bool_],
+    other: Codes,
+    kinds: Names,
+    shown: npt.NDArray[np.intp],
+    asked: npt.NDArray[np.bool_],
+) -> Situation:
+    is_new = np.concatenate([np.zeros(int(test.sum()), bool), np.ones(int(asked.sum()), bool)])
+    tests, truth = np.concatenate([codes[test], other[asked]]), np.concatenate([labels[test], kinds[asked]])
+    return Situation(codes[train], labels[train], other[shown], kinds[shown], tests, truth, is_new)

@@ -1,0 +1,87 @@
+"""Bundle + what devices learned → a new bundle: one addition, no photos, nothing approximated.
+
+The result's statistics are, byte for byte, those of one machine that had seen all the samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgetl_device import metrics
+from edgetl_device.bundle import Bundle, write_bundle
+from edgetl_device.errors import InputError
+from edgetl_device.export import Export
+from edgetl_device.factory import Content, Factory
+from edgetl_device.heads import fit_head, gather
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge led to.
+
+    Args:
+        samples: how many device samples were added.
+        devices: from how many devices.
+        accuracy: of the new head on the bundle's holdout; None without one.
+        bit_exact: whether one runtime made all embeddings.
+        replaced: exports that a newer one of the same device replaced.
+    """
+
+    samples: int
+    devices: int
+    accuracy: float | None
+    bit_exact: bool
+    replaced: int
+
+
+def read_export(path: Path) -> Export:
+    """A file of ``edgetl-device export-stats`` → Export; raises InputError."""
+    try:
+        return Export.from_bytes(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def merge(bundle: Bundle, exports: Sequence[Export], output: Path) -> Merged:
+    """Add devices' statistics to a bundle's and write the result.
+
+    Raises:
+        MismatchError: an export belongs to another backbone.
+        InputError: a device is in the bundle already; adding it again would count its samples twice.
+        StorageError: ``output`` cannot be written.
+    """
+    factory = Factory(bundle)
+    before = list(bundle.manifest.get("merged", []))
+    latest: dict[str, Export] = {}
+    for export in sorted(exports, key=lambda export: export.time):
+        if export.device in before:
+            raise InputError(
+                f"device {export.device[:8]} is in this bundle already: merge into the bundle it was made from"
+            )
+        latest[export.device] = export
+    statistics = factory.statistics
+    for export in latest.values():
+        statistics = statistics + export.statistics
+    none = factory.holdout[:0]
+    origin = bundle.codes.origin
+    evidence = gather(statistics, factory.holdout, factory.holdout_labels, none, (), "", origin=origin)
+    head = fit_head(evidence, factory.rule)
+    index = {label: row for row, label in enumerate(head.labels)}
+    truth = np.array([index[label] for label in factory.holdout_labels], np.intp)
+    accuracy = metrics.accuracy(truth, head.scorer.scores(factory.holdout).argmax(axis=1)) if len(truth) else None
+    photos, check_raw, _ = factory.check
+    told = head.probabilities(bundle.codes(check_raw))
+    labels = tuple(head.labels[row.argmax()] if head.labels else "" for row in told)
+    holdout = (factory.holdout_raw, factory.holdout_labels)
+    content = Content(bundle.members["backbone.tflite"], statistics, holdout, factory.seen, (photos, check_raw, labels))
+    manifest = {name: value for name, value in bundle.manifest.items() if name not in ("members", "format")}
+    manifest |= {"name": output.stem, "labels": list(head.labels), "merged": sorted([*before, *latest])}
+    write_bundle(output, manifest, content.members())
+    samples = sum(export.statistics.samples for export in latest.values())
+    return Merged(samples, len(latest), accuracy, statistics.bit_exact, len(exports) - len(latest))

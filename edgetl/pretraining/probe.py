@@ -1,0 +1,176 @@
+"""How good are frozen features? Two linear classifiers fitted on them, in NumPy alone.
+
+A probe splits a folder of photos 80 / 20, computes features without training them, fits a classifier on the
+larger part and counts what it gets right in the other (Alain & Bengio 2016, https://arxiv.org/abs/1610.01644).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from edgetl.pretraining.errors import PretrainingError
+from edgetl.pretraining.recipe import IMAGE_SIZE
+
+EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+
+
+@dataclass(frozen=True)
+class LabelledPhotos:
+    """Photos and a split of them.
+
+    Attributes:
+        images: (n, size, size, 3) uint8 RGB.
+        labels: (n,) int64, indices into `classes`.
+        classes: sorted folder names.
+        train: (n,) bool; fitted on where true, measured on where false.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    train: np.ndarray
+
+
+def read_folder(folder: Path, size: int = IMAGE_SIZE, seed: int = 0) -> LabelledPhotos:
+    """Reads a folder with one folder a class, splits it 80 / 20 (seeded, the same fraction of every class).
+
+    Raises:
+        PretrainingError: fewer than two classes with at least two photos each, or an unreadable photo.
+    """
+    if not folder.is_dir():
+        raise PretrainingError(f"{folder}: no such folder; expected one with a folder of photos for each class")
+    paths = {
+        child.name: sorted(path for path in child.iterdir() if path.suffix.lower() in EXTENSIONS)
+        for child in sorted(folder.iterdir())
+        if child.is_dir()
+    }
+    if len(paths) < 2 or min(map(len, paths.values())) < 2:
+        counts = ", ".join(f"{name}: {len(found)}" for name, found in paths.items()) or "none"
+        raise PretrainingError(f"{folder}: expected two or more class folders of two or more photos, found {counts}")
+    random = np.random.default_rng(seed)
+    train = []
+    for found in paths.values():
+        part = np.ones(len(found), bool)
+        part[random.permutation(len(found))[: max(1, round(len(found) / 5))]] = False
+        train.append(part)
+    images = np.stack([read_photo(path, size) for found in paths.values() for path in found])
+    labels = np.repeat(np.arange(len(paths)), [len(found) for found in paths.values()])
+    return LabelledPhotos(images, labels, tuple(paths), np.concatenate(train))
+
+
+def read_photo(path: Path, size: int) -> np.ndarray:
+    """A photo with its shorter side resized and its centre cropped, (size, size, 3) uint8 RGB.
+
+    Raises:
+        PretrainingError: it does not decode.
+    """
+    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if path.stat().st_size else None
+    if image is None:
+        raise PretrainingError(f"{path}: not a readable photo; remove it")
+    height, width = image.shape[:2]
+    scale = size / min(height, width)
+    target = (max(size, round(width * scale)), max(size, round(height * scale)))
+    image = cv2.resize(image, target, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    top, left = (image.shape[0] - size) // 2, (image.shape[1] - size) // 2
+    return cv2.cvtColor(image[top : top + size, left : left + size], cv2.COLOR_BGR2RGB)
+
+
+def pooled_features(backbone: tf_keras.Model, photos: LabelledPhotos, batch_size: int = 50) -> np.ndarray:
+    """The backbone's output averaged over positions: (n, channels) float32."""
+    run = tf.function(lambda batch: tf.reduce_mean(backbone(batch, training=False), axis=(1, 2)), reduce_retracing=True)
+    batches = range(0, len(photos.images), batch_size)
+    scaled = (photos.images[start : start + batch_size].astype(np.float32) / 127.5 - 1 for start in batches)
+    return np.concatenate([run(batch).numpy() for batch in scaled])
+
+
+def pixel_features(photos: LabelledPhotos, side: int = 16) -> np.ndarray:
+    """The photos themselves, shrunk: (n, 3 * side²) float32. What any backbone has to beat."""
+    small = [cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA) for image in photos.images]
+    return np.stack(small).reshape(len(small), -1).astype(np.float32)
+
+
+def lda_accuracy(features: np.ndarray, photos: LabelledPhotos) -> float:
+    """Accuracy on the held-out part of shrinkage LDA fitted on the other."""
+    return _accuracy(fit_lda(features[photos.train], photos.labels[photos.train]), features, photos)
+
+
+def logistic_accuracy(features: np.ndarray, photos: LabelledPhotos) -> float:
+    """Accuracy on the held-out part of logistic regression fitted on the other."""
+    return _accuracy(fit_logistic(features[photos.train], photos.labels[photos.train]), features, photos)
+
+
+def fit_lda(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Linear discriminant analysis with equal priors.
+
+    The within-class covariance, scaled to unit diagonal (variances floored at 0.1 of their mean), is
+    mixed with the identity by λ = d / (d + n), which needs no search.
+
+    Args:
+        features: (n, d).
+        labels: (n,) integers 0 … c - 1, every one present.
+
+    Returns:
+        Weights (d, c) and bias (c,): the class is argmax(features @ weights + bias).
+    """
+    features = features.astype(np.float64)
+    count, width = features.shape
+    members = np.eye(labels.max() + 1)[labels]
+    means = members.T @ features / members.sum(axis=0)[:, None]
+    centred = features - means[labels]
+    scatter = centred.T @ centred
+    variances = np.diag(scatter)
+    scale = np.sqrt(np.maximum(variances, 0.1 * variances.mean()) + 1e-12)
+    shrinkage = width / (width + count)
+    mixed = (1 - shrinkage) * scatter / np.outer(scale, scale) + shrinkage * np.eye(width)
+    # `mixed` is in units of scatter, a sum over photos; means are divided by the spread of one photo.
+    spread = scale / np.sqrt(count)
+    weights = np.linalg.solve(mixed, (means / spread).T) / spread[:, None]
+    return weights, -0.5 * np.einsum("cd,dc->c", means, weights)
+
+
+def fit_logistic(
+    features: np.ndarray, labels: np.ndarray, penalty: float = 0.01, steps: int = 500
+) -> tuple[np.ndarray, np.ndarray]:
+    """Multinomial logistic regression on standardised features, L2-penalised, by accelerated gradients.
+
+    Nesterov's method for strongly convex functions with the step from the largest eigenvalue, so there is no
+    rate to choose (Nesterov 2004, Introductory Lectures on Convex Optimization, 2.2.19).
+
+    Args:
+        features: (n, d).
+        labels: (n,) integers 0 … c - 1.
+        penalty: minimised is the mean cross-entropy + penalty / 2 * |weights|², in standardised units.
+
+    Returns:
+        Weights (d, c) and bias (c,) for the features as they were given.
+    """
+    mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
+    design = np.column_stack([(features - mean) / scale, np.ones(len(features))])
+    truth = np.eye(labels.max() + 1)[labels]
+    decay = np.full((design.shape[1], 1), penalty)
+    decay[-1] = 0.0  # The bias is free.
+    # The Hessian of the softmax is at most half the Gram matrix (Böhning 1992).
+    curvature = 0.5 * np.linalg.norm(design, 2) ** 2 / len(design) + penalty
+    root = np.sqrt(penalty / curvature)
+    momentum = (1 - root) / (1 + root)
+    weights = ahead = np.zeros((design.shape[1], truth.shape[1]))
+    for _ in range(steps):
+        scores = design @ ahead
+        scores = np.exp(scores - scores.max(axis=1, keepdims=True))
+        gradient = design.T @ (scores / scores.sum(axis=1, keepdims=True) - truth) / len(design) + decay * ahead
+        previous, weights = weights, ahead - gradient / curvature
+        ahead = weights + momentum * (weights - previous)
+    return weights[:-1] / scale[:, None], weights[-1] - (mean / scale) @ weights[:-1]
+
+
+def _accuracy(fitted: tuple[np.ndarray, np.ndarray], features: np.ndarray, photos: LabelledPhotos) -> float:
+    weights, bias = fitted
+    held_out = ~photos.train
+    predicted = np.argmax(features[held_out] @ weights + bias, axis=1)
+    return float(np.mean(predicted == photos.labels[held_out]))

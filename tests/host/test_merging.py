@@ -1,0 +1,103 @@
+import json
+
+import numpy as np
+import pytest
+from conftest import build_bundle, draw, tiny_backbone
+
+from edgetl.cli import program
+from edgetl.merging import merge, read_export
+from edgetl_device import console
+from edgetl_device.bundle import open_bundle
+from edgetl_device.errors import InputError, MismatchError
+from edgetl_device.export import Export
+from edgetl_device.factory import Factory
+from edgetl_device.statistics import no_statistics, statistics_of
+
+BACKBONE = tiny_backbone()
+
+
+def codes(kind: str, count: int, start: int) -> np.ndarray:
+    return BACKBONE.codes(np.stack([BACKBONE.embed(draw(kind, start + number)) for number in range(count)]))
+
+
+def export(
+    device: str, kinds: dict[str, int], start: int, time: str = "2026-01-01", runtime: str | None = None
+) -> Export:
+    rows = np.concatenate([codes(kind, count, start) for kind, count in kinds.items()])
+    labels = [kind for kind, count in kinds.items() for _ in range(count)]
+    return Export(device, time, statistics_of(rows, labels, BACKBONE.digest, runtime or BACKBONE.runtime))
+
+
+def test_the_merged_statistics_are_those_of_one_machine_with_all_samples(bundle_path, tmp_path) -> None:
+    exports = [export("a", {"kite": 3, "ball": 2}, 300), export("b", {"ring": 2, "kite": 1}, 400)]
+    done = merge(open_bundle(bundle_path), exports, tmp_path / "new.edgetl")
+    assert (done.samples, done.devices, done.bit_exact) == (8, 2, True) and done.accuracy > 0.9
+    everything = np.concatenate(
+        [codes("kite", 3, 300), codes("ball", 2, 300), codes("ring", 2, 400), codes("kite", 1, 400)]
+    )
+    labels = ["kite"] * 3 + ["ball"] * 2 + ["ring"] * 2 + ["kite"]
+    one = Factory(open_bundle(bundle_path)).statistics + statistics_of(
+        everything, labels, BACKBONE.digest, BACKBONE.runtime
+    )
+    merged = Factory(open_bundle(tmp_path / "new.edgetl"))
+    assert merged.statistics.to_bytes() == one.to_bytes()
+    assert merged.head().labels == ("ball", "box", "kite", "ring")
+
+
+def test_the_order_of_the_devices_does_not_matter(bundle_path, tmp_path) -> None:
+    exports = [export("a", {"kite": 3}, 300), export("b", {"ring": 2}, 400)]
+    for name, order in (("x", exports), ("y", exports[::-1])):
+        (tmp_path / name).mkdir()
+        merge(open_bundle(bundle_path), order, tmp_path / name / "new.edgetl")
+    assert (tmp_path / "x" / "new.edgetl").read_bytes() == (tmp_path / "y" / "new.edgetl").read_bytes()
+
+
+def test_of_one_device_only_the_latest_export_counts(bundle_path, tmp_path) -> None:
+    exports = [export("a", {"kite": 5}, 300, "2026-02-01"), export("a", {"kite": 3}, 300, "2026-01-01")]
+    done = merge(open_bundle(bundle_path), exports, tmp_path / "new.edgetl")
+    assert (done.samples, done.devices, done.replaced) == (5, 1, 1)
+
+
+def test_a_device_that_is_in_the_bundle_is_not_added_twice(bundle_path, tmp_path) -> None:
+    exports = [export("a", {"kite": 3}, 300)]
+    merge(open_bundle(bundle_path), exports, tmp_path / "new.edgetl")
+    with pytest.raises(InputError, match="is in this bundle already"):
+        merge(open_bundle(tmp_path / "new.edgetl"), exports, tmp_path / "twice.edgetl")
+    assert not (tmp_path / "twice.edgetl").exists()
+
+
+def test_another_runtime_is_allowed_and_reported(bundle_path, tmp_path) -> None:
+    done = merge(open_bundle(bundle_path), [export("a", {"kite": 3}, 300, runtime="other-1")], tmp_path / "new.edgetl")
+    assert not done.bit_exact
+
+
+def test_another_backbone_is_refused(bundle_path, tmp_path) -> None:
+    stranger = Export("a", "2026-01-01", no_statistics("f" * 64, 64))
+    with pytest.raises(MismatchError, match="use one bundle on all devices"):
+        merge(open_bundle(bundle_path), [stranger], tmp_path / "new.edgetl")
+
+
+def test_a_device_can_install_the_merged_bundle_and_export_again(tmp_path, bundle_path, home, capsys) -> None:
+    learner = home.learner()
+    learner.add("kite", np.stack([BACKBONE.embed(draw("kite", n)) for n in range(4)]))
+    learner.retrain()
+    stats, new = tmp_path / "a.stats", tmp_path / "new.edgetl"
+    from edgetl_device.cli import program as device_program
+
+    assert console.run(device_program, "d", ["--home", str(home.folder), "export-stats", str(stats)]) == 0
+    assert read_export(stats).device == learner.store.device
+    capsys.readouterr()
+    assert console.run(program, "edgetl", ["merge", str(bundle_path), str(stats), "-o", str(new), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["samples"] == 4 and told["devices"] == 1
+    assert open_bundle(new).labels == ("ball", "box", "kite")
+    home.install(new)
+
+
+def test_files_that_are_no_statistics_are_named(tmp_path) -> None:
+    (tmp_path / "x.stats").write_text("hello")
+    with pytest.raises(InputError, match=r"x\.stats: not a set of arrays"):
+        read_export(tmp_path / "x.stats")
+    build_bundle(tmp_path / "b.edgetl")
+    with pytest.raises(InputError, match=r"b\.edgetl: "):
+        read_export(tmp_path / "b.edgetl")
