@@ -1,0 +1,109 @@
+"""Kill a learning device again and again, at any moment, and look at what is left. Run by test_crash and the benchmark.
+
+    python tests/device/crash.py BUNDLE HOME ROUNDS SEED
+
+Each round forks a child that learns, retrains, relabels, rolls back and backs up on one store that grows from round to
+round. It reports a sample only after it was acknowledged; then it is killed with SIGKILL. Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # no threads: this process forks
+
+import numpy as np
+
+from edgetl_device.backup import what_is_wrong
+from edgetl_device.bundle import open_bundle
+from edgetl_device.factory import Factory
+from edgetl_device.learner import Learner
+from edgetl_device.store import Store
+
+
+def live(folder: Path, factory: Factory, seed: int, report: int) -> None:
+    """Learn until killed; every acknowledged id is written to ``report``."""
+    choose = random.Random(seed)
+    generator = np.random.default_rng(seed)
+    learner = Learner(factory, Store(folder / "device.sqlite"), "litert-test")
+    while True:
+        action = choose.choice(["learn", "learn", "learn", "retrain", "relabel", "rollback", "backup"])
+        if action == "learn":
+            raw = generator.integers(-128, 0, (choose.randint(1, 4), learner.transform.dimension)).astype(np.int8)
+            for identity in learner.add(choose.choice(["ball", "box", "kite"]), raw):
+                os.write(report, f"{identity}\n".encode())
+        elif action == "retrain":
+            learner.retrain(gate=choose.random() < 0.5)
+        elif action == "relabel" and learner.samples():
+            learner.relabel("ring", [learner.samples()[0].id])
+        elif action == "rollback" and learner.active_version > 1:
+            learner.rollback(1)
+        elif action == "backup":
+            learner.store.backup(folder / "device.backup.sqlite")
+
+
+def check(folder: Path, factory: Factory, acknowledged: set[int]) -> list[str]:
+    """What is wrong after a kill; empty is right."""
+    path = folder / "device.sqlite"
+    problems = []
+    if path.exists() and (problem := what_is_wrong(path)) is not None:
+        problems.append(f"integrity: {problem}")
+    store = Store(path)
+    learner = Learner(factory, store, "litert-test")
+    ids = [row.id for row in learner.samples()]
+    if len(ids) != len(set(ids)):
+        problems.append("a sample is there twice")
+    if lost := acknowledged - set(ids):
+        problems.append(f"lost {len(lost)} acknowledged samples")
+    if not learner.active_head().labels:
+        problems.append("no servable head")
+    if list(folder.glob("*.damaged-*")):
+        problems.append("a store was quarantined")
+    store.close()
+    return problems
+
+
+def main(bundle: Path, folder: Path, rounds: int, seed: int) -> None:
+    """Run and print."""
+    factory = Factory(open_bundle(bundle))
+    factory.statistics  # noqa: B018  parsed once, here, not in every child
+    choose = random.Random(seed)
+    acknowledged: set[int] = set()
+    problems: list[str] = []
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(rounds):
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(read)
+            try:
+                live(folder, factory, seed * 1_000_003 + number, write)
+            finally:
+                os._exit(1)  # only a bug gets here: a child ends by SIGKILL
+        os.close(write)
+        time.sleep(choose.uniform(0.0, 0.08))
+        alive = os.waitpid(child, os.WNOHANG) == (0, 0)
+        if alive:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        else:
+            problems.append(f"round {number}: the child failed by itself")
+        said = b""
+        while select.select([read], [], [], 0)[0] and (part := os.read(read, 65536)):
+            said += part
+        os.close(read)
+        whole = said[: said.rfind(b"\n") + 1]
+        acknowledged |= {int(line) for line in whole.split()}
+        problems += [f"round {number}: {problem}" for problem in check(folder, factory, acknowledged)]
+    print(json.dumps({"rounds": rounds, "acknowledged": len(acknowledged), "problems": problems}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
