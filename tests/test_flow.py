@@ -156,3 +156,32 @@ def test_coral_learns_its_three_things_from_one_or_two_photos_each(shared, tmp_p
     tests = [photos / f"{label}_test_0.png" for label in ("cat", "dog", "hotdog")]
     found = told(device_program, *home, "classify", *tests)["predictions"]
     assert [prediction["label"] for prediction in found] == ["cat", "dog", "hotdog"]
+
+
+def test_the_demo_tells_its_story_with_measured_numbers_and_writes_a_page(tmp_path) -> None:
+    story = told(host_program, "demo", "--output", tmp_path / "demo")
+    steps = {step["name"]: step for step in story["steps"]}
+    assert list(steps) == [
+        "train at the factory",
+        "convert to int8",
+        "install on the device",
+        "meet dim light and bearing",
+        "a person labels 10 photos of each",
+        "what it knew before",
+        "forget bearing",
+        "roll back",
+    ]
+    met, learned = steps["meet dim light and bearing"], steps["a person labels 10 photos of each"]
+    assert learned["accuracy"] > met["accuracy"] + 0.05
+    assert steps["what it knew before"]["accuracy"] > steps["install on the device"]["accuracy"] - 0.1
+    assert "byte for byte" in steps["forget bearing"]["detail"]
+    assert steps["roll back"]["accuracy"] == steps["install on the device"]["accuracy"]
+    page = (tmp_path / "demo" / "index.html").read_text()
+    assert page.count("<figure>") == 28 and f"{learned['accuracy']:.3f}" in page
+
+
+def test_the_demo_refuses_photos_that_cannot_tell_the_story(arrow, tmp_path, capsys) -> None:
+    two = tmp_path / "two"
+    parts.write_photos(two, kinds=("bolt", "gear"), per_class=2, size=64)
+    told(host_program, "demo", "--photos", two, "--output", tmp_path / "demo", code=2)
+    assert "needs at least 3 classes" in capsys.readouterr().err

@@ -339,3 +339,28 @@ def test_the_report_of_the_shipped_run_agrees_with_its_recipe() -> None:
     run = json.loads((SHIPPED.parent / "run.json").read_text())
     assert len(run["history"]) == run["epochs"]
     assert 0.2 < run["val_accuracy"] < 0.9
+
+
+def test_rendered_photos_join_as_further_classes_and_leave_some_kinds_unseen() -> None:
+    from edgetl.pretraining.rendered import KINDS, UNSEEN_KINDS, rendered_photos
+    from edgetl_device import parts
+
+    photos = rendered_photos(Recipe(rendered_per_kind=3), 32, 200)
+    assert photos.images.shape == (3 * len(KINDS), 32, 32, 3) and photos.images.dtype == np.uint8
+    assert photos.labels.tolist() == [200 + number for number in range(len(KINDS)) for _ in range(3)]
+    assert sorted((*KINDS, *UNSEEN_KINDS)) == list(parts.KINDS)
+
+
+def test_rendered_photos_are_trained_on_from_their_epoch_on(tmp_path: Path) -> None:
+    from edgetl.pretraining.rendered import KINDS
+    from edgetl.pretraining.training import pretrain
+
+    names = [f"{part}/{label}/{n}.png" for part in ("train", "val") for label in ("round", "square") for n in range(4)]
+    archive = read_archive(write_archive(tmp_path / "a.tar.gz", names))
+    kernels = []
+    for number, count in enumerate((0, 2)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        end = pretrain(archive, folder, replace(TINY, rendered_per_kind=count, rendered_from=0.5))
+        kernels.append(next(value for value in end.state.values() if value.shape == (1280, 2 + len(KINDS))))
+    assert not np.array_equal(kernels[0][:, 2:], kernels[1][:, 2:])
