@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,7 +89,8 @@ def build(spec: BackboneSpec, seed: int = 0) -> Any:
     options = {"alpha": spec.alpha, "include_top": False, "pooling": "avg", "input_shape": shape}
     if spec.weights == "imagenet":
         try:
-            return keras.applications.MobileNetV2(weights="imagenet", **options)
+            with redirect_stdout(sys.stderr):  # Keras prints its progress on stdout, where only results belong
+                return keras.applications.MobileNetV2(weights="imagenet", **options)
         except Exception as error:  # Keras raises a bare Exception for every download failure
             reason = " ".join(str(error).split())[:160]
             raise DownloadError(

@@ -159,3 +159,24 @@ def test_parts_writes_folders_that_train_can_read(edgetl, tmp_path) -> None:
     done = edgetl("parts", tmp_path / "p", "--per-class", "2", "--classes", "nut,bolt", "--size", "64", "--json")
     assert json.loads(done.stdout) == {"photos": 4, "classes": ["bolt", "nut"]}
     assert sorted(path.name for path in (tmp_path / "p").iterdir()) == ["bolt", "nut"]
+
+
+def test_without_a_network_train_falls_back_to_the_built_in_backbone_and_says_so(edgetl, tmp_path, monkeypatch) -> None:
+    from edgetl import tf
+
+    def no_network(*arguments: object, weights: str | None, **options: object):
+        print("Downloading data")  # as Keras does, on stdout
+        raise Exception("URL fetch failure")  # as Keras raises
+
+    keras = tf.keras()
+    original = keras.applications.MobileNetV2
+    patched = lambda *a, weights=None, **o: (no_network if weights == "imagenet" else original)(
+        *a, weights=weights, **o
+    )  # noqa: E731
+    monkeypatch.setattr(keras.applications, "MobileNetV2", patched)
+    write_photos(tmp_path / "p", ("ball", "box"), 3)
+    done = edgetl("train", tmp_path / "p", "-o", tmp_path / "run", "--json")
+    assert "using the small built-in backbone" in done.stderr
+    assert json.loads(done.stdout)["classes"] == ["ball", "box"]
+    asked = edgetl("train", tmp_path / "p", "-o", tmp_path / "other", "--weights", "imagenet", code=2)
+    assert "--weights builtin" in asked.stderr and not (tmp_path / "other").exists()
