@@ -19,7 +19,7 @@ SOURCES = pyproject.toml device/pyproject.toml constraints.txt
 .PHONY: help install demo test lint test-device bench constraints clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: .venv/installed ## Set up .venv with both packages, editable
 .venv/installed: $(SOURCES)

@@ -230,7 +230,7 @@ def _forget(world: World, backbone: Backbone, learner: Learner, story: Story) ->
     ids = [row.id for row in learner.samples(world.new)]
     kept = [(label, photo) for label, photo in world.shown if label != world.new]
     learner.forget(ids)
-    outcome = learner.retrain(gate=False)
+    outcome = learner.retrain()
     without = learner.device_statistics()
     fresh = _never_learned(kept, backbone, learner)
     exact = "byte for byte" if without.to_bytes() == fresh else "NOT exactly"

@@ -95,7 +95,7 @@ def convert_run(run: Run, output: Path, options: Options, verbose: bool = False)
     evidence = _evidence(dataset, embedded.values, backbone, run.seed)
     head = fit_head(evidence, options.head)
     parity = measure_parity(run, dataset, head, backbone.codes(embedded.values))
-    if parity.float_accuracy - parity.converted_accuracy > options.max_drop:
+    if not parity.float_accuracy - parity.converted_accuracy <= options.max_drop:  # so that NaN is a no
         raise CheckFailedError(
             f"conversion costs {parity.float_accuracy - parity.converted_accuracy:.3f} of accuracy "
             f"({parity.float_accuracy:.3f} -> {parity.converted_accuracy:.3f}), "

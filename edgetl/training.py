@@ -47,7 +47,7 @@ class Run:
         seed: of split, head and calibration.
         strategy: how much was trained.
         accuracy: of the float pipeline on the held-out photos, 0 … 1.
-        per_class: recall of each class there.
+        per_class: recall of each class there; None for a class with nothing held out.
         created: UTC time, ISO 8601.
         seconds: wall time.
     """
@@ -59,17 +59,25 @@ class Run:
     seed: int
     strategy: str
     accuracy: float
-    per_class: dict[str, float]
+    per_class: dict[str, float | None]
     created: str
     seconds: float
 
     def model(self) -> Any:
         """The Keras backbone."""
-        return tf.keras().models.load_model(self.folder / _MODEL_FILE, compile=False)
+        try:
+            return tf.keras().models.load_model(self.folder / _MODEL_FILE, compile=False)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise InputError(f"{self.folder / _MODEL_FILE} cannot be read ({reason}): train again") from None
 
     def float_embeddings(self) -> npt.NDArray[np.float32]:
         """(n, d) float32 of the dataset's photos, in its order."""
-        values: npt.NDArray[np.float32] = unpack((self.folder / _FLOAT_FILE).read_bytes(), {"embeddings"})["embeddings"]
+        path = self.folder / _FLOAT_FILE
+        try:
+            values: npt.NDArray[np.float32] = unpack(path.read_bytes(), {"embeddings"})["embeddings"]
+        except (OSError, InputError) as error:
+            raise InputError(f"{path} cannot be read ({error}): train again") from None
         return values
 
 
@@ -96,7 +104,7 @@ def train_head(dataset: Dataset, spec: BackboneSpec, output: Path, seed: int = 0
             seed,
             "head",
             metrics.accuracy(truth, predicted),
-            {label: float(value) for label, value in zip(readable.classes, recall, strict=True)},
+            {label: None if np.isnan(r) else float(r) for label, r in zip(readable.classes, recall, strict=True)},
             datetime.now(UTC).isoformat(timespec="seconds"),
             time.perf_counter() - started,
         )
@@ -112,14 +120,15 @@ def open_run(folder: Path) -> Run:
         value = json.loads((folder / _RUN_FILE).read_text())
     except (OSError, ValueError):
         raise InputError(f"{folder} is not a RUN: make one with `edgetl train PHOTOS -o {folder}`") from None
-    if value.get("format") != RUN_FORMAT:
+    if not isinstance(value, dict) or value.get("format") != RUN_FORMAT:
         raise InputError(f"{folder} was written by another edgetl: train again")
-    columns = zip(*value["samples"], strict=True)
-    paths, labels, splits = (tuple(column) for column in columns)
-    dataset = Dataset(Path(value["photos"]), tuple(Path(path) for path in paths), labels, splits)
-    kept = ("seed", "strategy", "accuracy", "per_class", "created", "seconds")
-    skipped = tuple(value["skipped"])
-    return Run(folder, BackboneSpec(**value["backbone"]), dataset, skipped, **{name: value[name] for name in kept})
+    try:
+        paths, labels, splits = (tuple(column) for column in zip(*value["samples"], strict=True))
+        dataset = Dataset(Path(value["photos"]), tuple(Path(path) for path in paths), labels, splits)
+        kept = {name: value[name] for name in ("seed", "strategy", "accuracy", "per_class", "created", "seconds")}
+        return Run(folder, BackboneSpec(**value["backbone"]), dataset, tuple(value["skipped"]), **kept)
+    except (KeyError, TypeError, ValueError):
+        raise InputError(f"{folder / _RUN_FILE} is damaged: train again") from None
 
 
 def fit_float_head(values: npt.NDArray[np.float32], labels: tuple[str, ...]) -> Predictive:
@@ -169,6 +178,8 @@ def new_folder(output: Path, force: bool) -> Iterator[Path]:
     """A temporary folder that takes ``output``'s place when the block ends well, and vanishes when it does not."""
     if output.exists() and not force:
         raise InputError(f"{output} exists: give another name or --force")
+    if output.exists() and not (output / _RUN_FILE).is_file():
+        raise InputError(f"{output} is not a RUN, so --force does not replace it: give another name")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))

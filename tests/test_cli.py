@@ -170,9 +170,10 @@ def test_without_a_network_train_falls_back_to_the_built_in_backbone_and_says_so
 
     keras = tf.keras()
     original = keras.applications.MobileNetV2
-    patched = lambda *a, weights=None, **o: (no_network if weights == "imagenet" else original)(
-        *a, weights=weights, **o
-    )  # noqa: E731
+
+    def patched(*arguments: object, weights: str | None = None, **options: object):
+        return (no_network if weights == "imagenet" else original)(*arguments, weights=weights, **options)
+
     monkeypatch.setattr(keras.applications, "MobileNetV2", patched)
     write_photos(tmp_path / "p", ("ball", "box"), 3)
     done = edgetl("train", tmp_path / "p", "-o", tmp_path / "run", "--json")
@@ -180,3 +181,29 @@ def test_without_a_network_train_falls_back_to_the_built_in_backbone_and_says_so
     assert json.loads(done.stdout)["classes"] == ["ball", "box"]
     asked = edgetl("train", tmp_path / "p", "-o", tmp_path / "other", "--weights", "imagenet", code=2)
     assert "--weights builtin" in asked.stderr and not (tmp_path / "other").exists()
+
+
+def test_force_replaces_a_run_but_never_a_folder_of_photos(edgetl, tmp_path) -> None:
+    photos = write_photos(tmp_path / "p", ("ball", "box"), 3)
+    done = edgetl("train", photos, "-o", photos, "--weights", "builtin", "--force", code=2)
+    assert "is not a RUN" in done.stderr and len(list(photos.rglob("*.png"))) == 6
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "mine.txt").touch()
+    edgetl("demo", "--output", tmp_path, "--force", code=2)
+    assert (tmp_path / "work" / "mine.txt").exists()
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", '{"format": 1}', '{"format": 1, "samples": [], "photos": 3}', "{", '{"format": 9}']
+)
+def test_a_damaged_run_is_a_clear_error(edgetl, tmp_path, content: str) -> None:
+    (tmp_path / "run.json").write_text(content)
+    done = edgetl("convert", tmp_path, "-o", tmp_path / "x.edgetl", code=2)
+    assert len(done.stderr.splitlines()) == 1 and "train" in done.stderr
+
+
+def test_a_class_with_one_photo_has_no_recall_and_still_valid_json(edgetl, tmp_path) -> None:
+    photos = write_photos(tmp_path / "p", ("ball", "box"), 4)
+    write_photos(tmp_path / "p", ("kite",), 1)
+    done = edgetl("train", photos, "-o", tmp_path / "run", "--weights", "builtin", "--json")
+    assert json.loads(done.stdout)["per_class"]["kite"] is None

@@ -10,6 +10,7 @@ import apsw
 
 from .errors import HomeError, StorageError
 
+BUSY_TIMEOUT_MS = 5000
 _PAGES = 256  # copied between two looks at whether the source changed
 
 
@@ -43,17 +44,22 @@ def copy_database(source: apsw.Connection, target: Path) -> None:
 
 
 def what_is_wrong(path: Path) -> str | None:
-    """None if a database file is sound, else the first problem SQLite finds."""
+    """None if a database file is sound, else the first damage SQLite finds.
+
+    Raises:
+        StorageError: it could not be looked at, which says nothing about the file: disk full, locked, no permission.
+    """
     try:
         database = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-    except apsw.Error as error:
+        try:
+            database.set_busy_timeout(BUSY_TIMEOUT_MS)
+            answer = str(database.pragma("quick_check", 1))
+        finally:
+            database.close()
+    except (apsw.NotADBError, apsw.CorruptError) as error:
         return str(error)
-    try:
-        answer = str(database.pragma("quick_check", 1))
     except apsw.Error as error:
-        return str(error)
-    finally:
-        database.close()
+        raise StorageError(f"cannot read {path}: {error}; free some disk space or check the disk") from None
     return None if answer == "ok" else answer
 
 
@@ -77,17 +83,21 @@ def quarantine(path: Path) -> Path:
 def restore_database(backup: Path, target: Path) -> Path | None:
     """Put a verified copy of ``backup`` in ``target``'s place; what stood there is quarantined. → where it is now.
 
+    The copy is made and verified beside the target before anything is moved.
+
     Raises:
         HomeError: the backup is missing or not sound; nothing was changed.
-        StorageError: it cannot be written.
+        StorageError: it cannot be written; nothing was changed.
     """
     problem = what_is_wrong(backup) if backup.exists() else "there is no such file"
     if problem is not None:
         raise HomeError(f"{backup} cannot be restored: {problem}")
-    aside = quarantine(target) if target.exists() else None
+    staging = target.with_name(f"{target.name}.restoring")
     source = apsw.Connection(str(backup), flags=apsw.SQLITE_OPEN_READONLY)
     try:
-        copy_database(source, target)
+        copy_database(source, staging)
     finally:
         source.close()
+    aside = quarantine(target) if target.exists() else None
+    staging.replace(target)
     return aside

@@ -135,7 +135,7 @@ def learn(label: str, images: tuple[Path, ...], no_retrain: bool, runtime: str, 
     stored = len(learner.add(label, raw))
     say(f"stored {stored} sample{'s' if stored != 1 else ''} of {label}")
     result = {"stored": stored, "skipped": skipped}
-    return result | (idle(learner) if no_retrain else retrained(learner.retrain()))
+    return result | (idle(learner) if no_retrain else judged(learner.retrain()))
 
 
 @program.command()
@@ -147,7 +147,7 @@ def learn(label: str, images: tuple[Path, ...], no_retrain: bool, runtime: str, 
 def retrain(head: str | None, accept_scene_change: bool, runtime: str, home: Home) -> dict[str, Any]:
     """Fit a new head from factory statistics and stored samples."""
     outcome = home.learner(runtime).retrain(head, accept_scene_change=accept_scene_change)
-    return retrained(outcome) | {"exit_code": 0 if outcome.promoted else 1}
+    return judged(outcome)
 
 
 @program.command()
@@ -171,21 +171,26 @@ def relabel(label: str, ids: tuple[int, ...], home: Home) -> dict[str, Any]:
     learner = home.learner()
     moved = learner.relabel(label, ids)
     say(f"moved {moved} sample{'s' if moved != 1 else ''} to {label}")
-    return {"moved": moved} | retrained(learner.retrain(gate=False))
+    return {"moved": moved} | judged(learner.retrain())
 
 
 @program.command()
 @click.option("--label", help="All samples of this label; a factory label is hidden.")
-@click.option("--sample", "ids", multiple=True, type=int, help="One sample; may be repeated.")
+@click.option("--sample", "ids", multiple=True, type=int, help="Samples: --sample 3 4 5.")
 @click.option("--all", "everything", is_flag=True, help="All samples: back to what the factory knew.")
+@click.argument("more", metavar="", nargs=-1, type=int)
 @in_home
 @reports
-def forget(label: str | None, ids: tuple[int, ...], everything: bool, home: Home) -> dict[str, Any]:
+def forget(
+    label: str | None, ids: tuple[int, ...], everything: bool, more: tuple[int, ...], home: Home
+) -> dict[str, Any]:
     """Remove samples exactly, as if they had never been learned, then retrain."""
     if (label is not None) + bool(ids) + everything != 1:
-        raise InputError("say what to forget: one of --label L, --sample ID or --all")
+        raise InputError("say what to forget: one of --label L, --sample ID… or --all")
+    if more and not ids:
+        raise InputError(f"say what {more[0]} is: --sample {more[0]}")
     learner = home.learner()
-    chosen = list(ids) or [row.id for row in learner.samples(label)]
+    chosen = [*ids, *more] or [row.id for row in learner.samples(label)]
     hide = label is not None and label in learner.bundle.labels
     if label is not None and not chosen and not hide:
         raise InputError(f"no label {label!r}: see `edgetl-device samples`")
@@ -194,7 +199,7 @@ def forget(label: str | None, ids: tuple[int, ...], everything: bool, home: Home
         learner.hide(label)
         say(f"{label} came with the bundle: it is hidden from now on, but its statistics stay in the bundle")
     say(f"forgot {removed} sample{'s' if removed != 1 else ''}")
-    return {"removed": removed, "hidden": hide} | retrained(learner.retrain(gate=False))
+    return {"removed": removed, "hidden": hide} | retrained(learner.retrain())
 
 
 @program.command()
@@ -290,6 +295,8 @@ def backup(file: Path, force: bool, home: Home) -> dict[str, Any]:
     if file.exists() and not force:
         raise InputError(f"{file} exists: give another name or --force")
     learner = home.learner()
+    if file.resolve() in (home.store_path.resolve(), learner.store.backup_path.resolve()):
+        raise InputError(f"{file} belongs to the store itself: give another name")
     learner.store.backup(file)
     counts = {"samples": len(learner.samples()), "versions": len(learner.versions())}
     say(f"wrote {file}: {counts['samples']} samples, {counts['versions']} versions")
@@ -303,7 +310,12 @@ def backup(file: Path, force: bool, home: Home) -> dict[str, Any]:
 def restore(file: Path, home: Home) -> dict[str, Any]:
     """Put a backup in the store's place; what stood there is moved aside, not deleted."""
     from .backup import restore_database
+    from .store import check_backup
 
+    home.bundle()
+    if file.resolve() == home.store_path.resolve():
+        raise InputError(f"{file} is the store itself: give the backup")
+    check_backup(file)
     aside = restore_database(file, home.store_path)
     learner = home.learner()
     counts = {"samples": len(learner.samples()), "versions": len(learner.versions())}
@@ -360,6 +372,11 @@ def retrained(outcome: Outcome) -> dict[str, Any]:
         "accuracy": outcome.accuracy,
         "retrain_ms": outcome.retrain_ms,
     }
+
+
+def judged(outcome: Outcome) -> dict[str, Any]:
+    """As :func:`retrained`, with exit code 1 where the gate said no."""
+    return retrained(outcome) | {"exit_code": 0 if outcome.promoted else 1}
 
 
 def idle(learner: Learner) -> dict[str, Any]:

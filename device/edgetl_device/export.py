@@ -8,6 +8,7 @@ import numpy as np
 
 from .arrays import pack, text_array, text_values, unpack
 from .errors import InputError
+from .labels import check_label
 from .statistics import Statistics
 
 _MEMBERS = {"device", "time", "statistics"}
@@ -41,4 +42,8 @@ class Export:
             (device,), (time,) = text_values(arrays["device"]), text_values(arrays["time"])
         except ValueError:
             raise InputError("not a device's statistics") from None
-        return cls(device, time, Statistics.from_bytes(arrays["statistics"].tobytes()))
+        statistics = Statistics.from_bytes(arrays["statistics"].tobytes())
+        for label in statistics.labels:
+            if check_label(label) != label:
+                raise InputError(f"label {label!r} is not in its normal form")
+        return cls(device, time, statistics)

@@ -88,7 +88,7 @@ class Factory:
         return rule
 
     def evidence(
-        self, codes: Codes, labels: Sequence[str], runtime: str, hidden: frozenset[str] = frozenset()
+        self, codes: Codes, labels: Sequence[str], runtime: str | Sequence[str], hidden: frozenset[str] = frozenset()
     ) -> Evidence:
         """What the factory knows, and device samples: codes (n, d) uint8 with their n labels."""
         origin = self.bundle.codes.origin

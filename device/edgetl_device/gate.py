@@ -34,7 +34,8 @@ def judge(candidate: Head, active: Head, holdout: Codes, labels: tuple[str, ...]
     """Compare two heads on the same held-out codes (h, d) uint8 with their h labels.
 
     A class speaks against the candidate when its recall falls by more than the tolerance *and* the photos that changed
-    sides are too one-sided for chance (exact sign test on discordant pairs, McNemar 1947). Classes that either head
+    sides are too one-sided for chance (exact sign test on discordant pairs, McNemar 1947); so do all classes together.
+    Classes that either head
     cannot predict (forgotten, or new) do not vote.
     """
     common = set(candidate.labels) & set(active.labels)
@@ -51,6 +52,11 @@ def judge(candidate: Head, active: Head, holdout: Codes, labels: tuple[str, ...]
         if (lost - gained) / of_class.sum() > TOLERANCE and _chance(lost, gained) < SIGNIFICANCE:
             losers.append((float(old.mean()), float(new.mean()), str(label)))
     accuracy = float(after.mean())
+    lost, gained = int((before & ~after).sum()), int((~before & after).sum())
+    if not losers and (lost - gained) / len(rows) > TOLERANCE and _chance(lost, gained) < SIGNIFICANCE:
+        # Many classes with a handful of photos each: none of them can speak alone.
+        told = f"held-out accuracy would fall from {before.mean():.2f} to {accuracy:.2f}"
+        return Verdict(False, f"rejected: {told}", accuracy)
     if losers:
         losers.sort(key=lambda loser: loser[1] - loser[0])
         told = ", ".join(f"{label} would fall from {old:.2f} to {new:.2f}" for old, new, label in losers[:3])

@@ -12,7 +12,7 @@ import numpy as np
 from .backbone import Backbone, open_backbone
 from .bundle import Bundle, open_bundle, write_atomically
 from .classifier import predictions
-from .errors import BundleError, CheckFailedError, HomeError
+from .errors import BundleError, CheckFailedError, HomeError, InputError
 from .factory import Factory
 from .interpreter import choose_runtime, runtime_name
 from .learner import Learner
@@ -73,6 +73,14 @@ class Home:
                 f"on this device only {agreement:.0%} of the check photos get the workstation's label "
                 f"(at least {AGREEMENT:.0%} expected): the current bundle stays; try another --runtime"
             )
+        if self.store_path.exists():
+            store = Store(self.store_path)
+            if store.device in data_bundle.manifest.get("merged", []) and store.samples(data_bundle.backbone_digest):
+                raise InputError(
+                    f"{path} already holds what this device learned, so it would count twice: "
+                    "`edgetl-device forget --all` first, then install it"
+                )
+            store.close()
         data = path.read_bytes()
         if len(data) == 0 or open_bundle(path).digest != data_bundle.digest:
             raise BundleError(f"{path} changed while it was being installed")

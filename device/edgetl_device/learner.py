@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,13 +12,15 @@ import numpy as np
 from .backbone import Backbone
 from .classifier import Classifier
 from .codes import Codes, Int8
-from .errors import InputError, MismatchError
+from .errors import InputError, MismatchError, StorageError
 from .factory import Factory
 from .gate import Verdict, judge
 from .heads import Evidence, Head, fit_head
 from .labels import check_label
 from .statistics import Statistics, statistics_of
 from .store import SampleRow, Store, VersionRow
+
+log = logging.getLogger("edgetl.learner")
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Learner:
         self._evidence: Evidence | None = None
         self._last_sample = 0
         self._solved: tuple[int, Head] | None = None
+        self._revision = 0
         if store.active(self.bundle.digest) is None:
             store.add_version(self.bundle.digest, "factory", "installed", factory.rule, 0, {}, activate=True)
 
@@ -93,15 +97,15 @@ class Learner:
         return self.evidence().device
 
     def evidence(self) -> Evidence:
-        """Everything known now; reads only samples that were added since the last call."""
-        backbone = self.bundle.backbone_digest
+        """Everything known now; reads only what was added since the last call, unless something was taken away."""
+        self._refresh()
         if self._evidence is None:
             self._evidence, self._last_sample = self._gather(None)
-            self._solved = None
         else:
-            ids, labels, raw = self.store.embeddings(backbone, self.transform.dimension, after=self._last_sample)
+            backbone, dimension = self.bundle.backbone_digest, self.transform.dimension
+            ids, labels, runtimes, raw = self.store.embeddings(backbone, dimension, after=self._last_sample)
             if ids:
-                self._evidence = _extend(self._evidence, self.transform(raw), labels, self.runtime)
+                self._evidence = _extend(self._evidence, self.transform(raw), labels, runtimes)
                 self._last_sample = ids[-1]
         return self._evidence
 
@@ -118,28 +122,23 @@ class Learner:
                 f"embeddings must be (n, {self.transform.dimension}) int8, got {raw.shape} {raw.dtype}: "
                 "they were made by another backbone"
             )
-        backbone = self.bundle.backbone_digest
-        if label in self.store.hidden(backbone):
-            self.store.set_hidden(backbone, label, hide=False)
-            self._changed()
-        return self.store.add_samples(label, raw, backbone, self.runtime)
+        return self.store.add_samples(label, raw, self.bundle.backbone_digest, self.runtime)
 
-    def retrain(self, rule: str | None = None, *, accept_scene_change: bool = False, gate: bool = True) -> Outcome:
+    def retrain(self, rule: str | None = None, *, accept_scene_change: bool = False) -> Outcome:
         """Fit a candidate on everything known and promote it if the gate lets it pass.
 
         Args:
             rule: a head's name; default is the active version's.
             accept_scene_change: promote although known classes lose on the factory's holdout.
-            gate: False where the candidate must replace the active head whatever it costs: after forgetting.
         """
         started = time.perf_counter()
         active = self._version(self.active_version)
         evidence = self.evidence()
         candidate = fit_head(evidence, rule or active.rule)
         verdict = judge(candidate, self._head(active), evidence.holdout, evidence.holdout_labels)
-        if not verdict.promoted and (accept_scene_change or not gate):
-            why = "accepted as a change of scene" if accept_scene_change else "samples were removed"
-            verdict = Verdict(True, f"{verdict.reason.replace('rejected', 'promoted')} ({why})", verdict.accuracy)
+        if not verdict.promoted and accept_scene_change:
+            reason = f"{verdict.reason.replace('rejected', 'promoted')} (accepted as a change of scene)"
+            verdict = Verdict(True, reason, verdict.accuracy)
         number = self.store.add_version(
             self.bundle.digest,
             "promoted" if verdict.promoted else "rejected",
@@ -153,29 +152,29 @@ class Learner:
             self._solved = (number, candidate)
         elapsed_ms = (time.perf_counter() - started) * 1e3
         if verdict.promoted:
-            self.store.backup_if_due()
+            try:
+                self.store.backup_if_due()
+            except StorageError as error:  # the new head is in use all the same
+                log.warning("no automatic backup: %s", error)
         version = number if verdict.promoted else active.id
         return Outcome(version, verdict.promoted, verdict.reason, verdict.accuracy, elapsed_ms)
 
     def forget(self, ids: Sequence[int]) -> int:
         """Remove samples exactly: statistics are as if they had never been added. Returns how many."""
-        self._require(ids)
-        self.store.remove_samples(self.bundle.backbone_digest, ids)
-        self._changed()
-        return len(ids)
+        distinct = self._existing(ids)
+        self.store.remove_samples(self.bundle.backbone_digest, distinct)
+        return len(distinct)
 
     def hide(self, label: str) -> None:
         """Never predict a factory label again, until it is learned again."""
-        self.store.set_hidden(self.bundle.backbone_digest, label, hide=True)
-        self._changed()
+        self.store.hide(self.bundle.backbone_digest, label)
 
     def relabel(self, label: str, ids: Sequence[int]) -> int:
         """Move samples to another label. Returns how many."""
         label = check_label(label)
-        self._require(ids)
-        self.store.relabel_samples(self.bundle.backbone_digest, ids, label)
-        self._changed()
-        return len(ids)
+        distinct = self._existing(ids)
+        self.store.relabel_samples(self.bundle.backbone_digest, distinct, label)
+        return len(distinct)
 
     def rollback(self, number: int | None = None) -> int:
         """Re-activate an earlier version; default is the last good one before the active. Returns its number."""
@@ -203,29 +202,35 @@ class Learner:
         return row
 
     def _head(self, row: VersionRow) -> Head:
+        self._refresh()
         if self._solved is None or self._solved[0] != row.id:
             self._solved = (row.id, fit_head(self._gather(row.last_sample)[0], row.rule))
         return self._solved[1]
 
     def _gather(self, up_to: int | None) -> tuple[Evidence, int]:
         backbone = self.bundle.backbone_digest
-        ids, labels, raw = self.store.embeddings(backbone, self.transform.dimension, up_to=up_to)
-        evidence = self.factory.evidence(self.transform(raw), labels, self.runtime, self.store.hidden(backbone))
+        ids, labels, runtimes, raw = self.store.embeddings(backbone, self.transform.dimension, up_to=up_to)
+        evidence = self.factory.evidence(self.transform(raw), labels, runtimes, self.store.hidden(backbone))
         return evidence, ids[-1] if ids else 0
 
-    def _changed(self) -> None:
-        """What was solved or summed may know samples that are gone."""
-        self._evidence = self._solved = None
+    def _refresh(self) -> None:
+        """Let go of what may know samples that are gone: someone forgot, relabelled or hid something."""
+        revision = self.store.revision()
+        if revision != self._revision:
+            self._evidence = self._solved = None
+            self._revision = revision
 
-    def _require(self, ids: Sequence[int]) -> None:
-        missing = sorted(set(ids) - set(self.store.labels_of(self.bundle.backbone_digest, ids)))
+    def _existing(self, ids: Sequence[int]) -> list[int]:
+        distinct = list(dict.fromkeys(ids))
+        missing = sorted(set(distinct) - set(self.store.labels_of(self.bundle.backbone_digest, distinct)))
         if missing:
             raise InputError(f"no sample {missing[0]}: list them with `edgetl-device samples`")
+        return distinct
 
 
-def _extend(evidence: Evidence, codes: Codes, labels: Sequence[str], runtime: str) -> Evidence:
+def _extend(evidence: Evidence, codes: Codes, labels: Sequence[str], runtimes: Sequence[str]) -> Evidence:
     """Evidence and new device samples → Evidence, by addition."""
-    more = statistics_of(codes, labels, evidence.factory.backbone, runtime)
+    more = statistics_of(codes, labels, evidence.factory.backbone, runtimes)
     return replace(
         evidence,
         device=evidence.device + more,

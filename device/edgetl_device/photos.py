@@ -7,6 +7,7 @@ file is whole is checked here.
 
 from __future__ import annotations
 
+import re
 import struct
 from pathlib import Path
 
@@ -64,15 +65,33 @@ def decode_photo(data: bytes, max_pixels: int = MAX_PIXELS) -> Frame:
 def _is_truncated(data: bytes) -> bool:
     """Whether the container says that there should be more bytes than there are.
 
-    JPEG: entropy-coded data cannot hold the two bytes of a marker, so after the last start of scan (FFDA) there must be
-    an end of image (FFD9); thumbnails inside EXIF come before it. PNG ends in an IEND chunk. BMP and RIFF give a size.
+    PNG ends in an IEND chunk, BMP and RIFF give a size, a JPEG has an end of image behind its last scan.
     """
     if data[:2] == b"\xff\xd8":
-        return data.find(b"\xff\xd9", data.rfind(b"\xff\xda")) < 0 or b"\xff\xda" not in data
+        return not _jpeg_has_an_end(data)
     if data[:8] == b"\x89PNG\r\n\x1a\n":
-        return b"IEND" not in data[-64:] and b"IEND" not in data
+        return b"IEND" not in data
     if data[:2] == b"BM" and len(data) >= 6:
         return len(data) < int(struct.unpack_from("<I", data, 2)[0])
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return len(data) < 8 + int(struct.unpack_from("<I", data, 4)[0])
     return False
+
+
+def _jpeg_has_an_end(data: bytes) -> bool:
+    """Walk the segments to the end of image (FFD9), so that thumbnails inside and films behind do not count.
+
+    Entropy-coded data cannot hold a marker: in it FF is followed by 00, or by D0 … D7 to restart.
+    """
+    position = 2
+    while (found := _MARKER.search(data, position)) is not None:
+        position = found.end()
+        if found.group()[-1] == 0xD9:
+            return True
+        if position + 2 > len(data):
+            return False
+        position += int(struct.unpack_from(">H", data, position)[0])
+    return False
+
+
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")

@@ -66,7 +66,11 @@ class Statistics:
         return self._combine(other, 1)
 
     def __sub__(self, other: Statistics) -> Statistics:
-        """Exact inverse of ``+``; raises InputError if ``other`` was never added."""
+        """Exact inverse of ``+``, but for :attr:`runtimes`: which of them is gone cannot be known.
+
+        Raises:
+            InputError: ``other`` was never added.
+        """
         return self._combine(other, -1)
 
     def _combine(self, other: Statistics, sign: int) -> Statistics:
@@ -128,6 +132,9 @@ class Statistics:
         expected = ((len(labels),), (len(labels), dimension), (dimension * (dimension + 1) // 2,))
         if shapes != expected or (counts <= 0).any() or list(labels) != sorted(set(labels)):
             raise InputError(f"not statistics: expected shapes {expected} and sorted labels, got {shapes}")
+        most = int(counts.sum()) * 255**2
+        if (sums < 0).any() or (sums > 255 * counts[:, None]).any() or not _within(upper, most):
+            raise InputError("not statistics: sums that no samples can have")
         return cls(backbone, runtimes, labels, counts, sums, _square(upper, dimension))
 
 
@@ -143,8 +150,8 @@ def no_statistics(backbone: str, dimension: int) -> Statistics:
     )
 
 
-def statistics_of(codes: Codes, labels: Sequence[str], backbone: str, runtime: str) -> Statistics:
-    """Codes (n, d) uint8 and their n labels → Statistics.
+def statistics_of(codes: Codes, labels: Sequence[str], backbone: str, runtime: str | Sequence[str]) -> Statistics:
+    """Codes (n, d) uint8 and their n labels → Statistics; ``runtime`` is one name for all, or one for each.
 
     Raises:
         MismatchError: the shapes or types do not fit.
@@ -160,7 +167,7 @@ def statistics_of(codes: Codes, labels: Sequence[str], backbone: str, runtime: s
     starts = np.searchsorted(rows[order], np.arange(len(names)))
     return Statistics(
         backbone,
-        (runtime,),
+        (runtime,) if isinstance(runtime, str) else tuple(sorted(set(runtime))),
         tuple(str(name) for name in names),
         np.bincount(rows).astype(np.int64),
         np.add.reduceat(codes[order], starts, axis=0, dtype=np.int64),
@@ -196,6 +203,10 @@ def _square(upper: npt.NDArray[Any], dimension: int) -> npt.NDArray[np.signedint
         gram[row, row:] = gram[row:, row] = upper[start : start + dimension - row]
         start += dimension - row
     return gram
+
+
+def _within(values: npt.NDArray[Any], most: int) -> bool:
+    return not values.size or (int(values.min()) >= 0 and int(values.max()) <= most)
 
 
 def _smallest(values: npt.NDArray[np.signedinteger[Any]]) -> npt.NDArray[Any]:

@@ -20,7 +20,7 @@ from typing import Any
 import apsw
 import numpy as np
 
-from .backup import copy_database, restore_database, what_is_wrong
+from .backup import BUSY_TIMEOUT_MS, copy_database, restore_database, what_is_wrong
 from .codes import Int8
 from .errors import HomeError, StorageError
 
@@ -29,7 +29,6 @@ log = logging.getLogger("edgetl.store")
 MAX_SAMPLES = 200_000
 MAX_BYTES = 256 << 20
 BACKUP_INTERVAL_S = 24 * 3600.0
-BUSY_TIMEOUT_MS = 5000
 _PRAGMAS = {
     "journal_mode": "wal",
     "synchronous": "full",
@@ -39,6 +38,7 @@ _PRAGMAS = {
 
 
 def _first(db: apsw.Connection) -> None:
+    db.pragma("application_id", APPLICATION_ID)
     db.execute(
         """
         CREATE TABLE samples (
@@ -63,6 +63,7 @@ def _identity(db: apsw.Connection) -> None:
     db.execute("INSERT INTO identity VALUES (?)", (str(uuid.uuid4()),))
 
 
+APPLICATION_ID = 0x6564676C  # "edgl": tells a store from any other SQLite file
 MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (_first, _identity)
 """Append only: a store of any age is brought up to date by the ones it has not seen."""
 
@@ -162,10 +163,11 @@ class Store:
     # samples -----------------------------------------------------------------------------------------------------
 
     def add_samples(self, label: str, raw: Int8, backbone: str, runtime: str) -> list[int]:
-        """(n, d) int8 raw embeddings of one label → their ids; durable when it returns."""
+        """(n, d) int8 raw embeddings of one label → their ids; durable when it returns. Shows a hidden label again."""
         now = _now()
         with self.transaction():
-            self._check_budget(len(raw))
+            self._check_budget(raw)
+            self._show(backbone, label)
             rows = [(backbone, runtime, label, row.tobytes(), now) for row in raw]
             ids = []
             for row in rows:
@@ -181,21 +183,21 @@ class Store:
 
     def embeddings(
         self, backbone: str, dimension: int, after: int = 0, up_to: int | None = None
-    ) -> tuple[list[int], list[str], Int8]:
-        """Samples of a backbone with ``after`` < id ≤ ``up_to`` → ids, labels and (n, d) int8 raw embeddings."""
-        query = (
-            "SELECT id, label, raw FROM samples WHERE backbone = ? AND id > ? AND (? IS NULL OR id <= ?) ORDER BY id"
-        )
-        ids, labels, blobs = [], [], bytearray()
-        for identity, label, blob in self._rows(query, (backbone, after, up_to, up_to)):
+    ) -> tuple[list[int], list[str], list[str], Int8]:
+        """Samples with ``after`` < id ≤ ``up_to`` → ids, labels, runtimes and (n, d) int8 raw embeddings."""
+        condition = "backbone = ? AND id > ? AND (? IS NULL OR id <= ?)"
+        query = f"SELECT id, label, runtime, raw FROM samples WHERE {condition} ORDER BY id"
+        ids, labels, runtimes, blobs = [], [], [], bytearray()
+        for identity, label, runtime, blob in self._rows(query, (backbone, after, up_to, up_to)):
             if len(blob) != dimension:
                 raise HomeError(
                     f"sample {identity} has {len(blob)} features, expected {dimension}: the store is damaged"
                 )
             ids.append(identity)
             labels.append(label)
+            runtimes.append(runtime)
             blobs += blob
-        return ids, labels, np.frombuffer(blobs, np.int8).reshape(len(ids), dimension)
+        return ids, labels, runtimes, np.frombuffer(blobs, np.int8).reshape(len(ids), dimension)
 
     def labels_of(self, backbone: str, ids: Sequence[int]) -> dict[int, str]:
         """Those of the ids that exist → their labels."""
@@ -208,12 +210,12 @@ class Store:
         with self.transaction():
             self._db.executemany("DELETE FROM samples WHERE backbone = ? AND id = ?", [(backbone, i) for i in ids])
             self._event("forget", {"samples": len(ids)})
-        with self._errors():
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # or the write-ahead log would still hold them
+        self._scrub()
 
     def relabel_samples(self, backbone: str, ids: Sequence[int], label: str) -> None:
-        """Move samples to another label."""
+        """Move samples to another label; a hidden one is shown again."""
         with self.transaction():
+            self._show(backbone, label)
             rows = [(label, backbone, identity) for identity in ids]
             self._db.executemany("UPDATE samples SET label = ? WHERE backbone = ? AND id = ?", rows)
             self._event("relabel", {"samples": len(ids), "label": label})
@@ -222,14 +224,17 @@ class Store:
         """Factory labels that were forgotten."""
         return frozenset(label for (label,) in self._rows("SELECT label FROM hidden WHERE backbone = ?", (backbone,)))
 
-    def set_hidden(self, backbone: str, label: str, hide: bool) -> None:
-        """Hide a factory label, or show it again."""
+    def hide(self, backbone: str, label: str) -> None:
+        """Hide a factory label until it is learned again."""
         with self.transaction():
-            if hide:
-                self._db.execute("INSERT OR IGNORE INTO hidden VALUES (?, ?)", (backbone, label))
-            else:
-                self._db.execute("DELETE FROM hidden WHERE backbone = ? AND label = ?", (backbone, label))
-            self._event("hide" if hide else "show", {"label": label})
+            self._db.execute("INSERT OR IGNORE INTO hidden VALUES (?, ?)", (backbone, label))
+            self._event("hide", {"label": label})
+
+    def revision(self) -> int:
+        """Changes whenever anything but an addition happened to samples or labels, in this process or another."""
+        query = "SELECT coalesce(max(id), 0) FROM events WHERE kind IN ('forget', 'relabel', 'hide', 'show')"
+        ((number,),) = self._rows(query)
+        return int(number)
 
     # versions ----------------------------------------------------------------------------------------------------
 
@@ -279,18 +284,37 @@ class Store:
 
     # the rest ----------------------------------------------------------------------------------------------------
 
-    def _check_budget(self, more: int) -> None:
+    def _show(self, backbone: str, label: str) -> None:
+        self._db.execute("DELETE FROM hidden WHERE backbone = ? AND label = ?", (backbone, label))
+        if self._db.changes():
+            self._event("show", {"label": label})
+
+    def _scrub(self) -> None:
+        """Take what was removed out of the write-ahead log and the automatic backup too."""
+        try:
+            with self._errors():
+                self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            if self.backup_path.exists():
+                self.backup(self.backup_path)
+        except StorageError as error:
+            log.warning("forgotten, but traces stay in the files until the next time: %s", error)
+
+    def _check_budget(self, raw: Int8) -> None:
         ((count,),) = self._rows("SELECT count(*) FROM samples")
-        size_bytes = self._db.pragma("page_count") * self._db.pragma("page_size")
-        if count + more > self.max_samples or size_bytes > self.max_bytes:
+        pages = self._db.pragma("page_count") - self._db.pragma("freelist_count")
+        size_bytes = pages * self._db.pragma("page_size")
+        if count + len(raw) > self.max_samples or size_bytes + raw.nbytes > self.max_bytes:
             raise StorageError(
                 f"the store is full ({count} samples, {size_bytes / 1e6:.0f} MB; at most {self.max_samples} and "
                 f"{self.max_bytes / 1e6:.0f} MB): make room with `edgetl-device forget --label L`; nothing was stored"
             )
 
     def _recover(self) -> None:
-        problem = what_is_wrong(self.path) if self.path.exists() else None
-        if problem is None or "locked" in problem:
+        if self.path.exists():
+            problem = what_is_wrong(self.path)
+        else:  # killed while a backup was being put in its place, or deleted by hand
+            problem = "it is missing" if self.backup_path.exists() else None
+        if problem is None:
             return
         if not self.backup_path.exists():
             raise HomeError(
@@ -298,7 +322,8 @@ class Store:
                 "`edgetl-device restore FILE`, or move it away to start empty"
             )
         aside = restore_database(self.backup_path, self.path)
-        log.warning("%s was damaged (%s): moved to %s, the last backup is in its place", self.path, problem, aside)
+        where = f"; it was moved to {aside}" if aside else ""
+        log.warning("%s was damaged (%s): the last backup is in its place%s", self.path, problem, where)
 
     def _migrate(self) -> None:
         version = self._db.pragma("user_version")
@@ -339,6 +364,25 @@ class Store:
             raise StorageError(f"{self.path} is in use by another process; try again when it is done") from None
         except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError, OSError) as error:
             raise StorageError(f"cannot write {self.path}: {error}; free some disk space or check the disk") from None
+        except apsw.Error as error:
+            raise HomeError(f"{self.path} is not a store this edgetl can use: {error}") from None
+
+
+def check_backup(path: Path) -> None:
+    """Raise HomeError unless a file is a store that this edgetl can read; nothing is changed."""
+    problem = what_is_wrong(path) if path.exists() else "there is no such file"
+    if problem is None:
+        database = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            kind, version = database.pragma("application_id"), database.pragma("user_version")
+        finally:
+            database.close()
+        if kind != APPLICATION_ID:
+            problem = "it is not a backup of an edgetl store"
+        elif not 1 <= version <= len(MIGRATIONS):
+            problem = "it was written by a newer edgetl: update with `pip install -U edgetl-device`"
+    if problem is not None:
+        raise HomeError(f"{path} cannot be restored: {problem}")
 
 
 def _now() -> str:

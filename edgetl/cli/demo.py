@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from edgetl_device.console import note, reports, say
-from edgetl_device.errors import InputError
+from edgetl_device.errors import InputError, StorageError
 
 
 @click.command()
@@ -30,10 +30,22 @@ def demo(output: Path, photos: Path | None, force: bool) -> dict[str, Any]:
     from ..backbones import BUILTIN, BackboneSpec
 
     spec = BackboneSpec("mobilenet_v2", BUILTIN.alpha, BUILTIN.image_size, "builtin")
-    work = output / "work"
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    world = story_of.parts_world(work) if photos is None else story_of.own_world(photos, work)
+    work, mark = output / "work", output / "work" / ".edgetl-demo"
+    if output.is_file() or (work.exists() and not mark.exists()):
+        raise InputError(f"{output} was not made by a demo: give another --output")
+    try:
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        mark.touch()
+    except OSError as error:
+        raise StorageError(f"cannot write {output}: {error.strerror or error}") from None
+    try:
+        world = story_of.parts_world(work) if photos is None else story_of.own_world(photos, work)
+    except InputError:
+        shutil.rmtree(work)
+        if not any(output.iterdir()):
+            output.rmdir()
+        raise
 
     def tell(step: story_of.Step) -> None:
         share = "     " if step.accuracy is None else f"{step.accuracy:5.3f}"

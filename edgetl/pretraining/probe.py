@@ -83,7 +83,12 @@ def read_photo(path: Path, size: int) -> np.ndarray:
 
 def pooled_features(backbone: tf_keras.Model, photos: LabelledPhotos, batch_size: int = 50) -> np.ndarray:
     """The backbone's output averaged over positions: (n, channels) float32."""
-    run = tf.function(lambda batch: tf.reduce_mean(backbone(batch, training=False), axis=(1, 2)), reduce_retracing=True)
+
+    def mean_of_map(batch: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_mean(backbone(batch, training=False), axis=(1, 2))
+
+    run = tf.function(mean_of_map, reduce_retracing=True)
+
     batches = range(0, len(photos.images), batch_size)
     scaled = (photos.images[start : start + batch_size].astype(np.float32) / 127.5 - 1 for start in batches)
     return np.concatenate([run(batch).numpy() for batch in scaled])

@@ -40,7 +40,7 @@ def live(folder: Path, factory: Factory, seed: int, report: int) -> None:
             for identity in learner.add(choose.choice(["ball", "box", "kite"]), raw):
                 os.write(report, f"{identity}\n".encode())
         elif action == "retrain":
-            learner.retrain(gate=choose.random() < 0.5)
+            learner.retrain(accept_scene_change=choose.random() < 0.5)
         elif action == "relabel" and learner.samples():
             learner.relabel("ring", [learner.samples()[0].id])
         elif action == "rollback" and learner.active_version > 1:

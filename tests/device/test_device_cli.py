@@ -55,17 +55,23 @@ def test_the_story_of_a_device(installed: Path, tmp_path) -> None:
     assert told(installed, "relabel", "dragon", 1, 2)["moved"] == 2
     assert told(installed, "forget", "--label", "dragon")["removed"] == 2
     assert told(installed, "forget", "--sample", 3)["removed"] == 1
+    assert told(installed, "learn", "kite", *sorted((photos / "kite").iterdir()))["stored"] == 4
+    assert told(installed, "forget", "--sample", 4, 5, 6)["removed"] == 3
+    assert told(installed, "backup", tmp_path / "b.sqlite") == {"samples": 1, "versions": 7}
+    assert told(installed, "forget", "--all")["removed"] == 1
+    assert told(installed, "restore", tmp_path / "b.sqlite") == {"samples": 1, "versions": 7}
+    assert told(installed, "forget", "--all")["removed"] == 1
     assert told(installed, "rollback", 1) == {"version": 1}
     status = told(installed, "status")
     assert status["samples"] == {} and status["version"] == 1 and status["bundle"]["name"] == "toys"
     states = [v["state"] for v in told(installed, "versions")["versions"]]
-    assert states == ["factory", *["promoted"] * 4]
+    assert states == ["factory", *["promoted"] * 7]
     assert told(installed, "retrain", "--head", "lda")["promoted"]
 
 
 def test_a_rejected_retraining_exits_with_1_and_says_what_to_do(installed: Path, tmp_path) -> None:
     photos = write_photos(tmp_path / "photos", ("box",), 30, seed=4)
-    wrong = run(installed, "learn", "ball", photos / "box")
+    wrong = run(installed, "learn", "ball", photos / "box", code=1)
     assert "rejected: box would fall" in wrong.stdout and "--accept-scene-change" in wrong.stdout
     assert not told(installed, "retrain", code=1)["promoted"]
     assert told(installed, "retrain", "--accept-scene-change")["promoted"]
@@ -93,12 +99,16 @@ def test_samples_can_be_stored_without_retraining(installed: Path, tmp_path) -> 
         (("export-stats", "x.stats"), "nothing was learned yet"),
         (("install", __file__), "not a bundle"),
         (("classify", "--top", "0", __file__), "0 is not in the range"),
+        (("backup", "{home}/device.sqlite", "--force"), "belongs to the store itself"),
+        (("restore", "{home}/device.sqlite"), "is the store itself"),
+        (("restore", __file__), "cannot be restored"),
         (("dance",), "No such command"),
         (("status", "--bogus"), "No such option"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_exit_2(installed: Path, arguments, message: str) -> None:
-    done = run(installed, *arguments, code=2)
+    run(installed, "status")  # makes the store
+    done = run(installed, *(str(argument).replace("{home}", str(installed)) for argument in arguments), code=2)
     lines = [line for line in done.stderr.splitlines() if not line.startswith("skipped:")]
     assert len(lines) == 1 and message in lines[0], done.stderr
     assert done.stdout == ""

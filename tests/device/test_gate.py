@@ -63,3 +63,16 @@ def test_classes_that_only_one_head_knows_do_not_vote() -> None:
         Fixed(("dog",), ["dog"] * 20), Fixed(("cat", "dog"), ["cat"] * 20), np.zeros((20, 1), np.uint8), ("cat",) * 20
     )  # type: ignore[arg-type]
     assert found.promoted
+
+
+def test_many_classes_with_few_photos_each_speak_together() -> None:
+    labels = tuple(f"c{number:02}" for number in range(20))
+    truth = [label for label in labels for _ in range(4)]
+    wrong = ["c00"] * len(truth)
+    found = verdict(truth, truth, wrong, labels)
+    assert not found.promoted and "held-out accuracy would fall from 1.00 to 0.05" in found.reason
+
+
+def test_two_classes_with_four_photos_each_are_enough_to_notice_a_collapse() -> None:
+    truth = ["cat"] * 4 + ["dog"] * 4
+    assert not verdict(truth, truth, ["dog"] * 4 + ["cat"] * 4).promoted

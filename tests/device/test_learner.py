@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from conftest import build_bundle, draw, tiny_backbone
 
-from edgetl_device.errors import InputError, MismatchError
+from edgetl_device.errors import InputError, MismatchError, StorageError
 from edgetl_device.home import Home
 from edgetl_device.learner import Learner
 
@@ -103,7 +103,7 @@ def test_forgetting_reaches_into_earlier_versions(home: Home) -> None:
     learner.add("ring", embeddings("ring", 4))
     learner.retrain()
     learner.forget(ids)
-    learner.retrain(gate=False)
+    learner.retrain()
     learner.rollback(2)
     assert "kite" not in learner.active_head().labels
 
@@ -119,7 +119,7 @@ def test_relabelling_moves_samples(home: Home) -> None:
 def test_a_factory_label_is_hidden_until_it_is_learned_again(home: Home) -> None:
     learner = home.learner()
     learner.hide("box")
-    learner.retrain(gate=False)
+    learner.retrain()
     assert home.learner().active_head().labels == ("ball",)
     learner.rollback(1)
     assert learner.active_head().labels == ("ball",)  # also in earlier versions
@@ -158,3 +158,49 @@ def test_samples_survive_a_new_bundle_of_the_same_backbone(home: Home, tmp_path)
     learner = home.learner()
     assert len(learner.samples()) == 3 and learner.retrain().promoted
     assert learner.active_head().labels == ("ball", "box", "kite", "ring")
+
+
+def test_forgetting_one_of_many_wrong_samples_does_not_let_the_others_through(home: Home) -> None:
+    learner = home.learner()
+    ids = learner.add("ball", embeddings("box", 30))
+    assert not learner.retrain().promoted
+    learner.forget(ids[:1])
+    assert not learner.retrain().promoted and learner.active_version == 1
+
+
+def test_another_process_that_forgets_is_noticed(home: Home) -> None:
+    one, other = home.learner(), home.learner()
+    ids = one.add("kite", embeddings("kite", 3))
+    one.retrain()
+    assert other.device_statistics().samples == 3 and "kite" in other.active_head().labels
+    one.forget(ids)
+    assert other.device_statistics().samples == 0 and "kite" not in other.active_head().labels
+
+
+def test_relabelling_to_a_hidden_label_shows_it_again(home: Home) -> None:
+    learner = home.learner()
+    learner.hide("box")
+    ids = learner.add("kite", embeddings("box", 2))
+    learner.relabel("box", ids)
+    assert learner.evidence().labels == ("ball", "box")
+
+
+def test_a_refused_sample_shows_nothing_again(home: Home) -> None:
+    learner = home.learner()
+    learner.hide("box")
+    learner.store.max_samples = 0
+    with pytest.raises(StorageError):
+        learner.add("box", embeddings("box", 1))
+    assert learner.evidence().labels == ("ball",)
+
+
+def test_statistics_name_the_runtimes_that_made_the_samples_not_the_one_at_hand(home: Home) -> None:
+    learner = home.learner()
+    learner.store.add_samples("kite", embeddings("kite", 1), learner.bundle.backbone_digest, "other-9")
+    assert learner.device_statistics().runtimes == ("other-9",)
+
+
+def test_the_same_sample_named_twice_is_forgotten_once(home: Home) -> None:
+    learner = home.learner()
+    ids = learner.add("kite", embeddings("kite", 2))
+    assert learner.forget([ids[0], ids[0]]) == 1 and len(learner.samples()) == 1

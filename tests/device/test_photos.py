@@ -81,3 +81,25 @@ def test_a_photo_over_the_limit_is_refused(image: np.ndarray) -> None:
 def test_names_of_photos(tmp_path) -> None:
     names = ("a.JPG", "b.jpeg", "c.PnG", "d.webp", "e.bmp", "f.txt", "._g.jpg", "h")
     assert [is_photo_name(tmp_path / name) for name in names] == [True] * 5 + [False] * 3
+
+
+def test_a_film_behind_the_photo_does_no_harm_whatever_bytes_it_holds(image: np.ndarray) -> None:
+    whole = encoded(".jpg", image)
+    for seed in range(40):
+        film = np.random.default_rng(seed).integers(0, 256, 200_000, dtype=np.uint8).tobytes()
+        assert decode_photo(whole + film).shape == image.shape
+
+
+def test_a_thumbnail_inside_does_not_hide_that_the_photo_is_truncated(image: np.ndarray) -> None:
+    whole, thumbnail = encoded(".jpg", image), encoded(".jpg", image[:16, :16])
+    inside = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
+    assert decode_photo(whole[:2] + inside + whole[2:]).shape == image.shape
+    with pytest.raises(PhotoError, match="truncated"):
+        decode_photo((whole[:2] + inside + whole[2:])[:-100])
+
+
+def test_a_progressive_jpeg_is_read_whole_and_refused_truncated(image: np.ndarray) -> None:
+    data = encoded(".jpg", image, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+    assert decode_photo(data).shape == image.shape
+    with pytest.raises(PhotoError, match="truncated"):
+        decode_photo(data[: len(data) * 3 // 4])

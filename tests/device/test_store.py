@@ -1,9 +1,10 @@
+import apsw
 import numpy as np
 import pytest
 
 from edgetl_device.backup import restore_database, what_is_wrong
 from edgetl_device.errors import HomeError, StorageError
-from edgetl_device.store import MIGRATIONS, Store
+from edgetl_device.store import MIGRATIONS, Store, check_backup
 
 RAW = np.arange(12, dtype=np.int8).reshape(3, 4)
 
@@ -15,8 +16,8 @@ def path(tmp_path):
 
 def test_samples_are_there_after_reopening(path) -> None:
     ids = Store(path).add_samples("cat", RAW, "backbone", "litert-1")
-    found, labels, raw = Store(path).embeddings("backbone", 4)
-    assert found == ids and labels == ["cat"] * 3 and (raw == RAW).all()
+    found, labels, runtimes, raw = Store(path).embeddings("backbone", 4)
+    assert found == ids and labels == ["cat"] * 3 and runtimes == ["litert-1"] * 3 and (raw == RAW).all()
 
 
 def test_samples_of_another_backbone_are_not_mixed_in(path) -> None:
@@ -24,7 +25,7 @@ def test_samples_of_another_backbone_are_not_mixed_in(path) -> None:
     store.add_samples("cat", RAW, "one", "r")
     store.add_samples("dog", RAW, "two", "r")
     assert [row.label for row in store.samples("one")] == ["cat"] * 3
-    assert store.embeddings("three", 4)[2].shape == (0, 4)
+    assert store.embeddings("three", 4)[3].shape == (0, 4)
 
 
 def test_a_failed_step_leaves_nothing_behind(path) -> None:
@@ -166,3 +167,60 @@ def test_a_full_database_is_a_clear_error_and_the_store_goes_on(path) -> None:
     assert store.samples("backbone") == []
     store._db.pragma("max_page_count", 10**6)
     assert len(store.add_samples("cat", RAW, "backbone", "r")) == 3
+
+
+def test_what_was_forgotten_is_not_in_the_automatic_backup_either(path) -> None:
+    secret = np.frombuffer(b"a-secret-embedding-of-64-bytes--" * 2, np.int8)[None]
+    store = Store(path)
+    ids = store.add_samples("cat", secret, "backbone", "r")
+    store.backup_if_due()
+    assert secret.tobytes() in store.backup_path.read_bytes()
+    store.remove_samples("backbone", ids)
+    assert not any(secret.tobytes() in file.read_bytes() for file in path.parent.iterdir())
+
+
+def test_a_full_disk_is_not_mistaken_for_damage(path, monkeypatch) -> None:
+    store = Store(path)
+    store.add_samples("cat", RAW, "backbone", "r")
+    store.backup_if_due()
+    store.close()
+    before = path.read_bytes()
+
+    def full(*arguments: object, **options: object) -> None:
+        raise apsw.FullError("database or disk is full")
+
+    monkeypatch.setattr(apsw, "Connection", full)
+    with pytest.raises(StorageError, match="free some disk space"):
+        Store(path)
+    assert path.read_bytes() == before and not list(path.parent.glob("*.damaged-*"))
+
+
+def test_a_store_that_vanished_is_restored_from_its_backup(path) -> None:
+    store = Store(path)
+    store.add_samples("cat", RAW, "backbone", "r")
+    store.backup_if_due()
+    store.close()
+    path.unlink()
+    assert len(Store(path).samples("backbone")) == 3
+
+
+def test_room_is_there_again_after_forgetting(path) -> None:
+    store = Store(path, max_bytes=120_000)
+    raw = np.zeros((40, 1000), np.int8)
+    ids = store.add_samples("cat", raw, "backbone", "r")
+    with pytest.raises(StorageError, match="full"):
+        store.add_samples("cat", raw, "backbone", "r")
+    store.remove_samples("backbone", ids)
+    assert len(store.add_samples("cat", raw, "backbone", "r")) == 40
+
+
+def test_only_a_store_of_ours_can_be_restored(path, tmp_path) -> None:
+    Store(path).backup(tmp_path / "good.sqlite")
+    check_backup(tmp_path / "good.sqlite")
+    (tmp_path / "empty.sqlite").touch()
+    foreign = apsw.Connection(str(tmp_path / "foreign.sqlite"))
+    foreign.execute("CREATE TABLE notes (text); PRAGMA user_version = 1")
+    foreign.close()
+    for name in ("empty", "foreign", "missing"):
+        with pytest.raises(HomeError, match="cannot be restored"):
+            check_backup(tmp_path / f"{name}.sqlite")

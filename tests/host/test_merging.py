@@ -77,7 +77,9 @@ def test_another_backbone_is_refused(bundle_path, tmp_path) -> None:
         merge(open_bundle(bundle_path), [stranger], tmp_path / "new.edgetl")
 
 
-def test_a_device_can_install_the_merged_bundle_and_export_again(tmp_path, bundle_path, home, capsys) -> None:
+def test_a_device_installs_the_merged_bundle_only_after_forgetting_what_is_in_it(
+    tmp_path, bundle_path, home, capsys
+) -> None:
     learner = home.learner()
     learner.add("kite", np.stack([BACKBONE.embed(draw("kite", n)) for n in range(4)]))
     learner.retrain()
@@ -91,7 +93,11 @@ def test_a_device_can_install_the_merged_bundle_and_export_again(tmp_path, bundl
     told = json.loads(capsys.readouterr().out)
     assert told["samples"] == 4 and told["devices"] == 1
     assert open_bundle(new).labels == ("ball", "box", "kite")
+    with pytest.raises(InputError, match="forget --all"):  # or its samples would count twice
+        home.install(new)
+    learner.forget([row.id for row in learner.samples()])
     home.install(new)
+    assert home.learner().active_head().labels == ("ball", "box", "kite")
 
 
 def test_files_that_are_no_statistics_are_named(tmp_path) -> None:

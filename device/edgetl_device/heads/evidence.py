@@ -55,7 +55,7 @@ def gather(
     holdout_labels: Sequence[str],
     codes: Codes,
     labels: Sequence[str],
-    runtime: str,
+    runtime: str | Sequence[str],
     *,
     origin: int = 0,
     hidden: frozenset[str] = frozenset(),
