@@ -21,6 +21,7 @@ from .errors import InputError, MismatchError
 
 Int64 = npt.NDArray[np.int64]
 
+FEW_ROWS = 256  # of unshifted codes: 256 · 255² < 2²⁴
 BLOCK_ROWS = 1024  # rows of codes shifted to −128 … 127: every partial sum stays within 2²⁴, where float32 is exact
 _CENTRE = 128
 _MEMBERS = frozenset({"backbone", "runtimes", "labels", "counts", "sums", "gram", "dimension"})
@@ -86,7 +87,8 @@ class Statistics:
             rows = np.array([labels.index(label) for label in part.labels], np.intp)
             counts[rows] += factor * part.counts
             sums[rows] += factor * part.sums
-        gram = (np.add if sign > 0 else np.subtract)(self.gram, other.gram, dtype=np.int64)
+        kind = _gram_type(int(np.abs(counts).sum()) if sign > 0 else self.samples)
+        gram = (np.add if sign > 0 else np.subtract)(self.gram, other.gram, dtype=kind)
         if (counts < 0).any() or (sums < 0).any() or (np.diagonal(gram) < 0).any() or sums[counts == 0].any():
             raise InputError("cannot subtract samples that were never added")
         kept = counts > 0
@@ -97,7 +99,7 @@ class Statistics:
             labels=tuple(label for label, keep in zip(labels, kept, strict=True) if keep),
             counts=counts[kept],
             sums=sums[kept],
-            gram=gram,
+            gram=gram.astype(_gram_type(int(counts.sum())), copy=False),
         )
 
     def to_bytes(self) -> bytes:
@@ -135,7 +137,7 @@ class Statistics:
         most = int(counts.sum()) * 255**2
         if (sums < 0).any() or (sums > 255 * counts[:, None]).any() or not _within(upper, most):
             raise InputError("not statistics: sums that no samples can have")
-        return cls(backbone, runtimes, labels, counts, sums, _square(upper, dimension))
+        return cls(backbone, runtimes, labels, counts, sums, _square(upper, dimension, int(counts.sum())))
 
 
 def no_statistics(backbone: str, dimension: int) -> Statistics:
@@ -146,7 +148,7 @@ def no_statistics(backbone: str, dimension: int) -> Statistics:
         (),
         np.zeros(0, np.int64),
         np.zeros((0, dimension), np.int64),
-        np.zeros((dimension, dimension), np.int64),
+        np.zeros((dimension, dimension), np.int32),
     )
 
 
@@ -175,13 +177,16 @@ def statistics_of(codes: Codes, labels: Sequence[str], backbone: str, runtime: s
     )
 
 
-def exact_gram(codes: Codes) -> Int64:
-    """(n, d) uint8 → (d, d) int64, Σ code · codeᵀ, exact.
+def exact_gram(codes: Codes) -> npt.NDArray[np.signedinteger[Any]]:
+    """(n, d) uint8 → (d, d) integers, Σ code · codeᵀ, exact.
 
     Plain float32 BLAS does the work: shifted codes are integers of magnitude ≤ 128 and a block has ≤ 1024 rows, so
     every partial sum is an integer ≤ 2²⁴ whatever the order of additions. Blocks are added in int64 and the shift is
-    undone with Σ(x−c)(x−c)ᵀ = Σxxᵀ − c(s1ᵀ + 1sᵀ) + nc²11ᵀ.
+    undone with Σ(x−c)(x−c)ᵀ = Σxxᵀ − c(s1ᵀ + 1sᵀ) + nc²11ᵀ. Up to 256 rows need no shift: 256 · 255² < 2²⁴.
     """
+    if len(codes) <= FEW_ROWS:
+        few = codes.astype(np.float32)
+        return (few.T @ few).astype(np.int32)
     dimension = codes.shape[1]
     gram = np.zeros((dimension, dimension), np.int64)
     for start in range(0, len(codes), BLOCK_ROWS):
@@ -190,14 +195,19 @@ def exact_gram(codes: Codes) -> Int64:
     sums = codes.sum(axis=0, dtype=np.int64)
     gram += _CENTRE * (sums[:, None] + sums[None, :])
     gram -= len(codes) * _CENTRE * _CENTRE
-    return gram
+    return gram.astype(_gram_type(len(codes)), copy=False)
 
 
-def _square(upper: npt.NDArray[Any], dimension: int) -> npt.NDArray[np.signedinteger[Any]]:
+def _gram_type(samples: int) -> type[np.int32 | np.int64]:
+    """The smallest of two types that holds the Gram of so many samples, whatever their codes."""
+    return np.int32 if samples * 255**2 < 2**31 else np.int64
+
+
+def _square(upper: npt.NDArray[Any], dimension: int, samples: int) -> npt.NDArray[np.signedinteger[Any]]:
     """The upper triangle row by row → the symmetric (d, d) matrix, in half the memory where int32 holds it."""
     if upper.dtype.kind not in "iu":
         raise InputError(f"statistics must be integers, got {upper.dtype}")
-    gram = np.empty((dimension, dimension), np.int32 if upper.max(initial=0) < 2**31 else np.int64)
+    gram = np.empty((dimension, dimension), _gram_type(samples))
     start = 0
     for row in range(dimension):
         gram[row, row:] = gram[row:, row] = upper[start : start + dimension - row]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from edgetl_device.errors import InputError, MismatchError
 from edgetl_device.heads import fit_head, gather
-from edgetl_device.statistics import BLOCK_ROWS, Statistics, exact_gram, no_statistics, statistics_of
+from edgetl_device.statistics import BLOCK_ROWS, FEW_ROWS, Statistics, exact_gram, no_statistics, statistics_of
 
 BACKBONE, RUNTIME = "b" * 64, "litert-1"
 NONE = no_statistics(BACKBONE, 16)
@@ -60,7 +60,7 @@ def test_heads_from_any_order_agree_to_one_part_in_a_million_and_in_every_label(
 
 
 @pytest.mark.parametrize("value", [0, 255])
-@pytest.mark.parametrize("rows", [BLOCK_ROWS, BLOCK_ROWS + 1, 2 * BLOCK_ROWS])
+@pytest.mark.parametrize("rows", [1, FEW_ROWS, FEW_ROWS + 1, BLOCK_ROWS, BLOCK_ROWS + 1, 2 * BLOCK_ROWS])
 def test_the_gram_of_extreme_codes_is_exact(rows: int, value: int) -> None:
     codes = np.full((rows, 5), value, np.uint8)
     codes[::7, 2] = 255 - value
@@ -116,3 +116,13 @@ def test_sums_that_no_samples_can_have_are_refused() -> None:
     for poison in (replace(found, sums=found.sums + 10**6), replace(found, gram=found.gram.astype(np.int64) + 10**9)):
         with pytest.raises(InputError, match="no samples can have"):
             Statistics.from_bytes(poison.to_bytes())
+
+
+def test_the_gram_widens_where_32_bits_may_not_hold_it_and_narrows_again() -> None:
+    codes = np.full((17_000, 3), 255, np.uint8)
+    half = of(codes, ["a"] * len(codes))
+    whole = half + half
+    assert half.gram.dtype == np.int32 and whole.gram.dtype == np.int64
+    assert (whole.gram == 2 * 17_000 * 255**2).all() and Statistics.from_bytes(whole.to_bytes()).gram.dtype == np.int64
+    back = whole - half
+    assert back.gram.dtype == np.int32 and back.to_bytes() == half.to_bytes()

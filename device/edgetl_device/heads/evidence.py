@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -112,11 +111,10 @@ def moments(evidence: Evidence) -> Moments:
     means = (factory_sums + class_weight[:, None] * device_sums) / np.maximum(total, 1)[:, None]
     effective = total.astype(np.float64) ** 2 / np.maximum(factory_counts + class_weight**2 * device_counts, 1)
     counts = factory_counts + weight * device_counts
-    gram = factory.gram + np.multiply(device.gram, weight, dtype=np.int64) if device.labels else factory.gram
     precision = None
     if labels:
         sums = (factory_sums + weight * device_sums).astype(np.float64)
-        covariance = _covariance(gram, sums, means, counts)
+        covariance = _covariance(factory, device, weight, sums, means, counts)
         variances = _variances(factory if factory.samples > len(factory.labels) else device)
         precision = shrink_and_invert(covariance, variances, factory.samples + device.samples, int(counts.sum()))
     shown = [index for index, label in enumerate(labels) if label not in evidence.hidden]
@@ -124,7 +122,9 @@ def moments(evidence: Evidence) -> Moments:
 
 
 def _covariance(
-    gram: npt.NDArray[np.signedinteger[Any]],
+    factory: Statistics,
+    device: Statistics,
+    weight: int,
     sums: npt.NDArray[np.float64],
     means: npt.NDArray[np.float64],
     counts: Int64,
@@ -132,11 +132,15 @@ def _covariance(
     """Σ w (x − μ)(x − μ)ᵀ = Σ w xxᵀ − Aᵀμ − μᵀA + μᵀ diag(n) μ, over Σ w; in blocks of rows to spare memory."""
     total = float(counts.sum())
     rest = counts[:, None] * means - sums
-    scatter = np.empty(gram.shape, np.float32)
-    for start in range(0, len(gram), _BLOCK_ROWS):
+    covariance = np.empty(factory.gram.shape, np.float32)
+    for start in range(0, len(covariance), _BLOCK_ROWS):
         rows = slice(start, start + _BLOCK_ROWS)
-        scatter[rows] = (gram[rows] - sums[:, rows].T @ means + means[:, rows].T @ rest) / total
-    return scatter
+        block = means[:, rows].T @ rest - sums[:, rows].T @ means
+        block += factory.gram[rows]  # integers below 2⁵³: exact in float64
+        if device.labels:
+            block += float(weight) * device.gram[rows]
+        covariance[rows] = block / total
+    return covariance
 
 
 def _variances(statistics: Statistics) -> npt.NDArray[np.float64]:
