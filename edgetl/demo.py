@@ -34,7 +34,7 @@ Labelled = list[tuple[str, Photo]]
 
 SHOTS = 10  # photos of each kind that the person labels
 KNOWN = ("bolt", "gear", "nut", "spring")
-NEW = "bearing"
+NEW = "hinge"
 
 
 @dataclass(frozen=True)

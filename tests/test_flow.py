@@ -165,16 +165,16 @@ def test_the_demo_tells_its_story_with_measured_numbers_and_writes_a_page(tmp_pa
         "train at the factory",
         "convert to int8",
         "install on the device",
-        "meet dim light and bearing",
+        "meet dim light and hinge",
         "a person labels 10 photos of each",
         "what it knew before",
-        "forget bearing",
+        "forget hinge",
         "roll back",
     ]
-    met, learned = steps["meet dim light and bearing"], steps["a person labels 10 photos of each"]
+    met, learned = steps["meet dim light and hinge"], steps["a person labels 10 photos of each"]
     assert learned["accuracy"] > met["accuracy"] + 0.05
     assert steps["what it knew before"]["accuracy"] > steps["install on the device"]["accuracy"] - 0.1
-    assert "byte for byte" in steps["forget bearing"]["detail"]
+    assert "byte for byte" in steps["forget hinge"]["detail"]
     assert steps["roll back"]["accuracy"] == steps["install on the device"]["accuracy"]
     page = (tmp_path / "demo" / "index.html").read_text()
     assert page.count("<figure>") == 28 and f"{learned['accuracy']:.3f}" in page
