@@ -14,7 +14,6 @@ from edgetl_device.preprocess import Preprocessing
 from . import tf
 
 ALPHAS = {"mobilenet_v2": (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)}
-IMAGENET_SIZES = {"mobilenet_v2": (96, 128, 160, 192, 224)}
 BACKBONES = tuple(ALPHAS)
 
 

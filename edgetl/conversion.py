@@ -20,7 +20,6 @@ from edgetl_device.preprocess import Preprocessing
 from . import tf
 from .embeddings import to_float
 
-QUANTIZATIONS = ("int8",)
 _FLOAT_TYPES = frozenset({"FLOAT32", "FLOAT16", "FLOAT64", "BFLOAT16"})
 
 

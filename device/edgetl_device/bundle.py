@@ -110,13 +110,18 @@ def write_bundle(path: Path, manifest: Mapping[str, Any], members: Mapping[str, 
 
 def open_bundle(path: Path) -> Bundle:
     """Read, verify and parse a bundle file; raises BundleError."""
+    return load_bundle(path)[0]
+
+
+def load_bundle(path: Path) -> tuple[Bundle, bytes]:
+    """As :func:`open_bundle`, with the very bytes that were verified; raises BundleError."""
     try:
         with path.open("rb") as stream:
             data = stream.read(MAX_SIZE + 1)
     except OSError as error:
         raise BundleError(f"cannot read {path}: {error.strerror or error}") from error
     try:
-        return read_bundle(data)
+        return read_bundle(data), data
     except BundleError as error:
         raise BundleError(f"{path}: {error}") from None
 

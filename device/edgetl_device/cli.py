@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import __version__
-from .console import note, progress, reports, run, say, table
+from .console import note, progress, refuse_existing, reports, run, say, table
 from .errors import InputError, PhotoError
 
 if TYPE_CHECKING:
@@ -270,11 +270,9 @@ def status(runtime: str, home: Home) -> dict[str, Any]:
 def export_stats(file: Path, force: bool, home: Home) -> dict[str, Any]:
     """Write what was learned as statistics: no photos, but class means can be read from them."""
     from .bundle import write_atomically
-
-    if file.exists() and not force:
-        raise InputError(f"{file} exists: give another name or --force")
     from .export import Export
 
+    refuse_existing(file, force)
     learner = home.learner()
     statistics = learner.device_statistics()
     if not statistics.samples:
@@ -292,8 +290,7 @@ def export_stats(file: Path, force: bool, home: Home) -> dict[str, Any]:
 @reports
 def backup(file: Path, force: bool, home: Home) -> dict[str, Any]:
     """Copy samples and versions into one verified file, also while the app runs."""
-    if file.exists() and not force:
-        raise InputError(f"{file} exists: give another name or --force")
+    refuse_existing(file, force)
     learner = home.learner()
     if file.resolve() in (home.store_path.resolve(), learner.store.backup_path.resolve()):
         raise InputError(f"{file} belongs to the store itself: give another name")

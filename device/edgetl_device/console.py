@@ -11,11 +11,12 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from .errors import EdgetlError
+from .errors import EdgetlError, InputError
 
 T = TypeVar("T")
 
@@ -68,6 +69,12 @@ def reports(function: Callable[..., dict[str, Any] | None]) -> Callable[..., int
         return code
 
     return command
+
+
+def refuse_existing(path: Path, force: bool) -> None:
+    """Raise InputError if an output exists and may not be overwritten."""
+    if path.exists() and not force:
+        raise InputError(f"{path} exists: give another name or --force")
 
 
 def is_verbose() -> bool:

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from .backbone import Backbone, open_backbone
-from .bundle import Bundle, open_bundle, write_atomically
+from .bundle import Bundle, load_bundle, open_bundle, write_atomically
 from .classifier import predictions
-from .errors import BundleError, CheckFailedError, HomeError, InputError
+from .errors import CheckFailedError, HomeError, InputError
 from .factory import Factory
 from .interpreter import choose_runtime, runtime_name
 from .learner import Learner
@@ -64,28 +64,32 @@ class Home:
             CheckFailedError: this device does not agree with the workstation; the current bundle stays.
             StorageError: it cannot be written; the current bundle stays.
         """
-        data_bundle = open_bundle(path)
-        factory = Factory(data_bundle)
+        bundle, data = load_bundle(path)
+        factory = Factory(bundle)
         _ = factory.statistics  # parsed now: a bundle that cannot be learned with must not become current
-        agreement = self_check(factory, open_backbone(data_bundle, runtime))
+        agreement = self_check(factory, open_backbone(bundle, runtime))
         if agreement < AGREEMENT:
             raise CheckFailedError(
                 f"on this device only {agreement:.0%} of the check photos get the workstation's label "
                 f"(at least {AGREEMENT:.0%} expected): the current bundle stays; try another --runtime"
             )
-        if self.store_path.exists():
-            store = Store(self.store_path)
-            if store.device in data_bundle.manifest.get("merged", []) and store.samples(data_bundle.backbone_digest):
-                raise InputError(
-                    f"{path} already holds what this device learned, so it would count twice: "
-                    "`edgetl-device forget --all` first, then install it"
-                )
-            store.close()
-        data = path.read_bytes()
-        if len(data) == 0 or open_bundle(path).digest != data_bundle.digest:
-            raise BundleError(f"{path} changed while it was being installed")
+        if self._holds_own_samples(bundle):
+            raise InputError(
+                f"{path} already holds what this device learned, so it would count twice: "
+                "`edgetl-device forget --all` first, then install it"
+            )
         write_atomically(self.bundle_path, data)
-        return data_bundle, agreement
+        return bundle, agreement
+
+    def _holds_own_samples(self, bundle: Bundle) -> bool:
+        """Whether a merged bundle brings back samples that are still in this device's store."""
+        if not self.store_path.exists():
+            return False
+        store = Store(self.store_path)
+        try:
+            return store.device in bundle.manifest.get("merged", []) and bool(store.samples(bundle.backbone_digest))
+        finally:
+            store.close()
 
 
 def self_check(factory: Factory, backbone: Backbone) -> float:

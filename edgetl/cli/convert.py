@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from edgetl_device.console import is_verbose, reports, say, table
-from edgetl_device.errors import InputError
+from edgetl_device.console import is_verbose, refuse_existing, reports, say, table
 
 
 @click.command()
@@ -41,8 +40,7 @@ def convert(
     from ..training import open_run
 
     opened = open_run(run)
-    if output.exists() and not force:
-        raise InputError(f"{output} exists: give another name or --force")
+    refuse_existing(output, force)
     options = Options(quantize, calibration_samples, max_drop, head, no_classes, photos)
     done = convert_run(opened, output, options, is_verbose())
     parity = done.parity

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from edgetl_device.console import note, reports, say
+from edgetl_device.console import note, refuse_existing, reports, say
 from edgetl_device.errors import InputError, StorageError
 
 
@@ -22,8 +22,7 @@ from edgetl_device.errors import InputError, StorageError
 def demo(output: Path, photos: Path | None, force: bool) -> dict[str, Any]:
     """The whole story, offline: train, convert, deploy, meet something new, learn, forget, roll back."""
     started = time.perf_counter()
-    if output.exists() and not force:
-        raise InputError(f"{output} exists: give another --output or --force")
+    refuse_existing(output, force)
     note("starting TensorFlow and rendering photos: a few seconds")
 
     from .. import demo as story_of

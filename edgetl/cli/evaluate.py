@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from edgetl_device.console import note, reports, say, table
-from edgetl_device.errors import InputError
+from edgetl_device.console import note, refuse_existing, reports, say, table
 
 
 @click.command()
@@ -25,8 +24,8 @@ def evaluate(file: Path, photos: Path, report: Path | None, runtime: str, force:
     from .. import evaluation
     from ..datasets import find_photos
 
-    if report is not None and report.exists() and not force:
-        raise InputError(f"{report} exists: give another name or --force")
+    if report is not None:
+        refuse_existing(report, force)
     bundle = open_bundle(file)
     result = evaluation.evaluate(bundle, find_photos(photos), runtime)
     for reason in result.skipped:

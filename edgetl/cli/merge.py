@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from edgetl_device.console import note, reports, say
-from edgetl_device.errors import InputError
+from edgetl_device.console import note, refuse_existing, reports, say
 
 
 @click.command()
@@ -23,8 +22,7 @@ def merge(file: Path, stats: tuple[Path, ...], output: Path, force: bool) -> dic
 
     from .. import merging
 
-    if output.exists() and not force:
-        raise InputError(f"{output} exists: give another name or --force")
+    refuse_existing(output, force)
     bundle = open_bundle(file)
     done = merging.merge(bundle, [merging.read_export(path) for path in stats], output)
     if done.replaced:

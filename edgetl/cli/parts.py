@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from edgetl_device.console import reports, say
-from edgetl_device.errors import InputError, StorageError
+from edgetl_device.console import refuse_existing, reports, say
+from edgetl_device.errors import StorageError
 
 
 @click.command()
@@ -24,8 +24,7 @@ def parts(folder: Path, per_class: int, classes: str, light: str, size: int, see
     """Write the built-in rendered photos of machine parts, one folder per kind."""
     from edgetl_device.parts import KINDS, write_photos
 
-    if folder.exists() and not force:
-        raise InputError(f"{folder} exists: give another name or --force")
+    refuse_existing(folder, force)
     kinds = tuple(sorted({name.strip() for name in classes.split(",") if name.strip()})) or KINDS
     try:
         count = write_photos(folder, kinds=kinds, per_class=per_class, light=light, size=size, seed=seed)

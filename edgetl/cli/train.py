@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from edgetl_device.console import note, reports, say, table
-from edgetl_device.errors import InputError
+from edgetl_device.console import note, refuse_existing, reports, say, table
 
 
 @click.command()
@@ -39,8 +38,7 @@ def train(
     from .. import backbones, training
     from ..datasets import find_photos, split
 
-    if output.exists() and not force:
-        raise InputError(f"{output} exists: give another name or --force")
+    refuse_existing(output, force)
     base = backbones.BUILTIN if weights == "builtin" else backbones.BackboneSpec()
     alpha = base.alpha if alpha is None else alpha
     image_size = base.image_size if image_size is None else image_size

@@ -129,3 +129,19 @@ def test_a_full_disk_leaves_the_old_bundle_and_no_litter(bundle_path, tmp_path, 
     with pytest.raises(StorageError, match="No space left on device"):
         write_bundle(path, bundle.manifest, bundle.members)
     assert path.read_bytes() == b"old" and [p.name for p in tmp_path.iterdir()] == ["old.edgetl"]
+
+
+def test_a_file_swapped_during_the_check_is_not_what_gets_installed(bundle_path, tmp_path, data, monkeypatch) -> None:
+    from edgetl_device import home as home_module
+
+    path = tmp_path / "toys.edgetl"
+    path.write_bytes(data)
+
+    def swap(*arguments: object) -> float:
+        path.write_bytes(b"something else entirely")
+        return 1.0
+
+    monkeypatch.setattr(home_module, "self_check", swap)
+    home = home_module.Home(tmp_path / "home")
+    home.install(path)
+    assert home.bundle_path.read_bytes() == data
