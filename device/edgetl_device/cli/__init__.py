@@ -1,0 +1,54 @@
+"""``edgetl-device``: thin commands over :class:`~edgetl_device.home.Home` and the learner.
+
+One file for a command or for a few that belong together; heavy imports happen inside the commands.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .. import __version__
+from ..console import run
+from .backup import backup, restore
+from .classify import classify
+from .export_stats import export_stats
+from .install import install
+from .learn import learn, retrain
+from .samples import forget, relabel, samples
+from .status import status
+from .versions import rollback, versions
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="edgetl-device")
+@click.option("--home", type=click.Path(path_type=Path), help="State of this device (default: EDGETL_HOME).")
+@click.pass_context
+def program(context: click.Context, home: Path | None) -> None:
+    """Recognise things with a camera, offline, and learn new ones on the spot."""
+    if home is not None:
+        context.default_map = {name: {"home": home} for name in program.commands}
+
+
+for _command in (
+    install,
+    classify,
+    learn,
+    retrain,
+    samples,
+    relabel,
+    forget,
+    versions,
+    rollback,
+    status,
+    export_stats,
+    backup,
+    restore,
+):
+    program.add_command(_command)
+
+
+def main() -> None:
+    """Entry point of the ``edgetl-device`` program."""
+    raise SystemExit(run(program, "edgetl-device"))

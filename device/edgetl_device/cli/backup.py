@@ -1,0 +1,54 @@
+"""``edgetl-device backup`` and ``restore``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..console import refuse_existing, reports, say
+from ..errors import InputError
+from .home_option import in_home
+
+if TYPE_CHECKING:
+    from ..home import Home
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
+@in_home
+@reports
+def backup(file: Path, force: bool, home: Home) -> dict[str, Any]:
+    """Copy samples and versions into one verified file, also while the app runs."""
+    refuse_existing(file, force)
+    learner = home.learner()
+    if file.resolve() in (home.store_path.resolve(), learner.store.backup_path.resolve()):
+        raise InputError(f"{file} belongs to the store itself: give another name")
+    learner.store.backup(file)
+    counts = {"samples": len(learner.samples()), "versions": len(learner.versions())}
+    say(f"wrote {file}: {counts['samples']} samples, {counts['versions']} versions")
+    return counts
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@in_home
+@reports
+def restore(file: Path, home: Home) -> dict[str, Any]:
+    """Put a backup in the store's place; what stood there is moved aside, not deleted."""
+    from ..backup import restore_database
+    from ..store import check_backup
+
+    home.bundle()
+    if file.resolve() == home.store_path.resolve():
+        raise InputError(f"{file} is the store itself: give the backup")
+    check_backup(file)
+    aside = restore_database(file, home.store_path)
+    learner = home.learner()
+    counts = {"samples": len(learner.samples()), "versions": len(learner.versions())}
+    say(f"restored {counts['samples']} samples and {counts['versions']} versions")
+    if aside is not None:
+        say(f"what was there before is now {aside}")
+    return counts

@@ -1,0 +1,60 @@
+"""``edgetl-device classify``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..console import note, progress, reports, say
+from ..errors import InputError, PhotoError
+from .home_option import in_home, runtime_option
+from .reading import photo_paths
+
+if TYPE_CHECKING:
+    from ..home import Home
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--top", type=click.IntRange(1), default=3, help="How many labels to name for each photo.")
+@runtime_option
+@in_home
+@reports
+def classify(images: tuple[Path, ...], top: int, runtime: str, home: Home) -> dict[str, Any]:
+    """Label photos, or all photos of a folder."""
+    from ..backbone import open_backbone
+    from ..photos import read_photo
+
+    learner = home.learner(runtime)
+    classifier = learner.classifier(open_backbone(learner.bundle, runtime))
+    found, skipped = [], []
+    paths = photo_paths(images)
+    for path in progress(paths, len(paths), "classifying"):
+        try:
+            frame = read_photo(path)
+        except PhotoError as error:
+            note(f"skipped: {error}")
+            skipped.append(str(path))
+            continue
+        started = time.perf_counter()
+        prediction = classifier.classify(frame, top)
+        latency_ms = (time.perf_counter() - started) * 1e3
+        others = ", ".join(f"{label} {probability:.2f}" for label, probability in prediction.top)
+        best = prediction.label or "nothing learned yet"
+        say(f"{path}: {f'unknown (nearest: {best})' if prediction.unknown and prediction.label else best}  [{others}]")
+        found.append(
+            {
+                "path": str(path),
+                "label": prediction.label,
+                "probability": prediction.probability,
+                "unknown": prediction.unknown,
+                "top": [{"label": label, "probability": value} for label, value in prediction.top],
+                "latency_ms": latency_ms,
+            }
+        )
+    if not found:
+        raise InputError(f"none of {len(skipped)} photos could be read")
+    return {"predictions": found, "skipped": skipped}

@@ -1,0 +1,37 @@
+"""``edgetl-device export-stats``."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..console import refuse_existing, reports, say
+from ..errors import InputError
+from .home_option import in_home
+
+if TYPE_CHECKING:
+    from ..home import Home
+
+
+@click.command("export-stats")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
+@in_home
+@reports
+def export_stats(file: Path, force: bool, home: Home) -> dict[str, Any]:
+    """Write what was learned as statistics: no photos, but class means can be read from them."""
+    from ..bundle import write_atomically
+    from ..export import Export
+
+    refuse_existing(file, force)
+    learner = home.learner()
+    statistics = learner.device_statistics()
+    if not statistics.samples:
+        raise InputError("nothing was learned yet: `edgetl-device learn LABEL IMAGE…` first")
+    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    write_atomically(file, Export(learner.store.device, now, statistics).to_bytes())
+    say(f"wrote {file}: {statistics.samples} samples of {', '.join(statistics.labels)}")
+    return {"samples": statistics.samples, "labels": list(statistics.labels), "path": str(file)}

@@ -1,0 +1,37 @@
+"""How a retraining is told, on every command that ends with one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..console import say
+
+if TYPE_CHECKING:
+    from ..learner import Learner, Outcome
+
+
+def retrained(outcome: Outcome) -> dict[str, Any]:
+    """Tell the outcome of a retraining, and what to do about a rejection."""
+    say(f"{outcome.reason} ({outcome.retrain_ms:.0f} ms); version {outcome.version} is active")
+    if not outcome.promoted:
+        say("the samples are kept: check them with `edgetl-device samples`, relabel or forget the wrong ones,")
+        say("or, if the scene really changed, `edgetl-device retrain --accept-scene-change`")
+    return {
+        "version": outcome.version,
+        "promoted": outcome.promoted,
+        "reason": outcome.reason,
+        "accuracy": outcome.accuracy,
+        "retrain_ms": outcome.retrain_ms,
+    }
+
+
+def judged(outcome: Outcome) -> dict[str, Any]:
+    """As :func:`retrained`, with exit code 1 where the gate said no."""
+    return retrained(outcome) | {"exit_code": 0 if outcome.promoted else 1}
+
+
+def idle(learner: Learner) -> dict[str, Any]:
+    """The result of storing without retraining."""
+    reason = "not retrained: `edgetl-device retrain` when all samples are in"
+    say(reason)
+    return {"version": learner.active_version, "promoted": False, "reason": reason, "retrain_ms": None}

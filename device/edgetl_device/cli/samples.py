@@ -1,0 +1,67 @@
+"""``edgetl-device samples``, ``relabel`` and ``forget``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..console import reports, say, table
+from ..errors import InputError
+from .home_option import in_home
+from .outcome import judged, retrained
+
+if TYPE_CHECKING:
+    from ..home import Home
+
+
+@click.command()
+@click.option("--label", help="Only samples of this label.")
+@in_home
+@reports
+def samples(label: str | None, home: Home) -> dict[str, Any]:
+    """List stored samples."""
+    rows = home.learner().samples(label)
+    table(("id", "label", "time"), [(row.id, row.label, row.time) for row in rows])
+    return {"samples": [{"id": row.id, "label": row.label, "time": row.time} for row in rows]}
+
+
+@click.command()
+@click.argument("label")
+@click.argument("ids", nargs=-1, required=True, type=int)
+@in_home
+@reports
+def relabel(label: str, ids: tuple[int, ...], home: Home) -> dict[str, Any]:
+    """Move samples to another label, then retrain."""
+    learner = home.learner()
+    moved = learner.relabel(label, ids)
+    say(f"moved {moved} sample{'s' if moved != 1 else ''} to {label}")
+    return {"moved": moved} | judged(learner.retrain())
+
+
+@click.command()
+@click.option("--label", help="All samples of this label; a factory label is hidden.")
+@click.option("--sample", "ids", multiple=True, type=int, help="Samples: --sample 3 4 5.")
+@click.option("--all", "everything", is_flag=True, help="All samples: back to what the factory knew.")
+@click.argument("more", metavar="", nargs=-1, type=int)
+@in_home
+@reports
+def forget(
+    label: str | None, ids: tuple[int, ...], everything: bool, more: tuple[int, ...], home: Home
+) -> dict[str, Any]:
+    """Remove samples exactly, as if they had never been learned, then retrain."""
+    if (label is not None) + bool(ids) + everything != 1:
+        raise InputError("say what to forget: one of --label L, --sample ID… or --all")
+    if more and not ids:
+        raise InputError(f"say what {more[0]} is: --sample {more[0]}")
+    learner = home.learner()
+    chosen = [*ids, *more] or [row.id for row in learner.samples(label)]
+    hide = label is not None and label in learner.bundle.labels
+    if label is not None and not chosen and not hide:
+        raise InputError(f"no label {label!r}: see `edgetl-device samples`")
+    removed = learner.forget(chosen)
+    if hide and label is not None:
+        learner.hide(label)
+        say(f"{label} came with the bundle: it is hidden from now on, but its statistics stay in the bundle")
+    say(f"forgot {removed} sample{'s' if removed != 1 else ''}")
+    return {"removed": removed, "hidden": hide} | retrained(learner.retrain())

@@ -1,0 +1,41 @@
+"""``edgetl-device versions`` and ``rollback``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..console import reports, say, table
+from .home_option import in_home
+
+if TYPE_CHECKING:
+    from ..home import Home
+
+
+@click.command()
+@in_home
+@reports
+def versions(home: Home) -> dict[str, Any]:
+    """List head versions."""
+    learner = home.learner()
+    active = learner.active_version
+    rows = learner.versions()
+    table(
+        ("", "version", "state", "head", "time", "why"),
+        [("*" if r.id == active else "", r.id, r.state, r.rule, r.time[:19], r.reason) for r in rows],
+    )
+    keys = ("id", "time", "state", "reason", "rule", "metrics")
+    found = [{key: getattr(row, key) for key in keys} | {"active": row.id == active} for row in rows]
+    return {"versions": [{"version": row.pop("id"), **row} for row in found]}
+
+
+@click.command()
+@click.argument("number", required=False, type=int)
+@in_home
+@reports
+def rollback(number: int | None, home: Home) -> dict[str, Any]:
+    """Re-activate an earlier head version (default: the last good one before the active)."""
+    version = home.learner().rollback(number)
+    say(f"version {version} is active again")
+    return {"version": version}
