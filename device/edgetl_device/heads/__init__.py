@@ -3,23 +3,28 @@
 from .evidence import Correction, Evidence, empty_evidence, extend, gather
 from .head import DEFAULT, HEADS, Head, fit_head
 from .lda import solve_lda
+from .left_out import left_out_scores
 from .moments import Moments, log_prior, moments
+from .novelty import RECENT_PER_CLASS, Novelty
 from .predictive import Predictive, solve_predictive
 from .softmax import fit_correction
 
 __all__ = [
     "DEFAULT",
     "HEADS",
+    "RECENT_PER_CLASS",
     "Correction",
     "Evidence",
     "Head",
     "Moments",
+    "Novelty",
     "Predictive",
     "empty_evidence",
     "extend",
     "fit_correction",
     "fit_head",
     "gather",
+    "left_out_scores",
     "log_prior",
     "moments",
     "solve_lda",
