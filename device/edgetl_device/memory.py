@@ -33,7 +33,7 @@ class Memory:
     last: int = 0
     _recent: dict[str, _Recent] = field(default_factory=dict)
     _told: Evidence | None = None
-    _untold: list[tuple[Codes, list[str]]] = field(default_factory=list)
+    _untold: list[tuple[Codes, list[str]]] | None = field(default_factory=list)
 
     @classmethod
     def empty(cls, backbone: str, dimension: int) -> Memory:
@@ -49,9 +49,10 @@ class Memory:
                 # A copy: a row would keep its whole block in memory.
                 self._recent.setdefault(label, deque(maxlen=RECENT_PER_CLASS)).append((identity, code.copy()))
             self.last = ids[-1]
-            self._untold.append((codes, labels))
-            if sum(len(block) for block, _ in self._untold) > MOST_ROWS:  # solving is cheaper than updating
-                self._told, self._untold = None, []
+            if self._untold is not None:
+                self._untold.append((codes, labels))
+                if sum(len(block) for block, _ in self._untold) > MOST_ROWS:  # solving is cheaper than updating
+                    self._told = self._untold = None
 
     def recent(self, after: int = 0) -> tuple[list[int], tuple[str, ...], Codes]:
         """Ids, labels and (r, d) uint8 codes of the newest samples of each label, by id; only those with larger ids."""
@@ -68,9 +69,8 @@ class Memory:
         nothing: Sequence[str] = ()
         known = factory.evidence(codes[:0], nothing, "", hidden)
         evidence = replace(known, device=self.statistics, recent=codes, recent_labels=labels)
-        if self._told is not None:
-            rows = [block for block, _ in self._untold]
-            fresh = np.concatenate([codes[:0], *rows])
-            hand_on(self._told, evidence, fresh, [label for _, names in self._untold for label in names])
+        if self._untold is not None:
+            fresh = np.concatenate([codes[:0], *(block for block, _ in self._untold)])
+            hand_on(self._told or known, evidence, fresh, [label for _, names in self._untold for label in names])
         self._told, self._untold = evidence, []
         return evidence
