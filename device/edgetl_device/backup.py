@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import apsw
@@ -14,8 +15,11 @@ BUSY_TIMEOUT_MS = 5000
 _PAGES = 256  # copied between two looks at whether the source changed
 
 
-def copy_database(source: apsw.Connection, target: Path) -> None:
+def copy_database(source: apsw.Connection, target: Path, without: Sequence[str] = ()) -> None:
     """A consistent copy of an open database as one file, verified and durable; ``target`` is replaced at the end.
+
+    Args:
+        without: tables that are left empty in the copy.
 
     Raises:
         StorageError: it cannot be written, or did not arrive whole.
@@ -29,6 +33,10 @@ def copy_database(source: apsw.Connection, target: Path) -> None:
                 while not backup.done:
                     backup.step(_PAGES)
             copy.pragma("journal_mode", "delete")  # one file, no -wal beside it
+            for table in without:
+                copy.execute(f"DELETE FROM {table}")
+                if copy.changes():
+                    copy.execute("VACUUM")  # the pages too, not only the rows
         finally:
             copy.close()
         problem = what_is_wrong(temporary)

@@ -16,6 +16,7 @@ from .errors import CheckFailedError, HomeError, InputError
 from .factory import Factory
 from .interpreter import choose_runtime, runtime_name
 from .learner import Learner
+from .lock import LearningLock, lock_path
 from .store import Store
 
 AGREEMENT = 0.97  # share of the bundle's check photos that must get the workstation's label on this device
@@ -53,6 +54,11 @@ class Home:
         factory = Factory(self.bundle())
         return Learner(factory, Store(self.store_path), runtime_name(choose_runtime(runtime)))
 
+    @property
+    def lock(self) -> LearningLock:
+        """Held while this home is changed, by whichever process."""
+        return LearningLock(lock_path(self.store_path))
+
     def install(self, path: Path, runtime: str = "auto") -> tuple[Bundle, float]:
         """Verify a bundle, check it on this device and make it the current one.
 
@@ -78,7 +84,8 @@ class Home:
                 f"{path} already holds what this device learned, so it would count twice: "
                 "`edgetl-device forget --all` first, then install it"
             )
-        write_atomically(self.bundle_path, data)
+        with self.lock():
+            write_atomically(self.bundle_path, data)
         return bundle, agreement
 
     def _holds_own_samples(self, bundle: Bundle) -> bool:
