@@ -17,7 +17,7 @@ from typing import Any
 
 import apsw
 
-from .backup import BUSY_TIMEOUT_MS, copy_database, restore_database, what_is_wrong
+from .backup import connect, copy_database, restore_database, what_is_wrong
 from .errors import HomeError, StorageError
 from .schema import MIGRATIONS
 
@@ -47,10 +47,7 @@ class Database:
         self._recover()
         with self._errors():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = apsw.Connection(str(path))
-            self._db.set_busy_timeout(BUSY_TIMEOUT_MS)
-            for name, value in _PRAGMAS.items():
-                self._db.pragma(name, value)
+            self._open()
             self._migrate()
 
     def close(self) -> None:
@@ -84,6 +81,16 @@ class Database:
                 if self._db.in_transaction:  # a full disk may make SQLite roll back by itself
                     self._db.execute("ROLLBACK")
                 raise
+            if self._exclusive:  # there is room again: let other processes in
+                self._db.close()
+                self._open()
+
+    def _open(self) -> None:
+        self._db, self._exclusive = connect(self.path)
+        if self._exclusive:
+            log.warning("the disk has no room: learning pauses until it has, recognising goes on")
+        for name, value in _PRAGMAS.items():
+            self._db.pragma(name, value)
 
     def size_bytes(self) -> int:
         """What the content takes, without free pages."""

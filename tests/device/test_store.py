@@ -152,7 +152,7 @@ def test_a_store_of_a_newer_edgetl_asks_for_an_update(path) -> None:
 
 
 def test_a_busy_store_says_so(path, monkeypatch) -> None:
-    monkeypatch.setattr("edgetl_device.database.BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr("edgetl_device.backup.BUSY_TIMEOUT_MS", 50)
     one, other = Store(path), Store(path)
     with one.transaction(), pytest.raises(StorageError, match="in use by another process"):
         other.add_samples("cat", RAW, "backbone", "r")
