@@ -66,40 +66,34 @@ def _one_by_one(fitted: Predictive, evidence: Evidence, codes: Codes, labels: tu
     yz = (toward @ z.T).astype(np.float64) * shrink
     zz = ((z @ fitted.precision) @ z.T).astype(np.float64) * shrink
     whole = float(weight * evidence.device.samples + evidence.factory.samples)
-    effective = total**2 / np.maximum(square, 1)
-    scores = np.empty((len(codes), len(index)))
-    for row, column in enumerate(own):
-        trust = effective / (effective + PRIOR_SAMPLES)
-        spread = 1.0 + 1.0 / (effective + PRIOR_SAMPLES)
-        # Distances are forms of v = a·y − b·z_k − e·z_own; without anything left out a = 1, b = trust, e = 0.
-        a, b, e = np.ones(len(index)), trust, np.zeros(len(index))
-        gain = 0.0
-        vanishes = False
-        if column >= 0:
-            left = total[column] - class_weight[column]
-            vanishes = left <= 0
-        if column >= 0 and not vanishes:
-            own_effective = left**2 / (square[column] - class_weight[column] ** 2)
-            trust = trust.copy()
-            trust[column] = own_effective / (own_effective + PRIOR_SAMPLES)
-            spread[column] = 1.0 + 1.0 / (own_effective + PRIOR_SAMPLES)
-            moved = class_weight[column] / left  # the class's mean moves by this much of −(y − z_own)
-            shift = (1.0 - trust) * moved / len(index)  # and the centre, which means are drawn to
-            shift[column] += trust[column] * moved
-            a, b, e = 1.0 + shift, trust, shift
-            gain = weight * total[column] / left / whole
-        k = np.arange(len(index))
-        own_k = max(column, 0)
-        vv = (
-            a**2 * yy[row] + b**2 * zz[k, k] + e**2 * zz[own_k, own_k]
-            - 2 * a * b * yz[row] - 2 * a * e * yz[row, own_k] + 2 * b * e * zz[own_k]
-        )  # fmt: skip
-        if gain:
-            uy, uz = yy[row] - yz[row, own_k], yz[row] - zz[own_k]
-            uu = uy - uz[own_k]
-            uv = a * uy - b * uz - e * uz[own_k]
-            vv += gain * uv**2 / max(1.0 - gain * uu, 1e-6)
-        scores[row] = -0.5 * (vv / spread + VOLUME_SHARE * fitted.unseen * np.log(spread))
-        if vanishes:
-            scores[row, column] = -np.inf
-    return scores
+    trust, spread = _trust(total**2 / np.maximum(square, 1))
+    has = own >= 0
+    o = np.maximum(own, 0)
+    left = np.where(has, total[o] - class_weight[o], 1.0)
+    vanishes = has & (left <= 0)
+    changes = has & ~vanishes
+    left = np.where(changes, left, 1.0)
+    own_trust, own_spread = _trust(left**2 / np.maximum(square[o] - class_weight[o] ** 2, 1))
+    is_own = (np.arange(len(index)) == own[:, None]) & changes[:, None]
+    # Distances are forms of v = a·y − b·z_k − e·z_own; with nothing left out a = 1, b = trust, e = 0.
+    b = np.where(is_own, own_trust[:, None], trust)
+    spread = np.where(is_own, own_spread[:, None], spread)
+    moved = np.where(changes, class_weight[o] / left, 0.0)[:, None]  # the class's mean moves by −moved · (y − z_own),
+    e = (1.0 - b) * moved / len(index)  # and with it the centre, which means are drawn to
+    e += np.where(is_own, own_trust[:, None] * moved, 0.0)
+    a = 1.0 + e
+    y_own, z_own = yz[np.arange(len(codes)), o][:, None], zz[o]
+    own_own = zz[o, o][:, None]
+    vv = a**2 * yy[:, None] + b**2 * np.diagonal(zz) + e**2 * own_own
+    vv += 2 * (b * e * z_own - a * b * yz - a * e * y_own)
+    uy, uz, u_own = yy[:, None] - y_own, yz - z_own, y_own - own_own
+    gain = np.where(changes, weight * total[o] / left / whole, 0.0)[:, None]
+    vv += gain * (a * uy - b * uz - e * u_own) ** 2 / np.maximum(1.0 - gain * (uy - u_own), 1e-6)
+    scores = -0.5 * (vv / spread + VOLUME_SHARE * fitted.unseen * np.log(spread))
+    scores[np.flatnonzero(vanishes), own[vanishes]] = -np.inf
+    return np.asarray(scores)
+
+
+def _trust(effective: Floats) -> tuple[Floats, Floats]:
+    """Effective numbers of samples → how far means are trusted, and by how much classes are widened."""
+    return effective / (effective + PRIOR_SAMPLES), 1.0 + 1.0 / (effective + PRIOR_SAMPLES)
