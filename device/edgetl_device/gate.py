@@ -23,7 +23,7 @@ from .codes import Codes
 from .heads import Evidence, Head, left_out_scores
 
 TOLERANCE = 0.05  # of a class's recall: ten good samples of one class already move its neighbours by 0.03
-SIGNIFICANCE = 0.05  # of questions 1 and 2, shared by the classes that are asked (Bonferroni)
+SIGNIFICANCE = 0.01  # of questions 1 and 2; classes that are asked share it (Bonferroni)
 SURE = 0.6  # probability from which the active head counts as sure
 SURE_BUT_WRONG = 0.2  # share of a harmless batch of which it may be; who teaches shows what was not recognised
 CONTRADICTION = 0.01  # significance of question 3
@@ -89,11 +89,10 @@ def compare(candidate: Head, active: Head, holdout: Samples) -> Verdict:
     truth = np.array([holdout.labels[row] for row in rows])
     before, after = (_predicted(head, holdout.codes[rows]) == truth for head in (active, candidate))
     accuracy = float(after.mean())
-    questions = len(set(truth)) + 1
-    losers = _losers(truth, before, after, questions)
+    losers = _losers(truth, before, after)
     if losers:
         return Verdict(False, f"rejected: {_told(losers)}", accuracy)
-    if _is_worse(before, after, questions):
+    if _is_worse(before, after, SIGNIFICANCE):
         told = f"held-out accuracy would fall from {before.mean():.2f} to {accuracy:.2f}"
         return Verdict(False, f"rejected: {told}", accuracy)
     return Verdict(True, f"promoted: held-out accuracy {before.mean():.3f} -> {accuracy:.3f}", accuracy)
@@ -139,16 +138,17 @@ def _trusted(candidate: Judged, active: Judged) -> str | None:
     for judged in (active, candidate):
         scores = left_out_scores(judged.head, judged.evidence, evidence.recent[rows], labels)
         sides.append(np.asarray(judged.head.labels, np.str_)[scores.argmax(axis=1)] == truth)
-    losers = _losers(truth, sides[0], sides[1], len(set(labels)))
+    losers = _losers(truth, sides[0], sides[1])
     return f"of the samples learned before, {_told(losers)}" if losers else None
 
 
-def _losers(truth: Names, before: Bools, after: Bools, questions: int) -> list[tuple[float, float, str]]:
+def _losers(truth: Names, before: Bools, after: Bools) -> list[tuple[float, float, str]]:
     """Recall before and after, and name, of the classes that get worse; the worst first."""
     found = []
-    for label in sorted(set(truth)):
+    classes = sorted(set(truth))
+    for label in classes:
         of_class = truth == label
-        if _is_worse(before[of_class], after[of_class], questions):
+        if _is_worse(before[of_class], after[of_class], SIGNIFICANCE / len(classes)):
             found.append((float(before[of_class].mean()), float(after[of_class].mean()), str(label)))
     return sorted(found, key=lambda loser: loser[1] - loser[0])
 
@@ -164,11 +164,11 @@ def _contradicted(label: str, asked: Bools, wrong: Bools, looks: Names) -> str:
     return f"{told} look like {' or '.join(nearest)}"
 
 
-def _is_worse(before: Bools, after: Bools, questions: int) -> bool:
+def _is_worse(before: Bools, after: Bools, significance: float) -> bool:
     lost, gained = int((before & ~after).sum()), int((~before & after).sum())
     if (lost - gained) / len(before) <= TOLERANCE:
         return False
-    return _tail(lost, lost + gained, 0.5) < SIGNIFICANCE / questions
+    return _tail(lost, lost + gained, 0.5) < significance
 
 
 def _predicted(head: Head, codes: Codes) -> Names:
