@@ -201,7 +201,8 @@ def test_an_interrupted_and_resumed_run_gives_the_weights_of_an_uninterrupted_on
     from edgetl.pretraining.training import pretrain
 
     def stop(facts: dict) -> None:
-        raise Stop
+        if "loss" in facts:  # an epoch's end; on a slow machine there are reports within one, too
+            raise Stop
 
     with pytest.raises(Stop):
         pretrain(archive, tmp_path, TINY, report=stop)
