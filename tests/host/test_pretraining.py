@@ -290,7 +290,7 @@ def test_a_folder_is_split_in_every_class_and_always_alike(tmp_path: Path) -> No
     assert [int((~photos.train[photos.labels == label]).sum()) for label in (0, 1)] == [2, 4]
     np.testing.assert_array_equal(photos.train, read_folder(tmp_path, size=16).train)
     (tmp_path / "kind 1" / "3.png").write_bytes(b"")
-    with pytest.raises(PretrainingError, match=r"3\.png: not a readable photo"):
+    with pytest.raises(PretrainingError, match=r"3\.png: the file is empty; remove it"):
         read_folder(tmp_path)
 
 
