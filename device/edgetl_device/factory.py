@@ -14,10 +14,11 @@ from .arrays import Arrays, pack, text_array, text_values, unpack
 from .bundle import Bundle
 from .codes import Codes, Int8
 from .errors import BundleError, InputError
-from .heads import HEADS, Evidence, Head, fit_head, gather
+from .heads import HEADS, Correction, Evidence, Head, fit_head, gather
 from .statistics import Statistics
 
 HOLDOUT_MEMBERS = {"raw", "labels", "seen"}
+_FLOAT32 = np.dtype(np.float32)
 FINGERPRINT_BYTES = 8  # of a photo file's SHA-256: one false match among 10⁵ photos in 10⁹ bundles
 
 
@@ -62,6 +63,20 @@ class Factory:
         return self._holdout[1]
 
     @cached_property
+    def correction(self) -> Correction | None:
+        """What the ``softmax`` rule learned from the factory's embeddings; None where another rule was chosen."""
+        if "head.npz" not in self.bundle.members:
+            return None
+        arrays = _unpack(self.bundle, "head.npz", {"labels", "weights", "bias"})
+        weights, bias = arrays["weights"], arrays["bias"]
+        labels = _row_labels(arrays, len(weights))
+        if weights.shape != (len(bias), self.bundle.codes.dimension) or {weights.dtype, bias.dtype} != {_FLOAT32}:
+            raise BundleError(f"head.npz: weights of shape {weights.shape} {weights.dtype} do not fit the backbone")
+        if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
+            raise BundleError("head.npz: weights that are not finite")
+        return Correction(labels, weights, bias)
+
+    @cached_property
     def seen(self) -> frozenset[bytes]:
         """:func:`fingerprint` of every training photo: evaluation can tell what was seen from what was not."""
         rows = _unpack(self.bundle, "holdout.npz", HOLDOUT_MEMBERS)["seen"]
@@ -93,7 +108,15 @@ class Factory:
         """What the factory knows, and device samples: codes (n, d) uint8 with their n labels."""
         origin = self.bundle.codes.origin
         return gather(
-            self.statistics, self.holdout, self.holdout_labels, codes, labels, runtime, origin=origin, hidden=hidden
+            self.statistics,
+            self.holdout,
+            self.holdout_labels,
+            codes,
+            labels,
+            runtime,
+            origin=origin,
+            hidden=hidden,
+            correction=self.correction,
         )
 
     def head(self) -> Head:
@@ -117,6 +140,7 @@ class Content:
         seen: :func:`fingerprint` of every training photo.
         check: (k, h, w, 3) uint8 RGB preprocessed photos, their (k, d) int8 raw embeddings and the k labels predicted
             ("" in a bundle without classes).
+        correction: what the ``softmax`` rule learned from the training embeddings.
     """
 
     backbone: bytes
@@ -124,19 +148,25 @@ class Content:
     holdout: tuple[Int8, tuple[str, ...]]
     seen: frozenset[bytes]
     check: tuple[npt.NDArray[np.uint8], Int8, tuple[str, ...]]
+    correction: Correction | None = None
 
     def members(self) -> dict[str, bytes]:
         """Member name → bytes, for :func:`~edgetl_device.bundle.write_bundle`."""
         raw, labels = self.holdout
         photos, check_raw, check_labels = self.check
         seen = np.frombuffer(b"".join(sorted(self.seen)), np.uint8).reshape(-1, FINGERPRINT_BYTES)
-        return {
+        members = {
             "backbone.tflite": self.backbone,
             "statistics.npz": self.statistics.to_bytes(),
             "holdout.npz": pack({"raw": raw, "labels": text_array(labels), "seen": seen}),
             "check.npz": pack({"photos": photos, "raw": check_raw, "labels": text_array(check_labels)}),
             "labels.txt": "".join(f"{label}\n" for label in self.statistics.labels).encode(),
         }
+        if self.correction is not None:
+            found = self.correction
+            arrays: Arrays = {"labels": text_array(found.labels), "weights": found.weights, "bias": found.bias}
+            members["head.npz"] = pack(arrays)
+        return members
 
 
 def _row_labels(arrays: Arrays, rows: int) -> tuple[str, ...]:

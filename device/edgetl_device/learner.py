@@ -5,19 +5,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from .backbone import Backbone
 from .classifier import Classifier
-from .codes import Codes, Int8
+from .codes import Int8
 from .errors import InputError, MismatchError, StorageError
 from .factory import Factory
 from .gate import Verdict, judge
-from .heads import Evidence, Head, fit_head
+from .heads import Evidence, Head, extend, fit_head
 from .labels import check_label
-from .statistics import Statistics, statistics_of
+from .statistics import Statistics
 from .store import SampleRow, Store, VersionRow
 
 log = logging.getLogger("edgetl.learner")
@@ -105,7 +105,7 @@ class Learner:
             backbone, dimension = self.bundle.backbone_digest, self.transform.dimension
             ids, labels, runtimes, raw = self.store.embeddings(backbone, dimension, after=self._last_sample)
             if ids:
-                self._evidence = _extend(self._evidence, self.transform(raw), labels, runtimes)
+                self._evidence = extend(self._evidence, self.transform(raw), labels, runtimes)
                 self._last_sample = ids[-1]
         return self._evidence
 
@@ -226,14 +226,3 @@ class Learner:
         if missing:
             raise InputError(f"no sample {missing[0]}: list them with `edgetl-device samples`")
         return distinct
-
-
-def _extend(evidence: Evidence, codes: Codes, labels: Sequence[str], runtimes: Sequence[str]) -> Evidence:
-    """Evidence and new device samples → Evidence, by addition."""
-    more = statistics_of(codes, labels, evidence.factory.backbone, runtimes)
-    return replace(
-        evidence,
-        device=evidence.device + more,
-        recent=np.concatenate([evidence.recent, codes]),
-        recent_labels=(*evidence.recent_labels, *labels),
-    )

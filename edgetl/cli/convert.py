@@ -19,8 +19,8 @@ from edgetl_device.console import is_verbose, refuse_existing, reports, say, tab
 @click.option("--calibration-samples", type=click.IntRange(1), default=200, show_default=True,
               help="Representative photos, class-balanced.")  # fmt: skip
 @click.option("--max-drop", type=float, default=0.01, show_default=True, help="Accuracy that conversion may cost.")
-@click.option("--head", type=click.Choice(["predictive", "familiar", "lda", "prototype"]), default="predictive",
-              show_default=True, help="Learning rule.")  # fmt: skip
+@click.option("--head", type=click.Choice(["predictive", "softmax", "familiar", "lda", "prototype"]),
+              default="predictive", show_default=True, help="Learning rule.")  # fmt: skip
 @click.option("--no-classes", is_flag=True, help="A bundle that knows nothing yet and is taught on the device.")
 @click.option("--force", is_flag=True, help="Overwrite OUTPUT.")
 @reports

@@ -38,7 +38,8 @@ def learn(label: str, images: tuple[Path, ...], no_retrain: bool, runtime: str, 
 
 
 @click.command()
-@click.option("--head", type=str, help="Learning rule: predictive, familiar, lda or prototype (default: as before).")
+@click.option("--head", type=str,
+              help="Learning rule: predictive, softmax, familiar, lda or prototype (default: as before).")  # fmt: skip
 @click.option("--accept-scene-change", is_flag=True, help="Promote although known classes lose on the holdout.")
 @runtime_option
 @in_home
