@@ -40,7 +40,12 @@ class Bank:
         """The 5 % quantile of similarity, each left out in turn; −∞ where too little is known to call any strange."""
         if not self.enough:
             return float("-inf")
-        return float(np.quantile(mean_of_nearest(self._cosine), FALSE_ALARMS))
+        return float(np.quantile(self.familiarity, FALSE_ALARMS))
+
+    @property
+    def familiarity(self) -> Vectors:
+        """(b,) similarity of each to the others."""
+        return mean_of_nearest(self._cosine)
 
     def nearness(self, count: int) -> float:
         """Cosine to the nearest of ``count`` samples of its class that three of four held-out things reach."""
