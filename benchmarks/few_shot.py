@@ -36,8 +36,8 @@ def main() -> None:
     """Measure and save."""
     report = Report(
         "few_shot",
-        f"Accuracy all/new/old after k photos a class, mean of {DRAWS} draws ({SWAPPED_DRAWS} of the swapped); median seconds to fit and predict; "
-        f"{BACKBONE}",
+        f"Accuracy all/new/old after k photos a class, mean of {DRAWS} draws ({SWAPPED_DRAWS} of the swapped); "
+        f"median seconds to fit and predict; {BACKBONE}",
         reach=REACH,
     )
     for question, (situation_of, shots) in QUESTIONS.items():

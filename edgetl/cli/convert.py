@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from edgetl_device.console import is_verbose, refuse_existing, reports, say, table
+from edgetl_device.console import is_verbose, note, refuse_existing, reports, say, table
 
 
 @click.command()
@@ -51,6 +51,12 @@ def convert(
     say(f"same label on {parity.agreement:.1%} of {parity.samples} held-out photos; "
         f"worst class loses {max(parity.worst_class_drop, 0):.3f}")  # fmt: skip
     say(f"{done.ops['total']} operators, {done.ops['float']} of them float")
+    if is_verbose():
+        from edgetl_device.bundle import open_bundle
+
+        from ..audit import audit_bundle
+
+        note(audit_bundle(open_bundle(output)))
     say(f"wrote {output}: {done.size_bytes / 1e6:.1f} MB in {done.seconds:.0f} s; "
         f"next: edgetl-device install {output}")  # fmt: skip
     return {
