@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgetl_device.heads import fit_head, gather
-from edgetl_device.heads.precision import solve_precision
+from edgetl_device.heads.precision import Precision, solve_precision
 from edgetl_device.metrics import auroc
 from edgetl_device.statistics import statistics_of
 
@@ -18,7 +18,7 @@ from .harness import Report
 from .situations import BACKBONE, Codes, Names, embeddings, halves
 
 DRAWS, PER_CLASS = 10, 100
-Scores = dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]  # of the holdout, of known and of strange things
+Scores = dict[str, list[np.ndarray]]  # of the holdout, of known and of strange things
 
 
 def main() -> None:
@@ -67,11 +67,12 @@ def scored(codes: Codes, labels: Names, train: np.ndarray, held: np.ndarray, kno
     )
     inside = [np.min([_distance(each - mean, evidence.core) for mean in means], axis=0) for each in asked]
     outside = [_distance(each - centre, whole) for each in asked]
+    relative = [other - one for one, other in zip(inside, outside, strict=True)]
     return {
-        "nearest bundled embeddings (shipped)": tuple(nearest),  # type: ignore[dict-item]
-        "Mahalanobis": tuple(-one for one in inside),  # type: ignore[dict-item]
-        "relative Mahalanobis": tuple(other - one for one, other in zip(inside, outside, strict=True)),  # type: ignore[dict-item]
-        "largest probability": tuple(head.probabilities(each).max(axis=1) for each in asked),  # type: ignore[dict-item]
+        "nearest bundled embeddings (shipped)": nearest,
+        "Mahalanobis": [-one for one in inside],
+        "relative Mahalanobis": relative,
+        "largest probability": [head.probabilities(each).max(axis=1) for each in asked],
     }
 
 
@@ -81,9 +82,9 @@ def judged(holdout: np.ndarray, known: np.ndarray, strange: np.ndarray) -> tuple
     return auroc(-strange, -known), float((known < threshold).mean()), float((strange < threshold).mean())
 
 
-def _distance(rows: np.ndarray, precision: object) -> np.ndarray:
+def _distance(rows: np.ndarray, precision: Precision) -> np.ndarray:
     features = rows.astype(np.float32)
-    return np.asarray(np.einsum("nd,nd->n", features @ precision, features))  # type: ignore[operator]
+    return np.asarray(np.einsum("nd,nd->n", features @ precision, features))
 
 
 if __name__ == "__main__":

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from .arrays import Arrays, pack, text_array, text_values, unpack
-from .bundle import Bundle
+from .bundle import Bundle, write_atomically
 from .codes import Codes, Int8
-from .errors import BundleError, InputError
+from .errors import BundleError, InputError, StorageError
 from .heads import HEADS, Correction, Evidence, Head, fit_head, gather
+from .heads.cache import precision_bytes, read_precision
+from .heads.precision import Precision
 from .statistics import Statistics
+
+log = logging.getLogger("edgetl.factory")
 
 HOLDOUT_MEMBERS = {"raw", "labels", "seen"}
 _FLOAT32 = np.dtype(np.float32)
@@ -23,10 +29,15 @@ FINGERPRINT_BYTES = 8  # of a photo file's SHA-256: one false match among 10⁵ 
 
 
 class Factory:
-    """The learned content of a verified bundle."""
+    """The learned content of a verified bundle.
 
-    def __init__(self, bundle: Bundle) -> None:
+    Args:
+        solved_path: where the precision solved from its statistics is kept, if anywhere.
+    """
+
+    def __init__(self, bundle: Bundle, solved_path: Path | None = None) -> None:
         self.bundle = bundle
+        self.solved_path = solved_path
 
     @cached_property
     def statistics(self) -> Statistics:
@@ -40,6 +51,27 @@ class Factory:
         if found.labels != self.bundle.labels:
             raise BundleError("statistics.npz has other labels than the manifest")
         return found
+
+    @cached_property
+    def solved(self) -> Precision | None:
+        """Precision of the statistics, where :meth:`keep_solved` left it."""
+        if self.solved_path is None or not self.statistics.labels:
+            return None
+        return read_precision(self.solved_path, self._source, self.statistics.dimension)
+
+    def keep_solved(self) -> None:
+        """Solve the statistics once for all starts to come; a full disk costs time later, nothing else."""
+        if self.solved_path is None or not self.statistics.labels:
+            return
+        precision = self.evidence(self.holdout[:0], (), "").core
+        try:
+            write_atomically(self.solved_path, precision_bytes(precision, self._source))
+        except StorageError as error:
+            log.warning("%s", error)
+
+    @property
+    def _source(self) -> bytes:
+        return bytes.fromhex(self.bundle.manifest["members"]["statistics.npz"]["sha256"])
 
     @cached_property
     def _holdout(self) -> tuple[Codes, tuple[str, ...]]:
@@ -117,6 +149,7 @@ class Factory:
             origin=origin,
             hidden=hidden,
             correction=self.correction,
+            solved=self.solved,
         )
 
     def head(self) -> Head:

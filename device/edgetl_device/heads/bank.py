@@ -42,10 +42,10 @@ class Bank:
             return float("-inf")
         return float(np.quantile(self.familiarity, FALSE_ALARMS))
 
-    @property
+    @cached_property
     def familiarity(self) -> Vectors:
         """(b,) similarity of each to the others."""
-        return mean_of_nearest(self._cosine)
+        return mean_of_nearest(self._cosine())
 
     def nearness(self, count: int) -> float:
         """Cosine to the nearest of ``count`` samples of its class that three of four held-out things reach."""
@@ -57,7 +57,6 @@ class Bank:
         column = own.shape[1] - 1 - sizes + np.maximum(rank, 1)
         return float(np.quantile(own[np.arange(len(own)), column], STRICTNESS))
 
-    @cached_property
     def _cosine(self) -> Vectors:
         """(b, b), nothing its own neighbour."""
         cosine = self.vectors @ self.vectors.T
@@ -69,7 +68,7 @@ class Bank:
         """Cosines to others of the same class, ascending after −1 for the rest, and how many; of those with others."""
         same = self.labels[:, None] == self.labels[None, :]
         sizes = same.sum(axis=1) - 1
-        own = np.sort(np.where(same, self._cosine, np.float32(-1.0)), axis=1)
+        own = np.sort(np.where(same, self._cosine(), np.float32(-1.0)), axis=1)
         return own[sizes > 0], sizes[sizes > 0]
 
 

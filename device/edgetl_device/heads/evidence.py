@@ -49,6 +49,7 @@ class Evidence:
         origin: the code of the value 0 (see :class:`~edgetl_device.codes.CodeTransform`).
         hidden: factory labels that were forgotten: never predicted.
         correction: of the factory's embeddings, which a device does not have; None where none was fitted.
+        solved: precision of the factory alone, where it was solved before.
     """
 
     factory: Statistics
@@ -60,6 +61,7 @@ class Evidence:
     origin: int = 0
     hidden: frozenset[str] = frozenset()
     correction: Correction | None = None
+    solved: Precision | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -75,6 +77,9 @@ class Evidence:
     @cached_property
     def core(self) -> Precision:
         """Of the scatter within each class and origin, factory's and device's samples alike; needs one sample."""
+        if self.solved is not None and len(self.recent) == self.device.samples <= MOST_ROWS:
+            nothing = no_statistics(self.device.backbone, self.device.dimension)
+            return self.solved.updated(_directions(nothing, self.recent, self.recent_labels), self._samples)
         return solve_precision(_scatter(self.factory, self.device), self._variances(), self._samples)
 
     @cached_property
@@ -114,8 +119,11 @@ class Evidence:
     @cached_property
     def held_core(self) -> Vector:
         """(h,) yᵀ A⁻¹ y of the holdout with the core's A, y = code − centre: the costly part of its scores."""
-        y = self.holdout - self.centre
-        return _row_products(self.core.inverse(y), y)
+        found = np.empty(len(self.holdout))
+        for start in range(0, len(found), _BLOCK_ROWS):
+            y = self.holdout[start : start + _BLOCK_ROWS] - self.centre
+            found[start : start + _BLOCK_ROWS] = _row_products(self.core.inverse(y), y)
+        return found
 
     @property
     def held(self) -> Vector:
@@ -138,10 +146,11 @@ def gather(
     origin: int = 0,
     hidden: frozenset[str] = frozenset(),
     correction: Correction | None = None,
+    solved: Precision | None = None,
 ) -> Evidence:
     """Factory statistics, holdout codes (h, d) and device samples' codes (n, d), with their labels → Evidence."""
     none = no_statistics(factory.backbone, factory.dimension)
-    known = Evidence(factory, none, holdout, tuple(holdout_labels), codes[:0], (), origin, hidden, correction)
+    known = Evidence(factory, none, holdout, tuple(holdout_labels), codes[:0], (), origin, hidden, correction, solved)
     return extend(known, codes, labels, runtime)
 
 
@@ -255,7 +264,7 @@ def aligned(statistics: Statistics, labels: tuple[str, ...]) -> tuple[Int64, Int
     return counts, sums
 
 
-def _row_products(one: Matrix, other: Matrix) -> Vector:
+def _row_products(one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) -> Vector:
     """(n, d), (n, d) → (n,) inner products of their rows."""
     return np.asarray(np.einsum("nd,nd->n", one, other, dtype=np.float64))
 
