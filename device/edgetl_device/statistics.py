@@ -195,6 +195,9 @@ def exact_gram(codes: Codes) -> npt.NDArray[np.signedinteger[Any]]:
     every partial sum is an integer ≤ 2²⁴ whatever the order of additions. Blocks are added in int64 and the shift is
     undone with Σ(x−c)(x−c)ᵀ = Σxxᵀ − c(s1ᵀ + 1sᵀ) + nc²11ᵀ. Up to 256 rows need no shift: 256 · 255² < 2²⁴.
     """
+    if len(codes) == 1:  # the commonest way to learn
+        row = codes[0].astype(np.int32)
+        return np.multiply.outer(row, row)
     if len(codes) <= FEW_ROWS:
         few = codes.astype(np.float32)
         return (few.T @ few).astype(np.int32)

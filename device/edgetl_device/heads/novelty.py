@@ -62,8 +62,9 @@ def fit_novelty(evidence: Evidence) -> Novelty:
     chosen = _newest(evidence.recent_labels)
     recent = unit(evidence.recent[chosen], evidence.origin)
     names, counts = np.unique(np.asarray(evidence.recent_labels, np.str_)[chosen], return_counts=True)
-    needed = {str(name): bank.nearness(int(count)) for name, count in zip(names, counts, strict=True)}
-    near = np.array([needed[evidence.recent_labels[row]] for row in chosen], np.float32)
+    count_of = {str(name): int(count) for name, count in zip(names, counts, strict=True)}
+    nearness = {count: bank.nearness(count) for count in set(count_of.values())}
+    near = np.array([nearness[count_of[evidence.recent_labels[row]]] for row in chosen], np.float32)
     return Novelty(bank.vectors, recent, near, evidence.origin, bank.threshold)
 
 
