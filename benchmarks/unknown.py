@@ -65,8 +65,8 @@ def scored(codes: Codes, labels: Names, train: np.ndarray, held: np.ndarray, kno
         evidence.core.penalty / factory.dimension,
         factory.samples,
     )
-    inside = [np.min([_distance(each - mean, evidence.core) for mean in means], axis=0) for each in asked]
-    outside = [_distance(each - centre, whole) for each in asked]
+    inside = [_distances(each, means, evidence.core).min(axis=1) for each in asked]
+    outside = [_distances(each, centre[None], whole)[:, 0] for each in asked]
     relative = [other - one for one, other in zip(inside, outside, strict=True)]
     return {
         "nearest bundled embeddings (shipped)": nearest,
@@ -82,9 +82,12 @@ def judged(holdout: np.ndarray, known: np.ndarray, strange: np.ndarray) -> tuple
     return auroc(-strange, -known), float((known < threshold).mean()), float((strange < threshold).mean())
 
 
-def _distance(rows: np.ndarray, precision: Precision) -> np.ndarray:
-    features = rows.astype(np.float32)
-    return np.asarray(np.einsum("nd,nd->n", features @ precision, features))
+def _distances(codes: Codes, means: np.ndarray, precision: Precision) -> np.ndarray:
+    """(n, C) squared Mahalanobis distances to each mean."""
+    features, offsets = (codes - means.mean(axis=0)).astype(np.float32), (means - means.mean(axis=0)).astype(np.float32)
+    own = np.einsum("nd,nd->n", features @ precision, features)
+    toward = offsets @ precision
+    return np.asarray(own[:, None] - 2 * features @ toward.T + np.einsum("cd,cd->c", toward, offsets))
 
 
 if __name__ == "__main__":

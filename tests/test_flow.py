@@ -69,6 +69,15 @@ def test_convert_reports_what_the_contract_says_and_stays_close_to_float(arrow) 
     assert converted["size_bytes"] == arrow.bundle.stat().st_size
 
 
+def test_convert_with_the_softmax_rule_packs_what_the_photos_taught_it(arrow, tmp_path) -> None:
+    bundle = tmp_path / "soft.edgetl"
+    told(host_program, "convert", arrow.run, "-o", bundle, "--head", "softmax", "--max-drop", "0.1", "-v")
+    factory = Factory(open_bundle(bundle))
+    assert factory.rule == "softmax" and factory.correction is not None
+    assert factory.correction.labels == factory.statistics.labels
+    assert factory.statistics.to_bytes() == Factory(open_bundle(arrow.bundle)).statistics.to_bytes()
+
+
 def test_the_head_was_fitted_without_the_held_out_photos(arrow) -> None:
     factory = Factory(open_bundle(arrow.bundle))
     held_out = [s for s in json.loads((arrow.run / "run.json").read_text())["samples"] if s[2] == "val"]

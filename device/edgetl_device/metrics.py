@@ -62,10 +62,12 @@ def fit_temperature(scores: Floats, truth: Ints) -> float:
         truth: (n,) class indices.
     """
 
+    shifted = scores - scores.max(axis=1, keepdims=True)
+    own = float(shifted[np.arange(len(truth)), truth].mean(dtype=np.float64))
+
     def loss(logarithm: float) -> float:
-        scaled = scores / np.exp(logarithm)
-        scaled -= scaled.max(axis=1, keepdims=True)
-        return float((np.log(np.exp(scaled).sum(axis=1)) - scaled[np.arange(len(truth)), truth]).mean())
+        scale = np.exp(-logarithm)
+        return float(np.log(np.exp(shifted * scale).sum(axis=1)).mean(dtype=np.float64) - own * scale)
 
     low, high = -8.0, 8.0
     ratio = (5**0.5 - 1) / 2
