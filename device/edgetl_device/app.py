@@ -14,7 +14,7 @@ import numpy as np
 from .backbone import Backbone, open_backbone
 from .bundle import Bundle
 from .camera import Camera
-from .classifier import Classifier
+from .classifier import Classifier, Prediction
 from .errors import InputError, MismatchError
 from .home import Home
 from .interpreter import DEFAULT_THREADS
@@ -113,6 +113,12 @@ class App:
         with self._lock:
             return self._learner.active_head().labels
 
+    def classify(self, photo: Photo) -> Prediction:
+        """What the head in use says of a (height, width, 3) uint8 BGR photo, all labels in ``top``."""
+        with self._lock:
+            classifier = self._learner.classifier(self._backbone)
+        return classifier.classify(photo, top=max(1, len(classifier.head.labels)))
+
     def samples(self, label: str | None = None) -> list[SampleRow]:
         """Stored samples, oldest first."""
         with self._lock:
@@ -173,17 +179,23 @@ class App:
         """Move samples to another label; returns how many. The head follows at the next :meth:`retrain`."""
         return self._change(lambda: self._learner.relabel(label, ids))
 
-    def forget(self, ids: Sequence[int]) -> int:
-        """Remove samples exactly; returns how many. The head in use does not know them any more when it returns."""
-        return self._change(lambda: self._learner.forget(ids))
+    def forget(self, ids: Sequence[int] = (), *, label: str | None = None, everything: bool = False) -> int:
+        """Remove samples exactly: by id, all of a label (one of the factory's is hidden), or all. Returns how many.
 
-    def forget_label(self, label: str) -> tuple[int, bool]:
-        """Remove all samples of a label; returns how many, and whether it was the factory's and is hidden now."""
-        return self._change(lambda: self._learner.forget_label(label))
+        The head in use does not know them any more when it returns.
 
-    def forget_all(self) -> int:
-        """Remove all samples: back to what the factory knew; returns how many."""
-        return self._change(lambda: self._learner.forget([row.id for row in self._learner.samples()]))
+        Raises:
+            InputError: not exactly one of the three, or no such sample or label.
+        """
+        if bool(ids) + (label is not None) + everything != 1:
+            raise InputError("say what to forget: samples by id, a label, or everything")
+
+        def forget() -> int:
+            if label is not None:
+                return self._learner.forget_label(label)[0]
+            return self._learner.forget(ids or [row.id for row in self._learner.samples()])
+
+        return self._change(forget)
 
     def rollback(self, number: int | None = None) -> int:
         """Go back to an earlier version, by default the last good one; returns its number."""
