@@ -6,6 +6,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -80,6 +81,23 @@ class Home:
             )
         write_atomically(self.bundle_path, data)
         return bundle, agreement
+
+    def status(self, learner: Learner) -> dict[str, Any]:
+        """What ``edgetl-device status --json`` tells of a learner of this home."""
+        counts: dict[str, int] = {}
+        for row in learner.samples():
+            counts[row.label] = counts.get(row.label, 0) + 1
+        bundle = learner.bundle
+        return {
+            "bundle": {"name": bundle.name, "labels": list(bundle.labels), "digest": bundle.digest},
+            "runtime": learner.runtime,
+            "samples": counts,
+            "version": learner.active_version,
+            "labels": list(learner.active_head().labels),
+            "home": str(self.folder),
+            "store_bytes": self.store_path.stat().st_size,
+            "free_bytes": free_bytes(self.folder),
+        }
 
     def _holds_own_samples(self, bundle: Bundle) -> bool:
         """Whether a merged bundle brings back samples that are still in this device's store."""
