@@ -107,10 +107,10 @@ class Api:
         )
 
     async def thumbnail(self, request: Request) -> Response:
-        """A sample's picture."""
+        """A sample's picture; 204 where none was kept, which is no error."""
         jpeg = await self._run(self._app.thumbnail, request.path_params["sample"])
         if jpeg is None:
-            raise Refused(404, "no picture was kept of this sample")
+            return Response(status_code=204)
         # A sample's picture never changes and its id is never used again.
         return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400, immutable"})
 

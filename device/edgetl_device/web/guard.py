@@ -23,8 +23,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .access import Access, basic_password
 
-PUBLIC = ("/healthz", "/api/v1/login", "/static/")
-"""What needs no password: whether it is alive, logging in, and the page's own files, which are in every copy."""
+PUBLIC = ("/healthz", "/api/v1/login")
+"""What needs no password, beside the page's own files under ``/static/``, which are in every copy of edgetl."""
 
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
@@ -172,7 +172,9 @@ class Guard:
 
     async def _check_session(self, connection: HTTPConnection) -> None:
         path = connection.scope["path"]
-        if self._access.is_open or any(path == public or path.startswith(f"{public.rstrip('/')}/") for public in PUBLIC):
+        if self._access.is_open or any(
+            path == public or path.startswith(f"{public.rstrip('/')}/") for public in PUBLIC
+        ):
             return
         if self._access.is_session(connection.cookies.get(self._cookie)):
             return

@@ -42,7 +42,7 @@ QUALITY = 80  # of the JPEG, 0 … 100
 STALL_S = 20.0  # a viewer that takes no picture for so long is let go
 HEARTBEAT_S = 1.0  # between messages while there is no picture to send
 
-LOGGED_OUT, STALLED = 4401, 4408  # close codes of the WebSocket
+LOGGED_OUT, STALLED, FULL = 4401, 4408, 4503  # close codes of the WebSocket
 
 Activation = Callable[["Moment"], "npt.NDArray[np.uint8] | None"]
 """A moment → (rows, columns) uint8, how much each region spoke for the label; None where the bundle cannot say."""
@@ -112,7 +112,11 @@ class Live:
 def listening(pipeline: Pipeline) -> Iterator[Callable[[float], Awaitable[Moment | None]]]:
     """Inside, a function that waits for the next moment, or so many seconds and gives None."""
     loop, arrived = asyncio.get_running_loop(), asyncio.Event()
-    with pipeline.subscribe(lambda: loop.call_soon_threadsafe(arrived.set)) as subscription:
+
+    def notify() -> None:
+        loop.call_soon_threadsafe(arrived.set)
+
+    with pipeline.subscribe(notify) as subscription:
 
         async def next_moment(timeout_s: float) -> Moment | None:
             with anyio.move_on_after(timeout_s):
@@ -140,14 +144,14 @@ async def watch(socket: WebSocket, live: Live, app: App, is_welcome: Callable[[]
     activation: Activation | None = getattr(app, "activation", None)
     last: Picture | None = None
     wants: dict[str, Any] = {}
-    with live.viewer():
-        await socket.accept()
-        with contextlib.suppress(WebSocketDisconnect, TimeoutError):
+    await socket.accept()
+    try:
+        with live.viewer(), contextlib.suppress(WebSocketDisconnect, TimeoutError):
             while is_welcome():
                 picture = await live.after(last)
                 message = {"picture": picture is not None, "health": asdict(app.pipeline.health())}
                 if picture is not None:
-                    message |= told(picture.moment)
+                    message |= told(picture.moment) | {"explains": activation is not None}
                     if activation is not None and wants.get("overlay"):
                         message["overlay"] = _overlay(await run_in_threadpool(activation, picture.moment))
                 with anyio.fail_after(STALL_S):
@@ -158,6 +162,9 @@ async def watch(socket: WebSocket, live: Live, app: App, is_welcome: Callable[[]
                     wants = _wishes(await socket.receive_text())
             await socket.close(LOGGED_OUT)
             return
+    except Refused as refused:  # said here, for a browser's page cannot read the answer to a refused upgrade
+        await socket.close(FULL, str(refused))
+        return
     with anyio.move_on_after(1), contextlib.suppress(RuntimeError, WebSocketDisconnect):  # gone already
         await socket.close(STALLED)
 

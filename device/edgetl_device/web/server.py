@@ -26,7 +26,7 @@ log = logging.getLogger("edgetl.web")
 
 
 class Server:
-    """The web page of a running app; also a context manager.
+    """The web page of a running app; as a context manager, it stops at the end.
 
     Args:
         app: the running app.
@@ -86,7 +86,6 @@ class Server:
         return not self._thread.is_alive()
 
     def __enter__(self) -> Server:
-        self.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:

@@ -51,6 +51,7 @@ class Site:
             Route("/healthz", self.healthz),
             Route("/metrics", self.metrics),
             WebSocketRoute("/api/v1/live", self.watch),
+            Route("/api/v1/session", self.session),
             Route("/api/v1/login", self.log_in, methods=["POST"]),
             Route("/api/v1/logout", self.log_out, methods=["POST"]),
             Mount("/api/v1", routes=Api(app).routes()),
@@ -78,10 +79,7 @@ class Site:
 
     async def watch(self, socket: WebSocket) -> None:
         """The live picture over a WebSocket."""
-        try:
-            await watch(socket, self.live, self._app, self._guard.still_welcome(socket))
-        except Refused as refused:
-            await refusal(refused)(socket.scope, socket.receive, socket.send)
+        await watch(socket, self.live, self._app, self._guard.still_welcome(socket))
 
     async def stream(self, request: Request) -> Response:
         """The live picture as motion JPEG."""
@@ -95,6 +93,10 @@ class Site:
     async def metrics(self, _request: Request) -> Response:
         """For Prometheus."""
         return Response(await run_in_threadpool(generate_latest, self._registry), media_type=CONTENT_TYPE_LATEST)
+
+    async def session(self, _request: Request) -> Response:
+        """Whether there is a password, so that the page knows whether to offer signing out."""
+        return JSONResponse({"password": not self._access.is_open})
 
     async def log_in(self, request: Request) -> Response:
         """``{"password"}`` → the session cookie."""
@@ -138,7 +140,9 @@ def _refused(_request: Request, refused: Exception) -> Response:
 
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return JSONResponse({"error": f"{error.detail}: {request.method} {request.url.path}"}, error.status_code, error.headers)
+    return JSONResponse(
+        {"error": f"{error.detail}: {request.method} {request.url.path}"}, error.status_code, error.headers
+    )
 
 
 def _client_left(_request: Request, _error: Exception) -> Response:
