@@ -72,6 +72,7 @@ class Health:
         reconnects: how often the camera was connected again.
         last_frame_age_s, last_inference_age_s: seconds since the newest frame and embedding; None before the first.
         inference_ms: median of the backbone's last times; None before the first.
+        seconds: from the first recognised frame to the newest.
         error: why the camera is away, or None.
     """
 
@@ -84,6 +85,7 @@ class Health:
     last_frame_age_s: float | None
     last_inference_age_s: float | None
     inference_ms: float | None
+    seconds: float
     error: str | None
 
 
@@ -205,11 +207,47 @@ class Periodic:
                 log.exception("%s failed", self._thread.name)
 
 
+class Listener:
+    """Calls a function with the newest moment, again and again, in a thread of its own.
+
+    However long the function takes, it slows nobody; what it missed meanwhile is gone.
+
+    Args:
+        name: of the thread.
+        pipeline: to listen to.
+        function: gets a :class:`Moment`; if it raises, it is called no more.
+    """
+
+    def __init__(self, name: str, pipeline: Pipeline, function: Callable[[Moment], object]) -> None:
+        self._subscription = pipeline.subscribe()
+        self._function = function
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin; once."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 2.0) -> bool:
+        """End; whether it ended in time."""
+        self._subscription.close()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            while (moment := self._subscription.get()) is not None:
+                self._function(moment)
+        except Exception:  # a listener's fault is its own
+            log.exception("%s failed and is off", self._thread.name)
+            self._subscription.close()
+
+
 class Pipeline:
     """Recognises what a camera sees until it is stopped or the camera is at its end.
 
-    A camera that fails is connected again with growing pauses, for ever; at no time are there more threads or
-    connections than one of each kind.
+    A camera that worked and fails is connected again with growing pauses, for ever; at no time are there more threads
+    or connections than one of each kind. One that never worked ends the pipeline, as does a damaged file.
 
     Args:
         camera: where frames come from; the pipeline closes it.
@@ -247,6 +285,7 @@ class Pipeline:
         self._embedded_s: float | None = None
         self._inference_ms: deque[float] = deque(maxlen=_RECENT)
         self._delivered_s: deque[float] = deque(maxlen=_RECENT)
+        self._first_s = 0.0
         self._error: str | None = None
         self._failure: BaseException | None = None
         self._threads = [
@@ -340,6 +379,7 @@ class Pipeline:
             last_frame_age_s=frame_age_s,
             last_inference_age_s=None if self._embedded_s is None else now - self._embedded_s,
             inference_ms=statistics.median(times_ms) if times_ms else None,
+            seconds=delivered_s[-1] - self._first_s if delivered_s else 0.0,
             error=error,
         )
 
@@ -355,7 +395,7 @@ class Pipeline:
                     return
                 self._error = f"{self._camera.name} has ended"
             except Exception as error:  # drivers raise what they like; a camera must not end the program
-                if self._camera.finite:
+                if self._camera.finite or not self._number:  # a camera that never worked is a mistake, not a fault
                     raise
                 log.info("the camera failed", exc_info=not isinstance(error, CameraError))
                 self._error = str(error) if isinstance(error, CameraError) else f"{self._camera.name} failed: {error}"
@@ -411,10 +451,13 @@ class Pipeline:
                 return
 
     def _hand_out(self, moment: Moment) -> None:
+        now = time.monotonic()
+        if not self._frames:
+            self._first_s = now
         self._latest = moment
         self._frames += 1
         with self._lock:
-            self._delivered_s.append(time.monotonic())
+            self._delivered_s.append(now)
             subscriptions = self._subscriptions
         for subscription in subscriptions:
             subscription.offer(moment)
