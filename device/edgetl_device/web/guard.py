@@ -172,9 +172,7 @@ class Guard:
 
     async def _check_session(self, connection: HTTPConnection) -> None:
         path = connection.scope["path"]
-        if self._access.is_open or any(
-            path == public or path.startswith(f"{public.rstrip('/')}/") for public in PUBLIC
-        ):
+        if self._access.is_open or path in PUBLIC or path.startswith("/static/"):
             return
         if self._access.is_session(connection.cookies.get(self._cookie)):
             return
@@ -208,7 +206,7 @@ def _hardened(scope: Scope, send: Send) -> Send:
     cache = "no-cache" if scope["path"].startswith("/static/") else "no-store"
 
     async def wrapped(message: Message) -> None:
-        if message["type"] in ("http.response.start", "websocket.http.response.start"):
+        if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers[name] = value
@@ -219,8 +217,8 @@ def _hardened(scope: Scope, send: Send) -> Send:
 
 
 async def _answer(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
-    """A response to a request, or instead of a WebSocket."""
-    if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
+    """A response to a request; to a WebSocket, a plain 403."""
+    if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})
     else:
         await response(scope, receive, send)

@@ -40,9 +40,9 @@ MAX_FPS = 15.0  # of pictures sent; recognition is not limited by it
 MAX_SIDE = 640  # pixels; of the longer side of pictures sent
 QUALITY = 80  # of the JPEG, 0 … 100
 STALL_S = 20.0  # a viewer that takes no picture for so long is let go
-HEARTBEAT_S = 1.0  # between messages while there is no picture to send
+HEARTBEAT_S = 0.5  # between messages while there is no picture to send
 
-LOGGED_OUT, STALLED, FULL = 4401, 4408, 4503  # close codes of the WebSocket
+GOING_AWAY, LOGGED_OUT, STALLED, FULL = 1001, 4401, 4408, 4503  # close codes of the WebSocket
 
 Activation = Callable[["Moment"], "npt.NDArray[np.uint8] | None"]
 """A moment → (rows, columns) uint8, how much each region spoke for the label; None where the bundle cannot say."""
@@ -71,6 +71,11 @@ class Live:
         self._changed = asyncio.Event()
         self._encoding: asyncio.Task[None] | None = None
         self.viewers = 0
+        self.closed = False
+
+    def close(self) -> None:
+        """Let every viewer go soon; from any thread."""
+        self.closed = True
 
     @contextlib.contextmanager
     def viewer(self) -> Iterator[None]:
@@ -147,7 +152,7 @@ async def watch(socket: WebSocket, live: Live, app: App, is_welcome: Callable[[]
     await socket.accept()
     try:
         with live.viewer(), contextlib.suppress(WebSocketDisconnect, TimeoutError):
-            while is_welcome():
+            while is_welcome() and not live.closed:
                 picture = await live.after(last)
                 message = {"picture": picture is not None, "health": asdict(app.pipeline.health())}
                 if picture is not None:
@@ -160,7 +165,7 @@ async def watch(socket: WebSocket, live: Live, app: App, is_welcome: Callable[[]
                         await socket.send_bytes(picture.jpeg)
                         last = picture
                     wants = _wishes(await socket.receive_text())
-            await socket.close(LOGGED_OUT)
+            await socket.close(GOING_AWAY if live.closed else LOGGED_OUT)
             return
     except Refused as refused:  # said here, for a browser's page cannot read the answer to a refused upgrade
         await socket.close(FULL, str(refused))
@@ -196,7 +201,7 @@ class MotionJpeg(StreamingResponse):
 
     async def _parts(self) -> AsyncIterator[bytes]:
         last = None
-        while self._is_welcome():
+        while self._is_welcome() and not self._live.closed:
             picture = await self._live.after(last)
             if picture is not None:
                 last = picture

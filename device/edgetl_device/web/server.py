@@ -79,6 +79,7 @@ class Server:
 
     def stop(self, timeout_s: float = 2.0) -> bool:
         """Close all connections and the socket; whether that was done in time."""
+        self.site.live.close()
         self._server.should_exit = True
         if self._thread.ident is not None:
             self._thread.join(timeout_s)

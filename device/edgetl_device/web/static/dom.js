@@ -27,6 +27,10 @@ export const spoken = (reason) => reason.replaceAll("->", "→");
 /** 1, "frame" → "1 frame"; 3, "frame" → "3 frames". */
 export const counted = (count, what) => `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
 
+/** 41 → "41 ms", 5727 → "5.7 s". */
+export const duration = (milliseconds) =>
+  milliseconds < 1000 ? `${milliseconds.toFixed(0)} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
+
 /** Bytes → "12.3 MB". */
 export function size(bytes) {
   const units = ["B", "kB", "MB", "GB", "TB"];

@@ -1,7 +1,7 @@
 // Teaching: hold the button (or a key) and every frame becomes a sample; let go and the device learns them.
 
 import { post, send } from "./api.js";
-import { at, counted, h, spoken } from "./dom.js";
+import { at, counted, duration, h, spoken } from "./dom.js";
 import { snapshot } from "./live.js";
 import { knownLabels } from "./state.js";
 
@@ -160,7 +160,7 @@ async function learn(label, ids, problem, changed) {
 }
 
 function report(label, ids, outcome, changed) {
-  const learned = `${counted(ids.length, "sample")} of ${label}, ${outcome.retrain_ms.toFixed(0)} ms`;
+  const learned = `${counted(ids.length, "sample")} of ${label}, learned in ${duration(outcome.retrain_ms)}`;
   const undo = action("Forget these", async () => {
     const after = await post("forget", { ids });
     tell("promoted", "Forgotten, exactly.", spoken(after.reason));
