@@ -36,6 +36,14 @@ def site(home) -> Iterator[Site]:
         yield site
 
 
+def shown(visitor: Visitor, site: Site, kind: str) -> None:
+    """Hold another thing before the camera, and wait until its picture is on the page."""
+    site.scene.kind = kind
+    number = site.app.pipeline.health().frames
+    until(lambda: site.app.pipeline.health().frames > number + 12)
+    visitor.page.wait_for_timeout(300)
+
+
 def hold(visitor: Visitor, frames: int) -> None:
     """Hold the button down with the mouse until so many frames are stored."""
     visitor.page.locator("#shutter").hover()
@@ -52,14 +60,14 @@ def test_a_person_watches_teaches_a_new_thing_sees_it_recognised_and_rolls_back(
         site.scene.kind = "box"
         visitor.sees("box")
 
-        site.scene.kind = "ring"
+        shown(visitor, site, "ring")
         page.fill("#teach-label", "ring")
-        page.wait_for_timeout(500)
         hold(visitor, 10)
         page.locator("#result[data-state=promoted]").wait_for()
         assert "samples of ring, learned in" in page.locator("#result").inner_text()
         visitor.sees("ring")
         page.locator("#samples-grid .sample", has_text="ring").nth(9).wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") == 1280
         visitor.shoot("taught", whole=True)
 
         page.get_by_role("button", name="Use version 1").click()
@@ -81,11 +89,12 @@ def test_samples_are_relabelled_and_forgotten_by_hand(browser, site) -> None:
     with Visitor(browser, site.url) as visitor:
         page = visitor.page
         visitor.sees("ball")
+        shown(visitor, site, "kite")
         page.fill("#teach-label", "kite")
         hold(visitor, 4)
         page.locator("#result[data-state=promoted]").wait_for()
         tiles = page.locator("#samples-grid .sample")
-        before = tiles.count()
+        before = len(site.app.samples())
         tiles.nth(0).click()
         tiles.nth(1).click()
         page.fill("#samples-label", "ring")
@@ -114,6 +123,7 @@ def test_what_was_just_taught_can_be_forgotten_at_once(browser, site) -> None:
 def test_a_tap_is_a_burst_of_five(browser, site) -> None:
     with Visitor(browser, site.url) as visitor:
         visitor.sees("ball")
+        shown(visitor, site, "kite")
         visitor.page.fill("#teach-label", "kite")
         visitor.page.locator("#shutter").click()
         visitor.page.locator("#result[data-state=promoted]").wait_for()
@@ -124,6 +134,7 @@ def test_everything_is_done_with_the_keyboard_alone(browser, site) -> None:
     with Visitor(browser, site.url) as visitor:
         page = visitor.page
         visitor.sees("ball")
+        shown(visitor, site, "kite")
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.className") == "skip"
         page.keyboard.press("Enter")
@@ -162,7 +173,7 @@ def test_the_label_is_asked_for_and_a_bad_one_is_explained(browser, site) -> Non
         visitor.sees("ball")
         page.locator("#shutter").click()
         page.locator("#result", has_text="Say first what it is.").wait_for()
-        assert page.evaluate("document.activeElement.id") == "teach-label"
+        until(lambda: page.evaluate("document.activeElement.id") == "teach-label")
         page.fill("#teach-label", "a/b")
         page.locator("#shutter").click()
         page.locator("#result", has_text="holds '/'").wait_for()
@@ -215,6 +226,7 @@ def test_on_a_phone_a_finger_holds_the_button_and_the_picture_stays_in_sight(bro
     with Visitor(browser, site.url, 360) as visitor:
         page = visitor.page
         visitor.sees("ball")
+        shown(visitor, site, "kite")
         page.fill("#teach-label", "kite")
         page.locator("#shutter").tap()
         page.locator("#result[data-state=promoted]").wait_for()
@@ -266,7 +278,7 @@ def test_activations_are_shown_to_who_asks_why(browser, site) -> None:
     with Visitor(browser, site.url) as visitor:
         visitor.sees("ball")
         visitor.page.get_by_role("button", name="Show why").click()
-        visitor.page.wait_for_function("document.getElementById('overlay').width === 4")
+        until(lambda: visitor.page.evaluate("overlay.width") == 4)
         assert visitor.page.get_by_role("button", name="Show why").get_attribute("aria-pressed") == "true"
         visitor.shoot("why")
 

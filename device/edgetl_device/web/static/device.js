@@ -32,7 +32,7 @@ export function showDevice({ bundle, runtime, camera, store_bytes: used, free_by
     ["Recognition", `${camera.fps.toFixed(1)} frames a second${camera.inference_ms === null ? "" : `, ${camera.inference_ms.toFixed(1)} ms each`}`],
     ["Frames", `${camera.frames.toLocaleString("en")}, ${camera.dropped.toLocaleString("en")} dropped`],
     ["Reconnects", camera.reconnects ? counted(camera.reconnects, "time") : "none"],
-    ["Drift", drifted(drift), drift?.drifted],
+    ["Drift", drifted(drift), drift?.state === "drifting"],
     ["Runtime", runtime],
     ["Store", `${size(used)}, ${size(free)} free`],
   ];
@@ -43,7 +43,9 @@ export function showDevice({ bundle, runtime, camera, store_bytes: used, free_by
   );
 }
 
+/** What the drift test says of the scene, in words. */
 function drifted(drift) {
   if (!drift) return null;
-  return typeof drift === "string" ? drift : drift.reason ?? null;
+  if (drift.state === "drifting") return "the scene has changed: show it what it gets wrong";
+  return drift.state === "steady" ? "none: the scene is as it was learned" : "still watching";
 }

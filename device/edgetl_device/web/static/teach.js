@@ -48,7 +48,11 @@ export function startTeaching(changed) {
     release();
   });
   input.addEventListener("input", showChips);
-  input.addEventListener("keydown", (event) => event.key === "Enter" && shutter.focus());
+  input.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault(); // or the key would press the button that gets the focus
+    shutter.focus();
+  });
   at("photos").addEventListener("change", (event) => teachPhotos([...event.target.files], changed));
 }
 
@@ -74,7 +78,7 @@ function wanted() {
   const label = input.value.trim();
   if (label) return label;
   tell("failed", "Say first what it is.", "Type a name, or pick one.");
-  input.focus();
+  setTimeout(() => input.focus()); // after the press has given the button its focus
   return null;
 }
 
