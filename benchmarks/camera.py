@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from itertools import pairwise
@@ -20,7 +21,8 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as `edgetl-device run` sets it; NumP
 from edgetl_device.app import App
 from edgetl_device.camera import open_camera
 from edgetl_device.home import Home
-from edgetl_device.pipeline import Moment, Pipeline
+from edgetl_device.moments import Moment
+from edgetl_device.pipeline import Pipeline
 
 from .arrow import BIN, edgetl
 from .harness import DATA, Report, need
@@ -84,7 +86,7 @@ def rates(report: Report, home: Home, video: Path) -> None:
                 pipeline.wait()
                 assert pipeline.health().frames == len(photos)
 
-    ways = {"bare": bare, "loop": loop, "stalled": partial(loop, LISTENERS)}
+    ways: dict[str, Callable[[], None]] = {"bare": bare, "loop": loop, "stalled": partial(loop, LISTENERS)}
     found: dict[str, list[float]] = {name: [] for name in ways}
     for name, way in [*ways.items()] * ROUNDS:
         began = time.perf_counter()

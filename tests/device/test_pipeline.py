@@ -18,7 +18,8 @@ from edgetl_device.camera.capture import NetworkCamera
 from edgetl_device.classifier import Classifier
 from edgetl_device.errors import CameraError
 from edgetl_device.home import Home
-from edgetl_device.pipeline import Listener, Periodic, Pipeline
+from edgetl_device.pipeline import Pipeline
+from edgetl_device.workers import Listener, Periodic
 
 SOON_S = 20.0  # upper bound of every wait; a working pipeline is a thousand times faster
 IMAGES = [draw(("ball", "box")[number % 2], number) for number in range(40)]

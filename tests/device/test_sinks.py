@@ -14,7 +14,7 @@ import pytest
 from edgetl_device.camera import Frame
 from edgetl_device.classifier import Prediction
 from edgetl_device.errors import InputError
-from edgetl_device.pipeline import Moment
+from edgetl_device.moments import Moment
 from edgetl_device.sinks import ChangeLines, Changes, JsonLines, LabelCommand
 
 SCRIPT = "import os, sys; open(sys.argv[1], 'a').write(os.environ['EDGETL_LABEL'] + ' ' + os.environ['EDGETL_PROBABILITY'] + chr(10))"

@@ -72,9 +72,9 @@ def run_camera(
     """Recognise what a camera sees, live; teach it on the page that this serves."""
     from ..app import App
     from ..camera import open_camera
-    from ..pipeline import Listener, Periodic
     from ..service import Notifier
     from ..sinks import ChangeLines, JsonLines, LabelCommand
+    from ..workers import Listener, Periodic
 
     if jsonl and click.get_current_context().meta["edgetl.json"]:
         raise InputError("--json prints one object at the end, --jsonl one for every frame: choose")
