@@ -20,10 +20,12 @@ from .home import Home
 from .interpreter import DEFAULT_THREADS
 from .labels import check_label
 from .learner import Learner, Outcome
+from .moments import Moment
 from .photos import Frame as Photo
-from .pipeline import Moment, Periodic, Pipeline
+from .pipeline import Pipeline
 from .smoothing import DEFAULT_S
 from .store import SampleRow, VersionRow
+from .workers import Periodic
 
 log = logging.getLogger("edgetl.app")
 

@@ -1,4 +1,4 @@
-"""Pipeline: camera → classifier → whoever listens. Threads live here and only here.
+"""Pipeline: camera → classifier → whoever listens. Threads live here and in ``workers``, and nowhere else.
 
 Three threads pass frames on through slots that hold one value: *capture* reads and preprocesses, *inference* runs the
 backbone, *recognition* applies the head, smooths and hands out. The backbone and OpenCV release Python's lock, so
@@ -17,46 +17,25 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from .backbone import Backbone
 from .camera import STALL_S, Camera, Frame
-from .classifier import Classifier, Prediction
+from .classifier import Classifier
 from .codes import Int8
 from .errors import CameraError, EdgetlError
+from .moments import Moment, Slot, Subscription
 from .smoothing import DEFAULT_S, Smoother
 
-log = logging.getLogger("edgetl.pipeline")
+__all__ = ["Health", "Moment", "Pipeline", "Subscription"]
 
-T = TypeVar("T")
+log = logging.getLogger("edgetl.pipeline")
 
 BACKOFF_S = (0.5, 10.0)  # first and longest pause before the next attempt to reach a camera
 _STEADY_S = 5.0  # a connection that lasted so long starts again with the shortest pause
 _RECENT = 64  # frames over which rates and medians are taken
-
-
-@dataclass(frozen=True, eq=False)
-class Moment:
-    """One recognised frame.
-
-    Args:
-        frame: what the camera saw.
-        raw: (d,) int8 raw embedding, as the store keeps it.
-        prediction: smoothed over frames, all labels in ``top``.
-        instant: of this frame alone, all labels in ``top``.
-        version: of the head.
-        backbone: digest of the backbone that made ``raw``.
-    """
-
-    frame: Frame
-    raw: Int8
-    prediction: Prediction
-    instant: Prediction
-    version: int
-    backbone: str
 
 
 @dataclass(frozen=True)
@@ -87,160 +66,6 @@ class Health:
     inference_ms: float | None
     seconds: float
     error: str | None
-
-
-class Slot(Generic[T]):
-    """Room for one value between two threads: the latest wins, or the sender waits."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._value: T | None = None
-        self._closed = False
-
-    def put(self, value: T, *, wait: bool = False) -> bool:
-        """Leave a value, after the last one was taken (``wait``) or in its place; whether one was replaced."""
-        with self._changed:
-            while wait and self._value is not None and not self._closed:
-                self._changed.wait()
-            replaced = self._value is not None
-            self._value = value
-            self._changed.notify_all()
-            return replaced
-
-    def get(self, timeout_s: float | None = None) -> T | None:
-        """Take the value, waiting for one; None after the timeout, or when closed and empty."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._value is not None or self._closed, timeout_s)
-            value, self._value = self._value, None
-            self._changed.notify_all()
-            return value
-
-    def close(self) -> None:
-        """Let everyone go who waits."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    @property
-    def closed(self) -> bool:
-        """Whether no more will come."""
-        return self._closed
-
-
-class Subscription:
-    """One listener's view of a pipeline: always the newest moment, never a queue."""
-
-    def __init__(self, leave: Callable[[Subscription], None], notify: Callable[[], None] | None) -> None:
-        self._slot: Slot[Moment] = Slot()
-        self._leave = leave
-        self._notify = notify
-
-    def get(self, timeout_s: float | None = None) -> Moment | None:
-        """The newest moment not yet taken, waiting for it; None after the timeout or when there will be no more."""
-        return self._slot.get(timeout_s)
-
-    @property
-    def ended(self) -> bool:
-        """Whether no more moments will come."""
-        return self._slot.closed
-
-    def close(self) -> None:
-        """Listen no more; a waiting :meth:`get` returns."""
-        self._leave(self)
-        self._slot.close()
-
-    def __enter__(self) -> Subscription:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def offer(self, moment: Moment) -> None:
-        """For the pipeline: leave a moment and tell the listener; never waits."""
-        self._slot.put(moment)
-        self._tell()
-
-    def end(self) -> None:
-        """For the pipeline: no more will come."""
-        self._slot.close()
-        self._tell()
-
-    def _tell(self) -> None:
-        if self._notify is not None:
-            try:
-                self._notify()
-            except RuntimeError:  # the listener's event loop is gone
-                self._leave(self)
-
-
-class Periodic:
-    """Calls a function again and again in a thread of its own; a call that fails is logged, and the next one comes.
-
-    Args:
-        name: of the thread.
-        interval_s: seconds between the end of one call and the next.
-        function: must return in less than the time that stopping may take.
-    """
-
-    def __init__(self, name: str, interval_s: float, function: Callable[[], object]) -> None:
-        self._interval_s = interval_s
-        self._function = function
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-
-    def start(self) -> None:
-        """Begin; once."""
-        self._thread.start()
-
-    def stop(self, timeout_s: float = 2.0) -> bool:
-        """End; whether it ended in time."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
-        while not self._stopping.wait(self._interval_s):
-            try:
-                self._function()
-            except Exception:  # whatever it is, the next call may succeed
-                log.exception("%s failed", self._thread.name)
-
-
-class Listener:
-    """Calls a function with the newest moment, again and again, in a thread of its own.
-
-    However long the function takes, it slows nobody; what it missed meanwhile is gone.
-
-    Args:
-        name: of the thread.
-        pipeline: to listen to.
-        function: gets a :class:`Moment`; if it raises, it is called no more.
-    """
-
-    def __init__(self, name: str, pipeline: Pipeline, function: Callable[[Moment], object]) -> None:
-        self._subscription = pipeline.subscribe()
-        self._function = function
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-
-    def start(self) -> None:
-        """Begin; once."""
-        self._thread.start()
-
-    def stop(self, timeout_s: float = 2.0) -> bool:
-        """End; whether it ended in time."""
-        self._subscription.close()
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
-        try:
-            while (moment := self._subscription.get()) is not None:
-                self._function(moment)
-        except Exception:  # a listener's fault is its own
-            log.exception("%s failed and is off", self._thread.name)
-            self._subscription.close()
 
 
 class Pipeline:

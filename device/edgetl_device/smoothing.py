@@ -76,6 +76,6 @@ class Smoother:
         order = np.argsort(-averaged, kind="stable")
         top = tuple((self._labels[index], float(averaged[index])) for index in order)
         values = dict(top)
-        if self._shown is None or top[0][1] > values[self._shown] + MARGIN or values[self._shown] < 0.5 < top[0][1]:
+        if self._shown is None or top[0][1] > values[self._shown] + MARGIN:
             self._shown = top[0][0]
         return Prediction(self._shown, values[self._shown], self._unknown, top)

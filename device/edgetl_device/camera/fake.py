@@ -66,7 +66,8 @@ class FakeCamera:
             if isinstance(step, Exception):
                 raise step
             if isinstance(step, (int, float)):
-                self._closed.wait(min(step, self._stall_s))
+                if self._closed.wait(min(step, self._stall_s)):
+                    return
                 if step > self._stall_s:
                     raise CameraError(f"{self.name} sent no frame for {self._stall_s:g} s")
             else:

@@ -61,7 +61,7 @@ def open_camera(spec: str, *, loop: bool = False, pace: bool = True) -> Camera:
     if kind == "parts":
         return PartsCamera(detail or "normal", pace=pace)
     path = Path(spec).expanduser()
-    if path.is_dir() or (path.is_file() and is_photo_name(path)):
+    if (spec and path.is_dir()) or (path.is_file() and is_photo_name(path)):
         return Photos(path, loop=loop, pace=pace)
     if path.is_file():
         return VideoFile(path, loop=loop, pace=pace)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Generator
+from concurrent.futures import TimeoutError as JobTimeoutError  # until Python 3.11 not the built-in one
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ class PiCamera:
                 job = camera.capture_array("main", wait=False)
                 try:
                     yield camera.wait(job, timeout=STALL_S)
-                except TimeoutError:
+                except JobTimeoutError:
                     raise CameraError(f"{self.name} sent no frame for {STALL_S:g} s: check the ribbon cable") from None
         finally:
             camera.close()

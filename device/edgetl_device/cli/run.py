@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 _LOOK_S = 0.2  # between two looks at whether it is time to end
 
 
+def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, value: int) -> int:
+    """More threads than cores make a small matrix product ten times slower, and retraining would slow recognition."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(value))
+    return value
+
+
 @click.command("run")
 @click.option(
     "--camera",
@@ -31,7 +38,15 @@ _LOOK_S = 0.2  # between two looks at whether it is time to end
 @click.option("--web", "address", default="127.0.0.1:8080", show_default=True, help="Serve the page at HOST:PORT.")
 @click.option("--no-web", is_flag=True, help="No page.")
 @click.option("--password-file", type=click.Path(path_type=Path), help="Its first line is the page's password.")
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Of the TFLite runtime.")
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    is_eager=True,  # NumPy, which the options after this one load, reads the environment once
+    callback=_linear_algebra_too,
+    help="Of the TFLite runtime and of linear algebra.",
+)
 @click.option("--max-frames", type=click.IntRange(1), help="End after so many frames.")
 @click.option("--loop", is_flag=True, help="Begin a video or folder again at its end.")
 @click.option("--on-label", "command", metavar="CMD", help="Run CMD at changes of label; it finds EDGETL_LABEL set.")
@@ -57,9 +72,9 @@ def run_camera(
     """Recognise what a camera sees, live; teach it on the page that this serves."""
     from ..app import App
     from ..camera import open_camera
-    from ..pipeline import Listener, Periodic
     from ..service import Notifier
     from ..sinks import ChangeLines, JsonLines, LabelCommand
+    from ..workers import Listener, Periodic
 
     if jsonl and click.get_current_context().meta["edgetl.json"]:
         raise InputError("--json prints one object at the end, --jsonl one for every frame: choose")
