@@ -28,6 +28,7 @@ export function show(message) {
   view.dataset.state = bars.dataset.state = state;
   set(at("label"), verdict);
   set(at("hint"), label === null ? "" : unknown ? `nearest: ${label}` : percent(probability));
+  set(at("sees-title"), unknown && label !== null ? "If it had to choose" : "What it sees");
   at("nothing").hidden = top.length > 0;
   showBars(top.slice(0, MAX_BARS));
   announce(label === null ? "" : unknown ? "unknown thing" : label);
