@@ -60,6 +60,7 @@ def run_camera(
     address: str,
     no_web: bool,
     password_file: Path | None,
+    hosts: tuple[str, ...],
     threads: int,
     max_frames: int | None,
     loop: bool,
@@ -80,7 +81,7 @@ def run_camera(
         raise InputError("--json prints one object at the end, --jsonl one for every frame: choose")
     on_label = LabelCommand(command) if command is not None else None
     if not no_web:
-        page = _page(address, password_file)
+        page = _page(address, password_file, hosts)
     notifier = Notifier()
     with ExitStack() as stack:
         ending = stack.enter_context(Ending())
@@ -122,7 +123,7 @@ def _wait(app: App, ending: Ending) -> None:
         pass
 
 
-def _page(address: str, password_file: Path | None) -> Any:
+def _page(address: str, password_file: Path | None, hosts: tuple[str, ...]) -> Any:
     """What serves the page for an app; everything that can be wrong with it is found before the camera starts."""
     from importlib.util import find_spec
 
@@ -130,11 +131,11 @@ def _page(address: str, password_file: Path | None) -> Any:
     host = host.strip("[]")
     if not host or not port.isdecimal() or not 0 <= int(port) <= 65535:
         raise InputError(f"--web {address!r}: expected HOST:PORT, as 127.0.0.1:8080")
-    missing = [name for name in ("starlette", "uvicorn", "prometheus_client") if find_spec(name) is None]
+    missing = [name for name in ("starlette", "uvicorn", "websockets", "prometheus_client") if find_spec(name) is None]
     if missing:
         raise InputError(f"the page needs {missing[0]}: `pip install edgetl-device[web]`, or run with --no-web")
     from ..web import serve  # type: ignore[import-untyped,unused-ignore]
     from ..web.access import read_password_file  # type: ignore[import-untyped,unused-ignore]
 
     password_hash = read_password_file(password_file) if password_file is not None else None
-    return lambda app: serve(app, host, int(port), password_hash)
+    return lambda app: serve(app, host, int(port), password_hash, hosts)
