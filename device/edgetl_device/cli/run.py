@@ -38,6 +38,7 @@ def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, va
 @click.option("--web", "address", default="127.0.0.1:8080", show_default=True, help="Serve the page at HOST:PORT.")
 @click.option("--no-web", is_flag=True, help="No page.")
 @click.option("--password-file", type=click.Path(path_type=Path), help="Its first line is the page's password.")
+@click.option("--host-name", "hosts", multiple=True, help="A further name of the page, as a reverse proxy's.")
 @click.option(
     "--threads",
     type=click.IntRange(1),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import socket
 import threading
 from collections.abc import Iterable
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 MAX_CONNECTIONS = 64  # at once; a browser opens up to 7
 DEAD_AFTER_MS = 30_000  # a connection whose other end takes nothing any more is dropped by the kernel
-
-log = logging.getLogger("edgetl.web")
 
 
 class Server:
@@ -99,7 +97,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         bound = socket.create_server((host, port), family=family, backlog=64)
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
+        number = getattr(error, "errno", None) or 0
+        reason = os.strerror(number) if number > 0 else error  # names that cannot be resolved have numbers below 0
         raise InputError(f"cannot listen on {host}:{port} ({reason}): choose another with --web HOST:PORT") from error
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_AFTER_MS)
