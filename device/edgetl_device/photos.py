@@ -20,6 +20,7 @@ from .errors import PhotoError
 Frame = npt.NDArray[np.uint8]
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+THUMBNAIL_SIDE = 160
 MAX_PIXELS = 1 << 28  # 268 MP: more than any camera takes, less than would exhaust a workstation
 
 
@@ -60,6 +61,18 @@ def decode_photo(data: bytes, max_pixels: int = MAX_PIXELS) -> Frame:
     if height * width > max_pixels:
         raise PhotoError(f"{width}x{height} pixels is over the limit of {max_pixels // 10**6} megapixels")
     return np.ascontiguousarray(frame, np.uint8)
+
+
+def thumbnail(frame: Frame) -> bytes:
+    """(height, width, 3) uint8 BGR → a JPEG of at most 160 pixels a side, a few kilobytes."""
+    height, width = frame.shape[:2]
+    scale = min(1.0, THUMBNAIL_SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA) if scale < 1 else frame
+    done, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])
+    if not done:
+        raise PhotoError(f"cannot make a JPEG of {width}x{height} pixels")
+    return data.tobytes()
 
 
 def _is_truncated(data: bytes) -> bool:

@@ -80,6 +80,7 @@ class Pipeline:
         version: of the head.
         smoothing_s: time constant of :class:`~edgetl_device.smoothing.Smoother`, seconds; 0 turns it off.
         max_frames: stop after so many recognised frames.
+        on_first_frame: called once, before the first frame is passed on.
         backoff_s: first and longest pause before a camera is tried again, seconds.
     """
 
@@ -91,12 +92,14 @@ class Pipeline:
         version: int = 0,
         smoothing_s: float = DEFAULT_S,
         max_frames: int | None = None,
+        on_first_frame: Callable[[], None] | None = None,
         backoff_s: tuple[float, float] = BACKOFF_S,
     ) -> None:
         self._camera = camera
         self._current = (classifier, version)
         self._smoother = Smoother(smoothing_s)
         self._max_frames = max_frames
+        self._on_first_frame = on_first_frame
         self._backoff_s = backoff_s
         self._captured: Slot[tuple[Frame, npt.NDArray[np.uint8], Backbone]] = Slot()
         self._embedded: Slot[tuple[Frame, Int8, Classifier, int]] = Slot()
@@ -180,6 +183,11 @@ class Pipeline:
         self._current = (classifier, version)
 
     @property
+    def failure(self) -> BaseException | None:
+        """What ended it, where that was no wish; :meth:`wait` raises it."""
+        return self._failure
+
+    @property
     def version(self) -> int:
         """Of the head in use."""
         return self._current[1]
@@ -241,6 +249,8 @@ class Pipeline:
                 self._captured_s = time.monotonic()
                 self._error = None
                 self._number += 1
+                if self._number == 1 and self._on_first_frame is not None:
+                    self._on_first_frame()
                 frame = Frame(image, self._number, self._captured_s)
                 backbone = self._current[0].backbone
                 if self._captured.put((frame, backbone.preprocessing(image), backbone), wait=wait):

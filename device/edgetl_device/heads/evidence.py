@@ -103,8 +103,8 @@ def moments(evidence: Evidence) -> Moments:
     factory, device = evidence.factory, evidence.device
     labels = tuple(sorted({*factory.labels, *device.labels}))
     weight = device_weight(factory.counts, device.counts)
-    factory_counts, factory_sums = _aligned(factory, labels)
-    device_counts, device_sums = _aligned(device, labels)
+    factory_counts, factory_sums = aligned(factory, labels)
+    device_counts, device_sums = aligned(device, labels)
     # Samples of a new class have nothing to be weighed against: only their scatter takes the weight.
     class_weight = np.where(factory_counts > 0, weight, 1)
     total = factory_counts + class_weight * device_counts
@@ -156,7 +156,7 @@ def _variances(statistics: Statistics) -> npt.NDArray[np.float64]:
     return np.full(statistics.dimension, float(LEVELS_PER_RMS) ** 2)
 
 
-def _aligned(statistics: Statistics, labels: tuple[str, ...]) -> tuple[Int64, Int64]:
+def aligned(statistics: Statistics, labels: tuple[str, ...]) -> tuple[Int64, Int64]:
     """Counts (C,) and sums (C, d) in the order of ``labels``, zero for classes that are not there."""
     index = {label: row for row, label in enumerate(labels)}
     rows = np.array([index[label] for label in statistics.labels], np.intp)

@@ -38,6 +38,7 @@ class Predictive:
         precision: (d, d) float32.
         weights: (C, d) float32.
         slope, bias: (C,) float32.
+        unseen: E.
     """
 
     labels: tuple[str, ...]
@@ -46,6 +47,7 @@ class Predictive:
     weights: npt.NDArray[np.float32]
     slope: npt.NDArray[np.float32]
     bias: npt.NDArray[np.float32]
+    unseen: float
 
     def scores(self, codes: Codes | npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """(n, d) → (n, C) float32 log-posteriors up to a constant for each row."""
@@ -69,7 +71,8 @@ def solve_predictive(given: Moments) -> Predictive:
     found = given.precision
     if not given.labels or found is None:
         none, nothing = np.zeros(0, np.float32), np.zeros((0, dimension), np.float32)
-        return Predictive((), np.zeros(dimension, np.float32), np.eye(dimension, dtype=np.float32), nothing, none, none)
+        centre, identity = np.zeros(dimension, np.float32), np.eye(dimension, dtype=np.float32)
+        return Predictive((), centre, identity, nothing, none, none, 0.0)
     centre = given.means.mean(axis=0)
     trust = given.effective / (given.effective + PRIOR_SAMPLES)
     means = (trust[:, None] * (given.means - centre)).astype(np.float32)
@@ -84,4 +87,5 @@ def solve_predictive(given: Moments) -> Predictive:
         (directions / spread[:, None]).astype(np.float32),
         (-0.5 / spread).astype(np.float32),
         bias.astype(np.float32),
+        found.unseen,
     )
