@@ -19,8 +19,7 @@ import numpy.typing as npt
 
 from .codes import Codes
 from .heads import Novelty
-from .heads.novelty import ENOUGH, NEIGHBOURS
-from .heads.prototype import unit
+from .heads.bank import ENOUGH, NEIGHBOURS, unit
 
 WINDOW = 100  # frames that differ, so minutes to hours, not seconds
 FEWEST = 30

@@ -44,6 +44,11 @@ class Home:
         """The database."""
         return self.folder / "device.sqlite"
 
+    @property
+    def solved_path(self) -> Path:
+        """What was solved from the bundle's statistics; may be deleted at any time."""
+        return self.folder / "precision.bin"
+
     def bundle(self) -> Bundle:
         """The current bundle, verified; raises HomeError where none is installed."""
         if not self.bundle_path.exists():
@@ -52,7 +57,7 @@ class Home:
 
     def learner(self, runtime: str = "auto") -> Learner:
         """A learner over the current bundle and the store."""
-        factory = Factory(self.bundle())
+        factory = Factory(self.bundle(), self.solved_path)
         return Learner(factory, Store(self.store_path), runtime_name(choose_runtime(runtime)))
 
     @property
@@ -87,6 +92,7 @@ class Home:
             )
         with self.lock():
             write_atomically(self.bundle_path, data)
+            Factory(bundle, self.solved_path).keep_solved()
         return bundle, agreement
 
     def status(self, learner: Learner) -> dict[str, Any]:

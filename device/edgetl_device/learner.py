@@ -19,8 +19,8 @@ from .gate import Judged, Samples, Verdict, judge
 from .heads import Evidence, Head, fit_head
 from .labels import check_label
 from .lock import LearningLock, lock_path
-from .memory import Memory
 from .schema import SampleRow, VersionRow
+from .solver import Solved, Solver
 from .statistics import Statistics
 from .store import Store
 
@@ -64,15 +64,6 @@ class Started:
     reason: str
 
 
-@dataclass(frozen=True, eq=False)
-class _Solved:
-    """A version's head and the evidence it was solved from."""
-
-    version: int
-    head: Head
-    evidence: Evidence
-
-
 class Learner:
     """Learns and forgets samples; the active head is never overwritten, only succeeded.
 
@@ -96,9 +87,7 @@ class Learner:
         self.bundle = factory.bundle
         self.transform = self.bundle.codes
         self.lock = LearningLock(lock_path(store.path))
-        self._memory: Memory | None = None
-        self._solved: _Solved | None = None
-        self._revision = 0
+        self._solver = Solver(factory, store)
         if store.active(self.bundle.digest) is None:
             with self.lock():
                 if store.active(self.bundle.digest) is None:  # another process may have been faster
@@ -118,7 +107,7 @@ class Learner:
         while True:
             row = self._version(self.active_version)
             try:
-                return self._solve(row).head
+                return self._solver.solve(row).head
             except (EdgetlError, ArithmeticError, ValueError, np.linalg.LinAlgError, MemoryError) as error:
                 if isinstance(error, StorageError) or self._before(row.id) is None:
                     raise
@@ -142,7 +131,7 @@ class Learner:
 
     def evidence(self) -> Evidence:
         """Everything known now; reads only what was added since the last call, unless something was taken away."""
-        return self._gathered().evidence(self.factory, self._hidden())
+        return self._solver.evidence(self._solver.newest())
 
     def drift(self) -> Drift:
         """Watches whether the stream still resembles what the active head knows; goes on where it was kept.
@@ -294,9 +283,9 @@ class Learner:
         started = time.perf_counter()
         self.active_head()
         active = self._version(self.active_version)
-        before = self._solve(active)
-        memory = self._gathered()
-        evidence = memory.evidence(self.factory, self._hidden())
+        before = self._solver.solve(active)
+        memory = self._solver.newest()
+        evidence = self._solver.evidence(memory)
         candidate = fit_head(evidence, rule or active.rule)
         _, new_labels, new_codes = memory.recent(after=active.last_sample)
         verdict = judge(
@@ -315,7 +304,7 @@ class Learner:
             activate=verdict.promoted,
         )
         if verdict.promoted:
-            self._solved = _Solved(number, candidate, evidence)
+            self._solver.remember(Solved(number, candidate, evidence))
         elapsed_ms = (time.perf_counter() - started) * 1e3
         version = number if verdict.promoted else active.id
         return Outcome(version, verdict.promoted, verdict.reason, verdict.accuracy, elapsed_ms)
@@ -329,41 +318,6 @@ class Learner:
         """The last good version before one."""
         earlier = [row for row in self.versions() if row.id < number and row.state in GOOD]
         return earlier[-1] if earlier else None
-
-    def _hidden(self) -> frozenset[str]:
-        return self.store.hidden(self.bundle.backbone_digest)
-
-    def _solve(self, row: VersionRow) -> _Solved:
-        self._refresh()
-        if self._solved is None or self._solved.version != row.id:
-            memory = self._memory
-            if memory is None or memory.last > row.last_sample:  # else what is remembered is a part of it
-                memory = self._empty()
-            self._read(memory, row.last_sample)
-            self._memory = self._memory or memory
-            evidence = memory.evidence(self.factory, self._hidden())
-            self._solved = _Solved(row.id, fit_head(evidence, row.rule), evidence)
-        return self._solved
-
-    def _gathered(self) -> Memory:
-        self._refresh()
-        self._memory = self._memory or self._empty()
-        self._read(self._memory, None)
-        return self._memory
-
-    def _empty(self) -> Memory:
-        return Memory.empty(self.bundle.backbone_digest, self.transform.dimension)
-
-    def _read(self, memory: Memory, up_to: int | None) -> None:
-        backbone, dimension = self.bundle.backbone_digest, self.transform.dimension
-        memory.add(self.store.embeddings(backbone, dimension, after=memory.last, up_to=up_to), self.transform)
-
-    def _refresh(self) -> None:
-        """Let go of what may know samples that are gone: someone forgot, relabelled or hid something."""
-        revision = self.store.revision()
-        if revision != self._revision:
-            self._memory = self._solved = None
-            self._revision = revision
 
     def _existing(self, ids: Sequence[int]) -> list[int]:
         distinct = list(dict.fromkeys(ids))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from .errors import StorageError
 
+log = logging.getLogger("edgetl.lock")
+
 try:
     import fcntl
 except ImportError:  # Windows: SQLite's own locks keep the file sound, but two learners may overtake each other
@@ -18,6 +21,7 @@ except ImportError:  # Windows: SQLite's own locks keep the file sound, but two 
 
 WAIT_S = 10.0
 _POLL_S = 0.05
+_TELL_AFTER_S = 1.0
 
 
 def lock_path(store: Path) -> Path:
@@ -67,19 +71,21 @@ class LearningLock:
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise StorageError(f"cannot open {self.path}: {error.strerror or error}") from None
-        deadline = time.monotonic() + self.wait_s
+        started, told = time.monotonic(), False
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    holder = os.pread(handle, 32, 0).decode(errors="replace").strip()
+                waited = time.monotonic() - started
+                holder = os.pread(handle, 32, 0).decode(errors="replace").strip()
+                who = f"another program{f' (process {holder})' if holder else ''} is learning on this device right now"
+                if waited >= self.wait_s:
                     os.close(handle)
-                    raise StorageError(
-                        f"another program{f' (process {holder})' if holder else ''} is learning on this device right "
-                        "now: nothing was changed; try again in a moment"
-                    ) from None
+                    raise StorageError(f"{who}: nothing was changed; try again in a moment") from None
+                if waited > _TELL_AFTER_S and not told:
+                    log.warning("%s: waiting up to %.0f s", who, self.wait_s)
+                    told = True
                 time.sleep(_POLL_S)
             except BaseException:  # also Ctrl-C while waiting
                 os.close(handle)

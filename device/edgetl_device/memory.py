@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from .codes import Codes, CodeTransform, Int8
 from .factory import Factory
-from .heads import RECENT_PER_CLASS, Evidence
+from .heads import MOST_ROWS, RECENT_PER_CLASS, Evidence, hand_on
 from .statistics import Statistics, no_statistics, statistics_of
 
 Block = tuple[list[int], list[str], list[str], Int8]
@@ -32,6 +32,8 @@ class Memory:
     statistics: Statistics
     last: int = 0
     _recent: dict[str, _Recent] = field(default_factory=dict)
+    _told: Evidence | None = None
+    _untold: list[tuple[Codes, list[str]]] | None = field(default_factory=list)
 
     @classmethod
     def empty(cls, backbone: str, dimension: int) -> Memory:
@@ -47,6 +49,10 @@ class Memory:
                 # A copy: a row would keep its whole block in memory.
                 self._recent.setdefault(label, deque(maxlen=RECENT_PER_CLASS)).append((identity, code.copy()))
             self.last = ids[-1]
+            if self._untold is not None:
+                self._untold.append((codes, labels))
+                if sum(len(block) for block, _ in self._untold) > MOST_ROWS:  # solving is cheaper than updating
+                    self._told = self._untold = None
 
     def recent(self, after: int = 0) -> tuple[list[int], tuple[str, ...], Codes]:
         """Ids, labels and (r, d) uint8 codes of the newest samples of each label, by id; only those with larger ids."""
@@ -55,8 +61,16 @@ class Memory:
         return [row[0] for row in rows], tuple(row[1] for row in rows), codes
 
     def evidence(self, factory: Factory, hidden: frozenset[str]) -> Evidence:
-        """With what the factory brought: all that a head may be fitted on."""
+        """With what the factory brought: all that a head may be fitted on.
+
+        What was worked out of the last evidence is updated where few samples came since.
+        """
         _, labels, codes = self.recent()
         nothing: Sequence[str] = ()
         known = factory.evidence(codes[:0], nothing, "", hidden)
-        return replace(known, device=self.statistics, recent=codes, recent_labels=labels)
+        evidence = replace(known, device=self.statistics, recent=codes, recent_labels=labels)
+        if self._untold is not None:
+            fresh = np.concatenate([codes[:0], *(block for block, _ in self._untold)])
+            hand_on(self._told or known, evidence, fresh, [label for _, names in self._untold for label in names])
+        self._told, self._untold = evidence, []
+        return evidence

@@ -113,7 +113,10 @@ def test_sums_that_no_samples_can_have_are_refused() -> None:
     from dataclasses import replace
 
     found = of(*samples(5, 0))
-    for poison in (replace(found, sums=found.sums + 10**6), replace(found, gram=found.gram.astype(np.int64) + 10**9)):
+    for poison in (
+        replace(found, sums=found.sums + 10**6),
+        replace(found, products=found.gram.astype(np.int64) + 10**9),
+    ):
         with pytest.raises(InputError, match="no samples can have"):
             Statistics.from_bytes(poison.to_bytes())
 

@@ -7,8 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from edgetl_device import heads
-from edgetl_device import learner as learner_module
+from edgetl_device import heads, solver
 from edgetl_device.home import Home
 
 APP = """
@@ -88,7 +87,7 @@ def test_a_head_that_cannot_be_made_is_rolled_back_at_once(home: Home, monkeypat
             raise np.linalg.LinAlgError("singular matrix")
         return fit_head(evidence, rule)
 
-    monkeypatch.setattr(learner_module, "fit_head", fails)
+    monkeypatch.setattr(solver, "fit_head", fails)
     learner = home.learner()
     assert learner.active_head().labels == ("ball", "box") and learner.active_version == 1
     assert "version 2 was rolled back to 1: its head cannot be made: singular matrix" in caplog.text

@@ -44,7 +44,8 @@ def learn(
 
 
 @click.command()
-@click.option("--head", type=str, help="Learning rule: predictive, familiar, lda or prototype (default: as before).")
+@click.option("--head", type=str,
+              help="Learning rule: predictive, softmax, familiar, lda or prototype (default: as before).")  # fmt: skip
 @click.option("--accept-scene-change", is_flag=True, help="Promote whatever the gate says: the scene really changed.")
 @runtime_option
 @in_home

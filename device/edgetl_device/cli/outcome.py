@@ -16,7 +16,7 @@ def retrained(outcome: Outcome) -> dict[str, Any]:
     say(f"{outcome.reason} ({outcome.retrain_ms:.0f} ms); version {outcome.version} is active")
     if not outcome.promoted:
         say("the samples are kept: check them with `edgetl-device samples`, relabel or forget the wrong ones,")
-        say("or, if the scene really changed, `edgetl-device retrain --accept-scene-change`")
+        say("or, if they are right and the scene really changed, `edgetl-device retrain --accept-scene-change`")
     return {
         "version": outcome.version,
         "promoted": outcome.promoted,

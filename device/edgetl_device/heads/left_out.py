@@ -1,9 +1,9 @@
 """What would a head say of a device sample if it had not learned it?
 
-For the predictive discriminant in closed form: taking one sample out of its class changes the pooled scatter by rank
-one and the class's mean by a multiple of the same vector, so scores follow from a few inner products (Sherman and
-Morrison 1950; the identity behind the PRESS statistic, Allen, Technometrics 1974). Device weight and the diagonal that
-the covariance is shrunk to stay as they are. Other rules are fitted again without each fifth of the samples.
+For the predictive discriminant in closed form: taking one sample out of its class changes the class's mean along one
+vector and the pooled scatter within the span of two, so scores follow from a few inner products (Woodbury 1950; the
+identity behind the PRESS statistic, Allen, Technometrics 1974). Device weight and the diagonal that the covariance is
+shrunk to stay as they are. Other rules are fitted again without each fifth of the samples.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..codes import Codes
-from ..statistics import statistics_of
+from ..statistics import Int64, statistics_of
 from .evidence import Evidence, aligned, device_weight
 from .head import Head, fit_head
+from .moments import moments
 from .predictive import PRIOR_SAMPLES, VOLUME_SHARE, Predictive
 
 FOLDS = 5
@@ -31,7 +32,7 @@ def left_out_scores(head: Head, evidence: Evidence, codes: Codes, labels: tuple[
     its samples are scored as they are.
     """
     if isinstance(head.scorer, Predictive):
-        return _one_by_one(head.scorer, evidence, codes, labels)
+        return _one_by_one(evidence, codes, labels)
     return _in_folds(head, evidence, codes, labels)
 
 
@@ -47,49 +48,56 @@ def _in_folds(head: Head, evidence: Evidence, codes: Codes, labels: tuple[str, .
     return scores
 
 
-def _one_by_one(fitted: Predictive, evidence: Evidence, codes: Codes, labels: tuple[str, ...]) -> Floats:
-    index = {label: column for column, label in enumerate(fitted.labels)}
+def _one_by_one(evidence: Evidence, codes: Codes, labels: tuple[str, ...]) -> Floats:
+    given = moments(evidence)
+    precision = given.precision
+    assert precision is not None, "there are device samples"
+    index = {label: column for column, label in enumerate(given.labels)}
     own = np.array([index.get(label, -1) for label in labels], np.intp)
-    factory, factory_sums = aligned(evidence.factory, fitted.labels)
-    device, device_sums = aligned(evidence.device, fitted.labels)
-    weight = device_weight(evidence.factory.counts, evidence.device.counts)
-    class_weight = np.where(factory > 0, weight, 1)
-    total = (factory + class_weight * device).astype(np.float64)
-    square = (factory + class_weight**2 * device).astype(np.float64)
-    means = (factory_sums + class_weight[:, None] * device_sums) / np.maximum(total, 1)[:, None]
-    z = (means - fitted.centre).astype(np.float32)
-    y = codes - fitted.centre
-    samples = evidence.factory.samples + evidence.device.samples
-    shrink = (samples - 1) / samples  # fewer samples: a wider covariance and more shrinkage
-    toward = y @ fitted.precision
-    yy = np.einsum("nd,nd->n", toward, y).astype(np.float64) * shrink
-    yz = (toward @ z.T).astype(np.float64) * shrink
-    zz = ((z @ fitted.precision) @ z.T).astype(np.float64) * shrink
-    whole = float(weight * evidence.device.samples + evidence.factory.samples)
-    trust, spread = _trust(total**2 / np.maximum(square, 1))
-    has = own >= 0
+    factory, factory_sums = aligned(evidence.factory, given.labels)
+    device, device_sums = aligned(evidence.device, given.labels)
+    weight = np.where(factory > 0, device_weight(evidence.factory.counts, evidence.device.counts), 1)
+    total = (factory + weight * device).astype(np.float64)
+    square = (factory + weight**2 * device).astype(np.float64)
+
+    centre = given.means.mean(axis=0)
+    y, z = (codes - centre).astype(np.float32), (given.means - centre).astype(np.float32)
+    device_means = device_sums / np.maximum(device, 1)[:, None]
+    ways = np.where((factory * device > 0)[:, None], factory_sums / np.maximum(factory, 1)[:, None] - device_means, 0.0)
+    d, w = (device_means - centre).astype(np.float32), ways.astype(np.float32)
+    fewer = (precision.samples - 1) / precision.samples  # fewer samples: a wider covariance
+    py, pz, pd, pw = (((rows @ precision) * fewer).astype(np.float64) for rows in (y, z, d, w))
+    yy, yz = np.einsum("nd,nd->n", py, y)[:, None], py @ z.T
+    zz, dz, wz = pz @ z.T, pd @ z.T, pw @ z.T
+    dd, dw, ww = (np.einsum("cd,cd->c", one, other) for one, other in ((pd, d), (pd, w), (pw, w)))
+
     o = np.maximum(own, 0)
-    left = np.where(has, total[o] - class_weight[o], 1.0)
-    vanishes = has & (left <= 0)
-    changes = has & ~vanishes
+    left = np.where(own >= 0, total[o] - weight[o], 1.0)
+    vanishes, changes = (own >= 0) & (left <= 0), (own >= 0) & (left > 0)
     left = np.where(changes, left, 1.0)
-    own_trust, own_spread = _trust(left**2 / np.maximum(square[o] - class_weight[o] ** 2, 1))
+    trust, spread = _trust(given.effective)
+    own_trust, own_spread = _trust(left**2 / np.maximum(square[o] - weight[o] ** 2, 1))
     is_own = (np.arange(len(index)) == own[:, None]) & changes[:, None]
     # Distances are forms of v = a·y − b·z_k − e·z_own; with nothing left out a = 1, b = trust, e = 0.
     b = np.where(is_own, own_trust[:, None], trust)
     spread = np.where(is_own, own_spread[:, None], spread)
-    moved = np.where(changes, class_weight[o] / left, 0.0)[:, None]  # the class's mean moves by −moved · (y − z_own),
+    moved = np.where(changes, weight[o] / left, 0.0)[:, None]  # the class's mean moves by −moved · (y − z_own),
     e = (1.0 - b) * moved / len(index)  # and with it the centre, which means are drawn to
     e += np.where(is_own, own_trust[:, None] * moved, 0.0)
     a = 1.0 + e
-    y_own, z_own = yz[np.arange(len(codes)), o][:, None], zz[o]
-    own_own = zz[o, o][:, None]
-    vv = a**2 * yy[:, None] + b**2 * np.diagonal(zz) + e**2 * own_own
-    vv += 2 * (b * e * z_own - a * b * yz - a * e * y_own)
-    uy, uz, u_own = yy[:, None] - y_own, yz - z_own, y_own - own_own
-    gain = np.where(changes, weight * total[o] / left / whole, 0.0)[:, None]
-    vv += gain * (a * uy - b * uz - e * u_own) ** 2 / np.maximum(1.0 - gain * (uy - u_own), 1e-6)
-    scores = -0.5 * (vv / spread + VOLUME_SHARE * fitted.unseen * np.log(spread))
+    y_own, own_own = np.take_along_axis(yz, o[:, None], axis=1), zz[o, o][:, None]
+    vv = a**2 * yy + b**2 * np.diagonal(zz) + e**2 * own_own + 2 * (b * e * zz[o] - a * b * yz - a * e * y_own)
+
+    y_d, y_w = np.einsum("nd,nd->n", py, d[o]), np.einsum("nd,nd->n", py, w[o])
+    along_u = a * (yy - y_d[:, None]) - b * (yz - dz[o]) - e * (y_own - dz[o, o][:, None])
+    along_w = a * y_w[:, None] - b * wz[o] - e * wz[o, o][:, None]
+    kernel = _symmetric(yy[:, 0] - 2 * y_d + dd[o], y_w - dw[o], ww[o])
+    change = _change(factory[o], device[o], weight[o], changes)
+    left_over = precision.samples - 1
+    update = change @ np.linalg.inv(np.eye(2) + kernel @ change / left_over) / left_over
+    forms = np.stack([along_u, along_w], axis=-1)
+    vv -= np.einsum("nki,nij,nkj->nk", forms, update, forms)
+    scores = given.log_prior - 0.5 * (vv / spread + VOLUME_SHARE * precision.unseen * np.log(spread))
     scores[np.flatnonzero(vanishes), own[vanishes]] = -np.inf
     return np.asarray(scores)
 
@@ -97,3 +105,21 @@ def _one_by_one(fitted: Predictive, evidence: Evidence, codes: Codes, labels: tu
 def _trust(effective: Floats) -> tuple[Floats, Floats]:
     """Effective numbers of samples → how far means are trusted, and by how much classes are widened."""
     return effective / (effective + PRIOR_SAMPLES), 1.0 + 1.0 / (effective + PRIOR_SAMPLES)
+
+
+def _change(factory: Int64, device: Int64, weight: Int64, changes: npt.NDArray[np.bool_]) -> Floats:
+    """(n, 2, 2): how A changes in terms of u, the sample less its class's mean here, and w, its class's way here.
+
+    A loses n / (n − 1) · u uᵀ of scatter; of the way, f m / (f + m) · w wᵀ with m = weight · n is replaced by that of
+    n − 1 samples, for which w is longer by u / (n − 1).
+    """
+    n, f = device.astype(np.float64), factory.astype(np.float64)
+    rest = np.maximum(n - 1, 1)
+    before, after = (f * m / np.maximum(f + m, 1) for m in (weight * n, weight * (n - 1)))
+    found = _symmetric(-n / rest + after / rest**2, after / rest, after - before)
+    return np.where(changes[:, None, None], found, 0.0)
+
+
+def _symmetric(first: Floats, side: Floats, last: Floats) -> Floats:
+    """Three (n,) → (n, 2, 2)."""
+    return np.stack([np.stack([first, side], axis=-1), np.stack([side, last], axis=-1)], axis=-2)
