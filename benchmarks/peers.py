@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -105,7 +106,7 @@ FULL: dict[str, Callable[[Floats, Names, Floats], Names]] = {
 }
 
 
-def few(situation: Situation, same_classes: bool) -> dict[str, Names]:
+def few(situation: Situation, same_classes: bool) -> dict[str, Callable[[], Names]]:
     """Peers when the device has seen a few: all but SGD keep the factory's embeddings, which a device would not have.
 
     Args:
@@ -117,13 +118,13 @@ def few(situation: Situation, same_classes: bool) -> dict[str, Names]:
     if same_classes:
         share = len(features) / max(len(shown), 1)
         weight = np.concatenate([np.ones(len(features)), np.full(len(shown), share)])
-        regression = logistic(everything, labels, tests, sample_weight=weight)
+        regression = partial(logistic, everything, labels, tests, sample_weight=weight)
     else:
-        regression = logistic(everything, labels, tests, class_weight="balanced")
+        regression = partial(logistic, everything, labels, tests, class_weight="balanced")
     return {
         "LogisticRegression, weighted": regression,
-        "nearest class mean": nearest_mean(everything, labels, tests),
-        "SGD on new samples": sgd(features, s.factory_labels, tests, (shown, s.shown_labels)),
+        "nearest class mean": partial(nearest_mean, everything, labels, tests),
+        "SGD on new samples": partial(sgd, features, s.factory_labels, tests, (shown, s.shown_labels)),
     }
 
 

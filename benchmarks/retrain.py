@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from edgetl_device.heads import HEADS, Evidence, fit_head, gather
+from edgetl_device.heads import HEADS, Evidence, Head, extend, fit_head, gather
 from edgetl_device.statistics import statistics_of
 
 from .harness import Report, median_ms
@@ -20,7 +20,7 @@ def main() -> None:
     report = Report(
         "retrain",
         f"Retraining after one new sample, {STORED} stored, d = {DIMENSION}, statistics in memory",
-        reach="≤ 80 ms",
+        reach="≤ 60 ms, better ≤ 10 ms",
     )
     generator = np.random.default_rng(0)
     centres = generator.gamma(1.0, 16.0, size=(CLASSES + 2, DIMENSION))
@@ -33,17 +33,26 @@ def main() -> None:
     factory_codes, factory_labels = draw(FACTORY, range(CLASSES))
     factory = statistics_of(factory_codes, factory_labels, "backbone", "runtime")
     evidence = gather(factory, *draw(HOLDOUT, range(CLASSES)), *draw(STORED, range(CLASSES + 2)), "runtime")
+    fit_head(evidence)  # as in a program that runs: what it worked out is updated from now on
     one = draw(1, range(CLASSES, CLASSES + 1))
 
     def add() -> Evidence:
-        return replace(evidence, device=evidence.device + statistics_of(*one, "backbone", "runtime"))
+        return extend(evidence, *one, "runtime")
 
-    def add_and_fit(rule: str) -> None:
-        fit_head(add(), rule)
+    def add_and_fit(rule: str) -> Head:
+        return fit_head(add(), rule)
 
-    report.add(step="one more sample", median_ms=median_ms(add))
+    def from_scratch() -> Head:
+        return fit_head(replace(add()))  # a copy without what was worked out
+
+    report.add(step="one more sample, ms", value=median_ms(add))
     for rule in HEADS:
-        report.add(step=f"one more sample and a new head, {rule}", median_ms=median_ms(partial(add_and_fit, rule)))
+        report.add(step=f"one more sample and a new head, {rule}, ms", value=median_ms(partial(add_and_fit, rule)))
+    report.add(step="the same, everything solved anew, predictive, ms", value=median_ms(from_scratch))
+    tests, _ = draw(1000, range(CLASSES + 2))
+    ours, anew = (head.scorer.scores(tests) for head in (add_and_fit("predictive"), from_scratch()))
+    report.add(step="largest difference of scores, relative", value=float(np.abs(ours - anew).max() / np.ptp(anew)))
+    report.add(step="labels that differ, of 1,000", value=int((ours.argmax(1) != anew.argmax(1)).sum()))
     report.save()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device.codes import CodeTransform
-from edgetl_device.heads import fit_head, gather
+from edgetl_device.heads import extend, fit_correction, fit_head, gather
 from edgetl_device.statistics import statistics_of
 
 from .harness import DATA, need
@@ -57,10 +57,14 @@ class Situation:
 
 
 def ours(situation: Situation, rule: str = "predictive") -> Names:
-    """Labels that a head fitted on exact statistics gives the tests."""
+    """Labels that a head fitted on exact statistics gives the tests; the factory's and the device's work."""
     s = situation
-    factory = statistics_of(s.factory, list(s.factory_labels), "b", "r")
-    evidence = gather(factory, s.factory[:0], (), s.shown, [str(label) for label in s.shown_labels], "r")
+    labels = [str(label) for label in s.factory_labels]
+    factory = statistics_of(s.factory, labels, "b", "r")
+    evidence = gather(factory, s.factory[:0], (), s.factory[:0], (), "r")
+    if rule == "softmax":
+        evidence = replace(evidence, correction=fit_correction(evidence, s.factory, labels))
+    evidence = extend(evidence, s.shown, [str(label) for label in s.shown_labels], "r")
     head = fit_head(evidence, rule)
     told: Names = np.asarray(head.labels)[head.scorer.scores(s.tests).argmax(axis=1)]
     return told
@@ -97,6 +101,43 @@ def scene(seed: int, shots: int) -> Situation:
     generator = np.random.default_rng([3, seed])
     codes, labels = embeddings("art")
     other, kinds = embeddings("cartoon")
+    train, test = halves(labels, 0.2, generator)
+    other_train, other_test = halves(kinds, 0.5, generator)
+    shown = pick(kinds, other_train, np.unique(kinds), shots, generator)
+    return _joined(codes, labels, train, test, other, kinds, shown, other_test)
+
+
+def swapped_near(seed: int, shots: int) -> Situation:
+    """Confirmation: five kinds of litter from the factory, the sixth from ``shots`` photos."""
+    generator = np.random.default_rng([12, seed])
+    codes, labels = embeddings("trashnet")
+    train, test = halves(labels, 0.2, generator)
+    names = np.unique(labels)
+    new = names[seed % len(names)]
+    factory = train & (labels != new)
+    shown = pick(labels, train, [new], shots, generator)
+    return Situation(
+        codes[factory], labels[factory], codes[shown], labels[shown], codes[test], labels[test], labels[test] == new
+    )
+
+
+def swapped_far(seed: int, shots: int) -> Situation:
+    """Confirmation: six kinds of litter from the factory, three flowers from ``shots`` photos each."""
+    generator = np.random.default_rng([11, seed])
+    codes, labels = embeddings("trashnet")
+    other, kinds = embeddings("flowers")
+    train, test = halves(labels, 0.2, generator)
+    other_train, other_test = halves(kinds, 0.2, generator)
+    chosen = sorted(generator.permutation(np.unique(kinds))[:3])
+    shown = pick(kinds, other_train, chosen, shots, generator)
+    return _joined(codes, labels, train, test, other, kinds, shown, other_test & np.isin(kinds, chosen))
+
+
+def swapped_scene(seed: int, shots: int) -> Situation:
+    """Confirmation: from cartoons to paintings."""
+    generator = np.random.default_rng([13, seed])
+    codes, labels = embeddings("cartoon")
+    other, kinds = embeddings("art")
     train, test = halves(labels, 0.2, generator)
     other_train, other_test = halves(kinds, 0.5, generator)
     shown = pick(kinds, other_train, np.unique(kinds), shots, generator)

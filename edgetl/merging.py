@@ -70,7 +70,9 @@ def merge(bundle: Bundle, exports: Sequence[Export], output: Path) -> Merged:
         statistics = statistics + export.statistics
     none = factory.holdout[:0]
     origin = bundle.codes.origin
-    evidence = gather(statistics, factory.holdout, factory.holdout_labels, none, (), "", origin=origin)
+    correction = factory.correction
+    held = (factory.holdout, factory.holdout_labels)
+    evidence = gather(statistics, *held, none, (), "", origin=origin, correction=correction)
     head = fit_head(evidence, factory.rule)
     index = {label: row for row, label in enumerate(head.labels)}
     truth = np.array([index[label] for label in factory.holdout_labels], np.intp)
@@ -79,7 +81,8 @@ def merge(bundle: Bundle, exports: Sequence[Export], output: Path) -> Merged:
     told = head.probabilities(bundle.codes(check_raw))
     labels = tuple(head.labels[row.argmax()] if head.labels else "" for row in told)
     holdout = (factory.holdout_raw, factory.holdout_labels)
-    content = Content(bundle.members["backbone.tflite"], statistics, holdout, factory.seen, (photos, check_raw, labels))
+    model, check = bundle.members["backbone.tflite"], (photos, check_raw, labels)
+    content = Content(model, statistics, holdout, factory.seen, check, correction)
     manifest = {name: value for name, value in bundle.manifest.items() if name not in ("members", "format")}
     manifest |= {"name": output.stem, "labels": list(head.labels), "merged": sorted([*before, *latest])}
     write_bundle(output, manifest, content.members())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from edgetl_device.codes import CodeTransform, Int8
 from edgetl_device.console import progress
 from edgetl_device.errors import CheckFailedError, InputError, PhotoError
 from edgetl_device.factory import Content, fingerprint
-from edgetl_device.heads import DEFAULT, Evidence, Head, empty_evidence, fit_head, gather
+from edgetl_device.heads import DEFAULT, Evidence, Head, empty_evidence, fit_correction, fit_head, gather
 from edgetl_device.interpreter import TFLiteInterpreter
 from edgetl_device.statistics import statistics_of
 
@@ -93,6 +93,11 @@ def convert_run(run: Run, output: Path, options: Options, verbose: bool = False)
     if len(embedded.rows) != len(dataset):
         raise InputError(f"photos changed since training: {embedded.skipped[0]}; train again")
     evidence = _evidence(dataset, embedded.values, backbone, run.seed)
+    if options.head == "softmax":  # its factory part needs the embeddings, which only the workstation has
+        train = dataset.rows("train")
+        labels = [dataset.labels[row] for row in train]
+        correction = fit_correction(evidence, backbone.codes(embedded.values[train]), labels)
+        evidence = replace(evidence, correction=correction)
     head = fit_head(evidence, options.head)
     parity = measure_parity(run, dataset, head, backbone.codes(embedded.values))
     if not parity.float_accuracy - parity.converted_accuracy <= options.max_drop:  # so that NaN is a no
@@ -211,4 +216,5 @@ def _content(
         (raw[holdout], tuple(dataset.labels[row] for row in holdout)),
         frozenset(seen),
         (np.stack(photos), raw[check], labels),
+        evidence.correction,
     )

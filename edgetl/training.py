@@ -24,8 +24,8 @@ from edgetl_device import metrics
 from edgetl_device.arrays import pack, unpack
 from edgetl_device.codes import LEVELS_PER_RMS
 from edgetl_device.errors import InputError, StorageError
-from edgetl_device.heads import Moments, Predictive, solve_predictive
-from edgetl_device.heads.precision import shrink_and_invert
+from edgetl_device.heads import Moments, Predictive, log_prior, solve_predictive
+from edgetl_device.heads.precision import solve_precision
 
 from . import backbones, embeddings, tf
 from .backbones import BackboneSpec
@@ -140,9 +140,9 @@ def fit_float_head(values: npt.NDArray[np.float32], labels: tuple[str, ...]) -> 
     centred = features - means[rows]
     variances = (centred**2).sum(axis=0) / max(len(features) - len(names), 1)
     floored = np.maximum(variances, 0.1 * variances.mean()) + 1e-9
-    covariance = (centred.T @ centred / len(features)).astype(np.float32)
-    precision = shrink_and_invert(covariance, floored, len(features), len(features))
-    return solve_predictive(Moments(tuple(str(name) for name in names), means, counts.astype(np.float64), precision))
+    precision = solve_precision((centred.T @ centred).astype(np.float32), floored, len(features))
+    found = tuple(str(name) for name in names)
+    return solve_predictive(Moments(found, means, counts.astype(np.float64), log_prior(counts), precision))
 
 
 def float_codes(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -22,9 +22,11 @@ from .labels import check_label
 from .learner import Learner, Outcome
 from .moments import Moment
 from .photos import Frame as Photo
+from .photos import thumbnail
 from .pipeline import Pipeline
+from .schema import SampleRow, VersionRow
 from .smoothing import DEFAULT_S
-from .store import SampleRow, VersionRow
+from .watch import HeadWatch
 from .workers import Periodic
 
 log = logging.getLogger("edgetl.app")
@@ -47,6 +49,7 @@ class App:
         threads: of the runtime.
         smoothing_s: time constant of the smoothing of predictions, seconds; 0 turns it off.
         max_frames: stop after so many frames.
+        thumbnails: keep a small picture with each sample, to show and to check.
 
     Attributes:
         pipeline: what the camera sees, live.
@@ -65,20 +68,25 @@ class App:
         threads: int = DEFAULT_THREADS,
         smoothing_s: float = DEFAULT_S,
         max_frames: int | None = None,
+        thumbnails: bool = True,
     ) -> None:
         self.home = home
+        self._thumbnails = thumbnails
         self._runtime = runtime
         self._threads = threads
         self._lock = threading.RLock()
         self._installed = _identity(home.bundle_path)
         self._learner, self._backbone = self._open()
+        head = self._learner.active_head()
         self._swapped = self._state()
+        self._watch = HeadWatch(self._learner, self._backbone.transform)
         self.pipeline = Pipeline(
             camera,
-            self._learner.classifier(self._backbone),
+            Classifier(self._backbone, head),
             version=self._learner.active_version,
             smoothing_s=smoothing_s,
             max_frames=max_frames,
+            on_first_frame=self._first_frame,
         )
         self._noticing = Periodic("noticing", NOTICE_S, self.notice)
 
@@ -92,6 +100,8 @@ class App:
         self._noticing.stop(timeout_s)
         ended = self.pipeline.stop(timeout_s)
         with self._lock:
+            self._look()
+            self._watch.end(good=self.pipeline.failure is None)
             self._learner.store.close()
         return ended
 
@@ -134,11 +144,13 @@ class App:
     def status(self) -> dict[str, Any]:
         """As ``edgetl-device status --json``, and ``camera``: the pipeline's health."""
         with self._lock:
-            return self.home.status(self._learner) | {"camera": asdict(self.pipeline.health())}
+            live = {"drift": self._watch.drift.to_json(), "camera": asdict(self.pipeline.health())}
+            return self.home.status(self._learner) | live
 
     def thumbnail(self, sample: int) -> bytes | None:
         """A sample's picture as JPEG, or None where none was kept."""
-        return None
+        with self._lock:
+            return self._learner.store.thumbnail(sample)
 
     # learning ----------------------------------------------------------------------------------------------------
 
@@ -156,10 +168,11 @@ class App:
         label = check_label(label)
         if not moments:
             raise InputError(f"nothing to learn as {label}: no frame was captured")
+        pictures = [thumbnail(moment.frame.image) for moment in moments] if self._thumbnails else []
         with self._lock:
             if any(moment.backbone != self._backbone.digest for moment in moments):
                 raise MismatchError("another bundle was installed since these frames were seen: capture them again")
-            return self._learner.add(label, np.stack([moment.raw for moment in moments]))
+            return self._learner.add(label, np.stack([moment.raw for moment in moments]), pictures)
 
     def teach_photos(self, label: str, photos: Iterable[Photo]) -> list[int]:
         """Store photos (height, width, 3) uint8 BGR as samples of a label; returns their ids.
@@ -167,11 +180,15 @@ class App:
         Raises as :meth:`teach`.
         """
         label = check_label(label)
+        pictures = []
         with self._lock:
-            rows = [self._backbone.embed(photo) for photo in photos]
+            rows = []
+            for photo in photos:
+                rows.append(self._backbone.embed(photo))
+                pictures += [thumbnail(photo)] if self._thumbnails else []
             if not rows:
                 raise InputError(f"nothing to learn as {label}: no photo was given")
-            return self._learner.add(label, np.stack(rows))
+            return self._learner.add(label, np.stack(rows), pictures)
 
     def retrain(self, rule: str | None = None, *, accept_scene_change: bool = False) -> Outcome:
         """As :meth:`Learner.retrain <edgetl_device.learner.Learner.retrain>`; a promoted head is in use at once."""
@@ -218,6 +235,7 @@ class App:
     def notice(self) -> bool:
         """Take over what another process changed in this home; whether there was anything."""
         with self._lock:
+            self._look()
             if _identity(self.home.bundle_path) != self._installed:
                 self._reopen()
                 return True
@@ -238,21 +256,35 @@ class App:
         learner, backbone = self._open()
         self._learner.store.close()
         self._learner, self._backbone, self._installed = learner, backbone, identity
+        self._watch = HeadWatch(learner, backbone.transform)
         if learner.samples() and learner.versions()[-1].id == learner.active_version:
             learner.retrain()
         self._swap()
 
     def _change(self, change: Callable[[], T]) -> T:
         with self._lock:
-            try:
-                return change()
-            finally:
-                self._swap()
+            result = change()
+            self._swap()
+            return result
 
     def _swap(self) -> None:
-        self._swapped = self._state()
+        if self._learner.active_version != self.pipeline.version:
+            self._watch.started()
         head = self._learner.active_head()
+        self._swapped = self._state()
+        self._watch.renew()
         self.pipeline.swap(Classifier(self._backbone, head), self._learner.active_version)
+
+    def _first_frame(self) -> None:
+        """A start counts once there is something to recognise: a missing camera is not the head's fault."""
+        with self._lock:
+            if self._watch.started():
+                self._swap()
+
+    def _look(self) -> None:
+        moment = self.pipeline.latest()
+        if moment and moment.version == self.pipeline.version and moment.backbone == self._backbone.digest:
+            self._watch.look(moment)
 
     def _state(self) -> tuple[int, int]:
         """What decides which head is in use."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import apsw
@@ -11,11 +13,15 @@ import apsw
 from .errors import HomeError, StorageError
 
 BUSY_TIMEOUT_MS = 5000
+_LEFT_OVER_S = 3600.0  # no copy takes that long
 _PAGES = 256  # copied between two looks at whether the source changed
 
 
-def copy_database(source: apsw.Connection, target: Path) -> None:
+def copy_database(source: apsw.Connection, target: Path, without: Sequence[str] = ()) -> None:
     """A consistent copy of an open database as one file, verified and durable; ``target`` is replaced at the end.
+
+    Args:
+        without: tables that are left empty in the copy.
 
     Raises:
         StorageError: it cannot be written, or did not arrive whole.
@@ -23,12 +29,17 @@ def copy_database(source: apsw.Connection, target: Path) -> None:
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target)
         copy = apsw.Connection(str(temporary))
         try:
             with copy.backup("main", source, "main") as backup:
                 while not backup.done:
                     backup.step(_PAGES)
             copy.pragma("journal_mode", "delete")  # one file, no -wal beside it
+            for table in without:
+                copy.execute(f"DELETE FROM {table}")
+                if copy.changes():
+                    copy.execute("VACUUM")  # the pages too, not only the rows
         finally:
             copy.close()
         problem = what_is_wrong(temporary)
@@ -38,9 +49,46 @@ def copy_database(source: apsw.Connection, target: Path) -> None:
             os.fsync(stream.fileno())
         temporary.replace(target)
     except (apsw.Error, OSError) as error:
-        raise StorageError(f"cannot write {target}: {error}") from None
+        # SQLite's backup says "not an error" where the disk is full.
+        why = error.strerror if isinstance(error, OSError) else type(error).__name__.removesuffix("Error")
+        raise StorageError(f"cannot write {target} ({why}): free some disk space or check the disk") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        for suffix in ("-wal", "-shm", ""):
+            temporary.with_name(temporary.name + suffix).unlink(missing_ok=True)
+
+
+def _sweep(target: Path) -> None:
+    """Remove what copies left behind that were killed."""
+    for leftover in target.parent.glob(f".{glob.escape(target.name)}.*"):
+        if time.time() - leftover.stat().st_mtime > _LEFT_OVER_S:
+            leftover.unlink(missing_ok=True)
+
+
+def connect(
+    path: Path, flags: int = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+) -> tuple[apsw.Connection, bool]:
+    """Open a database; → the connection, and whether it has the file to itself.
+
+    Processes share the index of the write-ahead log in a small file. A full disk has no room for that, so a database
+    that nobody else has open is then read in exclusive mode, with the index in memory
+    (https://sqlite.org/wal.html#noshm): who cannot write can still read.
+    """
+    for exclusive in (False, True):
+        database = apsw.Connection(str(path), flags=flags)
+        try:
+            database.set_busy_timeout(BUSY_TIMEOUT_MS)
+            if exclusive:
+                database.pragma("locking_mode", "exclusive")
+            database.pragma("schema_version")
+            return database, exclusive
+        except (apsw.IOError, apsw.FullError, apsw.CantOpenError):
+            database.close()
+            if exclusive:
+                raise
+        except apsw.Error:
+            database.close()
+            raise
+    raise AssertionError("not reached")
 
 
 def what_is_wrong(path: Path) -> str | None:
@@ -50,9 +98,8 @@ def what_is_wrong(path: Path) -> str | None:
         StorageError: it could not be looked at, which says nothing about the file: disk full, locked, no permission.
     """
     try:
-        database = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        database, _ = connect(path, apsw.SQLITE_OPEN_READWRITE)
         try:
-            database.set_busy_timeout(BUSY_TIMEOUT_MS)
             answer = str(database.pragma("quick_check", 1))
         finally:
             database.close()

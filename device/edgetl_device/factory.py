@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from .arrays import Arrays, pack, text_array, text_values, unpack
-from .bundle import Bundle
+from .bundle import Bundle, write_atomically
 from .codes import Codes, Int8
-from .errors import BundleError, InputError
-from .heads import HEADS, Evidence, Head, fit_head, gather
+from .errors import BundleError, InputError, StorageError
+from .heads import HEADS, Correction, Evidence, Head, fit_head, gather
+from .heads.cache import precision_bytes, read_precision
+from .heads.precision import Precision
 from .statistics import Statistics
 
+log = logging.getLogger("edgetl.factory")
+
 HOLDOUT_MEMBERS = {"raw", "labels", "seen"}
+_FLOAT32 = np.dtype(np.float32)
 FINGERPRINT_BYTES = 8  # of a photo file's SHA-256: one false match among 10⁵ photos in 10⁹ bundles
 
 
 class Factory:
-    """The learned content of a verified bundle."""
+    """The learned content of a verified bundle.
 
-    def __init__(self, bundle: Bundle) -> None:
+    Args:
+        solved_path: where the precision solved from its statistics is kept, if anywhere.
+    """
+
+    def __init__(self, bundle: Bundle, solved_path: Path | None = None) -> None:
         self.bundle = bundle
+        self.solved_path = solved_path
 
     @cached_property
     def statistics(self) -> Statistics:
@@ -39,6 +51,27 @@ class Factory:
         if found.labels != self.bundle.labels:
             raise BundleError("statistics.npz has other labels than the manifest")
         return found
+
+    @cached_property
+    def solved(self) -> Precision | None:
+        """Precision of the statistics, where :meth:`keep_solved` left it."""
+        if self.solved_path is None or not self.statistics.labels:
+            return None
+        return read_precision(self.solved_path, self._source, self.statistics.dimension)
+
+    def keep_solved(self) -> None:
+        """Solve the statistics once for all starts to come; a full disk costs time later, nothing else."""
+        if self.solved_path is None or not self.statistics.labels:
+            return
+        precision = self.evidence(self.holdout[:0], (), "").core
+        try:
+            write_atomically(self.solved_path, precision_bytes(precision, self._source))
+        except StorageError as error:
+            log.warning("%s", error)
+
+    @property
+    def _source(self) -> bytes:
+        return bytes.fromhex(self.bundle.manifest["members"]["statistics.npz"]["sha256"])
 
     @cached_property
     def _holdout(self) -> tuple[Codes, tuple[str, ...]]:
@@ -60,6 +93,20 @@ class Factory:
     def holdout_labels(self) -> tuple[str, ...]:
         """h labels."""
         return self._holdout[1]
+
+    @cached_property
+    def correction(self) -> Correction | None:
+        """What the ``softmax`` rule learned from the factory's embeddings; None where another rule was chosen."""
+        if "head.npz" not in self.bundle.members:
+            return None
+        arrays = _unpack(self.bundle, "head.npz", {"labels", "weights", "bias"})
+        weights, bias = arrays["weights"], arrays["bias"]
+        labels = _row_labels(arrays, len(weights))
+        if weights.shape != (len(bias), self.bundle.codes.dimension) or {weights.dtype, bias.dtype} != {_FLOAT32}:
+            raise BundleError(f"head.npz: weights of shape {weights.shape} {weights.dtype} do not fit the backbone")
+        if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
+            raise BundleError("head.npz: weights that are not finite")
+        return Correction(labels, weights, bias)
 
     @cached_property
     def seen(self) -> frozenset[bytes]:
@@ -93,7 +140,16 @@ class Factory:
         """What the factory knows, and device samples: codes (n, d) uint8 with their n labels."""
         origin = self.bundle.codes.origin
         return gather(
-            self.statistics, self.holdout, self.holdout_labels, codes, labels, runtime, origin=origin, hidden=hidden
+            self.statistics,
+            self.holdout,
+            self.holdout_labels,
+            codes,
+            labels,
+            runtime,
+            origin=origin,
+            hidden=hidden,
+            correction=self.correction,
+            solved=self.solved,
         )
 
     def head(self) -> Head:
@@ -117,6 +173,7 @@ class Content:
         seen: :func:`fingerprint` of every training photo.
         check: (k, h, w, 3) uint8 RGB preprocessed photos, their (k, d) int8 raw embeddings and the k labels predicted
             ("" in a bundle without classes).
+        correction: what the ``softmax`` rule learned from the training embeddings.
     """
 
     backbone: bytes
@@ -124,19 +181,25 @@ class Content:
     holdout: tuple[Int8, tuple[str, ...]]
     seen: frozenset[bytes]
     check: tuple[npt.NDArray[np.uint8], Int8, tuple[str, ...]]
+    correction: Correction | None = None
 
     def members(self) -> dict[str, bytes]:
         """Member name → bytes, for :func:`~edgetl_device.bundle.write_bundle`."""
         raw, labels = self.holdout
         photos, check_raw, check_labels = self.check
         seen = np.frombuffer(b"".join(sorted(self.seen)), np.uint8).reshape(-1, FINGERPRINT_BYTES)
-        return {
+        members = {
             "backbone.tflite": self.backbone,
             "statistics.npz": self.statistics.to_bytes(),
             "holdout.npz": pack({"raw": raw, "labels": text_array(labels), "seen": seen}),
             "check.npz": pack({"photos": photos, "raw": check_raw, "labels": text_array(check_labels)}),
             "labels.txt": "".join(f"{label}\n" for label in self.statistics.labels).encode(),
         }
+        if self.correction is not None:
+            found = self.correction
+            arrays: Arrays = {"labels": text_array(found.labels), "weights": found.weights, "bias": found.bias}
+            members["head.npz"] = pack(arrays)
+        return members
 
 
 def _row_labels(arrays: Arrays, rows: int) -> tuple[str, ...]:

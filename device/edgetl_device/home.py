@@ -17,6 +17,7 @@ from .errors import CheckFailedError, HomeError, InputError
 from .factory import Factory
 from .interpreter import choose_runtime, runtime_name
 from .learner import Learner
+from .lock import LearningLock, lock_path
 from .store import Store
 
 AGREEMENT = 0.97  # share of the bundle's check photos that must get the workstation's label on this device
@@ -43,6 +44,11 @@ class Home:
         """The database."""
         return self.folder / "device.sqlite"
 
+    @property
+    def solved_path(self) -> Path:
+        """What was solved from the bundle's statistics; may be deleted at any time."""
+        return self.folder / "precision.bin"
+
     def bundle(self) -> Bundle:
         """The current bundle, verified; raises HomeError where none is installed."""
         if not self.bundle_path.exists():
@@ -51,8 +57,13 @@ class Home:
 
     def learner(self, runtime: str = "auto") -> Learner:
         """A learner over the current bundle and the store."""
-        factory = Factory(self.bundle())
+        factory = Factory(self.bundle(), self.solved_path)
         return Learner(factory, Store(self.store_path), runtime_name(choose_runtime(runtime)))
+
+    @property
+    def lock(self) -> LearningLock:
+        """Held while this home is changed, by whichever process."""
+        return LearningLock(lock_path(self.store_path))
 
     def install(self, path: Path, runtime: str = "auto") -> tuple[Bundle, float]:
         """Verify a bundle, check it on this device and make it the current one.
@@ -79,24 +90,24 @@ class Home:
                 f"{path} already holds what this device learned, so it would count twice: "
                 "`edgetl-device forget --all` first, then install it"
             )
-        write_atomically(self.bundle_path, data)
+        with self.lock():
+            write_atomically(self.bundle_path, data)
+            Factory(bundle, self.solved_path).keep_solved()
         return bundle, agreement
 
     def status(self, learner: Learner) -> dict[str, Any]:
         """What ``edgetl-device status --json`` tells of a learner of this home."""
-        counts: dict[str, int] = {}
-        for row in learner.samples():
-            counts[row.label] = counts.get(row.label, 0) + 1
         bundle = learner.bundle
         return {
             "bundle": {"name": bundle.name, "labels": list(bundle.labels), "digest": bundle.digest},
             "runtime": learner.runtime,
-            "samples": counts,
+            "samples": learner.store.counts(bundle.backbone_digest),
             "version": learner.active_version,
             "labels": list(learner.active_head().labels),
             "home": str(self.folder),
             "store_bytes": self.store_path.stat().st_size,
             "free_bytes": free_bytes(self.folder),
+            "drift": learner.drift_state().to_json(),
         }
 
     def _holds_own_samples(self, bundle: Bundle) -> bool:

@@ -5,22 +5,29 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from .backbone import Backbone
 from .classifier import Classifier
-from .codes import Codes, Int8
-from .errors import InputError, MismatchError, StorageError
+from .codes import Int8
+from .drift import Drift, DriftState
+from .errors import EdgetlError, InputError, MismatchError, StorageError
 from .factory import Factory
-from .gate import Verdict, judge
+from .gate import Judged, Samples, Verdict, judge
 from .heads import Evidence, Head, fit_head
 from .labels import check_label
-from .statistics import Statistics, statistics_of
-from .store import SampleRow, Store, VersionRow
+from .lock import LearningLock, lock_path
+from .schema import SampleRow, VersionRow
+from .solver import Solved, Solver
+from .statistics import Statistics
+from .store import Store
 
 log = logging.getLogger("edgetl.learner")
+
+GOOD = ("factory", "promoted")  # states of a version that may be rolled back to
+MAX_STARTS = 3  # of a version that never ran well; then it is not tried again
 
 
 @dataclass(frozen=True)
@@ -42,11 +49,30 @@ class Outcome:
     retrain_ms: float
 
 
+@dataclass(frozen=True)
+class Started:
+    """What :meth:`Learner.mark_started` found.
+
+    Args:
+        version: the version to use.
+        failed: the version that was given up just now because it never ran well, or None.
+        reason: for a person; empty where nothing was given up.
+    """
+
+    version: int
+    failed: int | None
+    reason: str
+
+
 class Learner:
     """Learns and forgets samples; the active head is never overwritten, only succeeded.
 
     A version is a rule and the samples it knows; its head is solved from them, so forgetting reaches into all versions.
     Statistics of the stored samples are kept in memory, so one more sample costs an addition and a solve.
+
+    Whatever changes the store takes the learning lock and waits for another process up to ten seconds; then it raises
+    StorageError. To keep several steps together: ``with learner.lock(): learner.add(…); learner.retrain()``. Reading
+    and recognising never wait.
 
     Args:
         factory: the bundle's content.
@@ -60,12 +86,12 @@ class Learner:
         self.runtime = runtime
         self.bundle = factory.bundle
         self.transform = self.bundle.codes
-        self._evidence: Evidence | None = None
-        self._last_sample = 0
-        self._solved: tuple[int, Head] | None = None
-        self._revision = 0
+        self.lock = LearningLock(lock_path(store.path))
+        self._solver = Solver(factory, store)
         if store.active(self.bundle.digest) is None:
-            store.add_version(self.bundle.digest, "factory", "installed", factory.rule, 0, {}, activate=True)
+            with self.lock():
+                if store.active(self.bundle.digest) is None:  # another process may have been faster
+                    store.add_version(self.bundle.digest, "factory", "installed", factory.rule, 0, {}, activate=True)
 
     # reading -----------------------------------------------------------------------------------------------------
 
@@ -77,8 +103,15 @@ class Learner:
         return number
 
     def active_head(self) -> Head:
-        """The head in use."""
-        return self._head(self._version(self.active_version))
+        """The head in use. One that cannot be solved is given up for the version before it, and the log says so."""
+        while True:
+            row = self._version(self.active_version)
+            try:
+                return self._solver.solve(row).head
+            except (EdgetlError, ArithmeticError, ValueError, np.linalg.LinAlgError, MemoryError) as error:
+                if isinstance(error, StorageError) or self._before(row.id) is None:
+                    raise
+                self._give_up(row.id, f"its head cannot be made: {error}")
 
     def classifier(self, backbone: Backbone) -> Classifier:
         """The backbone with the head in use."""
@@ -98,23 +131,38 @@ class Learner:
 
     def evidence(self) -> Evidence:
         """Everything known now; reads only what was added since the last call, unless something was taken away."""
-        self._refresh()
-        if self._evidence is None:
-            self._evidence, self._last_sample = self._gather(None)
-        else:
-            backbone, dimension = self.bundle.backbone_digest, self.transform.dimension
-            ids, labels, runtimes, raw = self.store.embeddings(backbone, dimension, after=self._last_sample)
-            if ids:
-                self._evidence = _extend(self._evidence, self.transform(raw), labels, runtimes)
-                self._last_sample = ids[-1]
-        return self._evidence
+        return self._solver.evidence(self._solver.newest())
+
+    def drift(self) -> Drift:
+        """Watches whether the stream still resembles what the active head knows; goes on where it was kept.
+
+        Feed it with codes; it lives in memory. A changed head asks for a new one.
+        """
+        kept = self.store.drift(self.bundle.digest)
+        mine = kept is not None and kept["version"] == self.active_version
+        return Drift(self.active_head().novelty, kept if mine else None)
+
+    def keep_drift(self, drift: Drift) -> None:
+        """Write the window down, for ``status`` and the next process: rarely, SD cards wear."""
+        self.store.keep_drift(self.bundle.digest, {"version": self.active_version, **drift.to_json()})
+
+    def drift_state(self) -> DriftState:
+        """What was last kept, without solving a head."""
+        kept = self.store.drift(self.bundle.digest)
+        if kept is None or kept["version"] != self.active_version:
+            return DriftState("collecting", 0, None)
+        return DriftState(kept["state"], kept["frames"], kept["rank"])
 
     # learning ----------------------------------------------------------------------------------------------------
 
-    def add(self, label: str, raw: Int8) -> list[int]:
+    def add(self, label: str, raw: Int8, thumbnails: Sequence[bytes | None] = ()) -> list[int]:
         """Store (n, d) int8 raw embeddings of one label; durable when it returns. Returns their ids.
 
         Learning a factory label that was forgotten shows it again.
+
+        Args:
+            thumbnails: none, or one JPEG (or None) a sample, as :func:`~.photos.thumbnail` makes them. They are
+                forgotten with their samples, never exported or backed up, and dropped first when the store is full.
         """
         label = check_label(label)
         if raw.ndim != 2 or raw.shape[1] != self.transform.dimension or raw.dtype != np.int8:
@@ -122,47 +170,32 @@ class Learner:
                 f"embeddings must be (n, {self.transform.dimension}) int8, got {raw.shape} {raw.dtype}: "
                 "they were made by another backbone"
             )
-        return self.store.add_samples(label, raw, self.bundle.backbone_digest, self.runtime)
+        if len(thumbnails) not in (0, len(raw)):
+            raise InputError(f"expected no thumbnails or one for each of {len(raw)} samples, got {len(thumbnails)}")
+        with self.lock():
+            return self.store.add_samples(label, raw, self.bundle.backbone_digest, self.runtime, thumbnails)
 
     def retrain(self, rule: str | None = None, *, accept_scene_change: bool = False) -> Outcome:
         """Fit a candidate on everything known and promote it if the gate lets it pass.
 
         Args:
             rule: a head's name; default is the active version's.
-            accept_scene_change: promote although known classes lose on the factory's holdout.
+            accept_scene_change: promote whatever the gate says.
         """
-        started = time.perf_counter()
-        active = self._version(self.active_version)
-        evidence = self.evidence()
-        candidate = fit_head(evidence, rule or active.rule)
-        verdict = judge(candidate, self._head(active), evidence.holdout, evidence.holdout_labels)
-        if not verdict.promoted and accept_scene_change:
-            reason = f"{verdict.reason.replace('rejected', 'promoted')} (accepted as a change of scene)"
-            verdict = Verdict(True, reason, verdict.accuracy)
-        number = self.store.add_version(
-            self.bundle.digest,
-            "promoted" if verdict.promoted else "rejected",
-            verdict.reason,
-            candidate.rule,
-            self._last_sample,
-            {"accuracy": verdict.accuracy, "samples": evidence.device.samples},
-            activate=verdict.promoted,
-        )
-        if verdict.promoted:
-            self._solved = (number, candidate)
-        elapsed_ms = (time.perf_counter() - started) * 1e3
-        if verdict.promoted:
-            try:
-                self.store.backup_if_due()
-            except StorageError as error:  # the new head is in use all the same
-                log.warning("no automatic backup: %s", error)
-        version = number if verdict.promoted else active.id
-        return Outcome(version, verdict.promoted, verdict.reason, verdict.accuracy, elapsed_ms)
+        with self.lock():
+            outcome = self._retrain(rule, accept_scene_change)
+            if outcome.promoted:
+                try:
+                    self.store.backup_if_due()
+                except StorageError as error:  # the new head is in use all the same
+                    log.warning("no automatic backup: %s", error)
+        return outcome
 
     def forget(self, ids: Sequence[int]) -> int:
         """Remove samples exactly: statistics are as if they had never been added. Returns how many."""
-        distinct = self._existing(ids)
-        self.store.remove_samples(self.bundle.backbone_digest, distinct)
+        with self.lock():
+            distinct = self._existing(ids)
+            self.store.remove_samples(self.bundle.backbone_digest, distinct)
         return len(distinct)
 
     def forget_label(self, label: str) -> tuple[int, bool]:
@@ -171,69 +204,120 @@ class Learner:
         Raises:
             InputError: nobody knows this label.
         """
-        ids = [row.id for row in self.samples(label)]
-        ours = label in self.bundle.labels
-        if not ids and not ours:
-            raise InputError(f"no label {label!r}: see `edgetl-device samples`")
-        removed = self.forget(ids)
-        if ours:
-            self.hide(label)
+        with self.lock():
+            ids = [row.id for row in self.samples(label)]
+            ours = label in self.bundle.labels
+            if not ids and not ours:
+                raise InputError(f"no label {label!r}: see `edgetl-device samples`")
+            removed = self.forget(ids)
+            if ours:
+                self.hide(label)
         return removed, ours
 
     def hide(self, label: str) -> None:
         """Never predict a factory label again, until it is learned again."""
-        self.store.hide(self.bundle.backbone_digest, label)
+        with self.lock():
+            self.store.hide(self.bundle.backbone_digest, label)
 
     def relabel(self, label: str, ids: Sequence[int]) -> int:
         """Move samples to another label. Returns how many."""
         label = check_label(label)
-        distinct = self._existing(ids)
-        self.store.relabel_samples(self.bundle.backbone_digest, distinct, label)
+        with self.lock():
+            distinct = self._existing(ids)
+            self.store.relabel_samples(self.bundle.backbone_digest, distinct, label)
         return len(distinct)
 
     def rollback(self, number: int | None = None) -> int:
         """Re-activate an earlier version; default is the last good one before the active. Returns its number."""
-        active = self.active_version
-        good = [row for row in self.versions() if row.state != "rejected"]
-        if number is None:
-            earlier = [row for row in good if row.id < active]
-            if not earlier:
-                raise InputError(f"version {active} is the oldest: there is nothing to roll back to")
-            target = earlier[-1]
-        else:
-            found = [row for row in good if row.id == number]
-            if not found:
-                known = ", ".join(str(row.id) for row in good)
-                raise InputError(f"no version {number} to roll back to: expected one of {known}")
-            target = found[0]
-        self.store.activate(self.bundle.digest, target.id)
+        with self.lock():
+            active = self.active_version
+            good = [row for row in self.versions() if row.state in GOOD]
+            if number is None:
+                target = self._before(active)
+                if target is None:
+                    raise InputError(f"version {active} is the oldest: there is nothing to roll back to")
+            else:
+                found = [row for row in good if row.id == number]
+                if not found:
+                    known = ", ".join(str(row.id) for row in good)
+                    raise InputError(f"no version {number} to roll back to: expected one of {known}")
+                target = found[0]
+            self.store.activate(self.bundle.digest, target.id)
         return target.id
 
+    # a head that makes the app fail ------------------------------------------------------------------------------
+
+    def mark_started(self) -> Started:
+        """Note on disk that the active version is put to use: an app calls this at its start and after each swap.
+
+        A version that was started three times and never got to :meth:`mark_healthy` made the app fail, whatever way it
+        died: it is given up for the last good version before it. A version that was healthy once is not counted any
+        more, for what fails then is something else; nor is the factory's, which has none before it.
+        """
+        with self.lock():
+            failed, reason = None, ""
+            while True:
+                number = self.active_version
+                if self.store.count_start(number) <= MAX_STARTS or self._before(number) is None:
+                    return Started(number, failed, reason)
+                failed, reason = number, f"it was started {MAX_STARTS} times and never ran well"
+                reason = self._give_up(number, reason)
+
+    def mark_healthy(self) -> None:
+        """Note on disk that the active version works: an app calls this once, after its first good inferences."""
+        with self.lock():
+            self.store.prove(self.active_version)
+
+    def _give_up(self, number: int, why: str) -> str:
+        with self.lock():
+            target = self._before(number)
+            assert target is not None, "callers made sure"
+            reason = f"version {number} was rolled back to {target.id}: {why}"
+            self.store.fail(self.bundle.digest, number, target.id, reason)
+        log.warning("%s", reason)
+        return reason
+
     # inside ------------------------------------------------------------------------------------------------------
+
+    def _retrain(self, rule: str | None, accept_scene_change: bool) -> Outcome:
+        started = time.perf_counter()
+        self.active_head()
+        active = self._version(self.active_version)
+        before = self._solver.solve(active)
+        memory = self._solver.newest()
+        evidence = self._solver.evidence(memory)
+        candidate = fit_head(evidence, rule or active.rule)
+        _, new_labels, new_codes = memory.recent(after=active.last_sample)
+        verdict = judge(
+            Judged(candidate, evidence), Judged(before.head, before.evidence), Samples(new_codes, new_labels)
+        )
+        if not verdict.promoted and accept_scene_change:
+            reason = f"{verdict.reason.replace('rejected', 'promoted', 1)} (accepted as a change of scene)"
+            verdict = Verdict(True, reason, verdict.accuracy)
+        number = self.store.add_version(
+            self.bundle.digest,
+            "promoted" if verdict.promoted else "rejected",
+            verdict.reason,
+            candidate.rule,
+            memory.last,
+            {"accuracy": verdict.accuracy, "samples": evidence.device.samples},
+            activate=verdict.promoted,
+        )
+        if verdict.promoted:
+            self._solver.remember(Solved(number, candidate, evidence))
+        elapsed_ms = (time.perf_counter() - started) * 1e3
+        version = number if verdict.promoted else active.id
+        return Outcome(version, verdict.promoted, verdict.reason, verdict.accuracy, elapsed_ms)
 
     def _version(self, number: int) -> VersionRow:
         row = self.store.version(self.bundle.digest, number)
         assert row is not None, "active versions exist: a foreign key says so"
         return row
 
-    def _head(self, row: VersionRow) -> Head:
-        self._refresh()
-        if self._solved is None or self._solved[0] != row.id:
-            self._solved = (row.id, fit_head(self._gather(row.last_sample)[0], row.rule))
-        return self._solved[1]
-
-    def _gather(self, up_to: int | None) -> tuple[Evidence, int]:
-        backbone = self.bundle.backbone_digest
-        ids, labels, runtimes, raw = self.store.embeddings(backbone, self.transform.dimension, up_to=up_to)
-        evidence = self.factory.evidence(self.transform(raw), labels, runtimes, self.store.hidden(backbone))
-        return evidence, ids[-1] if ids else 0
-
-    def _refresh(self) -> None:
-        """Let go of what may know samples that are gone: someone forgot, relabelled or hid something."""
-        revision = self.store.revision()
-        if revision != self._revision:
-            self._evidence = self._solved = None
-            self._revision = revision
+    def _before(self, number: int) -> VersionRow | None:
+        """The last good version before one."""
+        earlier = [row for row in self.versions() if row.id < number and row.state in GOOD]
+        return earlier[-1] if earlier else None
 
     def _existing(self, ids: Sequence[int]) -> list[int]:
         distinct = list(dict.fromkeys(ids))
@@ -241,14 +325,3 @@ class Learner:
         if missing:
             raise InputError(f"no sample {missing[0]}: list them with `edgetl-device samples`")
         return distinct
-
-
-def _extend(evidence: Evidence, codes: Codes, labels: Sequence[str], runtimes: Sequence[str]) -> Evidence:
-    """Evidence and new device samples → Evidence, by addition."""
-    more = statistics_of(codes, labels, evidence.factory.backbone, runtimes)
-    return replace(
-        evidence,
-        device=evidence.device + more,
-        recent=np.concatenate([evidence.recent, codes]),
-        recent_labels=(*evidence.recent_labels, *labels),
-    )

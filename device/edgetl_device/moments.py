@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -36,30 +37,46 @@ class Moment:
 
 
 class Slot(Generic[T]):
-    """Room for one value between two threads: the latest wins, or the sender waits."""
+    """Room for a value, or a few, between two threads: the latest wins, or the sender waits.
 
-    def __init__(self) -> None:
+    Args:
+        room: for how many values.
+    """
+
+    def __init__(self, room: int = 1) -> None:
         self._changed = threading.Condition()
-        self._value: T | None = None
+        self._values: deque[T] = deque()
+        self._room = room
         self._closed = False
 
     def put(self, value: T, *, wait: bool = False) -> bool:
-        """Leave a value, after the last one was taken (``wait``) or in its place; whether one was replaced."""
+        """Leave a value: once there is room (``wait``), or in the oldest one's place; whether one was replaced."""
         with self._changed:
-            while wait and self._value is not None and not self._closed:
+            while wait and len(self._values) >= self._room and not self._closed:
                 self._changed.wait()
-            replaced = self._value is not None
-            self._value = value
+            replaced = len(self._values) >= self._room
+            if replaced:
+                self._values.popleft()
+            self._values.append(value)
             self._changed.notify_all()
             return replaced
 
     def get(self, timeout_s: float | None = None) -> T | None:
-        """Take the value, waiting for one; None after the timeout, or when closed and empty."""
+        """Take the oldest value, waiting for one; None after the timeout, or when closed and empty."""
         with self._changed:
-            self._changed.wait_for(lambda: self._value is not None or self._closed, timeout_s)
-            value, self._value = self._value, None
+            self._changed.wait_for(lambda: self._values or self._closed, timeout_s)
+            value = self._values.popleft() if self._values else None
             self._changed.notify_all()
             return value
+
+    def get_all(self) -> list[T]:
+        """Take all values, waiting for one; none when closed and empty."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._values or self._closed)
+            values = list(self._values)
+            self._values.clear()
+            self._changed.notify_all()
+            return values
 
     def close(self) -> None:
         """Let everyone go who waits."""

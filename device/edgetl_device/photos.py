@@ -20,6 +20,7 @@ from .errors import PhotoError
 Frame = npt.NDArray[np.uint8]
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+THUMBNAIL_SIDE = 160
 MAX_PIXELS = 1 << 28  # 268 MP: more than any camera takes, less than would exhaust a workstation
 
 
@@ -104,6 +105,18 @@ def _webp_size(data: bytes) -> tuple[int, int]:
         (bits,) = struct.unpack_from("<I", data, 21)
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
     return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+
+
+def thumbnail(frame: Frame) -> bytes:
+    """(height, width, 3) uint8 BGR → a JPEG of at most 160 pixels a side, a few kilobytes."""
+    height, width = frame.shape[:2]
+    scale = min(1.0, THUMBNAIL_SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA) if scale < 1 else frame
+    done, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])
+    if not done:
+        raise PhotoError(f"cannot make a JPEG of {width}x{height} pixels")
+    return data.tobytes()
 
 
 def _is_truncated(data: bytes) -> bool:

@@ -1,6 +1,6 @@
 """Pipeline: camera → classifier → whoever listens. Threads live here and in ``workers``, and nowhere else.
 
-Three threads pass frames on through slots that hold one value: *capture* reads and preprocesses, *inference* runs the
+Three threads pass frames on through slots with little room: *capture* reads and preprocesses, *inference* runs the
 backbone, *recognition* applies the head, smooths and hands out. The backbone and OpenCV release Python's lock, so
 decoding and the head run beside the backbone. A live camera's frame that nobody took in time is replaced by the next;
 a listener's too, so no listener can slow anything.
@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import groupby
 from types import TracebackType
 
 import numpy as np
@@ -35,6 +36,7 @@ log = logging.getLogger("edgetl.pipeline")
 
 BACKOFF_S = (0.5, 10.0)  # first and longest pause before the next attempt to reach a camera
 _STEADY_S = 5.0  # a connection that lasted so long starts again with the shortest pause
+_TOGETHER = 8  # embeddings that the head may take at once: it reads megabytes of weights each time
 _RECENT = 64  # frames over which rates and medians are taken
 
 
@@ -80,6 +82,7 @@ class Pipeline:
         version: of the head.
         smoothing_s: time constant of :class:`~edgetl_device.smoothing.Smoother`, seconds; 0 turns it off.
         max_frames: stop after so many recognised frames.
+        on_first_frame: called once, before the first frame is passed on.
         backoff_s: first and longest pause before a camera is tried again, seconds.
     """
 
@@ -91,15 +94,17 @@ class Pipeline:
         version: int = 0,
         smoothing_s: float = DEFAULT_S,
         max_frames: int | None = None,
+        on_first_frame: Callable[[], None] | None = None,
         backoff_s: tuple[float, float] = BACKOFF_S,
     ) -> None:
         self._camera = camera
         self._current = (classifier, version)
         self._smoother = Smoother(smoothing_s)
         self._max_frames = max_frames
+        self._on_first_frame = on_first_frame
         self._backoff_s = backoff_s
         self._captured: Slot[tuple[Frame, npt.NDArray[np.uint8], Backbone]] = Slot()
-        self._embedded: Slot[tuple[Frame, Int8, Classifier, int]] = Slot()
+        self._embedded: Slot[tuple[Frame, Int8, Classifier, int]] = Slot(_TOGETHER)
         self._subscriptions: tuple[Subscription, ...] = ()
         self._lock = threading.Lock()  # subscriptions, and what health() reads in one piece
         self._stopping = threading.Event()
@@ -180,6 +185,11 @@ class Pipeline:
         self._current = (classifier, version)
 
     @property
+    def failure(self) -> BaseException | None:
+        """What ended it, where that was no wish; :meth:`wait` raises it."""
+        return self._failure
+
+    @property
     def version(self) -> int:
         """Of the head in use."""
         return self._current[1]
@@ -241,6 +251,8 @@ class Pipeline:
                 self._captured_s = time.monotonic()
                 self._error = None
                 self._number += 1
+                if self._number == 1 and self._on_first_frame is not None:
+                    self._on_first_frame()
                 frame = Frame(image, self._number, self._captured_s)
                 backbone = self._current[0].backbone
                 if self._captured.put((frame, backbone.preprocessing(image), backbone), wait=wait):
@@ -263,17 +275,22 @@ class Pipeline:
 
     def _recognise(self) -> None:
         version = None
-        while (work := self._embedded.get()) is not None and not self._stopping.is_set():
-            frame, raw, classifier, used = work
-            if used != version:
-                self._smoother.reset()
-                version = used
-            codes = classifier.backbone.codes(raw[None])
-            (instant,) = classifier.classify_codes(codes, top=max(1, len(classifier.head.labels)))
-            smoothed = self._smoother(instant, frame.time_s)
-            self._hand_out(Moment(frame, raw, smoothed, instant, used, classifier.backbone.digest))
-            if self._frames == self._max_frames:
-                return
+        while (waiting := self._embedded.get_all()) and not self._stopping.is_set():
+            for backbone, works in groupby(waiting, lambda work: work[2].backbone):
+                batch = list(works)
+                classifier, used = self._current
+                if classifier.backbone is not backbone:  # another bundle came in between
+                    _, _, classifier, used = batch[-1]
+                if used != version:
+                    self._smoother.reset()
+                    version = used
+                codes = backbone.codes(np.stack([raw for _, raw, _, _ in batch]))
+                instants = classifier.classify_codes(codes, top=max(1, len(classifier.head.labels)))
+                for (frame, raw, _, _), instant in zip(batch, instants, strict=True):
+                    smoothed = self._smoother(instant, frame.time_s)
+                    self._hand_out(Moment(frame, raw, smoothed, instant, used, backbone.digest))
+                    if self._frames == self._max_frames:
+                        return
 
     def _hand_out(self, moment: Moment) -> None:
         now = time.monotonic()

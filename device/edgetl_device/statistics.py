@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,8 @@ class Statistics:
         labels: (C,) sorted.
         counts: (C,) int64, samples a class, all positive.
         sums: (C, d) int64, sum of a class's codes.
-        gram: (d, d) integers, sum of the outer products of all codes with themselves; int32 where that holds it.
+        products: the Gram matrix, sum of the outer products of all codes with themselves: (d, d) integers, or the
+            d (d + 1) / 2 of its upper triangle, row by row, as they are stored.
     """
 
     backbone: str
@@ -46,12 +48,19 @@ class Statistics:
     labels: tuple[str, ...]
     counts: Int64
     sums: Int64
-    gram: npt.NDArray[np.signedinteger[Any]]
+    products: npt.NDArray[Any]
 
     @property
     def dimension(self) -> int:
         """d, the length of an embedding."""
-        return int(self.gram.shape[0])
+        return int(self.sums.shape[1])
+
+    @cached_property
+    def gram(self) -> npt.NDArray[np.signedinteger[Any]]:
+        """(d, d) integers, int32 where that holds them; unfolded when first asked for: classifying may not need it."""
+        if self.products.ndim == 2:
+            return self.products
+        return _square(self.products, self.dimension, self.samples)
 
     @property
     def samples(self) -> int:
@@ -99,7 +108,7 @@ class Statistics:
             labels=tuple(label for label, keep in zip(labels, kept, strict=True) if keep),
             counts=counts[kept],
             sums=sums[kept],
-            gram=gram.astype(_gram_type(int(counts.sum())), copy=False),
+            products=gram.astype(_gram_type(int(counts.sum())), copy=False),
         )
 
     def to_bytes(self) -> bytes:
@@ -135,9 +144,11 @@ class Statistics:
         if shapes != expected or (counts <= 0).any() or list(labels) != sorted(set(labels)):
             raise InputError(f"not statistics: expected shapes {expected} and sorted labels, got {shapes}")
         most = int(counts.sum()) * 255**2
+        if upper.dtype.kind not in "iu":
+            raise InputError(f"statistics must be integers, got {upper.dtype}")
         if (sums < 0).any() or (sums > 255 * counts[:, None]).any() or not _within(upper, most):
             raise InputError("not statistics: sums that no samples can have")
-        return cls(backbone, runtimes, labels, counts, sums, _square(upper, dimension, int(counts.sum())))
+        return cls(backbone, runtimes, labels, counts, sums, upper)
 
 
 def no_statistics(backbone: str, dimension: int) -> Statistics:
@@ -184,6 +195,9 @@ def exact_gram(codes: Codes) -> npt.NDArray[np.signedinteger[Any]]:
     every partial sum is an integer ≤ 2²⁴ whatever the order of additions. Blocks are added in int64 and the shift is
     undone with Σ(x−c)(x−c)ᵀ = Σxxᵀ − c(s1ᵀ + 1sᵀ) + nc²11ᵀ. Up to 256 rows need no shift: 256 · 255² < 2²⁴.
     """
+    if len(codes) == 1:  # the commonest way to learn
+        row = codes[0].astype(np.int32)
+        return np.multiply.outer(row, row)
     if len(codes) <= FEW_ROWS:
         few = codes.astype(np.float32)
         return (few.T @ few).astype(np.int32)
@@ -205,8 +219,6 @@ def _gram_type(samples: int) -> type[np.int32 | np.int64]:
 
 def _square(upper: npt.NDArray[Any], dimension: int, samples: int) -> npt.NDArray[np.signedinteger[Any]]:
     """The upper triangle row by row → the symmetric (d, d) matrix, in half the memory where int32 holds it."""
-    if upper.dtype.kind not in "iu":
-        raise InputError(f"statistics must be integers, got {upper.dtype}")
     gram = np.empty((dimension, dimension), _gram_type(samples))
     start = 0
     for row in range(dimension):

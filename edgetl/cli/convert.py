@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from edgetl_device.console import is_verbose, refuse_existing, reports, say, table
+from edgetl_device.console import is_verbose, note, refuse_existing, reports, say, table
 
 
 @click.command()
@@ -19,8 +19,8 @@ from edgetl_device.console import is_verbose, refuse_existing, reports, say, tab
 @click.option("--calibration-samples", type=click.IntRange(1), default=200, show_default=True,
               help="Representative photos, class-balanced.")  # fmt: skip
 @click.option("--max-drop", type=float, default=0.01, show_default=True, help="Accuracy that conversion may cost.")
-@click.option("--head", type=click.Choice(["predictive", "familiar", "lda", "prototype"]), default="predictive",
-              show_default=True, help="Learning rule.")  # fmt: skip
+@click.option("--head", type=click.Choice(["predictive", "softmax", "familiar", "lda", "prototype"]),
+              default="predictive", show_default=True, help="Learning rule.")  # fmt: skip
 @click.option("--no-classes", is_flag=True, help="A bundle that knows nothing yet and is taught on the device.")
 @click.option("--force", is_flag=True, help="Overwrite OUTPUT.")
 @reports
@@ -51,6 +51,12 @@ def convert(
     say(f"same label on {parity.agreement:.1%} of {parity.samples} held-out photos; "
         f"worst class loses {max(parity.worst_class_drop, 0):.3f}")  # fmt: skip
     say(f"{done.ops['total']} operators, {done.ops['float']} of them float")
+    if is_verbose():
+        from edgetl_device.bundle import open_bundle
+
+        from ..audit import audit_bundle
+
+        note(audit_bundle(open_bundle(output)))
     say(f"wrote {output}: {done.size_bytes / 1e6:.1f} MB in {done.seconds:.0f} s; "
         f"next: edgetl-device install {output}")  # fmt: skip
     return {

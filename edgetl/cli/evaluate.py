@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgetl_device.console import note, refuse_existing, reports, say, table
+from edgetl_device.console import is_verbose, note, refuse_existing, reports, say, table
 
 
 @click.command()
@@ -37,6 +37,10 @@ def evaluate(file: Path, photos: Path, report: Path | None, runtime: str, force:
     table(("class", "recall"), list(result.per_class.items()))
     say(f"called unknown: {result.unknown:.1%}; calibration error {result.ece:.3f}; "
         f"latency p50 {result.latency_ms['p50']:.1f} ms, p95 {result.latency_ms['p95']:.1f} ms")  # fmt: skip
+    if is_verbose():
+        from ..audit import audit_bundle
+
+        note(audit_bundle(bundle))
     if report is not None:
         evaluation.write_report(result, bundle, report)
         say(f"wrote {report}")

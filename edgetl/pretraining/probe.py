@@ -16,8 +16,9 @@ import tf_keras
 
 from edgetl.pretraining.errors import PretrainingError
 from edgetl.pretraining.recipe import IMAGE_SIZE
-
-EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+from edgetl_device.errors import PhotoError
+from edgetl_device.photos import is_photo_name, read_photo
+from edgetl_device.preprocess import Preprocessing
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,9 @@ class LabelledPhotos:
 
 
 def read_folder(folder: Path, size: int = IMAGE_SIZE, seed: int = 0) -> LabelledPhotos:
-    """Reads a folder with one folder a class, splits it 80 / 20 (seeded, the same fraction of every class).
+    """Reads a folder with one folder a class, as a device sees it, and splits it.
+
+    80 / 20, seeded, the same fraction of every class.
 
     Raises:
         PretrainingError: fewer than two classes with at least two photos each, or an unreadable photo.
@@ -46,7 +49,7 @@ def read_folder(folder: Path, size: int = IMAGE_SIZE, seed: int = 0) -> Labelled
     if not folder.is_dir():
         raise PretrainingError(f"{folder}: no such folder; expected one with a folder of photos for each class")
     paths = {
-        child.name: sorted(path for path in child.iterdir() if path.suffix.lower() in EXTENSIONS)
+        child.name: sorted(path for path in child.iterdir() if is_photo_name(path))
         for child in sorted(folder.iterdir())
         if child.is_dir()
     }
@@ -59,26 +62,13 @@ def read_folder(folder: Path, size: int = IMAGE_SIZE, seed: int = 0) -> Labelled
         part = np.ones(len(found), bool)
         part[random.permutation(len(found))[: max(1, round(len(found) / 5))]] = False
         train.append(part)
-    images = np.stack([read_photo(path, size) for found in paths.values() for path in found])
+    preprocess = Preprocessing(size, size)
+    try:
+        images = np.stack([preprocess(read_photo(path)) for found in paths.values() for path in found])
+    except PhotoError as error:
+        raise PretrainingError(f"{error}; remove it") from error
     labels = np.repeat(np.arange(len(paths)), [len(found) for found in paths.values()])
     return LabelledPhotos(images, labels, tuple(paths), np.concatenate(train))
-
-
-def read_photo(path: Path, size: int) -> np.ndarray:
-    """A photo with its shorter side resized and its centre cropped, (size, size, 3) uint8 RGB.
-
-    Raises:
-        PretrainingError: it does not decode.
-    """
-    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if path.stat().st_size else None
-    if image is None:
-        raise PretrainingError(f"{path}: not a readable photo; remove it")
-    height, width = image.shape[:2]
-    scale = size / min(height, width)
-    target = (max(size, round(width * scale)), max(size, round(height * scale)))
-    image = cv2.resize(image, target, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    top, left = (image.shape[0] - size) // 2, (image.shape[1] - size) // 2
-    return cv2.cvtColor(image[top : top + size, left : left + size], cv2.COLOR_BGR2RGB)
 
 
 def pooled_features(backbone: tf_keras.Model, photos: LabelledPhotos, batch_size: int = 50) -> np.ndarray:

@@ -2,8 +2,9 @@
 
     python tests/device/crash.py BUNDLE HOME ROUNDS SEED
 
-Each round forks a child that learns, retrains, relabels, rolls back and backs up on one store that grows from round to
-round. It reports a sample only after it was acknowledged; then it is killed with SIGKILL. Prints one JSON object.
+Each round forks a child that learns, forgets, relabels, retrains, rolls back, proves versions and backs up, on one store
+that grows from round to round. It reports a sample learned or forgotten only after it was acknowledged; then it is
+killed with SIGKILL. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import select
 import signal
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # no threads: this process forks
@@ -24,23 +26,43 @@ import numpy as np
 from edgetl_device.backup import what_is_wrong
 from edgetl_device.bundle import open_bundle
 from edgetl_device.factory import Factory
-from edgetl_device.learner import Learner
+from edgetl_device.learner import GOOD, Learner
 from edgetl_device.store import Store
+
+ACTIONS = ("learn",) * 5 + ("retrain", "promote", "relabel", "forget", "rollback", "trial", "drift", "backup")
+PICTURE = b"a small picture" * 100
 
 
 def live(folder: Path, factory: Factory, seed: int, report: int) -> None:
-    """Learn until killed; every acknowledged id is written to ``report``."""
+    """Learn until killed; every acknowledged id is written to ``report``: +3 learned, ?3 to be forgotten, -3 forgotten."""
+
+    def tell(sign: str, ids: list[int]) -> None:
+        os.write(report, "".join(f"{sign}{identity}\n" for identity in ids).encode())
+
     choose = random.Random(seed)
     generator = np.random.default_rng(seed)
     learner = Learner(factory, Store(folder / "device.sqlite"), "litert-test")
     while True:
-        action = choose.choice(["learn", "learn", "learn", "retrain", "relabel", "rollback", "backup"])
+        action = choose.choice(ACTIONS)
+        os.write(report, f"!{action}\n".encode())
         if action == "learn":
             raw = generator.integers(-128, 0, (choose.randint(1, 4), learner.transform.dimension)).astype(np.int8)
-            for identity in learner.add(choose.choice(["ball", "box", "kite"]), raw):
-                os.write(report, f"{identity}\n".encode())
+            pictures = [PICTURE] * len(raw) if choose.random() < 0.3 else []
+            tell("+", learner.add(choose.choice(["ball", "box", "kite"]), raw, pictures))
         elif action == "retrain":
-            learner.retrain(accept_scene_change=choose.random() < 0.5)
+            learner.retrain()
+        elif action == "promote":
+            learner.retrain(accept_scene_change=True)
+        elif action == "forget" and learner.samples():
+            ids = [row.id for row in choose.sample(learner.samples(), 1)]
+            tell("?", ids)
+            learner.forget(ids)
+            tell("-", ids)
+        elif action == "trial":
+            learner.mark_started()
+            learner.mark_healthy()
+        elif action == "drift":
+            learner.keep_drift(learner.drift())
         elif action == "relabel" and learner.samples():
             learner.relabel("ring", [learner.samples()[0].id])
         elif action == "rollback" and learner.active_version > 1:
@@ -49,7 +71,7 @@ def live(folder: Path, factory: Factory, seed: int, report: int) -> None:
             learner.store.backup(folder / "device.backup.sqlite")
 
 
-def check(folder: Path, factory: Factory, acknowledged: set[int]) -> list[str]:
+def check(folder: Path, factory: Factory, present: set[int], absent: set[int]) -> list[str]:
     """What is wrong after a kill; empty is right."""
     path = folder / "device.sqlite"
     problems = []
@@ -60,8 +82,16 @@ def check(folder: Path, factory: Factory, acknowledged: set[int]) -> list[str]:
     ids = [row.id for row in learner.samples()]
     if len(ids) != len(set(ids)):
         problems.append("a sample is there twice")
-    if lost := acknowledged - set(ids):
+    if lost := present - set(ids):
         problems.append(f"lost {len(lost)} acknowledged samples")
+    if back := absent & set(ids):
+        problems.append(f"{len(back)} forgotten samples are back")
+    stray = "SELECT count(*) FROM thumbnails WHERE sample NOT IN (SELECT id FROM samples)"
+    if next(store._rows(stray)) != (0,):
+        problems.append("a thumbnail without its sample")
+    active = store.version(learner.bundle.digest, learner.active_version)
+    if active is None or active.state not in GOOD:
+        problems.append("the active version is not a good one")
     if not learner.active_head().labels:
         problems.append("no servable head")
     if list(folder.glob("*.damaged-*")):
@@ -75,7 +105,9 @@ def main(bundle: Path, folder: Path, rounds: int, seed: int) -> None:
     factory = Factory(open_bundle(bundle))
     factory.statistics  # noqa: B018  parsed once, here, not in every child
     choose = random.Random(seed)
-    acknowledged: set[int] = set()
+    present: set[int] = set()
+    absent: set[int] = set()
+    started: Counter[str] = Counter()
     problems: list[str] = []
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(rounds):
@@ -88,6 +120,8 @@ def main(bundle: Path, folder: Path, rounds: int, seed: int) -> None:
             finally:
                 os._exit(1)  # only a bug gets here: a child ends by SIGKILL
         os.close(write)
+        if choose.random() < 0.8:  # the others are killed while they open the store, or soon after
+            select.select([read], [], [], 10)
         time.sleep(choose.uniform(0.0, 0.08))
         alive = os.waitpid(child, os.WNOHANG) == (0, 0)
         if alive:
@@ -100,9 +134,17 @@ def main(bundle: Path, folder: Path, rounds: int, seed: int) -> None:
             said += part
         os.close(read)
         whole = said[: said.rfind(b"\n") + 1]
-        acknowledged |= {int(line) for line in whole.split()}
-        problems += [f"round {number}: {problem}" for problem in check(folder, factory, acknowledged)]
-    print(json.dumps({"rounds": rounds, "acknowledged": len(acknowledged), "problems": problems}))
+        for line in whole.decode().split():
+            if line[0] == "!":
+                started[line[1:]] += 1
+            elif line[0] == "+":
+                present.add(int(line[1:]))
+            else:  # from the announcement on it may be gone
+                present.discard(int(line[1:]))
+                absent |= {int(line[1:])} if line[0] == "-" else set()
+        problems += [f"round {number}: {problem}" for problem in check(folder, factory, present, absent)]
+    told = {"acknowledged": len(present), "forgotten": len(absent), "started": dict(sorted(started.items()))}
+    print(json.dumps({"rounds": rounds, **told, "problems": problems}))
 
 
 if __name__ == "__main__":

@@ -10,8 +10,10 @@ from conftest import build_bundle, draw, tiny_backbone
 
 from edgetl_device.app import App
 from edgetl_device.camera import FakeCamera
-from edgetl_device.errors import InputError, MismatchError
+from edgetl_device.classifier import Classifier
+from edgetl_device.errors import CameraError, InputError, MismatchError
 from edgetl_device.home import Home
+from edgetl_device.photos import thumbnail
 
 SOON_S = 20.0
 
@@ -36,13 +38,12 @@ def burst(app: App, count: int) -> list:
 def test_teaching_stores_the_embeddings_that_recognition_made(home: Home) -> None:
     with App(home, showing("kite")) as app:
         moments = burst(app, 4)
-        calls = app._backbone.embed_photo
+        app.pipeline.stop(SOON_S)
         app._backbone.embed_photo = None  # a second inference would fail
         ids = app.teach("kite", moments)
-        app._backbone.embed_photo = calls
-        stored = app._learner.store.embeddings(app.bundle.backbone_digest, 64)
-    assert stored[0] == ids and stored[1] == ["kite"] * 4
-    np.testing.assert_array_equal(stored[3], np.stack([moment.raw for moment in moments]))
+        ((stored, labels, _, raw),) = app._learner.store.embeddings(app.bundle.backbone_digest, 64)
+    assert stored == ids and labels == ["kite"] * 4
+    np.testing.assert_array_equal(raw, np.stack([moment.raw for moment in moments]))
 
 
 def test_a_taught_thing_is_recognised_live_and_gone_after_a_rollback(home: Home) -> None:
@@ -63,9 +64,9 @@ def test_photos_can_be_taught_while_the_camera_runs_and_give_their_own_embedding
     with App(home, showing("box", fps=1000.0)) as app:
         until(lambda: app.pipeline.latest() is not None)
         app.teach_photos("ring", photos)
-        stored = app._learner.store.embeddings(app.bundle.backbone_digest, 64)[3]
+        ((_, _, _, raw),) = app._learner.store.embeddings(app.bundle.backbone_digest, 64)
     backbone = tiny_backbone()
-    np.testing.assert_array_equal(stored, np.stack([backbone.embed(photo) for photo in photos]))
+    np.testing.assert_array_equal(raw, np.stack([backbone.embed(photo) for photo in photos]))
 
 
 def test_forgetting_takes_effect_at_once_in_each_of_its_three_ways(home: Home) -> None:
@@ -157,3 +158,67 @@ def test_what_cannot_be_taught_is_refused(home: Home) -> None:
         with pytest.raises(InputError, match="no photo was given"):
             app.teach_photos("kite", [])
         assert app.samples() == []
+
+
+def test_a_taught_sample_keeps_its_picture_until_it_is_forgotten_and_only_if_wanted(home: Home) -> None:
+    with App(home, showing("kite")) as app:
+        moments = burst(app, 2)
+        first, second = app.teach("kite", moments)
+        assert app.thumbnail(second) == thumbnail(moments[1].frame.image) != thumbnail(moments[0].frame.image)
+        (photo,) = app.teach_photos("ring", [draw("ring", 1)])
+        assert app.thumbnail(photo) and app.thumbnail(99) is None
+        app.forget([first])
+        assert app.thumbnail(first) is None
+    with App(home, showing("kite"), thumbnails=False) as app:
+        assert app.thumbnail(app.teach("kite", burst(app, 1))[0]) is None
+
+
+def learned(home: Home) -> None:
+    """Make version 2."""
+    learner = home.learner()
+    learner.add("kite", np.stack([tiny_backbone().embed(draw("kite", number)) for number in range(6)]))
+    assert learner.retrain().version == 2
+    learner.store.close()
+
+
+def test_a_head_that_makes_recognition_fail_three_times_is_rolled_back_at_the_next_start(
+    home: Home, monkeypatch
+) -> None:
+    learned(home)
+    classify = Classifier.classify_codes
+
+    def fails(self, codes, top=3):
+        if "kite" in self.head.labels:
+            raise FloatingPointError("a head that cannot be evaluated")
+        return classify(self, codes, top)
+
+    monkeypatch.setattr(Classifier, "classify_codes", fails)
+    for _ in range(3):
+        with App(home, showing("kite")) as app, pytest.raises(FloatingPointError):
+            app.pipeline.wait(SOON_S)
+        assert app.pipeline.version == 2
+    with App(home, showing("kite")) as app:
+        until(lambda: app.pipeline.latest() is not None)
+        assert app.pipeline.latest().version == 1 and app.pipeline.failure is None
+        assert [row.state for row in app.versions()][1] not in ("factory", "promoted")
+
+
+def test_short_runs_and_missing_cameras_are_no_failures_of_the_head(home: Home) -> None:
+    learned(home)
+    for _ in range(4):
+        with App(home, FakeCamera(finite=False)) as app, pytest.raises(CameraError):
+            app.pipeline.wait(SOON_S)
+    for _ in range(4):
+        with App(home, showing("kite"), max_frames=1) as app:
+            app.pipeline.wait(SOON_S)
+    with App(home, showing("kite")) as app:
+        until(lambda: app.pipeline.latest() is not None)
+        assert app.pipeline.version == 2
+
+
+def test_the_drift_of_the_stream_is_watched_and_kept(home: Home, monkeypatch) -> None:
+    monkeypatch.setattr("edgetl_device.app.NOTICE_S", 0.002)
+    noise = np.random.default_rng(0).integers(0, 256, (60, 64, 64, 3), np.uint8)
+    with App(home, FakeCamera(cycle(list(noise)), fps=300.0, finite=False)) as app:
+        until(lambda: app.status()["drift"]["state"] == "drifting")
+    assert home.status(home.learner())["drift"]["state"] == "drifting"

@@ -13,4 +13,6 @@ def test_a_hundred_kills_lose_and_double_nothing_and_leave_a_servable_head(bundl
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     told = json.loads(done.stdout)
     assert told["problems"] == [] and told["rounds"] == 100
-    assert told["acknowledged"] > 100  # or it was killed before it could do anything
+    assert told["acknowledged"] > 50 and told["forgotten"] > 0  # or it was killed before it could do anything
+    kinds = {"learn", "retrain", "promote", "relabel", "forget", "rollback", "trial", "drift", "backup"}
+    assert set(told["started"]) == kinds

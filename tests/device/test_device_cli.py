@@ -82,6 +82,51 @@ def test_samples_can_be_stored_without_retraining(installed: Path, tmp_path) -> 
     assert told(installed, "learn", "kite", photos / "kite", "--no-retrain")["version"] == 1
 
 
+def test_photos_are_kept_small_where_asked_and_only_there(installed: Path, tmp_path) -> None:
+    from edgetl_device.home import Home
+    from edgetl_device.photos import decode_photo
+
+    photos = write_photos(tmp_path / "photos", ("kite",), 2, size=500)
+    told(installed, "learn", "kite", photos / "kite" / "0000.png")
+    told(installed, "learn", "kite", photos / "kite" / "0001.png", "--keep-photos")
+    store = Home(installed).learner().store
+    assert store.thumbnail(1) is None
+    picture = store.thumbnail(2)
+    assert picture is not None and decode_photo(picture).shape == (160, 160, 3) and len(picture) < 12_000
+
+
+def test_status_tells_whether_the_scene_drifted(installed: Path, tmp_path) -> None:
+    assert told(installed, "status")["drift"] == {"state": "collecting", "frames": 0, "rank": None}
+    photos = write_photos(tmp_path / "photos", ("ball", "box"), 40, seed=8)
+    told(installed, "classify", photos)
+    drift = told(installed, "status")["drift"]
+    assert drift["state"] == "steady" and drift["frames"] > 30 and 0.25 < drift["rank"] < 0.75
+    strange = write_photos(tmp_path / "strange", ("ring",), 60, seed=3)
+    for path in strange.rglob("*.png"):
+        path.write_bytes(path.with_name("0000.png").read_bytes())  # always the same one
+    told(installed, "classify", strange)
+    assert told(installed, "status")["drift"]["frames"] <= drift["frames"] + 1
+
+
+def test_where_there_is_no_room_for_a_new_head_the_samples_are_told_to_be_stored(
+    installed: Path, tmp_path, monkeypatch
+) -> None:
+    from edgetl_device.errors import StorageError
+    from edgetl_device.store import Store
+
+    def full(*arguments: object, **options: object) -> None:
+        raise StorageError("cannot write device.sqlite: disk full; free some disk space")
+
+    run(installed, "status")
+    monkeypatch.setattr(Store, "add_version", full)
+    photos = write_photos(tmp_path / "photos", ("kite",), 2)
+    done = run(installed, "learn", "kite", photos, "--json", code=2)
+    result = json.loads(done.stdout)
+    assert result["stored"] == 2 and "the samples are stored" in result["reason"] and "disk full" in done.stderr
+    monkeypatch.undo()
+    assert told(installed, "retrain")["promoted"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

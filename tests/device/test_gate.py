@@ -2,7 +2,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgetl_device.gate import judge
+from edgetl_device.gate import Samples, compare
 
 
 @dataclass
@@ -22,7 +22,7 @@ class Fixed:
 
 def verdict(truth: list[str], before: list[str], after: list[str], labels=("cat", "dog")):
     codes = np.zeros((len(truth), 1), np.uint8)
-    return judge(Fixed(labels, after), Fixed(labels, before), codes, tuple(truth))  # type: ignore[arg-type]
+    return compare(Fixed(labels, after), Fixed(labels, before), Samples(codes, tuple(truth)))  # type: ignore[arg-type]
 
 
 def test_a_better_head_is_promoted_with_its_gain() -> None:
@@ -59,9 +59,8 @@ def test_without_a_holdout_everything_is_promoted_and_says_so() -> None:
 
 
 def test_classes_that_only_one_head_knows_do_not_vote() -> None:
-    found = judge(
-        Fixed(("dog",), ["dog"] * 20), Fixed(("cat", "dog"), ["cat"] * 20), np.zeros((20, 1), np.uint8), ("cat",) * 20
-    )  # type: ignore[arg-type]
+    cats = Samples(np.zeros((20, 1), np.uint8), ("cat",) * 20)
+    found = compare(Fixed(("dog",), ["dog"] * 20), Fixed(("cat", "dog"), ["cat"] * 20), cats)  # type: ignore[arg-type]
     assert found.promoted
 
 

@@ -48,6 +48,12 @@ def collect(pipeline: Pipeline, before=None) -> list:
     return found
 
 
+def same(found, expected) -> None:
+    """Several frames at once and one by one differ in the last bits of a matrix product."""
+    assert (found.label, found.unknown) == (expected.label, expected.unknown)
+    assert dict(found.top) == pytest.approx(dict(expected.top), abs=1e-5)
+
+
 class Held:
     """An interpreter that computes only while it is let."""
 
@@ -73,7 +79,7 @@ def test_each_frame_of_a_recording_is_recognised_once_as_the_classifier_would(cl
     moments = collect(Pipeline(FakeCamera(IMAGES, live=False), classifier, version=7))
     assert [moment.frame.number for moment in moments] == list(range(1, 41))
     for moment, image in zip(moments, IMAGES, strict=True):
-        assert moment.instant == classifier.classify(image, top=2)
+        same(moment.instant, classifier.classify(image, top=2))
         np.testing.assert_array_equal(moment.raw, classifier.backbone.embed(image))
         assert moment.version == 7 and moment.frame.image is image
 
@@ -126,10 +132,10 @@ def test_a_head_is_swapped_between_two_frames_without_losing_one(home: Home, cla
     moments = collect(pipeline, lambda moment: moment.frame.number == 15 and pipeline.swap(other, 2))
     versions = [moment.version for moment in moments]
     assert [moment.frame.number for moment in moments] == list(range(1, 41))
-    assert versions == sorted(versions) and set(versions) == {1, 2} and versions.index(2) in range(15, 20)
+    assert versions == sorted(versions) and set(versions) == {1, 2} and versions.index(2) in range(15, 15 + 8)
     for moment, image in zip(moments, IMAGES, strict=True):
         used = other if moment.version == 2 else classifier
-        assert moment.instant == used.classify(image, top=3)
+        same(moment.instant, used.classify(image, top=3))
 
 
 def test_it_ends_after_the_frames_asked_for(classifier) -> None:

@@ -81,7 +81,6 @@ def test_a_command_runs_when_a_label_appears_and_its_output_does_not_mix_with_js
     ("options", "message"),
     [
         (("--camera", "nowhere.mp4"), "no camera, file or folder 'nowhere.mp4'"),
-        (("--camera", "rtsp://127.0.0.1:9/"), "no video from rtsp://127.0.0.1:9/"),
         (("--camera", "parts", "--json", "--jsonl"), "choose"),
         (("--camera", "parts", "--on-label", "no-such-program"), "no such program"),
         (("--camera", "parts", "--max-frames", "0"), "0 is not in the range"),
@@ -91,6 +90,11 @@ def test_bad_input_is_one_line_and_exit_2(home: Home, options, message: str, cap
     assert console.run(program, "edgetl-device", ["--home", str(home.folder), "run", "--no-web", *options]) == 2
     said = capfd.readouterr()
     assert message in said.err and len(said.err.strip().splitlines()) == 1
+
+
+def test_a_network_camera_that_does_not_answer_is_one_line_without_the_librarys_own(home: Home) -> None:
+    _, err = run(home, "--camera", "rtsp://user:secret@127.0.0.1:9/", code=2)
+    assert len(err.splitlines()) == 1 and "no video from rtsp://127.0.0.1:9/" in err and "secret" not in err
 
 
 def test_without_a_bundle_it_says_what_to_do(tmp_path, capfd) -> None:

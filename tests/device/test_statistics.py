@@ -113,7 +113,10 @@ def test_sums_that_no_samples_can_have_are_refused() -> None:
     from dataclasses import replace
 
     found = of(*samples(5, 0))
-    for poison in (replace(found, sums=found.sums + 10**6), replace(found, gram=found.gram.astype(np.int64) + 10**9)):
+    for poison in (
+        replace(found, sums=found.sums + 10**6),
+        replace(found, products=found.gram.astype(np.int64) + 10**9),
+    ):
         with pytest.raises(InputError, match="no samples can have"):
             Statistics.from_bytes(poison.to_bytes())
 
@@ -126,3 +129,45 @@ def test_the_gram_widens_where_32_bits_may_not_hold_it_and_narrows_again() -> No
     assert (whole.gram == 2 * 17_000 * 255**2).all() and Statistics.from_bytes(whole.to_bytes()).gram.dtype == np.int64
     back = whole - half
     assert back.gram.dtype == np.int32 and back.to_bytes() == half.to_bytes()
+
+
+def test_two_hundred_thousand_samples_of_the_largest_codes_do_not_overflow() -> None:
+    codes = np.full((200_000, 3), 255, np.uint8)
+    found = of(codes, ["a"] * len(codes))
+    assert (found.gram == 200_000 * 255**2).all() and (found.sums == 200_000 * 255).all() and found.samples == 200_000
+    assert Statistics.from_bytes(found.to_bytes()).to_bytes() == found.to_bytes()
+    assert ((found + found) - found).to_bytes() == found.to_bytes()
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.lists(st.sampled_from([1, 255, FEW_ROWS, FEW_ROWS + 1, BLOCK_ROWS, BLOCK_ROWS + 1]), max_size=4))
+def test_batches_on_either_side_of_every_internal_bound_give_identical_bytes(batches: list[int]) -> None:
+    codes, labels = samples(sum(batches), 7, dimension=6)
+    total = no_statistics(BACKBONE, 6)
+    for start, stop in pairwise(np.cumsum([0, *batches]).tolist()):
+        total = total + of(codes[start:stop], labels[start:stop])
+    assert total.to_bytes() == (of(codes, labels) if batches else total).to_bytes()
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=6), st.randoms(use_true_random=False))
+def test_merging_in_any_tree_gives_identical_bytes(sizes: list[int], choose) -> None:
+    parts = [statistics_of(*samples(size, seed), BACKBONE, f"runtime-{seed % 2}") for seed, size in enumerate(sizes)]
+    expected = sum(parts[1:], parts[0]).to_bytes()
+    while len(parts) > 1:
+        one, other = (parts.pop(choose.randrange(len(parts))) for _ in range(2))
+        parts.append(one + other)
+    assert parts[0].to_bytes() == expected
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(1, 25), st.integers(0, 2**32 - 1), st.randoms(use_true_random=False))
+def test_forgetting_one_by_one_in_any_order_leaves_what_never_knew_them(count: int, seed: int, choose) -> None:
+    codes, labels = samples(count, seed)
+    gone = [row for row in range(count) if choose.random() < 0.5]
+    kept = [row for row in range(count) if row not in gone]
+    choose.shuffle(gone)
+    found = of(codes, labels)
+    for row in gone:
+        found = found - of(codes[row : row + 1], [labels[row]])
+    assert found.to_bytes() == of(codes[kept], [labels[row] for row in kept]).to_bytes()

@@ -4,7 +4,8 @@ import pytest
 
 from edgetl_device.backup import restore_database, what_is_wrong
 from edgetl_device.errors import HomeError, StorageError
-from edgetl_device.store import MIGRATIONS, Store, check_backup
+from edgetl_device.schema import MIGRATIONS, check_backup
+from edgetl_device.store import Store
 
 RAW = np.arange(12, dtype=np.int8).reshape(3, 4)
 
@@ -16,7 +17,7 @@ def path(tmp_path):
 
 def test_samples_are_there_after_reopening(path) -> None:
     ids = Store(path).add_samples("cat", RAW, "backbone", "litert-1")
-    found, labels, runtimes, raw = Store(path).embeddings("backbone", 4)
+    ((found, labels, runtimes, raw),) = Store(path).embeddings("backbone", 4)
     assert found == ids and labels == ["cat"] * 3 and runtimes == ["litert-1"] * 3 and (raw == RAW).all()
 
 
@@ -25,7 +26,7 @@ def test_samples_of_another_backbone_are_not_mixed_in(path) -> None:
     store.add_samples("cat", RAW, "one", "r")
     store.add_samples("dog", RAW, "two", "r")
     assert [row.label for row in store.samples("one")] == ["cat"] * 3
-    assert store.embeddings("three", 4)[3].shape == (0, 4)
+    assert list(store.embeddings("three", 4)) == []
 
 
 def test_a_failed_step_leaves_nothing_behind(path) -> None:
@@ -151,7 +152,7 @@ def test_a_store_of_a_newer_edgetl_asks_for_an_update(path) -> None:
 
 
 def test_a_busy_store_says_so(path, monkeypatch) -> None:
-    monkeypatch.setattr("edgetl_device.store.BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr("edgetl_device.backup.BUSY_TIMEOUT_MS", 50)
     one, other = Store(path), Store(path)
     with one.transaction(), pytest.raises(StorageError, match="in use by another process"):
         other.add_samples("cat", RAW, "backbone", "r")
@@ -224,3 +225,93 @@ def test_only_a_store_of_ours_can_be_restored(path, tmp_path) -> None:
     for name in ("empty", "foreign", "missing"):
         with pytest.raises(HomeError, match="cannot be restored"):
             check_backup(tmp_path / f"{name}.sqlite")
+
+
+PICTURE = b"\xff\xd8 a picture that no other file holds \xff\xd9"
+
+
+def everything(path) -> bytes:
+    return b"".join(file.read_bytes() for file in path.parent.iterdir())
+
+
+def test_thumbnails_are_kept_with_their_samples_and_forgotten_with_them_without_a_trace(path) -> None:
+    store = Store(path)
+    ids = store.add_samples("cat", RAW, "backbone", "r", [PICTURE, None, PICTURE])
+    assert [store.thumbnail(i) for i in ids] == [PICTURE, None, PICTURE]
+    assert store.thumbnail(99) is None and PICTURE in everything(path)
+    store.remove_samples("backbone", ids)
+    assert store.thumbnail(ids[0]) is None and PICTURE not in everything(path)
+
+
+def test_backups_hold_no_thumbnails_but_all_samples(path, tmp_path) -> None:
+    store = Store(path)
+    store.add_samples("cat", RAW, "backbone", "r", [PICTURE] * 3)
+    store.backup(tmp_path / "copy" / "b.sqlite")
+    assert PICTURE not in (tmp_path / "copy" / "b.sqlite").read_bytes()
+    assert len(Store(tmp_path / "copy" / "b.sqlite").samples("backbone")) == 3
+    assert store.thumbnail(1) == PICTURE
+
+
+def test_where_the_budget_is_hit_the_oldest_thumbnails_go_first_and_no_sample(path) -> None:
+    store = Store(path, max_bytes=1_200_000)
+    raw, large = np.zeros((10, 1000), np.int8), PICTURE * 200
+    ids = [i for _ in range(8) for i in store.add_samples("cat", raw, "backbone", "r", [large] * 10)]
+    for _ in range(50):
+        ids += store.add_samples("cat", raw, "backbone", "r")
+    assert store.samples("backbone")[-1].id == 580 and store.size_bytes() <= store.max_bytes
+    kept = [store.thumbnail(i) is not None for i in ids[:80]]
+    assert not kept[0] and not any(kept[:64]) and store.events(200)[0].kind == "learn"
+    assert any(event.kind == "thumbnails dropped" for event in store.events(100))
+
+
+def test_where_there_is_no_room_for_thumbnails_samples_are_stored_without(path) -> None:
+    store = Store(path, max_bytes=100_000)
+    (identity,) = store.add_samples("cat", RAW[:1], "backbone", "r", [bytes(200_000)])
+    assert store.thumbnail(identity) is None
+
+
+def test_a_store_of_the_first_release_is_brought_up_to_date(path) -> None:
+    old = apsw.Connection(str(path))
+    for migration in MIGRATIONS[:2]:
+        migration(old)
+    old.pragma("user_version", 2)
+    old.execute("INSERT INTO samples (backbone, runtime, label, raw, time) VALUES ('b', 'r', 'cat', x'00010203', 't')")
+    old.close()
+    store = Store(path)
+    assert [row.label for row in store.samples("b")] == ["cat"] and store.thumbnail(1) is None
+    store.add_samples("dog", RAW, "b", "r", [PICTURE] * 3)
+    assert store.counts("b") == {"cat": 1, "dog": 3}
+
+
+def test_samples_are_read_in_blocks_in_order(path, monkeypatch) -> None:
+    monkeypatch.setattr("edgetl_device.store.BLOCK_SAMPLES", 4)
+    store = Store(path)
+    for number in range(11):
+        store.add_samples(f"c{number % 2}", np.full((1, 4), number, np.int8), "backbone", "r")
+    blocks = list(store.embeddings("backbone", 4, after=1, up_to=10))
+    assert [block[0] for block in blocks] == [[2, 3, 4, 5], [6, 7, 8, 9], [10]]
+    assert [int(row[0]) for block in blocks for row in block[3]] == list(range(1, 10))
+    assert blocks[0][1] == ["c1", "c0", "c1", "c0"]
+
+
+def test_a_commit_that_fails_leaves_the_store_usable(path) -> None:
+    class Failing:
+        """Passes everything on, but the first COMMIT meets a full disk."""
+
+        def __init__(self, db) -> None:
+            self.db, self.failed = db, False
+
+        def __getattr__(self, name):
+            return getattr(self.db, name)
+
+        def execute(self, query, *values):
+            if query == "COMMIT" and not self.failed:
+                self.failed = True
+                raise apsw.FullError("database or disk is full")
+            return self.db.execute(query, *values)
+
+    store = Store(path)
+    store._db = Failing(store._db)
+    with pytest.raises(StorageError, match="free some disk space"):
+        store.add_samples("cat", RAW, "backbone", "r")
+    assert store.samples("backbone") == [] and len(store.add_samples("cat", RAW, "backbone", "r")) == 3

@@ -27,7 +27,8 @@ def open_capture(source: str, backend: int, options: Mapping[int, int]) -> Itera
 
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    cv2.utils.logging.setLogLevel(0)  # silent, for the same reason
+    silence: Any = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # OpenCV 4, OpenCV 5
+    silence(0)
     capture = cv2.VideoCapture(source, backend, [number for pair in options.items() for number in pair])
     try:
         yield capture

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @in_home
 @reports
 def backup(file: Path, force: bool, home: Home) -> dict[str, Any]:
-    """Copy samples and versions into one verified file, also while the app runs."""
+    """Copy samples and versions (not kept photos) into one verified file, also while the app runs."""
     refuse_existing(file, force)
     learner = home.learner()
     if file.resolve() in (home.store_path.resolve(), learner.store.backup_path.resolve()):
@@ -39,13 +39,14 @@ def backup(file: Path, force: bool, home: Home) -> dict[str, Any]:
 def restore(file: Path, home: Home) -> dict[str, Any]:
     """Put a backup in the store's place; what stood there is moved aside, not deleted."""
     from ..backup import restore_database
-    from ..store import check_backup
+    from ..schema import check_backup
 
     home.bundle()
     if file.resolve() == home.store_path.resolve():
         raise InputError(f"{file} is the store itself: give the backup")
     check_backup(file)
-    aside = restore_database(file, home.store_path)
+    with home.lock():
+        aside = restore_database(file, home.store_path)
     learner = home.learner()
     counts = {"samples": len(learner.samples()), "versions": len(learner.versions())}
     say(f"restored {counts['samples']} samples and {counts['versions']} versions")

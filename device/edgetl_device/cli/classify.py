@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..console import note, progress, reports, say
-from ..errors import InputError, PhotoError
+from ..errors import InputError, PhotoError, StorageError
 from .home_option import in_home, runtime_option
 from .reading import photo_paths
 
@@ -30,6 +30,7 @@ def classify(images: tuple[Path, ...], top: int, runtime: str, home: Home) -> di
 
     learner = home.learner(runtime)
     classifier = learner.classifier(open_backbone(learner.bundle, runtime))
+    drift = learner.drift()
     found, skipped = [], []
     paths = photo_paths(images)
     for path in progress(paths, len(paths), "classifying"):
@@ -40,8 +41,10 @@ def classify(images: tuple[Path, ...], top: int, runtime: str, home: Home) -> di
             skipped.append(str(path))
             continue
         started = time.perf_counter()
-        prediction = classifier.classify(frame, top)
+        codes = classifier.backbone.codes(classifier.backbone.embed(frame)[None])
+        (prediction,) = classifier.classify_codes(codes, top)
         latency_ms = (time.perf_counter() - started) * 1e3
+        drift.update(codes)
         others = ", ".join(f"{label} {probability:.2f}" for label, probability in prediction.top)
         best = prediction.label or "nothing learned yet"
         say(f"{path}: {f'unknown (nearest: {best})' if prediction.unknown and prediction.label else best}  [{others}]")
@@ -57,4 +60,8 @@ def classify(images: tuple[Path, ...], top: int, runtime: str, home: Home) -> di
         )
     if not found:
         raise InputError(f"none of {len(skipped)} photos could be read")
+    try:
+        learner.keep_drift(drift)
+    except StorageError as error:  # the labels are right all the same
+        note(f"drift was not kept: {error}")
     return {"predictions": found, "skipped": skipped}

@@ -9,7 +9,7 @@ import click
 
 from ..console import reports, say
 from .home_option import in_home, runtime_option
-from .outcome import idle, judged
+from .outcome import idle, judged, judged_if_possible
 from .reading import embed, photo_paths
 
 if TYPE_CHECKING:
@@ -20,26 +20,33 @@ if TYPE_CHECKING:
 @click.argument("label")
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--no-retrain", is_flag=True, help="Only store the samples.")
+@click.option("--keep-photos", is_flag=True, help="Keep a small picture (160 px) of each sample, to look at later.")
 @runtime_option
 @in_home
 @reports
-def learn(label: str, images: tuple[Path, ...], no_retrain: bool, runtime: str, home: Home) -> dict[str, Any]:
+def learn(
+    label: str, images: tuple[Path, ...], no_retrain: bool, keep_photos: bool, runtime: str, home: Home
+) -> dict[str, Any]:
     """Store photos as samples of LABEL (a new label is a new class), then retrain."""
     from ..backbone import open_backbone
     from ..labels import check_label
+    from ..photos import read_photo, thumbnail
 
     label = check_label(label)
     learner = home.learner(runtime)
-    raw, skipped = embed(open_backbone(learner.bundle, runtime).embed_files, photo_paths(images))
-    stored = len(learner.add(label, raw))
-    say(f"stored {stored} sample{'s' if stored != 1 else ''} of {label}")
-    result = {"stored": stored, "skipped": skipped}
-    return result | (idle(learner) if no_retrain else judged(learner.retrain()))
+    raw, used, skipped = embed(open_backbone(learner.bundle, runtime).embed_files, photo_paths(images))
+    pictures = [thumbnail(read_photo(path)) for path in used] if keep_photos else []
+    with learner.lock():
+        stored = len(learner.add(label, raw, pictures))
+        say(f"stored {stored} sample{'s' if stored != 1 else ''} of {label}")
+        result = {"stored": stored, "skipped": skipped}
+        return result | (idle(learner) if no_retrain else judged_if_possible(learner))
 
 
 @click.command()
-@click.option("--head", type=str, help="Learning rule: predictive, familiar, lda or prototype (default: as before).")
-@click.option("--accept-scene-change", is_flag=True, help="Promote although known classes lose on the holdout.")
+@click.option("--head", type=str,
+              help="Learning rule: predictive, softmax, familiar, lda or prototype (default: as before).")  # fmt: skip
+@click.option("--accept-scene-change", is_flag=True, help="Promote whatever the gate says: the scene really changed.")
 @runtime_option
 @in_home
 @reports

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..console import say
+from ..console import note, say
+from ..errors import StorageError
 
 if TYPE_CHECKING:
     from ..learner import Learner, Outcome
@@ -15,7 +16,7 @@ def retrained(outcome: Outcome) -> dict[str, Any]:
     say(f"{outcome.reason} ({outcome.retrain_ms:.0f} ms); version {outcome.version} is active")
     if not outcome.promoted:
         say("the samples are kept: check them with `edgetl-device samples`, relabel or forget the wrong ones,")
-        say("or, if the scene really changed, `edgetl-device retrain --accept-scene-change`")
+        say("or, if they are right and the scene really changed, `edgetl-device retrain --accept-scene-change`")
     return {
         "version": outcome.version,
         "promoted": outcome.promoted,
@@ -28,6 +29,17 @@ def retrained(outcome: Outcome) -> dict[str, Any]:
 def judged(outcome: Outcome) -> dict[str, Any]:
     """As :func:`retrained`, with exit code 1 where the gate said no."""
     return retrained(outcome) | {"exit_code": 0 if outcome.promoted else 1}
+
+
+def judged_if_possible(learner: Learner) -> dict[str, Any]:
+    """Retrain after samples were stored, which must be told even where the disk has no room for a new version."""
+    try:
+        return judged(learner.retrain())
+    except StorageError as error:
+        note(f"error: {error}")
+        reason = "the samples are stored, but no new head: `edgetl-device retrain` when there is room again"
+        say(reason)
+        return {"version": learner.active_version, "promoted": False, "reason": reason, "exit_code": error.exit_code}
 
 
 def idle(learner: Learner) -> dict[str, Any]:

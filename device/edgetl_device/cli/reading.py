@@ -31,17 +31,18 @@ def photo_paths(images: Iterable[Path]) -> list[Path]:
     return found
 
 
-def embed(embed_files: Callable[[Iterable[Path]], Any], paths: list[Path]) -> tuple[Int8, list[str]]:
-    """Photo files → (n, d) int8 raw embeddings and the names of those that could not be read."""
+def embed(embed_files: Callable[[Iterable[Path]], Any], paths: list[Path]) -> tuple[Int8, list[Path], list[str]]:
+    """Photo files → (n, d) int8 raw embeddings, their n paths, and the names of those that could not be read."""
     import numpy as np
 
-    rows, skipped = [], []
+    rows, used, skipped = [], [], []
     for path, raw in progress(embed_files(paths), len(paths), "embedding"):
         if isinstance(raw, PhotoError):
             note(f"skipped: {raw}")
             skipped.append(str(path))
         else:
             rows.append(raw)
+            used.append(path)
     if not rows:
         raise InputError(f"none of {len(paths)} photos could be read: nothing was learned")
-    return np.stack(rows), skipped
+    return np.stack(rows), used, skipped

@@ -52,6 +52,7 @@ def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, va
 @click.option("--loop", is_flag=True, help="Begin a video or folder again at its end.")
 @click.option("--on-label", "command", metavar="CMD", help="Run CMD at changes of label; it finds EDGETL_LABEL set.")
 @click.option("--jsonl", is_flag=True, help="Print one JSON object a line for every frame.")
+@click.option("--no-thumbnails", is_flag=True, help="Keep no small picture (160 px) of what is taught.")
 @click.option("--smoothing", type=click.FloatRange(0), default=0.3, show_default=True, help="Seconds; 0 is off.")
 @runtime_option
 @in_home
@@ -67,6 +68,7 @@ def run_camera(
     loop: bool,
     command: str | None,
     jsonl: bool,
+    no_thumbnails: bool,
     smoothing: float,
     runtime: str,
     home: Home,
@@ -89,7 +91,15 @@ def run_camera(
         camera = open_camera(spec, loop=loop)
         if not camera.live:
             smoothing = 0.0  # photos have nothing to do with each other
-        app = App(home, camera, runtime=runtime, threads=threads, smoothing_s=smoothing, max_frames=max_frames)
+        app = App(
+            home,
+            camera,
+            runtime=runtime,
+            threads=threads,
+            smoothing_s=smoothing,
+            max_frames=max_frames,
+            thumbnails=not no_thumbnails,
+        )
         stack.callback(app.stop)
         sinks: dict[str, Any] = {"lines": JsonLines(ending.ask) if jsonl else ChangeLines(say)}
         if on_label is not None:

@@ -9,7 +9,7 @@ import click
 from ..console import reports, say, table
 from ..errors import InputError
 from .home_option import in_home
-from .outcome import judged, retrained
+from .outcome import judged_if_possible, retrained
 
 if TYPE_CHECKING:
     from ..home import Home
@@ -34,9 +34,10 @@ def samples(label: str | None, home: Home) -> dict[str, Any]:
 def relabel(label: str, ids: tuple[int, ...], home: Home) -> dict[str, Any]:
     """Move samples to another label, then retrain."""
     learner = home.learner()
-    moved = learner.relabel(label, ids)
-    say(f"moved {moved} sample{'s' if moved != 1 else ''} to {label}")
-    return {"moved": moved} | judged(learner.retrain())
+    with learner.lock():
+        moved = learner.relabel(label, ids)
+        say(f"moved {moved} sample{'s' if moved != 1 else ''} to {label}")
+        return {"moved": moved} | judged_if_possible(learner)
 
 
 @click.command()
@@ -55,11 +56,12 @@ def forget(
     if more and not ids:
         raise InputError(f"say what {more[0]} is: --sample {more[0]}")
     learner = home.learner()
-    if label is not None:
-        removed, hidden = learner.forget_label(label)
-    else:
-        removed, hidden = learner.forget([*ids, *more] or [row.id for row in learner.samples()]), False
-    if hidden:
-        say(f"{label} came with the bundle: it is hidden from now on, but its statistics stay in the bundle")
-    say(f"forgot {removed} sample{'s' if removed != 1 else ''}")
-    return {"removed": removed, "hidden": hidden} | retrained(learner.retrain())
+    with learner.lock():
+        if label is not None:
+            removed, hidden = learner.forget_label(label)
+        else:
+            removed, hidden = learner.forget([*ids, *more] or [row.id for row in learner.samples()]), False
+        if hidden:
+            say(f"{label} came with the bundle: it is hidden from now on, but its statistics stay in the bundle")
+        say(f"forgot {removed} sample{'s' if removed != 1 else ''}")
+        return {"removed": removed, "hidden": hidden} | retrained(learner.retrain())

@@ -1,20 +1,34 @@
 """Heads: embedding → class scores, each a deterministic function of exact statistics."""
 
-from .evidence import Evidence, Moments, empty_evidence, gather, moments
+from .evidence import Correction, Evidence, empty_evidence, extend, gather, hand_on
 from .head import DEFAULT, HEADS, Head, fit_head
 from .lda import solve_lda
+from .left_out import left_out_scores
+from .moments import Moments, log_prior, moments
+from .novelty import RECENT_PER_CLASS, Novelty
+from .precision import MOST_ROWS
 from .predictive import Predictive, solve_predictive
+from .softmax import fit_correction
 
 __all__ = [
     "DEFAULT",
     "HEADS",
+    "MOST_ROWS",
+    "RECENT_PER_CLASS",
+    "Correction",
     "Evidence",
     "Head",
     "Moments",
+    "Novelty",
     "Predictive",
     "empty_evidence",
+    "extend",
+    "fit_correction",
     "fit_head",
     "gather",
+    "hand_on",
+    "left_out_scores",
+    "log_prior",
     "moments",
     "solve_lda",
     "solve_predictive",

@@ -12,12 +12,14 @@ import numpy.typing as npt
 from ..codes import Codes
 from ..errors import InputError
 from ..metrics import fit_temperature, softmax
+from .bank import ENOUGH
 from .evidence import Evidence
 from .familiar import fit_familiar
 from .lda import fit_lda
-from .novelty import ENOUGH, Novelty, fit_novelty
-from .predictive import fit_predictive
+from .novelty import Novelty, fit_novelty
+from .predictive import Predictive, fit_predictive
 from .prototype import fit_prototypes
+from .softmax import Softmax, fit_softmax
 
 DEFAULT = "predictive"
 
@@ -35,6 +37,7 @@ class Rule(Protocol):
 
 HEADS: dict[str, Callable[[Evidence], Rule]] = {
     "predictive": fit_predictive,
+    "softmax": fit_softmax,
     "familiar": fit_familiar,
     "lda": fit_lda,
     "prototype": fit_prototypes,
@@ -53,12 +56,14 @@ class Head:
         scorer: the fitted rule.
         novelty: decides what is unknown.
         temperature: divides scores (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
+        held: (h, C) float32, scores of the evidence's holdout.
     """
 
     rule: str
     scorer: Rule
     novelty: Novelty
     temperature: float
+    held: npt.NDArray[np.float32]
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -88,10 +93,11 @@ def fit_head(evidence: Evidence, rule: str = DEFAULT) -> Head:
     if rule not in HEADS:
         raise InputError(f"unknown head {rule!r}: expected one of {', '.join(HEADS)}")
     scorer = HEADS[rule](evidence)
+    held = scorer.held_scores(evidence) if isinstance(scorer, Predictive | Softmax) else scorer.scores(evidence.holdout)
     index = {label: row for row, label in enumerate(scorer.labels)}
     rows = [row for row, label in enumerate(evidence.holdout_labels) if label in index]
     temperature = _TEMPERATURES.get(rule, 1.0)
     if len(rows) >= ENOUGH and len(index) > 1:
         truth = np.array([index[evidence.holdout_labels[row]] for row in rows])
-        temperature = fit_temperature(scorer.scores(evidence.holdout[rows]), truth)
-    return Head(rule, scorer, fit_novelty(evidence), temperature)
+        temperature = fit_temperature(held[rows], truth)
+    return Head(rule, scorer, fit_novelty(evidence), temperature, held)

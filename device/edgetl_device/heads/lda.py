@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..codes import Codes
-from .evidence import Evidence, Moments, moments
+from .evidence import Evidence
+from .moments import Moments, moments
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,7 @@ def fit_lda(evidence: Evidence) -> Linear:
 
 
 def solve_lda(given: Moments) -> Linear:
-    """Moments → linear scores under equal class priors: weights P M, bias −½ (mᵀ P m − E / n_c).
+    """Moments → linear scores with weights P M and bias log prior − ½ (mᵀ P m − E / n_c).
 
     The mean of n samples lies by E / n too far out (E: expected squared distance of a sample): without the last term a
     class known from few samples would always lose.
@@ -46,7 +47,7 @@ def solve_lda(given: Moments) -> Linear:
         return Linear((), np.zeros((0, given.means.shape[1]), np.float32), np.zeros(0, np.float32))
     centre = given.means.mean(axis=0)
     means = (given.means - centre).astype(np.float32)
-    directions = means @ found.matrix
+    directions = means @ found
     quadratic = np.einsum("cd,cd->c", directions, means)
-    bias = -0.5 * (quadratic - found.unseen / given.effective) - directions @ centre
+    bias = given.log_prior - 0.5 * (quadratic - found.unseen / given.effective) - directions @ centre
     return Linear(given.labels, directions, bias.astype(np.float32))

@@ -1,50 +1,97 @@
-"""The shrunk precision matrix: the one d × d solve of the project."""
+"""The shrunk precision matrix: solved once from statistics, then updated for the few samples that follow."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+MOST_ROWS = 256  # of updates before the matrix is solved anew
 _BASE = 160  # size at which LAPACK takes over from the block recursion
 
 Matrix = npt.NDArray[np.float32]
+Vector = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Precision:
-    """Inverse of the covariance, shrunk to its diagonal (Friedman, "Regularized Discriminant Analysis", JASA 1989).
+    """P = N · A⁻¹, where A = scatter + d · diag(variances): the inverse covariance, shrunk to its diagonal.
 
-    The strength is a rule, λ = d / (d + N): the result depends on the statistics alone, so it is deterministic, free of
-    order and valid after a merge.
+    That is regularised discriminant analysis (Friedman, JASA 1989) with a strength by rule, d/N of the variances: the
+    result depends on the statistics alone, so it is deterministic, free of order and valid after a merge. Because the
+    diagonal does not change with N, a sample changes A by rank one and A⁻¹ = base − rowsᵀ rows by one more row
+    (Woodbury 1950). Multiply with ``features @ precision``.
 
     Args:
-        matrix: (d, d) float32, P = (covariance + d/N · diag(variances))⁻¹.
-        unseen: E, the expected squared distance to its class's mean of a sample that the covariance has not seen: that
-            of a training sample, tr(P · covariance), corrected by leave-one-out in the mean (Golub, Heath and Wahba,
-            Technometrics 1979).
+        base: (d, d) float32, the inverse of A when it was solved; shared by all that was updated from it.
+        rows: (r, d) float32.
+        diagonal: (d,) of A⁻¹.
+        penalty: (d,) d · variances.
+        samples: N ≥ 1.
     """
 
-    matrix: Matrix
-    unseen: float
+    base: Matrix
+    rows: Matrix
+    diagonal: Vector
+    penalty: Vector
+    samples: int
+
+    __array_ufunc__ = None  # so that NumPy leaves `features @ precision` to us
+
+    def __rmatmul__(self, features: Matrix) -> Matrix:
+        """(n, d) float32 @ P → (n, d) float32."""
+        product = self.inverse(features)
+        product *= np.float32(self.samples)
+        return product
+
+    def inverse(self, features: Matrix) -> Matrix:
+        """(n, d) float32 → (n, d) float32 features · A⁻¹, without the factor N."""
+        product = features @ self.base
+        if len(self.rows):
+            product -= (features @ self.rows.T) @ self.rows
+        return product
+
+    @cached_property
+    def matrix(self) -> Matrix:
+        """(d, d) float32, P itself: for tests and for those who need all of it."""
+        return (self.base - self.rows.T @ self.rows) * np.float32(self.samples)
+
+    @property
+    def unseen(self) -> float:
+        """E, the expected squared distance to its class's mean of a sample that the covariance has not seen.
+
+        That of a training sample, tr(P · covariance), corrected by leave-one-out in the mean (Golub, Heath and Wahba,
+        Technometrics 1979).
+        """
+        fitted = len(self.penalty) - float(self.diagonal @ self.penalty)
+        share = min(max(fitted / self.samples, 1e-4), 1 - 1e-4)
+        return self.samples * share / (1 - share)
+
+    def updated(self, directions: Matrix, samples: int) -> Precision:
+        """After the scatter grew by directionsᵀ · directions, (k, d) float32; N is now ``samples``."""
+        if not len(directions):
+            return Precision(self.base, self.rows, self.diagonal, self.penalty, samples)
+        product = self.inverse(directions)
+        inner = np.eye(len(directions)) + product.astype(np.float64) @ directions.T
+        rows = np.linalg.solve(np.linalg.cholesky(inner), product).astype(np.float32)
+        diagonal = self.diagonal - np.einsum("kd,kd->d", rows, rows, dtype=np.float64)
+        return Precision(self.base, np.concatenate([self.rows, rows]), diagonal, self.penalty, samples)
 
 
-def shrink_and_invert(covariance: Matrix, variances: npt.NDArray[np.float64], samples: int, weight: int) -> Precision:
-    """Covariance (d, d) float32, which is overwritten to spare memory, → Precision.
+def solve_precision(scatter: Matrix, variances: Vector, samples: int) -> Precision:
+    """Within-class scatter Σ (x − μ)(x − μ)ᵀ (d, d) float32, which is overwritten to spare memory, → Precision.
 
     Args:
         variances: (d,) the diagonal to shrink to.
-        samples: N ≥ 1, how many samples the covariance comes from.
-        weight: their weight.
+        samples: N ≥ 1, how many samples the scatter comes from.
     """
-    dimension = len(variances)
-    ridge = dimension / samples
-    covariance[np.diag_indices(dimension)] += (ridge * variances).astype(np.float32)
-    invert(covariance)
-    fitted = dimension - ridge * float(np.diagonal(covariance).astype(np.float64) @ variances)
-    share = min(max(fitted / weight, 1e-4), 1 - 1e-4)
-    return Precision(covariance, weight * share / (1 - share))
+    penalty = len(variances) * np.asarray(variances, np.float64)
+    scatter[np.diag_indices(len(variances))] += penalty.astype(np.float32)
+    invert(scatter)
+    diagonal = np.diagonal(scatter).astype(np.float64)
+    return Precision(scatter, np.zeros((0, len(variances)), np.float32), diagonal, penalty, samples)
 
 
 def invert(matrix: Matrix) -> None:

@@ -10,7 +10,7 @@ LDA.
 
 E is the expected squared distance of an unseen sample of a class (see :class:`~.precision.Precision`): a class of one
 sample is not punished for all d dimensions of its volume but for those that carry information. τ, ρ and the weight of
-device samples were chosen on the benchmarks ``heads_*`` and are the same for all of them.
+device samples are the same for all situations; how they were chosen and confirmed is told in ``benchmarks/README.md``.
 """
 
 from __future__ import annotations
@@ -21,11 +21,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ..codes import Codes
-from .evidence import Evidence, Moments, moments
+from .evidence import Evidence
+from .moments import Moments, moments
+from .precision import Precision
 
-PRIOR_SAMPLES = 0.5  # τ
-VOLUME_SHARE = 0.5  # ρ
+PRIOR_SAMPLES = 2.0  # τ
+VOLUME_SHARE = 0.6  # ρ
 _BLOCK_ROWS = 128  # scored at once, to spare memory
+
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,53 +38,66 @@ class Predictive:
 
     Args:
         labels: (C,).
-        centre: (d,) float32, mean of all classes.
-        precision: (d, d) float32.
+        centre: (d,) float32, anywhere near the codes.
+        precision: P; None where nothing is known.
         weights: (C, d) float32.
         slope, bias: (C,) float32.
     """
 
     labels: tuple[str, ...]
-    centre: npt.NDArray[np.float32]
-    precision: npt.NDArray[np.float32]
-    weights: npt.NDArray[np.float32]
-    slope: npt.NDArray[np.float32]
-    bias: npt.NDArray[np.float32]
+    centre: Floats
+    precision: Precision | None
+    weights: Floats
+    slope: Floats
+    bias: Floats
 
-    def scores(self, codes: Codes | npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    def scores(self, codes: Codes | npt.NDArray[np.floating]) -> Floats:
         """(n, d) → (n, C) float32 log-posteriors up to a constant for each row."""
         scores = np.empty((len(codes), len(self.labels)), np.float32)
+        if self.precision is None:
+            return scores
         for start in range(0, len(codes), _BLOCK_ROWS):
-            centred = codes[start : start + _BLOCK_ROWS] - self.centre
+            centred = (codes[start : start + _BLOCK_ROWS] - self.centre).astype(np.float32, copy=False)
             quadratic = np.einsum("nd,nd->n", centred @ self.precision, centred)
-            block = centred @ self.weights.T + quadratic[:, None] * self.slope + self.bias
-            scores[start : start + _BLOCK_ROWS] = block
+            scores[start : start + _BLOCK_ROWS] = self._scored(centred, quadratic)
         return scores
+
+    def held_scores(self, evidence: Evidence) -> Floats:
+        """As :meth:`scores` of the holdout of the very evidence this was fitted on, without most of the work."""
+        if self.precision is None:
+            return self.scores(evidence.holdout)
+        return self._scored(evidence.holdout - self.centre, evidence.held.astype(np.float32))
+
+    def _scored(self, centred: Floats, quadratic: Floats) -> Floats:
+        return centred @ self.weights.T + quadratic[:, None] * self.slope + self.bias
 
 
 def fit_predictive(evidence: Evidence) -> Predictive:
     """The predictive discriminant of everything known."""
-    return solve_predictive(moments(evidence))
+    given = moments(evidence)
+    return solve_predictive(given, evidence.centre if given.precision is not None else None)
 
 
-def solve_predictive(given: Moments) -> Predictive:
-    """Moments → Predictive; also of float features."""
+def solve_predictive(given: Moments, centre: Floats | None = None) -> Predictive:
+    """Moments → Predictive, expanded at ``centre`` (d,); also of float features."""
     dimension = given.means.shape[1]
     found = given.precision
     if not given.labels or found is None:
         none, nothing = np.zeros(0, np.float32), np.zeros((0, dimension), np.float32)
-        return Predictive((), np.zeros(dimension, np.float32), np.eye(dimension, dtype=np.float32), nothing, none, none)
-    centre = given.means.mean(axis=0)
+        return Predictive((), np.zeros(dimension, np.float32), None, nothing, none, none)
+    middle = given.means.mean(axis=0)
+    if centre is None:
+        centre = middle.astype(np.float32)
     trust = given.effective / (given.effective + PRIOR_SAMPLES)
-    means = (trust[:, None] * (given.means - centre)).astype(np.float32)
+    means = (middle + trust[:, None] * (given.means - middle) - centre).astype(np.float32)
     spread = 1.0 + 1.0 / (given.effective + PRIOR_SAMPLES)
-    directions = means @ found.matrix
+    directions = means @ found
     quadratic = np.einsum("cd,cd->c", directions, means)
-    bias = -0.5 * (quadratic / spread + VOLUME_SHARE * found.unseen * np.log(spread))
+    bias = given.log_prior - 0.5 * (quadratic / spread + VOLUME_SHARE * found.unseen * np.log(spread))
     return Predictive(
         given.labels,
-        centre.astype(np.float32),
-        found.matrix,
+        centre,
+        found,
         (directions / spread[:, None]).astype(np.float32),
         (-0.5 / spread).astype(np.float32),
         bias.astype(np.float32),

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..codes import Codes
+from .bank import unit
 from .evidence import Evidence
 
 
@@ -51,11 +52,3 @@ def fit_prototypes(evidence: Evidence) -> Prototypes:
     means = np.stack([mean for _, mean in found]) if found else np.zeros((0, evidence.factory.dimension))
     first = np.searchsorted(owners, evidence.labels).astype(np.intp)
     return Prototypes(evidence.labels, first, unit(means, evidence.origin), evidence.origin)
-
-
-def unit(codes: npt.NDArray[np.uint8] | npt.NDArray[np.floating], origin: int) -> npt.NDArray[np.float32]:
-    """(n, d) codes → (n, d) float32 rows of unit length; an all-zero row stays zero."""
-    rows = codes.astype(np.float32)
-    rows -= np.float32(origin)
-    rows /= np.maximum(np.sqrt(np.einsum("nd,nd->n", rows, rows)), 1e-12)[:, None]
-    return rows

@@ -1,0 +1,157 @@
+"""A thousand to a hundred thousand stored samples: how fast are they stored, and what do start and retraining cost?
+
+    python -m benchmarks.scale [SAMPLES…]
+
+Each step runs in a process of its own, so that its peak memory is its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgetl_device.bundle import open_bundle, write_bundle
+from edgetl_device.codes import CodeTransform, Int8
+from edgetl_device.factory import Content, Factory
+from edgetl_device.learner import Learner
+from edgetl_device.preprocess import Preprocessing
+from edgetl_device.statistics import statistics_of
+from edgetl_device.store import Store
+
+from .harness import Report, median_ms
+
+SIZES = (1_000, 10_000, 100_000)
+DIMENSION, CLASSES, FACTORY, HOLDOUT = 1280, 5, 2347, 500
+BATCH, SINGLES = 256, 100
+REACH = "start-up linear, retraining not; 100,000 samples within 300 MB"
+
+
+def draw(count: int, seed: int) -> tuple[Int8, list[str]]:
+    """(n, d) int8 raw embeddings of seven classes, and their labels."""
+    centres = np.random.default_rng(0).gamma(0.7, 40.0, (CLASSES + 2, DIMENSION)).astype(np.float32)
+    generator = np.random.default_rng([1, seed])
+    rows = np.arange(count) % (CLASSES + 2)
+    noise = generator.standard_normal((count, DIMENSION), np.float32) * 20
+    return np.clip(centres[rows] + noise - 128, -128, 127).astype(np.int8), [f"class-{row}" for row in rows]
+
+
+def make_bundle(path: Path) -> None:
+    """A bundle that knows five classes; its backbone is never run."""
+    transform = CodeTransform(-128, DIMENSION)
+    raw, labels = draw(2 * (FACTORY + HOLDOUT), 0)
+    known = np.flatnonzero([label < f"class-{CLASSES}" for label in labels])[: FACTORY + HOLDOUT]
+    names = [labels[row] for row in known]
+    backbone = b"none"
+    digest = hashlib.sha256(backbone).hexdigest()
+    factory = statistics_of(transform(raw[known[:FACTORY]]), names[:FACTORY], digest, "synthetic")
+    nothing = (np.zeros((0, 8, 8, 3), np.uint8), raw[:0], ())
+    held = (raw[known[FACTORY:]], tuple(names[FACTORY:]))
+    manifest: dict[str, Any] = {
+        "name": "scale",
+        "created": "2026-01-01T00:00:00+00:00",
+        "labels": list(factory.labels),
+        "head": "predictive",
+        "preprocessing": Preprocessing(8, 8).to_json(),
+        "codes": transform.to_json(),
+        "backbone": {},
+        "quantization": "int8",
+        "training": {},
+        "parity": {},
+        "ops": {},
+    }
+    write_bundle(path, manifest, Content(backbone, factory, held, frozenset(), nothing).members())
+
+
+def open_learner(folder: Path) -> Learner:
+    """With a budget that nothing here exceeds."""
+    store = Store(folder / "device.sqlite", max_samples=10**8, max_bytes=1 << 40)
+    return Learner(Factory(open_bundle(folder / "scale.edgetl")), store, "synthetic")
+
+
+def fill(folder: Path, count: int) -> dict[str, Any]:
+    """Store so many samples, and as many as ``SINGLES`` one by one, each durable; then make them a version."""
+    learner = open_learner(folder)
+    batched_s, stored, seed = 0.0, 0, 1
+    while stored < count - SINGLES:
+        raw, labels = draw(BATCH * (CLASSES + 2), seed)
+        for row in range(CLASSES + 2):
+            part = raw[row :: CLASSES + 2][: count - SINGLES - stored]
+            started = time.perf_counter()
+            stored += len(learner.add(labels[row], part)) if len(part) else 0
+            batched_s += time.perf_counter() - started
+        seed += 1
+    raw, labels = draw(SINGLES, seed)
+    started = time.perf_counter()
+    for row, label in zip(raw, labels, strict=True):
+        learner.add(label, row[None])
+    single_s = time.perf_counter() - started
+    learner.retrain(accept_scene_change=True)
+    size = sum(path.stat().st_size for path in folder.glob("device.sqlite*"))
+    return {"batched_per_s": stored / batched_s, "single_per_s": SINGLES / single_s, "bytes_per_sample": size / count}
+
+
+def start(folder: Path, _count: int) -> dict[str, Any]:
+    """From nothing to a head in use; then one more sample and a new head, as judged by the gate."""
+    started = time.perf_counter()
+    learner = open_learner(folder)
+    opened_s = time.perf_counter() - started
+    learner.active_head()
+    start_s = time.perf_counter() - started
+    raw, labels = draw(16, 10**6)
+    rest = iter(range(16))
+
+    def one_more() -> None:
+        row = next(rest)
+        learner.add(labels[row], raw[row : row + 1])
+        learner.retrain(accept_scene_change=True)
+
+    retrain_ms = median_ms(one_more, runs=7)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"open_s": opened_s, "start_s": start_s, "learn_one_ms": retrain_ms, "peak_mb": peak}
+
+
+def forget(folder: Path, _count: int) -> dict[str, Any]:
+    """Ten samples out of a running learner, and a new head without them."""
+    learner = open_learner(folder)
+    learner.active_head()
+    ids = [row.id for row in learner.samples()[:10]]
+    started = time.perf_counter()
+    learner.forget(ids)
+    learner.retrain(accept_scene_change=True)
+    return {"forget_s": time.perf_counter() - started}
+
+
+STEPS = {"fill": fill, "start": start, "forget": forget}
+
+
+def main(sizes: tuple[int, ...]) -> None:
+    """Measure and save."""
+    report = Report(
+        "scale", f"Stored samples of {DIMENSION} features: storing, starting, learning one more", reach=REACH
+    )
+    for count in sizes:
+        with tempfile.TemporaryDirectory() as name:
+            make_bundle(Path(name) / "scale.edgetl")
+            row: dict[str, Any] = {"samples": count}
+            for step in STEPS:
+                command = [sys.executable, "-m", "benchmarks.scale", step, name, str(count)]
+                row |= json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            report.add(**{key: round(value, 3) for key, value in row.items()})
+            print(report.rows[-1], flush=True)
+    report.save()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] and sys.argv[1] in STEPS:
+        print(json.dumps(STEPS[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]))))
+    else:
+        main(tuple(int(argument) for argument in sys.argv[1:]) or SIZES)

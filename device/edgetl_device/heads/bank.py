@@ -1,0 +1,88 @@
+"""Bundled embeddings to compare with: cosines among the holdout, made once, as the holdout never changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from ..codes import Codes
+
+NEIGHBOURS = 5
+FALSE_ALARMS = 0.05  # share of known things that may fall below the threshold
+STRICTNESS = 0.25  # quantile, over known things, of how near a learned thing must come to its own samples
+ENOUGH = 20  # held-out embeddings needed before a 5 % quantile means anything
+
+Vectors = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Bank:
+    """Held-out embeddings of known classes.
+
+    Args:
+        vectors: (b, d) float32 of unit length.
+        labels: (b,).
+    """
+
+    vectors: Vectors
+    labels: npt.NDArray[np.str_]
+
+    @property
+    def enough(self) -> bool:
+        """Whether thresholds can be set on it."""
+        return len(self.vectors) >= ENOUGH
+
+    @cached_property
+    def threshold(self) -> float:
+        """The 5 % quantile of similarity, each left out in turn; −∞ where too little is known to call any strange."""
+        if not self.enough:
+            return float("-inf")
+        return float(np.quantile(self.familiarity, FALSE_ALARMS))
+
+    @cached_property
+    def familiarity(self) -> Vectors:
+        """(b,) similarity of each to the others."""
+        return mean_of_nearest(self._cosine())
+
+    def nearness(self, count: int) -> float:
+        """Cosine to the nearest of ``count`` samples of its class that three of four held-out things reach."""
+        own, sizes = self._own
+        if not self.enough or not len(sizes):
+            return -1.0
+        # The nearest of n is about the n/(n+1) quantile of all.
+        rank = np.ceil(sizes * count / (count + 1)).astype(np.intp)
+        column = own.shape[1] - 1 - sizes + np.maximum(rank, 1)
+        return float(np.quantile(own[np.arange(len(own)), column], STRICTNESS))
+
+    def _cosine(self) -> Vectors:
+        """(b, b), nothing its own neighbour."""
+        cosine = self.vectors @ self.vectors.T
+        cosine[np.diag_indices(len(cosine))] = -1.0
+        return cosine
+
+    @cached_property
+    def _own(self) -> tuple[Vectors, npt.NDArray[np.int64]]:
+        """Cosines to others of the same class, ascending after −1 for the rest, and how many; of those with others."""
+        same = self.labels[:, None] == self.labels[None, :]
+        sizes = same.sum(axis=1) - 1
+        own = np.sort(np.where(same, self._cosine(), np.float32(-1.0)), axis=1)
+        return own[sizes > 0], sizes[sizes > 0]
+
+
+def mean_of_nearest(cosine: Vectors) -> Vectors:
+    """(n, b) → (n,) mean of each row's largest ``NEIGHBOURS`` entries; −1 where there are none."""
+    count = min(NEIGHBOURS, cosine.shape[1])
+    if count == 0:
+        return np.full(len(cosine), -1.0, np.float32)
+    return np.asarray(np.partition(cosine, cosine.shape[1] - count, axis=1)[:, -count:].mean(axis=1), np.float32)
+
+
+def unit(codes: Codes | npt.NDArray[np.floating], origin: int) -> Vectors:
+    """(n, d) codes → (n, d) float32 rows of unit length; an all-zero row stays zero."""
+    rows = codes.astype(np.float32)
+    rows -= np.float32(origin)
+    rows /= np.maximum(np.sqrt(np.einsum("nd,nd->n", rows, rows)), 1e-12)[:, None]
+    return rows

@@ -1,0 +1,76 @@
+"""What a learner remembers of the stored samples: their statistics, and the newest codes of each label."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from .codes import Codes, CodeTransform, Int8
+from .factory import Factory
+from .heads import MOST_ROWS, RECENT_PER_CLASS, Evidence, hand_on
+from .statistics import Statistics, no_statistics, statistics_of
+
+Block = tuple[list[int], list[str], list[str], Int8]
+"""Ids, labels, runtimes and (n, d) int8 raw embeddings."""
+
+_Recent = deque[tuple[int, npt.NDArray[np.uint8]]]
+
+
+@dataclass
+class Memory:
+    """Grows by addition and needs the same room for a thousand and a million samples.
+
+    Args:
+        statistics: of all samples that were added.
+        last: the largest id among them, or 0.
+    """
+
+    statistics: Statistics
+    last: int = 0
+    _recent: dict[str, _Recent] = field(default_factory=dict)
+    _told: Evidence | None = None
+    _untold: list[tuple[Codes, list[str]]] | None = field(default_factory=list)
+
+    @classmethod
+    def empty(cls, backbone: str, dimension: int) -> Memory:
+        """Nothing learned yet."""
+        return cls(no_statistics(backbone, dimension))
+
+    def add(self, blocks: Iterable[Block], transform: CodeTransform) -> None:
+        """More samples, with ascending ids."""
+        for ids, labels, runtimes, raw in blocks:
+            codes = transform(raw)
+            self.statistics = self.statistics + statistics_of(codes, labels, self.statistics.backbone, runtimes)
+            for identity, label, code in zip(ids, labels, codes, strict=True):
+                # A copy: a row would keep its whole block in memory.
+                self._recent.setdefault(label, deque(maxlen=RECENT_PER_CLASS)).append((identity, code.copy()))
+            self.last = ids[-1]
+            if self._untold is not None:
+                self._untold.append((codes, labels))
+                if sum(len(block) for block, _ in self._untold) > MOST_ROWS:  # solving is cheaper than updating
+                    self._told = self._untold = None
+
+    def recent(self, after: int = 0) -> tuple[list[int], tuple[str, ...], Codes]:
+        """Ids, labels and (r, d) uint8 codes of the newest samples of each label, by id; only those with larger ids."""
+        rows = sorted((i, label, code) for label, codes in self._recent.items() for i, code in codes if i > after)
+        codes = np.stack([row[2] for row in rows]) if rows else np.zeros((0, self.statistics.dimension), np.uint8)
+        return [row[0] for row in rows], tuple(row[1] for row in rows), codes
+
+    def evidence(self, factory: Factory, hidden: frozenset[str]) -> Evidence:
+        """With what the factory brought: all that a head may be fitted on.
+
+        What was worked out of the last evidence is updated where few samples came since.
+        """
+        _, labels, codes = self.recent()
+        nothing: Sequence[str] = ()
+        known = factory.evidence(codes[:0], nothing, "", hidden)
+        evidence = replace(known, device=self.statistics, recent=codes, recent_labels=labels)
+        if self._untold is not None:
+            fresh = np.concatenate([codes[:0], *(block for block, _ in self._untold)])
+            hand_on(self._told or known, evidence, fresh, [label for _, names in self._untold for label in names])
+        self._told, self._untold = evidence, []
+        return evidence

@@ -1,0 +1,74 @@
+"""Solver: versions are rules and samples; their heads are solved from the store, as far as need be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .factory import Factory
+from .heads import Evidence, Head, fit_head
+from .memory import Memory
+from .schema import VersionRow
+from .store import Store
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """A version's head and the evidence it was solved from."""
+
+    version: int
+    head: Head
+    evidence: Evidence
+
+
+class Solver:
+    """Reads only what was added since the last call, unless something was taken away, by whichever process."""
+
+    def __init__(self, factory: Factory, store: Store) -> None:
+        self.factory = factory
+        self.store = store
+        self._memory: Memory | None = None
+        self._solved: Solved | None = None
+        self._revision = 0
+
+    def solve(self, row: VersionRow) -> Solved:
+        """A version's head; the last one is remembered."""
+        self._refresh()
+        if self._solved is None or self._solved.version != row.id:
+            memory = self._memory
+            if memory is None or memory.last > row.last_sample:  # else what is remembered is a part of it
+                memory = self._empty()
+            self._read(memory, row.last_sample)
+            self._memory = self._memory or memory
+            evidence = self.evidence(memory)
+            self._solved = Solved(row.id, fit_head(evidence, row.rule), evidence)
+        return self._solved
+
+    def remember(self, solved: Solved) -> None:
+        """A version that was just solved elsewhere."""
+        self._solved = solved
+
+    def newest(self) -> Memory:
+        """All that is stored now."""
+        self._refresh()
+        self._memory = self._memory or self._empty()
+        self._read(self._memory, None)
+        return self._memory
+
+    def evidence(self, memory: Memory) -> Evidence:
+        """With what the factory brought, less what is hidden."""
+        return memory.evidence(self.factory, self.store.hidden(self.factory.bundle.backbone_digest))
+
+    def _empty(self) -> Memory:
+        return Memory.empty(self.factory.bundle.backbone_digest, self.factory.bundle.codes.dimension)
+
+    def _read(self, memory: Memory, up_to: int | None) -> None:
+        bundle = self.factory.bundle
+        backbone, dimension = bundle.backbone_digest, bundle.codes.dimension
+        memory.add(self.store.embeddings(backbone, dimension, after=memory.last, up_to=up_to), bundle.codes)
+
+    def _refresh(self) -> None:
+        """Let go of what may know samples that are gone: someone forgot, relabelled or hid something."""
+        revision = self.store.revision()
+        if revision != self._revision:
+            self._memory = self._solved = None
+            self._revision = revision

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+from edgetl_device.heads import fit_head, gather, left_out_scores
+from edgetl_device.statistics import Statistics, no_statistics, statistics_of
+
+DIMENSION = 48
+CENTRES = np.random.default_rng(9).gamma(2.0, 20.0, (5, DIMENSION))
+
+
+def draw(count: int, classes: range, seed: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    generator = np.random.default_rng(seed)
+    rows = generator.permutation(np.resize(np.arange(classes.start, classes.stop), count))
+    codes = np.clip(generator.normal(CENTRES[rows], 40.0), 0, 255).astype(np.uint8)
+    return codes, tuple(f"class-{row}" for row in rows)
+
+
+def refitted(factory: Statistics, codes: np.ndarray, labels: tuple[str, ...], rule: str) -> list[np.ndarray]:
+    """The oracle: a head fitted without the sample, for each sample."""
+    found = []
+    for row in range(len(codes)):
+        kept = np.arange(len(codes)) != row
+        names = [label for label, keep in zip(labels, kept, strict=True) if keep]
+        head = fit_head(gather(factory, codes[:0], (), codes[kept], names, "r"), rule)
+        found.append(head.scorer.scores(codes[row : row + 1])[0])
+    return found
+
+
+def relative(scores: np.ndarray) -> np.ndarray:
+    return (scores - scores.max()) / np.ptp(scores)
+
+
+def test_in_closed_form_it_is_what_refitting_without_the_sample_gives() -> None:
+    factory = statistics_of(*draw(300, range(3), 1), "b", "r")
+    codes, labels = draw(40, range(5), 2)
+    evidence = gather(factory, codes[:0], (), codes, labels, "r")
+    head = fit_head(evidence)
+    found = left_out_scores(head, evidence, codes, labels)
+    oracle = refitted(factory, codes, labels, "predictive")
+    learned = head.scorer.scores(codes)
+    errors = [np.abs(relative(a) - relative(b)).max() for a, b in zip(found, oracle, strict=True)]
+    naive = [np.abs(relative(a) - relative(b)).max() for a, b in zip(learned, oracle, strict=True)]
+    assert max(errors) < 0.05 and np.median(errors) < 0.1 * np.median(naive)
+
+
+def test_without_a_factory_it_is_close_too() -> None:
+    codes, labels = draw(40, range(4), 3)
+    nothing = no_statistics("b", DIMENSION)
+    evidence = gather(nothing, codes[:0], (), codes, labels, "r")
+    found = left_out_scores(fit_head(evidence), evidence, codes, labels)
+    oracle = refitted(nothing, codes, labels, "predictive")
+    same = [a.argmax() == b.argmax() for a, b in zip(found, oracle, strict=True)]
+    assert np.mean(same) >= 0.95
+    assert np.median([np.abs(relative(a) - relative(b)).max() for a, b in zip(found, oracle, strict=True)]) < 0.1
+
+
+@pytest.mark.parametrize("rule", ["lda", "prototype", "familiar"])
+def test_other_rules_are_fitted_again_without_a_fifth(rule: str) -> None:
+    factory = statistics_of(*draw(300, range(3), 1), "b", "r")
+    codes, labels = draw(20, range(5), 2)
+    evidence = gather(factory, codes[:0], (), codes, labels, "r")
+    found = left_out_scores(fit_head(evidence, rule), evidence, codes, labels)
+    oracle = refitted(factory, codes, labels, rule)
+    assert np.mean([a.argmax() == b.argmax() for a, b in zip(found, oracle, strict=True)]) >= 0.85
+
+
+@pytest.mark.parametrize("rule", ["predictive", "lda"])
+def test_the_only_sample_of_a_class_leaves_it_empty(rule: str) -> None:
+    factory = statistics_of(*draw(60, range(3), 1), "b", "r")
+    codes, _ = draw(1, range(4, 5), 2)
+    evidence = gather(factory, codes[:0], (), codes, ("class-4",), "r")
+    head = fit_head(evidence, rule)
+    (scores,) = left_out_scores(head, evidence, codes, ("class-4",))
+    assert scores[head.labels.index("class-4")] == -np.inf and np.isfinite(scores[:3]).all()

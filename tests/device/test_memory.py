@@ -1,0 +1,35 @@
+import numpy as np
+
+from edgetl_device.codes import CodeTransform
+from edgetl_device.heads import RECENT_PER_CLASS
+from edgetl_device.memory import Memory
+from edgetl_device.statistics import statistics_of
+
+TRANSFORM = CodeTransform(-128, 8)
+
+
+def blocks(sizes: list[int], labels: int = 2):
+    generator = np.random.default_rng(0)
+    first = 1
+    for size in sizes:
+        ids = list(range(first, first + size))
+        names = [f"c{identity % labels}" for identity in ids]
+        yield ids, names, ["r"] * size, generator.integers(-128, 0, (size, 8)).astype(np.int8)
+        first += size
+
+
+def test_block_by_block_it_has_the_statistics_of_all() -> None:
+    memory = Memory.empty("b", 8)
+    memory.add(blocks([3, 1, 200]), TRANSFORM)
+    codes = np.concatenate([TRANSFORM(block[3]) for block in blocks([3, 1, 200])])
+    labels = [label for block in blocks([3, 1, 200]) for label in block[1]]
+    assert memory.statistics.to_bytes() == statistics_of(codes, labels, "b", "r").to_bytes() and memory.last == 204
+
+
+def test_it_keeps_the_newest_of_each_label_however_many_there_were() -> None:
+    memory = Memory.empty("b", 8)
+    memory.add(blocks([500, 500]), TRANSFORM)
+    ids, labels, codes = memory.recent()
+    assert ids == list(range(1001 - 2 * RECENT_PER_CLASS, 1001)) and labels[-2:] == ("c1", "c0")
+    assert (codes == np.concatenate([TRANSFORM(block[3]) for block in blocks([500, 500])])[-len(ids) :]).all()
+    assert memory.recent(after=998)[0] == [999, 1000]
