@@ -215,15 +215,15 @@ def test_no_path_leads_out_of_the_static_files(client, path) -> None:
     assert client.get(path).status == 404
 
 
-def test_a_picture_of_a_sample_is_served_where_one_was_kept(site, client) -> None:
-    (first, *_) = teach_rings(client, 1)
-    kept = site.app.thumbnail(first)
-    answer = client.get(f"/api/v1/samples/{first}/thumbnail")
-    if kept is None:
-        assert answer.status == 204
-    else:
-        assert answer.status == 200 and answer.body == kept and answer.headers["Content-Type"] == "image/jpeg"
-        assert cv2.imdecode(np.frombuffer(kept, np.uint8), cv2.IMREAD_COLOR) is not None
+def test_a_picture_of_each_sample_is_served_until_it_is_forgotten_and_no_browser_keeps_it(site, client) -> None:
+    (sample,) = teach_rings(client, 1)
+    answer = client.get(f"/api/v1/samples/{sample}/thumbnail")
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "image/jpeg")
+    assert answer.headers["Cache-Control"] == "no-store"
+    shown = cv2.imdecode(np.frombuffer(answer.body, np.uint8), cv2.IMREAD_COLOR)
+    assert np.abs(shown.astype(int) - draw("ring", 0)).mean() < 12
+    client.post("/api/v1/forget", {"ids": [sample]})
+    assert client.get(f"/api/v1/samples/{sample}/thumbnail").status == 204
 
 
 def test_metrics_are_in_base_units_and_count_what_happened(site, client) -> None:
@@ -233,7 +233,7 @@ def test_metrics_are_in_base_units_and_count_what_happened(site, client) -> None
     assert found["edgetl_frames_total"].value > 0 and found["edgetl_camera_up"].value == 1
     assert 0 < found["edgetl_inference_duration_seconds"].value < 1
     assert (found["edgetl_samples"].labels, found["edgetl_samples"].value) == ({"label": "ring"}, 3)
-    assert found["edgetl_info"].labels["bundle"] == "toys"
+    assert found["edgetl_info"].labels["bundle"] == "toys" and found["edgetl_scene_drifting"].value == 0
     assert found["process_resident_memory_bytes"].value > 1e7
     names = [name for name in found if name.startswith("edgetl_")]
     assert not [name for name in names if name.endswith(("_ms", "_mb", "_percent"))]

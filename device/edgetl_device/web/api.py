@@ -111,8 +111,7 @@ class Api:
         jpeg = await self._run(self._app.thumbnail, request.path_params["sample"])
         if jpeg is None:
             return Response(status_code=204)
-        # A sample's picture never changes and its id is never used again.
-        return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400, immutable"})
+        return Response(jpeg, media_type="image/jpeg")  # not to be cached: what is forgotten is gone
 
     async def versions(self, _request: Request) -> Response:
         """Head versions, oldest first."""

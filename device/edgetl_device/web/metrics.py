@@ -43,6 +43,12 @@ class AppCollector(Collector):
         yield _gauge("frames_per_second", "Frames recognised a second, recently.", health.fps)
         yield _gauge("viewers", "Live pictures being watched.", self._viewers())
         yield _gauge("head_version", "The active head version.", status["version"])
+        drift = status["drift"]
+        drifts = drift["state"] == "drifting"
+        yield _gauge(
+            "scene_drifting", "Whether the scene drifted away from what the head knows.", drift["state"] == "drifting"
+        )
+        yield _gauge("familiarity_rank", "Of recent frames among known ones: 0.5 is alike, 0 strange.", drift["rank"])
         yield _gauge("store_bytes", "Size of the store.", status.get("store_bytes"))
         yield _gauge("disk_free_bytes", "Free space where the store is.", status.get("free_bytes"))
         samples = GaugeMetricFamily("edgetl_samples", "Stored samples.", labels=["label"])
