@@ -200,6 +200,23 @@ def test_an_upload_that_breaks_off_leaves_nothing_behind(site, client) -> None:
     assert client.get("/api/v1/status").status == 200
 
 
+def test_a_body_that_trickles_in_is_given_up(site, monkeypatch) -> None:
+    monkeypatch.setattr("edgetl_device.web.api.RECEIVE_S", 0.3)
+    connection = http.client.HTTPConnection(Client(site.url).host, timeout=10)
+    connection.putrequest("POST", "/api/v1/classify")
+    connection.putheader("Content-Length", "1000")
+    connection.endheaders(b"x")
+    assert connection.getresponse().status == 408
+    connection.close()
+
+
+def test_an_upload_cut_short_by_a_power_cut_is_cleared_away_at_the_next_start(home) -> None:
+    left = home.folder / ".uploading-abc.edgetl"
+    left.write_bytes(b"half a bundle")
+    with running(home):
+        assert not left.exists()
+
+
 @pytest.mark.parametrize(
     "path",
     [

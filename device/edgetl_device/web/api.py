@@ -39,8 +39,10 @@ MAX_BUNDLE = 64 << 20  # bytes of a bundle
 MAX_BURST = 50  # frames captured by one request
 MAX_PAGE = 200  # samples listed by one request
 PATIENCE_S = 5.0  # for the camera's next frame
+RECEIVE_S = 300.0  # for a whole body
 THREADS = 4  # requests that work on the store or the backbone at once; the rest wait
 
+_UPLOADING = ".uploading-"
 _STATUS = {CheckFailedError: 409, StorageError: 507, InputError: 400}
 
 
@@ -60,6 +62,8 @@ class Api:
     def __init__(self, app: App) -> None:
         self._app = app
         self._limiter = anyio.CapacityLimiter(THREADS)
+        for path in app.home.folder.glob(f"{_UPLOADING}*"):  # the power went away during an upload
+            path.unlink(missing_ok=True)
 
     def routes(self) -> list[Route]:
         """Relative to ``/api/v1``."""
@@ -178,7 +182,7 @@ class Api:
     async def install(self, request: Request) -> Response:
         """A bundle as body."""
         folder = self._app.home.folder
-        descriptor, name = tempfile.mkstemp(dir=folder, prefix=".uploading-", suffix=".edgetl")
+        descriptor, name = tempfile.mkstemp(dir=folder, prefix=_UPLOADING, suffix=".edgetl")
         path = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -225,18 +229,22 @@ async def receive(request: Request, limit: int, take: Callable[[bytes], Awaitabl
     """Hand a body on piece by piece.
 
     Raises:
-        Refused: 413 as soon as it is known to be over the limit, in bytes; what is too much is never kept.
+        Refused: 413 as soon as it is known to be over the limit, in bytes; what is too much is never kept. 408 where it
+            takes too long.
     """
     too_large = Refused(413, f"too large: at most {limit / (1 << 20):.3g} MB are taken here", {"Connection": "close"})
     stated = request.headers.get("content-length", "0")
     if not stated.isdecimal() or int(stated) > limit:
         raise too_large
     received = 0
-    async for chunk in request.stream():
-        received += len(chunk)
-        if received > limit:
-            raise too_large
-        await take(chunk)
+    with anyio.move_on_after(RECEIVE_S):
+        async for chunk in request.stream():
+            received += len(chunk)
+            if received > limit:
+                raise too_large
+            await take(chunk)
+        return
+    raise Refused(408, f"the body did not come within {RECEIVE_S:.0f} s", {"Connection": "close"})
 
 
 async def read_json(request: Request, kinds: Mapping[str, type]) -> dict[str, Any]:

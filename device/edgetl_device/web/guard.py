@@ -157,7 +157,10 @@ class Guard:
     def _check_host(self, headers: Headers) -> None:
         name = _name_of(headers.get("host", ""))
         if len(headers.getlist("host")) != 1 or name is None or name not in self._hosts:
-            raise Refused(403, f"{name or 'no name'!r} is not a name of this device: open it by its IP address")
+            raise Refused(
+                403,
+                f"{name or 'no name'!r} is not a name of this device: open it by its IP address, or run with --host-name",
+            )
 
     def _check_origin(self, scope: Scope, headers: Headers) -> None:
         origin = headers.get("origin")

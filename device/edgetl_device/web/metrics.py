@@ -45,9 +45,7 @@ class AppCollector(Collector):
         yield _gauge("head_version", "The active head version.", status["version"])
         drift = status["drift"]
         drifts = drift["state"] == "drifting"
-        yield _gauge(
-            "scene_drifting", "Whether the scene drifted away from what the head knows.", drift["state"] == "drifting"
-        )
+        yield _gauge("scene_drifting", "Whether the scene drifted away from what the head knows.", drifts)
         yield _gauge("familiarity_rank", "Of recent frames among known ones: 0.5 is alike, 0 strange.", drift["rank"])
         yield _gauge("store_bytes", "Size of the store.", status.get("store_bytes"))
         yield _gauge("disk_free_bytes", "Free space where the store is.", status.get("free_bytes"))

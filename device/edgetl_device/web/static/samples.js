@@ -31,7 +31,7 @@ export function showLabels() {
   const total = Object.values(status.samples).reduce((sum, count) => sum + count, 0);
   const chosen = filter.value;
   const choices = [["", `All (${total.toLocaleString("en")})`], ...Object.entries(status.samples).map(([label, count]) => [label, `${label} (${count})`])];
-  if (chosen && !(chosen in status.samples)) choices.push([chosen, `${chosen} (0)`]);
+  if (chosen && !Object.hasOwn(status.samples, chosen)) choices.push([chosen, `${chosen} (0)`]);
   filter.replaceChildren(...choices.map(([value, textContent]) => h("option", { value, textContent })));
   filter.value = chosen;
   filter.hidden = total === 0 && !chosen;
@@ -101,7 +101,7 @@ async function forgetSelected(changed) {
 
 async function forgetLabel(changed) {
   const label = filter.value;
-  const count = counted(status.samples[label] ?? 0, "sample");
+  const count = counted(Object.hasOwn(status.samples, label) ? status.samples[label] : 0, "sample");
   if (!(await confirmed(`Forget ${label} with its ${count}? The device will be as if it had never seen them.`, `Forget ${label}`))) return;
   filter.value = "";
   trail = [null];
