@@ -62,6 +62,14 @@ def test_jsonl_is_a_line_for_every_photo_with_the_classifiers_labels(home: Home,
     assert "camera  photos in photos" in err
 
 
+def test_people_see_the_camera_each_change_of_label_and_the_end(home: Home, tmp_path) -> None:
+    photos = write_photos(tmp_path / "photos", ("ball", "box"), 1, seed=3)
+    out, err = run(home, "--camera", photos)
+    first, ball, box, last = out.splitlines()
+    assert first == "camera  photos in photos" and last.startswith("ended: 2 frames, ") and err == ""
+    assert ball.split()[1] == "ball" and box.split()[1] == "box"
+
+
 def test_a_reader_that_has_seen_enough_ends_it(home: Home) -> None:
     process = start(home, "--camera", "parts", "--jsonl")
     assert json.loads(process.stdout.readline())["frame"] >= 1

@@ -80,7 +80,8 @@ def run_camera(
     from ..sinks import ChangeLines, JsonLines, LabelCommand
     from ..workers import Listener, Periodic
 
-    if jsonl and click.get_current_context().meta["edgetl.json"]:
+    as_json = click.get_current_context().meta["edgetl.json"]
+    if jsonl and as_json:
         raise InputError("--json prints one object at the end, --jsonl one for every frame: choose")
     on_label = LabelCommand(command) if command is not None else None
     if not no_web:
@@ -101,7 +102,11 @@ def run_camera(
             thumbnails=not no_thumbnails,
         )
         stack.callback(app.stop)
-        sinks: dict[str, Any] = {"lines": JsonLines(ending.ask) if jsonl else ChangeLines(say)}
+        sinks: dict[str, Any] = {}
+        if jsonl:
+            sinks["lines"] = JsonLines(ending.ask)
+        elif not as_json:
+            sinks["lines"] = ChangeLines(click.echo)  # say() belongs to this thread
         if on_label is not None:
             sinks["on-label"] = on_label
         for name, sink in sinks.items():
