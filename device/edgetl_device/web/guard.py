@@ -157,10 +157,8 @@ class Guard:
     def _check_host(self, headers: Headers) -> None:
         name = _name_of(headers.get("host", ""))
         if len(headers.getlist("host")) != 1 or name is None or name not in self._hosts:
-            raise Refused(
-                403,
-                f"{name or 'no name'!r} is not a name of this device: open it by its IP address, or run with --host-name",
-            )
+            told = f"{name or 'no name'!r} is not a name of this device"
+            raise Refused(403, f"{told}: open it by its IP address, or run it with --host-name NAME")
 
     def _check_origin(self, scope: Scope, headers: Headers) -> None:
         origin = headers.get("origin")
