@@ -21,5 +21,4 @@ export const get = (path) => call(path);
 export const post = (path, wish = {}) =>
   call(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(wish) });
 
-export const send = (path, file, type) =>
-  call(path, { method: "POST", headers: { "Content-Type": type }, body: file });
+export const send = (path, file, type) => call(path, { method: "POST", headers: { "Content-Type": type }, body: file });

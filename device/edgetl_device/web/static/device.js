@@ -11,7 +11,8 @@ export function startDevice(changed) {
     const [file] = target.files;
     target.value = "";
     if (!file) return;
-    if (file.size > MAX_BUNDLE) return say(at("device-said"), `${file.name} is ${size(file.size)}: install it with edgetl-device install`, true);
+    if (file.size > MAX_BUNDLE)
+      return say(at("device-said"), `${file.name} is ${size(file.size)}: install it with edgetl-device install`, true);
     say(at("device-said"), `Installing ${file.name}…`);
     try {
       const { name } = await send("install", file, "application/octet-stream");
@@ -27,9 +28,10 @@ export function startDevice(changed) {
 export function showDevice({ bundle, runtime, camera, store_bytes: used, free_bytes: free, drift }) {
   at("bundle").textContent = bundle.name;
   document.title = `${bundle.name} · edgetl`;
+  const each = camera.inference_ms === null ? "" : `, ${camera.inference_ms.toFixed(1)} ms each`;
   const facts = [
     ["Camera", camera.error ?? camera.camera, camera.error],
-    ["Recognition", `${camera.fps.toFixed(1)} frames a second${camera.inference_ms === null ? "" : `, ${camera.inference_ms.toFixed(1)} ms each`}`],
+    ["Recognition", `${camera.fps.toFixed(1)} frames a second${each}`],
     ["Frames", `${camera.frames.toLocaleString("en")}, ${camera.dropped.toLocaleString("en")} dropped`],
     ["Reconnects", camera.reconnects ? counted(camera.reconnects, "time") : "none"],
     ["Drift", drifted(drift), drift?.state === "drifting"],
@@ -39,7 +41,10 @@ export function showDevice({ bundle, runtime, camera, store_bytes: used, free_by
   at("facts").replaceChildren(
     ...facts
       .filter(([, value]) => value)
-      .flatMap(([name, value, failed]) => [h("dt", { textContent: name }), h("dd", { textContent: value, "data-state": failed ? "failed" : "fine" })]),
+      .flatMap(([name, value, failed]) => [
+        h("dt", { textContent: name }),
+        h("dd", { textContent: value, "data-state": failed ? "failed" : "fine" }),
+      ]),
   );
 }
 

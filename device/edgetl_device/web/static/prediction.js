@@ -57,7 +57,9 @@ function showPulse({ fps, inference_ms: milliseconds, error }) {
 function showBars(top) {
   while (bars.children.length > top.length) bars.lastChild.remove();
   while (bars.children.length < top.length) {
-    bars.append(h("li", {}, h("span", { className: "name" }), h("span", { className: "share" }), h("span", { className: "bar" })));
+    bars.append(
+      h("li", {}, h("span", { className: "name" }), h("span", { className: "share" }), h("span", { className: "bar" })),
+    );
   }
   top.forEach(({ label, probability }, row) => {
     const [name, share, bar] = bars.children[row].children;

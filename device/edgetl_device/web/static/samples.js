@@ -30,7 +30,10 @@ export function startSamples(changed) {
 export function showLabels() {
   const total = Object.values(status.samples).reduce((sum, count) => sum + count, 0);
   const chosen = filter.value;
-  const choices = [["", `All (${total.toLocaleString("en")})`], ...Object.entries(status.samples).map(([label, count]) => [label, `${label} (${count})`])];
+  const choices = [
+    ["", `All (${total.toLocaleString("en")})`],
+    ...Object.entries(status.samples).map(([label, count]) => [label, `${label} (${count})`]),
+  ];
   if (chosen && !Object.hasOwn(status.samples, chosen)) choices.push([chosen, `${chosen} (0)`]);
   filter.replaceChildren(...choices.map(([value, textContent]) => h("option", { value, textContent })));
   filter.value = chosen;
@@ -43,7 +46,11 @@ export function showLabels() {
 export async function showSamples() {
   const number = ++asked;
   const before = trail.at(-1);
-  const wish = new URLSearchParams({ limit: PAGE, ...(filter.value && { label: filter.value }), ...(before && { before }) });
+  const wish = new URLSearchParams({
+    limit: PAGE,
+    ...(filter.value && { label: filter.value }),
+    ...(before && { before }),
+  });
   const page = await get(`samples?${wish}`);
   if (number !== asked) return;
   if (!page.samples.length && trail.length > 1) return turnTo([null]);
@@ -59,9 +66,29 @@ export async function showSamples() {
 }
 
 function tile(sample) {
-  const picture = h("img", { src: `/api/v1/samples/${sample.id}/thumbnail`, alt: "", loading: "lazy", width: 96, height: 96 });
-  picture.addEventListener("error", () => picture.replaceWith(h("span", { className: "blank", textContent: `#${sample.id}` })));
-  const button = h("button", { type: "button", className: "sample", value: sample.id, title: `${sample.label}, ${ago(sample.time)}`, "aria-pressed": "false", "aria-label": `Sample ${sample.id}, ${sample.label}, ${ago(sample.time)}` }, picture, h("span", { className: "name", textContent: sample.label }));
+  const picture = h("img", {
+    src: `/api/v1/samples/${sample.id}/thumbnail`,
+    alt: "",
+    loading: "lazy",
+    width: 96,
+    height: 96,
+  });
+  picture.addEventListener("error", () =>
+    picture.replaceWith(h("span", { className: "blank", textContent: `#${sample.id}` })),
+  );
+  const button = h(
+    "button",
+    {
+      type: "button",
+      className: "sample",
+      value: sample.id,
+      title: `${sample.label}, ${ago(sample.time)}`,
+      "aria-pressed": "false",
+      "aria-label": `Sample ${sample.id}, ${sample.label}, ${ago(sample.time)}`,
+    },
+    picture,
+    h("span", { className: "name", textContent: sample.label }),
+  );
   button.addEventListener("click", () => {
     const next = new Set(selected);
     if (!next.delete(sample.id)) next.add(sample.id);
@@ -72,7 +99,8 @@ function tile(sample) {
 
 function select(ids) {
   selected = ids;
-  for (const button of grid.querySelectorAll(".sample")) button.setAttribute("aria-pressed", String(ids.has(Number(button.value))));
+  for (const button of grid.querySelectorAll(".sample"))
+    button.setAttribute("aria-pressed", String(ids.has(Number(button.value))));
   at("samples-tools").hidden = ids.size === 0;
   at("samples-selected").textContent = `${ids.size} selected`;
 }
@@ -95,14 +123,26 @@ async function move(changed) {
 
 async function forgetSelected(changed) {
   const ids = [...selected];
-  if (!(await confirmed(`Forget ${counted(ids.length, "sample")}? The device will be as if it had never seen them.`, "Forget"))) return;
+  if (
+    !(await confirmed(
+      `Forget ${counted(ids.length, "sample")}? The device will be as if it had never seen them.`,
+      "Forget",
+    ))
+  )
+    return;
   await forget({ ids }, changed);
 }
 
 async function forgetLabel(changed) {
   const label = filter.value;
   const count = counted(Object.hasOwn(status.samples, label) ? status.samples[label] : 0, "sample");
-  if (!(await confirmed(`Forget ${label} with its ${count}? The device will be as if it had never seen them.`, `Forget ${label}`))) return;
+  if (
+    !(await confirmed(
+      `Forget ${label} with its ${count}? The device will be as if it had never seen them.`,
+      `Forget ${label}`,
+    ))
+  )
+    return;
   filter.value = "";
   trail = [null];
   await forget({ label }, changed);

@@ -34,7 +34,8 @@ export function startTeaching(changed) {
     shutter.setPointerCapture(event.pointerId);
     press();
   });
-  for (const kind of ["pointerup", "pointercancel", "lostpointercapture", "blur"]) shutter.addEventListener(kind, release);
+  for (const kind of ["pointerup", "pointercancel", "lostpointercapture", "blur"])
+    shutter.addEventListener(kind, release);
   shutter.addEventListener("contextmenu", (event) => event.preventDefault());
   shutter.addEventListener("keydown", (event) => {
     if (event.key !== " " && event.key !== "Enter") return;
@@ -63,7 +64,9 @@ export function showChips() {
   const chips = at("chips");
   if (chips.dataset.labels !== labels.join("\n")) {
     chips.dataset.labels = labels.join("\n");
-    chips.replaceChildren(...labels.map((label) => h("button", { type: "button", textContent: label, onclick: () => choose(label) })));
+    chips.replaceChildren(
+      ...labels.map((label) => h("button", { type: "button", textContent: label, onclick: () => choose(label) })),
+    );
   }
   for (const chip of chips.children) chip.setAttribute("aria-pressed", String(chip.textContent === chosen));
 }
@@ -179,7 +182,13 @@ function report(label, ids, outcome, changed) {
     report(label, ids, await post("retrain", { accept_scene_change: true }), changed);
     changed();
   });
-  tell("rejected", spoken(outcome.reason), `${learned}. The samples are kept; the old head goes on. If the scene really changed, accept it.`, accept, undo);
+  tell(
+    "rejected",
+    spoken(outcome.reason),
+    `${learned}. The samples are kept; the old head goes on. If the scene really changed, accept it.`,
+    accept,
+    undo,
+  );
 }
 
 function action(text, work) {

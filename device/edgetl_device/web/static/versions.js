@@ -25,8 +25,17 @@ export async function showVersions(changed) {
 }
 
 function row(version, changed) {
-  const number = h("span", { className: "number", textContent: version.version, "aria-label": `Version ${version.version}` });
-  const text = h("span", {}, h("span", { className: "why-not", textContent: reason(version) }), h("span", { className: "when", textContent: ago(version.time) }));
+  const number = h("span", {
+    className: "number",
+    textContent: version.version,
+    "aria-label": `Version ${version.version}`,
+  });
+  const text = h(
+    "span",
+    {},
+    h("span", { className: "why-not", textContent: reason(version) }),
+    h("span", { className: "when", textContent: ago(version.time) }),
+  );
   return h("li", { "data-active": String(version.active) }, number, text, choice(version, changed));
 }
 
@@ -36,7 +45,8 @@ function reason({ state, reason: said }) {
 
 function choice(version, changed) {
   if (version.active) return h("span", { className: "badge", textContent: "in use" });
-  if (version.state === "rejected") return h("span", { className: "badge", "data-state": "rejected", textContent: "rejected" });
+  if (version.state === "rejected")
+    return h("span", { className: "badge", "data-state": "rejected", textContent: "rejected" });
   const button = h("button", { type: "button", textContent: "Use", "aria-label": `Use version ${version.version}` });
   button.addEventListener("click", async () => {
     button.disabled = true;
