@@ -35,7 +35,14 @@ def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, va
     show_default=True,
     help="auto, a number, a device path, picamera2, an rtsp:// or http:// address, a video, a photo folder, or parts.",
 )
-@click.option("--web", "address", default="127.0.0.1:8080", show_default=True, help="Serve the page at HOST:PORT.")
+@click.option(
+    "--web",
+    "address",
+    default="127.0.0.1:8080",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where to serve the page.",
+)
 @click.option("--no-web", is_flag=True, help="No page.")
 @click.option("--password-file", type=click.Path(path_type=Path), help="Its first line is the page's password.")
 @click.option("--host-name", "hosts", multiple=True, help="A further name of the page, as a reverse proxy's.")
@@ -50,10 +57,21 @@ def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, va
 )
 @click.option("--max-frames", type=click.IntRange(1), help="End after so many frames.")
 @click.option("--loop", is_flag=True, help="Begin a video or folder again at its end.")
-@click.option("--on-label", "command", metavar="CMD", help="Run CMD at changes of label; it finds EDGETL_LABEL set.")
+@click.option(
+    "--on-label",
+    "command",
+    metavar="CMD",
+    help="Run CMD at each change of label; it finds EDGETL_LABEL and EDGETL_PROBABILITY set.",
+)
 @click.option("--jsonl", is_flag=True, help="Print one JSON object a line for every frame.")
 @click.option("--no-thumbnails", is_flag=True, help="Keep no small picture (160 px) of what is taught.")
-@click.option("--smoothing", type=click.FloatRange(0), default=0.3, show_default=True, help="Seconds; 0 is off.")
+@click.option(
+    "--smoothing",
+    type=click.FloatRange(0),
+    default=0.3,
+    show_default=True,
+    help="Average predictions over so many seconds; 0 is off.",
+)
 @runtime_option
 @in_home
 @reports

@@ -27,11 +27,11 @@ _GROUPS = ("video", "render", "plugdev", "apex")  # that own cameras and acceler
 @click.option("--install", "action", flag_value="install", help="Install, enable and start it (as root).")
 @click.option("--uninstall", "action", flag_value="uninstall", help="Stop, disable and remove it (as root).")
 @click.option("--user", help="Whom it runs as (default: you, also under sudo).")
-@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+@click.argument("options", metavar="[RUN-OPTIONS]...", nargs=-1, type=click.UNPROCESSED)
 @in_home
 @reports
 def service(action: str | None, user: str | None, options: tuple[str, ...], home: Home) -> dict[str, Any]:
-    """Print the systemd unit that runs the camera, or install it; OPTIONS are those of `edgetl-device run`."""
+    """Print the systemd unit that runs the camera, or install it; RUN-OPTIONS are those of `edgetl-device run`."""
     from ..service import UNIT_PATH, unit
 
     if action == "uninstall":
