@@ -194,3 +194,50 @@ def test_the_demo_refuses_photos_that_cannot_tell_the_story(arrow, tmp_path, cap
     parts.write_photos(two, kinds=("bolt", "gear"), per_class=2, size=64)
     told(host_program, "demo", "--photos", two, "--output", tmp_path / "demo", code=2)
     assert "needs at least 3 classes" in capsys.readouterr().err
+
+
+def test_a_visitor_of_the_page_teaches_the_bundle_a_part_it_never_saw(arrow, tmp_path) -> None:
+    pytest.importorskip("starlette")
+    from browser import SHOTS, Visitor, chromium
+
+    from edgetl_device.app import App
+    from edgetl_device.camera import FakeCamera
+    from edgetl_device.home import Home
+    from edgetl_device.web import serve
+
+    class Belt:
+        """Parts of one kind sliding by, until another kind is put on."""
+
+        kind = "gear"
+
+        def __iter__(self):
+            streams = {kind: parts.stream(kinds=(kind,), seed=3) for kind in (*KNOWN, "hinge")}
+            while True:
+                picture, label = next(streams[self.kind])
+                if label is not None:  # skip the empty bench
+                    yield picture
+
+    belt, home = Belt(), Home(tmp_path / "home")
+    home.install(arrow.bundle)
+    with (
+        chromium() as browser,
+        App(home, FakeCamera(belt, fps=8, finite=False)) as app,
+        serve(app, port=0) as server,
+        Visitor(browser, server.url) as visitor,
+    ):
+        page = visitor.page
+        visitor.sees("gear")
+        belt.kind = "hinge"
+        page.wait_for_timeout(1000)
+        page.fill("#teach-label", "hinge")
+        page.locator("#shutter").hover()
+        page.mouse.down()
+        page.locator("#film li[data-state=stored]:nth-child(16)").wait_for()
+        page.mouse.up()
+        page.locator("#result[data-state=promoted]").wait_for()
+        visitor.sees("hinge")
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        page.set_viewport_size({"width": 1280, "height": 720})
+        page.screenshot(path=SHOTS / "page.jpg", quality=82)  # README shows it: copy it to docs/ when the page changes
+        belt.kind = "gear"
+        visitor.sees("gear")  # nothing was forgotten

@@ -5,6 +5,7 @@ EdgetlError                 anything edgetl refuses; one line: what was expected
 │   ├── PhotoError          a photo that cannot be read
 │   ├── BundleError         a file that is not a bundle, is damaged, or is too new
 │   ├── MismatchError       embeddings or statistics that belong to another backbone
+│   ├── CameraError         a camera that is not there, cannot be used, or stopped sending frames
 │   ├── HomeError           the device home lacks something or cannot be used
 │   └── RuntimeMissingError no TFLite runtime, or one that cannot run this backbone
 ├── StorageError            the disk is full, read-only or failing                       exit code 2
@@ -34,6 +35,10 @@ class BundleError(InputError):
 
 class MismatchError(InputError):
     """Embeddings or statistics that belong to another backbone."""
+
+
+class CameraError(InputError):
+    """A camera that is not there, cannot be used, or stopped sending frames; the message names the fix."""
 
 
 class HomeError(InputError):

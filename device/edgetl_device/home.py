@@ -6,6 +6,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -93,6 +94,21 @@ class Home:
             write_atomically(self.bundle_path, data)
             Factory(bundle, self.solved_path).keep_solved()
         return bundle, agreement
+
+    def status(self, learner: Learner) -> dict[str, Any]:
+        """What ``edgetl-device status --json`` tells of a learner of this home."""
+        bundle = learner.bundle
+        return {
+            "bundle": {"name": bundle.name, "labels": list(bundle.labels), "digest": bundle.digest},
+            "runtime": learner.runtime,
+            "samples": learner.store.counts(bundle.backbone_digest),
+            "version": learner.active_version,
+            "labels": list(learner.active_head().labels),
+            "home": str(self.folder),
+            "store_bytes": self.store_path.stat().st_size,
+            "free_bytes": free_bytes(self.folder),
+            "drift": learner.drift_state().to_json(),
+        }
 
     def _holds_own_samples(self, bundle: Bundle) -> bool:
         """Whether a merged bundle brings back samples that are still in this device's store."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import threading
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Protocol
@@ -66,6 +67,7 @@ class TFLiteInterpreter:
     def __init__(self, model: bytes, runtime: str = "auto", threads: int = DEFAULT_THREADS) -> None:
         name, module = _load(runtime)
         self.runtime = runtime_name(name)
+        self._one_at_a_time = threading.Lock()  # photos are taught while the camera runs
         try:
             with captured_stderr():
                 self._interpreter = module.Interpreter(model_content=model, num_threads=threads)
@@ -84,9 +86,10 @@ class TFLiteInterpreter:
 
     def __call__(self, photo: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
         """(height, width, 3) uint8 RGB → (d,) int8."""
-        self._interpreter.set_tensor(self.input.index, photo[None])
-        self._interpreter.invoke()
-        result: npt.NDArray[np.int8] = self._interpreter.get_tensor(self.output.index)[0]
+        with self._one_at_a_time:
+            self._interpreter.set_tensor(self.input.index, photo[None])
+            self._interpreter.invoke()
+            result: npt.NDArray[np.int8] = self._interpreter.get_tensor(self.output.index)[0]
         return result
 
 

@@ -198,6 +198,22 @@ class Learner:
             self.store.remove_samples(self.bundle.backbone_digest, distinct)
         return len(distinct)
 
+    def forget_label(self, label: str) -> tuple[int, bool]:
+        """Remove all samples of a label; returns how many, and whether it is the factory's and is hidden from now on.
+
+        Raises:
+            InputError: nobody knows this label.
+        """
+        with self.lock():
+            ids = [row.id for row in self.samples(label)]
+            ours = label in self.bundle.labels
+            if not ids and not ours:
+                raise InputError(f"no label {label!r}: see `edgetl-device samples`")
+            removed = self.forget(ids)
+            if ours:
+                self.hide(label)
+        return removed, ours
+
     def hide(self, label: str) -> None:
         """Never predict a factory label again, until it is learned again."""
         with self.lock():

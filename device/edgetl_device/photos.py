@@ -51,16 +51,60 @@ def decode_photo(data: bytes, max_pixels: int = MAX_PIXELS) -> Frame:
         raise PhotoError("the file is empty")
     if _is_truncated(data):
         raise PhotoError("the file is truncated; copy it again")
+    size = photo_size(data)
+    if size is None:
+        raise PhotoError("not a photo that can be read (expected JPEG, PNG, BMP or WebP)")
+    if size[0] * size[1] > max_pixels:  # before decoding: a small file can claim to be gigabytes
+        raise PhotoError(f"{size[1]}x{size[0]} pixels is over the limit of {max_pixels / 1e6:g} megapixels")
     try:
         frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:  # OpenCV's own limits on width, height and pixels
         raise PhotoError(f"OpenCV refuses it: {error.err or error}".replace("\n", " ")) from None
     if frame is None:
-        raise PhotoError("not a photo that can be read (expected JPEG, PNG, BMP or WebP)")
-    height, width = frame.shape[:2]
-    if height * width > max_pixels:
-        raise PhotoError(f"{width}x{height} pixels is over the limit of {max_pixels // 10**6} megapixels")
+        raise PhotoError("it is damaged: OpenCV cannot decode it")
     return np.ascontiguousarray(frame, np.uint8)
+
+
+def photo_size(data: bytes) -> tuple[int, int] | None:
+    """(height, width) in pixels as the header of a JPEG, PNG, BMP or WebP file says, or None if it is none of them."""
+    try:
+        if data[:2] == b"\xff\xd8":
+            return _jpeg_size(data)
+        if data[:8] == b"\x89PNG\r\n\x1a\n":
+            width, height = struct.unpack_from(">II", data, 16)
+        elif data[:2] == b"BM":  # a height below zero says that rows go from top to bottom
+            width, height = struct.unpack_from("<HH" if data[14] == 12 else "<ii", data, 18)
+        elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+            width, height = _webp_size(data)
+        else:
+            return None
+    except (struct.error, IndexError):
+        return None
+    return abs(height), abs(width)
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """From the frame header (ITU-T T.81, B.2.2): FFC0 … FFCF but for C4, C8 and CC, which are tables."""
+    position = 2
+    while (found := _MARKER.search(data, position)) is not None:
+        position = found.end()
+        if 0xC0 <= found.group()[-1] <= 0xCF and found.group()[-1] not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack_from(">HH", data, position + 3)
+            return height, width
+        position += int(struct.unpack_from(">H", data, position)[0])
+    return None
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """(width, height) of the canvas (RFC 9649): lossy, lossless or extended."""
+    kind = data[12:16]
+    if kind == b"VP8 ":
+        width, height = struct.unpack_from("<HH", data, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    if kind == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
 
 
 def thumbnail(frame: Frame) -> bytes:

@@ -49,7 +49,7 @@ class Preprocessing:
             frame = _resize(frame[: 2 * half[1], : 2 * half[0]], half)
         if frame.shape[:2] != (self.height, self.width):
             frame = _resize(frame, (self.width, self.height))
-        return np.ascontiguousarray(frame[:, :, ::-1])
+        return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
 
     def _crop(self, frame: Frame) -> Frame:
         """The largest centred rectangle of the target's aspect ratio, at least one pixel a side."""

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from edgetl_device.errors import PhotoError
-from edgetl_device.photos import decode_photo, is_photo_name, read_photo
+from edgetl_device.photos import decode_photo, is_photo_name, photo_size, read_photo
 
 
 def encoded(suffix: str, image: np.ndarray, *options: int) -> bytes:
@@ -103,3 +103,29 @@ def test_a_progressive_jpeg_is_read_whole_and_refused_truncated(image: np.ndarra
     assert decode_photo(data).shape == image.shape
     with pytest.raises(PhotoError, match="truncated"):
         decode_photo(data[: len(data) * 3 // 4])
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp"])
+def test_the_size_is_read_from_the_header_as_opencv_finds_it(suffix: str, image: np.ndarray) -> None:
+    for shot in (image, image[:33, :7]):
+        assert photo_size(encoded(suffix, shot)) == shot.shape[:2]
+
+
+def test_the_size_of_other_kinds_of_jpeg_and_webp_is_read_too(image: np.ndarray) -> None:
+    assert photo_size(encoded(".jpg", image, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)) == (60, 80)
+    assert photo_size(encoded(".webp", image, cv2.IMWRITE_WEBP_QUALITY, 101)) == (60, 80)  # lossless
+    assert photo_size(encoded(".webp", np.dstack([image, image[:, :, 0]]))) == (60, 80)  # extended: it has alpha
+
+
+def test_a_small_file_that_claims_to_be_huge_is_refused_before_it_is_decoded(image, monkeypatch) -> None:
+    bomb = bytearray(encoded(".png", image))
+    bomb[16:24] = (30_000).to_bytes(4, "big") * 2
+    monkeypatch.setattr(cv2, "imdecode", None)  # would be a TypeError
+    with pytest.raises(PhotoError, match="30000x30000 pixels is over the limit of 25 megapixels"):
+        decode_photo(bytes(bomb), 25_000_000)
+
+
+def test_other_formats_that_opencv_knows_are_no_photos(image: np.ndarray) -> None:
+    for suffix in (".tiff", ".ppm"):
+        with pytest.raises(PhotoError, match="expected JPEG, PNG, BMP or WebP"):
+            decode_photo(encoded(suffix, image))

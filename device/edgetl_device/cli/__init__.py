@@ -9,14 +9,15 @@ from pathlib import Path
 
 import click
 
-from .. import __version__
-from ..console import run
+from .. import __version__, console
 from .backup import backup, restore
 from .classify import classify
 from .export_stats import export_stats
 from .install import install
 from .learn import learn, retrain
+from .run import run_camera
 from .samples import forget, relabel, samples
+from .service import service
 from .status import status
 from .versions import rollback, versions
 
@@ -42,6 +43,8 @@ for _command in (
     versions,
     rollback,
     status,
+    run_camera,
+    service,
     export_stats,
     backup,
     restore,
@@ -51,4 +54,4 @@ for _command in (
 
 def main() -> None:
     """Entry point of the ``edgetl-device`` program."""
-    raise SystemExit(run(program, "edgetl-device"))
+    raise SystemExit(console.run(program, "edgetl-device"))

@@ -56,14 +56,12 @@ def forget(
     if more and not ids:
         raise InputError(f"say what {more[0]} is: --sample {more[0]}")
     learner = home.learner()
-    chosen = [*ids, *more] or [row.id for row in learner.samples(label)]
-    hide = label is not None and label in learner.bundle.labels
-    if label is not None and not chosen and not hide:
-        raise InputError(f"no label {label!r}: see `edgetl-device samples`")
     with learner.lock():
-        removed = learner.forget(chosen)
-        if hide and label is not None:
-            learner.hide(label)
+        if label is not None:
+            removed, hidden = learner.forget_label(label)
+        else:
+            removed, hidden = learner.forget([*ids, *more] or [row.id for row in learner.samples()]), False
+        if hidden:
             say(f"{label} came with the bundle: it is hidden from now on, but its statistics stay in the bundle")
         say(f"forgot {removed} sample{'s' if removed != 1 else ''}")
-        return {"removed": removed, "hidden": hide} | retrained(learner.retrain())
+        return {"removed": removed, "hidden": hidden} | retrained(learner.retrain())

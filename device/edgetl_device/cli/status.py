@@ -19,32 +19,15 @@ if TYPE_CHECKING:
 @reports
 def status(runtime: str, home: Home) -> dict[str, Any]:
     """Bundle, runtime, samples per label, active version, disk, and whether the scene drifted."""
-    from ..home import free_bytes
-
-    learner = home.learner(runtime)
-    bundle = learner.bundle
-    counts = learner.store.counts(bundle.backbone_digest)
-    head = learner.active_head()
-    drift = learner.drift_state()
-    size_bytes = home.store_path.stat().st_size
-    result = {
-        "bundle": {"name": bundle.name, "labels": list(bundle.labels), "digest": bundle.digest},
-        "runtime": learner.runtime,
-        "samples": counts,
-        "version": learner.active_version,
-        "labels": list(head.labels),
-        "home": str(home.folder),
-        "store_bytes": size_bytes,
-        "free_bytes": free_bytes(home.folder),
-        "drift": drift.to_json(),
-    }
-    say(f"bundle   {bundle.name}: {', '.join(bundle.labels) or 'no classes'}")
-    say(f"runtime  {learner.runtime}")
-    say(f"samples  {', '.join(f'{label} {count}' for label, count in counts.items()) or 'none yet'}")
-    say(f"version  {learner.active_version}")
-    say(f"disk     {size_bytes / 1e6:.1f} MB used, {free_bytes(home.folder) / 1e9:.1f} GB free in {home.folder}")
-    say(f"drift    {_TOLD[drift.state].format(frames=drift.frames)}")
-    return result
+    found = home.status(home.learner(runtime))
+    say(f"bundle   {found['bundle']['name']}: {', '.join(found['bundle']['labels']) or 'no classes'}")
+    say(f"runtime  {found['runtime']}")
+    say(f"samples  {', '.join(f'{label} {count}' for label, count in found['samples'].items()) or 'none yet'}")
+    say(f"version  {found['version']}")
+    say(f"disk     {found['store_bytes'] / 1e6:.1f} MB used, {found['free_bytes'] / 1e9:.1f} GB free in {home.folder}")
+    drift = found["drift"]
+    say(f"drift    {_TOLD[drift['state']].format(frames=drift['frames'])}")
+    return found
 
 
 _TOLD = {

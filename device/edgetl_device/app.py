@@ -1,0 +1,297 @@
+"""App: the home, the learner and the pipeline as one object, for the program and the web alike."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from .backbone import Backbone, open_backbone
+from .bundle import Bundle
+from .camera import Camera
+from .classifier import Classifier, Prediction
+from .errors import InputError, MismatchError
+from .home import Home
+from .interpreter import DEFAULT_THREADS
+from .labels import check_label
+from .learner import Learner, Outcome
+from .moments import Moment
+from .photos import Frame as Photo
+from .photos import thumbnail
+from .pipeline import Pipeline
+from .schema import SampleRow, VersionRow
+from .smoothing import DEFAULT_S
+from .watch import HeadWatch
+from .workers import Periodic
+
+log = logging.getLogger("edgetl.app")
+
+T = TypeVar("T")
+
+NOTICE_S = 0.5  # between two looks at what other processes did to this home
+
+
+class App:
+    """A running camera that can be taught.
+
+    Every method may be called from any thread: one lock keeps them apart, and recognition runs beside them. What
+    ``edgetl-device`` commands do to the same home meanwhile is noticed within a second.
+
+    Args:
+        home: with a bundle installed.
+        camera: where frames come from; the app closes it.
+        runtime: ``auto``, ``litert`` or ``tflite``.
+        threads: of the runtime.
+        smoothing_s: time constant of the smoothing of predictions, seconds; 0 turns it off.
+        max_frames: stop after so many frames.
+        thumbnails: keep a small picture with each sample, to show and to check.
+
+    Attributes:
+        pipeline: what the camera sees, live.
+
+    Raises:
+        HomeError: no bundle is installed.
+        RuntimeMissingError: no runtime can run it.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        camera: Camera,
+        *,
+        runtime: str = "auto",
+        threads: int = DEFAULT_THREADS,
+        smoothing_s: float = DEFAULT_S,
+        max_frames: int | None = None,
+        thumbnails: bool = True,
+    ) -> None:
+        self.home = home
+        self._thumbnails = thumbnails
+        self._runtime = runtime
+        self._threads = threads
+        self._lock = threading.RLock()
+        self._installed = _identity(home.bundle_path)
+        self._learner, self._backbone = self._open()
+        head = self._learner.active_head()
+        self._swapped = self._state()
+        self._watch = HeadWatch(self._learner, self._backbone.transform)
+        self.pipeline = Pipeline(
+            camera,
+            Classifier(self._backbone, head),
+            version=self._learner.active_version,
+            smoothing_s=smoothing_s,
+            max_frames=max_frames,
+            on_first_frame=self._first_frame,
+        )
+        self._noticing = Periodic("noticing", NOTICE_S, self.notice)
+
+    def start(self) -> None:
+        """Begin to recognise; once."""
+        self.pipeline.start()
+        self._noticing.start()
+
+    def stop(self, timeout_s: float = 2.0) -> bool:
+        """End all threads, close camera and store; whether that was done in time."""
+        self._noticing.stop(timeout_s)
+        ended = self.pipeline.stop(timeout_s)
+        with self._lock:
+            self._look()
+            self._watch.end(good=self.pipeline.failure is None)
+            self._learner.store.close()
+        return ended
+
+    def __enter__(self) -> App:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    # reading -----------------------------------------------------------------------------------------------------
+
+    @property
+    def bundle(self) -> Bundle:
+        """The current bundle."""
+        return self._learner.bundle
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What the head in use can predict, sorted."""
+        with self._lock:
+            return self._learner.active_head().labels
+
+    def classify(self, photo: Photo) -> Prediction:
+        """What the head in use says of a (height, width, 3) uint8 BGR photo, all labels in ``top``."""
+        with self._lock:
+            classifier = self._learner.classifier(self._backbone)
+        return classifier.classify(photo, top=max(1, len(classifier.head.labels)))
+
+    def samples(self, label: str | None = None) -> list[SampleRow]:
+        """Stored samples, oldest first."""
+        with self._lock:
+            return self._learner.samples(label)
+
+    def versions(self) -> list[VersionRow]:
+        """Head versions, oldest first; :meth:`status` tells the active one."""
+        with self._lock:
+            return self._learner.versions()
+
+    def status(self) -> dict[str, Any]:
+        """As ``edgetl-device status --json``, and ``camera``: the pipeline's health."""
+        with self._lock:
+            live = {"drift": self._watch.drift.to_json(), "camera": asdict(self.pipeline.health())}
+            return self.home.status(self._learner) | live
+
+    def thumbnail(self, sample: int) -> bytes | None:
+        """A sample's picture as JPEG, or None where none was kept."""
+        with self._lock:
+            return self._learner.store.thumbnail(sample)
+
+    # learning ----------------------------------------------------------------------------------------------------
+
+    def teach(self, label: str, moments: Sequence[Moment]) -> list[int]:
+        """Store what recognition saw as samples of a label: its embeddings, so nothing is computed again.
+
+        Returns:
+            Their ids; durable when it returns. :meth:`retrain` makes a head that knows them.
+
+        Raises:
+            InputError: no moments, or not a label.
+            MismatchError: another bundle was installed since.
+            StorageError: the store is full or cannot be written.
+        """
+        label = check_label(label)
+        if not moments:
+            raise InputError(f"nothing to learn as {label}: no frame was captured")
+        pictures = [thumbnail(moment.frame.image) for moment in moments] if self._thumbnails else []
+        with self._lock:
+            if any(moment.backbone != self._backbone.digest for moment in moments):
+                raise MismatchError("another bundle was installed since these frames were seen: capture them again")
+            return self._learner.add(label, np.stack([moment.raw for moment in moments]), pictures)
+
+    def teach_photos(self, label: str, photos: Iterable[Photo]) -> list[int]:
+        """Store photos (height, width, 3) uint8 BGR as samples of a label; returns their ids.
+
+        Raises as :meth:`teach`.
+        """
+        label = check_label(label)
+        pictures = []
+        with self._lock:
+            rows = []
+            for photo in photos:
+                rows.append(self._backbone.embed(photo))
+                pictures += [thumbnail(photo)] if self._thumbnails else []
+            if not rows:
+                raise InputError(f"nothing to learn as {label}: no photo was given")
+            return self._learner.add(label, np.stack(rows), pictures)
+
+    def retrain(self, rule: str | None = None, *, accept_scene_change: bool = False) -> Outcome:
+        """As :meth:`Learner.retrain <edgetl_device.learner.Learner.retrain>`; a promoted head is in use at once."""
+        return self._change(lambda: self._learner.retrain(rule, accept_scene_change=accept_scene_change))
+
+    def relabel(self, label: str, ids: Sequence[int]) -> int:
+        """Move samples to another label; returns how many. The head follows at the next :meth:`retrain`."""
+        return self._change(lambda: self._learner.relabel(label, ids))
+
+    def forget(self, ids: Sequence[int] = (), *, label: str | None = None, everything: bool = False) -> int:
+        """Remove samples exactly: by id, all of a label (one of the factory's is hidden), or all. Returns how many.
+
+        The head in use does not know them any more when it returns.
+
+        Raises:
+            InputError: not exactly one of the three, or no such sample or label.
+        """
+        if bool(ids) + (label is not None) + everything != 1:
+            raise InputError("say what to forget: samples by id, a label, or everything")
+
+        def forget() -> int:
+            if label is not None:
+                return self._learner.forget_label(label)[0]
+            return self._learner.forget(ids or [row.id for row in self._learner.samples()])
+
+        return self._change(forget)
+
+    def rollback(self, number: int | None = None) -> int:
+        """Go back to an earlier version, by default the last good one; returns its number."""
+        return self._change(lambda: self._learner.rollback(number))
+
+    def install(self, path: Path) -> Bundle:
+        """Verify a bundle, check it on this device and go on with it, without a gap in recognition.
+
+        Raises as :meth:`Home.install <edgetl_device.home.Home.install>`; the current bundle then stays in use.
+        """
+        with self._lock:
+            bundle, _ = self.home.install(path, self._runtime)
+            self._reopen()
+            return bundle
+
+    # changes by others -------------------------------------------------------------------------------------------
+
+    def notice(self) -> bool:
+        """Take over what another process changed in this home; whether there was anything."""
+        with self._lock:
+            self._look()
+            if _identity(self.home.bundle_path) != self._installed:
+                self._reopen()
+                return True
+            if self._state() != self._swapped:
+                self._swap()
+                return True
+        return False
+
+    # inside ------------------------------------------------------------------------------------------------------
+
+    def _open(self) -> tuple[Learner, Backbone]:
+        learner = self.home.learner(self._runtime)
+        return learner, open_backbone(learner.bundle, self._runtime, self._threads)
+
+    def _reopen(self) -> None:
+        """Another bundle was installed: load it beside the running one, then swap."""
+        identity = _identity(self.home.bundle_path)
+        learner, backbone = self._open()
+        self._learner.store.close()
+        self._learner, self._backbone, self._installed = learner, backbone, identity
+        self._watch = HeadWatch(learner, backbone.transform)
+        if learner.samples() and learner.versions()[-1].id == learner.active_version:
+            learner.retrain()
+        self._swap()
+
+    def _change(self, change: Callable[[], T]) -> T:
+        with self._lock:
+            result = change()
+            self._swap()
+            return result
+
+    def _swap(self) -> None:
+        if self._learner.active_version != self.pipeline.version:
+            self._watch.started()
+        head = self._learner.active_head()
+        self._swapped = self._state()
+        self._watch.renew()
+        self.pipeline.swap(Classifier(self._backbone, head), self._learner.active_version)
+
+    def _first_frame(self) -> None:
+        """A start counts once there is something to recognise: a missing camera is not the head's fault."""
+        with self._lock:
+            if self._watch.started():
+                self._swap()
+
+    def _look(self) -> None:
+        moment = self.pipeline.latest()
+        if moment and moment.version == self.pipeline.version and moment.backbone == self._backbone.digest:
+            self._watch.look(moment)
+
+    def _state(self) -> tuple[int, int]:
+        """What decides which head is in use."""
+        return self._learner.active_version, self._learner.store.revision()
+
+
+def _identity(path: Path) -> tuple[int, int, int]:
+    """Which file is at a path: another after it was replaced."""
+    found = path.stat() if path.exists() else None
+    return (found.st_ino, found.st_mtime_ns, found.st_size) if found else (0, 0, 0)

@@ -1,0 +1,49 @@
+"""Which V4L2 devices are cameras? A Raspberry Pi has a dozen ``/dev/video*`` that are codecs and image processors."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+_QUERYCAP = 0x80685600  # VIDIOC_QUERYCAP of linux/videodev2.h: _IOR('V', 0, struct v4l2_capability)
+_CAPABILITY = struct.Struct("<16s32s32s6I")  # driver, card, bus, version, capabilities, device_caps, reserved
+_VIDEO_CAPTURE = 0x1
+_MEMORY_TO_MEMORY = 0x4000 | 0x8000
+_NOT_WEBCAMS = ("unicam", "rp1-cfe", "bcm2835-isp", "bcm2835-codec", "pispbe", "rpi")  # CSI: picamera2 serves those
+
+
+def v4l2_cameras() -> list[tuple[Path, str]]:
+    """(device, model) of every camera, links of ``/dev/v4l/by-id`` where there are, by number."""
+    found = []
+    links = {link.resolve(): link for link in sorted(Path("/dev/v4l/by-id").glob("*"))}
+    nodes = sorted(Path("/dev").glob("video[0-9]*"), key=lambda node: int(node.name[5:]))
+    for node in nodes:
+        model = _model(node)
+        if model is not None:
+            found.append((links.get(node, node), model))
+    return found
+
+
+def _model(node: Path) -> str | None:
+    """The model where a node captures pictures, else None."""
+    import fcntl
+
+    answer = bytearray(_CAPABILITY.size)
+    try:
+        with node.open("rb", buffering=0) as device:
+            fcntl.ioctl(device, _QUERYCAP, answer)
+    except OSError:
+        return None
+    return camera_model(bytes(answer))
+
+
+def camera_model(answer: bytes) -> str | None:
+    """What VIDIOC_QUERYCAP answered → the model, or None where this is no webcam."""
+    driver, card, _, _, _, can, *_ = _CAPABILITY.unpack(answer)
+    if not can & _VIDEO_CAPTURE or can & _MEMORY_TO_MEMORY or _text(driver).startswith(_NOT_WEBCAMS):
+        return None
+    return _text(card)
+
+
+def _text(field: bytes) -> str:
+    return field.split(b"\0", 1)[0].decode(errors="replace")

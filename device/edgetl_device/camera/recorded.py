@@ -1,0 +1,134 @@
+"""Frames that do not come from a camera: a video file, photos, the built-in rendered world."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+from ..errors import CameraError, PhotoError
+from ..photos import is_photo_name, read_photo
+from .capture import frames_of, open_capture
+from .source import Image, paced
+
+log = logging.getLogger("edgetl.camera")
+
+PHOTOS_PER_S = 2.0
+PARTS_FPS = 15.0
+
+
+class VideoFile:
+    """A video file.
+
+    Args:
+        path: any file that OpenCV's FFmpeg reads.
+        loop: begin again at its end, for ever.
+        pace: play at the file's own frame rate; otherwise every frame, as fast as it is taken.
+    """
+
+    def __init__(self, path: Path, *, loop: bool = False, pace: bool = True) -> None:
+        self.name = path.name
+        self.live = pace
+        self.finite = True
+        self._path = path
+        self._loop = loop
+        self._closed = threading.Event()
+
+    def frames(self) -> Generator[Image, None, None]:
+        """The file's frames; raises CameraError where it is not a video."""
+        import cv2
+
+        while not self._closed.is_set():
+            shown = False
+            with open_capture(str(self._path), cv2.CAP_FFMPEG, {}) as capture:
+                if not capture.isOpened():
+                    raise CameraError(
+                        f"{self._path} cannot be read as a video: expected MP4 (H.264) or another common kind"
+                    )
+                fps = capture.get(cv2.CAP_PROP_FPS)
+                pace = (fps if 1 <= fps <= 240 else 30.0) if self.live else None
+                for image in paced(frames_of(capture), pace, self._closed):
+                    shown = True
+                    yield image
+            if not shown and not self._closed.is_set():
+                raise CameraError(f"{self._path} holds no frame that can be decoded: is it whole?")
+            if not self._loop:
+                return
+
+    def close(self) -> None:
+        """End a running :meth:`frames`."""
+        self._closed.set()
+
+
+class Photos:
+    """Photos of a folder, or a single one, in the order of their names; those that cannot be read are skipped.
+
+    Args:
+        path: a photo, or a folder with photos directly or deeper inside.
+        loop: begin again at the end, for ever.
+        pace: two photos a second; otherwise as fast as they are taken.
+    """
+
+    def __init__(self, path: Path, *, loop: bool = False, pace: bool = True) -> None:
+        self.name = f"photos in {path.name}" if path.is_dir() else path.name
+        self.live = False
+        self.finite = True
+        self._path = path
+        self._loop = loop
+        self._fps = PHOTOS_PER_S if pace else None
+        self._closed = threading.Event()
+
+    def frames(self) -> Generator[Image, None, None]:
+        """The photos; raises CameraError where there are none."""
+        shown = True
+        while shown and not self._closed.is_set():
+            shown = False
+            for image in paced(self._read(), self._fps, self._closed):
+                shown = True
+                yield image
+            if not self._loop:
+                break
+        if not shown and not self._closed.is_set():
+            raise CameraError(f"no photos in {self._path} that can be read (.jpg .jpeg .png .bmp .webp)")
+
+    def close(self) -> None:
+        """End a running :meth:`frames`."""
+        self._closed.set()
+
+    def _read(self) -> Iterator[Image]:
+        whole = sorted(self._path.rglob("*")) if self._path.is_dir() else [self._path]
+        for path in whole:
+            if is_photo_name(path) and path.is_file():
+                try:
+                    yield read_photo(path)
+                except PhotoError as error:
+                    log.warning("skipped: %s", error)
+
+
+class PartsCamera:
+    """The built-in world: rendered machine parts slide over a bench (:mod:`edgetl_device.parts`).
+
+    Args:
+        light: ``normal``, ``dim``, ``warm`` or ``harsh``.
+        pace: 15 frames a second; otherwise as fast as they are taken.
+        seed: of bench, light and parts.
+    """
+
+    def __init__(self, light: str = "normal", *, pace: bool = True, seed: int = 0) -> None:
+        from .. import parts
+
+        self.name = f"rendered parts, {light} light"
+        self.live = pace
+        self.finite = False
+        self._closed = threading.Event()
+        self._stream = parts.stream(light=light, fps=PARTS_FPS, seed=seed)
+
+    def frames(self) -> Generator[Image, None, None]:
+        """Endless."""
+        images = (image for image, _ in self._stream)
+        yield from paced(images, PARTS_FPS if self.live else None, self._closed)
+
+    def close(self) -> None:
+        """End a running :meth:`frames`."""
+        self._closed.set()

@@ -1,0 +1,175 @@
+"""``edgetl-device run``."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..console import INTERRUPTED, note, reports, say
+from ..errors import InputError
+from .ending import Ending
+from .home_option import in_home, runtime_option
+
+if TYPE_CHECKING:
+    from ..app import App
+    from ..home import Home
+
+_LOOK_S = 0.2  # between two looks at whether it is time to end
+
+
+def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, value: int) -> int:
+    """More threads than cores make a small matrix product ten times slower, and retraining would slow recognition."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(value))
+    return value
+
+
+@click.command("run")
+@click.option(
+    "--camera",
+    "spec",
+    default="auto",
+    show_default=True,
+    help="auto, a number, a device path, picamera2, an rtsp:// or http:// address, a video, a photo folder, or parts.",
+)
+@click.option(
+    "--web",
+    "address",
+    default="127.0.0.1:8080",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where to serve the page.",
+)
+@click.option("--no-web", is_flag=True, help="No page.")
+@click.option("--password-file", type=click.Path(path_type=Path), help="Its first line is the page's password.")
+@click.option("--host-name", "hosts", multiple=True, help="A further name of the page, as a reverse proxy's.")
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    is_eager=True,  # NumPy, which the options after this one load, reads the environment once
+    callback=_linear_algebra_too,
+    help="Of the TFLite runtime and of linear algebra.",
+)
+@click.option("--max-frames", type=click.IntRange(1), help="End after so many frames.")
+@click.option("--loop", is_flag=True, help="Begin a video or folder again at its end.")
+@click.option(
+    "--on-label",
+    "command",
+    metavar="CMD",
+    help="Run CMD at each change of label; it finds EDGETL_LABEL and EDGETL_PROBABILITY set.",
+)
+@click.option("--jsonl", is_flag=True, help="Print one JSON object a line for every frame.")
+@click.option("--no-thumbnails", is_flag=True, help="Keep no small picture (160 px) of what is taught.")
+@click.option(
+    "--smoothing",
+    type=click.FloatRange(0),
+    default=0.3,
+    show_default=True,
+    help="Average predictions over so many seconds; 0 is off.",
+)
+@runtime_option
+@in_home
+@reports
+def run_camera(
+    spec: str,
+    address: str,
+    no_web: bool,
+    password_file: Path | None,
+    hosts: tuple[str, ...],
+    threads: int,
+    max_frames: int | None,
+    loop: bool,
+    command: str | None,
+    jsonl: bool,
+    no_thumbnails: bool,
+    smoothing: float,
+    runtime: str,
+    home: Home,
+) -> dict[str, Any]:
+    """Recognise what a camera sees, live; teach it on the page that this serves."""
+    from ..app import App
+    from ..camera import open_camera
+    from ..service import Notifier
+    from ..sinks import ChangeLines, JsonLines, LabelCommand
+    from ..workers import Listener, Periodic
+
+    as_json = click.get_current_context().meta["edgetl.json"]
+    if jsonl and as_json:
+        raise InputError("--json prints one object at the end, --jsonl one for every frame: choose")
+    on_label = LabelCommand(command) if command is not None else None
+    if not no_web:
+        page = _page(address, password_file, hosts)
+    notifier = Notifier()
+    with ExitStack() as stack:
+        ending = stack.enter_context(Ending())
+        camera = open_camera(spec, loop=loop)
+        if not camera.live:
+            smoothing = 0.0  # photos have nothing to do with each other
+        app = App(
+            home,
+            camera,
+            runtime=runtime,
+            threads=threads,
+            smoothing_s=smoothing,
+            max_frames=max_frames,
+            thumbnails=not no_thumbnails,
+        )
+        stack.callback(app.stop)
+        sinks: dict[str, Any] = {}
+        if jsonl:
+            sinks["lines"] = JsonLines(ending.ask)
+        elif not as_json:
+            sinks["lines"] = ChangeLines(click.echo)  # say() belongs to this thread
+        if on_label is not None:
+            sinks["on-label"] = on_label
+        for name, sink in sinks.items():
+            listener = Listener(name, app.pipeline, sink)
+            stack.callback(listener.stop)
+            listener.start()
+        if on_label is not None:
+            stack.callback(on_label.close)
+        if notifier.interval_s:
+            watchdog = Periodic("watchdog", notifier.interval_s, lambda: notifier.report(app.pipeline.health()))
+            stack.callback(watchdog.stop)
+            watchdog.start()
+        (note if jsonl else say)(f"camera  {app.pipeline.health().camera}")
+        if not no_web:
+            server = stack.enter_context(page(app))
+            (note if jsonl else say)(f"page    {server.url}")
+        app.start()
+        _wait(app, ending)
+        notifier.stopping()
+        health = app.pipeline.health()
+    fps = (health.frames - 1) / health.seconds if health.seconds else 0.0
+    (note if jsonl else say)(f"ended: {health.frames} frames, {fps:.1f} a second, {health.dropped} dropped")
+    code = INTERRUPTED if ending.interrupted else 0
+    return {"frames": health.frames, "fps": round(fps, 2), "dropped": health.dropped, "exit_code": code}
+
+
+def _wait(app: App, ending: Ending) -> None:
+    """Until the end is asked for or there are no more frames; raises what made recognition impossible."""
+    while not ending.asked.is_set() and not app.pipeline.wait(_LOOK_S):
+        pass
+
+
+def _page(address: str, password_file: Path | None, hosts: tuple[str, ...]) -> Any:
+    """What serves the page for an app; everything that can be wrong with it is found before the camera starts."""
+    from importlib.util import find_spec
+
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    if not host or not port.isdecimal() or not 0 <= int(port) <= 65535:
+        raise InputError(f"--web {address!r}: expected HOST:PORT, as 127.0.0.1:8080")
+    missing = [name for name in ("starlette", "uvicorn", "websockets", "prometheus_client") if find_spec(name) is None]
+    if missing:
+        raise InputError(f"the page needs {missing[0]}: `pip install edgetl-device[web]`, or run with --no-web")
+    from ..web import serve  # type: ignore[import-untyped,unused-ignore]
+    from ..web.access import read_password_file  # type: ignore[import-untyped,unused-ignore]
+
+    password_hash = read_password_file(password_file) if password_file is not None else None
+    return lambda app: serve(app, host, int(port), password_hash, hosts)

@@ -1,0 +1,101 @@
+"""``edgetl-device service``."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..console import note, reports, say
+from ..errors import InputError, StorageError
+from .home_option import in_home
+from .run import run_camera
+
+if TYPE_CHECKING:
+    from ..home import Home
+
+_GROUPS = ("video", "render", "plugdev", "apex")  # that own cameras and accelerators, where they exist
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("--install", "action", flag_value="install", help="Install, enable and start it (as root).")
+@click.option("--uninstall", "action", flag_value="uninstall", help="Stop, disable and remove it (as root).")
+@click.option("--user", help="Whom it runs as (default: you, also under sudo).")
+@click.argument("options", metavar="[RUN-OPTIONS]...", nargs=-1, type=click.UNPROCESSED)
+@in_home
+@reports
+def service(action: str | None, user: str | None, options: tuple[str, ...], home: Home) -> dict[str, Any]:
+    """Print the systemd unit that runs the camera, or install it; RUN-OPTIONS are those of `edgetl-device run`."""
+    from ..service import UNIT_PATH, unit
+
+    if action == "uninstall":
+        _as_root(action)
+        _systemctl("disable", "--now", UNIT_PATH.name)
+        UNIT_PATH.unlink(missing_ok=True)
+        _systemctl("daemon-reload")
+        say(f"removed {UNIT_PATH}; samples and bundle stay in {home.folder}")
+        return {"path": str(UNIT_PATH), "installed": False}
+    run_camera.make_context("edgetl-device run", list(options))  # raises UsageError for what run would refuse
+    user = user or os.environ.get("SUDO_USER") or getpass.getuser()
+    folder = _folder(home, user)
+    text = unit(_program(), folder, user, options, _groups())
+    if action is None:
+        say(text.rstrip())
+        note("install it with: sudo " + " ".join([str(_program()), "service", "--install", *options]))
+    else:
+        _as_root(action)
+        if not (folder / "bundle.edgetl").exists():
+            raise InputError(f"no bundle in {folder}: `edgetl-device install FILE.edgetl` first, as {user}")
+        try:
+            UNIT_PATH.write_text(text)
+        except OSError as error:
+            raise StorageError(f"cannot write {UNIT_PATH}: {error.strerror or error}") from None
+        _systemctl("daemon-reload")
+        _systemctl("enable", "--now", UNIT_PATH.name)
+        say(f"installed {UNIT_PATH}: `systemctl status edgetl` tells how it does, `journalctl -u edgetl` what it said")
+    return {"path": str(UNIT_PATH), "installed": action == "install", "unit": text}
+
+
+def _program() -> Path:
+    """The installed program: beside the running Python, as systemd's PATH does not know environments."""
+    return Path(sys.executable).parent / "edgetl-device"
+
+
+def _folder(home: Home, user: str) -> Path:
+    """The device home; under sudo the user's own, not root's."""
+    import pwd
+
+    from ..home import default_home
+
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        raise InputError(f"no user {user!r} on this machine") from None
+    chosen = home.folder != default_home() or "EDGETL_HOME" in os.environ
+    return home.folder.resolve() if chosen else Path(entry.pw_dir) / ".local" / "share" / "edgetl"
+
+
+def _groups() -> list[str]:
+    import grp
+
+    existing = {group.gr_name for group in grp.getgrall()}
+    return [group for group in _GROUPS if group in existing]
+
+
+def _as_root(action: str) -> None:
+    if os.geteuid() != 0:
+        raise InputError(f"needs root: sudo {_program()} service --{action}")
+
+
+def _systemctl(*arguments: str) -> None:
+    if shutil.which("systemctl") is None:
+        raise InputError("no systemd on this machine: print the unit without --install and adapt it to what you have")
+    done = subprocess.run(["systemctl", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise InputError(f"systemctl {' '.join(arguments)} failed: {' '.join(done.stderr.split())}")

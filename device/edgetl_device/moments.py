@@ -1,0 +1,136 @@
+"""Moments, and how they get from one thread to another: through slots of one value, never through queues."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from .camera import Frame
+from .classifier import Prediction
+from .codes import Int8
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """One recognised frame.
+
+    Args:
+        frame: what the camera saw.
+        raw: (d,) int8 raw embedding, as the store keeps it.
+        prediction: smoothed over frames, all labels in ``top``.
+        instant: of this frame alone, all labels in ``top``.
+        version: of the head.
+        backbone: digest of the backbone that made ``raw``.
+    """
+
+    frame: Frame
+    raw: Int8
+    prediction: Prediction
+    instant: Prediction
+    version: int
+    backbone: str
+
+
+class Slot(Generic[T]):
+    """Room for a value, or a few, between two threads: the latest wins, or the sender waits.
+
+    Args:
+        room: for how many values.
+    """
+
+    def __init__(self, room: int = 1) -> None:
+        self._changed = threading.Condition()
+        self._values: deque[T] = deque()
+        self._room = room
+        self._closed = False
+
+    def put(self, value: T, *, wait: bool = False) -> bool:
+        """Leave a value: once there is room (``wait``), or in the oldest one's place; whether one was replaced."""
+        with self._changed:
+            while wait and len(self._values) >= self._room and not self._closed:
+                self._changed.wait()
+            replaced = len(self._values) >= self._room
+            if replaced:
+                self._values.popleft()
+            self._values.append(value)
+            self._changed.notify_all()
+            return replaced
+
+    def get(self, timeout_s: float | None = None) -> T | None:
+        """Take the oldest value, waiting for one; None after the timeout, or when closed and empty."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._values or self._closed, timeout_s)
+            value = self._values.popleft() if self._values else None
+            self._changed.notify_all()
+            return value
+
+    def get_all(self) -> list[T]:
+        """Take all values, waiting for one; none when closed and empty."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._values or self._closed)
+            values = list(self._values)
+            self._values.clear()
+            self._changed.notify_all()
+            return values
+
+    def close(self) -> None:
+        """Let everyone go who waits."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    @property
+    def closed(self) -> bool:
+        """Whether no more will come."""
+        return self._closed
+
+
+class Subscription:
+    """One listener's view of a pipeline: always the newest moment, never a queue."""
+
+    def __init__(self, leave: Callable[[Subscription], None], notify: Callable[[], None] | None) -> None:
+        self._slot: Slot[Moment] = Slot()
+        self._leave = leave
+        self._notify = notify
+
+    def get(self, timeout_s: float | None = None) -> Moment | None:
+        """The newest moment not yet taken, waiting for it; None after the timeout or when there will be no more."""
+        return self._slot.get(timeout_s)
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more moments will come."""
+        return self._slot.closed
+
+    def close(self) -> None:
+        """Listen no more; a waiting :meth:`get` returns."""
+        self._leave(self)
+        self._slot.close()
+
+    def __enter__(self) -> Subscription:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def offer(self, moment: Moment) -> None:
+        """For the pipeline: leave a moment and tell the listener; never waits."""
+        self._slot.put(moment)
+        self._tell()
+
+    def end(self) -> None:
+        """For the pipeline: no more will come."""
+        self._slot.close()
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._notify is not None:
+            try:
+                self._notify()
+            except RuntimeError:  # the listener's event loop is gone
+                self._leave(self)

@@ -1,0 +1,340 @@
+"""Pipeline: camera → classifier → whoever listens. Threads live here and in ``workers``, and nowhere else.
+
+Three threads pass frames on through slots with little room: *capture* reads and preprocesses, *inference* runs the
+backbone, *recognition* applies the head, smooths and hands out. The backbone and OpenCV release Python's lock, so
+decoding and the head run beside the backbone. A live camera's frame that nobody took in time is replaced by the next;
+a listener's too, so no listener can slow anything.
+"""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import groupby
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+
+from .backbone import Backbone
+from .camera import STALL_S, Camera, Frame
+from .classifier import Classifier
+from .codes import Int8
+from .errors import CameraError, EdgetlError
+from .moments import Moment, Slot, Subscription
+from .smoothing import DEFAULT_S, Smoother
+
+__all__ = ["Health", "Moment", "Pipeline", "Subscription"]
+
+log = logging.getLogger("edgetl.pipeline")
+
+BACKOFF_S = (0.5, 10.0)  # first and longest pause before the next attempt to reach a camera
+_STEADY_S = 5.0  # a connection that lasted so long starts again with the shortest pause
+_TOGETHER = 8  # embeddings that the head may take at once: it reads megabytes of weights each time
+_RECENT = 64  # frames over which rates and medians are taken
+
+
+@dataclass(frozen=True)
+class Health:
+    """How a pipeline is doing.
+
+    Args:
+        camera: its name.
+        running: started, and neither stopped nor at the end of a file.
+        fps: recognised frames a second, over the last ones.
+        frames: recognised since the start.
+        dropped: captured, but replaced by a newer one before the backbone was free.
+        reconnects: how often the camera was connected again.
+        last_frame_age_s, last_inference_age_s: seconds since the newest frame and embedding; None before the first.
+        inference_ms: median of the backbone's last times; None before the first.
+        seconds: from the first recognised frame to the newest.
+        error: why the camera is away, or None.
+    """
+
+    camera: str
+    running: bool
+    fps: float
+    frames: int
+    dropped: int
+    reconnects: int
+    last_frame_age_s: float | None
+    last_inference_age_s: float | None
+    inference_ms: float | None
+    seconds: float
+    error: str | None
+
+
+class Pipeline:
+    """Recognises what a camera sees until it is stopped or the camera is at its end.
+
+    A camera that worked and fails is connected again with growing pauses, for ever; at no time are there more threads
+    or connections than one of each kind. One that never worked ends the pipeline, as does a damaged file.
+
+    Args:
+        camera: where frames come from; the pipeline closes it.
+        classifier: backbone and head.
+        version: of the head.
+        smoothing_s: time constant of :class:`~edgetl_device.smoothing.Smoother`, seconds; 0 turns it off.
+        max_frames: stop after so many recognised frames.
+        on_first_frame: called once, before the first frame is passed on.
+        backoff_s: first and longest pause before a camera is tried again, seconds.
+    """
+
+    def __init__(
+        self,
+        camera: Camera,
+        classifier: Classifier,
+        *,
+        version: int = 0,
+        smoothing_s: float = DEFAULT_S,
+        max_frames: int | None = None,
+        on_first_frame: Callable[[], None] | None = None,
+        backoff_s: tuple[float, float] = BACKOFF_S,
+    ) -> None:
+        self._camera = camera
+        self._current = (classifier, version)
+        self._smoother = Smoother(smoothing_s)
+        self._max_frames = max_frames
+        self._on_first_frame = on_first_frame
+        self._backoff_s = backoff_s
+        self._captured: Slot[tuple[Frame, npt.NDArray[np.uint8], Backbone]] = Slot()
+        self._embedded: Slot[tuple[Frame, Int8, Classifier, int]] = Slot(_TOGETHER)
+        self._subscriptions: tuple[Subscription, ...] = ()
+        self._lock = threading.Lock()  # subscriptions, and what health() reads in one piece
+        self._stopping = threading.Event()
+        self._finished = threading.Event()
+        self._latest: Moment | None = None
+        self._number = self._frames = self._dropped = self._reconnects = 0
+        self._captured_s: float | None = None
+        self._embedded_s: float | None = None
+        self._inference_ms: deque[float] = deque(maxlen=_RECENT)
+        self._delivered_s: deque[float] = deque(maxlen=_RECENT)
+        self._first_s = 0.0
+        self._error: str | None = None
+        self._failure: BaseException | None = None
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(step, after), name=name, daemon=True)
+            for name, step, after in (
+                ("capture", self._capture, self._captured.close),
+                ("inference", self._infer, self._embedded.close),
+                ("recognition", self._recognise, self._finish),
+            )
+        ]
+
+    # for everyone ------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin; once."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, timeout_s: float = 2.0) -> bool:
+        """End all threads and close the camera; whether they ended in time."""
+        self._stopping.set()
+        self._camera.close()
+        self._captured.close()
+        self._embedded.close()
+        until_s = time.monotonic() + timeout_s
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(max(0.0, until_s - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def __enter__(self) -> Pipeline:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.stop()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until the camera is at its end, ``max_frames`` are done or it was stopped; False after the timeout.
+
+        Raises:
+            EdgetlError: what ended it otherwise.
+        """
+        done = self._finished.wait(timeout_s)
+        if self._failure is not None:
+            raise self._failure
+        return done
+
+    def latest(self) -> Moment | None:
+        """The newest moment, or None before the first."""
+        return self._latest
+
+    def subscribe(self, notify: Callable[[], None] | None = None) -> Subscription:
+        """Listen. ``notify`` is called from the recognition thread at each new moment and at the end.
+
+        It must return at once; ``lambda: loop.call_soon_threadsafe(event.set)`` serves an asyncio listener.
+        """
+        subscription = Subscription(self._unsubscribe, notify)
+        with self._lock:
+            self._subscriptions = (*self._subscriptions, subscription)
+        if self._finished.is_set():
+            subscription.end()
+        return subscription
+
+    def swap(self, classifier: Classifier, version: int) -> None:
+        """Use another head, or backbone and head, from the next frame on."""
+        self._current = (classifier, version)
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended it, where that was no wish; :meth:`wait` raises it."""
+        return self._failure
+
+    @property
+    def version(self) -> int:
+        """Of the head in use."""
+        return self._current[1]
+
+    def health(self) -> Health:
+        """How it is doing now."""
+        now = time.monotonic()
+        with self._lock:
+            times_ms, delivered_s = list(self._inference_ms), list(self._delivered_s)
+        frame_age_s = None if self._captured_s is None else now - self._captured_s
+        error = self._error
+        running = self._threads[0].ident is not None and not self._finished.is_set()
+        if error is None and running and frame_age_s is not None and frame_age_s > STALL_S:
+            error = f"{self._camera.name} has sent no frame for {frame_age_s:.0f} s"
+        return Health(
+            camera=self._camera.name,
+            running=running,
+            fps=_rate(delivered_s, now),
+            frames=self._frames,
+            dropped=self._dropped,
+            reconnects=self._reconnects,
+            last_frame_age_s=frame_age_s,
+            last_inference_age_s=None if self._embedded_s is None else now - self._embedded_s,
+            inference_ms=statistics.median(times_ms) if times_ms else None,
+            seconds=delivered_s[-1] - self._first_s if delivered_s else 0.0,
+            error=error,
+        )
+
+    # the three threads -------------------------------------------------------------------------------------------
+
+    def _capture(self) -> None:
+        pause_s, longest_s = self._backoff_s
+        while not self._stopping.is_set():
+            began_s = time.monotonic()
+            try:
+                self._connection()
+                if self._camera.finite or self._stopping.is_set():
+                    return
+                self._error = f"{self._camera.name} has ended"
+            except Exception as error:  # drivers raise what they like; a camera must not end the program
+                if self._camera.finite or not self._number:  # a camera that never worked is a mistake, not a fault
+                    raise
+                log.info("the camera failed", exc_info=not isinstance(error, CameraError))
+                self._error = str(error) if isinstance(error, CameraError) else f"{self._camera.name} failed: {error}"
+            if time.monotonic() - began_s > _STEADY_S:
+                pause_s = self._backoff_s[0]
+            log.warning("%s; trying again in %.1f s", self._error, pause_s)
+            self._stopping.wait(pause_s)
+            pause_s = min(2 * pause_s, longest_s)
+            self._reconnects += 1
+
+    def _connection(self) -> None:
+        """Pass on the frames of one connection."""
+        wait = not self._camera.live
+        with closing(self._camera.frames()) as images:
+            for image in images:
+                if self._stopping.is_set():
+                    return
+                self._captured_s = time.monotonic()
+                self._error = None
+                self._number += 1
+                if self._number == 1 and self._on_first_frame is not None:
+                    self._on_first_frame()
+                frame = Frame(image, self._number, self._captured_s)
+                backbone = self._current[0].backbone
+                if self._captured.put((frame, backbone.preprocessing(image), backbone), wait=wait):
+                    self._dropped += 1
+
+    def _infer(self) -> None:
+        while (work := self._captured.get()) is not None and not self._stopping.is_set():
+            frame, photo, prepared_for = work
+            classifier, version = self._current
+            backbone = classifier.backbone
+            if prepared_for is not backbone:  # another bundle came in between
+                photo = backbone.preprocessing(frame.image)
+            began_s = time.perf_counter()
+            raw = backbone.embed_photo(photo)
+            elapsed_ms = (time.perf_counter() - began_s) * 1e3
+            with self._lock:
+                self._inference_ms.append(elapsed_ms)
+            self._embedded_s = time.monotonic()
+            self._embedded.put((frame, raw, classifier, version), wait=True)
+
+    def _recognise(self) -> None:
+        version = None
+        while (waiting := self._embedded.get_all()) and not self._stopping.is_set():
+            for backbone, works in groupby(waiting, lambda work: work[2].backbone):
+                batch = list(works)
+                classifier, used = self._current
+                if classifier.backbone is not backbone:  # another bundle came in between
+                    _, _, classifier, used = batch[-1]
+                if used != version:
+                    self._smoother.reset()
+                    version = used
+                codes = backbone.codes(np.stack([raw for _, raw, _, _ in batch]))
+                instants = classifier.classify_codes(codes, top=max(1, len(classifier.head.labels)))
+                for (frame, raw, _, _), instant in zip(batch, instants, strict=True):
+                    smoothed = self._smoother(instant, frame.time_s)
+                    self._hand_out(Moment(frame, raw, smoothed, instant, used, backbone.digest))
+                    if self._frames == self._max_frames:
+                        return
+
+    def _hand_out(self, moment: Moment) -> None:
+        now = time.monotonic()
+        if not self._frames:
+            self._first_s = now
+        self._latest = moment
+        self._frames += 1
+        with self._lock:
+            self._delivered_s.append(now)
+            subscriptions = self._subscriptions
+        for subscription in subscriptions:
+            subscription.offer(moment)
+
+    # ends --------------------------------------------------------------------------------------------------------
+
+    def _guarded(self, step: Callable[[], None], after: Callable[[], None]) -> None:
+        """Run a thread's work; whatever ends it, the threads behind it end too, and :meth:`wait` tells why."""
+        try:
+            step()
+        except BaseException as error:
+            if not isinstance(error, EdgetlError):
+                log.exception("%s failed", threading.current_thread().name)
+            self._failure = self._failure or error
+        finally:
+            after()
+
+    def _finish(self) -> None:
+        self._stopping.set()
+        self._camera.close()
+        self._captured.close()
+        self._embedded.close()
+        self._finished.set()
+        with self._lock:
+            subscriptions = self._subscriptions
+        for subscription in subscriptions:
+            subscription.end()
+
+    def _unsubscribe(self, subscription: Subscription) -> None:
+        with self._lock:
+            self._subscriptions = tuple(other for other in self._subscriptions if other is not subscription)
+
+
+def _rate(times_s: list[float], now_s: float) -> float:
+    """Events a second over the last ones; falls when they stop."""
+    if len(times_s) < 2:
+        return 0.0
+    return (len(times_s) - 1) / max(times_s[-1] - times_s[0], now_s - times_s[0] - STALL_S, 1e-9)

@@ -1,0 +1,184 @@
+"""Where predictions go besides the web: a command at every change of label, lines on stdout.
+
+Each sink is called with the newest moment by a :class:`~edgetl_device.workers.Listener`, so it may take its time.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import TextIO
+
+from .errors import InputError
+from .moments import Moment
+
+log = logging.getLogger("edgetl.sinks")
+
+HOLD_S = 0.5  # a label must last so long before it counts as a change
+COMMAND_S = 30.0  # a command that runs longer is ended
+_GRACE_S = 0.5  # between asking a command to end and killing it
+UNKNOWN = "unknown"  # cannot be a class: labels.RESERVED
+
+
+def shown(moment: Moment) -> str:
+    """The label of a moment, ``unknown`` where it resembles nothing learned."""
+    prediction = moment.prediction
+    return UNKNOWN if prediction.unknown or prediction.label is None else prediction.label
+
+
+class Changes:
+    """Debounces labels: tells a change once the new label has lasted.
+
+    Args:
+        hold_s: how long it must last, seconds of the camera's time.
+    """
+
+    def __init__(self, hold_s: float = HOLD_S) -> None:
+        self._hold_s = hold_s
+        self._told = UNKNOWN
+        self._candidate = UNKNOWN
+        self._since_s = 0.0
+
+    def __call__(self, moment: Moment) -> str | None:
+        """The label if it changed for good with this moment, else None. Before the first, the label is ``unknown``."""
+        label = shown(moment)
+        if label != self._candidate:
+            self._candidate, self._since_s = label, moment.frame.time_s
+        if label == self._told or moment.frame.time_s - self._since_s < self._hold_s:
+            return None
+        self._told = label
+        return label
+
+
+class LabelCommand:
+    """Runs a command when the label changes, one at a time; changes while it runs are skipped, the last one counts.
+
+    No shell is involved: the command is split into arguments once, and label and probability are handed over as the
+    environment variables ``EDGETL_LABEL`` and ``EDGETL_PROBABILITY``. Its output goes to stderr.
+
+    Args:
+        command: program and arguments, quoted as in a shell.
+        hold_s: how long a label must last before it counts, seconds.
+        timeout_s: a command that runs longer is ended.
+
+    Raises:
+        InputError: there is no such program, or the quotes do not match.
+    """
+
+    def __init__(self, command: str, *, hold_s: float = HOLD_S, timeout_s: float = COMMAND_S) -> None:
+        try:
+            self._arguments = shlex.split(command)
+        except ValueError as error:
+            raise InputError(f"--on-label {command!r}: {error}") from None
+        if not self._arguments or shutil.which(self._arguments[0]) is None:
+            raise InputError(f"--on-label {command!r}: no such program; for shell syntax use `sh -c '…'`")
+        self._changes = Changes(hold_s)
+        self._timeout_s = timeout_s
+        self._closed = threading.Event()
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __call__(self, moment: Moment) -> None:
+        """Run the command, and wait for it, if the label changed."""
+        label = self._changes(moment)
+        if label is None:
+            return
+        probability = moment.prediction.probability
+        environment = os.environ | {"EDGETL_LABEL": label, "EDGETL_PROBABILITY": f"{probability:.4f}"}
+        with self._lock:
+            if self._closed.is_set():
+                return
+            try:
+                process = subprocess.Popen(
+                    self._arguments, stdin=subprocess.DEVNULL, stdout=2, env=environment, start_new_session=True
+                )
+            except OSError as error:
+                log.warning("%s cannot be started: %s", self._arguments[0], error)
+                return
+            self._process = process
+        try:
+            code = process.wait(self._timeout_s)
+        except subprocess.TimeoutExpired:
+            log.warning("%s was still running after %g s and was ended", self._arguments[0], self._timeout_s)
+            code = _end(process)
+        if code and not self._closed.is_set():
+            log.warning("%s failed for label %s with exit code %d", self._arguments[0], label, code)
+
+    def close(self) -> None:
+        """End a running command and start none any more."""
+        with self._lock:
+            self._closed.set()
+            if self._process is not None:
+                _end(self._process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> int:
+    """Ask a command and its children to end, then insist."""
+    for what in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is None:
+            try:
+                os.killpg(process.pid, what)  # it leads a session of its own
+                process.wait(_GRACE_S)
+            except (ProcessLookupError, subprocess.TimeoutExpired):
+                continue
+    return process.wait()
+
+
+class JsonLines:
+    """One JSON object a line for every moment: time (UTC), frame, label, probability, unknown, version.
+
+    Args:
+        gone: called once when nobody reads any more, as after ``| head``.
+        stream: where to write; default is stdout.
+    """
+
+    def __init__(self, gone: Callable[[], None], stream: TextIO | None = None) -> None:
+        self._gone = gone
+        self._stream = stream or sys.stdout
+
+    def __call__(self, moment: Moment) -> None:
+        """Write a line."""
+        prediction = moment.prediction
+        line = {
+            "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+            "frame": moment.frame.number,
+            "label": prediction.label,
+            "probability": round(prediction.probability, 4),
+            "unknown": prediction.unknown,
+            "version": moment.version,
+        }
+        try:
+            self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self._stream.flush()
+        except BrokenPipeError:
+            # Python flushes stdout once more at exit; give it somewhere to go.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            self._gone()
+
+
+class ChangeLines:
+    """A line for a person at every change of label.
+
+    Args:
+        say: prints a line.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._changes = Changes(0.0)
+
+    def __call__(self, moment: Moment) -> None:
+        """Tell a change."""
+        label = self._changes(moment)
+        if label is not None:
+            share = "" if label == UNKNOWN else f" {moment.prediction.probability:.2f}"
+            self._say(f"{datetime.now():%H:%M:%S}  {label}{share}")

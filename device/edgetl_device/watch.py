@@ -1,0 +1,90 @@
+"""Watches the head in use: does it work at all, and does the scene still resemble what it knows?"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from .codes import CodeTransform
+from .drift import DriftState
+from .errors import EdgetlError
+from .learner import Learner
+from .moments import Moment
+
+log = logging.getLogger("edgetl.watch")
+
+T = TypeVar("T")
+
+GOOD_LOOKS = 4  # at which a version was seen working, until it counts as healthy
+KEEP_DRIFT_S = 600.0  # between two notes of the drift on disk: SD cards wear
+
+
+class HeadWatch:
+    """Notes starts, health and drift of one learner's active version.
+
+    Not to be able to write a note, as on a full disk, is logged and harms nothing else.
+
+    Args:
+        learner: whose head is in use.
+        codes: of its backbone.
+    """
+
+    def __init__(self, learner: Learner, codes: CodeTransform) -> None:
+        self._learner = learner
+        self._codes = codes
+        self._kept_s = time.monotonic()
+        self._looked_at = 0  # number of the last frame that a look found
+        self._unproven: int | None = None  # the version that was started and is not known to be healthy
+        self._good_looks = 0
+        self.renew()
+
+    @property
+    def drift(self) -> DriftState:
+        """What the stream looks like to the head in use."""
+        return self._drift.state
+
+    def renew(self) -> None:
+        """Another head is in use."""
+        self._drift = self._learner.drift()
+
+    def started(self) -> bool:
+        """The active version is put to use; whether it was given up for an earlier one, as it never ran well."""
+        found = self._note(self._learner.mark_started)
+        self._unproven, self._good_looks = self._learner.active_version, 0
+        return found is not None and found.failed is not None
+
+    def look(self, moment: Moment) -> None:
+        """A moment that the head in use recognised."""
+        if self._unproven == moment.version:
+            self._good_looks += 1
+            if self._good_looks >= GOOD_LOOKS:
+                self._prove()
+        if moment.frame.number != self._looked_at:
+            self._looked_at = moment.frame.number
+            self._drift.update(self._codes(moment.raw[None]))
+        if time.monotonic() - self._kept_s > KEEP_DRIFT_S:
+            self._keep()
+
+    def end(self, good: bool) -> None:
+        """The app ends; ``good`` unless recognition failed."""
+        if good and self._good_looks:  # a short run is no failed one
+            self._prove()
+        self._keep()
+
+    def _prove(self) -> None:
+        if self._unproven is not None:
+            self._unproven = None
+            self._note(self._learner.mark_healthy)
+
+    def _keep(self) -> None:
+        self._kept_s = time.monotonic()
+        self._note(lambda: self._learner.keep_drift(self._drift))
+
+    def _note(self, write: Callable[[], T]) -> T | None:
+        try:
+            return write()
+        except EdgetlError as error:
+            log.warning("%s", error)
+            return None

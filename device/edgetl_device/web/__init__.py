@@ -1,0 +1,45 @@
+"""The web page and REST of a running camera app (extra ``[web]``)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .access import hash_password, read_password_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..app import App
+    from .server import Server
+
+__all__ = ["hash_password", "read_password_file", "serve"]
+
+
+def serve(
+    app: App,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    password_hash: str | None = None,
+    hosts: Iterable[str] = (),
+) -> Server:
+    """Serve a running app beside the caller, until the server's :meth:`stop` or the end of its ``with``.
+
+    Args:
+        app: the running app; the caller stops it, after the server.
+        host: address to listen on; any but a loopback address needs a password.
+        port: 0 for any that is free: the server's ``url`` tells.
+        password_hash: what :func:`read_password_file` or :func:`hash_password` gave, or None.
+        hosts: further names the page is reached by, such as a reverse proxy's.
+
+    Raises:
+        InputError: the address cannot be used or needs a password, or ``edgetl-device[web]`` is not installed.
+    """
+    from ..errors import InputError
+
+    try:
+        from .server import Server
+    except ModuleNotFoundError as error:
+        raise InputError(f"the web page needs {error.name}: `pip install 'edgetl-device[web]'`, or --no-web") from error
+    server = Server(app, host, port, password_hash, hosts)
+    server.start()
+    return server

@@ -1,0 +1,303 @@
+"""REST under ``/api/v1``: the verbs of ``edgetl-device``, on the running camera.
+
+Answers are the JSON of the commands' ``--json``; a refusal is ``{"error": "one line"}`` with a fitting status.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import anyio
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ..errors import CheckFailedError, EdgetlError, InputError, StorageError
+from ..labels import check_label
+from ..photos import decode_photo
+from .guard import Refused
+from .live import listening, predicted, told
+
+if TYPE_CHECKING:
+    from ..app import App
+    from ..learner import Outcome
+    from ..photos import Frame
+    from ..pipeline import Moment
+
+T = TypeVar("T")
+
+MAX_JSON = 64 << 10  # bytes of a request's JSON: thousands of sample ids
+MAX_PHOTO = 10 << 20  # bytes of a photo file
+MAX_PHOTO_PIXELS = 25_000_000  # 75 MB when decoded
+MAX_BUNDLE = 64 << 20  # bytes of a bundle
+MAX_BURST = 50  # frames captured by one request
+MAX_PAGE = 200  # samples listed by one request
+PATIENCE_S = 5.0  # for the camera's next frame
+RECEIVE_S = 300.0  # for a whole body
+THREADS = 4  # requests that work on the store or the backbone at once; the rest wait
+
+_UPLOADING = ".uploading-"
+_STATUS = {CheckFailedError: 409, StorageError: 507, InputError: 400}
+
+
+def error_response(_request: Request, error: Exception) -> Response:
+    """What edgetl refuses → JSON with the line the command would print."""
+    status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
+    return JSONResponse({"error": str(error)}, status)
+
+
+class Api:
+    """The routes of one running app.
+
+    Args:
+        app: what they work on.
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._limiter = anyio.CapacityLimiter(THREADS)
+        for path in app.home.folder.glob(f"{_UPLOADING}*"):  # the power went away during an upload
+            path.unlink(missing_ok=True)
+
+    def routes(self) -> list[Route]:
+        """Relative to ``/api/v1``."""
+        return [
+            Route("/status", self.status),
+            Route("/prediction", self.prediction),
+            Route("/classify", self.classify, methods=["POST"]),
+            Route("/learn", self.learn, methods=["POST"]),
+            Route("/retrain", self.retrain, methods=["POST"]),
+            Route("/samples", self.samples),
+            Route("/samples/{sample:int}/thumbnail", self.thumbnail),
+            Route("/relabel", self.relabel, methods=["POST"]),
+            Route("/forget", self.forget, methods=["POST"]),
+            Route("/versions", self.versions),
+            Route("/rollback", self.rollback, methods=["POST"]),
+            Route("/install", self.install, methods=["POST"]),
+        ]
+
+    # reading -----------------------------------------------------------------------------------------------------
+
+    async def status(self, _request: Request) -> Response:
+        """What ``edgetl-device status`` says, what can be recognised, and how the camera is doing."""
+        return JSONResponse(await self._run(self._app.status))
+
+    async def prediction(self, _request: Request) -> Response:
+        """The newest frame's prediction."""
+        moment = self._app.pipeline.latest()
+        if moment is None:
+            raise Refused(503, self._no_frame())
+        return JSONResponse(told(moment))
+
+    async def samples(self, request: Request) -> Response:
+        """Newest first, a page at a time: ``?label=L&before=ID&limit=N``."""
+        label = request.query_params.get("label")
+        before, limit = _number(request, "before", None), _number(request, "limit", 48)
+        rows = await self._run(self._app.samples, label)
+        older = [row for row in reversed(rows) if before is None or row.id < before]
+        page = older[: min(max(limit or 1, 1), MAX_PAGE)]
+        return JSONResponse(
+            {
+                "samples": [{"id": row.id, "label": row.label, "time": row.time} for row in page],
+                "total": len(rows),
+                "next": page[-1].id if len(older) > len(page) else None,
+            }
+        )
+
+    async def thumbnail(self, request: Request) -> Response:
+        """A sample's picture; 204 where none was kept, which is no error."""
+        jpeg = await self._run(self._app.thumbnail, request.path_params["sample"])
+        if jpeg is None:
+            return Response(status_code=204)
+        return Response(jpeg, media_type="image/jpeg")  # not to be cached: what is forgotten is gone
+
+    async def versions(self, _request: Request) -> Response:
+        """Head versions, oldest first."""
+        rows, active = await self._run(lambda: (self._app.versions(), self._app.pipeline.version))
+        keys = ("time", "state", "reason", "rule", "metrics")
+        found = [{"version": r.id, **{key: getattr(r, key) for key in keys}, "active": r.id == active} for r in rows]
+        return JSONResponse({"versions": found})
+
+    # learning ----------------------------------------------------------------------------------------------------
+
+    async def classify(self, request: Request) -> Response:
+        """A photo as body → its prediction."""
+        photo = await self._photo(request)
+        return JSONResponse(predicted(await self._run(self._app.classify, photo)))
+
+    async def learn(self, request: Request) -> Response:
+        """A photo as body with ``?label=L``, or ``{"label", "frames", "interval_ms"}``: frames of the live picture."""
+        if request.headers.get("content-type", "").startswith("image/"):
+            label = check_label(request.query_params.get("label", ""))
+            retrain = request.query_params.get("retrain", "true") != "false"
+            photo = await self._photo(request)
+            ids = await self._run(self._app.teach_photos, label, [photo])
+        else:
+            wish = await read_json(request, {"label": str, "frames": int, "interval_ms": int, "retrain": bool})
+            if "label" not in wish:
+                raise InputError('say what it is: {"label": "…"}')
+            label, retrain = check_label(wish["label"]), wish.get("retrain", True)
+            moments = await self._capture(wish.get("frames", 1), wish.get("interval_ms", 150))
+            ids = await self._run(self._app.teach, label, moments)
+        stored = {"label": label, "stored": len(ids), "ids": ids}
+        if not retrain:
+            version = self._app.pipeline.version
+            return JSONResponse(stored | {"version": version, "promoted": False, "reason": "not retrained yet"})
+        return JSONResponse(stored | _outcome(await self._run(self._app.retrain)))
+
+    async def retrain(self, request: Request) -> Response:
+        """``{"head", "accept_scene_change"}``, both optional."""
+        wish = await read_json(request, {"head": str, "accept_scene_change": bool})
+        accept = wish.get("accept_scene_change", False)
+        outcome = await self._run(self._app.retrain, wish.get("head"), accept_scene_change=accept)
+        return JSONResponse(_outcome(outcome))
+
+    async def relabel(self, request: Request) -> Response:
+        """``{"label", "ids"}``, then retrain."""
+        wish = await read_json(request, {"label": str, "ids": list})
+        if not wish.get("ids"):
+            raise InputError('say which samples: {"label": "…", "ids": [1, 2]}')
+        moved = await self._run(self._app.relabel, wish.get("label", ""), _ids(wish["ids"]))
+        return JSONResponse({"moved": moved} | _outcome(await self._run(self._app.retrain)))
+
+    async def forget(self, request: Request) -> Response:
+        """``{"ids"}``, ``{"label"}`` or ``{"all": true}``, then retrain."""
+        wish = await read_json(request, {"label": str, "ids": list, "all": bool})
+        removed = await self._run(
+            self._app.forget, _ids(wish.get("ids", [])), label=wish.get("label"), everything=wish.get("all", False)
+        )
+        return JSONResponse({"removed": removed} | _outcome(await self._run(self._app.retrain)))
+
+    async def rollback(self, request: Request) -> Response:
+        """``{"version"}``; without it the last good one before the active."""
+        wish = await read_json(request, {"version": int})
+        return JSONResponse({"version": await self._run(self._app.rollback, wish.get("version"))})
+
+    async def install(self, request: Request) -> Response:
+        """A bundle as body."""
+        folder = self._app.home.folder
+        descriptor, name = tempfile.mkstemp(dir=folder, prefix=_UPLOADING, suffix=".edgetl")
+        path = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                await receive(request, MAX_BUNDLE, lambda chunk: self._run(file.write, chunk))
+            bundle = await self._run(self._app.install, path)
+        except EdgetlError as error:
+            raise type(error)(str(error).replace(f"{path}: ", "")) from None
+        finally:
+            path.unlink(missing_ok=True)
+        version = self._app.pipeline.version
+        return JSONResponse({"name": bundle.name, "labels": list(bundle.labels), "version": version})
+
+    # inside ------------------------------------------------------------------------------------------------------
+
+    async def _run(self, function: Callable[..., T], *args: Any, **named: Any) -> T:
+        return await anyio.to_thread.run_sync(partial(function, *args, **named), limiter=self._limiter)
+
+    async def _capture(self, frames: int, interval_ms: int) -> list[Moment]:
+        """The next frames of the live picture, at least the interval apart."""
+        if not 1 <= frames <= MAX_BURST or not 0 <= interval_ms <= 5000:
+            raise InputError(f"frames must be 1 to {MAX_BURST} and interval_ms 0 to 5000, got {frames}, {interval_ms}")
+        found: list[Moment] = []
+        with listening(self._app.pipeline) as next_moment:
+            while len(found) < frames:
+                if found:
+                    await anyio.sleep(interval_ms / 1e3)
+                    await next_moment(0)  # what came during the wait is old
+                moment = await next_moment(PATIENCE_S)
+                if moment is None:
+                    raise Refused(503, self._no_frame())
+                found.append(moment)
+        return found
+
+    async def _photo(self, request: Request) -> Frame:
+        data = bytearray()
+        await receive(request, MAX_PHOTO, lambda chunk: _extend(data, chunk))
+        return await self._run(decode_photo, bytes(data), MAX_PHOTO_PIXELS)
+
+    def _no_frame(self) -> str:
+        return f"no frame from the camera: {self._app.pipeline.health().error or 'it has not started yet'}"
+
+
+async def receive(request: Request, limit: int, take: Callable[[bytes], Awaitable[object]]) -> None:
+    """Hand a body on piece by piece.
+
+    Raises:
+        Refused: 413 as soon as it is known to be over the limit, in bytes; what is too much is never kept. 408 where it
+            takes too long.
+    """
+    too_large = Refused(413, f"too large: at most {limit / (1 << 20):.3g} MB are taken here", {"Connection": "close"})
+    stated = request.headers.get("content-length", "0")
+    if not stated.isdecimal() or int(stated) > limit:
+        raise too_large
+    received = 0
+    with anyio.move_on_after(RECEIVE_S):
+        async for chunk in request.stream():
+            received += len(chunk)
+            if received > limit:
+                raise too_large
+            await take(chunk)
+        return
+    raise Refused(408, f"the body did not come within {RECEIVE_S:.0f} s", {"Connection": "close"})
+
+
+async def read_json(request: Request, kinds: Mapping[str, type]) -> dict[str, Any]:
+    """A JSON object with some of the keys, each of its kind; an empty body is an empty object.
+
+    Raises:
+        InputError: anything else.
+        Refused: it is too large, or not called JSON: a form of another site's page can send what is not.
+    """
+    data = bytearray()
+    await receive(request, MAX_JSON, lambda chunk: _extend(data, chunk))
+    if not data:
+        return {}
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise Refused(415, "expected JSON: send it with `Content-Type: application/json`")
+    try:
+        wish = json.loads(data)
+    except (ValueError, RecursionError):
+        raise InputError("the body is not JSON") from None
+    if not isinstance(wish, dict):
+        raise InputError("expected a JSON object")
+    for key, value in wish.items():
+        if key not in kinds:
+            raise InputError(f"unknown key {key!r}: expected {', '.join(kinds)}")
+        if value is not None and type(value) is not kinds[key]:
+            raise InputError(f"{key} must be of type {kinds[key].__name__}, got {json.dumps(value)[:40]}")
+    return {key: value for key, value in wish.items() if value is not None}
+
+
+async def _extend(data: bytearray, chunk: bytes) -> None:
+    data += chunk
+
+
+def _ids(values: list[Any]) -> list[int]:
+    if not all(type(value) is int and 0 < value < 1 << 63 for value in values):
+        raise InputError("ids must be a list of sample numbers")
+    return values
+
+
+def _number(request: Request, name: str, default: int | None) -> int | None:
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not text.isdecimal() or len(text) > 18:
+        raise InputError(f"{name} must be a whole number, got {text[:40]!r}")
+    return int(text)
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "version": outcome.version,
+        "promoted": outcome.promoted,
+        "reason": outcome.reason,
+        "accuracy": outcome.accuracy,
+        "retrain_ms": outcome.retrain_ms,
+    }

@@ -1,0 +1,244 @@
+"""The live picture: one encoder for all viewers, and no viewer that others wait for.
+
+Each frame is encoded once, however many look on, and only while someone does. A viewer gets the newest picture when it
+is ready for one; what it missed is gone. So a slow or stalled viewer costs one small buffer and nothing else.
+
+The WebSocket ``/api/v1/live`` sends a JSON text message (:func:`told`) and, if its ``picture`` is true, the JPEG as a
+binary message; then it waits for ``{"ack": number}``. ``{"ack": number, "overlay": true}`` asks for class activations.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import cv2
+import numpy as np
+import numpy.typing as npt
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from .guard import Refused
+
+if TYPE_CHECKING:
+    from ..app import App
+    from ..classifier import Prediction
+    from ..photos import Frame
+    from ..pipeline import Moment, Pipeline
+
+MAX_VIEWERS = 8  # at once; each costs bandwidth, and a Raspberry Pi has little
+MAX_FPS = 15.0  # of pictures sent; recognition is not limited by it
+MAX_SIDE = 640  # pixels; of the longer side of pictures sent
+QUALITY = 80  # of the JPEG, 0 … 100
+STALL_S = 20.0  # a viewer that takes no picture for so long is let go
+HEARTBEAT_S = 0.5  # between messages while there is no picture to send
+
+GOING_AWAY, LOGGED_OUT, STALLED, FULL = 1001, 4401, 4408, 4503  # close codes of the WebSocket
+
+Activation = Callable[["Moment"], "npt.NDArray[np.uint8] | None"]
+"""A moment → (rows, columns) uint8, how much each region spoke for the label; None where the bundle cannot say."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One encoded moment, shared by all viewers."""
+
+    moment: Moment
+    jpeg: bytes
+
+
+class Live:
+    """Encodes the pipeline's moments while there are viewers.
+
+    Args:
+        app: whose pipeline is watched.
+        max_viewers: beyond it a viewer is refused with 503.
+    """
+
+    def __init__(self, app: App, max_viewers: int = MAX_VIEWERS) -> None:
+        self._app = app
+        self._max_viewers = max_viewers
+        self._newest: Picture | None = None
+        self._changed = asyncio.Event()
+        self._encoding: asyncio.Task[None] | None = None
+        self.viewers = 0
+        self.closed = False
+
+    def close(self) -> None:
+        """Let every viewer go soon; from any thread."""
+        self.closed = True
+
+    @contextlib.contextmanager
+    def viewer(self) -> Iterator[None]:
+        """Take one of the places while inside; raises Refused where all are taken."""
+        if self.viewers >= self._max_viewers:
+            raise Refused(503, f"{self.viewers} viewers are watching, which is as many as this device serves")
+        self.viewers += 1
+        try:
+            yield
+        finally:
+            self.viewers -= 1
+
+    async def after(self, last: Picture | None, timeout_s: float = HEARTBEAT_S) -> Picture | None:
+        """The newest picture, as soon as it is another than the last one; None where there is none in time."""
+        with anyio.move_on_after(timeout_s):
+            while self._newest is None or self._newest is last:
+                if self._encoding is None:
+                    self._encoding = asyncio.create_task(self._encode())
+                await self._changed.wait()
+            return self._newest
+        return None
+
+    async def _encode(self) -> None:
+        try:
+            with listening(self._app.pipeline) as next_moment:
+                while self.viewers:
+                    started = time.monotonic()
+                    moment = await next_moment(HEARTBEAT_S)
+                    if moment is not None:
+                        self._newest = Picture(moment, await run_in_threadpool(encoded, moment.frame.image))
+                        self._changed.set()
+                        self._changed = asyncio.Event()
+                    await asyncio.sleep(started + 1 / MAX_FPS - time.monotonic())
+        finally:
+            self._encoding = self._newest = None
+
+
+@contextlib.contextmanager
+def listening(pipeline: Pipeline) -> Iterator[Callable[[float], Awaitable[Moment | None]]]:
+    """Inside, a function that waits for the next moment, or so many seconds and gives None."""
+    loop, arrived = asyncio.get_running_loop(), asyncio.Event()
+
+    def notify() -> None:
+        loop.call_soon_threadsafe(arrived.set)
+
+    with pipeline.subscribe(notify) as subscription:
+
+        async def next_moment(timeout_s: float) -> Moment | None:
+            with anyio.move_on_after(timeout_s):
+                await arrived.wait()
+            arrived.clear()
+            return subscription.get(0)
+
+        yield next_moment
+
+
+def encoded(image: Frame, side: int = MAX_SIDE) -> bytes:
+    """(h, w, 3) uint8 BGR → JPEG, its longer side at most ``side`` pixels."""
+    shrink = side / max(image.shape[:2])
+    if shrink < 1:
+        image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+
+
+async def watch(socket: WebSocket, live: Live, app: App, is_welcome: Callable[[], bool]) -> None:
+    """Serve one WebSocket viewer until it leaves, stalls or is logged out.
+
+    Args:
+        is_welcome: asked before every message; a session may end while its page is open.
+    """
+    activation: Activation | None = getattr(app, "activation", None)
+    last: Picture | None = None
+    wants: dict[str, Any] = {}
+    await socket.accept()
+    try:
+        with live.viewer(), contextlib.suppress(WebSocketDisconnect, TimeoutError):
+            while is_welcome() and not live.closed:
+                picture = await live.after(last)
+                message = {"picture": picture is not None, "health": asdict(app.pipeline.health())}
+                if picture is not None:
+                    message |= told(picture.moment) | {"explains": activation is not None}
+                    if activation is not None and wants.get("overlay"):
+                        message["overlay"] = _overlay(await run_in_threadpool(activation, picture.moment))
+                with anyio.fail_after(STALL_S):
+                    await socket.send_text(json.dumps(message))
+                    if picture is not None:
+                        await socket.send_bytes(picture.jpeg)
+                        last = picture
+                    wants = _wishes(await socket.receive_text())
+            await socket.close(GOING_AWAY if live.closed else LOGGED_OUT)
+            return
+    except Refused as refused:  # said here, for a browser's page cannot read the answer to a refused upgrade
+        await socket.close(FULL, str(refused))
+        return
+    with anyio.move_on_after(1), contextlib.suppress(RuntimeError, WebSocketDisconnect):  # gone already
+        await socket.close(STALLED)
+
+
+class MotionJpeg(StreamingResponse):
+    """The live picture as ``multipart/x-mixed-replace``, for programs that know no WebSocket.
+
+    Args:
+        live: where pictures come from.
+        is_welcome: as for :func:`watch`.
+    """
+
+    def __init__(self, live: Live, is_welcome: Callable[[], bool]) -> None:
+        super().__init__(self._parts(), media_type="multipart/x-mixed-replace; boundary=frame")
+        self._live = live
+        self._is_welcome = is_welcome
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._live.viewer():
+            await super().__call__(scope, receive, send)
+
+    async def stream_response(self, send: Send) -> None:
+        async def in_time(message: Message) -> None:
+            with anyio.fail_after(STALL_S):
+                await send(message)
+
+        with contextlib.suppress(TimeoutError):
+            await super().stream_response(in_time)
+
+    async def _parts(self) -> AsyncIterator[bytes]:
+        last = None
+        while self._is_welcome() and not self._live.closed:
+            picture = await self._live.after(last)
+            if picture is not None:
+                last = picture
+                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture.jpeg)}\r\n\r\n"
+                yield head.encode() + picture.jpeg + b"\r\n"
+
+
+def told(moment: Moment) -> dict[str, Any]:
+    """A moment as JSON: what REST and the WebSocket say of it."""
+    return {
+        "number": moment.frame.number,
+        "age_s": round(time.monotonic() - moment.frame.time_s, 3),
+        "version": moment.version,
+        **predicted(moment.prediction),
+    }
+
+
+def predicted(prediction: Prediction) -> dict[str, Any]:
+    """A prediction as JSON, with the keys of ``edgetl-device classify --json``."""
+    return {
+        "label": prediction.label,
+        "probability": prediction.probability,
+        "unknown": prediction.unknown,
+        "top": [{"label": label, "probability": value} for label, value in prediction.top],
+    }
+
+
+def _overlay(values: npt.NDArray[np.uint8] | None) -> dict[str, Any] | None:
+    if values is None:
+        return None
+    rows, columns = values.shape
+    return {"rows": rows, "columns": columns, "values": base64.b64encode(values.tobytes()).decode()}
+
+
+def _wishes(text: str) -> dict[str, Any]:
+    try:
+        wishes = json.loads(text)
+    except ValueError:
+        return {}
+    return wishes if isinstance(wishes, dict) else {}

@@ -1,0 +1,105 @@
+"""uvicorn in a thread beside the camera."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from ..errors import InputError
+from .access import Access
+from .guard import Hosts, is_loopback
+from .site import Site
+
+if TYPE_CHECKING:
+    from ..app import App
+
+MAX_CONNECTIONS = 64  # at once; a browser opens up to 7
+DEAD_AFTER_MS = 30_000  # a connection whose other end takes nothing any more is dropped by the kernel
+
+
+class Server:
+    """The web page of a running app; as a context manager, it stops at the end.
+
+    Args:
+        app: the running app.
+        host: address to listen on.
+        port: 0 for any that is free.
+        password_hash: of :func:`~edgetl_device.web.access.hash_password`; may be None on a loopback address only.
+        hosts: further names it is reached by, such as a reverse proxy's.
+
+    Attributes:
+        site: the ASGI application.
+        url: where to find it.
+
+    Raises:
+        InputError: the address cannot be used, or needs a password.
+    """
+
+    def __init__(
+        self, app: App, host: str, port: int, password_hash: str | None = None, hosts: Iterable[str] = ()
+    ) -> None:
+        if password_hash is None and not is_loopback(host):
+            raise InputError(
+                f"{host or 'every address'} can be reached from the network, so a password is needed: "
+                "--password-file FILE"
+            )
+        self._socket = _listen(host, port)
+        port = self._socket.getsockname()[1]
+        self.url = f"http://{f'[{host}]' if ':' in host else host or '0.0.0.0'}:{port}"
+        self.site = Site(app, Access(password_hash), Hosts(host, hosts), f"edgetl_session_{port}")
+        config = uvicorn.Config(
+            self.site,
+            loop="asyncio",
+            http="h11",
+            ws="websockets-sansio",
+            ws_max_size=4096,  # viewers send acknowledgements only
+            ws_per_message_deflate=False,  # JPEG does not get smaller
+            lifespan="off",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="web", daemon=True)
+
+    def start(self) -> None:
+        """Begin to serve; once."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 2.0) -> bool:
+        """Close all connections and the socket; whether that was done in time."""
+        self.site.live.close()
+        self._server.should_exit = True
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        self._socket.close()
+        return not self._thread.is_alive()
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.stop()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A bound socket; connections are queued from now on."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        bound = socket.create_server((host, port), family=family, backlog=64)
+    except (OSError, OverflowError) as error:
+        number = getattr(error, "errno", None) or 0
+        reason = os.strerror(number) if number > 0 else error  # names that cannot be resolved have numbers below 0
+        raise InputError(f"cannot listen on {host}:{port} ({reason}): choose another with --web HOST:PORT") from error
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_AFTER_MS)
+    return bound

@@ -1,0 +1,153 @@
+"""The whole site: page, live picture, REST, health and metrics, behind the guard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from ..errors import EdgetlError
+from .access import SESSION_S, Access
+from .api import Api, error_response, read_json
+from .guard import Guard, Hosts, Refused, client_of, refusal
+from .live import Live, MotionJpeg, watch
+from .metrics import registry
+
+if TYPE_CHECKING:
+    from ..app import App
+    from ..pipeline import Health
+
+STATIC = Path(__file__).parent / "static"
+STANDSTILL_S = 10.0  # without a new frame or inference the app is not healthy
+
+
+class Site:
+    """The ASGI application of one running app.
+
+    Args:
+        app: the running app.
+        access: who may use it.
+        hosts: the names it answers to.
+        cookie: name of the session cookie; cookies know no ports, so two apps on one machine need two names.
+    """
+
+    def __init__(self, app: App, access: Access, hosts: Hosts, cookie: str = "edgetl_session") -> None:
+        self._app, self._access, self._cookie = app, access, cookie
+        self.live = Live(app)
+        self._registry = registry(app, lambda: self.live.viewers)
+        self.routes: list[BaseRoute] = [
+            Route("/", self.page),
+            Route("/stream.mjpg", self.stream),
+            Route("/healthz", self.healthz),
+            Route("/metrics", self.metrics),
+            WebSocketRoute("/api/v1/live", self.watch),
+            Route("/api/v1/session", self.session),
+            Route("/api/v1/login", self.log_in, methods=["POST"]),
+            Route("/api/v1/logout", self.log_out, methods=["POST"]),
+            Mount("/api/v1", routes=Api(app).routes()),
+            Mount("/static", StaticFiles(directory=STATIC)),
+        ]
+        inner = Starlette(
+            routes=self.routes,
+            exception_handlers={
+                EdgetlError: error_response,
+                Refused: _refused,
+                HTTPException: _http_error,
+                ClientDisconnect: _client_left,
+                Exception: _unexpected,
+            },
+        )
+        login_page = Response((STATIC / "login.html").read_bytes(), 401, media_type="text/html")
+        self._guard = Guard(inner, hosts, access, cookie, login_page)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._guard(scope, receive, send)
+
+    async def page(self, _request: Request) -> Response:
+        """The one page."""
+        return FileResponse(STATIC / "index.html")
+
+    async def watch(self, socket: WebSocket) -> None:
+        """The live picture over a WebSocket."""
+        await watch(socket, self.live, self._app, self._guard.still_welcome(socket))
+
+    async def stream(self, request: Request) -> Response:
+        """The live picture as motion JPEG."""
+        return MotionJpeg(self.live, self._guard.still_welcome(request))
+
+    async def healthz(self, _request: Request) -> Response:
+        """200 while new frames come in and are recognised, else 503; says nothing that a stranger may not know."""
+        problem = standstill(self._app.pipeline.health())
+        return JSONResponse({"ok": problem is None, "problem": problem}, 503 if problem else 200)
+
+    async def metrics(self, _request: Request) -> Response:
+        """For Prometheus."""
+        return Response(await run_in_threadpool(generate_latest, self._registry), media_type=CONTENT_TYPE_LATEST)
+
+    async def session(self, _request: Request) -> Response:
+        """Whether there is a password, so that the page knows whether to offer signing out."""
+        return JSONResponse({"password": not self._access.is_open})
+
+    async def log_in(self, request: Request) -> Response:
+        """``{"password"}`` → the session cookie."""
+        password = (await read_json(request, {"password": str})).get("password", "")
+        response = Response(status_code=204)
+        if not self._access.is_open:
+            await self._guard.check_password(client_of(request), password)
+            response.set_cookie(
+                self._cookie,
+                self._access.log_in(),
+                max_age=int(SESSION_S),
+                httponly=True,
+                samesite="strict",
+                secure=request.url.scheme == "https",
+            )
+        return response
+
+    async def log_out(self, request: Request) -> Response:
+        """End the session of the cookie."""
+        self._access.log_out(request.cookies.get(self._cookie, ""))
+        response = Response(status_code=204)
+        response.delete_cookie(self._cookie, httponly=True, samesite="strict", secure=request.url.scheme == "https")
+        return response
+
+
+def standstill(health: Health) -> str | None:
+    """What stands still, for a person; None while all is well."""
+    ages = {"frame": health.last_frame_age_s, "inference": health.last_inference_age_s}
+    for what, age_s in ages.items():
+        if age_s is None:
+            return f"no {what} yet"
+        if age_s > STANDSTILL_S:
+            return f"no new {what} for {age_s:.0f} s"
+    return None if health.running else "not running"
+
+
+def _refused(_request: Request, refused: Exception) -> Response:
+    assert isinstance(refused, Refused)
+    return refusal(refused)
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse(
+        {"error": f"{error.detail}: {request.method} {request.url.path}"}, error.status_code, error.headers
+    )
+
+
+def _client_left(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=400)  # to nobody
+
+
+def _unexpected(_request: Request, _error: Exception) -> Response:
+    return JSONResponse({"error": "this should not happen; the device's log tells more"}, 500)

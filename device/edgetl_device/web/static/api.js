@@ -1,0 +1,24 @@
+// REST under /api/v1. A refusal becomes an Error whose message is the device's one line.
+
+async function call(path, options = {}) {
+  let response;
+  try {
+    response = await fetch(`/api/v1/${path}`, options);
+  } catch {
+    throw new Error("the device does not answer");
+  }
+  if (response.status === 401 && path !== "login") {
+    location.reload(); // the session has ended: the device now answers with the login page
+    return new Promise(() => {});
+  }
+  const said = response.status === 204 ? {} : await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(said.error ?? `the device answered ${response.status}`);
+  return said;
+}
+
+export const get = (path) => call(path);
+
+export const post = (path, wish = {}) =>
+  call(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(wish) });
+
+export const send = (path, file, type) => call(path, { method: "POST", headers: { "Content-Type": type }, body: file });

@@ -1,0 +1,99 @@
+// The live picture: takes the newest picture, draws it, and only then asks for the next.
+
+import { at } from "./dom.js";
+
+const picture = at("picture");
+const overlay = at("overlay");
+const view = at("view");
+const why = at("why");
+const context = picture.getContext("2d", { alpha: false });
+
+const LOGGED_OUT = 4401;
+const FULL = 4503;
+const PAUSES_MS = [300, 1000, 2000, 4000];
+
+let socket = null;
+let attempt = 0;
+let retry = 0;
+
+/** Watch; `seen(message)` for every message of the device, `lost(reason)` when the connection is gone. */
+export function watch(seen, lost) {
+  const again = () => {
+    clearTimeout(retry);
+    if (!document.hidden && !socket) connect(seen, lost, again);
+  };
+  document.addEventListener("visibilitychange", () => (document.hidden ? socket?.close() : again()));
+  why.addEventListener("click", () => {
+    const on = why.getAttribute("aria-pressed") !== "true";
+    why.setAttribute("aria-pressed", String(on));
+    view.dataset.why = String(on);
+  });
+  new ResizeObserver(place).observe(view);
+  again();
+}
+
+/** The picture as it is now, small and square, as an object URL for an <img>. */
+export async function snapshot() {
+  const side = Math.min(picture.width, picture.height);
+  const small = document.createElement("canvas");
+  small.width = small.height = 112;
+  const [x, y] = [(picture.width - side) / 2, (picture.height - side) / 2];
+  small.getContext("2d").drawImage(picture, x, y, side, side, 0, 0, 112, 112);
+  return URL.createObjectURL(await new Promise((done) => small.toBlob(done, "image/jpeg", 0.8)));
+}
+
+function connect(seen, lost, again) {
+  const own = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/v1/live`);
+  let message = null;
+  own.binaryType = "blob";
+  socket = own;
+  own.addEventListener("message", async ({ data }) => {
+    if (typeof data === "string") {
+      message = JSON.parse(data);
+      attempt = 0;
+      if (message.picture) return; // the JPEG follows
+    } else {
+      await draw(data);
+    }
+    drawOverlay(message);
+    seen(message);
+    const wish = { ack: message.number ?? null, overlay: why.getAttribute("aria-pressed") === "true" };
+    if (own.readyState === WebSocket.OPEN) own.send(JSON.stringify(wish));
+  });
+  own.addEventListener("close", ({ code, reason }) => {
+    socket = null;
+    if (code === LOGGED_OUT) location.reload();
+    lost(code === FULL ? reason : null);
+    retry = setTimeout(again, PAUSES_MS[Math.min(attempt++, PAUSES_MS.length - 1)]);
+  });
+}
+
+async function draw(jpeg) {
+  const image = await createImageBitmap(jpeg);
+  if (picture.width !== image.width || picture.height !== image.height) {
+    [picture.width, picture.height] = [image.width, image.height];
+    view.style.setProperty("--shape", `${image.width} / ${image.height}`);
+    place();
+  }
+  context.drawImage(image, 0, 0);
+  image.close();
+}
+
+/** Lay the frame and the overlay over the square in the middle: that is what the device looks at. */
+function place() {
+  const { clientWidth: width, clientHeight: height } = view;
+  const side = Math.min(picture.width, picture.height) * Math.min(width / picture.width, height / picture.height);
+  view.style.setProperty("--side", `${side}px`);
+  view.style.setProperty("--left", `${(width - side) / 2}px`);
+  view.style.setProperty("--top", `${(height - side) / 2}px`);
+}
+
+function drawOverlay({ explains, overlay: map }) {
+  why.hidden = !explains;
+  if (!map) return;
+  const values = Uint8Array.from(atob(map.values), (letter) => letter.charCodeAt(0));
+  [overlay.width, overlay.height] = [map.columns, map.rows];
+  const heat = new ImageData(map.columns, map.rows);
+  values.forEach((value, index) => heat.data.set([67, 219, 167, value], 4 * index));
+  overlay.getContext("2d").putImageData(heat, 0, 0);
+}

@@ -1,0 +1,64 @@
+// Puts the page together.
+
+import { get, post } from "./api.js";
+import { at } from "./dom.js";
+import { showDevice, startDevice } from "./device.js";
+import { watch } from "./live.js";
+import { disconnected, show } from "./prediction.js";
+import { showLabels, showSamples, startSamples } from "./samples.js";
+import { onStatus, refresh } from "./state.js";
+import { showChips, startTeaching } from "./teach.js";
+import { showVersions, startVersions } from "./versions.js";
+
+const STATUS_EVERY_MS = 5000;
+
+let shown = ""; // what samples and versions on the page belong to
+
+async function changed() {
+  shown = "";
+  await update();
+}
+
+async function update() {
+  try {
+    await refresh();
+  } catch (error) {
+    console.info(error.message); // the live picture says that the device is away, and asks again
+  }
+}
+
+onStatus((status) => {
+  showDevice(status);
+  showChips();
+  showLabels();
+  const now = JSON.stringify([status.bundle.digest, status.version, status.samples]);
+  if (now !== shown) {
+    shown = now;
+    showSamples().catch((error) => console.info(error.message));
+    showVersions(changed).catch((error) => console.info(error.message));
+  }
+});
+
+let version = null;
+function seen(message) {
+  show(message);
+  if (message.picture && message.version !== version) {
+    if (version !== null) update(); // learned here, on another page or by a command
+    version = message.version;
+  }
+}
+
+startTeaching(changed);
+startSamples(changed);
+startVersions(changed);
+startDevice(changed);
+at("sign-out").addEventListener("click", async () => {
+  await post("logout");
+  location.reload();
+});
+get("session").then(({ password }) => {
+  at("sign-out").hidden = !password;
+});
+await update();
+watch(seen, disconnected);
+setInterval(() => document.hidden || update(), STATUS_EVERY_MS);

@@ -1,0 +1,85 @@
+// What the device says of the picture: the verdict on it, the bars beside it, and a voice for who cannot see them.
+
+import { at, h, percent } from "./dom.js";
+
+const MAX_BARS = 5;
+const QUIET_MS = 4000; // between two announcements
+const STEADY_MS = 1000; // a verdict must last so long to be announced
+
+const bars = at("bars");
+const view = at("view");
+const pulse = at("pulse");
+
+let announced = "";
+let announcedAt = 0;
+let candidate = "";
+let candidateSince = 0;
+
+/** Show one message of the live picture. */
+export function show(message) {
+  showPulse(message.health);
+  if (!message.picture) {
+    if (message.health.error) unavailable(message.health.error);
+    return;
+  }
+  const { label, probability, unknown, top } = message;
+  const state = unknown ? "unknown" : "known";
+  const verdict = label === null ? "Nothing learned yet" : unknown ? "Unknown" : label;
+  view.dataset.state = bars.dataset.state = state;
+  set(at("label"), verdict);
+  set(at("hint"), label === null ? "" : unknown ? `nearest: ${label}` : percent(probability));
+  set(at("sees-title"), unknown && label !== null ? "If it had to choose" : "What it sees");
+  at("nothing").hidden = top.length > 0;
+  showBars(top.slice(0, MAX_BARS));
+  announce(label === null ? "" : unknown ? "unknown thing" : label);
+}
+
+/** There is no picture, and why. */
+export function unavailable(reason) {
+  view.dataset.state = "waiting";
+  set(at("notice"), reason);
+  bars.replaceChildren();
+}
+
+/** The connection to the device is gone. */
+export function disconnected(reason) {
+  pulse.dataset.state = "down";
+  set(at("pulse-text"), reason ? "no place free" : "reconnecting…");
+  if (reason) unavailable(reason);
+}
+
+function showPulse({ fps, inference_ms: milliseconds, error }) {
+  pulse.dataset.state = error ? "down" : "live";
+  const speed = milliseconds === null ? "" : ` · ${milliseconds.toFixed(milliseconds < 10 ? 1 : 0)} ms`;
+  set(at("pulse-text"), error ? "camera away" : `${fps.toFixed(0)} fps${speed}`);
+}
+
+function showBars(top) {
+  while (bars.children.length > top.length) bars.lastChild.remove();
+  while (bars.children.length < top.length) {
+    bars.append(
+      h("li", {}, h("span", { className: "name" }), h("span", { className: "share" }), h("span", { className: "bar" })),
+    );
+  }
+  top.forEach(({ label, probability }, row) => {
+    const [name, share, bar] = bars.children[row].children;
+    set(name, label);
+    set(share, percent(probability));
+    bar.style.setProperty("--share", probability.toFixed(3));
+  });
+}
+
+/** Tell a screen reader, but only what lasts, and not too often. */
+function announce(verdict) {
+  const now = performance.now();
+  if (verdict !== candidate) [candidate, candidateSince] = [verdict, now];
+  const isNews = verdict && verdict !== announced;
+  if (isNews && now - candidateSince >= STEADY_MS && now - announcedAt >= QUIET_MS) {
+    at("announcer").textContent = `It sees: ${verdict}`;
+    [announced, announcedAt] = [verdict, now];
+  }
+}
+
+function set(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}

@@ -1,0 +1,164 @@
+// The stored samples: a page at a time, newest first; select, relabel, forget.
+
+import { get, post } from "./api.js";
+import { ago, at, confirmed, counted, h, say, spoken } from "./dom.js";
+import { knownLabels, status } from "./state.js";
+
+const PAGE = 36;
+
+const grid = at("samples-grid");
+const filter = at("samples-filter");
+const said = at("samples-said");
+
+let selected = new Set();
+let trail = [null]; // where each page up to this one begins
+let asked = 0;
+
+/** Wire the samples; `changed()` is called when something did. */
+export function startSamples(changed) {
+  filter.addEventListener("change", () => turnTo([null]));
+  at("samples-newer").addEventListener("click", () => turnTo(trail.slice(0, -1)));
+  at("samples-older").addEventListener("click", () => turnTo([...trail, Number(at("samples-older").value)]));
+  at("samples-clear").addEventListener("click", () => select(new Set()));
+  at("samples-move").addEventListener("click", () => move(changed));
+  at("samples-label").addEventListener("keydown", (event) => event.key === "Enter" && move(changed));
+  at("samples-forget").addEventListener("click", () => forgetSelected(changed));
+  at("samples-forget-label").addEventListener("click", () => forgetLabel(changed));
+}
+
+/** Show the counts and the labels to choose from. */
+export function showLabels() {
+  const total = Object.values(status.samples).reduce((sum, count) => sum + count, 0);
+  const chosen = filter.value;
+  const choices = [
+    ["", `All (${total.toLocaleString("en")})`],
+    ...Object.entries(status.samples).map(([label, count]) => [label, `${label} (${count})`]),
+  ];
+  if (chosen && !Object.hasOwn(status.samples, chosen)) choices.push([chosen, `${chosen} (0)`]);
+  filter.replaceChildren(...choices.map(([value, textContent]) => h("option", { value, textContent })));
+  filter.value = chosen;
+  filter.hidden = total === 0 && !chosen;
+  at("samples-count").textContent = total ? total.toLocaleString("en") : "";
+  at("known-labels").replaceChildren(...knownLabels().map((value) => h("option", { value })));
+}
+
+/** Fetch and show the current page again. */
+export async function showSamples() {
+  const number = ++asked;
+  const before = trail.at(-1);
+  const wish = new URLSearchParams({
+    limit: PAGE,
+    ...(filter.value && { label: filter.value }),
+    ...(before && { before }),
+  });
+  const page = await get(`samples?${wish}`);
+  if (number !== asked) return;
+  if (!page.samples.length && trail.length > 1) return turnTo([null]);
+  grid.replaceChildren(...page.samples.map(tile));
+  at("samples-empty").hidden = page.samples.length > 0;
+  at("samples-newer").hidden = trail.length === 1;
+  at("samples-older").hidden = page.next === null;
+  at("samples-older").value = page.next ?? "";
+  const whole = at("samples-forget-label");
+  whole.hidden = !filter.value;
+  whole.textContent = `Forget all of ${filter.value}`;
+  select(new Set([...selected].filter((id) => page.samples.some((sample) => sample.id === id))));
+}
+
+function tile(sample) {
+  const picture = h("img", {
+    src: `/api/v1/samples/${sample.id}/thumbnail`,
+    alt: "",
+    loading: "lazy",
+    width: 96,
+    height: 96,
+  });
+  picture.addEventListener("error", () =>
+    picture.replaceWith(h("span", { className: "blank", textContent: `#${sample.id}` })),
+  );
+  const button = h(
+    "button",
+    {
+      type: "button",
+      className: "sample",
+      value: sample.id,
+      title: `${sample.label}, ${ago(sample.time)}`,
+      "aria-pressed": "false",
+      "aria-label": `Sample ${sample.id}, ${sample.label}, ${ago(sample.time)}`,
+    },
+    picture,
+    h("span", { className: "name", textContent: sample.label }),
+  );
+  button.addEventListener("click", () => {
+    const next = new Set(selected);
+    if (!next.delete(sample.id)) next.add(sample.id);
+    select(next);
+  });
+  return h("li", {}, button);
+}
+
+function select(ids) {
+  selected = ids;
+  for (const button of grid.querySelectorAll(".sample"))
+    button.setAttribute("aria-pressed", String(ids.has(Number(button.value))));
+  at("samples-tools").hidden = ids.size === 0;
+  at("samples-selected").textContent = `${ids.size} selected`;
+}
+
+function turnTo(pages) {
+  trail = pages;
+  return work(showSamples);
+}
+
+async function move(changed) {
+  const label = at("samples-label").value.trim();
+  if (!label) return at("samples-label").focus();
+  await work(async () => {
+    const outcome = await post("relabel", { label, ids: [...selected] });
+    say(said, `Moved ${counted(outcome.moved, "sample")} to ${label}. ${spoken(outcome.reason)}`);
+    at("samples-label").value = "";
+    changed();
+  });
+}
+
+async function forgetSelected(changed) {
+  const ids = [...selected];
+  if (
+    !(await confirmed(
+      `Forget ${counted(ids.length, "sample")}? The device will be as if it had never seen them.`,
+      "Forget",
+    ))
+  )
+    return;
+  await forget({ ids }, changed);
+}
+
+async function forgetLabel(changed) {
+  const label = filter.value;
+  const count = counted(Object.hasOwn(status.samples, label) ? status.samples[label] : 0, "sample");
+  if (
+    !(await confirmed(
+      `Forget ${label} with its ${count}? The device will be as if it had never seen them.`,
+      `Forget ${label}`,
+    ))
+  )
+    return;
+  filter.value = "";
+  trail = [null];
+  await forget({ label }, changed);
+}
+
+const forget = (wish, changed) =>
+  work(async () => {
+    const outcome = await post("forget", wish);
+    say(said, `Forgot ${counted(outcome.removed, "sample")}. ${spoken(outcome.reason)}`);
+    changed();
+  });
+
+async function work(task) {
+  try {
+    await task();
+  } catch (error) {
+    say(said, error.message, true);
+  }
+}

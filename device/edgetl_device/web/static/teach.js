@@ -1,0 +1,212 @@
+// Teaching: hold the button (or a key) and every frame becomes a sample; let go and the device learns them.
+
+import { post, send } from "./api.js";
+import { at, counted, duration, h, spoken } from "./dom.js";
+import { snapshot } from "./live.js";
+import { knownLabels } from "./state.js";
+
+const TAP_MS = 350; // shorter than this is a tap, and a tap is a burst
+const BURST = 5; // frames
+const INTERVAL_MS = 120; // between two frames: the thing should move a little
+const MAX_HELD = 60; // frames of one hold
+const MAX_CHIPS = 24;
+
+const shutter = at("shutter");
+const input = at("teach-label");
+const film = at("film");
+const result = at("result");
+
+let holding = false;
+let tapped = false;
+let pressedAt = 0;
+let busy = false;
+
+/** Wire the teaching card; `changed()` is called when samples or versions did. */
+export function startTeaching(changed) {
+  const press = () => !busy && begin(changed);
+  const release = () => {
+    if (!holding) return;
+    holding = false;
+    tapped = performance.now() - pressedAt < TAP_MS;
+  };
+  shutter.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0) return;
+    shutter.setPointerCapture(event.pointerId);
+    press();
+  });
+  for (const kind of ["pointerup", "pointercancel", "lostpointercapture", "blur"])
+    shutter.addEventListener(kind, release);
+  shutter.addEventListener("contextmenu", (event) => event.preventDefault());
+  shutter.addEventListener("keydown", (event) => {
+    if (event.key !== " " && event.key !== "Enter") return;
+    event.preventDefault();
+    if (!event.repeat) press();
+  });
+  shutter.addEventListener("keyup", release);
+  shutter.addEventListener("click", (event) => {
+    if (event.detail !== 0) return; // a pointer's click: it was pressed and released already
+    press(); // a screen reader's or a voice's: a tap
+    release();
+  });
+  input.addEventListener("input", showChips);
+  input.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault(); // or the key would press the button that gets the focus
+    shutter.focus();
+  });
+  at("photos").addEventListener("change", (event) => teachPhotos([...event.target.files], changed));
+}
+
+/** Show the known labels as buttons. */
+export function showChips() {
+  const chosen = input.value.trim();
+  const labels = knownLabels().slice(0, MAX_CHIPS);
+  const chips = at("chips");
+  if (chips.dataset.labels !== labels.join("\n")) {
+    chips.dataset.labels = labels.join("\n");
+    chips.replaceChildren(
+      ...labels.map((label) => h("button", { type: "button", textContent: label, onclick: () => choose(label) })),
+    );
+  }
+  for (const chip of chips.children) chip.setAttribute("aria-pressed", String(chip.textContent === chosen));
+}
+
+function choose(label) {
+  input.value = label;
+  showChips();
+}
+
+/** The label to teach, or null after asking for one. */
+function wanted() {
+  const label = input.value.trim();
+  if (label) return label;
+  tell("failed", "Say first what it is.", "Type a name, or pick one.");
+  setTimeout(() => input.focus()); // after the press has given the button its focus
+  return null;
+}
+
+async function begin(changed) {
+  const label = wanted();
+  if (!label) return;
+  busy = holding = true;
+  pressedAt = performance.now();
+  film.replaceChildren();
+  result.hidden = true;
+  shutter.dataset.capturing = at("view").dataset.capturing = "true";
+  const ids = [];
+  let problem = null;
+  try {
+    while (goesOn(ids.length)) {
+      const started = performance.now();
+      ids.push(...(await captureOne(label)));
+      at("shutter-text").textContent = `${counted(ids.length, "frame")} of ${label}`;
+      await new Promise((next) => setTimeout(next, Math.max(0, INTERVAL_MS - (performance.now() - started))));
+    }
+  } catch (error) {
+    problem = error;
+  }
+  shutter.dataset.capturing = at("view").dataset.capturing = "false";
+  await learn(label, ids, problem, changed);
+  at("shutter-text").textContent = "Hold to capture";
+  busy = false;
+}
+
+/** A hold goes on while held; what was only a tap goes on to a burst. */
+function goesOn(captured) {
+  return captured < (holding ? MAX_HELD : tapped ? BURST : 1);
+}
+
+async function captureOne(label) {
+  const url = await snapshot();
+  const image = h("img", { src: url, alt: "", onload: () => URL.revokeObjectURL(url) });
+  const frame = h("li", { "data-state": "storing" }, image);
+  film.append(frame);
+  film.scrollLeft = film.scrollWidth;
+  try {
+    const { ids } = await post("learn", { label, frames: 1, retrain: false });
+    frame.dataset.state = "stored";
+    return ids;
+  } catch (error) {
+    frame.remove();
+    throw error;
+  }
+}
+
+async function teachPhotos(files, changed) {
+  at("photos").value = "";
+  const label = files.length && !busy ? wanted() : null;
+  if (!label) return;
+  busy = shutter.disabled = true;
+  const ids = [];
+  const skipped = [];
+  film.replaceChildren();
+  for (const [number, file] of files.entries()) {
+    tell("working", `Adding photo ${number + 1} of ${files.length}…`, "");
+    try {
+      const wish = new URLSearchParams({ label, retrain: "false" });
+      ids.push(...(await send(`learn?${wish}`, file, file.type || "image/jpeg")).ids);
+    } catch (error) {
+      skipped.push(`${file.name}: ${error.message}`);
+    }
+  }
+  await learn(label, ids, skipped.length ? new Error(skipped.join("; ")) : null, changed);
+  busy = shutter.disabled = false;
+}
+
+/** Retrain on what was stored, and say how it went. */
+async function learn(label, ids, problem, changed) {
+  if (!ids.length) return tell("failed", "Nothing was stored.", problem.message);
+  tell("working", `Learning ${label}…`, "");
+  try {
+    report(label, ids, await post("retrain"), changed);
+  } catch (error) {
+    tell("failed", `Stored ${counted(ids.length, "sample")}, but not learned.`, error.message);
+  }
+  if (problem) result.append(h("p", { className: "detail", textContent: problem.message }));
+  changed();
+}
+
+function report(label, ids, outcome, changed) {
+  const learned = `${counted(ids.length, "sample")} of ${label}, learned in ${duration(outcome.retrain_ms)}`;
+  const undo = action("Forget these", async () => {
+    const after = await post("forget", { ids });
+    tell("promoted", "Forgotten, exactly.", spoken(after.reason));
+    film.replaceChildren();
+    changed();
+  });
+  if (outcome.promoted) {
+    tell("promoted", spoken(outcome.reason), learned, undo);
+    return;
+  }
+  const accept = action("Accept the new scene", async () => {
+    report(label, ids, await post("retrain", { accept_scene_change: true }), changed);
+    changed();
+  });
+  tell(
+    "rejected",
+    spoken(outcome.reason),
+    `${learned}. The samples are kept; the old head goes on. If the scene really changed, accept it.`,
+    accept,
+    undo,
+  );
+}
+
+function action(text, work) {
+  const button = h("button", { type: "button", textContent: text });
+  button.addEventListener("click", async () => {
+    for (const other of result.querySelectorAll("button")) other.disabled = true;
+    try {
+      await work();
+    } catch (error) {
+      tell("failed", "That did not work.", error.message);
+    }
+  });
+  return button;
+}
+
+function tell(state, title, detail, ...actions) {
+  result.hidden = false;
+  result.dataset.state = state;
+  result.replaceChildren(h("strong", { textContent: title }), h("span", { className: "detail", textContent: detail }));
+  if (actions.length) result.append(h("div", { className: "choices" }, ...actions));
+}

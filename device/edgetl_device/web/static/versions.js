@@ -1,0 +1,63 @@
+// Head versions, newest first; any that was once good is one click away.
+
+import { get, post } from "./api.js";
+import { ago, at, h, say, spoken } from "./dom.js";
+
+const FEW = 5;
+
+let all = false;
+
+/** Wire the versions; `changed()` is called after a rollback. */
+export function startVersions(changed) {
+  at("versions-more").addEventListener("click", () => {
+    all = true;
+    showVersions(changed);
+  });
+}
+
+/** Fetch and show them. */
+export async function showVersions(changed) {
+  const found = (await get("versions")).versions.reverse();
+  const shown = all ? found : found.filter((version, row) => row < FEW || version.active);
+  at("versions-list").replaceChildren(...shown.map((version) => row(version, changed)));
+  at("versions-more").hidden = shown.length === found.length;
+  at("versions-more").textContent = `Show all ${found.length}`;
+}
+
+function row(version, changed) {
+  const number = h("span", {
+    className: "number",
+    textContent: version.version,
+    "aria-label": `Version ${version.version}`,
+  });
+  const text = h(
+    "span",
+    {},
+    h("span", { className: "why-not", textContent: reason(version) }),
+    h("span", { className: "when", textContent: ago(version.time) }),
+  );
+  return h("li", { "data-active": String(version.active) }, number, text, choice(version, changed));
+}
+
+function reason({ state, reason: said }) {
+  return state === "factory" ? "as it came with the bundle" : spoken(said);
+}
+
+function choice(version, changed) {
+  if (version.active) return h("span", { className: "badge", textContent: "in use" });
+  if (version.state === "rejected")
+    return h("span", { className: "badge", "data-state": "rejected", textContent: "rejected" });
+  const button = h("button", { type: "button", textContent: "Use", "aria-label": `Use version ${version.version}` });
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    try {
+      await post("rollback", { version: version.version });
+      say(at("versions-said"), `Version ${version.version} is in use.`);
+      changed();
+    } catch (error) {
+      say(at("versions-said"), error.message, true);
+      button.disabled = false;
+    }
+  });
+  return button;
+}

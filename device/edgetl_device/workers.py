@@ -1,0 +1,82 @@
+"""Threads beside the pipeline: one that listens to it, one that does something again and again."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from .moments import Moment
+from .pipeline import Pipeline
+
+log = logging.getLogger("edgetl.workers")
+
+
+class Listener:
+    """Calls a function with the newest moment, again and again, in a thread of its own.
+
+    However long the function takes, it slows nobody; what it missed meanwhile is gone.
+
+    Args:
+        name: of the thread.
+        pipeline: to listen to.
+        function: gets a :class:`Moment`; if it raises, it is called no more.
+    """
+
+    def __init__(self, name: str, pipeline: Pipeline, function: Callable[[Moment], object]) -> None:
+        self._subscription = pipeline.subscribe()
+        self._function = function
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin; once."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 2.0) -> bool:
+        """End; whether it ended in time."""
+        self._subscription.close()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            while (moment := self._subscription.get()) is not None:
+                self._function(moment)
+        except Exception:  # a listener's fault is its own
+            log.exception("%s failed and is off", self._thread.name)
+            self._subscription.close()
+
+
+class Periodic:
+    """Calls a function again and again in a thread of its own; a call that fails is logged, and the next one comes.
+
+    Args:
+        name: of the thread.
+        interval_s: seconds between the end of one call and the next.
+        function: must return in less than the time that stopping may take.
+    """
+
+    def __init__(self, name: str, interval_s: float, function: Callable[[], object]) -> None:
+        self._interval_s = interval_s
+        self._function = function
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin; once."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 2.0) -> bool:
+        """End; whether it ended in time."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._interval_s):
+            try:
+                self._function()
+            except Exception:  # whatever it is, the next call may succeed
+                log.exception("%s failed", self._thread.name)

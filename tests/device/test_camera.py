@@ -1,0 +1,301 @@
+"""Cameras: what each kind yields, and what it says when it cannot."""
+
+import struct
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import islice
+from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
+
+import cv2
+import numpy as np
+import pytest
+from conftest import draw, write_photos
+
+from edgetl_device import parts
+from edgetl_device.camera import FakeCamera, open_camera, opening, picamera, source
+from edgetl_device.camera.capture import NetworkCamera, V4L2Camera
+from edgetl_device.camera.devices import camera_model
+from edgetl_device.errors import CameraError, InputError
+
+LEVELS = tuple(range(20, 240, 20))
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory) -> Path:
+    """11 frames at 25 a second, each of one grey."""
+    path = tmp_path_factory.mktemp("video") / "greys.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25.0, (64, 48))
+    assert writer.isOpened()
+    for level in LEVELS:
+        writer.write(np.full((48, 64, 3), level, np.uint8))
+    writer.release()
+    return path
+
+
+def greys(images) -> list[int]:
+    return [round(float(image.mean()) / 20) * 20 for image in images]
+
+
+def test_a_video_file_yields_its_frames_in_order_and_ends(video) -> None:
+    camera = open_camera(str(video), pace=False)
+    images = list(camera.frames())
+    assert greys(images) == list(LEVELS)
+    assert images[0].shape == (48, 64, 3) and images[0].dtype == np.uint8
+    assert camera.finite and not camera.live and open_camera(str(video)).live
+
+
+def test_a_looping_video_begins_again_at_its_end(video) -> None:
+    camera = open_camera(str(video), loop=True, pace=False)
+    assert greys(islice(camera.frames(), 25)) == list((LEVELS * 3)[:25])
+
+
+def test_a_paced_stream_keeps_its_rate_and_does_not_rush_after_a_pause(monkeypatch) -> None:
+    now, seen = 0.0, []
+    monkeypatch.setattr(source, "time", SimpleNamespace(monotonic=lambda: now))
+
+    class Clock(threading.Event):
+        def wait(self, timeout=None):
+            nonlocal now
+            now += timeout
+            return False
+
+    for number, _ in enumerate(source.paced([np.zeros((1, 1, 3), np.uint8)] * 6, 10.0, Clock())):
+        seen.append(round(now, 6))
+        if number == 2:
+            now += 1.0  # whoever takes the frames was busy
+    assert seen == [0.0, 0.1, 0.2, 1.2, 1.2, 1.3]  # one frame was due long ago, the rest as before
+
+
+def test_closing_ends_a_camera_that_plays(video) -> None:
+    for camera in (
+        open_camera(str(video), loop=True),
+        open_camera("parts"),
+        FakeCamera([np.zeros((2, 2, 3), np.uint8), 60.0]),
+    ):
+        frames = camera.frames()
+        next(frames)
+        threading.Timer(0.05, camera.close).start()
+        assert len(list(frames)) < 10
+        assert list(camera.frames()) == []
+
+
+def test_a_folder_yields_its_photos_in_order_and_skips_what_is_none(tmp_path) -> None:
+    folder = write_photos(tmp_path, ("ball", "box"), 2)
+    (folder / "box" / "0000.png").write_text("damaged")
+    (folder / "note.txt").write_text("no photo")
+    found = list(open_camera(str(folder), pace=False).frames())
+    expected = [("ball", 0), ("ball", 1), ("box", 1)]
+    assert len(found) == 3
+    for image, (kind, number) in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(image, draw(kind, number))
+    assert len(list(open_camera(str(folder / "ball" / "0000.png"), pace=False).frames())) == 1
+
+
+def test_the_parts_camera_shows_the_rendered_world_and_goes_on_where_it_was() -> None:
+    camera = open_camera("parts:dim", pace=False)
+    found = [next(camera.frames()), *islice(camera.frames(), 2)]
+    for image, (expected, _) in zip(found, parts.stream(light="dim"), strict=False):
+        np.testing.assert_array_equal(image, expected)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("99", r"no camera /dev/video99: is it plugged in\? `--camera auto`"),
+        ("/dev/v4l/by-id/nothing", "no camera /dev/v4l/by-id/nothing"),
+        ("/dev/stdout/../null/x", "no camera"),
+        ("nowhere.mp4", "no camera, file or folder 'nowhere.mp4': expected auto, a number"),
+        ("ftp://host/x", "no camera, file or folder"),
+        ("", "no camera, file or folder"),
+        ("picamera2", "picamera2 is not visible from this Python"),
+        ("parts:disco", "unknown light 'disco'"),
+    ],
+)
+def test_a_camera_that_is_not_there_is_refused_with_what_to_do(spec: str, message: str, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "picamera2", None)
+    with pytest.raises(InputError, match=message):
+        open_camera(spec)
+
+
+def test_without_any_camera_auto_names_every_way_to_one(monkeypatch) -> None:
+    monkeypatch.setattr(opening, "v4l2_cameras", list)
+    monkeypatch.setattr(opening, "pi_cameras", list)
+    assert opening.find_cameras() == []
+    with pytest.raises(CameraError, match=r"plug in a USB camera; .*python3-picamera2.*--camera parts"):
+        open_camera("auto")
+
+
+def test_auto_takes_usb_before_csi_and_looks_anew_at_each_connection(monkeypatch) -> None:
+    monkeypatch.setattr(opening, "pi_cameras", lambda: ["imx708"])
+    monkeypatch.setattr(opening, "v4l2_cameras", lambda: [(Path("/dev/video4"), "C920")])
+    camera = open_camera("auto")
+    assert camera.name == "C920" and [found.spec for found in opening.find_cameras()] == ["/dev/video4", "picamera2:0"]
+    monkeypatch.setattr(opening, "v4l2_cameras", list)
+    monkeypatch.setattr(picamera, "load_picamera2", lambda: pytest.fail("not closed"))
+    camera.close()
+    with pytest.raises(pytest.fail.Exception):
+        list(camera.frames())
+    assert camera.name == "Raspberry Pi camera 0"
+
+
+@pytest.mark.parametrize("content", [b"", b"not a video", None])
+def test_a_damaged_video_says_so(tmp_path, video, content) -> None:
+    path = tmp_path / "damaged.mp4"
+    path.write_bytes(video.read_bytes()[:300] if content is None else content)
+    with pytest.raises(CameraError, match="cannot be read as a video"):
+        list(open_camera(str(path)).frames())
+
+
+def test_what_is_no_camera_device_is_refused(tmp_path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CameraError, match="is not a camera device"):
+        next(V4L2Camera(tmp_path / "file").frames())
+    with pytest.raises(CameraError, match="/dev/null cannot be opened: another program"):
+        next(V4L2Camera(Path("/dev/null")).frames())
+
+
+CAPTURE, METADATA, M2M, STREAMING = 0x1, 0x800000, 0x8000, 0x4000000
+
+
+@pytest.mark.parametrize(
+    ("driver", "capabilities", "expected"),
+    [
+        (b"uvcvideo", CAPTURE | STREAMING, "HD Pro Webcam C920"),
+        (b"uvcvideo", METADATA | STREAMING, None),
+        (b"bcm2835-codec", M2M | STREAMING, None),
+        (b"bcm2835-isp", CAPTURE | STREAMING, None),
+        (b"unicam", CAPTURE | STREAMING, None),
+        (b"rp1-cfe", CAPTURE | METADATA | STREAMING, None),
+        (b"pispbe", CAPTURE | STREAMING, None),
+    ],
+)
+def test_codecs_metadata_and_csi_nodes_are_no_webcams(driver, capabilities, expected) -> None:
+    everything = capabilities | CAPTURE | METADATA  # of the whole device; only device_caps speaks of this node
+    answer = struct.pack("<16s32s32s6I", driver, b"HD Pro Webcam C920", b"usb-1", 1, everything, capabilities, 0, 0, 0)
+    assert camera_model(answer) == expected
+
+
+# a network camera, for real ------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def mjpeg_server(frames: int, then_stall_s: float = 0.0) -> Iterator[str]:
+    """An HTTP camera: a few JPEG frames, then silence, then the end of the connection."""
+    stop = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+            self.end_headers()
+            for number in range(frames):
+                jpeg = cv2.imencode(".jpg", np.full((48, 64, 3), number * 10 % 250, np.uint8))[1].tobytes()
+                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+                self.wfile.write(head.encode() + jpeg + b"\r\n")
+            self.wfile.flush()
+            stop.wait(then_stall_s)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/stream.mjpg"
+    finally:
+        stop.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_a_network_stream_yields_frames_and_its_end_is_a_fault() -> None:
+    with mjpeg_server(frames=12) as url:
+        found = []
+        with pytest.raises(CameraError, match="stopped sending frames"):
+            for image in NetworkCamera(url).frames():
+                found.append(image)
+    assert len(found) >= 8 and found[0].shape == (48, 64, 3)
+
+
+def test_a_network_stream_that_stalls_is_given_up_by_itself() -> None:
+    with mjpeg_server(frames=12, then_stall_s=30.0) as url:
+        began = time.monotonic()
+        with pytest.raises(CameraError, match="stopped sending frames"):
+            for _ in NetworkCamera(url, stall_s=0.5).frames():
+                pass
+        assert time.monotonic() - began < 15  # not the 30 s that OpenCV would wait
+
+
+def test_a_password_in_an_address_is_not_shown() -> None:
+    camera = open_camera("rtsp://user:secret@127.0.0.1:9/stream")
+    assert camera.name == "rtsp://127.0.0.1:9/stream"
+    with pytest.raises(CameraError) as caught:
+        next(camera.frames())
+    assert "secret" not in str(caught.value) and "check address, user and password" in str(caught.value)
+
+
+# picamera2, which exists on a Raspberry Pi only -----------------------------------------------------------------------
+
+
+class FakePicamera2:
+    """What of picamera2's interface we use; sends two frames, then nothing."""
+
+    opened: ClassVar[list["FakePicamera2"]] = []
+
+    def __init__(self, number: int) -> None:
+        if number > 0:
+            raise IndexError("list index out of range")
+        self.frames, self.closed, self.config = 0, False, None
+        self.opened.append(self)
+
+    @staticmethod
+    def global_camera_info():
+        return [
+            {"Model": "imx708", "Id": "/base/soc/i2c0mux/i2c@1/imx708@1a"},
+            {"Model": "C920", "Id": "/base/soc/usb@1"},
+        ]
+
+    def create_video_configuration(self, **config):
+        return config
+
+    def configure(self, config) -> None:
+        self.config = config
+
+    def start(self) -> None:
+        pass
+
+    def capture_array(self, name: str, wait: bool) -> "Future[np.ndarray]":
+        job: Future[np.ndarray] = Future()
+        self.frames += 1
+        if self.frames <= 2:
+            job.set_result(np.full((480, 640, 3), self.frames, np.uint8))
+        return job
+
+    def wait(self, job, timeout: float):
+        return job.result(timeout)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_pi_camera_yields_bgr_frames_and_a_stall_is_a_fault_that_gives_it_back(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "picamera2", SimpleNamespace(Picamera2=FakePicamera2))
+    monkeypatch.setattr(picamera, "STALL_S", 0.05)
+    camera, found = open_camera("picamera2"), []
+    with pytest.raises(CameraError, match=r"Raspberry Pi camera 0 sent no frame for 0.05 s: check the ribbon cable"):
+        for image in camera.frames():
+            found.append(int(image[0, 0, 0]))
+    (device,) = FakePicamera2.opened
+    assert found == [1, 2] and device.closed and device.config["main"]["format"] == "RGB888"
+    assert picamera.pi_cameras() == ["imx708"]
+    with pytest.raises(CameraError, match="Raspberry Pi camera 1 cannot be opened"):
+        next(open_camera("picamera2:1").frames())

@@ -1,0 +1,127 @@
+"""``edgetl-device run`` as a process of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import write_photos
+
+from edgetl_device import console
+from edgetl_device.cli import program
+from edgetl_device.home import Home
+
+COMMAND = (sys.executable, "-m", "edgetl_device")
+
+
+def start(home: Home, *options: object, **more) -> subprocess.Popen:
+    command = [*COMMAND, "--home", str(home.folder), "run", "--no-web", *map(str, options)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+
+
+def run(home: Home, *options: object, code: int = 0) -> tuple[str, str]:
+    process = start(home, *options)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    return out, err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_signal_ends_it_in_order_and_json_is_one_object(home: Home, number: int, code: int, tmp_path) -> None:
+    address = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(address))
+        systemd.settimeout(60)
+        environment = os.environ | {"NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": "400000"}
+        process = start(home, "--camera", "parts", "--json", env=environment)
+        while b"READY=1" not in systemd.recv(4096):
+            pass
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+        messages = b""
+        while b"STOPPING=1" not in messages:
+            messages = systemd.recv(4096)
+    told = json.loads(out)
+    assert process.returncode == code and set(told) == {"frames", "fps", "dropped"} and told["frames"] > 0, err
+
+
+def test_a_real_video_plays_to_its_end_at_its_own_rate(home: Home, shared: Path) -> None:
+    out, _ = run(home, "--camera", shared / "data/video/bottle-detection.mp4", "--max-frames", 45, "--json")
+    told = json.loads(out)
+    assert told["frames"] == 45 and told["fps"] < 33
+
+
+def test_jsonl_is_a_line_for_every_photo_with_the_classifiers_labels(home: Home, tmp_path) -> None:
+    photos = write_photos(tmp_path / "photos", ("ball", "box"), 2, seed=3)
+    out, err = run(home, "--camera", photos, "--jsonl")
+    assert [json.loads(line)["label"] for line in out.splitlines()] == ["ball", "ball", "box", "box"]
+    assert "camera  photos in photos" in err
+
+
+def test_people_see_the_camera_each_change_of_label_and_the_end(home: Home, tmp_path) -> None:
+    photos = write_photos(tmp_path / "photos", ("ball", "box"), 1, seed=3)
+    out, err = run(home, "--camera", photos)
+    first, ball, box, last = out.splitlines()
+    assert first == "camera  photos in photos" and last.startswith("ended: 2 frames, ") and err == ""
+    assert ball.split()[1] == "ball" and box.split()[1] == "box"
+
+
+def test_a_reader_that_has_seen_enough_ends_it(home: Home) -> None:
+    process = start(home, "--camera", "parts", "--jsonl")
+    assert json.loads(process.stdout.readline())["frame"] >= 1
+    process.stdout.close()
+    process.stdout = None
+    assert process.wait(30) == 0, process.stderr.read()
+    process.stderr.close()
+
+
+def test_a_command_runs_when_a_label_appears_and_its_output_does_not_mix_with_json(home: Home, tmp_path) -> None:
+    photos = write_photos(tmp_path / "photos", ("ball",), 6, seed=3)
+    out, err = run(home, "--camera", photos, "--on-label", "sh -c 'echo seen $EDGETL_LABEL'", "--json")
+    assert json.loads(out)["frames"] == 6 and "seen ball" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--camera", "nowhere.mp4"), "no camera, file or folder 'nowhere.mp4'"),
+        (("--camera", "parts", "--json", "--jsonl"), "choose"),
+        (("--camera", "parts", "--on-label", "no-such-program"), "no such program"),
+        (("--camera", "parts", "--max-frames", "0"), "0 is not in the range"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(home: Home, options, message: str, capfd) -> None:
+    assert console.run(program, "edgetl-device", ["--home", str(home.folder), "run", "--no-web", *options]) == 2
+    said = capfd.readouterr()
+    assert message in said.err and len(said.err.strip().splitlines()) == 1
+
+
+def test_a_network_camera_that_does_not_answer_is_one_line_without_the_librarys_own(home: Home) -> None:
+    _, err = run(home, "--camera", "rtsp://user:secret@127.0.0.1:9/", code=2)
+    assert len(err.splitlines()) == 1 and "no video from rtsp://127.0.0.1:9/" in err and "secret" not in err
+
+
+def test_without_a_bundle_it_says_what_to_do(tmp_path, capfd) -> None:
+    assert console.run(program, "edgetl-device", ["--home", str(tmp_path), "run", "--no-web", "--camera", "parts"]) == 2
+    assert "`edgetl-device install FILE.edgetl` first" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("address", ["8080", "localhost", ":8080", "host:99999", "host:http"])
+def test_an_address_that_is_none_is_refused(home: Home, address: str, capfd) -> None:
+    assert (
+        console.run(
+            program, "edgetl-device", ["--home", str(home.folder), "run", "--camera", "parts", "--web", address]
+        )
+        == 2
+    )
+    assert "expected HOST:PORT" in capfd.readouterr().err
+
+
+def test_without_the_web_extra_it_names_the_package_and_the_way_without(home: Home, monkeypatch, capfd) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert console.run(program, "edgetl-device", ["--home", str(home.folder), "run", "--camera", "parts"]) == 2
+    assert "`pip install edgetl-device[web]`, or run with --no-web" in capfd.readouterr().err

@@ -1,0 +1,111 @@
+"""systemd: the unit file, and the watchdog's food."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edgetl_device import console
+from edgetl_device.cli import program
+from edgetl_device.pipeline import Health
+from edgetl_device.service import Notifier, unit
+
+HEALTH = Health("camera", True, 30.0, 0, 0, 0, None, None, None, 0.0, None)
+
+
+@pytest.fixture(params=["/path", "@abstract"])
+def systemd(request, tmp_path):
+    """The receiving end of a real notification socket."""
+    address = str(tmp_path / "notify") if request.param == "/path" else f"@edgetl-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(address.replace("@", "\0", 1))
+        receiver.settimeout(5)
+        yield receiver, {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "30000000"}
+
+
+def test_ready_comes_with_the_first_frame_and_the_watchdog_is_fed_only_while_frames_advance(systemd) -> None:
+    receiver, environment = systemd
+    notifier = Notifier(environment)
+    assert notifier.interval_s == 5.0
+
+    def told(frames: int, error: str | None = None) -> list[str]:
+        notifier.report(replace(HEALTH, frames=frames, error=error))
+        return receiver.recv(4096).decode().split("\n")
+
+    assert told(0) == ["STATUS=camera: 30.0 frames a second"]
+    assert told(3)[1:] == ["READY=1", "WATCHDOG=1"]
+    assert told(9)[1:] == ["WATCHDOG=1"]
+    assert told(9, "camera has sent no frame for 7 s") == ["STATUS=camera has sent no frame for 7 s"]
+    assert told(10)[1:] == ["WATCHDOG=1"]
+    notifier.stopping()
+    assert receiver.recv(4096) == b"STOPPING=1"
+
+
+def test_without_systemd_nothing_is_sent_and_a_systemd_that_is_gone_does_no_harm(tmp_path) -> None:
+    assert Notifier({}).interval_s == 0
+    Notifier({}).report(replace(HEALTH, frames=1))
+    Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).report(replace(HEALTH, frames=1))
+
+
+def test_the_watchdog_is_asked_often_enough_for_a_shorter_one() -> None:
+    assert Notifier({"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "4000000"}).interval_s == 1.0
+    assert Notifier({"NOTIFY_SOCKET": "/x"}).interval_s == 5.0
+
+
+def test_the_unit_is_one_that_systemd_accepts(tmp_path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    text = unit(
+        Path(sys.executable), tmp_path, "root", ["--camera", "rtsp://u:p%40@host/a b", "--on-label", "say '$x'"]
+    )
+    path = tmp_path / "edgetl.service"
+    path.write_text(text)
+    done = subprocess.run(["systemd-analyze", "verify", str(path)], capture_output=True, text=True, check=False)
+    complaints = [line for line in done.stderr.splitlines() if "edgetl.service" in line]
+    assert complaints == [] and done.returncode == 0, done.stderr
+
+
+def test_arguments_reach_the_program_as_they_were_given() -> None:
+    text = unit(
+        Path("/opt/edge tl/bin/edgetl-device"),
+        Path("/home/a"),
+        "pi",
+        ["--camera", "rtsp://u:p%40@h/", "--on-label", 'a "b" $c \\d'],
+    )
+    (line,) = [line for line in text.splitlines() if line.startswith("ExecStart=")]
+    expected = '"/opt/edge tl/bin/edgetl-device" --home /home/a run --camera "rtsp://u:p%%40@h/" --on-label "a \\"b\\" $$c \\\\d"'
+    assert line == f"ExecStart={expected}"
+
+
+def test_the_command_prints_a_unit_for_this_home_and_checks_its_options(home, capfd) -> None:
+    assert (
+        console.run(
+            program, "edgetl-device", ["--home", str(home.folder), "service", "--camera", "parts", "--threads", "2"]
+        )
+        == 0
+    )
+    text = capfd.readouterr().out
+    for line in ("Type=notify", "WatchdogSec=30", "Restart=on-failure", "NoNewPrivileges=yes", "ProtectSystem=strict"):
+        assert line in text.splitlines()
+    assert f"--home {home.folder} run --camera parts --threads 2" in text and f"ReadWritePaths={home.folder}" in text
+    for wrong, message in (
+        (["--threads", "0"], "0 is not in the range"),
+        (["--bogus"], "No such option"),
+        (["--user", "nobody-here"], "no user 'nobody-here'"),
+    ):
+        assert console.run(program, "edgetl-device", ["--home", str(home.folder), "service", *wrong]) == 2
+        assert message in capfd.readouterr().err
+
+
+def test_installing_needs_root_and_says_so(home, monkeypatch, capfd) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    for action in ("--install", "--uninstall"):
+        assert console.run(program, "edgetl-device", ["--home", str(home.folder), "service", action]) == 2
+        assert (
+            f"needs root: sudo {Path(sys.executable).parent}/edgetl-device service {action}" in capfd.readouterr().err
+        )

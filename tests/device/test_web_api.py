@@ -1,0 +1,284 @@
+"""REST on a running app: the verbs of the command line, their answers and their refusals."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("starlette")
+
+from conftest import build_bundle, draw
+from prometheus_client.parser import text_string_to_metric_families
+from web_site import Client, Site, running, until
+
+from edgetl_device.web.api import MAX_BUNDLE, MAX_PHOTO
+
+
+@pytest.fixture
+def site(home) -> Iterator[Site]:
+    with running(home) as site:
+        yield site
+
+
+@pytest.fixture
+def client(site) -> Client:
+    return Client(site.url)
+
+
+def photo(kind: str, seed: int = 900) -> bytes:
+    return cv2.imencode(".png", draw(kind, seed))[1].tobytes()
+
+
+def teach_rings(client: Client, count: int = 6) -> list[int]:
+    ids: list[int] = []
+    for seed in range(count):
+        wish = "/api/v1/learn?label=ring&retrain=false"
+        ids += client.ask("POST", wish, photo("ring", seed), Content_Type="image/png").json["ids"]
+    return ids
+
+
+def test_status_says_what_the_command_says_and_how_the_camera_is(client) -> None:
+    found = client.get("/api/v1/status").json
+    assert found["bundle"]["name"] == "toys" and found["version"] == 1 and found["samples"] == {}
+    assert found["camera"]["camera"] == "fake camera" and found["camera"]["error"] is None
+
+
+def test_a_photo_is_classified_as_the_classifier_does_it(site, client) -> None:
+    found = client.ask("POST", "/api/v1/classify", photo("box"), Content_Type="image/png").json
+    expected = site.app.classify(draw("box", 900))
+    assert found["label"] == expected.label == "box" and found["probability"] == pytest.approx(expected.probability)
+    assert [entry["label"] for entry in found["top"]] == ["box", "ball"]
+
+
+def test_the_newest_prediction_is_of_the_live_picture(client) -> None:
+    found = client.get("/api/v1/prediction").json
+    assert found["label"] == "ball" and found["version"] == 1 and found["age_s"] < 5
+
+
+def test_frames_of_the_live_picture_are_taught_and_then_recognised(site, client) -> None:
+    site.scene.kind = "ring"
+    until(lambda: site.app.pipeline.latest().prediction.label != "ball" or site.app.pipeline.latest().frame.number > 60)
+    answer = client.post("/api/v1/learn", {"label": "ring", "frames": 8, "interval_ms": 40}).json
+    assert answer["stored"] == len(answer["ids"]) == 8 and answer["promoted"] and answer["version"] == 2
+    assert answer["retrain_ms"] > 0 and answer["reason"].startswith("promoted: ")
+    assert client.get("/api/v1/status").json["samples"] == {"ring": 8}
+    until(lambda: client.get("/api/v1/prediction").json["label"] == "ring")
+
+
+def test_samples_come_in_pages_newest_first(client) -> None:
+    ids = teach_rings(client)
+    first = client.get("/api/v1/samples?limit=4").json
+    second = client.get(f"/api/v1/samples?limit=4&before={first['next']}").json
+    assert [row["id"] for row in first["samples"] + second["samples"]] == ids[::-1]
+    assert first["total"] == 6 and second["next"] is None
+    assert client.get("/api/v1/samples?label=ball").json["samples"] == []
+
+
+def test_relabelling_forgetting_and_rolling_back_do_as_the_commands_do(site, client) -> None:
+    ids = teach_rings(client)
+    assert client.post("/api/v1/retrain").json["version"] == 2
+    moved = client.post("/api/v1/relabel", {"label": "kite", "ids": ids[:2]}).json
+    assert moved["moved"] == 2 and moved["version"] == 3
+    assert client.get("/api/v1/status").json["samples"] == {"kite": 2, "ring": 4}
+    assert client.post("/api/v1/forget", {"label": "kite"}).json["removed"] == 2
+    assert client.post("/api/v1/forget", {"ids": ids[2:4]}).json["removed"] == 2
+    assert client.post("/api/v1/forget", {"all": True}).json["removed"] == 2
+    assert site.app.samples() == []
+    assert client.post("/api/v1/rollback", {"version": 1}).json == {"version": 1}
+    versions = client.get("/api/v1/versions").json["versions"]
+    assert [row["version"] for row in versions] == [1, 2, 3, 4, 5, 6]
+    assert [row["version"] for row in versions if row["active"]] == [1]
+
+
+def test_another_bundle_is_installed_and_used_without_a_trace_of_the_upload(site, client, tmp_path) -> None:
+    bundle = build_bundle(tmp_path / "more.edgetl", ("ball", "box", "kite"))
+    answer = client.ask("POST", "/api/v1/install", bundle.read_bytes(), Content_Type="application/octet-stream")
+    assert answer.json["name"] == "more" and answer.json["labels"] == ["ball", "box", "kite"]
+    until(lambda: len(client.get("/api/v1/prediction").json["top"]) == 3)
+    assert not [path for path in site.app.home.folder.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "message"),
+    [
+        ("POST", "learn", {"label": ""}, 400, "a label must not be empty"),
+        ("POST", "learn", {"label": "../etc"}, 400, "label '../etc' holds"),
+        ("POST", "learn", {"label": "unknown"}, 400, "choose another label"),
+        ("POST", "learn", {"frames": 3}, 400, "say what it is"),
+        ("POST", "learn", {"label": "x", "frames": 51}, 400, "frames must be 1 to 50"),
+        ("POST", "learn", {"label": "x", "frames": True}, 400, "frames must be of type int, got true"),
+        ("POST", "learn", {"lable": "x"}, 400, "unknown key 'lable': expected label, frames"),
+        ("POST", "retrain", {"head": "perceptron"}, 400, "unknown head 'perceptron': expected one of"),
+        ("POST", "relabel", {"label": "x", "ids": [99]}, 400, "no sample 99"),
+        ("POST", "relabel", {"label": "x", "ids": ["1"]}, 400, "ids must be a list of sample numbers"),
+        ("POST", "relabel", {"label": "x"}, 400, "say which samples"),
+        ("POST", "forget", {}, 400, "say what to forget"),
+        ("POST", "forget", {"all": True, "label": "x"}, 400, "say what to forget"),
+        ("POST", "rollback", {"version": 7}, 400, "no version 7 to roll back to"),
+        ("POST", "rollback", {}, 400, "there is nothing to roll back to"),
+        ("POST", "rollback", "[1]", 400, "expected a JSON object"),
+        ("POST", "rollback", "{", 400, "the body is not JSON"),
+        ("POST", "rollback", "[" * 60000, 400, "the body is not JSON"),
+        ("POST", "install", b"not a bundle", 400, "not a bundle"),
+        ("GET", "samples?before=x", None, 400, "before must be a whole number"),
+        ("GET", "samples/x/thumbnail", None, 404, "Not Found"),
+        ("GET", "nowhere", None, 404, "Not Found: GET /api/v1/nowhere"),
+        ("GET", "forget", None, 405, "Method Not Allowed"),
+    ],
+)
+def test_a_refusal_is_one_line_of_json_and_changes_nothing(site, client, method, path, body, status, message) -> None:
+    kind = "application/octet-stream" if isinstance(body, bytes) else "application/json"
+    answer = client.ask(method, f"/api/v1/{path}", body, Content_Type=kind)
+    assert (answer.status, list(answer.json)) == (status, ["error"]), answer.body
+    assert message in answer.json["error"] and "\n" not in answer.json["error"]
+    assert not site.app.samples() and len(site.app.versions()) == 1
+    assert str(site.app.home.folder) not in answer.json["error"]
+
+
+def test_json_must_be_called_json(client) -> None:
+    answer = client.ask("POST", "/api/v1/rollback", '{"version": 1}', Content_Type="text/plain")
+    assert answer.status == 415 and "Content-Type" in answer.json["error"]
+
+
+def test_what_is_no_photo_is_refused(site, client) -> None:
+    bomb = bytearray(photo("ball"))
+    bomb[16:24] = (30_000).to_bytes(4, "big") * 2
+    whole = cv2.imencode(".jpg", draw("ball", 1))[1].tobytes()
+    for data, message in (
+        (b"GIF89a", "expected JPEG, PNG, BMP or WebP"),
+        (b"", "the file is empty"),
+        (bytes(bomb), "over the limit of 25 megapixels"),
+        (whole[: len(whole) // 2], "truncated"),
+    ):
+        answer = client.ask("POST", "/api/v1/learn?label=x", data, Content_Type="image/png")
+        assert answer.status == 400 and message in answer.json["error"]
+    assert not site.app.samples()
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "limit"),
+    [("learn?label=x", "image/png", MAX_PHOTO), ("classify", "image/png", MAX_PHOTO), ("install", "x/y", MAX_BUNDLE)],
+)
+def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(site, path, kind, limit) -> None:
+    connection = http.client.HTTPConnection(Client(site.url).host, timeout=10)
+    connection.putrequest("POST", f"/api/v1/{path}")
+    connection.putheader("Content-Type", kind)
+    connection.putheader("Content-Length", str(limit + 1))
+    connection.endheaders()
+    response = connection.getresponse()
+    assert response.status == 413 and b"too large: at most" in response.read()
+    connection.close()
+
+
+def test_a_body_that_does_not_say_how_large_it_is_is_cut_off_at_the_limit(site) -> None:
+    connection = http.client.HTTPConnection(Client(site.url).host, timeout=10)
+    connection.putrequest("POST", "/api/v1/classify")
+    connection.putheader("Content-Type", "image/png")
+    connection.putheader("Transfer-Encoding", "chunked")
+    connection.endheaders()
+    piece = b"\0" * (1 << 20)
+    with pytest.raises((BrokenPipeError, ConnectionResetError, AssertionError)):
+        for _ in range(200):
+            connection.send(b"%x\r\n%b\r\n" % (len(piece), piece))
+        raise AssertionError("200 MB were taken")
+    connection.close()
+    assert not list(site.app.home.folder.glob(".uploading*"))
+
+
+def test_an_upload_that_breaks_off_leaves_nothing_behind(site, client) -> None:
+    name, port = client.host.split(":")
+    with socket.create_connection((name, int(port))) as broken:
+        head = f"POST /api/v1/install HTTP/1.1\r\nHost: {client.host}\r\nContent-Length: 1000000\r\n\r\n"
+        broken.sendall(head.encode() + b"x" * 5000)
+        until(lambda: list(site.app.home.folder.glob(".uploading*")))
+    until(lambda: not list(site.app.home.folder.glob(".uploading*")))
+    assert client.get("/api/v1/status").status == 200
+
+
+def test_a_body_that_trickles_in_is_given_up(site, monkeypatch) -> None:
+    monkeypatch.setattr("edgetl_device.web.api.RECEIVE_S", 0.3)
+    connection = http.client.HTTPConnection(Client(site.url).host, timeout=10)
+    connection.putrequest("POST", "/api/v1/classify")
+    connection.putheader("Content-Length", "1000")
+    connection.endheaders(b"x")
+    assert connection.getresponse().status == 408
+    connection.close()
+
+
+def test_an_upload_cut_short_by_a_power_cut_is_cleared_away_at_the_next_start(home) -> None:
+    left = home.folder / ".uploading-abc.edgetl"
+    left.write_bytes(b"half a bundle")
+    with running(home):
+        assert not left.exists()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../api.py",
+        "/static/%2e%2e/api.py",
+        "/static/..%2fapi.py",
+        "/static//etc/passwd",
+        "/static/",
+        "/..%2f..%2fetc/passwd",
+    ],
+)
+def test_no_path_leads_out_of_the_static_files(client, path) -> None:
+    assert client.get(path).status == 404
+
+
+def test_a_picture_of_each_sample_is_served_until_it_is_forgotten_and_no_browser_keeps_it(site, client) -> None:
+    (sample,) = teach_rings(client, 1)
+    answer = client.get(f"/api/v1/samples/{sample}/thumbnail")
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "image/jpeg")
+    assert answer.headers["Cache-Control"] == "no-store"
+    shown = cv2.imdecode(np.frombuffer(answer.body, np.uint8), cv2.IMREAD_COLOR)
+    assert np.abs(shown.astype(int) - draw("ring", 0)).mean() < 12
+    client.post("/api/v1/forget", {"ids": [sample]})
+    assert client.get(f"/api/v1/samples/{sample}/thumbnail").status == 204
+
+
+def test_metrics_are_in_base_units_and_count_what_happened(site, client) -> None:
+    teach_rings(client, 3)
+    text = client.get("/metrics").body.decode()
+    found = {sample.name: sample for family in text_string_to_metric_families(text) for sample in family.samples}
+    assert found["edgetl_frames_total"].value > 0 and found["edgetl_camera_up"].value == 1
+    assert 0 < found["edgetl_inference_duration_seconds"].value < 1
+    assert (found["edgetl_samples"].labels, found["edgetl_samples"].value) == ({"label": "ring"}, 3)
+    assert found["edgetl_info"].labels["bundle"] == "toys" and found["edgetl_scene_drifting"].value == 0
+    assert found["process_resident_memory_bytes"].value > 1e7
+    names = [name for name in found if name.startswith("edgetl_")]
+    assert not [name for name in names if name.endswith(("_ms", "_mb", "_percent"))]
+
+
+def test_what_another_process_learns_is_told_within_two_seconds(site, client, photo_file) -> None:
+    import os
+    import subprocess
+    import sys
+
+    command = [
+        sys.executable,
+        "-m",
+        "edgetl_device",
+        "learn",
+        "kite",
+        str(photo_file("kite", 1)),
+        str(photo_file("kite", 2)),
+    ]
+    subprocess.run(
+        [*command, "--home", str(site.app.home.folder)], check=True, capture_output=True, env=dict(os.environ)
+    )
+    until(lambda: "kite" in client.get("/api/v1/status").json["labels"], 2)
+
+
+def test_a_dead_camera_is_said_and_nothing_waits_for_ever(home, monkeypatch) -> None:
+    monkeypatch.setattr("edgetl_device.web.api.PATIENCE_S", 0.2)
+    with running(home) as site:
+        site.app.pipeline.stop()
+        answer = Client(site.url).post("/api/v1/learn", {"label": "x"})
+        assert answer.status == 503 and "no frame from the camera" in answer.json["error"]

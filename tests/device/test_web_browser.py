@@ -1,0 +1,367 @@
+"""The page in a real browser: what a person does with it."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("starlette")
+
+from browser import Visitor, chromium
+from web_site import PASSWORD, PASSWORD_HASH, Scene, Site, running, until
+
+import edgetl_device.web
+from edgetl_device.app import App
+from edgetl_device.camera import open_camera
+from edgetl_device.home import Home
+from edgetl_device.web import serve
+
+STATIC = Path(edgetl_device.web.__file__).parent / "static"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def site(home) -> Iterator[Site]:
+    with running(home, fps=20) as site:
+        yield site
+
+
+def shown(visitor: Visitor, site: Site, kind: str) -> None:
+    """Hold another thing before the camera, and wait until its picture is on the page."""
+    site.scene.kind = kind
+    number = site.app.pipeline.health().frames
+    until(lambda: site.app.pipeline.health().frames > number + 12)
+    visitor.page.wait_for_timeout(300)
+
+
+def hold(visitor: Visitor, frames: int) -> None:
+    """Hold the button down with the mouse until so many frames are stored."""
+    visitor.page.locator("#shutter").hover()
+    visitor.page.mouse.down()
+    visitor.page.locator(f"#film li[data-state=stored]:nth-child({frames})").wait_for()
+    visitor.page.mouse.up()
+
+
+def test_a_person_watches_teaches_a_new_thing_sees_it_recognised_and_rolls_back(browser, site) -> None:
+    with Visitor(browser, site.url) as visitor:
+        page = visitor.page
+        visitor.sees("ball")
+        assert page.locator("#bars li").first.inner_text().startswith("ball")
+        site.scene.kind = "box"
+        visitor.sees("box")
+
+        shown(visitor, site, "ring")
+        page.fill("#teach-label", "ring")
+        hold(visitor, 10)
+        page.locator("#result[data-state=promoted]").wait_for()
+        assert "samples of ring, learned in" in page.locator("#result").inner_text()
+        visitor.sees("ring")
+        page.locator("#samples-grid .sample", has_text="ring").nth(9).wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") == 1280
+        visitor.shoot("taught", whole=True)
+
+        page.get_by_role("button", name="Use version 1").click()
+        page.locator("#versions-said", has_text="Version 1 is in use.").wait_for()
+        page.locator("#bars li", has_text="ring").wait_for(state="detached")
+        until(lambda: site.app.pipeline.version == 1)
+
+
+def test_an_unknown_thing_is_shown_as_unknown_with_what_is_nearest(browser, site) -> None:
+    with Visitor(browser, site.url, scheme="dark") as visitor:
+        visitor.sees("ball")
+        site.scene.kind = "kite"
+        visitor.sees("Unknown")
+        assert re.fullmatch("nearest: (ball|box)", visitor.page.locator("#hint").inner_text())
+        visitor.shoot("unknown")
+
+
+def test_samples_are_relabelled_and_forgotten_by_hand(browser, site) -> None:
+    with Visitor(browser, site.url) as visitor:
+        page = visitor.page
+        visitor.sees("ball")
+        shown(visitor, site, "kite")
+        page.fill("#teach-label", "kite")
+        hold(visitor, 4)
+        page.locator("#result[data-state=promoted]").wait_for()
+        tiles = page.locator("#samples-grid .sample")
+        before = len(site.app.samples())
+        tiles.nth(0).click()
+        tiles.nth(1).click()
+        page.fill("#samples-label", "ring")
+        page.get_by_role("button", name="Relabel").click()
+        page.locator("#samples-said", has_text="Moved 2 samples to ring.").wait_for()
+        page.locator("#samples-grid .sample", has_text="ring").nth(1).wait_for()
+        page.select_option("#samples-filter", "ring")
+        page.get_by_role("button", name="Forget all of ring").click()
+        page.get_by_role("button", name="Keep").click()
+        page.get_by_role("button", name="Forget all of ring").click()
+        page.locator("#confirm-yes").click()
+        page.locator("#samples-said", has_text="Forgot 2 samples.").wait_for()
+        until(lambda: len(site.app.samples()) == before - 2)
+
+
+def test_what_was_just_taught_can_be_forgotten_at_once(browser, site) -> None:
+    with Visitor(browser, site.url) as visitor:
+        visitor.sees("ball")
+        visitor.page.fill("#teach-label", "mistake")
+        visitor.page.locator("#shutter").click()  # a tap
+        visitor.page.get_by_role("button", name="Forget these").click()
+        visitor.page.locator("#result", has_text="Forgotten, exactly.").wait_for()
+        assert site.app.samples() == []
+
+
+def test_a_tap_is_a_burst_of_five(browser, site) -> None:
+    with Visitor(browser, site.url) as visitor:
+        visitor.sees("ball")
+        shown(visitor, site, "kite")
+        visitor.page.fill("#teach-label", "kite")
+        visitor.page.locator("#shutter").click()
+        visitor.page.locator("#result[data-state=promoted]").wait_for()
+        assert len(site.app.samples()) == 5
+
+
+def test_everything_is_done_with_the_keyboard_alone(browser, site) -> None:
+    with Visitor(browser, site.url) as visitor:
+        page = visitor.page
+        visitor.sees("ball")
+        shown(visitor, site, "kite")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
+        page.keyboard.press("Enter")
+        page.keyboard.press("Tab")
+        page.keyboard.type("kite")
+        page.keyboard.press("Enter")  # on to the button
+        page.keyboard.down(" ")
+        page.locator("#film li[data-state=stored]:nth-child(7)").wait_for()
+        page.keyboard.up(" ")
+        page.locator("#result[data-state=promoted]").wait_for()
+        assert len(site.app.samples()) >= 7
+        assert page.evaluate("document.activeElement.id") == "shutter"
+
+
+def test_a_rejected_head_is_said_in_words_and_can_be_accepted(browser, site, monkeypatch) -> None:
+    from edgetl_device import gate, learner
+
+    real = gate.judge
+    told = gate.Verdict(False, "rejected: ball would fall from 0.95 to 0.70", 0.8)
+    monkeypatch.setattr(learner, "judge", lambda *arguments, **named: (real(*arguments, **named), told)[1])
+    with Visitor(browser, site.url) as visitor:
+        page = visitor.page
+        visitor.sees("ball")
+        page.fill("#teach-label", "box")
+        page.locator("#shutter").click()
+        page.locator("#result[data-state=rejected]", has_text="rejected: ball would fall from 0.95 to 0.70").wait_for()
+        visitor.shoot("rejected")
+        page.get_by_role("button", name="Accept the new scene").click()
+        page.locator("#result[data-state=promoted]", has_text="accepted as a change of scene").wait_for()
+        assert site.app.pipeline.version > 1
+
+
+def test_the_label_is_asked_for_and_a_bad_one_is_explained(browser, site) -> None:
+    with Visitor(browser, site.url, expected=(400,)) as visitor:
+        page = visitor.page
+        visitor.sees("ball")
+        page.locator("#shutter").click()
+        page.locator("#result", has_text="Say first what it is.").wait_for()
+        until(lambda: page.evaluate("document.activeElement.id") == "teach-label")
+        page.fill("#teach-label", "a/b")
+        page.locator("#shutter").click()
+        page.locator("#result", has_text="holds '/'").wait_for()
+        assert site.app.samples() == []
+
+
+def test_photos_are_taught_from_files_and_what_is_none_is_named(browser, site, photo_file, tmp_path) -> None:
+    (tmp_path / "note.png").write_text("not a photo")
+    files = [photo_file("ring", seed) for seed in range(3)]
+    with Visitor(browser, site.url, expected=(400,)) as visitor:
+        visitor.sees("ball")
+        visitor.page.fill("#teach-label", "ring")
+        visitor.page.set_input_files("#photos", [*files, tmp_path / "note.png"])
+        visitor.page.locator("#result", has_text="3 samples of ring").wait_for()
+        visitor.page.locator("#result", has_text="note.png: not a photo").wait_for()
+        assert len(site.app.samples()) == 3
+
+
+def test_one_logs_in_and_out(browser, home) -> None:
+    with running(home, PASSWORD_HASH) as site, Visitor(browser, site.url, expected=(401,)) as visitor:
+        page = visitor.page
+        page.fill("#password", "a wrong guess")
+        page.get_by_role("button", name="Log in").click()
+        page.locator("#problem", has_text="That is not the password.").wait_for()
+        visitor.shoot("login")
+        page.fill("#password", PASSWORD)
+        page.keyboard.press("Enter")
+        visitor.sees("ball")
+        page.get_by_role("button", name="Sign out").click()
+        page.locator("#password").wait_for()
+        assert page.evaluate("document.cookie") == ""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_nothing_is_cut_off_at_any_width(browser, site, width, scheme) -> None:
+    with Visitor(browser, site.url, width, scheme) as visitor:
+        visitor.sees("ball")
+        page = visitor.page
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        targets = page.evaluate(
+            "[...document.querySelectorAll('button, input:not(.unseen), select')].filter(e => e.offsetParent)"
+            ".map(e => [e.id || e.textContent, e.getBoundingClientRect()]).filter(([, r]) => r.height < 24 || r.width < 24)"
+        )
+        assert not targets, "smaller than WCAG 2.2 asks of targets"
+        visitor.shoot(f"{width}-{scheme}")
+
+
+def test_on_a_phone_a_finger_holds_the_button_and_the_picture_stays_in_sight(browser, site) -> None:
+    with Visitor(browser, site.url, 360) as visitor:
+        page = visitor.page
+        visitor.sees("ball")
+        shown(visitor, site, "kite")
+        page.fill("#teach-label", "kite")
+        page.locator("#shutter").tap()
+        page.locator("#result[data-state=promoted]").wait_for()
+        page.locator("#shutter").scroll_into_view_if_needed()
+        picture, button = page.locator("#view").bounding_box(), page.locator("#shutter").bounding_box()
+        assert picture["y"] >= -1 and picture["y"] + picture["height"] <= button["y"]
+        visitor.shoot("phone-taught")
+
+
+def test_every_control_has_a_name_and_every_announcement_is_polite_and_rare(browser, site) -> None:
+    with Visitor(browser, site.url) as visitor:
+        page = visitor.page
+        visitor.sees("ball")
+        named = page.locator("body").aria_snapshot()
+        assert not re.findall(
+            r"^\s*- (button|textbox|combobox|img|checkbox|link)\s*(\[.*\])?:?$", named, re.MULTILINE
+        ), named
+        assert page.locator("#announcer").get_attribute("aria-live") == "polite"
+        page.evaluate(
+            "window.said = []; new MutationObserver(() => said.push(performance.now()))"
+            ".observe(document.getElementById('announcer'), {childList: true, characterData: true, subtree: true})"
+        )
+        for kind in ("box", "ball", "box", "ball"):
+            site.scene.kind = kind
+            page.wait_for_timeout(400)
+        said = page.evaluate("said")
+        assert all(later - earlier >= 4000 for earlier, later in itertools.pairwise(said)) and len(said) <= 1
+
+
+def test_the_page_comes_back_by_itself_after_the_app_was_away(browser, home) -> None:
+    with running(home) as site:
+        port = int(site.url.rpartition(":")[2])
+        with Visitor(browser, site.url) as visitor:
+            visitor.sees("ball")
+            assert site.server.stop(5)
+            visitor.page.locator("#pulse-text", has_text="reconnecting").wait_for()
+            visitor.problems.clear()
+            with serve(site.app, "127.0.0.1", port):
+                visitor.page.locator("#pulse[data-state=live]").wait_for()
+                visitor.problems.clear()  # failed attempts to connect are told in the console
+
+
+def test_activations_are_shown_to_who_asks_why(browser, site) -> None:
+    import numpy as np
+
+    grid = np.zeros((4, 4), np.uint8)
+    grid[1:3, 1:3] = 255
+    site.app.activation = lambda moment: grid
+    with Visitor(browser, site.url) as visitor:
+        visitor.sees("ball")
+        visitor.page.get_by_role("button", name="Show why").click()
+        until(lambda: visitor.page.evaluate("overlay.width") == 4)
+        assert visitor.page.get_by_role("button", name="Show why").get_attribute("aria-pressed") == "true"
+        visitor.shoot("why")
+
+
+def test_the_parts_stream_is_watched_and_taught_to_a_bundle_that_knows_nothing(
+    browser, tmp_path, empty_bundle_path
+) -> None:
+    home = Home(tmp_path / "home")
+    home.install(empty_bundle_path)
+    with (
+        App(home, open_camera("parts")) as app,
+        serve(app, port=0) as server,
+        Visitor(browser, server.url, scheme="dark") as visitor,
+    ):
+        page = visitor.page
+        visitor.sees("Nothing learned yet")
+        for label in ("left", "right"):
+            page.fill("#teach-label", label)
+            page.locator("#shutter").click()
+            page.locator("#result[data-state=promoted]", has_text=f"5 samples of {label}").wait_for()
+        page.locator("#bars li").nth(1).wait_for()
+        assert set(page.locator("#bars .name").all_inner_texts()) == {"left", "right"}
+
+
+def test_a_video_is_watched_and_taught(browser, tmp_path, empty_bundle_path, shared) -> None:
+    home = Home(tmp_path / "home")
+    home.install(empty_bundle_path)
+    camera = open_camera(str(shared / "data" / "video" / "bottle-detection.mp4"), loop=True)
+    with App(home, camera) as app, serve(app, port=0) as server, Visitor(browser, server.url) as visitor:
+        visitor.sees("Nothing learned yet")
+        visitor.page.fill("#teach-label", "bottle")
+        hold(visitor, 6)
+        visitor.page.locator("#result[data-state=promoted]").wait_for()
+        visitor.page.locator("#bars li", has_text="bottle").wait_for()
+        assert visitor.page.evaluate("[picture.width, picture.height]") == [640, 360]
+        visitor.shoot("video")
+
+
+def test_text_stands_out_from_its_ground_in_both_schemes() -> None:
+    light, dark = (
+        dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", block))
+        for block in re.findall(r":root \{(.*?)\}", (STATIC / "base.css").read_text(), re.DOTALL)
+    )
+    pairs = [("text", "ground"), ("text", "surface"), ("muted", "ground"), ("muted", "surface"), ("muted", "raised")]
+    pairs += [("accent", "surface"), ("accent", "tint"), ("on-accent", "accent"), ("danger", "surface")]
+    pairs += [
+        ("text", "tint"),
+        ("text", "danger-tint"),
+        ("muted", "tint"),
+        ("muted", "danger-tint"),
+        ("surface", "danger"),
+    ]
+    for scheme in (light, dark):
+        assert {
+            pair: contrast(*(scheme[name] for name in pair))
+            for pair in pairs
+            if contrast(*(scheme[n] for n in pair)) < 4.5
+        } == {}
+        assert contrast(scheme["edge"], scheme["surface"]) >= 3  # borders of fields
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2.2 contrast ratio of two sRGB colours, 1 … 21."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    darker, lighter = sorted((luminance(one), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def test_the_page_s_files_hold_no_inline_code_or_style_and_no_address_of_others() -> None:
+    for path in STATIC.iterdir():
+        text = path.read_text()
+        assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text), path
+        assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son[a-z]+=\"|innerHTML|eval\(", text), path
+
+
+def test_a_scene_shows_what_it_is_told_to() -> None:
+    scene = Scene("ball")
+    frames = iter(scene)
+    first = next(frames)
+    scene.kind = "box"
+    assert (next(frames) != first).any()
