@@ -23,8 +23,9 @@ from edgetl_device.interpreter import TFLiteInterpreter
 from edgetl_device.statistics import statistics_of
 
 from . import embeddings
-from .conversion import operators, representative_photos, to_int8
+from .conversion import representative_photos, to_int8
 from .datasets import Dataset, balanced
+from .flatbuffer import operators
 from .training import Run, fit_float_head, float_codes
 
 HOLDOUT_PER_CLASS = 100

@@ -17,7 +17,7 @@ def inspect(file: Path) -> dict[str, Any]:
     """What is inside a bundle: manifest, sizes, operators."""
     from edgetl_device.bundle import open_bundle
 
-    from ..conversion import operators
+    from ..flatbuffer import operators
 
     bundle = open_bundle(file)
     manifest = bundle.manifest

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 
 from edgetl import backbones, tf
-from edgetl.conversion import operators, prove_int8, representative_photos, to_int8
+from edgetl.conversion import representative_photos, to_int8
 from edgetl.embeddings import to_float
+from edgetl.flatbuffer import operators
+from edgetl.proof import prove
 from edgetl.training import fit_float_head, float_codes
 from edgetl_device.codes import CodeTransform
 from edgetl_device.errors import CheckFailedError, InputError
@@ -49,8 +51,10 @@ def test_a_model_with_a_float_operator_is_not_passed_as_int8(small) -> None:
     model, _ = small
     data = tf.load().lite.TFLiteConverter.from_keras_model(model).convert()
     assert all(operator.is_float for operator in operators(data) if operator.name == "CONV_2D")
+    with pytest.raises(CheckFailedError, match=r"expected uint8 -> int8 of mode int8, the file has float32 -> float32"):
+        prove(data, "int8")
     with pytest.raises(CheckFailedError, match=r"operators stayed float: .*CONV_2D"):
-        prove_int8(data)
+        prove(data, "int8-float-io")
 
 
 def test_operators_of_what_is_no_model_are_refused() -> None:
