@@ -84,10 +84,10 @@ def _convert(model: Any, photos: npt.NDArray[np.uint8], scale: tuple[float, floa
     # input has none, so there the scaling is part of the graph.
     inside = mode != "int8" and (low, step) != (0.0, 1.0)
 
-    @tensorflow.function(input_signature=[tensorflow.TensorSpec((1, *photos.shape[1:]), tensorflow.float32)])
-    def function(batch: Any) -> Any:
-        return call(batch * step + low if inside else batch)
-
+    signature = [tensorflow.TensorSpec((1, *photos.shape[1:]), tensorflow.float32)]
+    function = tensorflow.function(
+        lambda batch: call(batch * step + low if inside else batch), input_signature=signature
+    )
     converter = tensorflow.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], model)
     _configure(converter, mode, tensorflow, lambda: _representative(photos, (0.0, 255.0) if inside else scale))
     try:

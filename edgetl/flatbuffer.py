@@ -129,7 +129,7 @@ def _tensor(tensor: object, kind: str, buffers: object, data: bytes) -> Tensor:
     shape = tuple(int(size) for size in (tensor.shape if tensor.shape is not None else ()))  # type: ignore[attr-defined]
     quantization = tensor.quantization  # type: ignore[attr-defined]
     scale = quantization.scale if quantization is not None else None
-    value = None
+    value: npt.NDArray[np.generic] | None = None
     if kind in _DTYPES:
         if stored.data is not None and len(stored.data):
             raw = np.asarray(stored.data, np.uint8).tobytes()
