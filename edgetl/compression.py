@@ -5,8 +5,7 @@ loss is the mean squared difference to the embeddings of the untouched backbone 
 https://arxiv.org/abs/1412.6550). No labels are used, so the backbone stays as general as it was, which matters to a
 device that will be taught new classes.
 
-Stages run in the order prune, cluster, QAT; later ones keep what earlier ones made (sparsity-preserving clustering;
-PQAT). Depthwise kernels are left alone by pruning and clustering: they are few, and every one of them counts.
+Stages run in the order prune, cluster, QAT; later ones keep the zeros of pruning. Depthwise kernels are left alone by pruning and clustering: they are few, and every one of them counts.
 """
 
 from __future__ import annotations
@@ -175,8 +174,8 @@ class _Task:
     def steps(self) -> int:
         return -(-len(self.photos) // BATCH) * self.epochs
 
-    def tune(self, model: Any, callbacks: tuple[Any, ...] = ()) -> None:
-        """Fine-tune in place: Adam, learning rate falling to 0 as a cosine."""
+    def tune(self, model: Any, callbacks: tuple[Any, ...] = (), keep_zeros: bool = False) -> None:
+        """Fine-tune in place: Adam, learning rate falling to 0 as a cosine. Kernels may keep their zeros."""
         tensorflow, keras = tf.load(), tf.keras()
         power = float(np.square(self.targets).mean()) or 1.0
         rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, self.steps)
@@ -187,6 +186,8 @@ class _Task:
         rows = np.random.default_rng(self.seed)
         total, started = self.steps, time.perf_counter()
         note(f"{self.what}, {self.epochs} epochs")
+        kernels = [v for v in model.trainable_variables if keep_zeros and v.name.endswith("/kernel:0")]
+        masks = [tensorflow.cast(kernel != 0, kernel.dtype) for kernel in kernels]
         for callback in callbacks:
             callback.set_model(model)
             callback.on_train_begin()
@@ -198,6 +199,8 @@ class _Task:
                 for callback in callbacks:
                     callback.on_train_batch_begin(done)
                 loss = model.train_on_batch(to_float(self.photos[chosen], self.scale), self.targets[chosen])
+                for kernel, mask in zip(kernels, masks, strict=True):
+                    kernel.assign(kernel * mask)
                 recent = loss if not done else 0.95 * recent + 0.05 * loss
                 done += 1
                 if done in (5, 20) or done % 100 == 0 or done == total:
@@ -221,8 +224,7 @@ def _kernel_layer(layer: Any) -> bool:
 
 def _wrapped(model: Any, wrap: Callable[[Any], Any]) -> Any:
     keras = tf.keras()
-    twin = keras.models.clone_model(model, clone_function=lambda layer: wrap(layer) if _kernel_layer(layer) else layer)
-    return twin
+    return keras.models.clone_model(model, clone_function=lambda layer: wrap(layer) if _kernel_layer(layer) else layer)
 
 
 def _prune(model: Any, task: _Task, asked: Compression) -> Any:
@@ -270,11 +272,8 @@ def _qat(model: Any, task: _Task, asked: Compression) -> Any:
     with scheme.quantize_scope({per_channel.__name__: per_channel}):
         annotated = keras.models.clone_model(model, clone_function=annotate)
         annotated.set_weights(model.get_weights())
-        if asked.prune is None:
-            student = scheme.quantize_apply(annotated)
-        else:
-            student = scheme.quantize_apply(annotated, scheme.collab_opts.Default8BitPrunePreserveQuantizeScheme())
-    task.tune(student)
+        student = scheme.quantize_apply(annotated)
+    task.tune(student, keep_zeros=asked.prune is not None)
     wrappers = {wrapper.layer.name: wrapper for wrapper in student.layers if hasattr(wrapper, "layer")}
     plain = keras.models.clone_model(model)
     for layer in plain.layers:
@@ -292,10 +291,12 @@ def _value(wrapper: Any, weight: Any) -> npt.NDArray[np.float32]:
 def _depthwise_config(registry: Any) -> Any:
     """TFMOT's configuration of convolutions, with a scale for each channel of a depthwise kernel (h, w, c, m)."""
 
+    quantizer = registry.default_8bit_quantizers.Default8BitConvWeightsQuantizer
+
     class PerChannelDepthwise(registry.Default8BitConvQuantizeConfig):  # type: ignore[misc]
         def __init__(self, weight_attrs: list[str], activation_attrs: list[str], quantize_output: bool) -> None:
             super().__init__(weight_attrs, activation_attrs, quantize_output)
-            self.weight_quantizer = _transposed(type(self.weight_quantizer))()
+            self.weight_quantizer: Any = _transposed(quantizer)()
 
     return PerChannelDepthwise
 

@@ -1,9 +1,9 @@
 """A Keras 2 model → the same function as one flat graph, ready for TFMOT.
 
-TFMOT rejects nested models (model-optimization#377) and layers that scale pixels. Here nested models are inlined, layers
-that do nothing at inference are dropped, and batch normalisation is folded into the convolution before it, as the
-converter would do it anyway: so what is pruned, clustered or quantized in training are the weights that are deployed,
-and there are no batch statistics that a short fine-tuning could spoil. The result is checked against the original.
+TFMOT rejects nested models (model-optimization#377) and layers that scale pixels. Here nested models are inlined,
+layers that do nothing at inference are dropped, and batch normalisation is folded into the convolution before it, as
+the converter would do it anyway: so what is pruned, clustered or quantized in training are the weights that are
+deployed, and there are no batch statistics that a short fine-tuning could spoil. The result is checked.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def flat_classifier_backbone(model: Any) -> Any:
     steps = steps[:-1]
     start = 0
     while steps and steps[0].kind in _SCALING:
-        (given,), start, steps = steps[0].inputs, steps[0].output, steps[1:]
+        start, steps = steps[0].output, steps[1:]
     return _build(_folded(steps, output), output, model.input_shape[1:], start)
 
 
@@ -121,7 +121,7 @@ def _inline(model: Any, inputs: list[int], steps: list[_Step], counter: Any) -> 
                     raise InputError(f"layer {layer.name} has {len(outputs)} outputs, which is not supported here")
                 refs = {id(tensor): _Ref(keys[id(tensor)]) for tensor in node.keras_inputs}
                 args, kwargs = nest.map_structure(
-                    lambda value: refs.get(id(value), value), (node.call_args, node.call_kwargs)
+                    lambda value, refs=refs: refs.get(id(value), value), (node.call_args, node.call_kwargs)
                 )
                 kwargs = {name: value for name, value in kwargs.items() if name not in ("training", "mask")}
                 told = [next(counter)]

@@ -32,6 +32,7 @@ from .training import Run
 
 HOLDOUT_PER_CLASS = 100
 CHECK_PHOTOS = 8
+NO_COMPRESSION = Compression()
 LAYER_PHOTOS = 8  # on which float and converted layers are compared
 ADVICE = {
     "int8": "Try more --calibration-samples, --quantize int16x8 or dynamic, or --qat",
@@ -56,7 +57,7 @@ class Options:
     head: str = DEFAULT
     no_classes: bool = False
     photos: Path | None = None
-    compression: Compression = Compression()
+    compression: Compression = NO_COMPRESSION
     layers: bool = False
 
 
@@ -142,7 +143,7 @@ def convert(load: Callable[[], Source], output: Path, options: Options, verbose:
         evidence = empty_evidence(backbone.digest, backbone.transform.dimension)
         head = fit_head(evidence, options.head)
     proof = exported.proof
-    manifest = {
+    manifest: dict[str, Any] = {
         "name": output.stem,
         "created": source.created,
         "labels": list(head.labels),

@@ -27,7 +27,7 @@ QUANTIZATIONS = ("int8", "int8-float-io", "int16x8", "float16", "dynamic", "none
 @click.option("--cluster", type=int, metavar="N", help="Let each kernel keep N distinct values, such as 16; minutes.")
 @click.option("--epochs", type=click.IntRange(1), help="Of fine-tuning in each of these.  [default: prune 3, others 1]")
 @click.option("--photos", type=click.Path(path_type=Path),
-              help="Where the run's photos are now, if they moved; of a model file, the photos to convert with.")  # fmt: skip
+              help="Of a run: where its photos are now. Of a model file: the photos to convert with.")  # fmt: skip
 @click.option("--labels", type=click.Path(path_type=Path),
               help="Of a model file: its labels, one a line, in the order of its outputs.")  # fmt: skip
 @click.option("--scale", metavar="MIN,MAX", help="Of a model file: what pixels 0 and 255 became in its training.")
@@ -73,7 +73,7 @@ def convert(
         "path": str(output),
         "size_bytes": done.size_bytes,
         "quantization": done.quantization,
-        "parity": asdict(done.parity) | {"worst_class": done.worst_class},
+        "parity": asdict(done.parity),
         "ops": done.ops,
         "proof": asdict(done.exported.proof),
         "compression": asdict(done.compressed) if done.compressed else None,
