@@ -5,7 +5,8 @@ loss is the mean squared difference to the embeddings of the untouched backbone 
 https://arxiv.org/abs/1412.6550). No labels are used, so the backbone stays as general as it was, which matters to a
 device that will be taught new classes.
 
-Stages run in the order prune, cluster, QAT; later ones keep the zeros of pruning. Depthwise kernels are left alone by pruning and clustering: they are few, and every one of them counts.
+Stages run in the order prune, cluster, QAT; later ones keep the zeros of pruning. Depthwise kernels are left alone by
+pruning and clustering: they are few, and every one of them counts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Where does a converted backbone start to differ from the float one? Every layer's output, compared on real photos.
 
-The float model is converted without quantization, and the two files run side by side with all tensors kept. Tensors are
-matched by the names that the converter gives them; the error of a layer is its signal-to-quantization-noise ratio,
+The float model is converted without quantization, and the two files run side by side with all tensors kept. Layers are
+matched by position where both files have the same operators, else by the names that the converter gives their tensors.
+The error of a layer is its signal-to-quantization-noise ratio,
 ``10 log₁₀(Σ x² / Σ (x − x̂)²)`` in dB: 6 dB is one bit, and below about 10 dB little of the layer is left.
 """
 
@@ -52,16 +53,24 @@ def measure(
         photos: (n, h, w, 3) uint8 RGB to compare on.
         scale: what the uint8 values 0 and 255 stand for at the model's input.
     """
-    exact = _outputs(export(model, photos, scale, "none", verbose).data, photos)
-    found = _outputs(converted, photos)
-    errors = []
-    for name, (index, operator, value) in found.items():
-        if name in exact and exact[name][2].shape == value.shape:
-            signal = exact[name][2].astype(np.float64)
-            noise = float(np.square(signal - value).sum())
-            ratio = 10 * np.log10(float(np.square(signal).sum()) / noise) if noise and signal.any() else np.inf
-            errors.append(LayerError(index, operator, name, float(ratio)))
-    return tuple(errors)
+    exact, found = _outputs(export(model, photos, scale, "none", verbose).data, photos), _outputs(converted, photos)
+    if [layer.operator for layer in exact] == [layer.operator for layer in found]:
+        pairs = list(zip(exact, found, strict=True))
+    else:
+        by_name = {layer.name: layer for layer in exact}
+        pairs = [(by_name[layer.name], layer) for layer in found if layer.name in by_name]
+    return tuple(
+        LayerError(layer.index, layer.operator, twin.name, sqnr_db(twin.value, layer.value))
+        for twin, layer in pairs
+        if twin.value.shape == layer.value.shape
+    )
+
+
+def sqnr_db(exact: npt.NDArray[np.float32], found: npt.NDArray[np.float32]) -> float:
+    """Signal-to-quantization-noise ratio of two arrays of one shape, dB; infinite where nothing differs."""
+    signal = exact.astype(np.float64)
+    noise = float(np.square(signal - found).sum())
+    return float(10 * np.log10(max(float(np.square(signal).sum()), 1e-30) / noise)) if noise else float("inf")
 
 
 def log_report(errors: Sequence[LayerError]) -> None:
@@ -83,8 +92,16 @@ def verdict(errors: Sequence[LayerError]) -> str:
     return f"no layer falls below {POOR:.0f} dB; the worst is {worst.operator} #{worst.index}, {worst.sqnr_db:.1f} dB"
 
 
-def _outputs(data: bytes, photos: npt.NDArray[np.uint8]) -> dict[str, tuple[int, str, npt.NDArray[np.float32]]]:
-    """Tensor name → operator index, operator, (n, …) float32 dequantized outputs on the photos."""
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    index: int
+    operator: str
+    name: str
+    value: npt.NDArray[np.float32]  # (n, …) dequantized
+
+
+def _outputs(data: bytes, photos: npt.NDArray[np.uint8]) -> list[_Layer]:
+    """What each operator makes of the photos, without those that only scale pixels or change number formats."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     graph = read(data)
@@ -98,7 +115,9 @@ def _outputs(data: bytes, photos: npt.NDArray[np.uint8]) -> dict[str, tuple[int,
     entry = interpreter.get_input_details()[0]
     details = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
     operators = [o for o in graph.operators if o.name not in ("QUANTIZE", "DEQUANTIZE") and len(o.outputs) == 1]
-    rows: dict[str, list[npt.NDArray[np.float32]]] = {}
+    while operators and operators[0].name in ("MUL", "ADD", "SUB"):
+        del operators[0]
+    rows: dict[int, list[npt.NDArray[np.float32]]] = {}
     for photo in photos:
         interpreter.set_tensor(entry["index"], photo[None].astype(entry["dtype"]))
         interpreter.invoke()
@@ -106,13 +125,7 @@ def _outputs(data: bytes, photos: npt.NDArray[np.uint8]) -> dict[str, tuple[int,
             (index,) = operator.outputs
             value = interpreter.get_tensor(index).astype(np.float32)
             scale, zero_point = details[index]["quantization"]
-            rows.setdefault(_plain(graph.tensors[index].name), []).append(
-                (value - zero_point) * scale if scale else value
-            )
-    by_name = {_plain(graph.tensors[operator.outputs[0]].name): operator for operator in operators}
-    return {name: (by_name[name].index, by_name[name].name, np.concatenate(found)) for name, found in rows.items()}
-
-
-def _plain(name: str) -> str:
-    """A tensor name without what quantization adds to it."""
-    return name.removesuffix("_int8").removesuffix("_dequantize").removesuffix("_quantize")
+            rows.setdefault(index, []).append((value - zero_point) * scale if scale else value)
+    return [
+        _Layer(o.index, o.name, graph.tensors[o.outputs[0]].name, np.concatenate(rows[o.outputs[0]])) for o in operators
+    ]

@@ -78,12 +78,19 @@ class Proof:
     def rows(self) -> list[tuple[str, str]]:
         """For a table: what, found."""
         weights = ", ".join(f"{kind.lower()} {size / 1e6:.2f} MB" for kind, size in self.weight_bytes.items())
-        return [
+        rows = [
             ("input -> output", f"{self.input.lower()} -> {self.output.lower()}"),
             ("operators", f"{self.total}, {self.float_ops} of them float"),
             ("weights", weights),
-            ("quantized per channel", f"{self.per_channel} of {self.per_channel + self.per_tensor + self.unquantized}"),
-            ("leftover conversions", str(self.leftover)),
+        ]
+        if "INT8" in self.weight_bytes:
+            layers = self.per_channel + self.per_tensor + self.unquantized
+            rows += [
+                ("quantized per channel", f"{self.per_channel} of {layers} layers with weights"),
+                ("leftover conversions", str(self.leftover)),
+            ]
+        return [
+            *rows,
             ("file", f"{self.size_bytes / 1e6:.2f} MB"),
         ]
 

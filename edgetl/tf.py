@@ -39,6 +39,15 @@ def keras(verbose: bool = False) -> Any:
     return tf_keras
 
 
+def keras3(verbose: bool = False) -> Any:
+    """Keras 3 on TensorFlow → the ``keras`` module; it lives beside Keras 2 and only loads users' files."""
+    load(verbose)
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    with _quiet(verbose):
+        import keras
+    return keras
+
+
 @contextmanager
 def _quiet(verbose: bool) -> Iterator[None]:
     """Drop import warnings, and what C++ logs before its own log level is read."""

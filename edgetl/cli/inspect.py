@@ -23,7 +23,8 @@ def inspect(file: Path) -> dict[str, Any]:
     manifest = bundle.manifest
     backbone, size = manifest["backbone"], manifest["preprocessing"]
     say(f"{bundle.name}: {', '.join(bundle.labels) or 'no classes'}")
-    say(f"backbone  {backbone['name']} alpha {backbone['alpha']}, {size['height']}x{size['width']} px, "
+    width = f" alpha {backbone['alpha']}" if "alpha" in backbone else ""
+    say(f"backbone  {backbone['name']}{width}, {size['height']}x{size['width']} px, "
         f"{manifest['codes']['dimension']} features, {manifest['quantization']}")  # fmt: skip
     say(f"created   {manifest['created']}   signed: {'yes' if 'manifest.sig' in bundle.members else 'no'}")
     say(f"digest    {bundle.digest}")
