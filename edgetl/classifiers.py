@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from edgetl_device.errors import InputError
 from edgetl_device.labels import check_label
-from edgetl_device.native_log import captured_stderr
 from edgetl_device.preprocess import Preprocessing
 
 from . import tf
@@ -25,7 +24,7 @@ from .flattening import flat_classifier_backbone
 from .graphs import Split, split
 
 _NUMBERED = re.compile(r"(\d+)\s*[:\s]\s*(\S.*)")
-_UNKNOWN = re.compile(r"(?:Unknown layer: |Could not locate class |Unknown object: )['\"]?([\w>]+)")
+_UNKNOWN = re.compile(r"(?:Unknown layer: |Could not locate class |Received: layer=)['\"]?([\w>]+)")
 _EXPECTED = "expected a RUN of `edgetl train`, a .keras or .h5 file, or a SavedModel folder"
 
 
@@ -75,7 +74,7 @@ def open_classifier(path: Path, scale: tuple[float, float] | None = None, verbos
         size, call, source = _image_size(shapes[0]), inference(model), model if major == 2 else None
         keras = _no_keras(f"{path} was saved by Keras 3")
     try:
-        with captured_stderr():
+        with tf.quiet(verbose):
             parts = split(call, size, scale)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
@@ -156,7 +155,7 @@ def _keras_model(path: Path, verbose: bool) -> tuple[Any, int]:
     try:
         major = int(version.split(".")[0])
         loader = tf.keras3(verbose).saving if major >= 3 else tf.keras(verbose).models
-        with captured_stderr():
+        with tf.quiet(verbose):
             return loader.load_model(str(path), compile=False), major
     except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, NotImplementedError) as error:
         reason = " ".join(str(error).split())
@@ -208,7 +207,7 @@ def _saved_model(path: Path, verbose: bool) -> tuple[Callable[[Any], Any], Any]:
     if not (path / "saved_model.pb").is_file():
         raise InputError(f"{path} holds neither run.json nor saved_model.pb; {_EXPECTED}")
     try:
-        with captured_stderr():
+        with tf.quiet(verbose):
             loaded = tensorflow.saved_model.load(str(path))
     except Exception as error:  # whatever a damaged SavedModel raises inside TensorFlow
         raise InputError(f"{path} cannot be loaded: {' '.join(str(error).split())[:200]}") from None

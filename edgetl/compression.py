@@ -22,7 +22,6 @@ import numpy.typing as npt
 
 from edgetl_device.console import note
 from edgetl_device.errors import CheckFailedError, InputError
-from edgetl_device.native_log import captured_stderr
 
 from . import tf
 from .embeddings import to_float
@@ -93,9 +92,7 @@ def check(asked: Compression, mode: str) -> None:
     if asked.epochs is not None and not asked:
         raise InputError("--epochs is of fine-tuning: it needs --qat, --prune or --cluster")
     if asked.qat and not MODES[mode].integer:
-        raise InputError(
-            f"--qat trains a backbone for integer arithmetic, --quantize {mode} computes in float: leave one out"
-        )
+        raise InputError(f"--qat trains for integer arithmetic, --quantize {mode} computes in float: leave one out")
     if asked.qat and asked.cluster is not None:
         raise InputError(
             "--qat and --cluster do not go together: quantization per channel gives each channel its own values, "
@@ -133,7 +130,7 @@ def compress(
         epochs = asked.epochs or EPOCHS[name]
         task = _Task(photos, targets, scale, epochs, seed, f"{name}: fine-tuning on {len(photos)} photos")
         try:
-            with captured_stderr():
+            with tf.quiet():
                 model = stages[name](model, task, asked)
         except (ValueError, RuntimeError, NotImplementedError) as error:
             reason = " ".join(str(error).split())[:200]
@@ -213,7 +210,7 @@ class _Task:
 
 def _tfmot() -> Any:
     tf.keras()
-    with captured_stderr():
+    with tf.quiet():
         import tensorflow_model_optimization as tfmot
     return tfmot
 

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device.errors import InputError
-from edgetl_device.native_log import captured_stderr
 from edgetl_device.preprocess import Preprocessing
 
 from . import tf
@@ -91,7 +90,7 @@ def _convert(model: Any, photos: npt.NDArray[np.uint8], scale: tuple[float, floa
     converter = tensorflow.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], model)
     _configure(converter, mode, tensorflow, lambda: _representative(photos, (0.0, 255.0) if inside else scale))
     try:
-        with captured_stderr():
+        with tf.quiet(verbose):
             data: bytes = converter.convert()
     except Exception as error:  # ConverterError, ValueError, RuntimeError and others, by the part of it that fails
         reason = " ".join(str(error).split())[:200] or type(error).__name__
