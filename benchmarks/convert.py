@@ -1,7 +1,7 @@
 """Every way to convert on flowers: what it costs in accuracy, what it buys in size, how long it takes.
 
 ``python -m benchmarks convert`` measures α = 0.35; ``python -m benchmarks.convert 1.0`` the wide backbone and
-``… bare`` only our export against the bare TFLiteConverter.
+``… bare`` only our export against the bare TFLiteConverter, ``… vgg16`` a large model of a user's own.
 """
 
 from __future__ import annotations
@@ -118,9 +118,34 @@ def edgetl(*arguments: object) -> tuple[dict[str, Any], float, int]:
     return json.loads(told), time.perf_counter() - started, usage.ru_maxrss
 
 
+def vgg16() -> None:
+    """A user's own VGG16 with random weights, on rendered parts: 15 million weights, 15 GFLOP a photo."""
+    from edgetl import tf
+
+    keras = tf.keras()
+    keras.utils.set_random_seed(0)
+    entry = keras.Input((224, 224, 3))
+    base = keras.applications.VGG16(weights=None, include_top=False, pooling="avg")
+    out = keras.layers.Dense(2, activation="softmax")(base(keras.layers.Rescaling(1 / 127.5, -1)(entry)))
+    report = Report("convert-vgg16", "VGG16 without top, random weights, 20 rendered photos: whole processes")
+    with tempfile.TemporaryDirectory() as folder:
+        keras.Model(entry, out).save(f"{folder}/vgg16.keras")
+        subprocess.run(
+            [str(BIN / "edgetl"), "parts", f"{folder}/parts", "--classes", "bolt,gear", "--per-class", "10"], check=True
+        )
+        for name in ("int8", "float16"):
+            common = ("--photos", f"{folder}/parts", "--calibration-samples", 8, "--max-drop", 1, "--quantize", name)
+            told, seconds, peak = edgetl("convert", f"{folder}/vgg16.keras", "-o", f"{folder}/{name}.edgetl", *common)
+            size, floats = told["proof"]["size_bytes"], told["ops"]["float"]
+            report.add(recipe=name, file_mb=size / 1e6, float_ops=floats, seconds=seconds, peak_gb=peak / 1e6)
+    report.save()
+
+
 if __name__ == "__main__":
     if sys.argv[1:] == ["bare"]:
         bare()
+    elif sys.argv[1:] == ["vgg16"]:
+        vgg16()
     elif sys.argv[1:] == ["1.0"]:
         main(1.0, FEW)
     else:

@@ -12,6 +12,7 @@ pruning and clustering: they are few, and every one of them counts.
 from __future__ import annotations
 
 import time
+import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -130,7 +131,8 @@ def compress(
         epochs = asked.epochs or EPOCHS[name]
         task = _Task(photos, targets, scale, epochs, seed, f"{name}: fine-tuning on {len(photos)} photos")
         try:
-            with tf.quiet():
+            with warnings.catch_warnings():  # of TFMOT and Keras about each other; stderr stays open for progress
+                warnings.simplefilter("ignore")
                 model = stages[name](model, task, asked)
         except (ValueError, RuntimeError, NotImplementedError) as error:
             reason = " ".join(str(error).split())[:200]
@@ -260,6 +262,10 @@ def _qat(model: Any, task: _Task, asked: Compression) -> Any:
     scheme = tfmot.quantization.keras
     from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import default_8bit_quantize_registry
 
+    registry = default_8bit_quantize_registry.Default8BitQuantizeRegistry()
+    for layer in model.layers:
+        if type(layer).__name__ != "InputLayer" and not registry.supports(layer):
+            raise InputError(f"--qat: TFMOT does not take layer {layer.name} ({type(layer).__name__}); leave --qat out")
     per_channel = _depthwise_config(default_8bit_quantize_registry)
 
     def annotate(layer: Any) -> Any:
