@@ -130,9 +130,7 @@ def vgg16() -> None:
     report = Report("convert-vgg16", "VGG16 without top, random weights, 20 rendered photos: whole processes")
     with tempfile.TemporaryDirectory() as folder:
         keras.Model(entry, out).save(f"{folder}/vgg16.keras")
-        subprocess.run(
-            [str(BIN / "edgetl"), "parts", f"{folder}/parts", "--classes", "bolt,gear", "--per-class", "10"], check=True
-        )
+        edgetl("parts", f"{folder}/parts", "--classes", "bolt,gear", "--per-class", 10)
         for name in ("int8", "float16"):
             common = ("--photos", f"{folder}/parts", "--calibration-samples", 8, "--max-drop", 1, "--quantize", name)
             told, seconds, peak = edgetl("convert", f"{folder}/vgg16.keras", "-o", f"{folder}/{name}.edgetl", *common)

@@ -90,7 +90,7 @@ def _convert(model: Any, photos: npt.NDArray[np.uint8], scale: tuple[float, floa
     converter = tensorflow.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], model)
     _configure(converter, mode, tensorflow, lambda: _representative(photos, (0.0, 255.0) if inside else scale))
     try:
-        with tf.quiet(verbose):
+        with tf.quiet():
             data: bytes = converter.convert()
     except Exception as error:  # ConverterError, ValueError, RuntimeError and others, by the part of it that fails
         reason = " ".join(str(error).split())[:200] or type(error).__name__

@@ -341,3 +341,26 @@ def test_a_damaged_photo_is_skipped_and_named(trained, tmp_path, capsys) -> None
     arguments = ("convert", trained.model, "--photos", photos, "--labels", trained.labels, "-o", tmp_path / "b.edgetl")
     assert console.run(program, "edgetl", [str(a) for a in (*arguments, "--quantize", "none", "--max-drop", 0.2)]) == 0
     assert "skipped:" in (told := capsys.readouterr().err) and "torn.png" in told
+
+
+def test_a_keras_2_file_is_compressed_and_its_layers_compared(keras2, trained, tmp_path, capsys) -> None:
+    nested(keras2).save(tmp_path / "mine.h5")
+    arguments = (
+        "convert",
+        tmp_path / "mine.h5",
+        "--photos",
+        trained.photos,
+        "-o",
+        tmp_path / "m.edgetl",
+        "-v",
+        "--json",
+    )
+    options = ("--prune", 0.5, "--cluster", 8, "--epochs", 1, "--max-drop", 1)
+    assert console.run(program, "edgetl", [str(argument) for argument in (*arguments, *options)]) == 0
+    out, err = capsys.readouterr()
+    bought = json.loads(out)["compression"]
+    assert (
+        bought["sparsity"] > 0.45 and bought["distinct"] <= 8 and bought["zipped_bytes"] < bought["plain_zipped_bytes"]
+    )
+    assert open_bundle(tmp_path / "m.edgetl").manifest["compression"]["prune"] == 0.5
+    assert "about" in err and "DEPTHWISE_CONV_2D" in err and "no layer falls below" in err
