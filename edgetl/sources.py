@@ -100,7 +100,7 @@ def open_source(
     Raises:
         InputError: it is neither, or something is missing that it needs.
     """
-    if (path / "run.json").is_file():
+    if path.is_dir() and not (path / "saved_model.pb").is_file():
         unused = [name for name, value in (("--labels", labels), ("--scale", scale)) if value is not None]
         if unused:
             raise InputError(f"{unused[0]} describes a model file, and {path} is a RUN, which knows: leave it out")
