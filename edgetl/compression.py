@@ -122,7 +122,7 @@ def compress(
     keras = tf.keras(verbose)
     keras.utils.set_random_seed(seed)
     teacher = flat_backbone(backbone)
-    batches = [to_float(photos[start : start + 32], scale) for start in range(0, len(photos), 32)]
+    batches = (to_float(photos[start : start + 32], scale) for start in range(0, len(photos), 32))
     targets = np.concatenate([np.asarray(teacher(batch, training=False)) for batch in batches])
     model = keras.models.clone_model(teacher)
     model.set_weights(teacher.get_weights())
