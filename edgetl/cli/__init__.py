@@ -13,6 +13,7 @@ from .evaluate import evaluate
 from .inspect import inspect
 from .merge import merge
 from .parts import parts
+from .preflight import preflight
 from .train import train
 
 
@@ -22,7 +23,7 @@ def program() -> None:
     """Train on a workstation, recognise and learn on a device."""
 
 
-for _command in (demo, parts, train, convert, evaluate, inspect, merge):
+for _command in (demo, parts, train, convert, evaluate, inspect, preflight, merge):
     program.add_command(_command)
 
 
