@@ -22,7 +22,8 @@ from edgetl_device.heads import DEFAULT, Evidence, Head, empty_evidence, fit_hea
 from edgetl_device.interpreter import TFLiteInterpreter
 from edgetl_device.statistics import statistics_of
 
-from . import compression, embeddings, layer_errors
+from . import compression, embeddings, fused, layer_errors
+from .compiling import Compiled, compile_model, find_compiler
 from .compression import Compressed, Compression
 from .conversion import Exported, export, representative_photos
 from .datasets import Dataset, balanced
@@ -49,6 +50,8 @@ class Options:
         compression: what TFMOT does before.
         photos: where the run's photos are now; None where they were.
         layers: whether to compare float and converted layers.
+        fused: whether to add one file with backbone and head, for other apps.
+        edgetpu: whether to add the backbone's twin for the Edge TPU.
     """
 
     quantize: str = "int8"
@@ -59,6 +62,8 @@ class Options:
     photos: Path | None = None
     compression: Compression = NO_COMPRESSION
     layers: bool = False
+    fused: bool = False
+    edgetpu: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ class Converted:
         worst_class: the class that :attr:`Parity.worst_class_drop` is about.
         compressed: what compression bought; None where none was asked for.
         layers: errors of each layer, in execution order; empty where they were not asked for.
+        fused, compiled: the two optional files; None where they were not asked for.
     """
 
     path: Path
@@ -81,6 +87,8 @@ class Converted:
     manifest: dict[str, Any]
     compressed: Compressed | None
     layers: tuple[layer_errors.LayerError, ...]
+    fused: fused.Fused | None
+    compiled: Compiled | None
 
     @property
     def ops(self) -> dict[str, int]:
@@ -108,6 +116,7 @@ def convert(load: Callable[[], Source], output: Path, options: Options, verbose:
     """
     started = time.perf_counter()
     compression.check(options.compression, options.quantize)
+    _check_extras(options)
     source = load()
     dataset, seed = source.dataset, source.seed
     calibration = _photos(source, balanced(_training(dataset), options.calibration_samples, seed))
@@ -122,23 +131,20 @@ def convert(load: Callable[[], Source], output: Path, options: Options, verbose:
     if options.compression:
         plain = export(source.backbone, representative[-8:], source.scale, options.quantize, verbose)
         compressed = compression.bought(exported.data, plain.data, options.compression)
-    backbone = _backbone(exported.data, source, representative)
+    backbone = converted_backbone(exported.data, source, representative)
     embedded = embeddings.embed_device(backbone, dataset.files())
     if len(embedded.rows) != len(dataset):
         raise InputError(f"photos changed since training: {embedded.skipped[0]}; train again")
-    evidence = _evidence(dataset, embedded.values, backbone, seed)
-    head = fit_head(evidence, options.head)
-    held_out = dataset.rows("val", "test")
-    told = head.predict(backbone.codes(embedded.values[held_out]))[0].argmax(axis=1)
-    parity, worst = compare(
-        [dataset.labels[row] for row in held_out], source.reference(held_out), [head.labels[index] for index in told]
-    )
+    fitted = fit(source, backbone, embedded.values, options.head)
+    evidence, head, parity = fitted.evidence, fitted.head, fitted.parity
     layers: tuple[layer_errors.LayerError, ...] = ()
     if options.layers and options.quantize != "none":
         sample = calibration[:LAYER_PHOTOS]
         layers = layer_errors.measure(exported.data, model, sample, source.scale, verbose)
         layer_errors.log_report(layers)
     gate(parity, options.max_drop, ADVICE.get(options.quantize, "Try --quantize none, and give more photos"))
+    one_file = _fuse(exported, source, backbone, embedded.values, fitted, output.stem) if options.fused else None
+    compiled = compile_model(exported.data) if options.edgetpu else None
     if options.no_classes:
         evidence = empty_evidence(backbone.digest, backbone.transform.dimension)
         head = fit_head(evidence, options.head)
@@ -160,11 +166,67 @@ def convert(load: Callable[[], Source], output: Path, options: Options, verbose:
         manifest["embedding_scale"] = backbone.scale
     if compressed is not None:
         manifest["compression"] = asdict(options.compression)
-    content = _content(exported.data, head, evidence, source, embedded.values, backbone)
-    write_bundle(output, manifest, content.members())
+    members = _content(exported.data, head, evidence, source, embedded.values, backbone).members()
+    if compiled is not None:
+        members["backbone_edgetpu.tflite"], manifest["edgetpu"] = compiled.data, compiled.to_json()
+    if one_file is not None:
+        members["model.tflite"], manifest["fused"] = one_file.data, one_file.to_json()
+    write_bundle(output, manifest, members)
     elapsed = time.perf_counter() - started
     size = output.stat().st_size
-    return Converted(output, size, options.quantize, parity, worst, exported, elapsed, manifest, compressed, layers)
+    return Converted(
+        output, size, options.quantize, parity, fitted.worst_class, exported, elapsed, manifest, compressed, layers,
+        one_file, compiled,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A head on a converted backbone's embeddings, and how it does on held-out photos.
+
+    Args:
+        told: labels of the held-out photos, in the dataset's order.
+        worst_class: the class that :attr:`Parity.worst_class_drop` is about.
+    """
+
+    evidence: Evidence
+    head: Head
+    told: tuple[str, ...]
+    parity: Parity
+    worst_class: str
+
+
+def fit(source: Source, backbone: Backbone, raw: Int8, rule: str) -> Fitted:
+    """Raw embeddings (n, d) of the source's photos, in the dataset's order → head, held against the float pipeline."""
+    evidence = _evidence(source.dataset, raw, backbone, source.seed)
+    head = fit_head(evidence, rule)
+    held_out = source.dataset.rows("val", "test")
+    told = tuple(head.labels[row.argmax()] for row in head.predict(backbone.codes(raw[held_out]))[0])
+    parity, worst = compare([source.dataset.labels[row] for row in held_out], source.reference(held_out), told)
+    return Fitted(evidence, head, told, parity, worst)
+
+
+def _check_extras(options: Options) -> None:
+    """Before anything takes long: can the optional files be made at all?"""
+    if options.fused and options.no_classes:
+        raise InputError("--fused needs classes to tell apart: leave out --no-classes, or --fused")
+    if options.edgetpu and options.quantize != "int8":
+        raise InputError(f"--edgetpu needs --quantize int8: the Edge TPU has no {options.quantize}")
+    if options.edgetpu:
+        find_compiler()
+
+
+def _fuse(exported: Exported, source: Source, backbone: Backbone, raw: Int8, fitted: Fitted, name: str) -> fused.Fused:
+    """The fused model, proven on the held-out photos."""
+    dataset = source.dataset
+    codes = backbone.codes(raw[dataset.rows("train")])
+    formula = fused.formula(fitted.head, backbone.transform, codes)
+    labels = fitted.head.labels
+    model = fused.fuse(exported.data, formula, labels, backbone.transform, backbone.scale, source.scale, name)
+    files = dataset.take(dataset.rows("val", "test")).files()
+    prepared = progress(prepare_files(files, source.preprocessing), len(files), "checking the fused model")
+    photos = (photo for _, photo in prepared if not isinstance(photo, PhotoError))
+    return fused.prove(model, photos, [labels.index(label) for label in fitted.told])
 
 
 def _training(dataset: Dataset) -> Dataset:
@@ -177,7 +239,7 @@ def _photos(source: Source, rows: list[int]) -> npt.NDArray[np.uint8]:
     return np.stack([photo for _, photo in prepared if not isinstance(photo, PhotoError)])
 
 
-def _backbone(model: bytes, source: Source, photos: npt.NDArray[np.uint8]) -> Backbone:
+def converted_backbone(model: bytes, source: Source, photos: npt.NDArray[np.uint8]) -> Backbone:
     """The converted backbone; a float output gets the int8 range that it fills on the representative photos."""
     interpreter = TFLiteInterpreter(model, threads=2)
     output, digest = interpreter.output, hashlib.sha256(model).hexdigest()

@@ -98,6 +98,49 @@ def test_converting_again_gives_the_same_bytes(arrow) -> None:
     assert again.read_bytes() == arrow.bundle.read_bytes()
 
 
+def test_other_apps_get_one_file_that_says_the_same_and_corals_get_a_twin(arrow, tmp_path, monkeypatch) -> None:
+    from fake_compiler import install_compiler
+
+    from edgetl import fused
+    from edgetl_device.backbone import open_backbone
+    from edgetl_device.photos import read_photo
+
+    install_compiler(tmp_path, "partly", monkeypatch)
+    path = tmp_path / "parts.edgetl"
+    done = told(host_program, "convert", arrow.run, "-o", path, "--max-drop", "0.1", "--fused", "--edgetpu")
+    assert done["fused"]["agreement"] >= 0.95 and done["fused"]["samples"] == 25
+    assert done["edgetpu"]["mapped"] == 4 and done["edgetpu"]["on_cpu"][0]["op"] == "MEAN"
+    bundle = open_bundle(path)
+    assert bundle.manifest["fused"] == done["fused"] and bundle.manifest["edgetpu"] == done["edgetpu"]
+    assert told(host_program, "preflight", path)["ok"]
+    (tmp_path / "twin.tflite").write_bytes(bundle.members["backbone_edgetpu.tflite"])
+    assert told(host_program, "preflight", tmp_path / "twin.tflite")["compiled"]
+    photos = sorted((arrow.photos / "gear").glob("gear-*.jpg")) + sorted((arrow.photos / "washer").glob("washer-*.jpg"))
+    scores = fused.predict(
+        bundle.members["model.tflite"], [bundle.preprocessing(read_photo(photo)) for photo in photos]
+    )
+    backbone, head = open_backbone(bundle), Factory(bundle).head()
+    raw = np.stack([backbone.embed(read_photo(photo)) for photo in photos])
+    assert (scores.argmax(axis=1) == head.predict(backbone.codes(raw))[0].argmax(axis=1)).mean() >= 0.99
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--fused", "--no-classes"), "--fused needs classes to tell apart"),
+        (("--edgetpu", "--quantize", "float16"), "--edgetpu needs --quantize int8"),
+        (("--edgetpu",), "it exists for x86-64 Debian and its derivatives only"),
+    ],
+)
+def test_what_cannot_be_added_is_said_before_anything_takes_long(
+    arrow, tmp_path, monkeypatch, capfd, options, message
+) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    told(host_program, "convert", arrow.run, "-o", tmp_path / "x.edgetl", *options, code=2)
+    said = capfd.readouterr().err
+    assert message in said and len(said.strip().splitlines()) == 1 and not (tmp_path / "x.edgetl").exists()
+
+
 def test_a_conversion_that_costs_too_much_is_refused_and_the_good_bundle_stays(arrow) -> None:
     before = arrow.bundle.read_bytes()
     options = ("-o", arrow.bundle, "--force", "--max-drop", "-1", "--json")

@@ -37,6 +37,8 @@ QUANTIZATIONS = ("int8", "int8-float-io", "int16x8", "float16", "dynamic", "none
 @click.option("--head", type=click.Choice(["predictive", "familiar", "lda", "prototype"]), default="predictive",
               show_default=True, help="Learning rule.")  # fmt: skip
 @click.option("--no-classes", is_flag=True, help="A bundle that knows nothing yet and is taught on the device.")
+@click.option("--fused", is_flag=True, help="Add model.tflite, backbone and head in one file, for other apps.")
+@click.option("--edgetpu", is_flag=True, help="Add the backbone compiled for the Edge TPU; needs edgetpu_compiler.")
 @click.option("--seed", type=int, help="Of calibration, holdout and fine-tuning.  [default: the run's, or 0]")
 @click.option("--force", is_flag=True, help="Overwrite OUTPUT.")
 @reports
@@ -77,6 +79,8 @@ def convert(
         "ops": done.ops,
         "proof": asdict(done.exported.proof),
         "compression": asdict(done.compressed) if done.compressed else None,
+        "fused": done.fused.to_json() if done.fused else None,
+        "edgetpu": done.compiled.to_json() if done.compiled else None,
         "seconds": done.seconds,
     }
 
@@ -99,6 +103,20 @@ def _tell(done: Converted) -> None:
         say(
             f"{bought.sparsity:.0%} zeros, at most {bought.distinct} values a channel; depthwise kernels are left alone"
         )
+    _tell_extras(done)
     say()
     say(f"wrote {done.path}: {done.size_bytes / 1e6:.1f} MB in {done.seconds:.0f} s; "
         f"next: edgetl-device install {done.path}")  # fmt: skip
+
+
+def _tell_extras(done: Converted) -> None:
+    if done.fused:
+        say(f"model.tflite says the same on {done.fused.agreement:.1%} of {done.fused.samples} held-out photos; "
+            f"get it with: unzip -p {done.path} model.tflite > model.tflite")  # fmt: skip
+    if done.compiled:
+        left = sum(mapping.count for mapping in done.compiled.on_cpu)
+        say(
+            f"Edge TPU compiler {done.compiled.version}: {done.compiled.mapped} operators mapped, {left} left to the CPU"
+        )
+        if done.compiled.on_cpu:
+            table(("on the CPU", "count", "why"), [(m.op, m.count, m.status) for m in done.compiled.on_cpu])
