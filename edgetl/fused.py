@@ -163,20 +163,27 @@ def fuse(
     return metadata.with_labels(write_model(model), labels)
 
 
-def predict(model: bytes, photos: Iterable[npt.NDArray[np.uint8]]) -> Floats:
-    """(height, width, 3) uint8 RGB preprocessed photos → (n, C) scores, by the TFLite runtime alone."""
-    from ai_edge_litert.interpreter import Interpreter
+class Runner:
+    """A fused model in the TFLite runtime alone: (height, width, 3) uint8 RGB preprocessed photo → (C,) scores."""
 
-    with captured_stderr():
-        interpreter = Interpreter(model_content=model, num_threads=1)
-        interpreter.allocate_tensors()
-    (given,), (told,) = interpreter.get_input_details(), interpreter.get_output_details()
-    rows = []
-    for photo in photos:
-        interpreter.set_tensor(given["index"], photo[None].astype(given["dtype"], copy=False))
-        interpreter.invoke()
-        rows.append(interpreter.get_tensor(told["index"])[0].astype(np.float32))
-    return np.stack(rows)
+    def __init__(self, model: bytes) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        with captured_stderr():
+            self._interpreter = Interpreter(model_content=model, num_threads=1)
+            self._interpreter.allocate_tensors()
+        (self._given,), (self._told,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+
+    def __call__(self, photo: npt.NDArray[np.uint8]) -> Floats:
+        self._interpreter.set_tensor(self._given["index"], photo[None].astype(self._given["dtype"], copy=False))
+        self._interpreter.invoke()
+        return np.asarray(self._interpreter.get_tensor(self._told["index"])[0], np.float32)
+
+
+def predict(model: bytes, photos: Iterable[npt.NDArray[np.uint8]]) -> Floats:
+    """n preprocessed photos → (n, C) scores, by the TFLite runtime alone."""
+    run = Runner(model)
+    return np.stack([run(photo) for photo in photos])
 
 
 def prove(model: bytes, photos: Iterable[npt.NDArray[np.uint8]], told: Sequence[int]) -> Fused:

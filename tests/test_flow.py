@@ -141,6 +141,30 @@ def test_what_cannot_be_added_is_said_before_anything_takes_long(
     assert message in said and len(said.strip().splitlines()) == 1 and not (tmp_path / "x.edgetl").exists()
 
 
+def test_sweep_measures_each_recipe_reads_each_photo_once_and_goes_on_after_a_failure(
+    arrow, tmp_path, monkeypatch
+) -> None:
+    from edgetl_device import backbone
+
+    read: list[Path] = []
+    original = backbone.read_photo
+    monkeypatch.setattr(backbone, "read_photo", lambda path: read.append(path) or original(path))
+    page = tmp_path / "sweep.html"
+    done = told(
+        host_program, "sweep", arrow.run, "--recipes", "int16x8+qat,int8,none", "--report", page, "--max-drop", "0.1"
+    )
+    failed, int8, plain = done["recipes"]
+    assert len(read) == len(set(read)) == 123 and done["samples"] == 25
+    assert failed["name"] == "int16x8+qat" and failed["error"] and failed["accuracy"] is None
+    assert int8["accuracy"] == pytest.approx(arrow.converted["parity"]["converted_accuracy"])
+    backbone_size = len(open_bundle(arrow.bundle).members["backbone.tflite"])
+    assert int8["size_bytes"] == backbone_size > int8["zipped_size_bytes"] > 0.5 * backbone_size
+    assert plain["size_bytes"] > 2 * int8["size_bytes"] and plain["agreement"] > 0.9
+    assert min(int8["latency_ms"], plain["latency_ms"]) > 0.1
+    assert done["recommended"] in ("int8", "none") and "best accuracy" in done["reason"]
+    assert "int16x8+qat" in page.read_text()
+
+
 def test_a_conversion_that_costs_too_much_is_refused_and_the_good_bundle_stays(arrow) -> None:
     before = arrow.bundle.read_bytes()
     options = ("-o", arrow.bundle, "--force", "--max-drop", "-1", "--json")
