@@ -189,7 +189,7 @@ def recommend(rows: Sequence[Row], max_drop: float) -> tuple[str | None, str]:
         (row for row in good if _latency(row) <= CLOSE * _latency(fastest)), key=lambda row: row.size_bytes or 0
     )
     how = "the fastest" if chosen is fastest else f"the smallest of those as fast as {fastest.name}"
-    reason = f"{how}, {_latency(chosen):.1f} ms, "
+    reason = f"{how}, {_ms(chosen)} ms, "
     if len(good) == 1:
         reason += f"and the only one within {max_drop:g} of the best accuracy, {_accuracy(best):.3f}"
     else:
@@ -209,9 +209,9 @@ def write_report(result: Sweep, name: str, max_drop: float, path: Path) -> None:
             f"{row.name} ✓" if row.name == result.recommended else row.name,
             _accuracy(row),
             row.agreement,
-            f"{(row.size_bytes or 0) / 1e6:.2f}",
-            f"{(row.zipped_size_bytes or 0) / 1e6:.2f}",
-            f"{_latency(row):.1f}",
+            (row.size_bytes or 0) / 1e6,
+            (row.zipped_size_bytes or 0) / 1e6,
+            _latency(row),
         )
         for row in done
     ]
@@ -283,3 +283,7 @@ def _accuracy(row: Row) -> float:
 
 def _latency(row: Row) -> float:
     return row.latency_ms or 0.0
+
+
+def _ms(row: Row) -> str:
+    return f"{_latency(row):.1f}" if _latency(row) >= 1 else f"{_latency(row):.2f}"

@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 from conftest import TINY
 from fake_compiler import install_compiler
+from tiny_source import tiny_source
 
 pytest.importorskip("edgetl")
 
-from edgetl import compiling
+from edgetl import compiling, sources
 from edgetl.cli import program
 from edgetl.edgetpu import preflight
 from edgetl.editing import Appender, read_model, schema, write_model
 from edgetl_device import console
+from edgetl_device.bundle import open_bundle
 from edgetl_device.errors import CheckFailedError, InputError
 
 CORAL = "models/coral"
@@ -262,6 +264,21 @@ def test_the_compilers_table_is_read(tmp_path: Path, monkeypatch) -> None:
     assert (compiled.version, compiled.mapped) == ("16.0.384591198", 4)
     (left,) = compiled.on_cpu
     assert (left.op, left.count) == ("MEAN", 1) and left.status.endswith("due to some unspecified limitation")
+
+
+def test_convert_puts_the_compiled_twin_into_the_bundle(edgetl, tmp_path: Path, monkeypatch) -> None:
+    install_compiler(tmp_path, "partly", monkeypatch)
+    monkeypatch.setattr(sources, "open_source", lambda *arguments: tiny_source(tmp_path / "photos"))
+    path = tmp_path / "toys.edgetl"
+    arguments = ("convert", "run", "-o", path, "--edgetpu", "--max-drop", 1)
+    told = json.loads(edgetl(*arguments, "--json").out)
+    assert (told["edgetpu"]["mapped"], told["edgetpu"]["on_cpu"][0]["op"]) == (4, "MEAN")
+    bundle = open_bundle(path)
+    assert bundle.manifest["edgetpu"] == told["edgetpu"]
+    assert preflight(bundle.members["backbone_edgetpu.tflite"]).compiled
+    assert "the bundle holds its compiled twin" in edgetl("preflight", path).out
+    said = edgetl(*arguments, "--force").out
+    assert "4 operators mapped, 1 left to the CPU" in said and "some unspecified limitation" in said
 
 
 def test_verbose_shows_the_compilers_log(tmp_path: Path, monkeypatch, caplog) -> None:

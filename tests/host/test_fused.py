@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import COLOURS, TINY, draw, tiny_backbone
+from tiny_source import tiny_source
 
 pytest.importorskip("edgetl")
 
@@ -19,7 +20,10 @@ from flatbuffers import table as tables
 from edgetl import fused
 from edgetl.editing import Appender, constant, dimensions, operator_name, read_model, write_model
 from edgetl.metadata import NAME, with_labels
+from edgetl.packing import Options, convert
+from edgetl.proof import MODES
 from edgetl_device.backbone import Backbone
+from edgetl_device.bundle import open_bundle
 from edgetl_device.codes import CodeTransform
 from edgetl_device.errors import CheckFailedError, InputError
 from edgetl_device.heads import HEADS, empty_evidence, fit_head, gather
@@ -109,6 +113,23 @@ def test_a_backbone_with_float_output_is_quantized_as_the_device_does() -> None:
     assert (told.argmax(axis=1) == head.predict(unseen)[0].argmax(axis=1)).mean() >= 0.995
     with pytest.raises(InputError, match=r"expected a backbone that gives \(1, 64\)"):
         fuse(backbone, data, head, codes)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory):
+    return tiny_source(tmp_path_factory.mktemp("source"))
+
+
+@pytest.mark.parametrize("mode", sorted(MODES))
+def test_every_quantization_mode_can_be_fused(source, tmp_path: Path, mode: str) -> None:
+    done = convert(lambda: source, tmp_path / "x.edgetl", Options(quantize=mode, max_drop=1.0, fused=True))
+    assert done.fused.samples == 18 and done.fused.agreement >= 17 / 18
+    bundle = open_bundle(tmp_path / "x.edgetl")
+    assert bundle.members["model.tflite"] == done.fused.data
+    told = told_by(done.fused.data)
+    # A float model takes pixels as they are, and scales them inside.
+    assert (told["mean"], told["std"]) == ((127.5, 127.5) if mode == "int8" else (0.0, 1.0))
+    assert told["labels"] == list(bundle.labels)
 
 
 def test_a_fused_int8_model_takes_and_gives_bytes_and_keeps_the_backbones_weights() -> None:

@@ -1,19 +1,25 @@
-"""Which recipe to take, why, and its picture; the sweep itself runs in test_flow."""
+"""Every recipe side by side: which one to take, why, and its picture."""
 
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from tiny_source import tiny_source
 
 pytest.importorskip("edgetl")
 
+from edgetl import sources
+from edgetl.cli import program
 from edgetl.compression import Compression
 from edgetl.scatter import Point, scatter
 from edgetl.sweep import Row, Sweep, recipes_of, recommend, write_report
+from edgetl_device import backbone as device_backbone
+from edgetl_device import console
 from edgetl_device.errors import InputError
 
 ROWS = [
@@ -99,3 +105,34 @@ def test_the_page_shows_all_recipes_the_failed_ones_too(tmp_path: Path) -> None:
     text = (tmp_path / "s.html").read_text()
     assert "Take int8" in text and "int8 ✓" in text and "this &amp; that" in text and text.count("<svg") == 1
     assert re.findall(r"(?:src|href)=\"(?!data:)", text) == []
+
+
+def test_a_sweep_reads_each_photo_once_and_goes_on_after_a_failure(tmp_path: Path, monkeypatch, capfd) -> None:
+    source = tiny_source(tmp_path / "photos")
+    monkeypatch.setattr(sources, "open_source", lambda *arguments: source)
+    read: list[Path] = []
+    original = device_backbone.read_photo
+    monkeypatch.setattr(device_backbone, "read_photo", lambda path: read.append(path) or original(path))
+    page = tmp_path / "sweep.html"
+    arguments = ["sweep", "run", "--recipes", "int8+qat,int8,none", "--report", str(page), "--training-photos", "30"]
+    assert console.run(program, "edgetl", [*arguments, "--json"]) == 0
+    told = json.loads(capfd.readouterr().out)
+    failed, int8, plain = told["recipes"]
+    assert len(read) == len(set(read)) == 48 and (told["training_photos"], told["samples"]) == (30, 18)
+    assert (failed["name"], failed["error"], failed["accuracy"]) == (
+        "int8+qat",
+        "this backbone cannot be trained",
+        None,
+    )
+    assert int8["accuracy"] > 0.9 and plain["accuracy"] > 0.9 and told["float_accuracy"] == 1.0
+    assert plain["size_bytes"] > 2 * int8["size_bytes"] > 2 * int8["zipped_size_bytes"] > int8["size_bytes"]
+    assert int8["latency_ms"] > 0 and plain["latency_ms"] > 0
+    assert told["recommended"] in ("int8", "none") and "of the best accuracy" in told["reason"]
+    assert "this backbone cannot be trained" in page.read_text()
+
+
+def test_where_every_recipe_fails_the_exit_code_is_1(tmp_path: Path, monkeypatch, capfd) -> None:
+    monkeypatch.setattr(sources, "open_source", lambda *arguments: tiny_source(tmp_path / "photos"))
+    assert console.run(program, "edgetl", ["sweep", "run", "--recipes", "int8+qat", "--json"]) == 1
+    told = json.loads(capfd.readouterr().out)
+    assert told["recommended"] is None and told["reason"] == "every recipe failed"
