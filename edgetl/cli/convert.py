@@ -116,7 +116,8 @@ def _tell_extras(done: Converted) -> None:
     if done.compiled:
         left = sum(mapping.count for mapping in done.compiled.on_cpu)
         say(
-            f"Edge TPU compiler {done.compiled.version}: {done.compiled.mapped} operators mapped, {left} left to the CPU"
+            f"Edge TPU compiler {done.compiled.version}: {done.compiled.mapped} operators mapped, "
+            f"{left} left to the CPU"
         )
         if done.compiled.on_cpu:
             table(("on the CPU", "count", "why"), [(m.op, m.count, m.status) for m in done.compiled.on_cpu])
