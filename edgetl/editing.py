@@ -47,6 +47,10 @@ def read_model(data: bytes) -> Any:
         raise InputError(f"a damaged .tflite file: {' '.join(str(error).split())[:120]}") from None
     if not model.subgraphs or model.operatorCodes is None or model.buffers is None:
         raise InputError("a .tflite file without a graph")
+    for buffer in model.buffers:
+        if buffer.offset > 1:  # large files keep weights behind the flatbuffer
+            buffer.data = np.frombuffer(data[buffer.offset : buffer.offset + buffer.size], np.uint8)
+            buffer.offset = buffer.size = 0
     return model
 
 

@@ -23,15 +23,12 @@ def preflight(file: Path) -> dict[str, Any]:
 
     from ..edgetpu import preflight as inspect
 
-    has_twin = False
-    if file.suffix == ".edgetl":
-        members = open_bundle(file).members
-        data, has_twin = members["backbone.tflite"], "backbone_edgetpu.tflite" in members
-    else:
-        try:
-            data = file.read_bytes()
-        except OSError as error:
-            raise InputError(f"cannot read {file}: {error.strerror or error}") from None
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror or error}") from None
+    members = open_bundle(file).members if data.startswith(b"PK") else {"backbone.tflite": data}
+    data = members["backbone.tflite"]
     try:
         found = inspect(data)
     except InputError as error:
@@ -40,7 +37,11 @@ def preflight(file: Path) -> dict[str, Any]:
         rest = f"; on the CPU: {', '.join(found.on_cpu)}" if found.on_cpu else ", all of it"
         say(f"yes: {file} is compiled for the Edge TPU already{rest}")
     elif found.ok:
-        more = "the bundle holds its compiled twin" if has_twin else "next: edgetl convert … --edgetpu"
+        more = (
+            "the bundle holds its compiled twin"
+            if "backbone_edgetpu.tflite" in members
+            else "next: edgetl convert … --edgetpu"
+        )
         say(f"yes: the Edge TPU takes all {found.operators} operators of {file}; {more}")
     else:
         first = found.problems[0]
