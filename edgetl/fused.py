@@ -1,8 +1,8 @@
 """Backbone + head as one ``.tflite`` classifier, for apps that know nothing of edgetl.
 
 The head is appended to the deployed backbone's own graph, so the backbone stays the same file, weight for weight. What
-follows its int8 embedding is the code transform and the head's rule, in 9 or 18 float operators on d numbers, which take
-no time that can be measured beside the backbone:
+follows its int8 embedding is the code transform and the head's rule, in 9 or 18 float operators on d numbers; they take
+no time that shows beside the backbone's:
 
     code = min(round(√d · L · u), 255),  u = √(q − z) / ‖√(q − z)‖               (:mod:`edgetl_device.codes`)
     scores = code · weightsᵀ + (code − c)ᵀ P (code − c) · slope + bias             (:mod:`edgetl_device.heads`)
@@ -37,6 +37,7 @@ from . import metadata
 from .editing import Appender, read_model, tensor_type, write_model
 
 DIRECTIONS = 128
+ENERGY_ROWS = 2048  # embeddings that tell which directions matter
 AGREEMENT = 0.995  # share of held-out photos on which a fused model must say what the bundle says
 
 Floats = npt.NDArray[np.float32]
@@ -275,7 +276,8 @@ def _quadratic(scorer: Predictive, codes: npt.NDArray[np.uint8], factor: np.floa
     diagonal = np.diagonal(scorer.precision).astype(np.float64)
     scaling = np.sqrt(diagonal)
     values, vectors = np.linalg.eigh(scorer.precision / np.outer(scaling, scaling))
-    along = ((codes - scorer.centre) * scaling) @ vectors
+    some = codes[:: max(1, len(codes) // ENERGY_ROWS)]
+    along = ((some - scorer.centre) * scaling) @ vectors
     energy = (along**2).mean(axis=0)
     order = np.argsort(-energy * np.abs(values - np.median(values)))
     chosen, others = order[:DIRECTIONS], order[DIRECTIONS:]

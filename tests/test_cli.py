@@ -77,7 +77,7 @@ def test_every_command_takes_json_and_verbose(program, name, command) -> None:
         (("inspect", "nothing.edgetl"), "cannot read nothing.edgetl"),
         (("preflight", "nothing.tflite"), "cannot read nothing.tflite"),
         (("preflight", "good/ball/0000.png"), "not a .tflite file"),
-        (("sweep", "nowhere"), "is not a RUN"),
+        (("sweep", "nowhere"), "no such RUN, file or folder: nowhere"),
         (("sweep", "good", "--recipes", "int9"), "unknown recipe 'int9': expected one of int8"),
         (("parts", "good"), "good exists"),
         (("parts", "new", "--classes", "bolt,spoon"), "unknown part 'spoon'"),

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 @click.option("--recipes", default="int8,int8-float-io,int16x8,float16,dynamic,none", show_default=True,
               help="Separated by commas; +qat, +prune=0.5 or +cluster=16 compress first, in minutes.")  # fmt: skip
 @click.option("--report", type=click.Path(path_type=Path), help="Also write one self-contained HTML page.")
-@click.option("--photos", type=click.Path(path_type=Path), help="Where the run's photos are now, if they moved.")
+@click.option("--photos", type=click.Path(path_type=Path),
+              help="Where the run's photos are now, if they moved; of a model file, its photos.")  # fmt: skip
+@click.option("--labels", type=click.Path(path_type=Path), help="Of a model file: its labels, one a line.")
+@click.option("--scale", metavar="MIN,MAX", help="Of a model file: what pixels 0 and 255 became in its training.")
 @click.option("--max-drop", type=float, default=0.01, show_default=True,
               help="Accuracy below the best that is good enough.")  # fmt: skip
 @click.option("--training-photos", type=click.IntRange(1), default=1000, show_default=True,
@@ -35,20 +38,25 @@ def sweep(
     recipes: str,
     report: Path | None,
     photos: Path | None,
+    labels: Path | None,
+    scale: str | None,
     max_drop: float,
     training_photos: int,
     calibration_samples: int,
     head: str,
     force: bool,
 ) -> dict[str, Any]:
-    """Convert RUN with every recipe, side by side: accuracy, size, latency here, and which one to take."""
+    """Convert RUN with every recipe, side by side: accuracy, size, latency here, and which one to take.
+
+    RUN is what `edgetl train` made, or any Keras image classifier, as for `edgetl convert`.
+    """
     from .. import sweep as sweeping
     from ..sources import open_source
 
     if report is not None:
         refuse_existing(report, force)
     chosen = sweeping.recipes_of(recipes)
-    source = open_source(run, photos)
+    source = open_source(run, photos, labels, scale)
     done = sweeping.sweep(source, chosen, head, max_drop, training_photos, calibration_samples, _tell, is_verbose())
     table(
         ("recipe", "accuracy", "same label", "MB", "zipped", "ms"),
