@@ -81,7 +81,7 @@ def measure(report: Report, work: Path) -> None:
         evidence = gather(statistics, codes[held_out], holdout, codes[:0], (), backbone.runtime)
         for rule in HEADS:
             head = fit_head(evidence, rule)
-            formula = fused.formula(head, backbone.transform, codes[kept])
+            formula = fused.formula(head, backbone.transform)
             model = fused.fuse(file, formula, head.labels, backbone.transform, None, run.spec.input_range, "flowers")
             told, wanted = fused.predict(model, shown).argmax(axis=1), head.predict(codes[held_out])[0].argmax(axis=1)
             report.add(

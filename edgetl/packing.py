@@ -143,7 +143,7 @@ def convert(load: Callable[[], Source], output: Path, options: Options, verbose:
         layers = layer_errors.measure(exported.data, model, sample, source.scale, verbose)
         layer_errors.log_report(layers)
     gate(parity, options.max_drop, ADVICE.get(options.quantize, "Try --quantize none, and give more photos"))
-    one_file = _fuse(exported, source, backbone, embedded.values, fitted, output.stem) if options.fused else None
+    one_file = _fuse(exported, source, backbone, fitted, output.stem) if options.fused else None
     compiled = compile_model(exported.data) if options.edgetpu else None
     if options.no_classes:
         evidence = empty_evidence(backbone.digest, backbone.transform.dimension)
@@ -216,11 +216,10 @@ def _check_extras(options: Options) -> None:
         find_compiler()
 
 
-def _fuse(exported: Exported, source: Source, backbone: Backbone, raw: Int8, fitted: Fitted, name: str) -> fused.Fused:
+def _fuse(exported: Exported, source: Source, backbone: Backbone, fitted: Fitted, name: str) -> fused.Fused:
     """The fused model, proven on the held-out photos."""
     dataset = source.dataset
-    codes = backbone.codes(raw[dataset.rows("train")])
-    formula = fused.formula(fitted.head, backbone.transform, codes)
+    formula = fused.formula(fitted.head, backbone.transform)
     labels = fitted.head.labels
     model = fused.fuse(exported.data, formula, labels, backbone.transform, backbone.scale, source.scale, name)
     files = dataset.take(dataset.rows("val", "test")).files()
