@@ -1,77 +1,66 @@
-"""Keras → TFLite, and the proof of what came out.
+"""Keras, or any function of TensorFlow → TFLite, in every quantization mode, with proof of what came out.
 
-Conversion in this field fails silently ("quantized" files identical to float: tensorflow#57619), so the file is read
-back and every operator and tensor type is looked at.
+The representative dataset should be balanced over the classes: calibrating on the first files of a walk sees one class
+only, and clips all others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edgetl_device.errors import CheckFailedError, InputError
-from edgetl_device.native_log import captured_stderr
+from edgetl_device.errors import InputError
 from edgetl_device.preprocess import Preprocessing
 
 from . import tf
 from .embeddings import to_float
+from .proof import MODES, Proof, prove
 
-_FLOAT_TYPES = frozenset({"FLOAT32", "FLOAT16", "FLOAT64", "BFLOAT16"})
 
-
-@dataclass(frozen=True)
-class Operator:
-    """One operator of a ``.tflite`` file.
+@dataclass(frozen=True, eq=False)
+class Exported:
+    """A ``.tflite`` file and the proof that it is what was asked for.
 
     Args:
-        index: its position in execution order.
-        name: TFLite's builtin name, such as ``CONV_2D``.
-        types: element types of its inputs and outputs.
+        data: its bytes. Mode ``int8`` takes (1, h, w, 3) uint8 RGB; the others take the same pixel values, 0 … 255, as
+            float32. The scaling to the model's own range is inside in every mode.
     """
 
-    index: int
-    name: str
-    types: tuple[str, ...]
-
-    @property
-    def is_float(self) -> bool:
-        """Whether any of its tensors is floating point."""
-        return bool(_FLOAT_TYPES & set(self.types))
+    data: bytes
+    proof: Proof
 
 
-def to_int8(model: Any, photos: npt.NDArray[np.uint8], scale: tuple[float, float], verbose: bool = False) -> bytes:
-    """A Keras backbone → full-integer TFLite: uint8 pixels in, int8 embedding out, scaling in the input tensor itself.
+def export(
+    model: Any,
+    photos: npt.NDArray[np.uint8],
+    scale: tuple[float, float],
+    mode: str = "int8",
+    verbose: bool = False,
+) -> Exported:
+    """A Keras model, or a function (n, h, w, 3) float32 → (n, d) float32, as a ``.tflite`` file of batch 1.
 
     Args:
-        model: (n, h, w, 3) float32 → (n, d) float32.
-        photos: (m, h, w, 3) uint8 RGB representative dataset, class-balanced.
+        model: a Keras 2 model, trained with quantization awareness or not; or any callable of a float32 batch.
+        photos: (m, h, w, 3) uint8 RGB representative dataset, class-balanced; calibrates the integer modes, and gives
+            the size of the input in all of them.
         scale: what the uint8 values 0 and 255 stand for at the model's input.
+        mode: a key of :data:`~edgetl.proof.MODES`.
 
     Raises:
         InputError: TensorFlow cannot convert it.
         CheckFailedError: the result is not what was asked for.
     """
-    tensorflow = tf.load(verbose)
-    height, width = photos.shape[1:3]
-    signature = [tensorflow.TensorSpec((1, height, width, 3), tensorflow.float32)]
-    function = tensorflow.function(lambda batch: model(batch, training=False), input_signature=signature)
-    converter = tensorflow.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], model)
-    converter.optimizations = [tensorflow.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: _representative(photos, scale)
-    converter.target_spec.supported_ops = [tensorflow.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = tensorflow.uint8
-    converter.inference_output_type = tensorflow.int8
-    try:
-        with captured_stderr():
-            data: bytes = converter.convert()
-    except (ValueError, RuntimeError) as error:
-        raise InputError(f"TensorFlow cannot convert this backbone: {str(error).splitlines()[0][:200]}") from None
-    prove_int8(data)
-    return data
+    data = _convert(model, photos, scale, mode, verbose)
+    return Exported(data, prove(data, mode))
+
+
+def to_int8(model: Any, photos: npt.NDArray[np.uint8], scale: tuple[float, float], verbose: bool = False) -> bytes:
+    """The bytes of :func:`export` in mode ``int8``: uint8 pixels in, int8 embedding out."""
+    return export(model, photos, scale, "int8", verbose).data
 
 
 def representative_photos(photos: npt.NDArray[np.uint8], preprocessing: Preprocessing) -> npt.NDArray[np.uint8]:
@@ -80,36 +69,54 @@ def representative_photos(photos: npt.NDArray[np.uint8], preprocessing: Preproce
     return np.concatenate([photos, np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8)])
 
 
-def operators(data: bytes) -> list[Operator]:
-    """The operators of a ``.tflite`` file in execution order; raises InputError on anything else."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    if data[4:8] != b"TFL3":
-        raise InputError("not a .tflite file")
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data))
-    op_names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
-    type_names = {value: name for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
-    found: list[Operator] = []
-    for graph in model.subgraphs:
-        for operator in graph.operators:
-            code = model.operatorCodes[operator.opcodeIndex]
-            tensors = [index for index in (*operator.inputs, *operator.outputs) if index >= 0]
-            name = op_names[max(code.builtinCode, code.deprecatedBuiltinCode)]
-            types = tuple(type_names[graph.tensors[index].type] for index in tensors)
-            found.append(Operator(len(found), name, types))
-    return found
+def inference(model: Any) -> Callable[[Any], Any]:
+    """A Keras model or a plain callable → a function of a batch that never trains."""
+    if hasattr(model, "layers"):
+        return lambda batch: model(batch, training=False)
+    return model  # type: ignore[no-any-return]
 
 
-def prove_int8(data: bytes) -> list[Operator]:
-    """Raise CheckFailedError if any operator of an int8 model computes in floating point; else the operators."""
-    found = operators(data)
-    stayed = [operator for operator in found if operator.is_float]
-    if stayed:
-        names = ", ".join(f"{operator.name} (#{operator.index})" for operator in stayed[:5])
-        raise CheckFailedError(
-            f"{len(stayed)} of {len(found)} operators stayed float: {names}; this is not an int8 model"
-        )
-    return found
+def _convert(model: Any, photos: npt.NDArray[np.uint8], scale: tuple[float, float], mode: str, verbose: bool) -> bytes:
+    tensorflow = tf.load(verbose)
+    call, low, step = inference(model), scale[0], (scale[1] - scale[0]) / 255
+    # In mode int8 the input tensor's own scale and zero point turn pixels into the model's range at no cost; a float
+    # input has none, so there the scaling is part of the graph.
+    inside = mode != "int8" and (low, step) != (0.0, 1.0)
+
+    signature = [tensorflow.TensorSpec((1, *photos.shape[1:]), tensorflow.float32)]
+    function = tensorflow.function(
+        lambda batch: call(batch * step + low if inside else batch), input_signature=signature
+    )
+    converter = tensorflow.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], model)
+    _configure(converter, mode, tensorflow, lambda: _representative(photos, (0.0, 255.0) if inside else scale))
+    try:
+        with tf.quiet():
+            data: bytes = converter.convert()
+    except Exception as error:  # ConverterError, ValueError, RuntimeError and others, by the part of it that fails
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"TensorFlow cannot convert this backbone to {mode}: {reason}") from None
+    return data
+
+
+def _configure(converter: Any, mode: str, tensorflow: Any, representative: Callable[[], Iterator[list[Any]]]) -> None:
+    lite = tensorflow.lite
+    # Per-channel fully connected layers are beyond tflite-runtime 2.14 and Edge TPUs.
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+    if mode == "none":
+        return
+    converter.optimizations = [lite.Optimize.DEFAULT]
+    if mode == "float16":
+        converter.target_spec.supported_types = [tensorflow.float16]
+    if not MODES[mode].integer:
+        return
+    converter.representative_dataset = representative
+    int16x8 = lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+    converter.target_spec.supported_ops = [int16x8 if mode == "int16x8" else lite.OpsSet.TFLITE_BUILTINS_INT8]
+    types = {"UINT8": tensorflow.uint8, "INT8": tensorflow.int8, "FLOAT32": tensorflow.float32}
+    converter.inference_input_type, converter.inference_output_type = (
+        types[MODES[mode].input],
+        types[MODES[mode].output],
+    )
 
 
 def _representative(photos: npt.NDArray[np.uint8], scale: tuple[float, float]) -> Iterator[list[Any]]:

@@ -83,8 +83,10 @@ def merge(bundle: Bundle, exports: Sequence[Export], output: Path) -> Merged:
     holdout = (factory.holdout_raw, factory.holdout_labels)
     model, check = bundle.members["backbone.tflite"], (photos, check_raw, labels)
     content = Content(model, statistics, holdout, factory.seen, check, correction)
-    manifest = {name: value for name, value in bundle.manifest.items() if name not in ("members", "format")}
+    # A fused model holds the old head: it is left out rather than kept wrong.
+    manifest = {name: value for name, value in bundle.manifest.items() if name not in ("members", "format", "fused")}
     manifest |= {"name": output.stem, "labels": list(head.labels), "merged": sorted([*before, *latest])}
-    write_bundle(output, manifest, content.members())
+    twin = {name: data for name, data in bundle.members.items() if name == "backbone_edgetpu.tflite"}
+    write_bundle(output, manifest, content.members() | twin)
     samples = sum(export.statistics.samples for export in latest.values())
     return Merged(samples, len(latest), accuracy, statistics.bit_exact, len(exports) - len(latest))

@@ -1,9 +1,10 @@
-"""RUN → bundle: convert, fit the head on the converted backbone, hold it against the float pipeline, pack."""
+"""Float model → bundle: convert, fit the head on the converted backbone, hold it against the float pipeline, pack."""
 
 from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,29 +12,47 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgetl_device import metrics
 from edgetl_device.backbone import Backbone, prepare_files
 from edgetl_device.bundle import write_bundle
 from edgetl_device.codes import CodeTransform, Int8
 from edgetl_device.console import progress
-from edgetl_device.errors import CheckFailedError, InputError, PhotoError
+from edgetl_device.errors import InputError, PhotoError
 from edgetl_device.factory import Content, fingerprint
 from edgetl_device.heads import DEFAULT, Evidence, Head, empty_evidence, fit_correction, fit_head, gather
 from edgetl_device.interpreter import TFLiteInterpreter
 from edgetl_device.statistics import statistics_of
 
-from . import embeddings
-from .conversion import operators, representative_photos, to_int8
+from . import compression, embeddings, fused, layer_errors
+from .compiling import Compiled, compile_model, find_compiler
+from .compression import Compressed, Compression
+from .conversion import Exported, export, representative_photos
 from .datasets import Dataset, balanced
-from .training import Run, fit_float_head, float_codes
+from .parity import Parity, compare, gate
+from .sources import Source, run_source
+from .training import Run
 
 HOLDOUT_PER_CLASS = 100
 CHECK_PHOTOS = 8
+NO_COMPRESSION = Compression()
+LAYER_PHOTOS = 8  # on which float and converted layers are compared
+ADVICE = {
+    "int8": "Try more --calibration-samples, --quantize int16x8 or dynamic, or --qat",
+    "int8-float-io": "Try more --calibration-samples, or --quantize int16x8 or dynamic",
+}
 
 
 @dataclass(frozen=True)
 class Options:
-    """What ``edgetl convert`` may be asked for."""
+    """What ``edgetl convert`` may be asked for.
+
+    Args:
+        quantize: a key of :data:`~edgetl.proof.MODES`.
+        compression: what TFMOT does before.
+        photos: where the run's photos are now; None where they were.
+        layers: whether to compare float and converted layers.
+        fused: whether to add one file with backbone and head, for other apps.
+        edgetpu: whether to add the backbone's twin for the Edge TPU.
+    """
 
     quantize: str = "int8"
     calibration_samples: int = 200
@@ -41,137 +60,205 @@ class Options:
     head: str = DEFAULT
     no_classes: bool = False
     photos: Path | None = None
-
-
-@dataclass(frozen=True)
-class Parity:
-    """The converted pipeline against the float one, on held-out photos.
-
-    Args:
-        float_accuracy, converted_accuracy: 0 … 1.
-        agreement: share of photos with the same top label.
-        worst_class_drop: largest loss of recall of a class, negative where every class gained.
-        samples: how many photos.
-    """
-
-    float_accuracy: float
-    converted_accuracy: float
-    agreement: float
-    worst_class_drop: float
-    samples: int
+    compression: Compression = NO_COMPRESSION
+    layers: bool = False
+    fused: bool = False
+    edgetpu: bool = False
 
 
 @dataclass(frozen=True)
 class Converted:
-    """What was written."""
+    """What was written, and what it cost.
+
+    Args:
+        worst_class: the class that :attr:`Parity.worst_class_drop` is about.
+        compressed: what compression bought; None where none was asked for.
+        layers: errors of each layer, in execution order; empty where they were not asked for.
+        fused, compiled: the two optional files; None where they were not asked for.
+    """
 
     path: Path
     size_bytes: int
     quantization: str
     parity: Parity
-    ops: dict[str, int]
+    worst_class: str
+    exported: Exported
     seconds: float
     manifest: dict[str, Any]
+    compressed: Compressed | None
+    layers: tuple[layer_errors.LayerError, ...]
+    fused: fused.Fused | None
+    compiled: Compiled | None
+
+    @property
+    def ops(self) -> dict[str, int]:
+        """Operators in the backbone file: all, and those that compute in floating point."""
+        proof = self.exported.proof
+        return {"total": proof.total, "float": proof.float_ops}
 
 
 def convert_run(run: Run, output: Path, options: Options, verbose: bool = False) -> Converted:
-    """Convert a RUN and write its bundle, or raise and leave ``output`` as it was.
+    """Convert a RUN and write its bundle; as :func:`convert`."""
+    return convert(lambda: run_source(run, options.photos), output, options, verbose)
+
+
+def convert(load: Callable[[], Source], output: Path, options: Options, verbose: bool = False) -> Converted:
+    """Convert a float model and write its bundle, or raise and leave ``output`` as it was.
+
+    Args:
+        load: gives the model; called after the options were checked, because it takes seconds.
 
     Raises:
-        InputError: the photos of the run are gone.
-        CheckFailedError: the result is not integer, or loses more than ``max_drop`` against the float pipeline.
+        InputError: a combination that does not work, or photos that are gone.
+        CheckFailedError: the result is not what was asked for, or loses more than ``max_drop`` against the float
+            pipeline.
         StorageError: the bundle cannot be written.
     """
     started = time.perf_counter()
-    dataset = _located(run, options.photos)
-    calibration = _photos(dataset, balanced(_training(dataset), options.calibration_samples, run.seed), run)
-    model = to_int8(
-        run.model(), representative_photos(calibration, run.spec.preprocessing), run.spec.input_range, verbose
-    )
-    backbone = _backbone(model, run)
+    compression.check(options.compression, options.quantize)
+    _check_extras(options)
+    source = load()
+    dataset, seed = source.dataset, source.seed
+    calibration = _photos(source, balanced(_training(dataset), options.calibration_samples, seed))
+    representative = representative_photos(calibration, source.preprocessing)
+    model, compressed = source.backbone, None
+    if options.compression:
+        rows = balanced(_training(dataset), compression.MAX_PHOTOS, seed)
+        model = compression.compress(
+            source.keras(), _photos(source, rows), source.scale, options.compression, seed, verbose
+        )
+    exported = export(model, representative, source.scale, options.quantize, verbose)
+    if options.compression:
+        plain = export(source.backbone, representative[-8:], source.scale, options.quantize, verbose)
+        compressed = compression.bought(exported.data, plain.data, options.compression)
+    backbone = converted_backbone(exported.data, source, representative)
     embedded = embeddings.embed_device(backbone, dataset.files())
     if len(embedded.rows) != len(dataset):
         raise InputError(f"photos changed since training: {embedded.skipped[0]}; train again")
-    evidence = _evidence(dataset, embedded.values, backbone, run.seed)
-    if options.head == "softmax":  # its factory part needs the embeddings, which only the workstation has
-        train = dataset.rows("train")
-        labels = [dataset.labels[row] for row in train]
-        correction = fit_correction(evidence, backbone.codes(embedded.values[train]), labels)
-        evidence = replace(evidence, correction=correction)
-    head = fit_head(evidence, options.head)
-    parity = measure_parity(run, dataset, head, backbone.codes(embedded.values))
-    if not parity.float_accuracy - parity.converted_accuracy <= options.max_drop:  # so that NaN is a no
-        raise CheckFailedError(
-            f"conversion costs {parity.float_accuracy - parity.converted_accuracy:.3f} of accuracy "
-            f"({parity.float_accuracy:.3f} -> {parity.converted_accuracy:.3f}), "
-            f"more than --max-drop {options.max_drop}; nothing was written. Try more --calibration-samples"
-        )
-    ops = operators(model)
-    counts = {"total": len(ops), "float": sum(operator.is_float for operator in ops)}
+    fitted = fit(source, backbone, embedded.values, options.head)
+    evidence, head, parity = fitted.evidence, fitted.head, fitted.parity
+    layers: tuple[layer_errors.LayerError, ...] = ()
+    if options.layers and options.quantize != "none":
+        sample = calibration[:LAYER_PHOTOS]
+        layers = layer_errors.measure(exported.data, model, sample, source.scale, verbose)
+        layer_errors.log_report(layers)
+    gate(parity, options.max_drop, ADVICE.get(options.quantize, "Try --quantize none, and give more photos"))
+    one_file = _fuse(exported, source, backbone, fitted, output.stem) if options.fused else None
+    compiled = compile_model(exported.data) if options.edgetpu else None
     if options.no_classes:
         evidence = empty_evidence(backbone.digest, backbone.transform.dimension)
         head = fit_head(evidence, options.head)
-    manifest = {
+    proof = exported.proof
+    manifest: dict[str, Any] = {
         "name": output.stem,
-        "created": run.created,
+        "created": source.created,
         "labels": list(head.labels),
         "head": head.rule,
-        "preprocessing": run.spec.preprocessing.to_json(),
+        "preprocessing": source.preprocessing.to_json(),
         "codes": backbone.transform.to_json(),
-        "backbone": asdict(run.spec) | {"weights": Path(run.spec.weights).name},
+        "backbone": source.describes,
         "quantization": options.quantize,
-        "training": {"strategy": run.strategy, "photos": len(dataset), "seed": run.seed, "accuracy": run.accuracy},
+        "training": source.training,
         "parity": asdict(parity),
-        "ops": counts,
+        "ops": {"total": proof.total, "float": proof.float_ops},
     }
-    content = _content(model, head, evidence, dataset, embedded.values, backbone, run)
-    write_bundle(output, manifest, content.members())
+    if backbone.scale is not None:
+        manifest["embedding_scale"] = backbone.scale
+    if compressed is not None:
+        manifest["compression"] = asdict(options.compression)
+    members = _content(exported.data, head, evidence, source, embedded.values, backbone).members()
+    if compiled is not None:
+        members["backbone_edgetpu.tflite"], manifest["edgetpu"] = compiled.data, compiled.to_json()
+    if one_file is not None:
+        members["model.tflite"], manifest["fused"] = one_file.data, one_file.to_json()
+    write_bundle(output, manifest, members)
     elapsed = time.perf_counter() - started
-    return Converted(output, output.stat().st_size, options.quantize, parity, counts, elapsed, manifest)
+    size = output.stat().st_size
+    return Converted(
+        output, size, options.quantize, parity, fitted.worst_class, exported, elapsed, manifest, compressed, layers,
+        one_file, compiled,
+    )  # fmt: skip
 
 
-def measure_parity(run: Run, dataset: Dataset, head: Head, codes: npt.NDArray[np.uint8]) -> Parity:
-    """Both pipelines on the held-out photos; codes (n, d) are the converted backbone's, in the dataset's order."""
-    train, held_out = dataset.rows("train"), dataset.rows("val", "test")
-    values = run.float_embeddings()
-    reference = fit_float_head(values[train], tuple(dataset.labels[row] for row in train))
-    truth = np.array([reference.labels.index(dataset.labels[row]) for row in held_out])
-    before = reference.scores(float_codes(values[held_out])).argmax(axis=1)
-    after = head.predict(codes[held_out])[0].argmax(axis=1)
-    recalls = [metrics.per_class_recall(truth, found, len(reference.labels)) for found in (before, after)]
-    return Parity(
-        metrics.accuracy(truth, before),
-        metrics.accuracy(truth, after),
-        float((before == after).mean()),
-        float(np.nanmax(recalls[0] - recalls[1])),
-        len(held_out),
-    )
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A head on a converted backbone's embeddings, and how it does on held-out photos.
+
+    Args:
+        told: labels of the held-out photos, in the dataset's order.
+        worst_class: the class that :attr:`Parity.worst_class_drop` is about.
+    """
+
+    evidence: Evidence
+    head: Head
+    told: tuple[str, ...]
+    parity: Parity
+    worst_class: str
 
 
-def _located(run: Run, photos: Path | None) -> Dataset:
-    dataset = (
-        run.dataset if photos is None else Dataset(photos, run.dataset.paths, run.dataset.labels, run.dataset.splits)
-    )
-    missing = next((path for path in dataset.files() if not path.exists()), None)
-    if missing is not None:
-        raise InputError(f"the run's photos are gone ({missing}): say where they are now with --photos DIR")
-    return dataset
+def fit(source: Source, backbone: Backbone, raw: Int8, rule: str) -> Fitted:
+    """Raw embeddings (n, d) of the source's photos, in the dataset's order → head, held against the float pipeline."""
+    evidence = _evidence(source.dataset, raw, backbone, source.seed)
+    if rule == "softmax":  # its factory part needs the embeddings, which only the workstation has
+        train = source.dataset.rows("train")
+        labels = [source.dataset.labels[row] for row in train]
+        evidence = replace(evidence, correction=fit_correction(evidence, backbone.codes(raw[train]), labels))
+    head = fit_head(evidence, rule)
+    held_out = source.dataset.rows("val", "test")
+    told = tuple(head.labels[row.argmax()] for row in head.predict(backbone.codes(raw[held_out]))[0])
+    parity, worst = compare([source.dataset.labels[row] for row in held_out], source.reference(held_out), told)
+    return Fitted(evidence, head, told, parity, worst)
+
+
+def _check_extras(options: Options) -> None:
+    """Before anything takes long: can the optional files be made at all?"""
+    if options.fused and options.no_classes:
+        raise InputError("--fused needs classes to tell apart: leave out --no-classes, or --fused")
+    if options.edgetpu and options.quantize != "int8":
+        raise InputError(f"--edgetpu needs --quantize int8: the Edge TPU has no {options.quantize}")
+    if options.edgetpu:
+        find_compiler()
+
+
+def _fuse(exported: Exported, source: Source, backbone: Backbone, fitted: Fitted, name: str) -> fused.Fused:
+    """The fused model, proven on the held-out photos."""
+    dataset = source.dataset
+    formula = fused.formula(fitted.head, backbone.transform)
+    labels = fitted.head.labels
+    model = fused.fuse(exported.data, formula, labels, backbone.transform, backbone.scale, source.scale, name)
+    files = dataset.take(dataset.rows("val", "test")).files()
+    prepared = progress(prepare_files(files, source.preprocessing), len(files), "checking the fused model")
+    photos = (photo for _, photo in prepared if not isinstance(photo, PhotoError))
+    return fused.prove(model, photos, [labels.index(label) for label in fitted.told])
 
 
 def _training(dataset: Dataset) -> Dataset:
     return dataset.take(dataset.rows("train"))
 
 
-def _photos(dataset: Dataset, rows: list[int], run: Run) -> npt.NDArray[np.uint8]:
-    files = _training(dataset).take(rows).files()
-    prepared = progress(prepare_files(files, run.spec.preprocessing), len(files), "calibration photos")
+def _photos(source: Source, rows: list[int]) -> npt.NDArray[np.uint8]:
+    files = _training(source.dataset).take(rows).files()
+    prepared = progress(prepare_files(files, source.preprocessing), len(files), "reading photos")
     return np.stack([photo for _, photo in prepared if not isinstance(photo, PhotoError)])
 
 
-def _backbone(model: bytes, run: Run) -> Backbone:
+def converted_backbone(model: bytes, source: Source, photos: npt.NDArray[np.uint8]) -> Backbone:
+    """The converted backbone; a float output gets the int8 range that it fills on the representative photos."""
     interpreter = TFLiteInterpreter(model, threads=2)
-    transform = CodeTransform(interpreter.output.zero_point, interpreter.output.shape[1])
-    return Backbone(interpreter, run.spec.preprocessing, transform, hashlib.sha256(model).hexdigest())
+    output, digest = interpreter.output, hashlib.sha256(model).hexdigest()
+    if output.dtype == np.int8:
+        transform = CodeTransform(output.zero_point, output.shape[1])
+        return Backbone(interpreter, source.preprocessing, transform, digest)
+    values = np.stack([interpreter(photo) for photo in photos])
+    scale, zero_point = embedding_range(float(values.min()), float(values.max()))
+    return Backbone(interpreter, source.preprocessing, CodeTransform(zero_point, output.shape[1]), digest, scale)
+
+
+def embedding_range(low: float, high: float) -> tuple[float, int]:
+    """Smallest and largest value of float embeddings → scale and zero point of int8 that hold them and 0."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = float(np.float32((high - low) / 255)) or 1.0
+    return scale, int(np.clip(round(-128 - low / scale), -128, 127))
 
 
 def _evidence(dataset: Dataset, raw: Int8, backbone: Backbone, seed: int) -> Evidence:
@@ -199,16 +286,15 @@ def _holdout_rows(dataset: Dataset, seed: int) -> list[int]:
     return sorted(row for of_class in kept.values() for row in of_class[:HOLDOUT_PER_CLASS])
 
 
-def _content(
-    model: bytes, head: Head, evidence: Evidence, dataset: Dataset, raw: Int8, backbone: Backbone, run: Run
-) -> Content:
+def _content(model: bytes, head: Head, evidence: Evidence, source: Source, raw: Int8, backbone: Backbone) -> Content:
+    dataset = source.dataset
     held_out = dataset.rows("val", "test")
-    check = [held_out[row] for row in balanced(dataset.take(held_out), CHECK_PHOTOS, run.seed)]
+    check = [held_out[row] for row in balanced(dataset.take(held_out), CHECK_PHOTOS, source.seed)]
     files = dataset.take(check).files()
-    photos = [photo for _, photo in prepare_files(files, run.spec.preprocessing) if not isinstance(photo, PhotoError)]
+    photos = [photo for _, photo in prepare_files(files, source.preprocessing) if not isinstance(photo, PhotoError)]
     told = head.predict(backbone.codes(raw[check]))[0]
     labels = tuple(head.labels[row.argmax()] if head.labels else "" for row in told)
-    holdout = _holdout_rows(dataset, run.seed) if head.labels else []
+    holdout = _holdout_rows(dataset, source.seed) if head.labels else []
     seen = (fingerprint(path.read_bytes()) for path in _training(dataset).files()) if head.labels else ()
     return Content(
         model,

@@ -60,7 +60,15 @@ class Gallery:
     pictures: Sequence[Picture]
 
 
-Part = Heading | Text | Table | Picture | Gallery
+@dataclass(frozen=True)
+class Drawing:
+    """An SVG element as it is, made by this project; ``caption`` says what it shows."""
+
+    svg: str
+    caption: str
+
+
+Part = Heading | Text | Table | Picture | Gallery | Drawing
 
 
 def page(title: str, parts: Sequence[Part]) -> bytes:
@@ -81,6 +89,8 @@ def _render(part: Part) -> str:
             return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
         case Picture():
             return f'<div class="gallery">{_figure(part)}</div>'
+        case Drawing(svg, caption):
+            return f'<figure class="drawing">{svg}<figcaption>{html.escape(caption)}</figcaption></figure>'
         case Gallery(pictures):
             return f'<div class="gallery">{"".join(_figure(picture) for picture in pictures)}</div>'
 
@@ -125,6 +135,10 @@ th { font-weight: 600; } .short { white-space: nowrap; } .number, .shade { text-
 .gallery { display: flex; flex-wrap: wrap; gap: .8rem; } figure { margin: 0; max-width: 100%; }
 figure img { display: block; max-width: 100%; height: auto; border-radius: 6px; }
 figcaption { font-size: .85rem; opacity: .8; max-width: 16rem; }
+.drawing { max-width: 42rem; } .drawing figcaption { max-width: none; }
+svg text { font-size: 13px; fill: currentColor; }
+svg .bold { font-weight: 700; } svg .grid { stroke: var(--line); } svg .point { fill: currentColor; opacity: .55; }
+svg .strong { fill: var(--accent); } svg .floor { stroke: var(--accent); stroke-dasharray: 6 5; fill: none; }
 @media print { body { margin: 0; max-width: none; } h2 { break-after: avoid; } figure, tr { break-inside: avoid; } }
 """
 

@@ -24,7 +24,7 @@ def load(verbose: bool = False) -> Any:
         os.environ.setdefault("GLOG_minloglevel", "3")
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
         logging.getLogger("absl").setLevel(logging.ERROR)
-    with _quiet(verbose):
+    with quiet(verbose):
         import tensorflow as tf
     if not verbose:
         tf.get_logger().setLevel(logging.ERROR)
@@ -34,13 +34,22 @@ def load(verbose: bool = False) -> Any:
 def keras(verbose: bool = False) -> Any:
     """Keras 2 → the ``tf_keras`` module."""
     load(verbose)
-    with _quiet(verbose):
+    with quiet(verbose):
         import tf_keras
     return tf_keras
 
 
+def keras3(verbose: bool = False) -> Any:
+    """Keras 3 on TensorFlow → the ``keras`` module; it lives beside Keras 2 and only loads users' files."""
+    load(verbose)
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    with quiet(verbose):
+        import keras
+    return keras
+
+
 @contextmanager
-def _quiet(verbose: bool) -> Iterator[None]:
+def quiet(verbose: bool = False) -> Iterator[None]:
     """Drop import warnings, and what C++ logs before its own log level is read."""
     if verbose:
         yield

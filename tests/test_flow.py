@@ -46,7 +46,7 @@ def arrow(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     cv2.imwrite(str(photos / "bolt" / "clear.png"), np.dstack([picture, picture[:, :, 0]]))
     run, bundle = folder / "run", folder / "parts.edgetl"
     trained = told(host_program, "train", photos, "-o", run, "--weights", "builtin")
-    converted = told(host_program, "convert", run, "-o", bundle, "--max-drop", "0.1")
+    converted = told(host_program, "convert", run, "-o", bundle, "--max-drop", "0.1", "--fused")
     return SimpleNamespace(folder=folder, photos=photos, run=run, bundle=bundle, trained=trained, converted=converted)
 
 
@@ -103,8 +103,40 @@ def test_inspect_shows_the_manifest(arrow) -> None:
 
 def test_converting_again_gives_the_same_bytes(arrow) -> None:
     again = arrow.folder / "again" / "parts.edgetl"
-    told(host_program, "convert", arrow.run, "-o", again, "--max-drop", "0.1")
+    told(host_program, "convert", arrow.run, "-o", again, "--max-drop", "0.1", "--fused")
     assert again.read_bytes() == arrow.bundle.read_bytes()
+
+
+def test_other_apps_get_one_file_that_says_what_the_device_says(arrow) -> None:
+    from edgetl import fused
+    from edgetl_device.backbone import open_backbone
+    from edgetl_device.photos import read_photo
+
+    assert arrow.converted["fused"]["agreement"] >= 0.95 and arrow.converted["fused"]["samples"] == 25
+    bundle = open_bundle(arrow.bundle)
+    assert bundle.manifest["fused"] == arrow.converted["fused"]
+    photos = [read_photo(path) for kind in KNOWN for path in sorted((arrow.photos / kind).glob(f"{kind}-*.jpg"))]
+    told = fused.predict(bundle.members["model.tflite"], [bundle.preprocessing(photo) for photo in photos])
+    backbone, head = open_backbone(bundle), Factory(bundle).head()
+    wanted = head.predict(backbone.codes(np.stack([backbone.embed(photo) for photo in photos])))[0]
+    assert len(photos) == 120 and (told.argmax(axis=1) == wanted.argmax(axis=1)).mean() >= 0.99
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--fused", "--no-classes"), "--fused needs classes to tell apart"),
+        (("--edgetpu", "--quantize", "float16"), "--edgetpu needs --quantize int8"),
+        (("--edgetpu",), "it exists for x86-64 Debian and its derivatives only"),
+    ],
+)
+def test_what_cannot_be_added_is_said_before_anything_takes_long(
+    arrow, tmp_path, monkeypatch, capfd, options, message
+) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    told(host_program, "convert", arrow.run, "-o", tmp_path / "x.edgetl", *options, code=2)
+    said = capfd.readouterr().err
+    assert message in said and len(said.strip().splitlines()) == 1 and not (tmp_path / "x.edgetl").exists()
 
 
 def test_a_conversion_that_costs_too_much_is_refused_and_the_good_bundle_stays(arrow) -> None:

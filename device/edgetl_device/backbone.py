@@ -28,15 +28,22 @@ class Backbone:
         preprocessing: frame → preprocessed photo.
         transform: raw embeddings → codes.
         digest: SHA-256 of the ``.tflite`` file.
+        scale: one step of the int8 embedding where the interpreter gives float32; None where it gives int8.
     """
 
     def __init__(
-        self, interpreter: Interpreter, preprocessing: Preprocessing, transform: CodeTransform, digest: str
+        self,
+        interpreter: Interpreter,
+        preprocessing: Preprocessing,
+        transform: CodeTransform,
+        digest: str,
+        scale: float | None = None,
     ) -> None:
         self.interpreter = interpreter
         self.preprocessing = preprocessing
         self.transform = transform
         self.digest = digest
+        self.scale = scale
 
     @property
     def runtime(self) -> str:
@@ -45,20 +52,30 @@ class Backbone:
 
     def embed(self, frame: Frame) -> Int8:
         """(any, any, 3) uint8 BGR frame → (d,) int8 raw embedding."""
-        return self.interpreter(self.preprocessing(frame))
+        return self.embed_photo(self.preprocessing(frame))
 
     def embed_photo(self, photo: npt.NDArray[np.uint8]) -> Int8:
         """(height, width, 3) uint8 RGB preprocessed photo → (d,) int8 raw embedding."""
-        return self.interpreter(photo)
+        values = self.interpreter(photo)
+        if self.scale is None:
+            raw: Int8 = values
+            return raw
+        return quantize(values, self.scale, self.transform.zero_point)
 
     def embed_files(self, paths: Iterable[Path]) -> Iterator[tuple[Path, Int8 | PhotoError]]:
         """Photo files → (path, (d,) int8 or what is wrong with the photo), in order; decodes ahead in one thread."""
         for path, photo in prepare_files(paths, self.preprocessing):
-            yield path, photo if isinstance(photo, PhotoError) else self.interpreter(photo)
+            yield path, photo if isinstance(photo, PhotoError) else self.embed_photo(photo)
 
     def codes(self, raw: Int8) -> Codes:
         """(n, d) int8 → (n, d) uint8."""
         return self.transform(raw)
+
+
+def quantize(values: npt.NDArray[np.float32], scale: float, zero_point: int) -> Int8:
+    """Float embeddings of any shape → int8, as TFLite's QUANTIZE: ``round(v / scale) + zero_point``, clipped."""
+    steps = np.rint(values / np.float32(scale)) + zero_point
+    return np.asarray(np.clip(np.nan_to_num(steps, nan=zero_point), -128, 127), np.int8)
 
 
 def open_backbone(bundle: Bundle, runtime: str = "auto", threads: int = DEFAULT_THREADS) -> Backbone:
@@ -70,11 +87,13 @@ def open_backbone(bundle: Bundle, runtime: str = "auto", threads: int = DEFAULT_
     """
     interpreter = TFLiteInterpreter(bundle.members["backbone.tflite"], runtime, threads)
     preprocessing, transform = bundle.preprocessing, bundle.codes
-    found = interpreter.input.shape, interpreter.output.shape[1], interpreter.output.zero_point
-    stated = (1, preprocessing.height, preprocessing.width, 3), transform.dimension, transform.zero_point
+    scale, output = bundle.embedding_scale, interpreter.output
+    is_float = output.dtype == np.float32
+    found = interpreter.input.shape, output.shape[1], transform.zero_point if is_float else output.zero_point, is_float
+    stated = (1, preprocessing.height, preprocessing.width, 3), transform.dimension, transform.zero_point, bool(scale)
     if found != stated:
         raise MismatchError(f"the manifest describes a backbone {stated}, the file holds {found}")
-    return Backbone(interpreter, preprocessing, transform, bundle.backbone_digest)
+    return Backbone(interpreter, preprocessing, transform, bundle.backbone_digest, scale)
 
 
 def prepare_files(

@@ -84,6 +84,11 @@ class Bundle:
         return CodeTransform.from_json(self.manifest["codes"])
 
     @property
+    def embedding_scale(self) -> float | None:
+        """One step of the int8 embeddings of a backbone with float output; None where its output is int8."""
+        return _embedding_scale(self.manifest)
+
+    @property
     def backbone_digest(self) -> str:
         """SHA-256 of the ``.tflite`` whose embeddings statistics and samples hold."""
         return str(self.manifest["members"]["backbone.tflite"]["sha256"])
@@ -220,11 +225,19 @@ def _manifest(data: bytes) -> dict[str, Any]:
         valid = all(isinstance(label, str) and check_label(label) == label for label in labels)
         Preprocessing.from_json(manifest["preprocessing"])
         CodeTransform.from_json(manifest["codes"])
+        _embedding_scale(manifest)
     except InputError as error:
         raise BundleError(f"the manifest is not valid: {error}") from None
     if not valid or labels != sorted(set(labels)):
         raise BundleError("the manifest's labels must be sorted and distinct")
     return manifest
+
+
+def _embedding_scale(manifest: Mapping[str, Any]) -> float | None:
+    scale = manifest.get("embedding_scale")
+    if scale is not None and not (type(scale) in (int, float) and 0 < scale < float("inf")):
+        raise InputError(f"the scale of embeddings must be positive, got {scale!r}")
+    return scale
 
 
 def _check_members(manifest: Mapping[str, Any], members: Mapping[str, bytes]) -> None:

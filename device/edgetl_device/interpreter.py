@@ -30,12 +30,12 @@ DEFAULT_THREADS = 1  # more is slower as soon as a core is busy: measured 20 × 
 
 
 class Interpreter(Protocol):
-    """The seam: whatever maps one preprocessed photo to one raw embedding. Tests bring their own."""
+    """The seam: whatever maps one preprocessed photo to one embedding. Tests bring their own."""
 
     runtime: str
 
-    def __call__(self, photo: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
-        """(height, width, 3) uint8 RGB → (d,) int8."""
+    def __call__(self, photo: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+        """(height, width, 3) uint8 RGB → (d,) int8, or float32 of a backbone with float output."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Tensor:
 
 
 class TFLiteInterpreter:
-    """A backbone: (1, height, width, 3) uint8 in, (1, d) int8 out.
+    """A backbone: (1, height, width, 3) uint8 in, (1, d) int8 out; or both float32, with pixel values 0 … 255 in.
 
     Args:
         model: the bytes of a ``.tflite`` file.
@@ -79,17 +79,17 @@ class TFLiteInterpreter:
         self.xnnpack = any(op["op_name"] == "DELEGATE" for op in self._interpreter._get_ops_details())
         self.input = _only(self._interpreter.get_input_details(), "input")
         self.output = _only(self._interpreter.get_output_details(), "output")
-        if self.input.dtype != np.uint8 or len(self.input.shape) != 4 or self.input.shape[3] != 3:
-            raise RuntimeMissingError(f"expected an input (1, height, width, 3) uint8, got {self.input}")
-        if self.output.dtype != np.int8 or len(self.output.shape) != 2:
-            raise RuntimeMissingError(f"expected an output (1, d) int8, got {self.output}")
+        if self.input.dtype not in (np.uint8, np.float32) or len(self.input.shape) != 4 or self.input.shape[3] != 3:
+            raise RuntimeMissingError(f"expected an input (1, height, width, 3) uint8 or float32, got {self.input}")
+        if self.output.dtype not in (np.int8, np.float32) or len(self.output.shape) != 2:
+            raise RuntimeMissingError(f"expected an output (1, d) int8 or float32, got {self.output}")
 
-    def __call__(self, photo: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
-        """(height, width, 3) uint8 RGB → (d,) int8."""
+    def __call__(self, photo: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+        """(height, width, 3) uint8 RGB → (d,) int8 or float32, as the model's output is."""
         with self._one_at_a_time:
-            self._interpreter.set_tensor(self.input.index, photo[None])
+            self._interpreter.set_tensor(self.input.index, photo[None].astype(self.input.dtype, copy=False))
             self._interpreter.invoke()
-            result: npt.NDArray[np.int8] = self._interpreter.get_tensor(self.output.index)[0]
+            result: npt.NDArray[Any] = self._interpreter.get_tensor(self.output.index)[0]
         return result
 
 

@@ -197,7 +197,7 @@ def exact_gram(codes: Codes) -> npt.NDArray[np.signedinteger[Any]]:
     """
     if len(codes) == 1:  # the commonest way to learn
         row = codes[0].astype(np.int32)
-        return np.multiply.outer(row, row)
+        return np.asarray(np.multiply.outer(row, row))
     if len(codes) <= FEW_ROWS:
         few = codes.astype(np.float32)
         return (few.T @ few).astype(np.int32)

@@ -13,6 +13,8 @@ from .evaluate import evaluate
 from .inspect import inspect
 from .merge import merge
 from .parts import parts
+from .preflight import preflight
+from .sweep import sweep
 from .train import train
 
 
@@ -22,7 +24,7 @@ def program() -> None:
     """Train on a workstation, recognise and learn on a device."""
 
 
-for _command in (demo, parts, train, convert, evaluate, inspect, merge):
+for _command in (demo, parts, train, convert, evaluate, inspect, preflight, sweep, merge):
     program.add_command(_command)
 
 

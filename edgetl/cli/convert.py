@@ -4,66 +4,126 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgetl_device.console import is_verbose, note, refuse_existing, reports, say, table
 
+if TYPE_CHECKING:
+    from ..packing import Converted
+
+QUANTIZATIONS = ("int8", "int8-float-io", "int16x8", "float16", "dynamic", "none")
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Bundle to write, NAME.edgetl.")
-@click.option("--quantize", type=click.Choice(["int8"]), default="int8", show_default=True, help="Number format.")
-@click.option("--photos", type=click.Path(path_type=Path), help="Where the run's photos are now, if they moved.")
+@click.option("--quantize", type=click.Choice(QUANTIZATIONS), default="int8", show_default=True, help="Number format.")
+@click.option("--qat", is_flag=True, help="Quantization-aware fine-tuning first; minutes.")
+@click.option(
+    "--prune", type=float, metavar="SHARE", help="Set this share of the weights to zero, such as 0.5; minutes."
+)
+@click.option("--cluster", type=int, metavar="N", help="Let each kernel keep N distinct values, such as 16; minutes.")
+@click.option("--epochs", type=click.IntRange(1), help="Of fine-tuning in each of these.  [default: prune 3, others 1]")
+@click.option("--photos", type=click.Path(path_type=Path),
+              help="Of a run: where its photos are now. Of a model file: the photos to convert with.")  # fmt: skip
+@click.option("--labels", type=click.Path(path_type=Path),
+              help="Of a model file: its labels, one a line, in the order of its outputs.")  # fmt: skip
+@click.option("--scale", metavar="MIN,MAX", help="Of a model file: what pixels 0 and 255 became in its training.")
 @click.option("--calibration-samples", type=click.IntRange(1), default=200, show_default=True,
               help="Representative photos, class-balanced.")  # fmt: skip
 @click.option("--max-drop", type=float, default=0.01, show_default=True, help="Accuracy that conversion may cost.")
 @click.option("--head", type=click.Choice(["predictive", "softmax", "familiar", "lda", "prototype"]),
               default="predictive", show_default=True, help="Learning rule.")  # fmt: skip
 @click.option("--no-classes", is_flag=True, help="A bundle that knows nothing yet and is taught on the device.")
+@click.option("--fused", is_flag=True, help="Add model.tflite, backbone and head in one file, for other apps.")
+@click.option("--edgetpu", is_flag=True, help="Add the backbone compiled for the Edge TPU; needs edgetpu_compiler.")
+@click.option("--seed", type=int, help="Of calibration, holdout and fine-tuning.  [default: the run's, or 0]")
 @click.option("--force", is_flag=True, help="Overwrite OUTPUT.")
 @reports
 def convert(
     run: Path,
     output: Path,
-    quantize: str,
     photos: Path | None,
-    calibration_samples: int,
-    max_drop: float,
-    head: str,
-    no_classes: bool,
+    labels: Path | None,
+    scale: str | None,
+    seed: int | None,
     force: bool,
+    qat: bool,
+    prune: float | None,
+    cluster: int | None,
+    epochs: int | None,
+    **chosen: Any,
 ) -> dict[str, Any]:
-    """Quantize a RUN, fit the head on the result, check it against the float model and pack a bundle."""
-    from ..packing import Options, convert_run
-    from ..training import open_run
+    """Quantize RUN, fit the head on the result, check it against the float model and pack a bundle.
 
-    opened = open_run(run)
+    RUN is what `edgetl train` made, or any Keras image classifier: a .keras or .h5 file or a SavedModel folder. A model
+    file needs --photos: they calibrate it, the head is fitted on them, and some are held out for the check.
+    """
+    from ..compression import Compression
+    from ..packing import Options
+    from ..packing import convert as pack
+    from ..sources import open_source
+
     refuse_existing(output, force)
-    options = Options(quantize, calibration_samples, max_drop, head, no_classes, photos)
-    done = convert_run(opened, output, options, is_verbose())
-    parity = done.parity
-    table(
-        ("pipeline", "accuracy"),
-        [("float", parity.float_accuracy), (done.quantization, parity.converted_accuracy)],
-    )
-    say(f"same label on {parity.agreement:.1%} of {parity.samples} held-out photos; "
-        f"worst class loses {max(parity.worst_class_drop, 0):.3f}")  # fmt: skip
-    say(f"{done.ops['total']} operators, {done.ops['float']} of them float")
+    compression = Compression(qat, prune, cluster, epochs)
+    options = Options(photos=photos, compression=compression, layers=is_verbose(), **chosen)
+    done = pack(lambda: open_source(run, photos, labels, scale, seed), output, options, is_verbose())
+    _tell(done)
     if is_verbose():
         from edgetl_device.bundle import open_bundle
 
         from ..audit import audit_bundle
 
         note(audit_bundle(open_bundle(output)))
-    say(f"wrote {output}: {done.size_bytes / 1e6:.1f} MB in {done.seconds:.0f} s; "
-        f"next: edgetl-device install {output}")  # fmt: skip
     return {
         "path": str(output),
         "size_bytes": done.size_bytes,
         "quantization": done.quantization,
-        "parity": asdict(parity),
+        "parity": asdict(done.parity),
         "ops": done.ops,
+        "proof": asdict(done.exported.proof),
+        "compression": asdict(done.compressed) if done.compressed else None,
+        "fused": done.fused.to_json() if done.fused else None,
+        "edgetpu": done.compiled.to_json() if done.compiled else None,
         "seconds": done.seconds,
     }
+
+
+def _tell(done: Converted) -> None:
+    parity = done.parity
+    table(("proof", done.quantization), done.exported.proof.rows())
+    say()
+    table(("pipeline", "accuracy"), [("float", parity.float_accuracy), (done.quantization, parity.converted_accuracy)])
+    say(f"same label on {parity.agreement:.1%} of {parity.samples} held-out photos; "
+        f"worst class, {done.worst_class}, loses {max(parity.worst_class_drop, 0):.3f}")  # fmt: skip
+    if done.compressed:
+        bought = done.compressed
+        say()
+        table(
+            ("backbone", "bytes", "zipped"),
+            [("as it was", bought.plain_size_bytes, bought.plain_zipped_bytes),
+             ("compressed", bought.size_bytes, bought.zipped_bytes)],
+        )  # fmt: skip
+        say(
+            f"{bought.sparsity:.0%} zeros, at most {bought.distinct} values a channel; depthwise kernels are left alone"
+        )
+    _tell_extras(done)
+    say()
+    say(f"wrote {done.path}: {done.size_bytes / 1e6:.1f} MB in {done.seconds:.0f} s; "
+        f"next: edgetl-device install {done.path}")  # fmt: skip
+
+
+def _tell_extras(done: Converted) -> None:
+    if done.fused:
+        say(f"model.tflite says the same on {done.fused.agreement:.1%} of {done.fused.samples} held-out photos; "
+            f"get it with: unzip -p {done.path} model.tflite > model.tflite")  # fmt: skip
+    if done.compiled:
+        left = sum(mapping.count for mapping in done.compiled.on_cpu)
+        say(
+            f"Edge TPU compiler {done.compiled.version}: {done.compiled.mapped} operators mapped, "
+            f"{left} left to the CPU"
+        )
+        if done.compiled.on_cpu:
+            table(("on the CPU", "count", "why"), [(m.op, m.count, m.status) for m in done.compiled.on_cpu])

@@ -17,13 +17,14 @@ def inspect(file: Path) -> dict[str, Any]:
     """What is inside a bundle: manifest, sizes, operators."""
     from edgetl_device.bundle import open_bundle
 
-    from ..conversion import operators
+    from ..flatbuffer import operators
 
     bundle = open_bundle(file)
     manifest = bundle.manifest
     backbone, size = manifest["backbone"], manifest["preprocessing"]
     say(f"{bundle.name}: {', '.join(bundle.labels) or 'no classes'}")
-    say(f"backbone  {backbone['name']} alpha {backbone['alpha']}, {size['height']}x{size['width']} px, "
+    width = f" alpha {backbone['alpha']}" if "alpha" in backbone else ""
+    say(f"backbone  {backbone['name']}{width}, {size['height']}x{size['width']} px, "
         f"{manifest['codes']['dimension']} features, {manifest['quantization']}")  # fmt: skip
     say(f"created   {manifest['created']}   signed: {'yes' if 'manifest.sig' in bundle.members else 'no'}")
     say(f"digest    {bundle.digest}")

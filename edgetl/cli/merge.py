@@ -27,6 +27,8 @@ def merge(file: Path, stats: tuple[Path, ...], output: Path, force: bool) -> dic
     done = merging.merge(bundle, [merging.read_export(path) for path in stats], output)
     if done.replaced:
         note(f"{done.replaced} older exports of the same devices were left out")
+    if "model.tflite" in bundle.members:
+        note("model.tflite is left out: it holds the head from before")
     if not done.bit_exact:
         note("embeddings come from different runtimes: close, but not bit-exact")
     accuracy = "" if done.accuracy is None else f"; held-out accuracy {done.accuracy:.3f}"

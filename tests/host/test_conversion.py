@@ -2,11 +2,10 @@ import numpy as np
 import pytest
 
 from edgetl import backbones, tf
-from edgetl.conversion import operators, prove_int8, representative_photos, to_int8
+from edgetl.conversion import representative_photos, to_int8
 from edgetl.embeddings import to_float
 from edgetl.training import fit_float_head, float_codes
 from edgetl_device.codes import CodeTransform
-from edgetl_device.errors import CheckFailedError, InputError
 from edgetl_device.interpreter import TFLiteInterpreter
 from edgetl_device.preprocess import Preprocessing
 
@@ -43,19 +42,6 @@ def test_the_input_tensor_itself_scales_pixels_to_the_backbones_range(small) -> 
     interpreter = TFLiteInterpreter(to_int8(model, representative_photos(photos, Preprocessing(32, 32)), (-1.0, 1.0)))
     low, high = ((value - interpreter.input.zero_point) * interpreter.input.scale for value in (0, 255))
     assert low == pytest.approx(-1, abs=0.01) and high == pytest.approx(1, abs=0.01)
-
-
-def test_a_model_with_a_float_operator_is_not_passed_as_int8(small) -> None:
-    model, _ = small
-    data = tf.load().lite.TFLiteConverter.from_keras_model(model).convert()
-    assert all(operator.is_float for operator in operators(data) if operator.name == "CONV_2D")
-    with pytest.raises(CheckFailedError, match=r"operators stayed float: .*CONV_2D"):
-        prove_int8(data)
-
-
-def test_operators_of_what_is_no_model_are_refused() -> None:
-    with pytest.raises(InputError, match=r"not a \.tflite file"):
-        operators(b"hello world")
 
 
 def test_float_codes_are_the_device_codes_without_rounding() -> None:

@@ -7,7 +7,7 @@ from conftest import build_bundle, draw, tiny_backbone
 from edgetl.cli import program
 from edgetl.merging import merge, read_export
 from edgetl_device import console
-from edgetl_device.bundle import open_bundle
+from edgetl_device.bundle import open_bundle, write_bundle
 from edgetl_device.errors import InputError, MismatchError
 from edgetl_device.export import Export
 from edgetl_device.factory import Factory
@@ -98,6 +98,23 @@ def test_a_device_installs_the_merged_bundle_only_after_forgetting_what_is_in_it
     learner.forget([row.id for row in learner.samples()])
     home.install(new)
     assert home.learner().active_head().labels == ("ball", "box", "kite")
+
+
+def test_merging_keeps_the_twin_for_the_edge_tpu_and_leaves_out_the_fused_model(tmp_path, bundle_path, home) -> None:
+    learner = home.learner()
+    learner.add("kite", np.stack([BACKBONE.embed(draw("kite", n)) for n in range(4)]))
+    stats, old, new = tmp_path / "a.stats", tmp_path / "old.edgetl", tmp_path / "new.edgetl"
+    from edgetl_device.cli import program as device_program
+
+    assert console.run(device_program, "d", ["--home", str(home.folder), "export-stats", str(stats)]) == 0
+    bundle = open_bundle(bundle_path)
+    manifest = {key: value for key, value in bundle.manifest.items() if key not in ("members", "format")}
+    extras = {"backbone_edgetpu.tflite": b"twin", "model.tflite": b"fused"}
+    write_bundle(old, manifest | {"fused": {"agreement": 1.0}}, {**bundle.members, **extras})
+    assert console.run(program, "edgetl", ["merge", str(old), str(stats), "-o", str(new)]) == 0
+    merged = open_bundle(new)
+    assert merged.members["backbone_edgetpu.tflite"] == b"twin"
+    assert "model.tflite" not in merged.members and "fused" not in merged.manifest
 
 
 def test_files_that_are_no_statistics_are_named(tmp_path) -> None:

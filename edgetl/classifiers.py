@@ -1,0 +1,268 @@
+"""Any Keras image classifier in a file or folder → its backbone, its head and what it makes of pixels."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgetl_device.errors import InputError
+from edgetl_device.labels import check_label
+from edgetl_device.preprocess import Preprocessing
+
+from . import tf
+from .conversion import inference
+from .flattening import flat_classifier_backbone
+from .graphs import Split, split
+
+_NUMBERED = re.compile(r"(\d+)\s*[:\s]\s*(\S.*)")
+_UNKNOWN = re.compile(r"(?:Unknown layer: |Could not locate class |Received: layer=)['\"]?([\w>]+)")
+_EXPECTED = "expected a RUN of `edgetl train`, a .keras or .h5 file, or a SavedModel folder"
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """An image classifier, split where its embedding is.
+
+    Args:
+        parts: backbone and head.
+        preprocessing: frame → its input size.
+        classes: how many labels it tells apart.
+        keras: gives the backbone as a Keras 2 model for TFMOT, or raises InputError with the reason why not.
+    """
+
+    parts: Split
+    preprocessing: Preprocessing
+    classes: int
+    keras: Callable[[], Any]
+
+    def scores(self, photo: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """(h, w, 3) float32 in the backbone's range → (classes,) scores, larger is more probable."""
+        embedding = np.asarray(self.parts.backbone(tf.load().constant(photo[None])))[0]
+        logits = np.asarray(embedding @ self.parts.weights + self.parts.bias, np.float32)
+        return np.array([0, logits[0]], np.float32) if len(logits) == 1 else logits
+
+
+def open_classifier(path: Path, scale: tuple[float, float] | None = None, verbose: bool = False) -> Classifier:
+    """Load a classifier; code inside the file is never run.
+
+    Args:
+        scale: what pixels 0 and 255 became before the model saw them; None to find the scaling inside it.
+
+    Raises:
+        InputError: it cannot be loaded, or is no image classifier that can be split; the message says why.
+    """
+    if not path.exists():
+        raise InputError(f"no such file or folder: {path}; {_EXPECTED}")
+    if path.is_dir():
+        call, shape = _saved_model(path, verbose)
+        keras: Callable[[], Any] = _no_keras(f"{path} is a SavedModel")
+        size, source = _image_size(shape), None
+    else:
+        model, major = _keras_model(path, verbose)
+        shapes = [getattr(model, "input_shape", None), getattr(model, "output_shape", None)]
+        if any(isinstance(each, list | dict) for each in shapes):
+            raise InputError(f"{path} has several inputs or outputs: an image classifier has one of each")
+        size, call, source = _image_size(shapes[0]), inference(model), model if major == 2 else None
+        keras = _no_keras(f"{path} was saved by Keras 3")
+    try:
+        with tf.quiet(verbose):
+            parts = split(call, size, scale)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (ValueError, tf.load().errors.OpError) as error:
+        raise InputError(f"{path} cannot be frozen into one graph: {' '.join(str(error).split())[:200]}") from None
+    outputs = len(parts.bias)
+    if parts.activation == "sigmoid" and outputs > 1:
+        raise InputError(
+            f"{path} ends in {outputs} sigmoids, so it gives a photo several labels at once; "
+            "edgetl tells classes apart, one label a photo: train it with softmax"
+        )
+    if outputs == 1 and parts.activation == "softmax":
+        raise InputError(f"{path} has one output with softmax, which is always 1: it cannot tell anything apart")
+    if source is not None:
+        keras = _flat(source, parts, path)
+    return Classifier(parts, Preprocessing(*size), max(outputs, 2), keras)
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """A labels file → labels in the order of the model's outputs: one a line, or numbered, ``0 cat`` or ``0:cat``.
+
+    Raises:
+        InputError: it cannot be read, holds a label twice, or numbers them with gaps.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the labels in {path}: {error}") from None
+    matches = [_NUMBERED.fullmatch(line) for line in lines]
+    numbered = {int(match[1]): match[2] for match in matches if match}
+    if lines and all(matches):
+        if sorted(numbered) != list(range(len(lines))):
+            raise InputError(f"{path} numbers its labels, but not 0 to {len(lines) - 1}, each once")
+        lines = [numbered[index] for index in range(len(lines))]
+    labels = tuple(check_label(line) for line in lines)
+    twice = next((label for label in labels if labels.count(label) > 1), None)
+    if twice is not None:
+        raise InputError(f"{path} holds {twice!r} twice: each output needs a label of its own")
+    return labels
+
+
+def parse_scale(text: str) -> tuple[float, float]:
+    """``-1,1`` → (−1, 1); raises InputError on anything else."""
+    with suppress(ValueError):
+        low, high = (float(part) for part in text.split(","))
+        if np.isfinite([low, high]).all() and low < high:
+            return low, high
+    raise InputError(f"--scale is what pixels 0 and 255 became in training, such as -1,1 or 0,1, got {text!r}")
+
+
+def name_outputs(classes: int, labels: Sequence[str] | None, folders: Sequence[str], path: Path) -> tuple[str, ...]:
+    """The label of each output: as given, or the sorted photo folders, as Keras numbers them.
+
+    Raises:
+        InputError: there are more or fewer than outputs, or a folder is none of the labels.
+    """
+    if labels is None:
+        if len(folders) != classes:
+            raise InputError(
+                f"{path} tells {classes} classes apart, the photos have {len(folders)} folders: "
+                "say which output is which with --labels FILE"
+            )
+        return tuple(folders)
+    if len(labels) != classes:
+        raise InputError(f"{path} tells {classes} classes apart, the labels file has {len(labels)}")
+    strange = sorted(set(folders) - set(labels))
+    if strange:
+        raise InputError(
+            f"the photos have a class {strange[0]!r} that the model does not know; new classes are taught on the "
+            "device, with `edgetl-device learn`, or with `edgetl train`"
+        )
+    return tuple(labels)
+
+
+def _keras_model(path: Path, verbose: bool) -> tuple[Any, int]:
+    """The model in a file, and the major version of the Keras that saved it."""
+    version = _keras_version(path)
+    try:
+        major = int(version.split(".")[0])
+        loader = tf.keras3(verbose).saving if major >= 3 else tf.keras(verbose).models
+        with tf.quiet(verbose):
+            return loader.load_model(str(path), compile=False), major
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, NotImplementedError) as error:
+        reason = " ".join(str(error).split())
+        custom = _UNKNOWN.search(reason)
+        if custom:
+            raise InputError(
+                f"{path} uses a layer of your own, {custom[1]!r}, whose code is not in the file: "
+                "export the model with model.export('folder') and convert that SavedModel, which holds the graph"
+            ) from None
+        if "Lambda" in reason:
+            raise _lambda(path) from None
+        raise InputError(f"{path} cannot be loaded by Keras (it was saved by {version}): {reason[:200]}") from None
+
+
+def _keras_version(path: Path) -> str:
+    """What the file says of the Keras that saved it; refuses what is no whole model, and code inside."""
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                return str(json.loads(archive.read("metadata.json"))["keras_version"])
+        import h5py
+
+        with h5py.File(path) as file:
+            config = file.attrs.get("model_config")
+            if config is None:
+                raise InputError(f"{path} holds weights only: save the whole model with model.save('model.keras')")
+            text = config if isinstance(config, str) else config.decode()
+            if '"class_name": "Lambda"' in text:
+                raise _lambda(path)
+            found = file.attrs.get("keras_version", "2")
+            return found if isinstance(found, str) else found.decode()
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        kind = (
+            "already a .tflite file: convert the Keras model it was made of" if path.suffix == ".tflite" else _EXPECTED
+        )
+        raise InputError(f"{path} is not a Keras model; {kind}") from None
+
+
+def _lambda(path: Path) -> InputError:
+    return InputError(
+        f"{path} has a Lambda layer, which is Python code inside the file and is not run: use a layer of Keras, "
+        "or export the model with model.export('folder') and convert that SavedModel"
+    )
+
+
+def _saved_model(path: Path, verbose: bool) -> tuple[Callable[[Any], Any], Any]:
+    """The serving signature of a SavedModel, and its input shape."""
+    tensorflow = tf.load(verbose)
+    if not (path / "saved_model.pb").is_file():
+        raise InputError(f"{path} holds neither run.json nor saved_model.pb; {_EXPECTED}")
+    try:
+        with tf.quiet(verbose):
+            loaded = tensorflow.saved_model.load(str(path))
+    except Exception as error:  # whatever a damaged SavedModel raises inside TensorFlow
+        raise InputError(f"{path} cannot be loaded: {' '.join(str(error).split())[:200]}") from None
+    signatures = dict(loaded.signatures)
+    function = signatures.get("serving_default") or next(iter(signatures.values()), None)
+    if function is None:
+        raise InputError(f"{path} has no signature to call: export it with model.export('folder')")
+    inputs, outputs = function.structured_input_signature[1], function.structured_outputs
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise InputError(f"{path} has {len(inputs)} inputs and {len(outputs)} outputs: a classifier has one of each")
+    ((name, spec),) = inputs.items()
+    (output,) = outputs
+
+    def call(batch: Any) -> Any:
+        return function(**{name: tensorflow.cast(batch, spec.dtype)})[output]
+
+    call.keep = loaded  # type: ignore[attr-defined]  # its variables die with it
+    return call, tuple(spec.shape)
+
+
+def _image_size(shape: Any) -> tuple[int, int]:
+    """(batch, height, width, 3) → (height, width); raises InputError for anything else."""
+    found = tuple(shape) if shape is not None else None
+    if found is not None and len(found) == 4 and found[1] in (1, 3) and found[3] not in (1, 3):
+        raise InputError(f"the model takes {found}, channels first: edgetl needs (batch, height, width, 3)")
+    if found is None or len(found) != 4 or found[3] != 3:
+        raise InputError(f"not an image classifier: it takes {found}, expected (batch, height, width, 3) in colour")
+    if found[1] is None or found[2] is None:
+        raise InputError(
+            f"the model takes images of any size, {found}: fix it, as with keras.Input((224, 224, 3)), "
+            "because the device needs one size"
+        )
+    return int(found[1]), int(found[2])
+
+
+def _no_keras(what: str) -> Callable[[], Any]:
+    def refuse() -> Any:
+        raise InputError(
+            f"--qat, --prune and --cluster need a Keras 2 model (TFMOT takes no other), and {what}: "
+            "leave them out, or train with `edgetl train`"
+        )
+
+    return refuse
+
+
+def _flat(model: Any, parts: Split, path: Path) -> Callable[[], Any]:
+    def keras() -> Any:
+        if parts.scaled_inside:
+            raise InputError(f"--qat, --prune and --cluster: {path} scales each channel on its own; TFMOT rejects that")
+        flat = flat_classifier_backbone(model)
+        low, high = parts.scale
+        batch = np.random.default_rng(0).uniform(low, high, (1, *flat.input_shape[1:])).astype(np.float32)
+        one, other = np.asarray(flat(batch, training=False)), np.asarray(parts.backbone(tf.load().constant(batch)))
+        if one.shape != other.shape or np.abs(one - other).max() > 1e-3 * max(float(np.abs(other).max()), 1e-6):
+            raise InputError(f"--qat, --prune and --cluster: {path} cannot be flattened for TFMOT")
+        return flat
+
+    return keras

@@ -1,0 +1,91 @@
+"""``edgetl sweep``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgetl_device.console import is_verbose, note, refuse_existing, reports, say, table
+
+if TYPE_CHECKING:
+    from ..sweep import Row
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--recipes", default="int8,int8-float-io,int16x8,float16,dynamic,none", show_default=True,
+              help="Separated by commas; +qat, +prune=0.5 or +cluster=16 compress first, in minutes.")  # fmt: skip
+@click.option("--report", type=click.Path(path_type=Path), help="Also write one self-contained HTML page.")
+@click.option("--photos", type=click.Path(path_type=Path),
+              help="Where the run's photos are now, if they moved; of a model file, its photos.")  # fmt: skip
+@click.option("--labels", type=click.Path(path_type=Path), help="Of a model file: its labels, one a line.")
+@click.option("--scale", metavar="MIN,MAX", help="Of a model file: what pixels 0 and 255 became in its training.")
+@click.option("--max-drop", type=float, default=0.01, show_default=True,
+              help="Accuracy below the best that is good enough.")  # fmt: skip
+@click.option("--training-photos", type=click.IntRange(1), default=1000, show_default=True,
+              help="Fit each head on at most so many photos.")  # fmt: skip
+@click.option("--calibration-samples", type=click.IntRange(1), default=200, show_default=True,
+              help="Representative photos, class-balanced.")  # fmt: skip
+@click.option("--head", type=click.Choice(["predictive", "familiar", "lda", "prototype"]), default="predictive",
+              show_default=True, help="Learning rule.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Overwrite the report.")
+@reports
+def sweep(
+    run: Path,
+    recipes: str,
+    report: Path | None,
+    photos: Path | None,
+    labels: Path | None,
+    scale: str | None,
+    max_drop: float,
+    training_photos: int,
+    calibration_samples: int,
+    head: str,
+    force: bool,
+) -> dict[str, Any]:
+    """Convert RUN with every recipe, side by side: accuracy, size, latency here, and which one to take.
+
+    RUN is what `edgetl train` made, or any Keras image classifier, as for `edgetl convert`.
+    """
+    from .. import sweep as sweeping
+    from ..sources import open_source
+
+    if report is not None:
+        refuse_existing(report, force)
+    chosen = sweeping.recipes_of(recipes)
+    source = open_source(run, photos, labels, scale)
+    done = sweeping.sweep(source, chosen, head, max_drop, training_photos, calibration_samples, _tell, is_verbose())
+    table(
+        ("recipe", "accuracy", "same label", "MB", "zipped", "ms"),
+        [
+            (row.name, row.accuracy, row.agreement, _mb(row.size_bytes), _mb(row.zipped_size_bytes), row.latency_ms)
+            for row in done.rows
+        ],
+    )
+    say(f"float pipeline {done.float_accuracy:.3f}; heads fitted on {done.trained} photos, checked on {done.held_out}")
+    if done.recommended is not None:
+        arguments = next(recipe.arguments for recipe in chosen if recipe.name == done.recommended)
+        say(f"take {done.recommended}: {done.reason}; next: edgetl convert {run} {arguments} -o {run.name}.edgetl")
+    if report is not None:
+        sweeping.write_report(done, run.name, max_drop, report)
+        say(f"wrote {report}")
+    return {
+        "recipes": [asdict(row) for row in done.rows],
+        "recommended": done.recommended,
+        "reason": done.reason,
+        "float_accuracy": done.float_accuracy,
+        "training_photos": done.trained,
+        "samples": done.held_out,
+        "exit_code": 0 if done.recommended else 1,
+    }
+
+
+def _tell(row: Row) -> None:
+    note(f"{row.name}: accuracy {row.accuracy:.3f}" if row.error is None else f"{row.name} failed: {row.error}")
+
+
+def _mb(size: int | None) -> float | None:
+    return None if size is None else size / 1e6

@@ -1,0 +1,332 @@
+"""Pruning, clustering and quantization-aware fine-tuning of a backbone: the only file that imports TFMOT.
+
+Each stage changes the weights and then fine-tunes them for a few epochs so that the embeddings stay what they were: the
+loss is the mean squared difference to the embeddings of the untouched backbone (FitNets, Romero et al., ICLR 2015,
+https://arxiv.org/abs/1412.6550). No labels are used, so the backbone stays as general as it was, which matters to a
+device that will be taught new classes.
+
+Stages run in the order prune, cluster, QAT; later ones keep the zeros of pruning. Depthwise kernels are left alone by
+pruning and clustering: they are few, and every one of them counts.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgetl_device.console import note
+from edgetl_device.errors import CheckFailedError, InputError
+
+from . import tf
+from .embeddings import to_float
+from .flatbuffer import read
+from .flattening import flat_backbone
+from .proof import MODES
+
+MAX_PHOTOS = 4096  # fine-tuned on, class-balanced: 600 MB at 224 px
+BATCH = 16
+LEARNING_RATE = 3e-4
+EPOCHS = {"prune": 3, "cluster": 1, "qat": 1}
+_SLACK = 0.005  # of sparsity: layers with few weights cannot hit it exactly
+
+
+@dataclass(frozen=True)
+class Compression:
+    """What TFMOT is asked for.
+
+    Args:
+        qat: quantization-aware fine-tuning.
+        prune: share of zeros in each Conv2D and Dense kernel, 0 … 1; None for no pruning.
+        cluster: how many distinct values each of those keeps; None for no clustering.
+        epochs: of fine-tuning in each stage; None for :data:`EPOCHS`.
+    """
+
+    qat: bool = False
+    prune: float | None = None
+    cluster: int | None = None
+    epochs: int | None = None
+
+    def __bool__(self) -> bool:
+        return self.qat or self.prune is not None or self.cluster is not None
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of the stages in the order in which they run."""
+        asked = {"prune": self.prune is not None, "cluster": self.cluster is not None, "qat": self.qat}
+        return tuple(name for name in EPOCHS if asked[name])
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """What compression bought: the backbone file with and without it.
+
+    Args:
+        size_bytes, plain_size_bytes: of the ``.tflite`` file; the same unless weights take fewer bits.
+        zipped_bytes, plain_zipped_bytes: after deflate (level 9), where zeros and repeated values pay off.
+        sparsity: share of zeros among the weights of convolutions and fully connected layers, depthwise ones apart.
+        distinct: largest number of distinct values in a channel of those.
+    """
+
+    size_bytes: int
+    plain_size_bytes: int
+    zipped_bytes: int
+    plain_zipped_bytes: int
+    sparsity: float
+    distinct: int
+
+
+def check(asked: Compression, mode: str) -> None:
+    """Raise InputError for a combination that does not work; loads nothing."""
+    if asked.prune is not None and not 0 < asked.prune <= 0.95:
+        raise InputError(f"--prune is the share of weights to remove, above 0 and at most 0.95, got {asked.prune}")
+    if asked.cluster is not None and not 2 <= asked.cluster <= 256:
+        raise InputError(f"--cluster is the number of values each kernel keeps, 2 to 256, got {asked.cluster}")
+    if asked.prune is not None and asked.cluster == 2:
+        raise InputError("--prune with --cluster needs at least 3 values: one of them is zero")
+    if asked.epochs is not None and not asked:
+        raise InputError("--epochs is of fine-tuning: it needs --qat, --prune or --cluster")
+    if asked.qat and not MODES[mode].integer:
+        raise InputError(f"--qat trains for integer arithmetic, --quantize {mode} computes in float: leave one out")
+    if asked.qat and asked.cluster is not None:
+        raise InputError(
+            "--qat and --cluster do not go together: quantization per channel gives each channel its own values, "
+            "so nothing keeps a kernel's clusters through quantization-aware training; leave one out"
+        )
+
+
+def compress(
+    backbone: Any,
+    photos: npt.NDArray[np.uint8],
+    scale: tuple[float, float],
+    asked: Compression,
+    seed: int = 0,
+    verbose: bool = False,
+) -> Any:
+    """A Keras 2 backbone → the compressed one, flat, with batch normalisation folded; reproducible with the seed.
+
+    Args:
+        photos: (n, h, w, 3) uint8 RGB to fine-tune on.
+        scale: what the uint8 values 0 and 255 stand for at the backbone's input.
+
+    Raises:
+        InputError: the backbone holds something that TFMOT does not take; the message names it.
+        CheckFailedError: the result is not as sparse or as clustered as was asked for.
+    """
+    keras = tf.keras(verbose)
+    keras.utils.set_random_seed(seed)
+    teacher = flat_backbone(backbone)
+    batches = (to_float(photos[start : start + 32], scale) for start in range(0, len(photos), 32))
+    targets = np.concatenate([np.asarray(teacher(batch, training=False)) for batch in batches])
+    model = keras.models.clone_model(teacher)
+    model.set_weights(teacher.get_weights())
+    stages: dict[str, Callable[..., Any]] = {"prune": _prune, "cluster": _cluster, "qat": _qat}
+    for name in asked.stages:
+        epochs = asked.epochs or EPOCHS[name]
+        task = _Task(photos, targets, scale, epochs, seed, f"{name}: fine-tuning on {len(photos)} photos")
+        try:
+            with warnings.catch_warnings():  # of TFMOT and Keras about each other; stderr stays open for progress
+                warnings.simplefilter("ignore")
+                model = stages[name](model, task, asked)
+        except (ValueError, RuntimeError, NotImplementedError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"TFMOT cannot {name} this backbone: {reason}") from None
+    _verify(model, asked)
+    return model
+
+
+def bought(data: bytes, plain: bytes, asked: Compression) -> Compressed:
+    """The compressed ``.tflite`` file against the uncompressed one; raises CheckFailedError if the zeros are gone."""
+    kernels = [
+        tensor.value.reshape(tensor.shape[0], -1)
+        for operator, tensor in read(data).weights()
+        if operator.name != "DEPTHWISE_CONV_2D" and tensor.value is not None
+    ]
+    zeros, total = sum(int((kernel == 0).sum()) for kernel in kernels), sum(kernel.size for kernel in kernels)
+    sparsity = zeros / max(total, 1)
+    if asked.prune is not None and sparsity < asked.prune - _SLACK:
+        raise CheckFailedError(f"the file holds {sparsity:.3f} zeros, --prune asked for {asked.prune}")
+    distinct = max((len(np.unique(row)) for kernel in kernels for row in kernel), default=0)
+    if asked.cluster is not None and distinct > asked.cluster:
+        raise CheckFailedError(f"a channel in the file holds {distinct} values, --cluster asked for {asked.cluster}")
+    sizes = (len(data), len(plain), len(zlib.compress(data, 9)), len(zlib.compress(plain, 9)))
+    return Compressed(*sizes, sparsity, distinct)
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """Fine-tuning: photos (n, h, w, 3) uint8 and the embeddings (n, d) that they should keep."""
+
+    photos: npt.NDArray[np.uint8]
+    targets: npt.NDArray[np.float32]
+    scale: tuple[float, float]
+    epochs: int
+    seed: int
+    what: str
+
+    @property
+    def steps(self) -> int:
+        return -(-len(self.photos) // BATCH) * self.epochs
+
+    def tune(self, model: Any, callbacks: tuple[Any, ...] = (), keep_zeros: bool = False) -> None:
+        """Fine-tune in place: Adam, learning rate falling to 0 as a cosine. Kernels may keep their zeros."""
+        tensorflow, keras = tf.load(), tf.keras()
+        power = float(np.square(self.targets).mean()) or 1.0
+        rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, self.steps)
+        model.compile(
+            keras.optimizers.Adam(rate, clipnorm=1.0),
+            loss=lambda wanted, found: tensorflow.reduce_mean(tensorflow.square(wanted - found), axis=-1) / power,
+        )
+        rows = np.random.default_rng(self.seed)
+        total, started = self.steps, time.perf_counter()
+        note(f"{self.what}, {self.epochs} epochs")
+        kernels = [v for v in model.trainable_variables if keep_zeros and v.name.endswith("/kernel:0")]
+        masks = [tensorflow.cast(kernel != 0, kernel.dtype) for kernel in kernels]
+        for callback in callbacks:
+            callback.set_model(model)
+            callback.on_train_begin()
+        done, recent = 0, 0.0
+        for epoch in range(self.epochs):
+            order = rows.permutation(len(self.photos))
+            for start in range(0, len(order), BATCH):
+                chosen = order[start : start + BATCH]
+                for callback in callbacks:
+                    callback.on_train_batch_begin(done)
+                loss = model.train_on_batch(to_float(self.photos[chosen], self.scale), self.targets[chosen])
+                for kernel, mask in zip(kernels, masks, strict=True):
+                    kernel.assign(kernel * mask)
+                recent = loss if not done else 0.95 * recent + 0.05 * loss
+                done += 1
+                if done in (5, 20) or done % 100 == 0 or done == total:
+                    left = (time.perf_counter() - started) / done * (total - done)
+                    note(f"  step {done} of {total}, relative error {recent:.4f}, about {left:.0f} s left")
+            for callback in callbacks:
+                callback.on_epoch_end(epoch)
+
+
+def _tfmot() -> Any:
+    tf.keras()
+    with tf.quiet():
+        import tensorflow_model_optimization as tfmot
+    return tfmot
+
+
+def _kernel_layer(layer: Any) -> bool:
+    """Conv2D or Dense, and not DepthwiseConv2D, which Keras derives from another class."""
+    return type(layer).__name__ in ("Conv2D", "Dense")
+
+
+def _wrapped(model: Any, wrap: Callable[[Any], Any]) -> Any:
+    keras = tf.keras()
+    return keras.models.clone_model(model, clone_function=lambda layer: wrap(layer) if _kernel_layer(layer) else layer)
+
+
+def _prune(model: Any, task: _Task, asked: Compression) -> Any:
+    """Zhu and Gupta, "To prune, or not to prune", 2017 (https://arxiv.org/abs/1710.01878): a polynomial schedule."""
+    sparsity = _tfmot().sparsity.keras
+    every = max(1, task.steps // 20)
+    last = max(every, task.steps * 6 // 10 // every * every)  # the rest of the steps heals
+    schedule = sparsity.PolynomialDecay(0.0, asked.prune, begin_step=0, end_step=last, frequency=every)
+    pruned = _wrapped(model, lambda layer: sparsity.prune_low_magnitude(layer, pruning_schedule=schedule))
+    task.tune(pruned, (sparsity.UpdatePruningStep(),))
+    return sparsity.strip_pruning(pruned)
+
+
+def _cluster(model: Any, task: _Task, asked: Compression) -> Any:
+    from tensorflow_model_optimization.python.core.clustering.keras.experimental import cluster as experimental
+
+    clustering = _tfmot().clustering.keras
+    options = {
+        "number_of_clusters": asked.cluster,
+        "cluster_centroids_init": clustering.CentroidInitialization.KMEANS_PLUS_PLUS,
+        "preserve_sparsity": asked.prune is not None,
+    }
+    clustered = _wrapped(model, lambda layer: experimental.cluster_weights(layer, **options))
+    task.tune(clustered)
+    return clustering.strip_clustering(clustered)
+
+
+def _qat(model: Any, task: _Task, asked: Compression) -> Any:
+    """Jacob et al., CVPR 2018 (https://arxiv.org/abs/1712.05877): weights learn to live with rounding.
+
+    The fake quantizers are taken off again and the ordinary converter quantizes the trained weights: ranges come from
+    calibration, scales per channel also in depthwise convolutions, which TFMOT would quantize per tensor.
+    """
+    tfmot, keras = _tfmot(), tf.keras()
+    scheme = tfmot.quantization.keras
+    from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import default_8bit_quantize_registry
+
+    registry = default_8bit_quantize_registry.Default8BitQuantizeRegistry()
+    for layer in model.layers:
+        if type(layer).__name__ != "InputLayer" and not registry.supports(layer):
+            raise InputError(f"--qat: TFMOT does not take layer {layer.name} ({type(layer).__name__}); leave --qat out")
+    per_channel = _depthwise_config(default_8bit_quantize_registry)
+
+    def annotate(layer: Any) -> Any:
+        if type(layer).__name__ == "DepthwiseConv2D":
+            return scheme.quantize_annotate_layer(layer, per_channel(["depthwise_kernel"], ["activation"], False))
+        return scheme.quantize_annotate_layer(layer) if type(layer).__name__ != "InputLayer" else layer
+
+    with scheme.quantize_scope({per_channel.__name__: per_channel}):
+        annotated = keras.models.clone_model(model, clone_function=annotate)
+        annotated.set_weights(model.get_weights())
+        student = scheme.quantize_apply(annotated)
+    task.tune(student, keep_zeros=asked.prune is not None)
+    wrappers = {wrapper.layer.name: wrapper for wrapper in student.layers if hasattr(wrapper, "layer")}
+    plain = keras.models.clone_model(model)
+    for layer in plain.layers:
+        layer.set_weights([_value(wrappers[layer.name], weight) for weight in layer.weights])
+    return plain
+
+
+def _value(wrapper: Any, weight: Any) -> npt.NDArray[np.float32]:
+    """The trained value of a layer's weight: TFMOT keeps the variable in its wrapper."""
+    wanted = weight.name.split("/")[-1]
+    (found,) = [variable for variable in wrapper.weights if variable.name.split("/")[-1] == wanted]
+    return np.asarray(found)
+
+
+def _depthwise_config(registry: Any) -> Any:
+    """TFMOT's configuration of convolutions, with a scale for each channel of a depthwise kernel (h, w, c, m)."""
+
+    quantizer = registry.default_8bit_quantizers.Default8BitConvWeightsQuantizer
+
+    class PerChannelDepthwise(registry.Default8BitConvQuantizeConfig):  # type: ignore[misc]
+        def __init__(self, weight_attrs: list[str], activation_attrs: list[str], quantize_output: bool) -> None:
+            super().__init__(weight_attrs, activation_attrs, quantize_output)
+            self.weight_quantizer: Any = _transposed(quantizer)()
+
+    return PerChannelDepthwise
+
+
+def _transposed(quantizer: Any) -> Any:
+    tensorflow = tf.load()
+
+    class Transposed(quantizer):  # type: ignore[misc]
+        """Quantizes along the last axis but one."""
+
+        def build(self, tensor_shape: Any, name: str, layer: Any) -> Any:
+            return super().build([*tensor_shape[:2], tensor_shape[3], tensor_shape[2]], name, layer)
+
+        def __call__(self, inputs: Any, training: Any, weights: Any, **options: Any) -> Any:
+            swapped = tensorflow.transpose(inputs, (0, 1, 3, 2))
+            return tensorflow.transpose(super().__call__(swapped, training, weights, **options), (0, 1, 3, 2))
+
+    return Transposed
+
+
+def _verify(model: Any, asked: Compression) -> None:
+    """The stripped model is as sparse and as clustered as was asked for, layer by layer."""
+    for layer in filter(_kernel_layer, model.layers):
+        kernel = layer.kernel.numpy()
+        share, distinct = float((kernel == 0).mean()), len(np.unique(kernel))
+        if asked.prune is not None and share < asked.prune - max(_SLACK, 1 / kernel.size):
+            raise CheckFailedError(f"layer {layer.name} has {share:.3f} zeros, --prune asked for {asked.prune}")
+        if asked.cluster is not None and distinct > asked.cluster:
+            raise CheckFailedError(f"layer {layer.name} has {distinct} values, --cluster asked for {asked.cluster}")

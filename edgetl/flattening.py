@@ -1,0 +1,204 @@
+"""A Keras 2 model → the same function as one flat graph, ready for TFMOT.
+
+TFMOT rejects nested models (model-optimization#377) and layers that scale pixels. Here nested models are inlined,
+layers that do nothing at inference are dropped, and batch normalisation is folded into the convolution before it, as
+the converter would do it anyway: so what is pruned, clustered or quantized in training are the weights that are
+deployed, and there are no batch statistics that a short fine-tuning could spoil. The result is checked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgetl_device.errors import InputError
+
+from . import tf
+
+_IDENTITY = (
+    "Dropout",
+    "SpatialDropout2D",
+    "GaussianNoise",
+    "GaussianDropout",
+    "AlphaDropout",
+    "ActivityRegularization",
+)
+_SCALING = ("Rescaling", "Normalization", "TFOpLambda", "SlicingOpLambda")
+_FOLDABLE = ("Conv2D", "DepthwiseConv2D", "Dense")
+_TOLERANCE = 1e-3  # of the largest output: folding reorders float32 arithmetic
+
+
+@dataclass(frozen=True)
+class _Ref:
+    """Stands for a tensor in the arguments of a step."""
+
+    key: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    layer: Any
+    args: Any
+    kwargs: dict[str, Any]
+    output: int
+    weights: list[npt.NDArray[np.float32]] | None = None  # instead of the layer's own, after folding
+
+    @property
+    def kind(self) -> str:
+        return type(self.layer).__name__
+
+    @property
+    def inputs(self) -> list[int]:
+        flat = tf.load().nest.flatten((self.args, self.kwargs))
+        return [item.key for item in flat if isinstance(item, _Ref)]
+
+
+def flat_backbone(model: Any) -> Any:
+    """A Keras backbone → the same as a flat Functional model with batch normalisation folded.
+
+    Raises:
+        InputError: it holds something that cannot be flattened; the message names it.
+    """
+    steps, output = _steps(model)
+    return _checked(_build(_folded(steps, output), output, model.input_shape[1:]), model)
+
+
+def flat_classifier_backbone(model: Any) -> Any:
+    """A Keras classifier → what lies between its scaling of pixels and its last Dense layer, as :func:`flat_backbone`.
+
+    Raises:
+        InputError: as there; or it does not end in a Dense layer.
+    """
+    steps, output = _steps(model)
+    while steps and steps[-1].kind in ("Activation", "Softmax"):
+        steps, output = steps[:-1], steps[-1].inputs[0]
+    if not steps or steps[-1].kind != "Dense":
+        raise InputError(f"the model ends in {steps[-1].kind if steps else 'nothing'}, not in a Dense layer")
+    output = steps[-1].inputs[0]
+    steps = steps[:-1]
+    start = 0
+    while steps and steps[0].kind in _SCALING:
+        start, steps = steps[0].output, steps[1:]
+    return _build(_folded(steps, output), output, model.input_shape[1:], start)
+
+
+def _steps(model: Any) -> tuple[list[_Step], int]:
+    """Inlined steps in execution order; key 0 is the input. Layers that do nothing at inference leave no step."""
+    if not getattr(model, "_is_graph_network", False):
+        raise InputError(
+            f"{model.name} is a subclassed or unbuilt Keras model, which TFMOT cannot read: "
+            "make it with the functional API or Sequential, with an input shape"
+        )
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise InputError(
+            f"expected one input and one output, {model.name} has {len(model.inputs)}, {len(model.outputs)}"
+        )
+    steps: list[_Step] = []
+    counter = iter(range(1, 1 << 30))
+    (output,) = _inline(model, [0], steps, counter)
+    return steps, output
+
+
+def _inline(model: Any, inputs: list[int], steps: list[_Step], counter: Any) -> list[int]:
+    nest = tf.load().nest
+    keys = {id(tensor): key for tensor, key in zip(model.inputs, inputs, strict=True)}
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        for node in model._nodes_by_depth[depth]:
+            if node.is_input:
+                continue
+            found = [keys[id(tensor)] for tensor in node.keras_inputs]
+            layer, outputs = node.layer, nest.flatten(node.outputs)
+            if hasattr(layer, "_nodes_by_depth"):
+                told = _inline(layer, found, steps, counter)
+            elif type(layer).__name__ in _IDENTITY or _augments(layer) or _is_linear(layer):
+                told = found
+            else:
+                if len(outputs) != 1:
+                    raise InputError(f"layer {layer.name} has {len(outputs)} outputs, which is not supported here")
+                refs = {id(tensor): _Ref(keys[id(tensor)]) for tensor in node.keras_inputs}
+                args, kwargs = nest.map_structure(
+                    lambda value, refs=refs: refs.get(id(value), value), (node.call_args, node.call_kwargs)
+                )
+                kwargs = {name: value for name, value in kwargs.items() if name not in ("training", "mask")}
+                told = [next(counter)]
+                steps.append(_Step(layer, args, kwargs, told[0]))
+            keys.update({id(tensor): key for tensor, key in zip(outputs, told, strict=True)})
+    return [keys[id(tensor)] for tensor in model.outputs]
+
+
+def _augments(layer: Any) -> bool:
+    return type(layer).__name__.startswith("Random")
+
+
+def _is_linear(layer: Any) -> bool:
+    return type(layer).__name__ == "Activation" and layer.activation.__name__ == "linear"
+
+
+def _folded(steps: list[_Step], output: int) -> list[_Step]:
+    """Batch normalisation folded into the layer before it, wherever nothing else uses that layer's output."""
+    uses = Counter(key for step in steps for key in step.inputs) + Counter([output])
+    shared = {id(step.layer) for step in steps if sum(other.layer is step.layer for other in steps) > 1}
+    made = {step.output: step for step in steps}
+    for step in steps:
+        if step.kind != "BatchNormalization" or step.layer.axis not in ([3], [-1], [1], 3, -1):
+            continue
+        before = made.get(step.inputs[0])
+        if before is None or before.kind not in _FOLDABLE or uses[step.inputs[0]] != 1 or id(before.layer) in shared:
+            continue
+        if before.layer.activation.__name__ != "linear" or id(step.layer) in shared:
+            continue
+        made[step.output] = replace(before, output=step.output, weights=_fold(before.layer, step.layer))
+        del made[before.output]
+    return sorted(made.values(), key=lambda step: step.output)
+
+
+def _fold(layer: Any, norm: Any) -> list[npt.NDArray[np.float32]]:
+    gamma = norm.gamma.numpy() if norm.scale else 1.0
+    beta = norm.beta.numpy() if norm.center else 0.0
+    factor = gamma / np.sqrt(norm.moving_variance.numpy() + norm.epsilon)
+    kernel, bias = layer.get_weights() if layer.use_bias else (layer.get_weights()[0], 0.0)
+    by_channel = factor.reshape(-1, layer.depth_multiplier) if hasattr(layer, "depth_multiplier") else factor
+    return [kernel * by_channel, (bias - norm.moving_mean.numpy()) * factor + beta]
+
+
+def _build(steps: list[_Step], output: int, shape: tuple[int, ...], start: int = 0) -> Any:
+    keras, nest = tf.keras(), tf.load().nest
+    entry = keras.Input(shape)
+    tensors: dict[int, Any] = {start: entry}
+    clones: dict[int, Any] = {}
+    names: Counter[str] = Counter()
+    loads: list[tuple[Any, list[npt.NDArray[np.float32]]]] = []
+    for step in steps:
+        if id(step.layer) not in clones:
+            config = step.layer.get_config()
+            names[config["name"]] += 1
+            if names[config["name"]] > 1:
+                config["name"] += f"_{names[config['name']]}"
+            if step.weights is not None:
+                config["use_bias"] = True
+            clone = type(step.layer).from_config(config)
+            clones[id(step.layer)] = clone
+            loads.append((clone, step.layer.get_weights() if step.weights is None else step.weights))
+        args, kwargs = nest.map_structure(
+            lambda value: tensors[value.key] if isinstance(value, _Ref) else value, (step.args, step.kwargs)
+        )
+        try:
+            tensors[step.output] = clones[id(step.layer)](*args, **kwargs)
+        except KeyError:
+            raise InputError(f"layer {step.layer.name} needs the pixels before they are scaled") from None
+    model = keras.Model(entry, tensors[output])
+    for clone, weights in loads:
+        clone.set_weights(weights)
+    return model
+
+
+def _checked(flat: Any, model: Any) -> Any:
+    batch = np.random.default_rng(0).uniform(-1, 1, (2, *model.input_shape[1:])).astype(np.float32)
+    one, other = (np.asarray(each(batch, training=False)) for each in (model, flat))
+    if not np.abs(one - other).max() <= _TOLERANCE * max(np.abs(one).max(), 1e-6):
+        raise InputError(f"{model.name} cannot be flattened for TFMOT: its flat twin gives other embeddings")
+    return flat

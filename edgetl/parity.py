@@ -1,0 +1,62 @@
+"""The parity gate: the converted pipeline against the float one, on photos that neither was fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgetl_device import metrics
+from edgetl_device.errors import CheckFailedError
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The converted pipeline against the float one, on held-out photos.
+
+    Args:
+        float_accuracy, converted_accuracy: 0 … 1.
+        agreement: share of photos with the same top label.
+        worst_class_drop: largest loss of recall of a class, negative where every class gained.
+        samples: how many photos.
+    """
+
+    float_accuracy: float
+    converted_accuracy: float
+    agreement: float
+    worst_class_drop: float
+    samples: int
+
+    @property
+    def drop(self) -> float:
+        """What conversion cost, negative where it gained."""
+        return self.float_accuracy - self.converted_accuracy
+
+
+def compare(truth: Sequence[str], before: Sequence[str], after: Sequence[str]) -> tuple[Parity, str]:
+    """Labels of n held-out photos, and what the float and the converted pipeline say → parity and the worst class."""
+    classes = sorted(set(truth))
+    index = {label: number for number, label in enumerate(sorted({*truth, *before, *after}))}
+    actual, one, other = (np.array([index[label] for label in column], np.intp) for column in (truth, before, after))
+    recalls = [metrics.per_class_recall(actual, found, len(index)) for found in (one, other)]
+    drops = [float(recalls[0][index[label]] - recalls[1][index[label]]) for label in classes]
+    worst = int(np.argmax(drops))
+    parity = Parity(
+        metrics.accuracy(actual, one),
+        metrics.accuracy(actual, other),
+        float((one == other).mean()),
+        drops[worst],
+        len(actual),
+    )
+    return parity, classes[worst]
+
+
+def gate(parity: Parity, max_drop: float, advice: str) -> None:
+    """Raise CheckFailedError if conversion costs more accuracy than ``max_drop``."""
+    if not parity.drop <= max_drop:  # so that NaN is a no
+        raise CheckFailedError(
+            f"conversion costs {parity.drop:.3f} of accuracy ({parity.float_accuracy:.3f} -> "
+            f"{parity.converted_accuracy:.3f} on {parity.samples} held-out photos), "
+            f"more than --max-drop {max_drop}; nothing was written. {advice}"
+        )

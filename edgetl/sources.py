@@ -1,0 +1,166 @@
+"""What conversion needs of a float model, wherever it came from: a RUN, or a classifier in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from edgetl_device.backbone import prepare_files
+from edgetl_device.console import note, progress
+from edgetl_device.errors import InputError, PhotoError
+from edgetl_device.preprocess import Preprocessing
+
+from .classifiers import name_outputs, open_classifier, parse_scale, read_labels
+from .datasets import Dataset, find_photos, split
+from .embeddings import to_float
+from .training import Run, check_classes, fit_float_head, float_codes, open_run
+
+HELD_OUT = 0.2  # of the photos of each class, where no val or test folder says otherwise
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A float backbone, the photos it is converted with, and the float pipeline it is held against.
+
+    Args:
+        dataset: readable photos with their split.
+        preprocessing: frame → the backbone's input size.
+        scale: what the uint8 values 0 and 255 stand for at the backbone's input.
+        backbone: (n, h, w, 3) float32 → (n, d) float32; a Keras model or any function of TensorFlow.
+        keras: the same as a Keras 2 model for TFMOT, or InputError with the reason why there is none.
+        reference: rows of the dataset → the labels that the float pipeline gives them.
+        describes: what the manifest says of the backbone, with ``name`` and ``alpha``.
+        training: what the manifest says of training.
+        seed: of calibration, holdout and fine-tuning.
+        created: UTC time, ISO 8601.
+    """
+
+    dataset: Dataset
+    preprocessing: Preprocessing
+    scale: tuple[float, float]
+    backbone: Any
+    keras: Callable[[], Any]
+    reference: Callable[[Sequence[int]], list[str]]
+    describes: dict[str, Any]
+    training: dict[str, Any]
+    seed: int
+    created: str
+
+
+def run_source(run: Run, photos: Path | None = None) -> Source:
+    """A RUN of ``edgetl train``; ``photos`` is where its photos are now, if they moved.
+
+    Raises:
+        InputError: the run's photos or files are gone.
+    """
+    data = run.dataset
+    dataset = data if photos is None else Dataset(photos, data.paths, data.labels, data.splits)
+    missing = next((path for path in dataset.files() if not path.exists()), None)
+    if missing is not None:
+        raise InputError(f"the run's photos are gone ({missing}): say where they are now with --photos DIR")
+    model = run.model()
+
+    def reference(rows: Sequence[int]) -> list[str]:
+        values, train = run.float_embeddings(), dataset.rows("train")
+        head = fit_float_head(values[train], tuple(dataset.labels[row] for row in train))
+        return [head.labels[index] for index in head.scores(float_codes(values[list(rows)])).argmax(axis=1)]
+
+    return Source(
+        dataset,
+        run.spec.preprocessing,
+        run.spec.input_range,
+        model,
+        lambda: model,
+        reference,
+        asdict(run.spec) | {"weights": Path(run.spec.weights).name},
+        {"strategy": run.strategy, "photos": len(dataset), "seed": run.seed, "accuracy": run.accuracy},
+        run.seed,
+        run.created,
+    )
+
+
+def open_source(
+    path: Path,
+    photos: Path | None = None,
+    labels: Path | None = None,
+    scale: str | None = None,
+    seed: int | None = None,
+) -> Source:
+    """A RUN, or a Keras image classifier in a file or folder.
+
+    Args:
+        photos: where the run's photos are now; of a classifier, the photos to convert with, one folder a class.
+        labels: of a classifier, a file with the label of each output; else the sorted folders of ``photos``.
+        scale: of a classifier, ``MIN,MAX``: what pixels 0 and 255 became in training, where it does not scale itself.
+        seed: instead of the run's, or of 0.
+
+    Raises:
+        InputError: it is neither, or something is missing that it needs.
+    """
+    if path.is_dir() and not (path / "saved_model.pb").is_file():
+        unused = [name for name, value in (("--labels", labels), ("--scale", scale)) if value is not None]
+        if unused:
+            raise InputError(f"{unused[0]} describes a model file, and {path} is a RUN, which knows: leave it out")
+        source = run_source(open_run(path), photos)
+        return source if seed is None else replace(source, seed=seed)
+    return classifier_source(path, photos, labels, scale, seed or 0)
+
+
+def classifier_source(path: Path, photos: Path | None, labels: Path | None, scale: str | None, seed: int) -> Source:
+    """A Keras image classifier; its own last Dense layer is the float pipeline that the bundle is held against.
+
+    The bundle's head is solved from the statistics of ``photos``, as every head is: so it can be retrained on the
+    device, which a Dense layer without the statistics behind it could not.
+    """
+    if not path.exists():
+        raise InputError(f"no such RUN, file or folder: {path}")
+    if photos is None:
+        raise InputError(
+            f"{path} is a model without photos: give some of each class with --photos DIR. They calibrate the "
+            "integers, the head is fitted on them, and some are held out to check the result"
+        )
+    given = None if scale is None else parse_scale(scale)
+    named = None if labels is None else read_labels(labels)
+    dataset = split(find_photos(photos), HELD_OUT, seed)
+    model = open_classifier(path, given)
+    outputs = name_outputs(model.classes, named, dataset.classes, path)
+    dataset = _readable(dataset, model.preprocessing)
+    known = [index for index, label in enumerate(outputs) if label in dataset.classes]
+    if len(known) < len(outputs):
+        note(f"{len(outputs) - len(known)} of {len(outputs)} labels have no photos and are left out")
+
+    def reference(rows: Sequence[int]) -> list[str]:
+        told = []
+        for _, photo in prepare_files(dataset.take(rows).files(), model.preprocessing):
+            scores = model.scores(to_float(photo[None], model.parts.scale)[0])  # type: ignore[index]
+            told.append(outputs[max(known, key=lambda index: scores[index])])
+        return told
+
+    return Source(
+        dataset,
+        model.preprocessing,
+        model.parts.scale,
+        model.parts.backbone,
+        model.keras,
+        reference,
+        {"name": path.name, "image_size": model.preprocessing.height, "weights": "its own"},
+        {"strategy": "given", "photos": len(dataset), "seed": seed},
+        seed,
+        datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _readable(dataset: Dataset, preprocessing: Preprocessing) -> Dataset:
+    files = dataset.files()
+    rows = []
+    for row, (_, photo) in enumerate(progress(prepare_files(files, preprocessing), len(files), "reading photos")):
+        if isinstance(photo, PhotoError):
+            note(f"skipped: {photo}")
+        else:
+            rows.append(row)
+    readable = dataset.take(rows)
+    check_classes(dataset, readable)
+    return readable
