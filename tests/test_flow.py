@@ -46,7 +46,8 @@ def arrow(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     cv2.imwrite(str(photos / "bolt" / "clear.png"), np.dstack([picture, picture[:, :, 0]]))
     run, bundle = folder / "run", folder / "parts.edgetl"
     trained = told(host_program, "train", photos, "-o", run, "--weights", "builtin")
-    converted = told(host_program, "convert", run, "-o", bundle, "--max-drop", "0.1")
+    key = told(host_program, "keygen", folder / "owner")["private_key"]
+    converted = told(host_program, "convert", run, "-o", bundle, "--max-drop", "0.1", "--sign", key)
     return SimpleNamespace(folder=folder, photos=photos, run=run, bundle=bundle, trained=trained, converted=converted)
 
 
@@ -67,6 +68,13 @@ def test_convert_reports_what_the_contract_says_and_stays_close_to_float(arrow) 
     assert parity["agreement"] > 0.8 and parity["samples"] == 25
     assert converted["ops"]["float"] == 0 and converted["ops"]["total"] > 50
     assert converted["size_bytes"] == arrow.bundle.stat().st_size
+
+
+def test_a_bundle_converted_with_a_key_is_signed_by_it(arrow, tmp_path) -> None:
+    trust = ("--public-key", arrow.folder / "owner.pub")
+    installed = told(device_program, "--home", tmp_path / "home", "install", arrow.bundle, *trust)
+    assert installed["signed_by"].startswith("SHA256:")
+    assert told(host_program, "inspect", arrow.bundle)["signed"].endswith("+00:00")
 
 
 def test_the_head_was_fitted_without_the_held_out_photos(arrow) -> None:

@@ -12,10 +12,11 @@ import numpy as np
 from .backbone import Backbone, open_backbone
 from .bundle import Bundle, load_bundle, open_bundle, write_atomically
 from .classifier import predictions
-from .errors import CheckFailedError, HomeError, InputError
+from .errors import CheckFailedError, HomeError, InputError, SignatureError
 from .factory import Factory
 from .interpreter import choose_runtime, runtime_name
 from .learner import Learner
+from .signing import PublicKey, read_public_key
 from .store import Store
 
 AGREEMENT = 0.97  # share of the bundle's check photos that must get the workstation's label on this device
@@ -53,18 +54,43 @@ class Home:
         factory = Factory(self.bundle())
         return Learner(factory, Store(self.store_path), runtime_name(choose_runtime(runtime)))
 
-    def install(self, path: Path, runtime: str = "auto") -> tuple[Bundle, float]:
+    @property
+    def trusted_path(self) -> Path:
+        """The public key that signs what may be installed here; without the file anything may."""
+        return self.folder / "trusted.pub"
+
+    def trusted(self) -> PublicKey | None:
+        """The key whose signature a bundle needs here, or None; raises InputError if the file is damaged."""
+        return read_public_key(self.trusted_path) if self.trusted_path.exists() else None
+
+    def install(
+        self,
+        path: Path,
+        runtime: str = "auto",
+        *,
+        public_key: Path | None = None,
+        allow_downgrade: bool = False,
+    ) -> tuple[Bundle, float]:
         """Verify a bundle, check it on this device and make it the current one.
+
+        Args:
+            public_key: a key to trust from now on, and with this very bundle; see :attr:`trusted_path`.
+            allow_downgrade: where a key is trusted, a bundle that was signed before the current one is refused unless
+                this says otherwise: an old bundle has a good signature too.
 
         Returns:
             The bundle, and the share of its check photos that got the workstation's label.
 
         Raises:
             BundleError: it is damaged, too new, or holds something else than it says.
+            SignatureError: it is not signed by the trusted key, or a downgrade.
             CheckFailedError: this device does not agree with the workstation; the current bundle stays.
             StorageError: it cannot be written; the current bundle stays.
         """
-        bundle, data = load_bundle(path)
+        key = self._to_trust(public_key)
+        bundle, data = load_bundle(path, key)
+        if key is not None and not allow_downgrade:
+            self._refuse_downgrade(bundle)
         factory = Factory(bundle)
         _ = factory.statistics  # parsed now: a bundle that cannot be learned with must not become current
         agreement = self_check(factory, open_backbone(bundle, runtime))
@@ -78,8 +104,27 @@ class Home:
                 f"{path} already holds what this device learned, so it would count twice: "
                 "`edgetl-device forget --all` first, then install it"
             )
+        if key is not None and not self.trusted_path.exists():
+            write_atomically(self.trusted_path, key.to_pem())
         write_atomically(self.bundle_path, data)
         return bundle, agreement
+
+    def _to_trust(self, offered: Path | None) -> PublicKey | None:
+        trusted, key = self.trusted(), read_public_key(offered) if offered else None
+        if trusted is not None and key is not None and trusted.raw != key.raw:
+            raise SignatureError(
+                f"this device trusts another key, {trusted.fingerprint}; if you mean to replace it, "
+                f"remove {self.trusted_path} first"
+            )
+        return trusted or key
+
+    def _refuse_downgrade(self, bundle: Bundle) -> None:
+        current = self.bundle().signed if self.bundle_path.exists() else None
+        if current is not None and (bundle.signed or "") < current:
+            raise SignatureError(
+                f"this would be a downgrade: it was signed {bundle.signed}, the current bundle {current}; "
+                "--allow-downgrade if that is what you want"
+            )
 
     def _holds_own_samples(self, bundle: Bundle) -> bool:
         """Whether a merged bundle brings back samples that are still in this device's store."""

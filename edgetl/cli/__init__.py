@@ -11,8 +11,10 @@ from .convert import convert
 from .demo import demo
 from .evaluate import evaluate
 from .inspect import inspect
+from .keygen import keygen
 from .merge import merge
 from .parts import parts
+from .sign import sign
 from .train import train
 
 
@@ -22,7 +24,7 @@ def program() -> None:
     """Train on a workstation, recognise and learn on a device."""
 
 
-for _command in (demo, parts, train, convert, evaluate, inspect, merge):
+for _command in (demo, parts, train, convert, evaluate, inspect, merge, keygen, sign):
     program.add_command(_command)
 
 

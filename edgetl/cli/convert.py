@@ -22,6 +22,7 @@ from edgetl_device.console import is_verbose, refuse_existing, reports, say, tab
 @click.option("--head", type=click.Choice(["predictive", "familiar", "lda", "prototype"]), default="predictive",
               show_default=True, help="Learning rule.")  # fmt: skip
 @click.option("--no-classes", is_flag=True, help="A bundle that knows nothing yet and is taught on the device.")
+@click.option("--sign", type=click.Path(path_type=Path), metavar="KEY", help="Sign with this private key.")
 @click.option("--force", is_flag=True, help="Overwrite OUTPUT.")
 @reports
 def convert(
@@ -33,16 +34,23 @@ def convert(
     max_drop: float,
     head: str,
     no_classes: bool,
+    sign: Path | None,
     force: bool,
 ) -> dict[str, Any]:
     """Quantize a RUN, fit the head on the result, check it against the float model and pack a bundle."""
+    from edgetl_device.bundle import open_bundle, sign_bundle
+    from edgetl_device.signing import read_private_key
+
     from ..packing import Options, convert_run
     from ..training import open_run
 
     opened = open_run(run)
     refuse_existing(output, force)
+    key = read_private_key(sign) if sign else None
     options = Options(quantize, calibration_samples, max_drop, head, no_classes, photos)
     done = convert_run(opened, output, options, is_verbose())
+    if key is not None:
+        sign_bundle(open_bundle(output), output, key)
     parity = done.parity
     table(
         ("pipeline", "accuracy"),
@@ -55,7 +63,7 @@ def convert(
         f"next: edgetl-device install {output}")  # fmt: skip
     return {
         "path": str(output),
-        "size_bytes": done.size_bytes,
+        "size_bytes": output.stat().st_size,
         "quantization": done.quantization,
         "parity": asdict(parity),
         "ops": done.ops,

@@ -25,7 +25,7 @@ def inspect(file: Path) -> dict[str, Any]:
     say(f"{bundle.name}: {', '.join(bundle.labels) or 'no classes'}")
     say(f"backbone  {backbone['name']} alpha {backbone['alpha']}, {size['height']}x{size['width']} px, "
         f"{manifest['codes']['dimension']} features, {manifest['quantization']}")  # fmt: skip
-    say(f"created   {manifest['created']}   signed: {'yes' if 'manifest.sig' in bundle.members else 'no'}")
+    say(f"created   {manifest['created']}   signed: {bundle.signed or 'no'}")
     say(f"digest    {bundle.digest}")
     say()
     table(("member", "bytes"), [(name, entry["size"]) for name, entry in manifest["members"].items()])
