@@ -18,13 +18,9 @@ from .interpreter import choose_runtime, runtime_name
 from .learner import Learner
 from .signing import PublicKey, read_public_key
 from .store import Store
+from .where import default_home as default_home
 
 AGREEMENT = 0.97  # share of the bundle's check photos that must get the workstation's label on this device
-
-
-def default_home() -> Path:
-    """``EDGETL_HOME``, or the user's data folder."""
-    return Path(os.environ.get("EDGETL_HOME") or Path.home() / ".local" / "share" / "edgetl")
 
 
 @dataclass(frozen=True)

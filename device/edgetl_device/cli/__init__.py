@@ -13,6 +13,7 @@ from .. import __version__
 from ..console import run
 from .backup import backup, restore
 from .classify import classify
+from .doctor import doctor
 from .export_stats import export_stats
 from .install import install
 from .learn import learn, retrain
@@ -42,6 +43,7 @@ for _command in (
     versions,
     rollback,
     status,
+    doctor,
     export_stats,
     backup,
     restore,
