@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from . import threads
 from .backbone import Backbone, open_backbone
 from .bundle import Bundle, load_bundle, open_bundle, write_atomically
 from .classifier import predictions
 from .errors import CheckFailedError, HomeError, InputError, SignatureError
 from .factory import Factory
-from .interpreter import choose_runtime, runtime_name
+from .interpreter import TFLiteInterpreter, choose_runtime, runtime_name
 from .learner import Learner
 from .signing import PublicKey, read_public_key
 from .store import Store
@@ -38,6 +40,15 @@ class Home:
     def store_path(self) -> Path:
         """The database."""
         return self.folder / "device.sqlite"
+
+    @property
+    def threads_path(self) -> Path:
+        """How many threads proved best when the bundle was installed."""
+        return self.folder / "threads.json"
+
+    def threads(self, bundle: Bundle, runtime: str = "auto") -> int:
+        """How many threads proved best for a bundle's backbone; 1 where nothing was measured."""
+        return threads.recall(self.threads_path, bundle, runtime_name(choose_runtime(runtime)))
 
     def bundle(self) -> Bundle:
         """The current bundle, verified; raises HomeError where none is installed."""
@@ -103,7 +114,19 @@ class Home:
         if key is not None and not self.trusted_path.exists():
             write_atomically(self.trusted_path, key.to_pem())
         write_atomically(self.bundle_path, data)
+        self._measure_threads(bundle, runtime)
         return bundle, agreement
+
+    def _measure_threads(self, bundle: Bundle, runtime: str) -> None:
+        size = bundle.preprocessing
+        photo = np.zeros((size.height, size.width, 3), np.uint8)
+
+        def prepare(count: int) -> Callable[[], object]:
+            interpreter = TFLiteInterpreter(bundle.members["backbone.tflite"], runtime, count)
+            return lambda: interpreter(photo)
+
+        name = runtime_name(choose_runtime(runtime))
+        threads.remember(self.threads_path, bundle, name, threads.choose(prepare))
 
     def _to_trust(self, offered: Path | None) -> PublicKey | None:
         trusted, key = self.trusted(), read_public_key(offered) if offered else None

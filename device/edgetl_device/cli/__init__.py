@@ -12,6 +12,7 @@ import click
 from .. import __version__
 from ..console import run
 from .backup import backup, restore
+from .bench import bench
 from .classify import classify
 from .doctor import doctor
 from .export_stats import export_stats
@@ -44,6 +45,7 @@ for _command in (
     rollback,
     status,
     doctor,
+    bench,
     export_stats,
     backup,
     restore,

@@ -30,7 +30,8 @@ def learn(label: str, images: tuple[Path, ...], no_retrain: bool, runtime: str, 
 
     label = check_label(label)
     learner = home.learner(runtime)
-    raw, skipped = embed(open_backbone(learner.bundle, runtime).embed_files, photo_paths(images))
+    backbone = open_backbone(learner.bundle, runtime, home.threads(learner.bundle, runtime))
+    raw, skipped = embed(backbone.embed_files, photo_paths(images))
     stored = len(learner.add(label, raw))
     say(f"stored {stored} sample{'s' if stored != 1 else ''} of {label}")
     result = {"stored": stored, "skipped": skipped}
