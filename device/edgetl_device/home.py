@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import Callable
@@ -106,7 +107,7 @@ class Home:
                 f"on this device only {agreement:.0%} of the check photos get the workstation's label "
                 f"(at least {AGREEMENT:.0%} expected): the current bundle stays; try another --runtime"
             )
-        if self._holds_own_samples(bundle):
+        if not self._is_current(bundle) and self._holds_own_samples(bundle):
             raise InputError(
                 f"{path} already holds what this device learned, so it would count twice: "
                 "`edgetl-device forget --all` first, then install it"
@@ -144,6 +145,9 @@ class Home:
                 f"this would be a downgrade: it was signed {bundle.signed}, the current bundle {current}; "
                 "--allow-downgrade if that is what you want"
             )
+
+    def _is_current(self, bundle: Bundle) -> bool:
+        return self.bundle_path.exists() and hashlib.sha256(self.bundle_path.read_bytes()).hexdigest() == bundle.digest
 
     def _holds_own_samples(self, bundle: Bundle) -> bool:
         """Whether a merged bundle brings back samples that are still in this device's store."""

@@ -9,6 +9,7 @@ from edgetl_device.console import run
 from .. import __version__
 from .convert import convert
 from .demo import demo
+from .deploy import deploy, pull
 from .evaluate import evaluate
 from .inspect import inspect
 from .keygen import keygen
@@ -24,7 +25,7 @@ def program() -> None:
     """Train on a workstation, recognise and learn on a device."""
 
 
-for _command in (demo, parts, train, convert, evaluate, inspect, merge, keygen, sign):
+for _command in (demo, parts, train, convert, evaluate, inspect, merge, keygen, sign, deploy, pull):
     program.add_command(_command)
 
 
