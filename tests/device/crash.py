@@ -1,9 +1,10 @@
 """Kill a learning device again and again, at any moment, and look at what is left. Run by test_crash and the benchmark.
 
-    python tests/device/crash.py BUNDLE HOME ROUNDS SEED
+    python tests/device/crash.py BUNDLE HOME ROUNDS SEED [LONGEST]
 
 Each round forks a child that learns, retrains, relabels, rolls back and backs up on one store that grows from round to
-round. It reports a sample only after it was acknowledged; then it is killed with SIGKILL. Prints one JSON object.
+round. It reports a sample only after it was acknowledged; then it is killed with SIGKILL, at most LONGEST seconds after it began.
+Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def check(folder: Path, factory: Factory, acknowledged: set[int]) -> list[str]:
     return problems
 
 
-def main(bundle: Path, folder: Path, rounds: int, seed: int) -> None:
+def main(bundle: Path, folder: Path, rounds: int, seed: int, longest_s: float = 0.08) -> None:
     """Run and print."""
     factory = Factory(open_bundle(bundle))
     factory.statistics  # noqa: B018  parsed once, here, not in every child
@@ -88,7 +89,7 @@ def main(bundle: Path, folder: Path, rounds: int, seed: int) -> None:
             finally:
                 os._exit(1)  # only a bug gets here: a child ends by SIGKILL
         os.close(write)
-        time.sleep(choose.uniform(0.0, 0.08))
+        time.sleep(choose.uniform(0.0, longest_s))
         alive = os.waitpid(child, os.WNOHANG) == (0, 0)
         if alive:
             os.kill(child, signal.SIGKILL)
@@ -106,4 +107,4 @@ def main(bundle: Path, folder: Path, rounds: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), *map(float, sys.argv[5:]))
