@@ -1,3 +1,4 @@
+import shutil
 import stat
 import subprocess
 
@@ -15,6 +16,7 @@ from edgetl_device.signing import EXPORT, read_private_key, read_public_key, wri
 from edgetl_device.statistics import statistics_of
 
 pytest.importorskip("cryptography")
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the program openssl")
 
 
 @pytest.fixture
@@ -36,6 +38,7 @@ def signed_at(bundle_path, tmp_path, key, monkeypatch):
     return make
 
 
+@needs_openssl
 def test_a_key_pair_is_plain_pem_that_openssl_reads_and_the_secret_half_is_its_owners_alone(tmp_path) -> None:
     public = write_key_pair(tmp_path / "owner")
     assert stat.S_IMODE((tmp_path / "owner.key").stat().st_mode) == 0o600
@@ -55,6 +58,7 @@ def test_an_existing_key_is_never_overwritten_and_no_half_pair_is_left(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["owner.pub"]
 
 
+@needs_openssl
 def test_a_signature_is_one_that_openssl_verifies(tmp_path, key, signed_at) -> None:
     bundle = open_bundle(signed_at(1_700_000_000))
     import io
@@ -98,6 +102,7 @@ def test_a_bundle_written_anew_is_not_signed_any_more(signed_at, tmp_path) -> No
     assert plain.signed is None and "manifest.sig" not in plain.members
 
 
+@needs_openssl
 @pytest.mark.parametrize(
     ("content", "message"),
     [
