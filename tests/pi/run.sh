@@ -58,7 +58,7 @@ mkdir -p "$root/project"
 cp -a tests pyproject.toml "$root/project/"
 
 on_pi() {
-    env -i PATH=/usr/bin:/bin HOME=/root LANG=C.UTF-8 QEMU_CPU=cortex-a72 PYTHONPATH=/opt/edgetl \
+    env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 QEMU_CPU=cortex-a72 PYTHONPATH=/opt/edgetl \
         PYTHONDONTWRITEBYTECODE=1 OPENBLAS_NUM_THREADS=1 chroot "$root" /bin/sh -c "cd /project && $1"
 }
 
