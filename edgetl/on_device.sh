@@ -87,7 +87,8 @@ switch() {
     mkdir -p "$HOME/.local/bin"
     [ -e "$HOME/.local/bin/edgetl-device" ] || ln -sf "$lib/current/bin/edgetl-device" "$HOME/.local/bin/edgetl-device"
     for old in "$lib"/runtime-*; do
-        [ "$old" = "$wanted" ] || [ "$old" = "$link" ] || rm -rf "$old"
+        [ "$old" = "$wanted" ] || [ "$old" = "$link" ] ||
+            grep -qs "$old/" /etc/systemd/system/edgetl.service || rm -rf "$old"
     done
 }
 
