@@ -200,6 +200,7 @@ def test_an_attack_is_refused_in_2_seconds_and_64_megabytes_and_changes_nothing(
     assert time.process_time() - started < 2
     assert peak < 64 << 20
     assert len(str(refusal.value).splitlines()) == 1
+    assert not Path("/tmp/edgetl-was-here").exists()
     assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
 
 

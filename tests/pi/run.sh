@@ -18,8 +18,9 @@ mirror() { apt-get indextargets --format '$(REPO_URI) $(ORIGIN) $(LABEL)' 'Creat
 [ -n "$(mirror)" ] || skip "apt knows no Debian mirror"
 
 here=$PWD pi=$PWD/build/pi root=$PWD/build/pi/root python=.venv/bin/python
-binfmt=/proc/sys/fs/binfmt_misc name=edgetl-pi-$$ mounted=no
+binfmt=/proc/sys/fs/binfmt_misc name=edgetl-pi-$$ mounted=no server=''
 cleanup() {
+    [ -z "$server" ] || kill "$server"
     [ ! -e "$binfmt/$name" ] || echo -1 > "$binfmt/$name"
     [ "$mounted" = no ] || umount "$binfmt"
 }
@@ -78,6 +79,42 @@ python3 tests/device/crash.py toys.edgetl /tmp/home 15 0 3.0' | tee "$pi/crash.j
 $python -c 'import json, sys
 told = json.load(open(sys.argv[1]))
 assert told["problems"] == [] and told["acknowledged"] > 0, told' "$pi/crash.json"
+
+if command -v ssh >/dev/null && sshd=$(PATH="$PATH:/usr/sbin" command -v sshd); then
+    step "deployed to over ssh"
+    printf '#!/bin/sh\nexec python3 -m edgetl_device "$@"\n' > "$root/usr/bin/edgetl-device"
+    chmod +x "$root/usr/bin/edgetl-device"
+    ssh=$pi/ssh port=$($python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    mkdir -p "$ssh" /run/sshd
+    ssh-keygen -q -t ed25519 -N '' -f "$ssh/host"
+    ssh-keygen -q -t ed25519 -N '' -f "$ssh/user"
+    # Who comes in by this server is on the Pi.
+    { declare -p root; declare -f on_pi; echo 'cd /; on_pi "$SSH_ORIGINAL_COMMAND"'; } > "$ssh/enter"
+    cat > "$ssh/sshd_config" <<END
+Port $port
+ListenAddress 127.0.0.1
+HostKey $ssh/host
+AuthorizedKeysFile $ssh/user.pub
+PidFile none
+UsePAM no
+StrictModes no
+PermitRootLogin prohibit-password
+ForceCommand /bin/bash $ssh/enter
+END
+    "$sshd" -D -e -f "$ssh/sshd_config" 2> "$ssh/log" &
+    server=$!
+    export EDGETL_SSH="ssh -p $port -i $ssh/user -o IdentitiesOnly=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+    cp "$root/project/toys.edgetl" "$pi/toys.edgetl"
+    sleep 1
+    .venv/bin/edgetl deploy 127.0.0.1 "$pi/toys.edgetl" --no-runtime
+    cmp "$pi/toys.edgetl" "$root/root/.local/share/edgetl/bundle.edgetl"
+    # From the day it trusts a key it refuses what is not signed, and keeps what it has.
+    .venv/bin/edgetl keygen "$ssh/owner" >/dev/null
+    .venv/bin/edgetl sign "$pi/toys.edgetl" --key "$ssh/owner.key" -o "$pi/signed.edgetl" >/dev/null
+    .venv/bin/edgetl deploy 127.0.0.1 "$pi/signed.edgetl" --no-runtime --public-key "$ssh/owner.pub"
+    ! .venv/bin/edgetl deploy 127.0.0.1 "$pi/toys.edgetl" --no-runtime || { echo "an unsigned bundle was taken" >&2; exit 1; }
+    cmp "$pi/signed.edgetl" "$root/root/.local/share/edgetl/bundle.edgetl"
+fi
 
 step "the same bytes there and here"
 .venv/bin/edgetl parts "$pi/photos" --per-class 12 --classes bolt,gear,nut --size 200 --seed 3
