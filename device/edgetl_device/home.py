@@ -15,7 +15,7 @@ from . import threads
 from .backbone import Backbone, open_backbone
 from .bundle import Bundle, load_bundle, open_bundle, write_atomically
 from .classifier import predictions
-from .errors import CheckFailedError, HomeError, InputError, SignatureError
+from .errors import BundleError, CheckFailedError, HomeError, InputError, SignatureError
 from .factory import Factory
 from .interpreter import TFLiteInterpreter, choose_runtime, runtime_name
 from .learner import Learner
@@ -114,8 +114,8 @@ class Home:
             )
         if key is not None and not self.trusted_path.exists():
             write_atomically(self.trusted_path, key.to_pem())
-        write_atomically(self.bundle_path, data)
         self._measure_threads(bundle, runtime)
+        write_atomically(self.bundle_path, data)
         return bundle, agreement
 
     def _measure_threads(self, bundle: Bundle, runtime: str) -> None:
@@ -139,7 +139,10 @@ class Home:
         return trusted or key
 
     def _refuse_downgrade(self, bundle: Bundle) -> None:
-        current = self.bundle().signed if self.bundle_path.exists() else None
+        try:
+            current = self.bundle().signed if self.bundle_path.exists() else None
+        except BundleError:  # damaged: any signed bundle is better
+            current = None
         if current is not None and (bundle.signed or "") < current:
             raise SignatureError(
                 f"this would be a downgrade: it was signed {bundle.signed}, the current bundle {current}; "

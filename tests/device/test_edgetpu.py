@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TINY, draw
+from conftest import TINY, draw, write_photos
 
-from edgetl_device import edgetpu
+from edgetl_device import console, edgetpu
 from edgetl_device.backbone import open_backbone
 from edgetl_device.bundle import open_bundle, write_bundle
+from edgetl_device.cli import program
 from edgetl_device.edgetpu import TWIN, machine_of, try_out
+from edgetl_device.home import Home
 from edgetl_device.interpreter import RUNTIMES, TFLiteInterpreter, choose_runtime, open_interpreter
 
 COMPILER = shutil.which("cc") or shutil.which("gcc")
@@ -140,6 +142,18 @@ def test_a_bundle_with_a_twin_computes_on_the_edge_tpu_and_says_so(fake, twin_bu
     assert (
         backbone.embed(draw("ball", 1)) == TFLiteInterpreter(TINY.read_bytes())(backbone.preprocessing(draw("ball", 1)))
     ).all()
+
+
+def test_samples_learned_on_the_edge_tpu_are_recorded_as_of_another_runtime(
+    fake, twin_bundle, monkeypatch, tmp_path
+) -> None:
+    monkeypatch.setenv("EDGETL_EDGETPU_LIBRARY", str(fake()))
+    home = Home(tmp_path / "home")
+    home.install(tmp_path / "twin.edgetl")
+    photos = write_photos(tmp_path / "photos", ("kite",), 1)
+    assert console.run(program, "d", ["--home", str(home.folder), "learn", "kite", str(photos), "--no-retrain"]) == 0
+    (runtime,) = home.learner().device_statistics().runtimes
+    assert runtime.endswith("+edgetpu-13")
 
 
 def test_where_the_library_crashes_the_app_goes_on_with_the_cpu_twin_and_a_visible_warning(

@@ -170,6 +170,15 @@ def test_a_bundle_signed_before_the_current_one_is_a_downgrade(tmp_path, signed_
     assert home.bundle().signed == "2023-11-14T22:13:20+00:00"
 
 
+def test_a_damaged_current_bundle_does_not_keep_a_good_one_out(tmp_path, signed_at) -> None:
+    home = Home(tmp_path / "home")
+    good = signed_at(1_700_000_000)
+    home.install(good, public_key=tmp_path / "owner.pub")
+    home.bundle_path.write_bytes(b"rubbish")
+    home.install(good)
+    assert home.bundle().signed == "2023-11-14T22:13:20+00:00"
+
+
 def test_without_a_trusted_key_signed_and_unsigned_bundles_are_welcome(tmp_path, signed_at, bundle_path) -> None:
     home = Home(tmp_path / "home")
     home.install(signed_at(1_700_000_060))
