@@ -47,7 +47,7 @@ class Home:
         """How many threads proved best when the bundle was installed."""
         return self.folder / "threads.json"
 
-    def threads(self, bundle: Bundle, runtime: str = "auto") -> int:
+    def best_threads(self, bundle: Bundle, runtime: str = "auto") -> int:
         """How many threads proved best for a bundle's backbone; 1 where nothing was measured."""
         return threads.recall(self.threads_path, bundle, runtime_name(choose_runtime(runtime)))
 

@@ -63,9 +63,9 @@ def test_install_measures_threads_and_another_backbone_or_runtime_starts_with_on
     assert value["backbone"] == bundle.backbone_digest and "1" in value["p95_ms"]
     monkeypatch.setattr(threads, "cores", lambda: 8)
     home.threads_path.write_text(json.dumps(value | {"threads": 4}))
-    assert home.threads(bundle) == 4
+    assert home.best_threads(bundle) == 4
     assert threads.recall(home.threads_path, bundle, "another-1.0") == 1
     monkeypatch.setattr(threads, "cores", lambda: 2)
-    assert home.threads(bundle) == 1  # the card was moved to a smaller board
+    assert home.best_threads(bundle) == 1  # the card was moved to a smaller board
     home.threads_path.write_text("{")
-    assert home.threads(bundle) == 1
+    assert home.best_threads(bundle) == 1

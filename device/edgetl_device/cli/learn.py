@@ -30,7 +30,7 @@ def learn(label: str, images: tuple[Path, ...], no_retrain: bool, runtime: str, 
 
     label = check_label(label)
     learner = home.learner(runtime)
-    backbone = open_backbone(learner.bundle, runtime, home.threads(learner.bundle, runtime))
+    backbone = open_backbone(learner.bundle, runtime, home.best_threads(learner.bundle, runtime))
     learner.runtime = backbone.runtime  # it may be the Edge TPU's
     raw, skipped = embed(backbone.embed_files, photo_paths(images))
     stored = len(learner.add(label, raw))
