@@ -17,6 +17,7 @@ from edgetl_device.errors import InputError
 from edgetl_device.export import Export
 from edgetl_device.factory import Content, Factory
 from edgetl_device.heads import fit_head, gather
+from edgetl_device.signing import PrivateKey, PublicKey
 
 
 @dataclass(frozen=True)
@@ -38,18 +39,18 @@ class Merged:
     replaced: int
 
 
-def read_export(path: Path) -> Export:
-    """A file of ``edgetl-device export-stats`` → Export; raises InputError."""
+def read_export(path: Path, trusted: PublicKey | None = None) -> Export:
+    """A file of ``edgetl-device export-stats`` → Export; raises InputError, SignatureError where a key is trusted."""
     try:
-        return Export.from_bytes(path.read_bytes())
+        return Export.from_bytes(path.read_bytes(), trusted)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise type(error)(f"{path}: {error}") from None
 
 
-def merge(bundle: Bundle, exports: Sequence[Export], output: Path) -> Merged:
-    """Add devices' statistics to a bundle's and write the result.
+def merge(bundle: Bundle, exports: Sequence[Export], output: Path, key: PrivateKey | None = None) -> Merged:
+    """Add devices' statistics to a bundle's and write the result, signed where a key is given.
 
     Raises:
         MismatchError: an export belongs to another backbone.
@@ -87,6 +88,6 @@ def merge(bundle: Bundle, exports: Sequence[Export], output: Path) -> Merged:
     manifest = {name: value for name, value in bundle.manifest.items() if name not in ("members", "format", "fused")}
     manifest |= {"name": output.stem, "labels": list(head.labels), "merged": sorted([*before, *latest])}
     twin = {name: data for name, data in bundle.members.items() if name == "backbone_edgetpu.tflite"}
-    write_bundle(output, manifest, content.members() | twin)
+    write_bundle(output, manifest, content.members() | twin, key)
     samples = sum(export.statistics.samples for export in latest.values())
     return Merged(samples, len(latest), accuracy, statistics.bit_exact, len(exports) - len(latest))

@@ -31,6 +31,15 @@ def told(program, *arguments: object, code: int = 0) -> dict:
     return json.loads(out.getvalue()) if code != 2 else {}
 
 
+def converted_again(folder: Path, run: Path, bundle: Path) -> dict:
+    """Convert and sign, at a fixed time: so that the same bytes may be expected."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+        return told(
+            host_program, "convert", run, "-o", bundle, "--max-drop", "0.1", "--fused", "--sign", folder / "owner.key"
+        )
+
+
 @pytest.fixture(scope="module")
 def arrow(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """Photos with some damaged ones, a RUN and its bundle."""
@@ -46,7 +55,8 @@ def arrow(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     cv2.imwrite(str(photos / "bolt" / "clear.png"), np.dstack([picture, picture[:, :, 0]]))
     run, bundle = folder / "run", folder / "parts.edgetl"
     trained = told(host_program, "train", photos, "-o", run, "--weights", "builtin")
-    converted = told(host_program, "convert", run, "-o", bundle, "--max-drop", "0.1", "--fused")
+    told(host_program, "keygen", folder / "owner")
+    converted = converted_again(folder, run, bundle)
     return SimpleNamespace(folder=folder, photos=photos, run=run, bundle=bundle, trained=trained, converted=converted)
 
 
@@ -78,6 +88,13 @@ def test_convert_with_the_softmax_rule_packs_what_the_photos_taught_it(arrow, tm
     assert factory.statistics.to_bytes() == Factory(open_bundle(arrow.bundle)).statistics.to_bytes()
 
 
+def test_a_bundle_converted_with_a_key_is_signed_by_it(arrow, tmp_path) -> None:
+    trust = ("--public-key", arrow.folder / "owner.pub")
+    installed = told(device_program, "--home", tmp_path / "home", "install", arrow.bundle, *trust)
+    assert installed["signed_by"].startswith("SHA256:")
+    assert told(host_program, "inspect", arrow.bundle)["signed"].endswith("+00:00")
+
+
 def test_the_head_was_fitted_without_the_held_out_photos(arrow) -> None:
     factory = Factory(open_bundle(arrow.bundle))
     held_out = [s for s in json.loads((arrow.run / "run.json").read_text())["samples"] if s[2] == "val"]
@@ -103,7 +120,7 @@ def test_inspect_shows_the_manifest(arrow) -> None:
 
 def test_converting_again_gives_the_same_bytes(arrow) -> None:
     again = arrow.folder / "again" / "parts.edgetl"
-    told(host_program, "convert", arrow.run, "-o", again, "--max-drop", "0.1", "--fused")
+    converted_again(arrow.folder, arrow.run, again)
     assert again.read_bytes() == arrow.bundle.read_bytes()
 
 

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from .bundle import Bundle
 from .codes import Codes, CodeTransform, Int8
+from .edgetpu import TWIN
 from .errors import MismatchError, PhotoError
-from .interpreter import DEFAULT_THREADS, Interpreter, TFLiteInterpreter
+from .interpreter import DEFAULT_THREADS, Interpreter, open_interpreter
 from .photos import Frame, read_photo
 from .preprocess import Preprocessing
 
@@ -79,13 +80,13 @@ def quantize(values: npt.NDArray[np.float32], scale: float, zero_point: int) -> 
 
 
 def open_backbone(bundle: Bundle, runtime: str = "auto", threads: int = DEFAULT_THREADS) -> Backbone:
-    """A bundle's backbone, ready to run.
+    """A bundle's backbone, ready to run, on the Edge TPU where the bundle has a twin for it and it works.
 
     Raises:
         RuntimeMissingError: no runtime can run it.
         MismatchError: the manifest does not describe it.
     """
-    interpreter = TFLiteInterpreter(bundle.members["backbone.tflite"], runtime, threads)
+    interpreter = open_interpreter(bundle.members["backbone.tflite"], bundle.members.get(TWIN), runtime, threads)
     preprocessing, transform = bundle.preprocessing, bundle.codes
     scale, output = bundle.embedding_scale, interpreter.output
     is_float = output.dtype == np.float32

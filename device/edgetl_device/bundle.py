@@ -1,37 +1,37 @@
 """The one-file deployable: an uncompressed zip of allowlisted members, verified before anything is parsed.
 
 The archive's comment holds the SHA-256 of every byte before it, so any flipped bit anywhere is noticed; the manifest
-holds size and SHA-256 of every member, and a signature covers the manifest. The file is read once, and what was
-verified is what is used. Writing is deterministic: the same content gives the same bytes.
+holds size and SHA-256 of every member, and a signature covers the manifest: where a key is trusted it is verified
+before the manifest is parsed. The file is read once, and what was verified is what is used. Writing is deterministic:
+the same content gives the same bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import tempfile
-import zipfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from .arrays import EPOCH
 from .codes import CodeTransform
-from .errors import BundleError, InputError, StorageError
+from .container import pack_members, read_file, unpack_members
+from .errors import BundleError, InputError, SignatureError, StorageError
 from .labels import check_label
 from .preprocess import Preprocessing
+from .signing import BUNDLE, SIZE, PrivateKey, PublicKey
 
 FORMAT_VERSION = 1
-MAX_SIZE = 256 << 20  # bytes; the largest backbone here (VGG16, float) is 59 MB
+MAX_MANIFEST = 1 << 20  # bytes
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
 REQUIRED = ("backbone.tflite", "statistics.npz", "holdout.npz", "check.npz", "labels.txt")
 OPTIONAL = ("backbone_edgetpu.tflite", "model.tflite", "head.npz")
-_COMMENT = b"edgetl sha256:"
-_COMMENT_SIZE = len(_COMMENT) + 64
 _NEEDED = {
     "format": int,
     "name": str,
@@ -74,6 +74,11 @@ class Bundle:
         return tuple(self.manifest["labels"])
 
     @property
+    def signed(self) -> str | None:
+        """When it was signed: UTC, ISO 8601; worth believing only where the signature was verified."""
+        return self.manifest.get("signed")
+
+    @property
     def preprocessing(self) -> Preprocessing:
         """How to make the backbone's input."""
         return Preprocessing.from_json(self.manifest["preprocessing"])
@@ -94,8 +99,13 @@ class Bundle:
         return str(self.manifest["members"]["backbone.tflite"]["sha256"])
 
 
-def write_bundle(path: Path, manifest: Mapping[str, Any], members: Mapping[str, bytes]) -> str:
+def write_bundle(
+    path: Path, manifest: Mapping[str, Any], members: Mapping[str, bytes], key: PrivateKey | None = None
+) -> str:
     """Write a bundle whole or not at all; the members' sizes and hashes are added to the manifest.
+
+    Args:
+        key: sign with it; the time of signing is added to the manifest too.
 
     Returns:
         SHA-256 of the file, hex.
@@ -105,52 +115,63 @@ def write_bundle(path: Path, manifest: Mapping[str, Any], members: Mapping[str, 
     """
     order = [name for name in (*REQUIRED, *OPTIONAL) if name in members]
     listing = {n: {"size": len(members[n]), "sha256": hashlib.sha256(members[n]).hexdigest()} for n in order}
-    full = {**manifest, "format": FORMAT_VERSION, "members": listing}
+    full = {name: value for name, value in manifest.items() if name != "signed"}
+    full |= {"format": FORMAT_VERSION, "members": listing} | ({"signed": signing_time()} if key else {})
     text = json.dumps(full, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
-    data = _archive({MANIFEST: text, **{name: members[name] for name in order}})
-    read_bundle(data)  # never write what could not be read
+    signature = {SIGNATURE: key.sign(BUNDLE, text)} if key else {}
+    data = pack_members({MANIFEST: text, **signature, **{name: members[name] for name in order}})
+    read_bundle(data, key.public if key else None)  # never write what could not be read
     write_atomically(path, data)
     return hashlib.sha256(data).hexdigest()
 
 
-def open_bundle(path: Path) -> Bundle:
-    """Read, verify and parse a bundle file; raises BundleError."""
-    return load_bundle(path)[0]
+def sign_bundle(bundle: Bundle, path: Path, key: PrivateKey) -> str:
+    """Write a bundle again, signed now; returns the file's SHA-256, hex. Raises StorageError."""
+    return write_bundle(path, bundle.manifest, bundle.members, key)
 
 
-def load_bundle(path: Path) -> tuple[Bundle, bytes]:
-    """As :func:`open_bundle`, with the very bytes that were verified; raises BundleError."""
+def signing_time() -> str:
+    """Now, in UTC, to the second; ``SOURCE_DATE_EPOCH`` fixes it, so that signed files can be reproduced too."""
+    seconds = float(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
+    return datetime.fromtimestamp(int(seconds), timezone.utc).isoformat()
+
+
+def open_bundle(path: Path, trusted: PublicKey | None = None) -> Bundle:
+    """Read, verify and parse a bundle file; raises BundleError, and SignatureError where a key is trusted."""
+    return load_bundle(path, trusted)[0]
+
+
+def load_bundle(path: Path, trusted: PublicKey | None = None) -> tuple[Bundle, bytes]:
+    """As :func:`open_bundle`, with the very bytes that were verified."""
     try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_SIZE + 1)
+        data = read_file(path)
+        return read_bundle(data, trusted), data
+    except (BundleError, SignatureError) as error:
+        raise type(error)(f"{path}: {error}") from None
     except OSError as error:
-        raise BundleError(f"cannot read {path}: {error.strerror or error}") from error
-    try:
-        return read_bundle(data), data
-    except BundleError as error:
-        raise BundleError(f"{path}: {error}") from None
+        raise BundleError(f"cannot read {path}: {error.strerror or error}") from None
 
 
-def read_bundle(data: bytes) -> Bundle:
+def read_bundle(data: bytes, trusted: PublicKey | None = None) -> Bundle:
     """The bytes of a bundle → Bundle.
+
+    Args:
+        trusted: refuse what is not signed by this key; None accepts unsigned bundles and looks at no signature.
 
     Raises:
         BundleError: not a bundle, damaged, or of a newer format.
+        SignatureError: not signed by the trusted key.
     """
-    if len(data) > MAX_SIZE:
-        raise BundleError(f"larger than {MAX_SIZE >> 20} MiB: not a bundle")
-    comment = data[-_COMMENT_SIZE:]
-    if not data.startswith(b"PK\x03\x04") or not comment.startswith(_COMMENT):
-        kind = "a zip file, but not a bundle" if data.startswith(b"PK") else "not a bundle"
-        raise BundleError(f"{kind}, or a truncated one; make one with `edgetl convert`, or copy it again")
-    if hashlib.sha256(data[:-_COMMENT_SIZE]).hexdigest().encode() != comment[len(_COMMENT) :]:
-        raise BundleError("damaged: its checksum does not match; copy it again")
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = _members(archive)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError) as error:
-        raise BundleError(f"damaged: {error}") from None
-    manifest = _manifest(members.pop(MANIFEST, b""))
+    members = unpack_members(data, (MANIFEST, SIGNATURE, *REQUIRED, *OPTIONAL))
+    text = members.pop(MANIFEST, b"")
+    if trusted is not None:
+        if len(members.get(SIGNATURE, b"")) != SIZE:
+            raise SignatureError(
+                f"not signed, but only what the key {trusted.fingerprint} signed is accepted here: "
+                "`edgetl sign FILE.edgetl --key PREFIX.key`"
+            )
+        trusted.verify(BUNDLE, text, members[SIGNATURE])
+    manifest = _manifest(text)
     _check_members(manifest, members)
     return Bundle(manifest, members, hashlib.sha256(data).hexdigest())
 
@@ -182,30 +203,9 @@ def write_atomically(path: Path, data: bytes) -> None:
             Path(temporary).unlink(missing_ok=True)
 
 
-def _archive(members: Mapping[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, content in members.items():
-            archive.writestr(zipfile.ZipInfo(name, EPOCH), content)
-        archive.comment = _COMMENT + b"0" * 64
-    body = buffer.getvalue()[:-_COMMENT_SIZE]
-    return body + _COMMENT + hashlib.sha256(body).hexdigest().encode()
-
-
-def _members(archive: zipfile.ZipFile) -> dict[str, bytes]:
-    entries = archive.infolist()
-    names = [entry.filename for entry in entries]
-    if len(set(names)) != len(names):
-        raise BundleError("a member appears twice")
-    strange = sorted(set(names) - {MANIFEST, SIGNATURE, *REQUIRED, *OPTIONAL})
-    if strange:
-        raise BundleError(f"unexpected member {strange[0]!r}: made by a newer edgetl, or not a bundle")
-    if any(entry.compress_type != zipfile.ZIP_STORED or entry.file_size > MAX_SIZE for entry in entries):
-        raise BundleError("a member is compressed or too large; bundles are stored as they are")
-    return {entry.filename: archive.read(entry) for entry in entries}
-
-
 def _manifest(data: bytes) -> dict[str, Any]:
+    if len(data) > MAX_MANIFEST:
+        raise BundleError(f"the manifest is larger than {MAX_MANIFEST >> 20} MiB")
     try:
         manifest = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -230,6 +230,8 @@ def _manifest(data: bytes) -> dict[str, Any]:
         raise BundleError(f"the manifest is not valid: {error}") from None
     if not valid or labels != sorted(set(labels)):
         raise BundleError("the manifest's labels must be sorted and distinct")
+    if "signed" in manifest and not _is_time(manifest["signed"]):
+        raise BundleError("the manifest's time of signing is no time")
     return manifest
 
 
@@ -238,6 +240,16 @@ def _embedding_scale(manifest: Mapping[str, Any]) -> float | None:
     if scale is not None and not (type(scale) in (int, float) and 0 < scale < float("inf")):
         raise InputError(f"the scale of embeddings must be positive, got {scale!r}")
     return scale
+
+
+def _is_time(value: Any) -> bool:
+    """Whether it is as :func:`signing_time` writes it: only then do times compare as texts."""
+    try:
+        return (
+            isinstance(value, str) and datetime.fromisoformat(value).isoformat() == value and value.endswith("+00:00")
+        )
+    except ValueError:
+        return False
 
 
 def _check_members(manifest: Mapping[str, Any], members: Mapping[str, bytes]) -> None:

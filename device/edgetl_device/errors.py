@@ -4,6 +4,7 @@ EdgetlError                 anything edgetl refuses; one line: what was expected
 ├── InputError              wrong usage or bad input                                     exit code 2
 │   ├── PhotoError          a photo that cannot be read
 │   ├── BundleError         a file that is not a bundle, is damaged, or is too new
+│   ├── SignatureError      not signed, or not by the key that is trusted here; or older than what is installed
 │   ├── MismatchError       embeddings or statistics that belong to another backbone
 │   ├── CameraError         a camera that is not there, cannot be used, or stopped sending frames
 │   ├── HomeError           the device home lacks something or cannot be used
@@ -31,6 +32,10 @@ class PhotoError(InputError):
 
 class BundleError(InputError):
     """A file that is not a bundle, is damaged, or was written by a newer edgetl."""
+
+
+class SignatureError(InputError):
+    """Not signed, or not by the key that is trusted here; or older than what is installed."""
 
 
 class MismatchError(InputError):

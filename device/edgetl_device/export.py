@@ -1,4 +1,7 @@
-"""What a device exports: its statistics, who it is, and when, so that a later export replaces an earlier one."""
+"""What a device exports: its statistics, who it is, and when, so that a later export replaces an earlier one.
+
+A signed export has a mark and 64 bytes of signature behind it; who trusts a key verifies them before reading the rest.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from .arrays import pack, text_array, text_values, unpack
-from .errors import InputError
+from .errors import InputError, SignatureError
 from .labels import check_label
+from .signing import EXPORT, SIZE, PrivateKey, PublicKey
 from .statistics import Statistics
 
 _MEMBERS = {"device", "time", "statistics"}
+_MARK = b"\nedgetl ed25519:"
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,15 +33,26 @@ class Export:
     time: str
     statistics: Statistics
 
-    def to_bytes(self) -> bytes:
-        """A deterministic serialisation."""
+    def to_bytes(self, key: PrivateKey | None = None) -> bytes:
+        """A deterministic serialisation, signed where a key is given."""
         content = np.frombuffer(self.statistics.to_bytes(), np.uint8)
         names = {"device": text_array((self.device,)), "time": text_array((self.time,))}
-        return pack({**names, "statistics": content})
+        data = pack({**names, "statistics": content})
+        return data + _MARK + key.sign(EXPORT, data) if key else data
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Export:
-        """The inverse of :meth:`to_bytes`; raises InputError on anything else."""
+    def from_bytes(cls, data: bytes, trusted: PublicKey | None = None) -> Export:
+        """The inverse of :meth:`to_bytes`.
+
+        Raises:
+            InputError: it is something else.
+            SignatureError: a key is trusted, and this was not signed by it.
+        """
+        data, mark, signature = _split(data)
+        if trusted is not None:
+            if not mark:
+                raise SignatureError("not signed: `edgetl-device export-stats FILE --sign KEY` signs")
+            trusted.verify(EXPORT, data, signature)
         arrays = unpack(data, _MEMBERS)
         try:
             (device,), (time,) = text_values(arrays["device"]), text_values(arrays["time"])
@@ -47,3 +63,12 @@ class Export:
             if check_label(label) != label:
                 raise InputError(f"label {label!r} is not in its normal form")
         return cls(device, time, statistics)
+
+
+def _split(data: bytes) -> tuple[bytes, bytes, bytes]:
+    """Bytes of an export → those that are signed, the mark (empty where unsigned) and the signature."""
+    end = len(data) - SIZE
+    start = end - len(_MARK)
+    if start > 0 and data[start:end] == _MARK:
+        return data[:start], _MARK, data[end:]
+    return data, b"", b""

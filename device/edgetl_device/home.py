@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from . import threads
 from .backbone import Backbone, open_backbone
 from .bundle import Bundle, load_bundle, open_bundle, write_atomically
 from .classifier import predictions
-from .errors import CheckFailedError, HomeError, InputError
+from .errors import BundleError, CheckFailedError, HomeError, InputError, SignatureError
 from .factory import Factory
-from .interpreter import choose_runtime, runtime_name
+from .interpreter import TFLiteInterpreter, choose_runtime, runtime_name
 from .learner import Learner
 from .lock import LearningLock, lock_path
+from .signing import PublicKey, read_public_key
 from .store import Store
+from .where import default_home as default_home
 
 AGREEMENT = 0.97  # share of the bundle's check photos that must get the workstation's label on this device
-
-
-def default_home() -> Path:
-    """``EDGETL_HOME``, or the user's data folder."""
-    return Path(os.environ.get("EDGETL_HOME") or Path.home() / ".local" / "share" / "edgetl")
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,15 @@ class Home:
         """What was solved from the bundle's statistics; may be deleted at any time."""
         return self.folder / "precision.bin"
 
+    @property
+    def threads_path(self) -> Path:
+        """How many threads proved best when the bundle was installed."""
+        return self.folder / "threads.json"
+
+    def best_threads(self, bundle: Bundle, runtime: str = "auto") -> int:
+        """How many threads proved best for a bundle's backbone; 1 where nothing was measured."""
+        return threads.recall(self.threads_path, bundle, runtime_name(choose_runtime(runtime)))
+
     def bundle(self) -> Bundle:
         """The current bundle, verified; raises HomeError where none is installed."""
         if not self.bundle_path.exists():
@@ -65,18 +74,43 @@ class Home:
         """Held while this home is changed, by whichever process."""
         return LearningLock(lock_path(self.store_path))
 
-    def install(self, path: Path, runtime: str = "auto") -> tuple[Bundle, float]:
+    @property
+    def trusted_path(self) -> Path:
+        """The public key that signs what may be installed here; without the file anything may."""
+        return self.folder / "trusted.pub"
+
+    def trusted(self) -> PublicKey | None:
+        """The key whose signature a bundle needs here, or None; raises InputError if the file is damaged."""
+        return read_public_key(self.trusted_path) if self.trusted_path.exists() else None
+
+    def install(
+        self,
+        path: Path,
+        runtime: str = "auto",
+        *,
+        public_key: Path | None = None,
+        allow_downgrade: bool = False,
+    ) -> tuple[Bundle, float]:
         """Verify a bundle, check it on this device and make it the current one.
+
+        Args:
+            public_key: a key to trust from now on, and with this very bundle; see :attr:`trusted_path`.
+            allow_downgrade: where a key is trusted, a bundle that was signed before the current one is refused unless
+                this says otherwise: an old bundle has a good signature too.
 
         Returns:
             The bundle, and the share of its check photos that got the workstation's label.
 
         Raises:
             BundleError: it is damaged, too new, or holds something else than it says.
+            SignatureError: it is not signed by the trusted key, or a downgrade.
             CheckFailedError: this device does not agree with the workstation; the current bundle stays.
             StorageError: it cannot be written; the current bundle stays.
         """
-        bundle, data = load_bundle(path)
+        key = self._to_trust(public_key)
+        bundle, data = load_bundle(path, key)
+        if key is not None and not allow_downgrade:
+            self._refuse_downgrade(bundle)
         factory = Factory(bundle)
         _ = factory.statistics  # parsed now: a bundle that cannot be learned with must not become current
         agreement = self_check(factory, open_backbone(bundle, runtime))
@@ -85,12 +119,15 @@ class Home:
                 f"on this device only {agreement:.0%} of the check photos get the workstation's label "
                 f"(at least {AGREEMENT:.0%} expected): the current bundle stays; try another --runtime"
             )
-        if self._holds_own_samples(bundle):
+        if not self._is_current(bundle) and self._holds_own_samples(bundle):
             raise InputError(
                 f"{path} already holds what this device learned, so it would count twice: "
                 "`edgetl-device forget --all` first, then install it"
             )
+        self._measure_threads(bundle, runtime)
         with self.lock():
+            if key is not None and not self.trusted_path.exists():
+                write_atomically(self.trusted_path, key.to_pem())
             write_atomically(self.bundle_path, data)
             Factory(bundle, self.solved_path).keep_solved()
         return bundle, agreement
@@ -109,6 +146,40 @@ class Home:
             "free_bytes": free_bytes(self.folder),
             "drift": learner.drift_state().to_json(),
         }
+
+    def _measure_threads(self, bundle: Bundle, runtime: str) -> None:
+        size = bundle.preprocessing
+        photo = np.zeros((size.height, size.width, 3), np.uint8)
+
+        def prepare(count: int) -> Callable[[], object]:
+            interpreter = TFLiteInterpreter(bundle.members["backbone.tflite"], runtime, count)
+            return lambda: interpreter(photo)
+
+        name = runtime_name(choose_runtime(runtime))
+        threads.remember(self.threads_path, bundle, name, threads.choose(prepare))
+
+    def _to_trust(self, offered: Path | None) -> PublicKey | None:
+        trusted, key = self.trusted(), read_public_key(offered) if offered else None
+        if trusted is not None and key is not None and trusted.raw != key.raw:
+            raise SignatureError(
+                f"this device trusts another key, {trusted.fingerprint}; if you mean to replace it, "
+                f"remove {self.trusted_path} first"
+            )
+        return trusted or key
+
+    def _refuse_downgrade(self, bundle: Bundle) -> None:
+        try:
+            current = self.bundle().signed if self.bundle_path.exists() else None
+        except BundleError:  # damaged: any signed bundle is better
+            current = None
+        if current is not None and (bundle.signed or "") < current:
+            raise SignatureError(
+                f"this would be a downgrade: it was signed {bundle.signed}, the current bundle {current}; "
+                "--allow-downgrade if that is what you want"
+            )
+
+    def _is_current(self, bundle: Bundle) -> bool:
+        return self.bundle_path.exists() and hashlib.sha256(self.bundle_path.read_bytes()).hexdigest() == bundle.digest
 
     def _holds_own_samples(self, bundle: Bundle) -> bool:
         """Whether a merged bundle brings back samples that are still in this device's store."""

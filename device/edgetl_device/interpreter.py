@@ -8,6 +8,7 @@ runtime.
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import threading
 from dataclasses import dataclass
@@ -17,8 +18,12 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from . import edgetpu
+from .edgetpu import EdgeTpu
 from .errors import RuntimeMissingError
 from .native_log import captured_stderr
+
+log = logging.getLogger("edgetl.interpreter")
 
 RUNTIMES = {
     "litert": ("ai_edge_litert.interpreter", "ai-edge-litert"),
@@ -56,6 +61,7 @@ class TFLiteInterpreter:
         model: the bytes of a ``.tflite`` file.
         runtime: ``auto``, ``litert`` or ``tflite``.
         threads: of the runtime.
+        accelerator: the Edge TPU that ``model`` was compiled for, after a successful trial; None computes on the CPU.
 
     Attributes:
         xnnpack: whether XNNPACK computes the model; without it, it is many times slower.
@@ -64,17 +70,29 @@ class TFLiteInterpreter:
         RuntimeMissingError: no such runtime is installed, or it cannot run the model.
     """
 
-    def __init__(self, model: bytes, runtime: str = "auto", threads: int = DEFAULT_THREADS) -> None:
+    def __init__(
+        self,
+        model: bytes,
+        runtime: str = "auto",
+        threads: int = DEFAULT_THREADS,
+        accelerator: EdgeTpu | None = None,
+    ) -> None:
         name, module = _load(runtime)
         self.runtime = runtime_name(name)
         self._one_at_a_time = threading.Lock()  # photos are taught while the camera runs
+        if accelerator is not None:  # its embeddings differ in last bits, as those of another runtime do
+            self.runtime += f"+edgetpu-{accelerator.runtime_version or 'unknown'}"
         try:
             with captured_stderr():
-                self._interpreter = module.Interpreter(model_content=model, num_threads=threads)
+                delegates = _delegates(module, accelerator)
+                self._interpreter = module.Interpreter(
+                    model_content=model, num_threads=threads, experimental_delegates=delegates
+                )
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise RuntimeMissingError(f"{self.runtime} cannot run this backbone: {reason}") from None
+        self.accelerator = accelerator
         # The only delegate of a CPU runtime is XNNPACK; the runtime tells its name only once a process, on stderr.
         self.xnnpack = any(op["op_name"] == "DELEGATE" for op in self._interpreter._get_ops_details())
         self.input = _only(self._interpreter.get_input_details(), "input")
@@ -91,6 +109,41 @@ class TFLiteInterpreter:
             self._interpreter.invoke()
             result: npt.NDArray[Any] = self._interpreter.get_tensor(self.output.index)[0]
         return result
+
+
+def open_interpreter(
+    model: bytes, compiled: bytes | None, runtime: str = "auto", threads: int = DEFAULT_THREADS
+) -> TFLiteInterpreter:
+    """A backbone on the Edge TPU where its compiled twin is there and works, else on the CPU.
+
+    Why the Edge TPU is not used is logged as a warning, with what to do about it; ``EDGETL_EDGETPU`` chooses the device
+    or ``off``. Raises RuntimeMissingError as :class:`TFLiteInterpreter`.
+    """
+    wanted = edgetpu.choice() if compiled is not None else None
+    if compiled is None or wanted is None:
+        return TFLiteInterpreter(model, runtime, threads)
+    found = edgetpu.try_out(*wanted, RUNTIMES[choose_runtime(runtime)][0], compiled)
+    if found.ok:
+        try:
+            return TFLiteInterpreter(compiled, runtime, threads, found)
+        except RuntimeMissingError as error:  # it was there a moment ago
+            found = EdgeTpu(False, str(error), "plug it in again")
+    log.warning("computing on the CPU, not on an Edge TPU: %s. To use it: %s", found.detail, found.fix)
+    return TFLiteInterpreter(model, runtime, threads)
+
+
+def run_once(module: str, model: bytes, accelerator: EdgeTpu) -> None:
+    """Prepare and run any model on zeros, in the trial's child process; raises what the runtime raises."""
+    runtime = importlib.import_module(module)
+    delegates = _delegates(runtime, accelerator)
+    interpreter = runtime.Interpreter(model_content=model, experimental_delegates=delegates)
+    interpreter.allocate_tensors()
+    interpreter.invoke()
+
+
+def try_delegate(module: str, accelerator: EdgeTpu) -> None:
+    """Open and close the device, in the trial's child process; raises what the runtime raises."""
+    _delegates(importlib.import_module(module), accelerator)
 
 
 def available_runtimes() -> tuple[str, ...]:
@@ -129,6 +182,16 @@ def _load(runtime: str) -> tuple[str, Any]:
         return name, importlib.import_module(RUNTIMES[name][0])
     except ImportError as error:  # tflite-runtime beside NumPy 2, a wheel of another architecture
         raise RuntimeMissingError(f"{RUNTIMES[name][1]} is installed but does not load: {error}") from None
+
+
+def _delegates(module: Any, accelerator: EdgeTpu | None) -> list[Any] | None:
+    if accelerator is None:
+        return None
+    options = {"device": accelerator.device} if accelerator.device else {}
+    try:
+        return [module.load_delegate(accelerator.library, options)]
+    except OSError as error:  # worked in the trial
+        raise RuntimeError(str(error)) from None
 
 
 def _only(details: list[dict[str, Any]], what: str) -> Tensor:

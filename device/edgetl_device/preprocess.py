@@ -1,8 +1,9 @@
 """Preprocessing: a camera frame of any size → exactly the bytes the backbone takes.
 
 It stops at uint8. Scaling to the backbone's range ([-1, 1] for MobileNetV2) belongs to the exported file, so the device
-feeds raw pixels and there is nothing to get wrong. The same bytes come out on x86-64 and arm64: only halving and
-``INTER_LINEAR`` are used, which agree there (``INTER_AREA`` does not, by one level).
+feeds raw pixels and there is nothing to get wrong. The same bytes come out on x86-64 and arm64: resizing is
+``INTER_LINEAR_EXACT``, integer arithmetic by definition. ``INTER_LINEAR`` and ``INTER_AREA`` have other kernels on
+arm64 and differ there by one level, halving included (OpenCV 5.0; `make test-pi` compares).
 """
 
 from __future__ import annotations
@@ -75,4 +76,4 @@ class Preprocessing:
 
 
 def _resize(frame: Frame, size: tuple[int, int]) -> Frame:
-    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR_EXACT), np.uint8)

@@ -9,11 +9,14 @@ from edgetl_device.console import run
 from .. import __version__
 from .convert import convert
 from .demo import demo
+from .deploy import deploy, pull
 from .evaluate import evaluate
 from .inspect import inspect
+from .keygen import keygen
 from .merge import merge
 from .parts import parts
 from .preflight import preflight
+from .sign import sign
 from .sweep import sweep
 from .train import train
 
@@ -24,7 +27,21 @@ def program() -> None:
     """Train on a workstation, recognise and learn on a device."""
 
 
-for _command in (demo, parts, train, convert, evaluate, inspect, preflight, sweep, merge):
+for _command in (
+    demo,
+    parts,
+    train,
+    convert,
+    evaluate,
+    inspect,
+    preflight,
+    sweep,
+    merge,
+    keygen,
+    sign,
+    deploy,
+    pull,
+):
     program.add_command(_command)
 
 

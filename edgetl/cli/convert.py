@@ -40,6 +40,7 @@ QUANTIZATIONS = ("int8", "int8-float-io", "int16x8", "float16", "dynamic", "none
 @click.option("--fused", is_flag=True, help="Add model.tflite, backbone and head in one file, for other apps.")
 @click.option("--edgetpu", is_flag=True, help="Add the backbone compiled for the Edge TPU; needs edgetpu_compiler.")
 @click.option("--seed", type=int, help="Of calibration, holdout and fine-tuning.  [default: the run's, or 0]")
+@click.option("--sign", type=click.Path(path_type=Path), metavar="KEY", help="Sign with this private key.")
 @click.option("--force", is_flag=True, help="Overwrite OUTPUT.")
 @reports
 def convert(
@@ -49,6 +50,7 @@ def convert(
     labels: Path | None,
     scale: str | None,
     seed: int | None,
+    sign: Path | None,
     force: bool,
     qat: bool,
     prune: float | None,
@@ -61,25 +63,29 @@ def convert(
     RUN is what `edgetl train` made, or any Keras image classifier: a .keras or .h5 file or a SavedModel folder. A model
     file needs --photos: they calibrate it, the head is fitted on them, and some are held out for the check.
     """
+    from edgetl_device.bundle import open_bundle, sign_bundle
+    from edgetl_device.signing import read_private_key
+
     from ..compression import Compression
     from ..packing import Options
     from ..packing import convert as pack
     from ..sources import open_source
 
     refuse_existing(output, force)
+    key = read_private_key(sign) if sign else None
     compression = Compression(qat, prune, cluster, epochs)
     options = Options(photos=photos, compression=compression, layers=is_verbose(), **chosen)
     done = pack(lambda: open_source(run, photos, labels, scale, seed), output, options, is_verbose())
+    if key is not None:
+        sign_bundle(open_bundle(output), output, key)
     _tell(done)
     if is_verbose():
-        from edgetl_device.bundle import open_bundle
-
         from ..audit import audit_bundle
 
         note(audit_bundle(open_bundle(output)))
     return {
         "path": str(output),
-        "size_bytes": done.size_bytes,
+        "size_bytes": output.stat().st_size,
         "quantization": done.quantization,
         "parity": asdict(done.parity),
         "ops": done.ops,

@@ -26,7 +26,7 @@ def inspect(file: Path) -> dict[str, Any]:
     width = f" alpha {backbone['alpha']}" if "alpha" in backbone else ""
     say(f"backbone  {backbone['name']}{width}, {size['height']}x{size['width']} px, "
         f"{manifest['codes']['dimension']} features, {manifest['quantization']}")  # fmt: skip
-    say(f"created   {manifest['created']}   signed: {'yes' if 'manifest.sig' in bundle.members else 'no'}")
+    say(f"created   {manifest['created']}   signed: {bundle.signed or 'no'}")
     say(f"digest    {bundle.digest}")
     say()
     table(("member", "bytes"), [(name, entry["size"]) for name, entry in manifest["members"].items()])

@@ -14,17 +14,24 @@ from edgetl_device.console import note, refuse_existing, reports, say
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("stats", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Bundle to write.")
+@click.option("--public-key", type=click.Path(path_type=Path), help="Accept only STATS that this key signed.")
+@click.option("--sign", type=click.Path(path_type=Path), metavar="KEY", help="Sign OUTPUT with this private key.")
 @click.option("--force", is_flag=True, help="Overwrite OUTPUT.")
 @reports
-def merge(file: Path, stats: tuple[Path, ...], output: Path, force: bool) -> dict[str, Any]:
+def merge(
+    file: Path, stats: tuple[Path, ...], output: Path, public_key: Path | None, sign: Path | None, force: bool
+) -> dict[str, Any]:
     """Add what devices learned (STATS of export-stats) to a bundle, exactly; a device counts once, with its latest."""
     from edgetl_device.bundle import open_bundle
+    from edgetl_device.signing import read_private_key, read_public_key
 
     from .. import merging
 
     refuse_existing(output, force)
+    trusted = read_public_key(public_key) if public_key else None
+    key = read_private_key(sign) if sign else None
     bundle = open_bundle(file)
-    done = merging.merge(bundle, [merging.read_export(path) for path in stats], output)
+    done = merging.merge(bundle, [merging.read_export(path, trusted) for path in stats], output, key)
     if done.replaced:
         note(f"{done.replaced} older exports of the same devices were left out")
     if "model.tflite" in bundle.members:

@@ -1,10 +1,10 @@
 """Kill a learning device again and again, at any moment, and look at what is left. Run by test_crash and the benchmark.
 
-    python tests/device/crash.py BUNDLE HOME ROUNDS SEED
+    python tests/device/crash.py BUNDLE HOME ROUNDS SEED [LONGEST]
 
 Each round forks a child that learns, forgets, relabels, retrains, rolls back, proves versions and backs up, on one store
 that grows from round to round. It reports a sample learned or forgotten only after it was acknowledged; then it is
-killed with SIGKILL. Prints one JSON object.
+killed with SIGKILL, at most LONGEST seconds after its first step. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def check(folder: Path, factory: Factory, present: set[int], absent: set[int]) -
     return problems
 
 
-def main(bundle: Path, folder: Path, rounds: int, seed: int) -> None:
+def main(bundle: Path, folder: Path, rounds: int, seed: int, longest_s: float = 0.08) -> None:
     """Run and print."""
     factory = Factory(open_bundle(bundle))
     factory.statistics  # noqa: B018  parsed once, here, not in every child
@@ -122,7 +122,7 @@ def main(bundle: Path, folder: Path, rounds: int, seed: int) -> None:
         os.close(write)
         if choose.random() < 0.8:  # the others are killed while they open the store, or soon after
             select.select([read], [], [], 10)
-        time.sleep(choose.uniform(0.0, 0.08))
+        time.sleep(choose.uniform(0.0, longest_s))
         alive = os.waitpid(child, os.WNOHANG) == (0, 0)
         if alive:
             os.kill(child, signal.SIGKILL)
@@ -148,4 +148,4 @@ def main(bundle: Path, folder: Path, rounds: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), *map(float, sys.argv[5:]))

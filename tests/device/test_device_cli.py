@@ -36,6 +36,7 @@ def installed(tmp_path, bundle_path) -> Path:
         "labels": ["ball", "box"],
         "version": 1,
         "agreement": 1.0,
+        "signed_by": None,
     }
     return home
 

@@ -1,3 +1,5 @@
+import hashlib
+
 import cv2
 import numpy as np
 import pytest
@@ -29,6 +31,14 @@ def test_halving_is_the_mean_of_two_by_two_pixels() -> None:
     blocks = frame.reshape(32, 2, 32, 2, 3).astype(int).sum(axis=(1, 3))
     found = Preprocessing(32, 32)(frame)[:, :, ::-1].astype(int)
     assert np.abs(found * 4 - blocks).max() <= 2
+
+
+def test_the_bytes_are_the_same_on_every_architecture_and_with_every_opencv() -> None:
+    generator = np.random.default_rng(0)
+    shapes = ((64, 64), (480, 640), (240, 240), (232, 320), (100, 90), (300, 301), (447, 449), (1080, 1920))
+    frames = [generator.integers(0, 256, (*shape, 3), np.uint8) for shape in shapes]
+    found = hashlib.sha256(b"".join(Preprocessing(224, 224)(frame).tobytes() for frame in frames)).hexdigest()
+    assert found == "46dff93b24f5300042790e741afb02f54c2e71e40848bc506a286cfc59fbf12b"
 
 
 def test_fine_stripes_do_not_alias_when_shrunk() -> None:

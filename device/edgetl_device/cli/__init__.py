@@ -11,7 +11,9 @@ import click
 
 from .. import __version__, console
 from .backup import backup, restore
+from .bench import bench
 from .classify import classify
+from .doctor import doctor
 from .export_stats import export_stats
 from .install import install
 from .learn import learn, retrain
@@ -45,6 +47,8 @@ for _command in (
     status,
     run_camera,
     service,
+    doctor,
+    bench,
     export_stats,
     backup,
     restore,

@@ -29,7 +29,7 @@ def classify(images: tuple[Path, ...], top: int, runtime: str, home: Home) -> di
     from ..photos import read_photo
 
     learner = home.learner(runtime)
-    classifier = learner.classifier(open_backbone(learner.bundle, runtime))
+    classifier = learner.classifier(open_backbone(learner.bundle, runtime, home.best_threads(learner.bundle, runtime)))
     drift = learner.drift()
     found, skipped = [], []
     paths = photo_paths(images)

@@ -18,20 +18,23 @@ if TYPE_CHECKING:
 
 @click.command("export-stats")
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--sign", type=click.Path(path_type=Path), metavar="KEY", help="Sign with this private key.")
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 @in_home
 @reports
-def export_stats(file: Path, force: bool, home: Home) -> dict[str, Any]:
+def export_stats(file: Path, sign: Path | None, force: bool, home: Home) -> dict[str, Any]:
     """Write what was learned as statistics: no photos, but class means can be read from them."""
     from ..bundle import write_atomically
     from ..export import Export
+    from ..signing import read_private_key
 
     refuse_existing(file, force)
+    key = read_private_key(sign) if sign else None
     learner = home.learner()
     statistics = learner.device_statistics()
     if not statistics.samples:
         raise InputError("nothing was learned yet: `edgetl-device learn LABEL IMAGE…` first")
     now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-    write_atomically(file, Export(learner.store.device, now, statistics).to_bytes())
+    write_atomically(file, Export(learner.store.device, now, statistics).to_bytes(key))
     say(f"wrote {file}: {statistics.samples} samples of {', '.join(statistics.labels)}")
     return {"samples": statistics.samples, "labels": list(statistics.labels), "path": str(file)}

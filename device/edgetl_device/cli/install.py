@@ -16,15 +16,26 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--public-key", type=click.Path(path_type=Path), help="From now on accept only what this key signed.")
+@click.option("--allow-downgrade", is_flag=True, help="Accept a bundle signed before the current one.")
 @runtime_option
 @in_home
 @reports
-def install(file: Path, runtime: str, home: Home) -> dict[str, Any]:
+def install(file: Path, public_key: Path | None, allow_downgrade: bool, runtime: str, home: Home) -> dict[str, Any]:
     """Verify a bundle, check it on this device and make it the current one."""
-    bundle, agreement = home.install(file, runtime)
+    bundle, agreement = home.install(file, runtime, public_key=public_key, allow_downgrade=allow_downgrade)
     learner = home.learner(runtime)
     version = learner.active_version
     if learner.samples() and learner.versions()[-1].id == version:
         version = learner.retrain().version
     say(f"installed {bundle.name}: {', '.join(bundle.labels) or 'no classes yet'} (version {version})")
-    return {"name": bundle.name, "labels": list(bundle.labels), "version": version, "agreement": agreement}
+    key = home.trusted()
+    if key is not None:
+        say(f"signed by {key.fingerprint}, the key this device trusts")
+    return {
+        "name": bundle.name,
+        "labels": list(bundle.labels),
+        "version": version,
+        "agreement": agreement,
+        "signed_by": key.fingerprint if key else None,
+    }

@@ -34,7 +34,9 @@ def learn(
 
     label = check_label(label)
     learner = home.learner(runtime)
-    raw, used, skipped = embed(open_backbone(learner.bundle, runtime).embed_files, photo_paths(images))
+    backbone = open_backbone(learner.bundle, runtime, home.best_threads(learner.bundle, runtime))
+    learner.runtime = backbone.runtime  # it may be the Edge TPU's
+    raw, used, skipped = embed(backbone.embed_files, photo_paths(images))
     pictures = [thumbnail(read_photo(path)) for path in used] if keep_photos else []
     with learner.lock():
         stored = len(learner.add(label, raw, pictures))

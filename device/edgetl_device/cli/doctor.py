@@ -1,0 +1,40 @@
+"""``edgetl-device doctor``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..console import reports, say
+from ..where import default_home
+
+
+@click.command()
+@click.option(  # not `in_home`: that loads NumPy and OpenCV, which may be what is broken
+    "--home",
+    type=click.Path(path_type=Path),
+    help="State of this device (default: EDGETL_HOME, else ~/.local/share/edgetl).",
+)
+@reports
+def doctor(home: Path | None) -> dict[str, Any]:
+    """What is wrong with this device, and the exact fix; exit code 1 if something needed is broken."""
+    from ..doctor import examine
+
+    checks = []
+    for check in examine(home or default_home()):
+        mark, colour = ("ok", "green") if check.ok else ("broken", "red") if check.needed else ("note", "yellow")
+        say(f"{click.style(f'{mark:<6}', fg=colour)}  {check.name:<12}  {check.detail}")
+        if check.fix and not check.ok:
+            say(f"{'':<22}{click.style('fix:', bold=True)} {check.fix}")
+        checks.append(check)
+    broken = [check.name for check in checks if check.needed and not check.ok]
+    notes = sum(not check.ok and not check.needed for check in checks)
+    say()
+    if broken:
+        say(f"broken: {', '.join(broken)}")
+    else:
+        say("edgetl-device can work here" + (f" (notes: {notes})" if notes else ""))
+    return {"checks": [asdict(check) for check in checks], "exit_code": 1 if broken else 0}

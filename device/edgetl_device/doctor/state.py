@@ -1,0 +1,98 @@
+"""The device home: folder, bundle, store, disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from .check import Check, System
+
+MIN_FREE_BYTES = 256 << 20
+SLOW_FSYNC_MS = 200.0  # a learned sample is acknowledged after two of them
+_WRITES = 20
+
+
+def folder(_system: System, home: Path) -> Check:
+    """May this user write there?"""
+    place = _existing(home)
+    if not os.access(place, os.W_OK | os.X_OK):
+        return Check(
+            "", False, f"{place} cannot be written by this user", f"sudo chown -R $USER {place}, or --home DIR"
+        )
+    return Check("", True, f"{home}" + ("" if home.exists() else " (will be made)"))
+
+
+def bundle(_system: System, home: Path) -> Check:
+    """Is there a bundle, whole and readable?"""
+    path = home / "bundle.edgetl"
+    if not path.exists():
+        return Check("", False, "none is installed", "edgetl-device install FILE.edgetl", needed=False)
+    from ..bundle import open_bundle
+    from ..errors import EdgetlError
+
+    try:
+        found = open_bundle(path)
+    except EdgetlError as error:
+        return Check("", False, str(error), "edgetl-device install FILE.edgetl, with the bundle you made it from")
+    signed = f", signed {found.signed}" if found.signed else ""
+    return Check("", True, f"{found.name}: {', '.join(found.labels) or 'no classes'}{signed}")
+
+
+def store(_system: System, home: Path) -> Check:
+    """Is the database sound?"""
+    path = home / "device.sqlite"
+    if not path.exists():
+        return Check("", True, "none yet: made with the first sample", needed=False)
+    from ..backup import what_is_wrong
+
+    problem = what_is_wrong(path)
+    if problem is not None:
+        backup = path.with_name("device.backup.sqlite")
+        fix = "the next command puts the last backup in its place" if backup.exists() else "edgetl-device restore FILE"
+        return Check("", False, f"{path} is damaged: {problem}", fix)
+    return Check("", True, f"sound, {path.stat().st_size / 1e6:.1f} MB")
+
+
+def space(_system: System, home: Path) -> Check:
+    """Is there room for samples, backups and the next bundle?"""
+    free = shutil.disk_usage(_existing(home)).free
+    if free < MIN_FREE_BYTES:
+        fix = "make room: `sudo apt clean`, `journalctl --vacuum-size=50M`, old *.damaged-* files in the home"
+        return Check("", False, f"{free / 1e6:.0f} MB free, at least {MIN_FREE_BYTES / 1e6:.0f} MB expected", fix)
+    return Check("", True, f"{free / 1e9:.1f} GB free")
+
+
+def speed(_system: System, home: Path) -> Check:
+    """How long does the disk take until a small write is safe?"""
+    times = []
+    with tempfile.NamedTemporaryFile(dir=_existing(home), prefix=".doctor-") as stream:
+        for _ in range(_WRITES):
+            stream.write(os.urandom(4096))
+            stream.flush()
+            started = time.perf_counter()
+            os.fsync(stream.fileno())
+            times.append((time.perf_counter() - started) * 1e3)
+    times.sort()
+    middle = times[len(times) // 2]
+    detail = f"a 4 kB write is safe after {middle:.1f} ms (slowest of {_WRITES}: {times[-1]:.0f} ms)"
+    if middle > SLOW_FSYNC_MS:
+        return Check("", False, detail, "use a faster card (class A1 or A2) or a USB SSD", needed=False)
+    return Check("", True, detail)
+
+
+CHECKS = (
+    ("home", folder),
+    ("bundle", bundle),
+    ("store", store),
+    ("disk space", space),
+    ("disk speed", speed),
+)
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder

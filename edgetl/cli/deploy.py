@@ -1,0 +1,85 @@
+"""``edgetl deploy`` and ``edgetl pull``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgetl_device.console import note, reports, say
+
+_port = click.option("--port", type=click.IntRange(1, 65535), help="Of the ssh server (default: as configured).")
+_home = click.option("--home", default="", help="Device home there (default: ~/.local/share/edgetl).")
+
+
+@click.command()
+@click.argument("target", metavar="USER@HOST")
+@click.argument("file", type=click.Path(path_type=Path))
+@_port
+@_home
+@click.option("--no-runtime", is_flag=True, help="Leave the edgetl-device that is there as it is.")
+@click.option("--public-key", type=click.Path(path_type=Path), help="Have the device trust only this key from now on.")
+@click.option("--allow-downgrade", is_flag=True, help="Accept a bundle signed before the one that is there.")
+@reports
+def deploy(
+    target: str,
+    file: Path,
+    port: int | None,
+    home: str,
+    no_runtime: bool,
+    public_key: Path | None,
+    allow_downgrade: bool,
+) -> dict[str, Any]:
+    """Bring a bundle to a device over ssh: send, verify, try it out there, switch; else the old one keeps running."""
+    from .. import deployment
+
+    options = ("--allow-downgrade",) if allow_downgrade else ()
+    done = deployment.deploy(
+        target,
+        file,
+        port=port,
+        home=home,
+        runtime=not no_runtime,
+        install_options=options,
+        public_key=public_key,
+        tell=note,
+    )
+    what = f"{file.name} runs" if done.sent else f"{file.name} was there already and runs"
+    say(f"{what} on {target}, version {done.version}; {done.agreement:.0%} of its check photos get the same label "
+        f"there as here ({done.seconds:.1f} s)")  # fmt: skip
+    return {
+        "version": done.version,
+        "verified": True,
+        "agreement": done.agreement,
+        "runtime_updated": done.runtime_updated,
+        "sent": done.sent,
+        "seconds": done.seconds,
+    }
+
+
+@click.command()
+@click.argument("target", metavar="USER@HOST")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder to write into.")
+@_port
+@_home
+@click.option("--sign", default="", metavar="KEY", help="Private key on the device to sign with.")
+@click.option("--public-key", type=click.Path(path_type=Path), help="Accept only statistics that this key signed.")
+@reports
+def pull(target: str, output: Path, port: int | None, home: str, sign: str, public_key: Path | None) -> dict[str, Any]:
+    """Bring back what a device learned, as statistics: no photos."""
+    from edgetl_device.signing import read_public_key
+
+    from .. import deployment
+
+    trusted = read_public_key(public_key) if public_key else None
+    path, export = deployment.pull(target, output, port=port, home=home, sign=sign, trusted=trusted)
+    statistics = export.statistics
+    say(f"wrote {path}: {statistics.samples} samples of {', '.join(statistics.labels)}; "
+        f"next: edgetl merge FILE.edgetl {path} -o NEW.edgetl")  # fmt: skip
+    return {
+        "samples": statistics.samples,
+        "labels": list(statistics.labels),
+        "path": str(path),
+        "device": export.device,
+    }

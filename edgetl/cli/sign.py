@@ -1,0 +1,31 @@
+"""``edgetl sign``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgetl_device.console import refuse_existing, reports, say
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--key", type=click.Path(path_type=Path), required=True, help="Private key of `edgetl keygen`.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Bundle to write (default: FILE itself).")
+@click.option("--force", is_flag=True, help="Overwrite OUTPUT.")
+@reports
+def sign(file: Path, key: Path, output: Path | None, force: bool) -> dict[str, Any]:
+    """Sign a bundle that exists already, or sign it again."""
+    from edgetl_device.bundle import open_bundle, sign_bundle
+    from edgetl_device.signing import read_private_key
+
+    if output is not None:
+        refuse_existing(output, force)
+    private = read_private_key(key)
+    target = output or file
+    sign_bundle(open_bundle(file), target, private)
+    signed = open_bundle(target, private.public).signed
+    say(f"signed {target} at {signed} with {private.public.fingerprint}")
+    return {"path": str(target), "signed": signed, "fingerprint": private.public.fingerprint}

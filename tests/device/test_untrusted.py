@@ -1,0 +1,286 @@
+"""A bundle is untrusted input: whatever is wrong with it, it is refused, quickly, in little memory, and nothing changes."""
+
+import contextlib
+import functools
+import hashlib
+import io
+import json
+import stat
+import struct
+import time
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_bundle import manifest, rebuilt
+
+from edgetl_device import bundle as bundle_module
+from edgetl_device.arrays import pack, unpack
+from edgetl_device.bundle import Bundle, read_bundle
+from edgetl_device.errors import BundleError, EdgetlError
+from edgetl_device.factory import Factory
+from edgetl_device.home import Home
+from edgetl_device.preprocess import Preprocessing
+
+COMMENT = b"edgetl sha256:"
+SIZE = len(COMMENT) + 64
+
+
+def sealed(body: bytes) -> bytes:
+    """A zip file (with a comment of the right size at its end) under a checksum that is right."""
+    body = body[:-SIZE]
+    return body + COMMENT + hashlib.sha256(body).hexdigest().encode()
+
+
+def members_of(data: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def zipped(entries: list[tuple[zipfile.ZipInfo, bytes]], prefix: bytes = b"") -> bytes:
+    buffer = io.BytesIO(prefix)
+    buffer.seek(0, io.SEEK_END)
+    with zipfile.ZipFile(buffer, "a" if prefix else "w") as archive, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("warnings.warn", lambda *arguments, **options: None)  # zipfile's, about the duplicate
+        for info, content in entries:
+            archive.writestr(info, content)
+        archive.comment = COMMENT + b"0" * 64
+    return sealed(buffer.getvalue())
+
+
+def entries_of(data: bytes) -> list[tuple[zipfile.ZipInfo, bytes]]:
+    return [(zipfile.ZipInfo(name), content) for name, content in members_of(data).items()]
+
+
+def added(name: str, content: bytes = b"x", mode: int = 0, compress: int = zipfile.ZIP_STORED):
+    """A bundle with one more member."""
+
+    def attack(data: bytes) -> bytes:
+        info = zipfile.ZipInfo(name)
+        info.external_attr, info.compress_type = mode << 16, compress
+        return zipped([*entries_of(data), (info, content)])
+
+    return attack
+
+
+def linked(data: bytes) -> bytes:
+    """A member of an allowed name that is a symbolic link to a file of the system."""
+    entries = [(info, content) for info, content in entries_of(data) if info.filename != "labels.txt"]
+    link = zipfile.ZipInfo("labels.txt")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return zipped([*entries, (link, b"/etc/passwd")])
+
+
+def patched_directory(data: bytes, change) -> bytes:
+    """The bundle after ``change(directory)``, the list of members at its end."""
+    start = data.index(b"PK\x01\x02")
+    end = data.rindex(b"PK\x05\x06")
+    directory = bytearray(data[start:end])
+    change(directory)
+    return sealed(data[:start] + bytes(directory) + data[end:])
+
+
+def oversized(data: bytes) -> bytes:
+    """The list of members claims four gigabytes for the first."""
+    return patched_directory(data, lambda directory: struct.pack_into("<II", directory, 20, 2**32 - 2, 2**32 - 2))
+
+
+def overlapping(data: bytes) -> bytes:
+    """Each of the members claims to be nearly the whole file."""
+
+    def change(directory: bytearray) -> None:
+        position = directory.find(b"PK\x01\x02")
+        while position >= 0:
+            struct.pack_into("<II", directory, position + 20, len(data) - 1000, len(data) - 1000)
+            position = directory.find(b"PK\x01\x02", position + 4)
+
+    return patched_directory(data, change)
+
+
+def bomb(data: bytes) -> bytes:
+    """64 MB of zeros in 64 kB, under an allowed name."""
+    info = zipfile.ZipInfo("model.tflite")
+    info.compress_type = zipfile.ZIP_DEFLATED
+    return zipped([*entries_of(data), (info, bytes(64 << 20))])
+
+
+def crowd(data: bytes) -> bytes:
+    """20,000 members: Python's zip reader would make an object of each."""
+    return zipped([(zipfile.ZipInfo(f"m{number}"), b"") for number in range(20_000)])
+
+
+def elsewhere(data: bytes) -> bytes:
+    """A ZIP64 record sends the reader to another list of members."""
+    end = data.rindex(b"PK\x05\x06")
+    locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, 0, 1)
+    return sealed(data[:end] + locator + data[end:])
+
+
+def objects(data: bytes) -> bytes:
+    """check.npz holds a pickled object that would run code; sizes and hashes in the manifest are right."""
+
+    class Evil:
+        def __reduce__(self):
+            return (open, ("/tmp/edgetl-was-here", "w"))
+
+    buffer = io.BytesIO()
+    np.savez(buffer, photos=np.array([Evil()], dtype=object), raw=np.zeros(1), labels=np.zeros(1), allow_pickle=True)
+    return with_member(data, "check.npz", buffer.getvalue())
+
+
+def with_member(data: bytes, name: str, content: bytes) -> bytes:
+    """Another content of a member, and a manifest that says so."""
+    members = members_of(data)
+    listing = json.loads(members["manifest.json"])
+    listing["members"][name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    members |= {name: content, "manifest.json": json.dumps(listing).encode()}
+    return zipped([(zipfile.ZipInfo(n), c) for n, c in members.items()])
+
+
+def claimed(data: bytes) -> bytes:
+    """holdout.npz claims an array of a petabyte."""
+    arrays = unpack(members_of(data)["holdout.npz"])
+    member = io.BytesIO()
+    np.lib.format.write_array_header_1_0(member, {"descr": "|i1", "fortran_order": False, "shape": (2**40, 1024)})
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("raw.npy", member.getvalue())
+        for name in ("labels", "seen"):
+            archive.writestr(f"{name}.npy", members_of(pack({name: arrays[name]}))[f"{name}.npy"])
+    return with_member(data, "holdout.npz", buffer.getvalue())
+
+
+ATTACKS = {
+    "a member above the folder": added("../evil"),
+    "an absolute member": added("/tmp/edgetl-was-here"),
+    "a member of Windows' kind": added("..\\evil"),
+    "a folder": added("statistics.npz/"),
+    "an unknown symbolic link": added("link", b"/etc/passwd", stat.S_IFLNK | 0o777),
+    "an allowed symbolic link": linked,
+    "a device file": added("model.tflite", b"", stat.S_IFCHR | 0o666),
+    "a duplicate": added("labels.txt"),
+    "two manifests": added("manifest.json", b"{}"),
+    "an oversized member": oversized,
+    "overlapping members": overlapping,
+    "a bomb": bomb,
+    "a crowd": crowd,
+    "a list elsewhere": elsewhere,
+    "a program in front": lambda data: zipped(entries_of(data), b"#!/bin/sh\n"),
+    "bytes behind": lambda data: data + b"behind",
+    "objects": objects,
+    "a petabyte": claimed,
+    "a manifest of two megabytes": lambda data: rebuilt(data, manifest(name="x" * (2 << 20))),
+    "a deep manifest": lambda data: rebuilt(data, lambda m: m.update({"manifest.json": b"[" * 500_000})),
+    "a foreign statistics file": lambda data: with_member(data, "statistics.npz", b"PK"),
+    "an empty backbone": lambda data: with_member(data, "backbone.tflite", b""),
+    "no backbone": lambda data: with_member(data, "backbone.tflite", b"\0" * 1000),
+}
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_is_refused_in_2_seconds_and_64_megabytes_and_changes_nothing(
+    name: str, home: Home, tmp_path, bundle_path
+) -> None:
+    path = tmp_path / "attack" / "attack.edgetl"
+    path.parent.mkdir()
+    path.write_bytes(ATTACKS[name](bundle_path.read_bytes()))
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    started = time.process_time()
+    tracemalloc.start()
+    try:
+        with pytest.raises(EdgetlError) as refusal:
+            home.install(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert time.process_time() - started < 2
+    assert peak < 64 << 20
+    assert len(str(refusal.value).splitlines()) == 1
+    assert not Path("/tmp/edgetl-was-here").exists()
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
+
+
+def test_a_thousand_flipped_bits_are_all_noticed(bundle_path) -> None:
+    data = bundle_path.read_bytes()
+    generator = np.random.default_rng(0)
+    damaged = bytearray(data)
+    for position, bit in zip(generator.integers(0, len(data), 1000), generator.integers(0, 8, 1000), strict=True):
+        damaged[position] ^= 1 << bit
+        with pytest.raises(BundleError):
+            read_bundle(bytes(damaged))
+        damaged[position] ^= 1 << bit
+    assert bytes(damaged) == data
+
+
+def test_two_hundred_truncations_are_all_noticed(bundle_path) -> None:
+    data = bundle_path.read_bytes()
+    for length in np.random.default_rng(0).integers(0, len(data), 200):
+        with pytest.raises(BundleError):
+            read_bundle(data[:length])
+
+
+def test_flipped_bits_are_noticed_too_when_the_attacker_mends_the_checksum(bundle_path) -> None:
+    """Then it is the members' hashes that tell; what is left are fields of the zip format that nothing is read from."""
+    data = bundle_path.read_bytes()
+    good = read_bundle(data)
+    generator = np.random.default_rng(1)
+    for position in generator.integers(0, len(data) - SIZE, 1000):
+        damaged = bytearray(data)
+        damaged[position] ^= 1 << generator.integers(0, 8)
+        try:
+            found = read_bundle(sealed(bytes(damaged)))
+        except BundleError:
+            continue
+        assert {**found.members} == {**good.members} and found.manifest == good.manifest
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+KEYS = [
+    "format",
+    "name",
+    "created",
+    "labels",
+    "head",
+    "preprocessing",
+    "codes",
+    "backbone",
+    "members",
+    "signed",
+    "parity",
+]
+
+
+@functools.cache
+def good_manifest(path: Path) -> dict:
+    return json.loads(members_of(path.read_bytes())["manifest.json"])
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(changes=st.dictionaries(st.sampled_from(KEYS), JSON, min_size=1, max_size=3))
+def test_any_manifest_is_read_or_refused_and_never_crashes_the_reader(bundle_path, changes) -> None:
+    """A manifest that is accepted can be used: whatever it says, its values have the types that everybody expects."""
+    try:
+        found = bundle_module._manifest(json.dumps(good_manifest(bundle_path) | changes).encode())
+    except BundleError as error:
+        assert len(str(error).splitlines()) == 1
+        return
+    bundle = Bundle(found, {}, "")
+    assert isinstance(bundle.name, str) and isinstance(bundle.preprocessing, Preprocessing)
+    assert (bundle.codes.dimension > 0 and bundle.signed is None) or bundle.signed.endswith("+00:00")
+    with contextlib.suppress(EdgetlError):
+        assert isinstance(Factory(bundle).rule, str)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(data=st.binary(max_size=300))
+def test_any_bytes_as_manifest_are_refused_cleanly(data: bytes) -> None:
+    with pytest.raises(BundleError):
+        bundle_module._manifest(data)

@@ -1,0 +1,61 @@
+import json
+
+import numpy as np
+import pytest
+from conftest import draw, tiny_backbone
+
+from edgetl.cli import program
+from edgetl_device import console
+from edgetl_device.bundle import open_bundle
+from edgetl_device.cli import program as device_program
+from edgetl_device.signing import read_public_key
+
+
+@pytest.fixture
+def edgetl(capsys):
+    """Run a program in this process: ``(program, arguments…, code=0)`` → its JSON, or what it said on stderr."""
+
+    def run(program, *arguments: object, code: int = 0):
+        capsys.readouterr()
+        found = console.run(program, "edgetl", [*map(str, arguments), "--json"])
+        said = capsys.readouterr()
+        assert found == code, said.err
+        return json.loads(said.out) if code == 0 else said.err
+
+    return run
+
+
+def test_keygen_tells_where_the_halves_are_and_refuses_to_replace_them(edgetl, tmp_path) -> None:
+    made = edgetl(program, "keygen", tmp_path / "keys" / "owner")
+    assert made["public_key"].endswith("owner.pub")
+    assert made["fingerprint"] == read_public_key(tmp_path / "keys" / "owner.pub").fingerprint
+    assert "File exists" in edgetl(program, "keygen", tmp_path / "keys" / "owner", code=2)
+
+
+def test_sign_signs_a_bundle_in_place_or_elsewhere(edgetl, tmp_path, bundle_path) -> None:
+    edgetl(program, "keygen", tmp_path / "owner")
+    trusted = read_public_key(tmp_path / "owner.pub")
+    new = tmp_path / "new.edgetl"
+    told = edgetl(program, "sign", bundle_path, "--key", tmp_path / "owner.key", "-o", new)
+    assert open_bundle(new, trusted).signed == told["signed"]
+    assert "exists" in edgetl(program, "sign", bundle_path, "--key", tmp_path / "owner.key", "-o", new, code=2)
+    new.write_bytes(bundle_path.read_bytes())
+    edgetl(program, "sign", new, "--key", tmp_path / "owner.key")
+    assert open_bundle(new, trusted).signed
+
+
+def test_merge_accepts_only_statistics_that_the_key_signed_and_signs_the_result(
+    edgetl, tmp_path, bundle_path, home
+) -> None:
+    edgetl(program, "keygen", tmp_path / "device")
+    learner = home.learner()
+    backbone = tiny_backbone()
+    learner.add("kite", np.stack([backbone.embed(draw("kite", n)) for n in range(3)]))
+    for name, options in (("signed", ("--sign", tmp_path / "device.key")), ("plain", ())):
+        edgetl(device_program, "--home", home.folder, "export-stats", tmp_path / name, *options)
+    new, trust = tmp_path / "new.edgetl", ("--public-key", tmp_path / "device.pub")
+    refused = edgetl(program, "merge", bundle_path, tmp_path / "plain", "-o", new, *trust, code=2)
+    assert "plain: not signed: `edgetl-device export-stats FILE --sign KEY` signs" in refused and not new.exists()
+    sign = ("--sign", tmp_path / "device.key")
+    assert edgetl(program, "merge", bundle_path, tmp_path / "signed", "-o", new, *trust, *sign)["samples"] == 3
+    assert open_bundle(new, read_public_key(tmp_path / "device.pub")).labels == ("ball", "box", "kite")
