@@ -17,7 +17,6 @@ from .camera import Camera
 from .classifier import Classifier, Prediction
 from .errors import InputError, MismatchError
 from .home import Home
-from .interpreter import DEFAULT_THREADS
 from .labels import check_label
 from .learner import Learner, Outcome
 from .moments import Moment
@@ -46,7 +45,7 @@ class App:
         home: with a bundle installed.
         camera: where frames come from; the app closes it.
         runtime: ``auto``, ``litert`` or ``tflite``.
-        threads: of the runtime.
+        threads: of the runtime; None for what proved best when the bundle was installed.
         smoothing_s: time constant of the smoothing of predictions, seconds; 0 turns it off.
         max_frames: stop after so many frames.
         thumbnails: keep a small picture with each sample, to show and to check.
@@ -65,7 +64,7 @@ class App:
         camera: Camera,
         *,
         runtime: str = "auto",
-        threads: int = DEFAULT_THREADS,
+        threads: int | None = None,
         smoothing_s: float = DEFAULT_S,
         max_frames: int | None = None,
         thumbnails: bool = True,
@@ -248,7 +247,10 @@ class App:
 
     def _open(self) -> tuple[Learner, Backbone]:
         learner = self.home.learner(self._runtime)
-        return learner, open_backbone(learner.bundle, self._runtime, self._threads)
+        threads = self._threads or self.home.best_threads(learner.bundle, self._runtime)
+        backbone = open_backbone(learner.bundle, self._runtime, threads)
+        learner.runtime = backbone.runtime  # it may be the Edge TPU's
+        return learner, backbone
 
     def _reopen(self) -> None:
         """Another bundle was installed: load it beside the running one, then swap."""

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 _LOOK_S = 0.2  # between two looks at whether it is time to end
 
 
-def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, value: int) -> int:
+def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, value: int | None) -> int | None:
     """More threads than cores make a small matrix product ten times slower, and retraining would slow recognition."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(value))
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(value or 1))
     return value
 
 
@@ -49,11 +49,9 @@ def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, va
 @click.option(
     "--threads",
     type=click.IntRange(1),
-    default=1,
-    show_default=True,
     is_eager=True,  # NumPy, which the options after this one load, reads the environment once
     callback=_linear_algebra_too,
-    help="Of the TFLite runtime and of linear algebra.",
+    help="Of the TFLite runtime and of linear algebra.  [default: what `install` measured]",
 )
 @click.option("--max-frames", type=click.IntRange(1), help="End after so many frames.")
 @click.option("--loop", is_flag=True, help="Begin a video or folder again at its end.")
@@ -81,7 +79,7 @@ def run_camera(
     no_web: bool,
     password_file: Path | None,
     hosts: tuple[str, ...],
-    threads: int,
+    threads: int | None,
     max_frames: int | None,
     loop: bool,
     command: str | None,

@@ -63,8 +63,13 @@ def service(action: str | None, user: str | None, options: tuple[str, ...], home
 
 
 def _program() -> Path:
-    """The installed program: beside the running Python, as systemd's PATH does not know environments."""
-    return Path(sys.executable).parent / "edgetl-device"
+    """The installed program: beside the running Python, as systemd's PATH does not know environments.
+
+    `edgetl deploy` and install.sh keep a link to the runtime in use: through it the service follows an update.
+    """
+    current = Path.home() / ".local" / "lib" / "edgetl" / "current"
+    prefix = current if current.resolve() == Path(sys.prefix).resolve() else Path(sys.executable).parents[1]
+    return prefix / "bin" / "edgetl-device"
 
 
 def _folder(home: Home, user: str) -> Path:
