@@ -32,7 +32,7 @@ from .proof import MODES
 
 MAX_PHOTOS = 4096  # fine-tuned on, class-balanced: 600 MB at 224 px
 BATCH = 16
-LEARNING_RATE = 3e-4
+LEARNING_RATE = {"prune": 1e-3, "cluster": 3e-4, "qat": 1e-4}
 EPOCHS = {"prune": 3, "cluster": 1, "qat": 1}
 _SLACK = 0.005  # of sparsity: layers with few weights cannot hit it exactly
 
@@ -129,7 +129,8 @@ def compress(
     stages: dict[str, Callable[..., Any]] = {"prune": _prune, "cluster": _cluster, "qat": _qat}
     for name in asked.stages:
         epochs = asked.epochs or EPOCHS[name]
-        task = _Task(photos, targets, scale, epochs, seed, f"{name}: fine-tuning on {len(photos)} photos")
+        what = f"{name}: fine-tuning on {len(photos)} photos"
+        task = _Task(photos, targets, scale, epochs, LEARNING_RATE[name], seed, what)
         try:
             with warnings.catch_warnings():  # of TFMOT and Keras about each other; stderr stays open for progress
                 warnings.simplefilter("ignore")
@@ -167,6 +168,7 @@ class _Task:
     targets: npt.NDArray[np.float32]
     scale: tuple[float, float]
     epochs: int
+    rate: float
     seed: int
     what: str
 
@@ -178,7 +180,7 @@ class _Task:
         """Fine-tune in place: Adam, learning rate falling to 0 as a cosine. Kernels may keep their zeros."""
         tensorflow, keras = tf.load(), tf.keras()
         power = float(np.square(self.targets).mean()) or 1.0
-        rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, self.steps)
+        rate = keras.optimizers.schedules.CosineDecay(self.rate, self.steps)
         model.compile(
             keras.optimizers.Adam(rate, clipnorm=1.0),
             loss=lambda wanted, found: tensorflow.reduce_mean(tensorflow.square(wanted - found), axis=-1) / power,
@@ -231,7 +233,7 @@ def _prune(model: Any, task: _Task, asked: Compression) -> Any:
     """Zhu and Gupta, "To prune, or not to prune", 2017 (https://arxiv.org/abs/1710.01878): a polynomial schedule."""
     sparsity = _tfmot().sparsity.keras
     every = max(1, task.steps // 20)
-    last = max(every, task.steps * 6 // 10 // every * every)  # the rest of the steps heals
+    last = max(every, task.steps * 4 // 10 // every * every)  # the rest of the steps heals
     schedule = sparsity.PolynomialDecay(0.0, asked.prune, begin_step=0, end_step=last, frequency=every)
     pruned = _wrapped(model, lambda layer: sparsity.prune_low_magnitude(layer, pruning_schedule=schedule))
     task.tune(pruned, (sparsity.UpdatePruningStep(),))
@@ -277,12 +279,31 @@ def _qat(model: Any, task: _Task, asked: Compression) -> Any:
         annotated = keras.models.clone_model(model, clone_function=annotate)
         annotated.set_weights(model.get_weights())
         student = scheme.quantize_apply(annotated)
+    _calibrate(student, model, to_float(task.photos[:64], task.scale))
     task.tune(student, keep_zeros=asked.prune is not None)
     wrappers = {wrapper.layer.name: wrapper for wrapper in student.layers if hasattr(wrapper, "layer")}
     plain = keras.models.clone_model(model)
     for layer in plain.layers:
         layer.set_weights([_value(wrappers[layer.name], weight) for weight in layer.weights])
     return plain
+
+
+def _calibrate(student: Any, model: Any, batch: npt.NDArray[np.float32]) -> None:
+    """Start the ranges of activations where they belong: TFMOT starts at ±6 and moves by 1/1000 a step."""
+    keras = tf.keras()
+    twin = keras.models.clone_model(model)  # a stripped model's layers stand in two graphs: their output is ambiguous
+    twin.set_weights(model.get_weights())
+    outputs = keras.Model(twin.input, {layer.name: layer.output for layer in twin.layers})(batch, training=False)
+    for wrapper in student.layers:
+        value = outputs.get(wrapper.layer.name) if hasattr(wrapper, "layer") else None
+        if value is None:
+            continue
+        for variable in wrapper.weights:
+            name = variable.name.split("/")[-1].split(":")[0]
+            if name in ("output_min", "post_activation_min"):
+                variable.assign(min(float(np.min(value)), 0.0))
+            elif name in ("output_max", "post_activation_max"):
+                variable.assign(max(float(np.max(value)), 1e-3))
 
 
 def _value(wrapper: Any, weight: Any) -> npt.NDArray[np.float32]:
