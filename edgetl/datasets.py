@@ -100,7 +100,8 @@ def find_photos(root: Path) -> Dataset:
         loose = sum(1 for path in root.iterdir() if is_photo_name(path))
         what = f"{loose} photos but no class folders" if loose else "no photos"
         raise InputError(f"{root} holds {what}: expected one folder per class, as in {root.name}/cat/1.jpg")
-    return _at_least_two(Dataset(root, *(tuple(column) for column in zip(*found, strict=True))), root)
+    paths, labels, splits = (tuple(column) for column in zip(*found, strict=True))
+    return _at_least_two(Dataset(root, paths, labels, splits), root)
 
 
 def read_columns(path: Path) -> dict[str, tuple[str, ...]]:
