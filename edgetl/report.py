@@ -60,7 +60,21 @@ class Gallery:
     pictures: Sequence[Picture]
 
 
-Part = Heading | Text | Table | Picture | Gallery
+@dataclass(frozen=True)
+class Drawing:
+    """A drawing.
+
+    Args:
+        svg: SVG markup made by edgetl, not escaped; classes ``bar``, ``count``, ``dot``, ``ideal``, ``frame`` have the
+            page's colours.
+        caption: what it shows.
+    """
+
+    svg: str
+    caption: str
+
+
+Part = Heading | Text | Table | Picture | Gallery | Drawing
 
 
 def page(title: str, parts: Sequence[Part]) -> bytes:
@@ -81,6 +95,8 @@ def _render(part: Part) -> str:
             return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
         case Picture():
             return f'<div class="gallery">{_figure(part)}</div>'
+        case Drawing(svg, caption):
+            return f"<figure>{svg}<figcaption>{html.escape(caption)}</figcaption></figure>"
         case Gallery(pictures):
             return f'<div class="gallery">{"".join(_figure(picture) for picture in pictures)}</div>'
 
@@ -125,7 +141,11 @@ th { font-weight: 600; } .short { white-space: nowrap; } .number, .shade { text-
 .gallery { display: flex; flex-wrap: wrap; gap: .8rem; } figure { margin: 0; max-width: 100%; }
 figure img { display: block; max-width: 100%; height: auto; border-radius: 6px; }
 figcaption { font-size: .85rem; opacity: .8; max-width: 16rem; }
-@media print { body { margin: 0; max-width: none; } h2 { break-after: avoid; } figure, tr { break-inside: avoid; } }
+svg { max-width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: currentColor; opacity: .8; }
+.bar { fill: var(--accent); opacity: .75; } .count { fill: currentColor; opacity: .35; } .dot { fill: currentColor; }
+.ideal { stroke: currentColor; stroke-dasharray: 4 4; opacity: .6; } .frame { fill: none; stroke: var(--line); }
+@media print { :root { color-scheme: light; } * { print-color-adjust: exact; }
+  body { margin: 0; max-width: none; } h2 { break-after: avoid; } figure, tr { break-inside: avoid; } }
 """
 
 _PAGE = """<!doctype html>

@@ -7,6 +7,7 @@ import click
 from edgetl_device.console import run
 
 from .. import __version__
+from .advise import advise
 from .convert import convert
 from .demo import demo
 from .evaluate import evaluate
@@ -22,7 +23,7 @@ def program() -> None:
     """Train on a workstation, recognise and learn on a device."""
 
 
-for _command in (demo, parts, train, convert, evaluate, inspect, merge):
+for _command in (demo, parts, advise, train, convert, evaluate, inspect, merge):
     program.add_command(_command)
 
 

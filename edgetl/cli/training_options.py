@@ -30,7 +30,7 @@ _FINE_TUNING = (
                  help="Epochs without progress before it stops."),
     click.option("--augment/--no-augment", default=True, show_default=True,
                  help="Vary photos: crop, turn, mirror, colours."),
-    click.option("--strong", is_flag=True, help="Vary them more, in the manner of RandAugment; does without the cache."),
+    click.option("--strong", is_flag=True, help="Vary them more, like RandAugment; does without the cache."),
     click.option("--views", type=click.IntRange(0), default=4, show_default=True,
                  help="Random views of a photo that are cached; 0: new ones every epoch, without the cache."),
     click.option("--label-smoothing", type=float, default=0.1, show_default=True, help="0 … 1."),
@@ -38,7 +38,7 @@ _FINE_TUNING = (
                  help="Let photos of rare classes count more."),
     click.option("--train-batch-norm", is_flag=True, help="Train batch normalization too."),
     click.option("--boundary", metavar="LAYER", help="Where the top begins (default: the last fifth of the layers)."),
-    click.option("--cache-limit", type=float, default=4.0, show_default=True, callback=lambda _, __, value: _bytes(value),
+    click.option("--cache-limit", type=float, default=4.0, show_default=True, callback=lambda _, __, gb: _bytes(gb),
                  help="GB on disk for activations of the frozen part; 0: no cache."),
 )  # fmt: skip
 
