@@ -25,6 +25,7 @@ from edgetl_device.statistics import statistics_of
 from . import embeddings
 from .conversion import operators, representative_photos, to_int8
 from .datasets import Dataset, balanced
+from .feature_map import expose_feature_map
 from .training import Run, fit_float_head, float_codes
 
 HOLDOUT_PER_CLASS = 100
@@ -41,6 +42,7 @@ class Options:
     head: str = DEFAULT
     no_classes: bool = False
     photos: Path | None = None
+    explainable: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ def convert_run(run: Run, output: Path, options: Options, verbose: bool = False)
     model = to_int8(
         run.model(), representative_photos(calibration, run.spec.preprocessing), run.spec.input_range, verbose
     )
+    if options.explainable:
+        model = expose_feature_map(model)
     backbone = _backbone(model, run)
     embedded = embeddings.embed_device(backbone, dataset.files())
     if len(embedded.rows) != len(dataset):

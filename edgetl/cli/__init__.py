@@ -11,6 +11,7 @@ from .advise import advise
 from .convert import convert
 from .demo import demo
 from .evaluate import evaluate
+from .explain import explain
 from .inspect import inspect
 from .merge import merge
 from .parts import parts
@@ -23,7 +24,7 @@ def program() -> None:
     """Train on a workstation, recognise and learn on a device."""
 
 
-for _command in (demo, parts, advise, train, convert, evaluate, inspect, merge):
+for _command in (demo, parts, advise, train, convert, evaluate, explain, inspect, merge):
     program.add_command(_command)
 
 

@@ -22,6 +22,7 @@ from edgetl_device.console import is_verbose, refuse_existing, reports, say, tab
 @click.option("--head", type=click.Choice(["predictive", "familiar", "lda", "prototype"]), default="predictive",
               show_default=True, help="Learning rule.")  # fmt: skip
 @click.option("--no-classes", is_flag=True, help="A bundle that knows nothing yet and is taught on the device.")
+@click.option("--explainable", is_flag=True, help="Let the backbone export its feature map, for explanations.")
 @click.option("--force", is_flag=True, help="Overwrite OUTPUT.")
 @reports
 def convert(
@@ -33,6 +34,7 @@ def convert(
     max_drop: float,
     head: str,
     no_classes: bool,
+    explainable: bool,
     force: bool,
 ) -> dict[str, Any]:
     """Quantize a RUN, fit the head on the result, check it against the float model and pack a bundle."""
@@ -41,7 +43,7 @@ def convert(
 
     opened = open_run(run)
     refuse_existing(output, force)
-    options = Options(quantize, calibration_samples, max_drop, head, no_classes, photos)
+    options = Options(quantize, calibration_samples, max_drop, head, no_classes, photos, explainable)
     done = convert_run(opened, output, options, is_verbose())
     parity = done.parity
     table(
