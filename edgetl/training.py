@@ -30,7 +30,7 @@ from .hardware import hardware
 from .network import Step, build_network, default_step, unfreeze
 from .runs import FLOAT_FILE, MODEL_FILE, RUN_FILE, Run, new_folder, open_run, to_json
 
-__all__ = ["Run", "Training", "fit_float_head", "float_codes", "open_run", "train", "train_head"]
+__all__ = ["Plan", "Run", "Training", "fit_float_head", "float_codes", "open_run", "train", "train_head"]
 
 
 @dataclass(frozen=True)
