@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from edgetl_device import metrics
 from edgetl_device.codes import LEVELS_PER_RMS
+from edgetl_device.heads import Predictive
 
 from . import tf
-from .float_head import fit_float_head, float_codes
+from .float_head import fit_float_head, predict
 
 _SOFT = 1e-3  # keeps the square root's slope finite where a feature is 0
 
@@ -123,9 +124,11 @@ def build_network(
     tensorflow = tf.load()
     head = fit_float_head(values, [labels[row] for row in fit], fit)
     bias = head.bias - head.centre @ head.weights.T
-    rows = np.asarray(tune if len(tune) else fit, np.intp)
-    truth = np.searchsorted(head.labels, [labels[row] for row in rows])
-    temperature = metrics.fit_temperature(float_codes(values[rows]) @ head.weights.T + bias, truth)
+    if len(tune):
+        temperature = _temperature(head, values, labels, tune)
+    else:  # of its own photos a head is too sure: one of half of them is asked about the other half
+        half = fit_float_head(values, [labels[row] for row in fit[::2]], fit[::2])
+        temperature = _temperature(half, values, labels, [row for row in fit[1::2] if labels[row] in half.labels])
     kernel = head.weights.T * (LEVELS_PER_RMS / temperature)
     return Network(
         body,
@@ -133,6 +136,13 @@ def build_network(
         tensorflow.Variable(bias / temperature, dtype=tensorflow.float32, name="head_bias"),
         train_batch_norm,
     )
+
+
+def _temperature(
+    head: Predictive, values: npt.NDArray[np.float32], labels: tuple[str, ...], rows: Sequence[int]
+) -> float:
+    truth = np.searchsorted(head.labels, [labels[row] for row in rows])
+    return metrics.fit_temperature(predict(head, values, rows)[1], truth) if len(rows) else 1.0
 
 
 def unfreeze(model: Any, body: Any, train_batch_norm: bool) -> None:
