@@ -9,7 +9,6 @@ import numpy as np
 from edgetl_device.bundle import Bundle, write_atomically
 
 from .evaluation import Evaluation
-from .plots import reliability_plot
 from .report import Drawing, Gallery, Heading, Part, Picture, Table, Text, page
 
 _LONGEST = 160  # pixels of a thumbnail
@@ -80,12 +79,11 @@ def _slices(result: Evaluation) -> list[Part]:
 def _calibration(result: Evaluation) -> list[Part]:
     counts, sure, right = result.reliability
     drawn = reliability_plot(counts.tolist(), sure.tolist(), right.tolist(), 1 / len(counts))
-    verdict = "as sure as it is right" if result.ece < 0.05 else "not as sure as it is right"
+    excess = float((counts * (sure - right)).sum())
+    verdict = "about as sure as right" if result.ece < 0.05 else "surer than right" if excess > 0 else "too modest"
     return [
         Heading("How sure, and how right"),
-        Text(
-            f"Expected calibration error {result.ece:.3f}: it is {verdict}. Bars on the dashed line would be perfect."
-        ),
+        Text(f"Expected calibration error {result.ece:.3f}: {verdict}. Perfect bars would end on the dashed line."),
         Drawing(drawn, "Share of right answers among those with such a probability; dots are at the bins' means."),
     ]
 
@@ -107,8 +105,9 @@ def _mistakes(result: Evaluation) -> list[Part]:
 def _thumbnail(photo: np.ndarray) -> np.ndarray:
     import cv2
 
-    scale = min(1.0, _LONGEST / max(photo.shape[:2]))
-    small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else photo
+    scale = _LONGEST / max(photo.shape[:2])
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
+    small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=way)
     return np.ascontiguousarray(small[:, :, ::-1])
 
 
