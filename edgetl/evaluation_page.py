@@ -9,6 +9,7 @@ import numpy as np
 from edgetl_device.bundle import Bundle, write_atomically
 
 from .evaluation import Evaluation
+from .plots import reliability_plot
 from .report import Drawing, Gallery, Heading, Part, Picture, Table, Text, page
 
 _LONGEST = 160  # pixels of a thumbnail
