@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -120,7 +121,8 @@ def cut(model: Any, boundary: str | None = None, name: str = "") -> tuple[Any, A
     if boundary not in places:
         known = boundary in {layer.name for layer in model.layers}
         why = "the network has paths round it" if known else "there is no such layer"
-        raise InputError(f"the backbone cannot be cut at {boundary!r}, {why}: expected one of {', '.join(places)}")
+        ends = [place for place in places if re.search(r"(add|Add|out|pool|mixed\d+)$", place)] or places  # of blocks
+        raise InputError(f"the backbone cannot be cut at {boundary!r}, {why}: try one of {', '.join(ends)}")
     tensor = model.get_layer(boundary).output
     keras = tf.keras()
     return keras.Model(model.input, tensor), keras.Model(tensor, model.output)

@@ -40,7 +40,7 @@ class Plan:
         strategy: ``top`` or ``full``.
         epochs: at most; default 12.
         batch_size: photos a step.
-        learning_rate: largest of Adam; default 0.0005 for ``top``, 0.0002 for ``full``.
+        learning_rate: largest of Adam; default 0.001 for ``top``, 0.0002 for ``full``.
         warmup: epochs until it is reached; then it falls to zero along a cosine.
         patience: epochs without a better result on the stopping part before training ends.
         label_smoothing: share of a photo that is spread over all classes, 0 … 1.
@@ -88,7 +88,7 @@ class Plan:
     @property
     def chosen_rate(self) -> float:
         """The largest learning rate."""
-        return self.learning_rate or {"top": 5e-4, "full": 2e-4}[self.strategy]
+        return self.learning_rate or {"top": 1e-3, "full": 2e-4}[self.strategy]
 
     def rate_at(self, epoch: float) -> float:
         """The learning rate after so many epochs."""

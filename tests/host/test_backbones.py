@@ -77,7 +77,7 @@ def test_what_cannot_be_built_is_refused_with_the_reason(spec: BackboneSpec, mes
 
 def test_a_place_with_a_path_round_it_is_no_cut() -> None:
     model = backbones.build(backbones.BUILTIN)
-    with pytest.raises(InputError, match=r"paths round it: expected one of .*block_12_add"):
+    with pytest.raises(InputError, match=r"paths round it: try one of .*block_12_add"):
         backbones.cut(model, "block_12_expand")
     with pytest.raises(InputError, match="no such layer"):
         backbones.cut(model, "block_99")
