@@ -25,13 +25,14 @@ def write_report(result: Evaluation, bundle: Bundle, path: Path) -> None:
 
 
 def _summary(result: Evaluation) -> list[Part]:
-    unseen = "" if result.accuracy_unseen is None else f", {result.accuracy_unseen:.3f} on the {result.unseen} unseen"
-    if result.unseen == result.samples:
-        unseen = ", none of which it was trained on"
-    if not result.unseen:
-        unseen = ", all of which it was trained on: not what to expect of new ones"
+    everything = f"{result.accuracy:.3f} on {result.samples} photos"
+    headline = f"Accuracy {everything}, all of which it was trained on: not what to expect of new ones"
+    if result.accuracy_unseen is not None:
+        headline = f"Accuracy {result.accuracy_unseen:.3f} on {result.unseen} photos that it was not trained on"
+        if result.unseen < result.samples:
+            headline += f" ({everything}, those it was trained on among them, as in all that follows)"
     return [
-        Text(f"Accuracy {result.accuracy:.3f} on {result.samples} photos{unseen}", strong=True),
+        Text(headline, strong=True),
         Text(
             f"{result.balanced_accuracy:.3f} if every class counts the same. {result.unknown:.1%} were called unknown. "
             f"One photo takes {result.latency_ms['p50']:.1f} ms here, 95 % of them less than "

@@ -201,4 +201,4 @@ def check_classes(asked: Dataset, readable: Dataset) -> None:
         if label not in trained:
             raise InputError(f"class {label!r} has no readable training photo: replace the damaged files")
     if not readable.rows("val", "test"):
-        raise InputError("no photo is left to hold out: give each class at least two readable photos")
+        raise InputError("no photo is left to hold out: give each class at least two readable photos, of two groups")
