@@ -59,7 +59,7 @@ class Plan:
     batch_size: int = 32
     learning_rate: float | None = None
     warmup: float = 1.0
-    patience: int = 5
+    patience: int = 8
     label_smoothing: float = 0.1
     class_weights: bool = True
     train_batch_norm: bool = False

@@ -26,7 +26,7 @@ _FINE_TUNING = (
     click.option("--epochs", type=click.IntRange(1), help="Passes over the photos, at most (default: 12)."),
     click.option("--batch-size", type=click.IntRange(2), default=32, show_default=True, help="Photos a step."),
     click.option("--learning-rate", type=float, help="Largest of Adam (default: 0.001 for top, 0.0002 for full)."),
-    click.option("--patience", type=click.IntRange(1), default=5, show_default=True,
+    click.option("--patience", type=click.IntRange(1), default=8, show_default=True,
                  help="Epochs without progress before it stops."),
     click.option("--augment/--no-augment", default=True, show_default=True,
                  help="Vary photos: crop, turn, mirror, colours."),
