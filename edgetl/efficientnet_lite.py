@@ -35,8 +35,11 @@ _STAGES = (
 
 def efficientnet_lite(name: str, shape: tuple[int, int, int]) -> Any:
     """A Keras model: (n, *shape) float32 in [−1, 1] → (n, 1280) float32; weights are random."""
-    layers = tf.keras().layers
+    layers, initializers = tf.keras().layers, tf.keras().initializers
     width, depth = SCALES[name]
+
+    def fan_out() -> Any:
+        return initializers.VarianceScaling(2.0, "fan_out", "truncated_normal")
 
     def normalised(x: Any, prefix: str, activate: bool = True) -> Any:
         x = layers.BatchNormalization(epsilon=1e-3, momentum=0.99, name=f"{prefix}_bn")(x)
@@ -44,7 +47,7 @@ def efficientnet_lite(name: str, shape: tuple[int, int, int]) -> Any:
 
     def convolved(x: Any, filters: int, prefix: str, activate: bool = True, **options: Any) -> Any:
         options = {"kernel_size": 1, "padding": "same", "use_bias": False, "name": f"{prefix}_conv", **options}
-        return normalised(layers.Conv2D(filters, **options)(x), prefix, activate)
+        return normalised(layers.Conv2D(filters, kernel_initializer=fan_out(), **options)(x), prefix, activate)
 
     inputs = layers.Input(shape)
     x = convolved(inputs, _STEM, "stem", kernel_size=3, strides=2)
@@ -57,7 +60,12 @@ def efficientnet_lite(name: str, shape: tuple[int, int, int]) -> Any:
                 x = convolved(x, x.shape[-1] * expansion, f"{block}_expand")
             step = stride if number == 0 else 1
             depthwise = layers.DepthwiseConv2D(
-                kernel, step, padding="same", use_bias=False, name=f"{block}_depthwise_conv"
+                kernel,
+                step,
+                padding="same",
+                use_bias=False,
+                name=f"{block}_depthwise_conv",
+                depthwise_initializer=fan_out(),
             )
             x = normalised(depthwise(x), f"{block}_depthwise")
             x = convolved(x, filters, f"{block}_project", activate=False)

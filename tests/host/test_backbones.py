@@ -107,3 +107,10 @@ def test_weights_of_another_architecture_are_refused(shared) -> None:
     weights = shared / "weights/mobilenet_v2_1.0_224_no_top_dequantized.h5"
     with pytest.raises(InputError, match="does not fit vgg16"):
         backbones.build(BackboneSpec("vgg16", 1.0, 64, str(weights)))
+
+
+def test_random_efficientnet_lite_weights_keep_the_signal_alive() -> None:
+    """Without batch statistics, glorot's scale would let it vanish over fifty layers."""
+    model = backbones.build(BackboneSpec("efficientnet_lite0", 1.0, 32, "none"))
+    values = model(np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)).numpy()
+    assert values.max() > 0.1 and np.abs(values[0] - values[1]).mean() > 1e-3
