@@ -72,6 +72,8 @@ def train(dataset: Dataset, spec: BackboneSpec, output: Path, options: Training 
     checkpoint = checkpoint_of(output)
     if options.plan is not None and checkpoint.exists() and not options.resume and not options.force:
         raise InputError(f"{checkpoint} is of an interrupted training: go on with --resume, or start anew with --force")
+    if options.resume and options.plan is not None and not checkpoint.exists():
+        options.tell(f"no {checkpoint} to go on from: starting anew")
     with new_folder(output, options.force) as folder:
         model = backbones.build(spec, options.seed)
         if options.plan is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,7 @@ def train(
 
     refuse_existing(output, force)
     spec = spec_of(backbone, alpha, image_size, weights)
-    plan = Plan(strategy if strategy in ("top", "full") else "top", seed=seed, **fine_tuning)
+    plan = Plan("full" if strategy == "full" else "top", seed=seed, **fine_tuning)
     dataset = find_photos(photos)
     dataset = split(group_by(dataset, group) if group else dataset, val_split, seed)
     groups = f" in {len(set(dataset.groups))} groups" if dataset.groups else ""
@@ -66,14 +67,10 @@ def train(
             advice = advise(dataset, spec, seed)
             chosen = advice.strategy
             note(f"strategy {chosen}: {'; '.join(advice.reasons)}")
-        options = training.Training(None if chosen == "head" else plan_for(chosen), resume=resume, force=force,
-                                    seed=seed, tell=note)  # fmt: skip
+        chosen_plan = None if chosen == "head" else replace(plan, strategy=chosen)
+        options = training.Training(chosen_plan, resume=resume, force=force, seed=seed, tell=note)
         return training.train(dataset, spec, output, options)
 
-    def plan_for(chosen: str) -> Plan:
-        return Plan(chosen, seed=seed, **fine_tuning)
-
-    plan_for(plan.strategy)
     try:
         try:
             run = attempt(spec)
