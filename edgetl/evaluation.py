@@ -23,6 +23,7 @@ from .datasets import Dataset, read_columns
 MISTAKES = 12  # shown in a report
 _BINS = 15
 _FEW = 10  # photos of a slice; of fewer nothing is said
+_MOST_VALUES = 30  # of a column; one with more (numbers of films, file names) tells photos apart, not kinds of photos
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,7 @@ class Evaluation:
         confusion: (C, C) int64, rows are the truth, columns the bundle's labels in sorted order.
         ece: expected calibration error.
         reliability: (bins,) counts, mean probability of the top label and share right.
-        slices: column → how each of its values fares.
+        slices: column of at most 30 values → how each of them fares.
         mistakes: the most confident ones, the worst first.
         latency_ms: p50 and p95 of preprocessing + backbone + head for one photo, without decoding the file.
     """
@@ -158,7 +159,7 @@ def evaluate(bundle: Bundle, dataset: Dataset, runtime: str = "auto") -> Evaluat
         tuple(skipped),
         backbone.runtime,
         metrics.reliability(sure, right, _BINS),
-        {name: _slices(values, right) for name, values in columns.items()},
+        {name: _slices(values, right) for name, values in columns.items() if len(set(values)) <= _MOST_VALUES},
         tuple(mistake for _, _, mistake in sorted(worst, key=lambda item: (-item[0], -item[1]))),
     )
 

@@ -21,16 +21,16 @@ from edgetl_device.errors import InputError
 def photos(tmp_path_factory) -> Path:
     """Balls and boxes; those of the evening are boxes in the folder of balls, and the other way round."""
     folder = write_photos(tmp_path_factory.mktemp("evaluation") / "p", ("ball", "box"), 30, seed=5)
-    lines = ["path,label,light,camera"]
+    lines = ["path,label,light,camera,shot"]
     for kind, other in (("ball", "box"), ("box", "ball")):
         for number in range(30):
             name = folder / kind / f"{number:04}.png"
             if number >= 22:
                 (folder / other / f"evening-{number}.png").write_bytes(name.read_bytes())
                 name.unlink()
-                lines.append(f"{other}/evening-{number}.png,{other},evening,c{number % 2}")
+                lines.append(f"{other}/evening-{number}.png,{other},evening,c{number % 2},{number}{kind}")
             else:
-                lines.append(f"{kind}/{name.name},{kind},day,c{number % 2}")
+                lines.append(f"{kind}/{name.name},{kind},day,c{number % 2},{number}{kind}")
     (folder.parent / "slices.csv").write_text("\n".join(lines))
     return folder
 
@@ -45,6 +45,7 @@ def test_slices_say_who_is_served_worse_and_by_how_much(result) -> None:
     assert (worst.value, worst.samples, worst.accuracy, worst.worse) == ("evening", 16, 0.0, True)
     assert (best.value, best.samples, best.accuracy, best.worse) == ("day", 44, 1.0, False)
     assert not any(item.worse for item in result.slices["camera"])
+    assert "shot" not in result.slices, "a value a photo tells nothing"
 
 
 def test_intervals_of_slices_are_wilsons(result) -> None:
