@@ -14,9 +14,7 @@ from edgetl_device.console import note, refuse_existing, reports, say, table
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("photos", type=click.Path(path_type=Path))
 @click.option("--report", type=click.Path(path_type=Path), help="Also write one self-contained HTML page.")
-@click.option(
-    "--slices", type=click.Path(path_type=Path), help="CSV: path, and columns to tell accuracy apart by."
-)
+@click.option("--slices", type=click.Path(path_type=Path), help="CSV: path, and columns to tell accuracy apart by.")
 @click.option("--runtime", type=click.Choice(["auto", "litert", "tflite"]), default="auto", help="TFLite runtime.")
 @click.option("--force", is_flag=True, help="Overwrite the report.")
 @reports

@@ -84,7 +84,7 @@ def train(
         if training.checkpoint_of(output).exists():
             note("what was trained so far is kept: go on with the same command and --resume")
         raise
-    note(f"{spec.name} alpha {spec.alpha} at {spec.image_size} px, {spec.weights} weights")
+    note(f"{spec.name} alpha {spec.alpha} at {spec.image_size} px, {Path(spec.weights).name} weights")
     for reason in run.skipped:
         note(f"skipped: {reason}")
     tell_duplicates(run)
@@ -112,12 +112,12 @@ def tell_duplicates(run: Run, most: int = 3) -> None:
     if found.labels:
         pairs = "; ".join(f"{one} and {other}" for one, other in found.labels[:most])
         more = f" and {len(found.labels) - most} more" if len(found.labels) > most else ""
-        note(f"{len(found.labels)} pairs of near-copies under two labels, one of which is wrong: {pairs}{more}")
+        note(f"near-copies under two labels, one of which is wrong: {pairs}{more}")
     if found.splits:
         held_out = len({other for _, other in found.splits})
         one, other = found.splits[0]
         note(
-            f"{held_out} held-out photos are near-copies of training photos, such as {other} of {one}: the accuracy "
+            f"{held_out} of the held-out photos nearly copy a training photo, such as {other} {one}: the accuracy "
             "flatters; keep them together with --group, or remove copies"
         )
 
