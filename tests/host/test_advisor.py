@@ -55,7 +55,14 @@ def test_neighbours_agree_with_scikit_learn() -> None:
 
 @pytest.mark.parametrize(
     ("per_class", "similarity", "strategy"),
-    [(20, 0.98, "head"), (20, 0.5, "top"), (900, 0.98, "top"), (900, 0.5, "full")],
+    [
+        (20, 0.98, "head"),
+        (20, 0.5, "top"),
+        (900, 0.98, "top"),
+        (900, 0.75, "top"),
+        (20, 0.75, "top"),
+        (900, 0.5, "full"),
+    ],
 )
 def test_each_quadrant_has_its_strategy_and_says_why(per_class: int, similarity: float, strategy: str) -> None:
     found, reasons, *_ = _decide(per_class * 4, per_class, similarity)
