@@ -1,7 +1,8 @@
-"""The catalogue of backbones: Keras application, weights and scaling."""
+"""Backbones: what identifies one, its weights, and where it may be cut in two."""
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -12,10 +13,7 @@ from edgetl_device.errors import InputError
 from edgetl_device.preprocess import Preprocessing
 
 from . import tf
-
-ALPHAS = {"mobilenet_v2": (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)}
-BACKBONES = tuple(ALPHAS)
-
+from .catalogue import CATALOGUE, with_caffe_scaling
 
 _BUILTIN_FILE = Path(__file__).parent / "builtin" / "mobilenet_v2_0.35_96.h5"
 
@@ -55,17 +53,32 @@ BUILTIN = BackboneSpec("mobilenet_v2", 0.35, 96, "builtin")
 """The backbone that comes with edgetl: small, pre-trained by this project (see ``builtin/MODEL_CARD.md``)."""
 
 
+def default_spec(name: str, weights: str | None = None) -> BackboneSpec:
+    """The specification that a name alone stands for; raises InputError for an unknown one."""
+    if name not in CATALOGUE:
+        raise InputError(f"unknown backbone {name!r}: expected one of {', '.join(CATALOGUE)}")
+    if weights == "builtin" and name == BUILTIN.name:
+        return BUILTIN
+    return BackboneSpec(name, 1.0, CATALOGUE[name].default_size, weights or "imagenet")
+
+
 def check(spec: BackboneSpec) -> None:
     """Raise InputError for a backbone that cannot be built; quick, loads nothing."""
-    if spec.name not in BACKBONES:
-        raise InputError(f"unknown backbone {spec.name!r}: expected one of {', '.join(BACKBONES)}")
-    if spec.image_size < 32 or spec.image_size % 32:
-        raise InputError(f"image size must be a multiple of 32 (five halvings), got {spec.image_size}")
-    if spec.weights == "imagenet" and spec.alpha not in ALPHAS[spec.name]:
-        published = ", ".join(str(alpha) for alpha in ALPHAS[spec.name])
-        raise InputError(f"no ImageNet weights for alpha {spec.alpha}: expected one of {published}")
+    if spec.name not in CATALOGUE:
+        raise InputError(f"unknown backbone {spec.name!r}: expected one of {', '.join(CATALOGUE)}")
+    found = CATALOGUE[spec.name]
+    if spec.image_size < found.smallest or spec.image_size % found.multiple:
+        halvings = f"a multiple of {found.multiple} (five halvings)" if found.multiple > 1 else "whole"
+        raise InputError(f"image size must be {halvings} and at least {found.smallest}, got {spec.image_size}")
     if spec.alpha <= 0:
         raise InputError(f"alpha must be positive, got {spec.alpha}")
+    if spec.alpha != 1.0 and not found.any_alpha:
+        raise InputError(f"{spec.name} has one width: leave --alpha away, got {spec.alpha}")
+    if spec.weights == "imagenet" and spec.alpha not in found.alphas:
+        if not found.alphas:
+            raise InputError(f"Keras publishes no ImageNet weights of {spec.name}: give --weights FILE, or none")
+        published = ", ".join(str(alpha) for alpha in found.alphas)
+        raise InputError(f"no ImageNet weights for alpha {spec.alpha}: expected one of {published}")
     if spec.weights == "builtin" and (spec.name, spec.alpha) != (BUILTIN.name, BUILTIN.alpha):
         raise InputError(
             f"the built-in weights are for {BUILTIN.name} alpha {BUILTIN.alpha}, got {spec.name} alpha {spec.alpha}"
@@ -82,27 +95,74 @@ def build(spec: BackboneSpec, seed: int = 0) -> Any:
         InputError: the weights do not fit the architecture.
     """
     check(spec)
-    keras = tf.keras()
-    keras.utils.set_random_seed(seed)
-    shape = (spec.image_size, spec.image_size, 3)
-    options = {"alpha": spec.alpha, "include_top": False, "pooling": "avg", "input_shape": shape}
-    if spec.weights == "imagenet":
-        try:
-            with redirect_stdout(sys.stderr):  # Keras prints its progress on stdout, where only results belong
-                return keras.applications.MobileNetV2(weights="imagenet", **options)
-        except Exception as error:  # Keras raises a bare Exception for every download failure
-            reason = " ".join(str(error).split())[:160]
-            raise DownloadError(
-                f"the ImageNet weights could not be downloaded ({reason}): connect once, or give a file with "
-                "--weights FILE, or use the small backbone that comes with edgetl: --weights builtin"
-            ) from None
-    model = keras.applications.MobileNetV2(weights=None, **options)
-    if spec.weights != "none":
-        try:
-            model.load_weights(_BUILTIN_FILE if spec.weights == "builtin" else spec.weights)
-        except (OSError, ValueError, KeyError, ImportError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise InputError(
-                f"{spec.weights} does not fit {spec.name} alpha {spec.alpha} without top: {reason}; check --alpha"
-            ) from None
+    tf.keras().utils.set_random_seed(seed)
+    found, shape = CATALOGUE[spec.name], (spec.image_size, spec.image_size, 3)
+    model = _published(spec, shape) if spec.weights == "imagenet" else found.make(None, spec.alpha, shape)
+    if spec.weights not in ("imagenet", "none"):
+        _load(model, spec)
+    if found.caffe:
+        model = with_caffe_scaling(lambda tensor: found.make(None, spec.alpha, shape, tensor), model)
     return model
+
+
+def cut(model: Any, boundary: str | None = None, name: str = "") -> tuple[Any, Any]:
+    """A backbone → what comes before a layer's output and what comes after it, two models that share its layers.
+
+    Args:
+        model: as :func:`build` makes it.
+        boundary: a layer through which everything passes; None for the architecture's own.
+        name: of the architecture, where ``boundary`` is None.
+
+    Raises:
+        InputError: there is no such layer, or the network has paths round it.
+    """
+    boundary = boundary or CATALOGUE[name].boundary
+    places = cuts(model)
+    if boundary not in places:
+        known = boundary in {layer.name for layer in model.layers}
+        why = "the network has paths round it" if known else "there is no such layer"
+        ends = [place for place in places if re.search(r"(add|Add|out|pool|mixed\d+)$", place)] or places  # of blocks
+        raise InputError(f"the backbone cannot be cut at {boundary!r}, {why}: try one of {', '.join(ends)}")
+    tensor = model.get_layer(boundary).output
+    keras = tf.keras()
+    return keras.Model(model.input, tensor), keras.Model(tensor, model.output)
+
+
+def cuts(model: Any) -> tuple[str, ...]:
+    """The layers through which everything passes, first to last, but for input and output."""
+    order = {layer.name: position for position, layer in enumerate(model.layers)}
+    found, reach = [], 0
+    for position, layer in enumerate(model.layers):
+        if 0 < position < len(order) - 1 and reach <= position:
+            found.append(layer.name)
+        after = [order.get(node.outbound_layer.name, position) for node in layer.outbound_nodes]
+        reach = max([reach, *after])
+    return tuple(found)
+
+
+def with_feature_map(model: Any) -> Any:
+    """A backbone → the same with two outputs: (n, d) pooled features, and the (n, h, w, d) map they are the mean of."""
+    return tf.keras().Model(model.input, [model.output, model.layers[-1].input])
+
+
+def _published(spec: BackboneSpec, shape: tuple[int, int, int]) -> Any:
+    try:
+        with redirect_stdout(sys.stderr):  # Keras prints its progress on stdout, where only results belong
+            return CATALOGUE[spec.name].make("imagenet", spec.alpha, shape)
+    except Exception as error:  # Keras raises a bare Exception for every download failure
+        reason = " ".join(str(error).split())[:160]
+        raise DownloadError(
+            f"the ImageNet weights could not be downloaded ({reason}): connect once, or give a file with "
+            "--weights FILE, or use the small backbone that comes with edgetl: --weights builtin"
+        ) from None
+
+
+def _load(model: Any, spec: BackboneSpec) -> None:
+    try:
+        model.load_weights(_BUILTIN_FILE if spec.weights == "builtin" else spec.weights)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        reason = " ".join(str(error).split())[:200]
+        hint = "; check --alpha" if CATALOGUE[spec.name].any_alpha else "; check --backbone"
+        raise InputError(
+            f"{spec.weights} does not fit {spec.name} alpha {spec.alpha} without top: {reason}{hint}"
+        ) from None

@@ -1,10 +1,13 @@
-"""Folders of photos → Dataset: paths, labels and a seeded, stratified split."""
+"""Folders and lists of photos → Dataset: paths, labels and a seeded, stratified, grouped split."""
 
 from __future__ import annotations
 
+import csv
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +28,16 @@ class Dataset:
         paths: n relative paths.
         labels: n labels.
         splits: n of ``train``, ``val`` or ``test``; ``val`` is what is held out.
+        groups: n names of what must not straddle a split (a film, a person); empty where every photo stands alone.
+        columns: further columns of a list, n values each: slices for evaluation.
     """
 
     root: Path
     paths: tuple[Path, ...]
     labels: tuple[str, ...]
     splits: tuple[str, ...]
+    groups: tuple[str, ...] = ()
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -55,19 +62,26 @@ class Dataset:
             paths=tuple(self.paths[row] for row in rows),
             labels=tuple(self.labels[row] for row in rows),
             splits=tuple(self.splits[row] for row in rows),
+            groups=tuple(self.groups[row] for row in rows) if self.groups else (),
+            columns={name: tuple(values[row] for row in rows) for name, values in self.columns.items()},
         )
 
 
 def find_photos(root: Path) -> Dataset:
-    """A folder with one folder per class, or the same under ``train/``, ``val/`` and ``test/`` → Dataset.
+    """Photos on disk → Dataset.
 
-    In the first form every photo is in ``train`` until :func:`split` holds some out. Hidden folders are left out.
+    Either a folder with one folder per class, or the same under ``train/``, ``val/`` and ``test/``, or a CSV file with
+    the columns ``path`` (relative to the file) and ``label``, perhaps ``split`` and ``group``; its other columns are
+    kept for slices. Without splits every photo is in ``train`` until :func:`split` holds some out. Hidden folders are
+    left out.
 
     Raises:
         InputError: there is no such folder, it holds no class folders, or a class has no photo.
     """
     if not root.exists():
         raise InputError(f"no such folder: {root}")
+    if root.suffix.lower() == ".csv" and root.is_file():
+        return _at_least_two(_listed(root), root)
     if not root.is_dir():
         raise InputError(f"{root} is a file: expected a folder with one folder of photos per class")
     folders = _folders(root)
@@ -86,30 +100,87 @@ def find_photos(root: Path) -> Dataset:
         loose = sum(1 for path in root.iterdir() if is_photo_name(path))
         what = f"{loose} photos but no class folders" if loose else "no photos"
         raise InputError(f"{root} holds {what}: expected one folder per class, as in {root.name}/cat/1.jpg")
-    dataset = Dataset(root, *(tuple(column) for column in zip(*found, strict=True)))
-    if len(dataset.classes) < 2:
-        raise InputError(f"{root} holds one class, {dataset.classes[0]!r}: at least two are needed to tell apart")
-    return dataset
+    paths, labels, splits = (tuple(column) for column in zip(*found, strict=True))
+    return _at_least_two(Dataset(root, paths, labels, splits), root)
+
+
+def read_columns(path: Path) -> dict[str, tuple[str, ...]]:
+    """A CSV file with a header → column name → values; raises InputError for anything else."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            header, *rows = csv.reader(stream)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"cannot read {path}: {error}") from None
+    except ValueError:
+        raise InputError(f"{path} is empty: expected a header such as path,label and a line for each photo") from None
+    names = [name.strip() for name in header]
+    if len(set(names)) != len(names):
+        raise InputError(f"{path} names a column twice: {', '.join(names)}")
+    rows = [row for row in rows if row]
+    for number, row in enumerate(rows, 2):
+        if len(row) != len(names):
+            raise InputError(f"{path} line {number}: expected {len(names)} values, got {len(row)}")
+    return {name: tuple(row[column].strip() for row in rows) for column, name in enumerate(names)}
+
+
+def group_by(dataset: Dataset, rule: str) -> Dataset:
+    """Name each photo's group: what must not straddle a split, such as the frames of a film or one person's photos.
+
+    Args:
+        rule: a column of the dataset's list, or a regular expression that is searched in each relative path; the group
+            is what its parentheses match, or all that it matches. A photo it does not match stands alone.
+
+    Raises:
+        InputError: the expression is not valid, or matches no photo.
+    """
+    if rule in dataset.columns:
+        return replace(dataset, groups=dataset.columns[rule])
+    try:
+        expression = re.compile(rule)
+    except re.error as error:
+        raise InputError(f"--group {rule!r} is no column and not a regular expression: {error}") from None
+    names = [path.as_posix() for path in dataset.paths]
+    found = [expression.search(name) for name in names]
+    if not any(found):
+        raise InputError(f"--group {rule!r} is no column and matches no path, for example {names[0]}")
+    groups = (
+        name if match is None else "\0".join(part or "" for part in match.groups() or (match.group(),))
+        for name, match in zip(names, found, strict=True)
+    )
+    return replace(dataset, groups=tuple(groups))
 
 
 def split(dataset: Dataset, share: float, seed: int) -> Dataset:
     """Hold out ``share`` (0 … 0.9) of each class of the training photos as ``val``; at least one stays in each part.
 
     Photos are drawn by a hash of seed and relative path, not by position: when a folder grows, (almost) every photo
-    stays on its side, so what a later training is tested on was never trained on before.
-    A dataset that brings a ``val`` or ``test`` folder is returned as it is.
+    stays on its side, so what a later training is tested on was never trained on before. Groups are drawn whole; a
+    class that is one group cannot be held out. A dataset that brings a ``val`` or ``test`` folder is returned as it is.
     """
     if not 0 < share < 0.9:
         raise InputError(f"the held-out share must be above 0 and below 0.9, got {share}")
     if set(dataset.splits) & {"val", "test"}:
         return dataset
-    drawn = [hashlib.sha256(f"{seed}:{path.as_posix()}".encode()).digest() for path in dataset.paths]
+    names = dataset.groups or tuple(path.as_posix() for path in dataset.paths)
+    members: dict[str, list[int]] = {}
+    for row, name in enumerate(names):
+        members.setdefault(name, []).append(row)
+    drawn = sorted(members, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
+    sizes, left = Counter(dataset.labels), Counter[str]()
+    for rows in members.values():
+        left.update({dataset.labels[row] for row in rows})  # groups that each class could still train on
+    wanted = {label: min(size - 1, max(1, round(share * size))) for label, size in sizes.items()}
     splits = list(dataset.splits)
-    for label in dataset.classes:
-        rows = sorted((row for row, other in enumerate(dataset.labels) if other == label), key=drawn.__getitem__)
-        if len(rows) > 1:
-            for row in rows[: min(len(rows) - 1, max(1, round(share * len(rows))))]:
-                splits[row] = "val"
+    for name in drawn:
+        of_class = Counter(dataset.labels[row] for row in members[name])
+        needed = sum(min(count, max(wanted[label], 0)) for label, count in of_class.items())
+        if 2 * needed < of_class.total() or any(left[label] < 2 for label in of_class):
+            continue
+        for row in members[name]:
+            splits[row] = "val"
+        for label, count in of_class.items():
+            wanted[label] -= count
+            left[label] -= 1
     return replace(dataset, splits=tuple(splits))
 
 
@@ -128,3 +199,31 @@ def balanced(dataset: Dataset, count: int, seed: int) -> list[int]:
 
 def _folders(parent: Path) -> list[Path]:
     return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _listed(path: Path) -> Dataset:
+    columns = read_columns(path)
+    missing = [name for name in ("path", "label") if name not in columns]
+    if missing:
+        raise InputError(f"{path} lacks the column {missing[0]!r}: expected path,label, got {','.join(columns)}")
+    paths, labels = columns.pop("path"), columns.pop("label")
+    if not paths:
+        raise InputError(f"{path} lists no photo")
+    for name in paths:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise InputError(f"{path} lists {name}: expected paths below the file's folder")
+    missing = [name for name in paths if not (path.parent / name).is_file()]
+    if missing:
+        raise InputError(f"{path} lists {len(missing)} photos that are not there, for example {missing[0]}")
+    splits = tuple(value or "train" for value in columns.pop("split", ("train",) * len(paths)))
+    strange = sorted(set(splits) - set(SPLITS))
+    if strange:
+        raise InputError(f"{path}: a split must be train, val or test, got {strange[0]!r}")
+    checked = tuple(map(check_label, labels))
+    return Dataset(path.parent, tuple(map(Path, paths)), checked, splits, columns.get("group", ()), columns)
+
+
+def _at_least_two(dataset: Dataset, root: Path) -> Dataset:
+    if len(dataset.classes) < 2:
+        raise InputError(f"{root} holds one class, {dataset.classes[0]!r}: at least two are needed to tell apart")
+    return dataset

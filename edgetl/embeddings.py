@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from edgetl_device.errors import InputError, PhotoError
 from edgetl_device.preprocess import Preprocessing
 
 from . import tf
+from .backbones import BackboneSpec
+from .duplicates import Hashes
+from .streaming import batched, shots
 
 BATCH = 32
 
@@ -33,6 +37,77 @@ class Embedded:
     values: npt.NDArray[Any]
     rows: tuple[int, ...]
     skipped: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """Which photos' embeddings a file holds.
+
+    Args:
+        rows: m indices into the files that were given.
+        skipped: what is wrong with each of the others.
+        hashes: (m, 16) difference hashes.
+    """
+
+    rows: tuple[int, ...]
+    skipped: tuple[str, ...]
+    hashes: Hashes
+
+
+def embed_to_file(model: Any, files: Sequence[Path], spec: BackboneSpec, path: Path) -> Written:
+    """Photo files → a ``.npy`` file of (m, d) float32 through a Keras model; memory does not grow with the photos."""
+    rows: list[int] = []
+    skipped: list[str] = []
+    hashes = bytearray()
+    call = tf.load().function(
+        lambda photos: model(tf.load().cast(photos, "float32") / 127.5 - 1.0, training=False), reduce_retracing=True
+    )
+
+    def readable() -> Iterator[npt.NDArray[np.uint8]]:
+        found = shots(files, (spec.preprocessing,))
+        for row, shot in enumerate(progress(found, len(files), "embedding photos")):
+            if isinstance(shot, PhotoError):
+                skipped.append(str(shot))
+                continue
+            rows.append(row)
+            hashes.extend(shot.hash.tobytes())
+            yield shot.photos[0]
+
+    chunks = (np.asarray(call(np.stack(photos))) for photos in batched(readable(), BATCH))
+    write_rows(path, chunks, len(files), model.output_shape[1])
+    if not rows:
+        path.unlink()
+        raise InputError(f"none of {len(skipped)} photos could be read, for example {skipped[0]}")
+    found = np.frombuffer(bytes(hashes), np.uint8).reshape(len(rows), -1)
+    return Written(tuple(rows), tuple(skipped), found)
+
+
+def write_rows(path: Path, chunks: Iterable[npt.NDArray[np.float32]], expected: int, dimension: int = 0) -> None:
+    """Blocks of rows → one ``.npy`` file, (m, d) float32, block by block.
+
+    Args:
+        expected: at most so many rows.
+        dimension: d, where it is not to be read off the first block.
+    """
+    count = 0
+    with path.open("wb") as stream:
+        for chunk in chunks:
+            if not stream.tell():
+                dimension = chunk.shape[1]
+                stream.write(_header(expected, dimension))
+            stream.write(np.ascontiguousarray(chunk, np.float32).tobytes())
+            count += len(chunk)
+        stream.seek(0)
+        stream.write(_header(count, dimension))
+
+
+def _header(rows: int, dimension: int) -> bytes:
+    """Of a ``.npy`` file; its padding makes it as long for any number of rows up to 10¹⁸."""
+    stream = io.BytesIO()
+    description = {"descr": "<f4", "fortran_order": False, "shape": (rows, dimension)}
+    np.lib.format.write_array_header_1_0(stream, description)
+    assert len(stream.getvalue()) == 128, "room for other row counts"
+    return stream.getvalue()
 
 
 def embed_float(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +13,54 @@ import numpy.typing as npt
 
 from edgetl_device import metrics
 from edgetl_device.backbone import open_backbone, prepare_files
-from edgetl_device.bundle import Bundle, write_atomically
+from edgetl_device.bundle import Bundle
 from edgetl_device.console import progress
 from edgetl_device.errors import InputError, PhotoError
 from edgetl_device.factory import Factory, fingerprint
 
-from .datasets import Dataset
-from .report import Heading, Part, Table, Text, page
+from .datasets import Dataset, read_columns
+
+MISTAKES = 12  # shown in a report
+_BINS = 15
+_FEW = 10  # photos of a slice; of fewer nothing is said
+_MOST_VALUES = 30  # of a column; one with more (numbers of films, file names) tells photos apart, not kinds of photos
+
+
+@dataclass(frozen=True, eq=False)
+class Mistake:
+    """A photo that was called something else.
+
+    Args:
+        path: its file.
+        label, predicted: what it is, what it was called.
+        probability: of what it was called.
+        photo: (h, w, 3) uint8 RGB, as the backbone sees it.
+    """
+
+    path: Path
+    label: str
+    predicted: str
+    probability: float
+    photo: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """How the photos with one value of a column fare.
+
+    Args:
+        value: of the column.
+        samples: how many photos.
+        accuracy: on them, 0 … 1.
+        interval: 95 % interval of that (Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953).
+        worse: whether even the interval's upper end lies below the accuracy on all photos.
+    """
+
+    value: str
+    samples: int
+    accuracy: float
+    interval: tuple[float, float]
+    worse: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,18 +69,23 @@ class Evaluation:
 
     Args:
         accuracy: share of right top labels, 0 … 1; "unknown" is not counted as wrong if the top label is right.
+        balanced_accuracy: mean recall of the classes.
         unseen: how many of the samples the bundle was not trained on.
         accuracy_unseen: accuracy on those, the figure to quote; None where there are none.
         unknown: share of photos that were called unknown.
         per_class: label → recall.
         confusion: (C, C) int64, rows are the truth, columns the bundle's labels in sorted order.
         ece: expected calibration error.
+        reliability: (bins,) counts, mean probability of the top label and share right.
+        slices: column of at most 30 values → how each of them fares.
+        mistakes: the most confident ones, the worst first.
         latency_ms: p50 and p95 of preprocessing + backbone + head for one photo, without decoding the file.
     """
 
     labels: tuple[str, ...]
     samples: int
     accuracy: float
+    balanced_accuracy: float
     unseen: int
     accuracy_unseen: float | None
     unknown: float
@@ -47,6 +95,9 @@ class Evaluation:
     latency_ms: dict[str, float]
     skipped: tuple[str, ...]
     runtime: str
+    reliability: tuple[npt.NDArray[np.int64], npt.NDArray[np.floating], npt.NDArray[np.floating]]
+    slices: Mapping[str, tuple[Slice, ...]] = field(default_factory=dict)
+    mistakes: tuple[Mistake, ...] = ()
 
 
 def evaluate(bundle: Bundle, dataset: Dataset, runtime: str = "auto") -> Evaluation:
@@ -63,9 +114,11 @@ def evaluate(bundle: Bundle, dataset: Dataset, runtime: str = "auto") -> Evaluat
     backbone = open_backbone(bundle, runtime)
     index = {label: number for number, label in enumerate(head.labels)}
     truth, chances, flags, fresh, times, skipped = [], [], [], [], [], []
+    kept: list[int] = []
+    worst: list[tuple[float, int, Mistake]] = []
     files = dataset.files()
     pairs = progress(prepare_files(files, backbone.preprocessing), len(files), "evaluating")
-    for label, (path, photo) in zip(dataset.labels, pairs, strict=True):
+    for row, (label, (path, photo)) in enumerate(zip(dataset.labels, pairs, strict=True)):
         if isinstance(photo, PhotoError):
             skipped.append(str(photo))
             continue
@@ -73,6 +126,13 @@ def evaluate(bundle: Bundle, dataset: Dataset, runtime: str = "auto") -> Evaluat
         probabilities, unknown = head.predict(backbone.codes(backbone.embed_photo(photo)[None]))
         times.append((time.perf_counter() - started) * 1e3)
         truth.append(index[label])
+        kept.append(row)
+        best = int(probabilities[0].argmax())
+        if best != index[label]:
+            mistake = Mistake(dataset.paths[row], label, head.labels[best], float(probabilities[0, best]), photo)
+            heapq.heappush(worst, (mistake.probability, -row, mistake))
+            if len(worst) > MISTAKES:
+                heapq.heappop(worst)
         fresh.append(fingerprint(path.read_bytes()) not in factory.seen)
         chances.append(probabilities[0])
         flags.append(bool(unknown[0]))
@@ -82,42 +142,59 @@ def evaluate(bundle: Bundle, dataset: Dataset, runtime: str = "auto") -> Evaluat
     predicted = scores.argmax(axis=1)
     recall = metrics.per_class_recall(actual, predicted, len(head.labels))
     p50, p95 = np.percentile(times, [50, 95])
+    sure, right = scores.max(axis=1), predicted == actual
+    columns = dataset.take(kept).columns
     return Evaluation(
         head.labels,
         len(actual),
         metrics.accuracy(actual, predicted),
+        metrics.balanced_accuracy(actual, predicted, len(head.labels)),
         int(unseen.sum()),
         metrics.accuracy(actual[unseen], predicted[unseen]) if unseen.any() else None,
         float(np.mean(flags)),
         {label: float(recall[index[label]]) for label in dataset.classes if label in index},
         metrics.confusion(actual, predicted, len(head.labels)),
-        metrics.expected_calibration_error(scores.max(axis=1), predicted == actual),
+        metrics.expected_calibration_error(sure, right, _BINS),
         {"p50": float(p50), "p95": float(p95)},
         tuple(skipped),
         backbone.runtime,
+        metrics.reliability(sure, right, _BINS),
+        {name: _slices(values, right) for name, values in columns.items() if len(set(values)) <= _MOST_VALUES},
+        tuple(mistake for _, _, mistake in sorted(worst, key=lambda item: (-item[0], -item[1]))),
     )
 
 
-def write_report(result: Evaluation, bundle: Bundle, path: Path) -> None:
-    """The evaluation as one HTML page; raises StorageError if it cannot be written."""
-    unseen = "" if result.accuracy_unseen is None else f", {result.accuracy_unseen:.3f} on the {result.unseen} unseen"
-    totals = np.maximum(result.confusion.sum(axis=1, keepdims=True), 1)
-    shares = result.confusion / totals
-    parts: list[Part] = [
-        Text(f"Accuracy {result.accuracy:.3f} on {result.samples} photos{unseen}", strong=True),
-        Text(
-            f"{result.unknown:.1%} were called unknown; expected calibration error {result.ece:.3f}; "
-            f"latency p50 {result.latency_ms['p50']:.1f} ms, p95 {result.latency_ms['p95']:.1f} ms ({result.runtime})."
-        ),
-        Heading("Each class"),
-        Table(("class", "recall"), list(result.per_class.items()), shade=(1,)),
-        Heading("Confusion: rows are the truth, shares of each row"),
-        Table(
-            ("", *result.labels),
-            [(label, *map(float, row)) for label, row in zip(result.labels, shares, strict=True)],
-            shade=range(1, len(result.labels) + 1),
-        ),
-    ]
-    if result.skipped:
-        parts += [Heading("Skipped"), *(Text(reason) for reason in result.skipped)]
-    write_atomically(path, page(f"{bundle.name}: evaluation", parts))
+def with_columns(dataset: Dataset, path: Path) -> Dataset:
+    """Add the columns of a CSV file to photos, found by its column ``path``, relative to the photos' folder.
+
+    Raises:
+        InputError: there is no such column, no other one, or a photo is not in it.
+    """
+    columns = read_columns(path)
+    if "path" not in columns or len(columns) < 2:
+        raise InputError(f"{path}: expected a column path and at least one to slice by, got {', '.join(columns)}")
+    row_of = {Path(name): row for row, name in enumerate(columns.pop("path"))}
+    missing = [name for name in dataset.paths if name not in row_of]
+    if missing:
+        raise InputError(f"{path} does not name {len(missing)} photos, for example {missing[0].as_posix()}")
+    rows = [row_of[name] for name in dataset.paths]
+    found = {name: tuple(values[row] for row in rows) for name, values in columns.items() if name != "label"}
+    return replace(dataset, columns={**dataset.columns, **found})
+
+
+def _slices(values: Sequence[str], right: npt.NDArray[np.bool_]) -> tuple[Slice, ...]:
+    names, rows = np.unique(np.asarray(values), return_inverse=True)
+    overall, found = float(right.mean()), []
+    for number, name in enumerate(names):
+        of_value = right[rows == number]
+        low, high = _wilson(int(of_value.sum()), len(of_value))
+        worse = len(of_value) >= _FEW and high < overall
+        found.append(Slice(str(name), len(of_value), float(of_value.mean()), (low, high), worse))
+    return tuple(sorted(found, key=lambda item: (item.accuracy, item.value)))
+
+
+def _wilson(hits: int, total: int, z: float = 1.96) -> tuple[float, float]:
+    share, square = hits / total, z * z / total
+    middle = (share + square / 2) / (1 + square)
+    half = z * (share * (1 - share) / total + square / total / 4) ** 0.5 / (1 + square)
+    return max(middle - half, 0.0), min(middle + half, 1.0)

@@ -27,6 +27,7 @@ from .compiling import Compiled, compile_model, find_compiler
 from .compression import Compressed, Compression
 from .conversion import Exported, export, representative_photos
 from .datasets import Dataset, balanced
+from .feature_map import expose_feature_map
 from .parity import Parity, compare, gate
 from .sources import Source, run_source
 from .training import Run
@@ -64,6 +65,7 @@ class Options:
     layers: bool = False
     fused: bool = False
     edgetpu: bool = False
+    explainable: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,8 @@ def convert(load: Callable[[], Source], output: Path, options: Options, verbose:
     if options.compression:
         plain = export(source.backbone, representative[-8:], source.scale, options.quantize, verbose)
         compressed = compression.bought(exported.data, plain.data, options.compression)
-    backbone = converted_backbone(exported.data, source, representative)
+    data = expose_feature_map(exported.data) if options.explainable else exported.data
+    backbone = converted_backbone(data, source, representative)
     embedded = embeddings.embed_device(backbone, dataset.files())
     if len(embedded.rows) != len(dataset):
         raise InputError(f"photos changed since training: {embedded.skipped[0]}; train again")
@@ -144,7 +147,7 @@ def convert(load: Callable[[], Source], output: Path, options: Options, verbose:
         layer_errors.log_report(layers)
     gate(parity, options.max_drop, ADVICE.get(options.quantize, "Try --quantize none, and give more photos"))
     one_file = _fuse(exported, source, backbone, fitted, output.stem) if options.fused else None
-    compiled = compile_model(exported.data) if options.edgetpu else None
+    compiled = compile_model(data) if options.edgetpu else None
     if options.no_classes:
         evidence = empty_evidence(backbone.digest, backbone.transform.dimension)
         head = fit_head(evidence, options.head)
@@ -166,7 +169,7 @@ def convert(load: Callable[[], Source], output: Path, options: Options, verbose:
         manifest["embedding_scale"] = backbone.scale
     if compressed is not None:
         manifest["compression"] = asdict(options.compression)
-    members = _content(exported.data, head, evidence, source, embedded.values, backbone).members()
+    members = _content(data, head, evidence, source, embedded.values, backbone).members()
     if compiled is not None:
         members["backbone_edgetpu.tflite"], manifest["edgetpu"] = compiled.data, compiled.to_json()
     if one_file is not None:

@@ -62,7 +62,13 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Drawing:
-    """An SVG element as it is, made by this project; ``caption`` says what it shows."""
+    """A drawing.
+
+    Args:
+        svg: SVG markup made by edgetl, not escaped; classes ``bar``, ``count``, ``dot``, ``ideal``, ``frame``,
+            ``grid``, ``point``, ``strong``, ``floor``, ``bold`` have the page's colours.
+        caption: what it shows.
+    """
 
     svg: str
     caption: str
@@ -136,10 +142,13 @@ th { font-weight: 600; } .short { white-space: nowrap; } .number, .shade { text-
 figure img { display: block; max-width: 100%; height: auto; border-radius: 6px; }
 figcaption { font-size: .85rem; opacity: .8; max-width: 16rem; }
 .drawing { max-width: 42rem; } .drawing figcaption { max-width: none; }
-svg text { font-size: 13px; fill: currentColor; }
+svg { max-width: 100%; height: auto; } svg text { font: 13px system-ui, sans-serif; fill: currentColor; }
 svg .bold { font-weight: 700; } svg .grid { stroke: var(--line); } svg .point { fill: currentColor; opacity: .55; }
 svg .strong { fill: var(--accent); } svg .floor { stroke: var(--accent); stroke-dasharray: 6 5; fill: none; }
-@media print { body { margin: 0; max-width: none; } h2 { break-after: avoid; } figure, tr { break-inside: avoid; } }
+.bar { fill: var(--accent); opacity: .75; } .count { fill: currentColor; opacity: .35; } .dot { fill: currentColor; }
+.ideal { stroke: currentColor; stroke-dasharray: 4 4; opacity: .6; } .frame { fill: none; stroke: var(--line); }
+@media print { :root { color-scheme: light; } * { print-color-adjust: exact; }
+  body { margin: 0; max-width: none; } h2 { break-after: avoid; } figure, tr { break-inside: avoid; } }
 """
 
 _PAGE = """<!doctype html>

@@ -1,18 +1,14 @@
 """Training: photos + backbone → RUN, a folder with everything that conversion needs.
 
-Head-only: the backbone is frozen, every photo passes it once, and the head is one linear solve.
+The head is one linear solve on embeddings, whatever the strategy; ``top`` and ``full`` first make better embeddings.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,135 +17,165 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device import metrics
-from edgetl_device.arrays import pack, unpack
-from edgetl_device.codes import LEVELS_PER_RMS
-from edgetl_device.errors import InputError, StorageError
-from edgetl_device.heads import Moments, Predictive, log_prior, solve_predictive
-from edgetl_device.heads.precision import solve_precision
+from edgetl_device.errors import InputError
 
-from . import backbones, embeddings, tf
+from . import backbones, boundary, embeddings
 from .backbones import BackboneSpec
 from .datasets import Dataset
+from .duplicates import Hashes, find_duplicates
+from .feeds import CachedFeed, Feed, PhotoFeed
+from .finetuning import Plan, finetune, stopping_rows
+from .float_head import fit_float_head, float_codes, predict
+from .hardware import hardware
+from .network import Step, build_network, default_step, unfreeze
+from .runs import FLOAT_FILE, MODEL_FILE, RUN_FILE, Run, new_folder, open_run, to_json
 
-RUN_FORMAT = 1
-_RUN_FILE, _MODEL_FILE, _FLOAT_FILE = "run.json", "backbone.keras", "float.npz"
+__all__ = ["Plan", "Run", "Training", "fit_float_head", "float_codes", "open_run", "train", "train_head"]
 
 
 @dataclass(frozen=True)
-class Run:
-    """A finished training.
+class Training:
+    """What :func:`train` is asked for, beside photos and backbone.
 
     Args:
-        folder: where it lives.
-        spec: the backbone.
-        dataset: the photos that could be read, with their split.
-        skipped: what was wrong with each of the others.
+        plan: how to fine-tune; None trains the head alone.
+        step: one step of it; your own is the hook for a custom training loop.
+        resume: go on with what an interrupt left.
+        force: replace an existing RUN, and drop what an interrupt left.
         seed: of split, head and calibration.
-        strategy: how much was trained.
-        accuracy: of the float pipeline on the held-out photos, 0 … 1.
-        per_class: recall of each class there; None for a class with nothing held out.
-        created: UTC time, ISO 8601.
-        seconds: wall time.
+        tell: told a line now and then.
     """
 
-    folder: Path
-    spec: BackboneSpec
-    dataset: Dataset
-    skipped: tuple[str, ...]
-    seed: int
-    strategy: str
-    accuracy: float
-    per_class: dict[str, float | None]
-    created: str
-    seconds: float
-
-    def model(self) -> Any:
-        """The Keras backbone."""
-        try:
-            return tf.keras().models.load_model(self.folder / _MODEL_FILE, compile=False)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            reason = " ".join(str(error).split())[:160]
-            raise InputError(f"{self.folder / _MODEL_FILE} cannot be read ({reason}): train again") from None
-
-    def float_embeddings(self) -> npt.NDArray[np.float32]:
-        """(n, d) float32 of the dataset's photos, in its order."""
-        path = self.folder / _FLOAT_FILE
-        try:
-            values: npt.NDArray[np.float32] = unpack(path.read_bytes(), {"embeddings"})["embeddings"]
-        except (OSError, InputError) as error:
-            raise InputError(f"{path} cannot be read ({error}): train again") from None
-        return values
+    plan: Plan | None = None
+    step: Step = default_step
+    resume: bool = False
+    force: bool = False
+    seed: int = 0
+    tell: Callable[[str], None] = lambda text: None
 
 
 def train_head(dataset: Dataset, spec: BackboneSpec, output: Path, seed: int = 0, force: bool = False) -> Run:
-    """Train a head on a frozen backbone and write the RUN whole or not at all.
+    """Train a head on a frozen backbone: :func:`train` with nothing else."""
+    return train(dataset, spec, output, Training(seed=seed, force=force))
+
+
+def train(dataset: Dataset, spec: BackboneSpec, output: Path, options: Training = Training()) -> Run:
+    """Train and write the RUN whole or not at all.
+
+    An interrupted fine-tuning leaves ``OUTPUT.checkpoint``, which ``resume`` goes on from.
 
     Raises:
         InputError: photos, weights or ``output`` cannot be used.
-        StorageError: the RUN cannot be written.
+        StorageError: the RUN, or the cache of activations, cannot be written.
     """
     started = time.perf_counter()
-    with new_folder(output, force) as folder:
-        model = backbones.build(spec, seed)
-        embedded = embeddings.embed_float(model, dataset.files(), spec.preprocessing, spec.input_range)
-        readable = dataset.take(embedded.rows)
-        check_classes(dataset, readable)
-        truth, predicted = held_out_predictions(readable, embedded.values)
+    checkpoint = checkpoint_of(output)
+    if options.plan is not None and checkpoint.exists() and not options.resume and not options.force:
+        raise InputError(f"{checkpoint} is of an interrupted training: go on with --resume, or start anew with --force")
+    if options.resume and options.plan is not None and not checkpoint.exists():
+        options.tell(f"no {checkpoint} to go on from: starting anew")
+    with new_folder(output, options.force) as folder:
+        model = backbones.build(spec, options.seed)
+        if options.plan is None:
+            embedded = embeddings.embed_to_file(model, dataset.files(), spec, folder / FLOAT_FILE)
+            readable, details = readable_part(dataset, embedded.rows), {"device": hardware().device}
+            hashes, skipped = embedded.hashes, embedded.skipped
+        else:
+            fine = _fine_tuned(model, dataset, spec, options.plan, options, checkpoint, folder)
+            readable, hashes, skipped, details = fine
+        truth, predicted = held_out_predictions(readable, np.load(folder / FLOAT_FILE, mmap_mode="r"))
         recall = metrics.per_class_recall(truth, predicted, len(readable.classes))
         run = Run(
             output,
             spec,
             readable,
-            embedded.skipped,
-            seed,
-            "head",
+            skipped,
+            options.seed,
+            options.plan.strategy if options.plan else "head",
             metrics.accuracy(truth, predicted),
             {label: None if np.isnan(r) else float(r) for label, r in zip(readable.classes, recall, strict=True)},
             datetime.now(UTC).isoformat(timespec="seconds"),
             time.perf_counter() - started,
+            details,
+            find_duplicates(readable, hashes),
         )
-        model.save(folder / _MODEL_FILE)
-        (folder / _FLOAT_FILE).write_bytes(pack({"embeddings": embedded.values}))
-        (folder / _RUN_FILE).write_text(json.dumps(_to_json(run), indent=1, ensure_ascii=False))
+        model.save(folder / MODEL_FILE)
+        (folder / RUN_FILE).write_text(json.dumps(to_json(run), indent=1, ensure_ascii=False))
+    checkpoint.unlink(missing_ok=True)
     return run
 
 
-def open_run(folder: Path) -> Run:
-    """Read a RUN; raises InputError where the folder is none."""
-    try:
-        value = json.loads((folder / _RUN_FILE).read_text())
-    except (OSError, ValueError):
-        raise InputError(f"{folder} is not a RUN: make one with `edgetl train PHOTOS -o {folder}`") from None
-    if not isinstance(value, dict) or value.get("format") != RUN_FORMAT:
-        raise InputError(f"{folder} was written by another edgetl: train again")
-    try:
-        paths, labels, splits = (tuple(column) for column in zip(*value["samples"], strict=True))
-        dataset = Dataset(Path(value["photos"]), tuple(Path(path) for path in paths), labels, splits)
-        kept = {name: value[name] for name in ("seed", "strategy", "accuracy", "per_class", "created", "seconds")}
-        return Run(folder, BackboneSpec(**value["backbone"]), dataset, tuple(value["skipped"]), **kept)
-    except (KeyError, TypeError, ValueError):
-        raise InputError(f"{folder / _RUN_FILE} is damaged: train again") from None
+def checkpoint_of(output: Path) -> Path:
+    """What an interrupted fine-tuning leaves beside its RUN to be."""
+    return output.with_name(f"{output.name}.checkpoint")
 
 
-def fit_float_head(values: npt.NDArray[np.float32], labels: tuple[str, ...]) -> Predictive:
-    """The reference that conversion is held against: the same rule on float embeddings (n, d), nothing quantized."""
-    names, rows = np.unique(np.asarray(labels), return_inverse=True)
-    features = float_codes(values).astype(np.float64)
-    counts = np.bincount(rows)
-    means = np.stack([features[rows == row].mean(axis=0) for row in range(len(names))])
-    centred = features - means[rows]
-    variances = (centred**2).sum(axis=0) / max(len(features) - len(names), 1)
-    floored = np.maximum(variances, 0.1 * variances.mean()) + 1e-9
-    precision = solve_precision((centred.T @ centred).astype(np.float32), floored, len(features))
-    found = tuple(str(name) for name in names)
-    return solve_predictive(Moments(found, means, counts.astype(np.float64), log_prior(counts), precision))
+def _fine_tuned(
+    model: Any, dataset: Dataset, spec: BackboneSpec, plan: Plan, options: Training, checkpoint: Path, folder: Path
+) -> tuple[Dataset, Hashes, tuple[str, ...], dict[str, Any]]:
+    """Train ``model`` in place and write its embeddings → readable photos, their hashes, what was skipped, facts."""
+    machine, tell = hardware(), options.tell
+    lower, upper = (None, model) if plan.strategy == "full" else backbones.cut(model, plan.boundary, spec.name)
+    filled, why = None, _why_not_cached(plan, lower, len(dataset))
+    feed: Feed
+    if lower is not None and not why:
+        recipe = boundary.Recipe(spec.image_size, plan.views if plan.augment else 0, plan.seed)
+        filled = boundary.fill(dataset.files(), lower, recipe, plan.cache_limit)
+        readable, hashes, skipped = readable_part(dataset, filled.rows), filled.hashes, filled.skipped
+        tell(f"activations of {len(readable)} photos cached in {filled.cache.path.parent}: epochs run the top alone")
+        embeddings.write_rows(folder / FLOAT_FILE, boundary.batches_of(filled, upper), len(readable))
+        feed = CachedFeed(filled)
+    else:
+        if plan.strategy == "top":
+            tell(f"no cache of activations: {why}; every epoch runs the whole backbone")
+        embedded = embeddings.embed_to_file(model, dataset.files(), spec, folder / FLOAT_FILE)
+        readable, hashes, skipped = readable_part(dataset, embedded.rows), embedded.hashes, embedded.skipped
+        feed = PhotoFeed(readable.files(), spec.image_size, lower, plan.augment, plan.strong)
+    fit, stop = stopping_rows(readable, plan.seed)
+    unfreeze(model, upper, plan.train_batch_norm)
+    body = in_mixed_precision(upper) if machine.mixed_precision else upper
+    values = np.load(folder / FLOAT_FILE, mmap_mode="r")
+    network = build_network(body, values, readable.labels, fit, stop, plan.train_batch_norm)
+    weights = int(sum(np.prod(variable.shape) for variable in network.variables))
+    tell(f"{weights:,} of {model.count_params():,} weights are trained, on {len(fit)} photos; {len(stop)} to stop on")
+    history = finetune(
+        network, feed, readable, (fit, stop), plan, checkpoint,
+        resume=options.resume, xla=machine.xla, step=options.step, tell=tell,
+    )  # fmt: skip
+    if body is not upper:
+        upper.set_weights(body.get_weights())
+    for layer in model.layers:
+        layer.trainable = layer.name != "scaling"
+    if filled is not None:
+        embeddings.write_rows(folder / FLOAT_FILE, boundary.batches_of(filled, upper), len(readable))
+    else:
+        embeddings.embed_to_file(model, readable.files(), spec, folder / FLOAT_FILE)
+    options_used = asdict(replace(plan, epochs=plan.chosen_epochs, learning_rate=plan.chosen_rate))
+    facts = {"device": machine.device, "cached": filled is not None, "plan": options_used, "epochs": history}
+    return readable, hashes, skipped, facts
 
 
-def float_codes(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """(n, d) float embeddings → signed square root, L2-normalised: the codes of the device without their rounding."""
-    root = np.sign(values) * np.sqrt(np.abs(values))
-    norm = np.linalg.norm(root, axis=1, keepdims=True)
-    return np.asarray(root / np.maximum(norm, 1e-12) * LEVELS_PER_RMS * np.sqrt(values.shape[1]), np.float32)
+def _why_not_cached(plan: Plan, lower: Any, photos: int) -> str:
+    if lower is None:
+        return "nothing is frozen"
+    if plan.augment and plan.strong:
+        return "strong augmentation is drawn anew for every epoch"
+    if plan.augment and plan.views == 0:
+        return "--views 0 draws new views for every epoch"
+    if not boundary.fits(lower.output_shape[1:], plan.views if plan.augment else 0, photos, plan.cache_limit):
+        return f"it would be larger than --cache-limit, {plan.cache_limit / 1e9:.1f} GB"
+    return ""
+
+
+def in_mixed_precision(model: Any) -> Any:
+    """A copy of a Keras model that computes in bfloat16 beside float32 weights (https://arxiv.org/abs/1905.12322)."""
+    config = model.get_config()
+    for layer in config["layers"]:
+        if layer["class_name"] != "InputLayer":
+            layer["config"]["dtype"] = "mixed_bfloat16"
+    copy = type(model).from_config(config)
+    copy.set_weights(model.get_weights())
+    return copy
 
 
 def held_out_predictions(
@@ -157,10 +183,17 @@ def held_out_predictions(
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Class indices (h,) of the held-out photos: the truth, and what a float head fitted on the others says."""
     train, held_out = dataset.rows("train"), dataset.rows("val", "test")
-    head = fit_float_head(values[train], tuple(dataset.labels[row] for row in train))
+    head = fit_float_head(values, [dataset.labels[row] for row in train], train)
     index = {label: number for number, label in enumerate(dataset.classes)}
     truth = np.array([index[dataset.labels[row]] for row in held_out], np.intp)
-    return truth, head.scores(float_codes(values[held_out])).argmax(axis=1)
+    return truth, predict(head, values, held_out)[0]
+
+
+def readable_part(dataset: Dataset, rows: tuple[int, ...]) -> Dataset:
+    """The photos at ``rows``, which could be read; raises InputError if too few are left of a class."""
+    readable = dataset.take(rows)
+    check_classes(dataset, readable)
+    return readable
 
 
 def check_classes(asked: Dataset, readable: Dataset) -> None:
@@ -170,41 +203,4 @@ def check_classes(asked: Dataset, readable: Dataset) -> None:
         if label not in trained:
             raise InputError(f"class {label!r} has no readable training photo: replace the damaged files")
     if not readable.rows("val", "test"):
-        raise InputError("no photo is left to hold out: give each class at least two readable photos")
-
-
-@contextmanager
-def new_folder(output: Path, force: bool) -> Iterator[Path]:
-    """A temporary folder that takes ``output``'s place when the block ends well, and vanishes when it does not."""
-    if output.exists() and not force:
-        raise InputError(f"{output} exists: give another name or --force")
-    if output.exists() and not (output / _RUN_FILE).is_file():
-        raise InputError(f"{output} is not a RUN, so --force does not replace it: give another name")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
-    except OSError as error:
-        raise StorageError(f"cannot write {output}: {error.strerror or error}") from error
-    try:
-        yield folder
-        folder.chmod(0o755)
-        if output.is_dir():
-            shutil.rmtree(output)
-        os.replace(folder, output)  # noqa: PTH105
-    except OSError as error:
-        raise StorageError(f"cannot write {output}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _to_json(run: Run) -> dict[str, Any]:
-    dataset = run.dataset
-    samples = zip(dataset.paths, dataset.labels, dataset.splits, strict=True)
-    return {
-        "format": RUN_FORMAT,
-        "backbone": asdict(run.spec),
-        "photos": str(dataset.root.resolve()),
-        "classes": list(dataset.classes),
-        "samples": [[path.as_posix(), label, split] for path, label, split in samples],
-        **{n: getattr(run, n) for n in ("skipped", "seed", "strategy", "accuracy", "per_class", "created", "seconds")},
-    }
+        raise InputError("no photo is left to hold out: give each class at least two readable photos, of two groups")

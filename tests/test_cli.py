@@ -70,6 +70,19 @@ def test_every_command_takes_json_and_verbose(program, name, command) -> None:
         (("train", "good", "-o", "run", "--weights", "w.h5"), "no weights file w.h5"),
         (("train", "good", "-o", "run", "--weights", "builtin", "--alpha", "1.0"), "built-in weights are for"),
         (("train", "good", "-o", "run", "--val-split", "1.5", "--weights", "none"), "held-out share"),
+        (
+            ("train", "good", "-o", "run", "--weights", "none", "--strategy", "top", "--learning-rate", "5"),
+            "learning rate",
+        ),
+        (
+            ("train", "good", "-o", "run", "--weights", "builtin", "--strategy", "top", "--boundary", "x"),
+            "no such layer",
+        ),
+        (("train", "good", "-o", "run", "--weights", "none", "--group", "zebra"), "matches no path"),
+        (("train", "good", "-o", "run", "--backbone", "vgg16", "--alpha", "0.5"), "vgg16 has one width"),
+        (("train", "good/list.csv", "-o", "run"), "no such folder"),
+        (("train", "good", "-o", "run", "--cache-limit", "-1"), "must not be negative"),
+        (("advise", "nowhere"), "no such folder: nowhere"),
         (("train", "good"), "Missing option '-o'"),
         (("train", "good", "-o", "run", "--dropout", "1"), "No such option"),
         (("convert", "good", "-o", "x.edgetl"), "is not a RUN: make one with `edgetl train"),
@@ -139,7 +152,7 @@ def test_ctrl_c_exits_with_130(monkeypatch, edgetl, tmp_path) -> None:
         raise KeyboardInterrupt
 
     write_photos(tmp_path / "p", ("ball", "box"), 2)
-    monkeypatch.setattr(training, "train_head", interrupted)
+    monkeypatch.setattr(training, "train", interrupted)
     done = edgetl("train", tmp_path / "p", "-o", tmp_path / "run", "--weights", "none", code=130)
     assert done.stderr.endswith("interrupted\n")
 
@@ -211,3 +224,33 @@ def test_a_class_with_one_photo_has_no_recall_and_still_valid_json(edgetl, tmp_p
     write_photos(tmp_path / "p", ("kite",), 1)
     done = edgetl("train", photos, "-o", tmp_path / "run", "--weights", "builtin", "--json")
     assert json.loads(done.stdout)["per_class"]["kite"] is None
+
+
+def test_a_list_with_groups_trains_and_near_copies_are_named(edgetl, tmp_path) -> None:
+    photos = write_photos(tmp_path / "p", ("ball", "box"), 12)
+    (photos / "ball" / "copy.png").write_bytes((photos / "box" / "0003.png").read_bytes())
+    names = sorted(path.relative_to(photos).as_posix() for path in photos.rglob("*.png"))
+    lines = [f"{name},{name.split('/')[0]},film{number % 4}" for number, name in enumerate(names)]
+    (photos / "list.csv").write_text("\n".join(["path,label,film", *lines]))
+    done = edgetl(
+        "train", photos / "list.csv", "-o", tmp_path / "run", "--weights", "builtin", "--group", "film", "--json"
+    )
+    told = json.loads(done.stdout)
+    assert "in 4 groups" in done.stderr and "computing on: CPU" in done.stderr
+    assert ["ball/copy.png", "box/0003.png"] in told["duplicates"]["labels"]
+    assert "near-copies under two labels" in done.stderr
+    samples = json.loads((tmp_path / "run" / "run.json").read_text())["samples"]
+    films = {name: line.split(",")[2] for name, line in zip(names, lines, strict=True)}
+    sides = {(films[path], side) for path, _, side in samples}
+    assert len(sides) == 4
+
+
+def test_strategy_auto_says_what_it_chose_and_advise_the_same(edgetl, tmp_path) -> None:
+    photos = write_photos(tmp_path / "p", ("ball", "box", "kite"), 10)
+    advice = json.loads(edgetl("advise", photos, "--weights", "builtin", "--json").stdout)
+    keys = {"strategy", "reasons", "dataset_size", "similarity", "linear_probe_accuracy"}
+    assert set(advice) >= keys and advice["strategy"] in ("head", "top") and advice["dataset_size"] == 24
+    options = ("--weights", "builtin", "--strategy", "auto", "--epochs", "1", "--views", "0", "--json")
+    done = edgetl("train", photos, "-o", tmp_path / "run", *options)
+    assert f"strategy {advice['strategy']}: " in done.stderr
+    assert json.loads(done.stdout)["strategy"] == advice["strategy"]

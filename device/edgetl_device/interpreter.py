@@ -57,6 +57,8 @@ class Tensor:
 class TFLiteInterpreter:
     """A backbone: (1, height, width, 3) uint8 in, (1, d) int8 out; or both float32, with pixel values 0 … 255 in.
 
+    Its feature map (1, h, w, d) may be a second output.
+
     Args:
         model: the bytes of a ``.tflite`` file.
         runtime: ``auto``, ``litert`` or ``tflite``.
@@ -96,7 +98,10 @@ class TFLiteInterpreter:
         # The only delegate of a CPU runtime is XNNPACK; the runtime tells its name only once a process, on stderr.
         self.xnnpack = any(op["op_name"] == "DELEGATE" for op in self._interpreter._get_ops_details())
         self.input = _only(self._interpreter.get_input_details(), "input")
-        self.output = _only(self._interpreter.get_output_details(), "output")
+        outputs = self._interpreter.get_output_details()
+        maps = [detail for detail in outputs if len(detail["shape"]) == 4]
+        self._map = _only(maps, "feature map") if maps else None
+        self.output = _only([detail for detail in outputs if len(detail["shape"]) != 4], "output")
         if self.input.dtype not in (np.uint8, np.float32) or len(self.input.shape) != 4 or self.input.shape[3] != 3:
             raise RuntimeMissingError(f"expected an input (1, height, width, 3) uint8 or float32, got {self.input}")
         if self.output.dtype not in (np.int8, np.float32) or len(self.output.shape) != 2:
@@ -109,6 +114,19 @@ class TFLiteInterpreter:
             self._interpreter.invoke()
             result: npt.NDArray[Any] = self._interpreter.get_tensor(self.output.index)[0]
         return result
+
+    def feature_map(self) -> npt.NDArray[np.float32]:
+        """Of the last photo: (h, w, d) float32 real values, whose mean over all places is the embedding's.
+
+        Raises:
+            RuntimeMissingError: the backbone does not export it.
+        """
+        if self._map is None:
+            raise RuntimeMissingError("this backbone exports no feature map: convert with --explainable")
+        values: npt.NDArray[Any] = self._interpreter.get_tensor(self._map.index)[0]
+        if self._map.dtype == np.float32:
+            return values
+        return (values.astype(np.float32) - self._map.zero_point) * np.float32(self._map.scale)
 
 
 def open_interpreter(

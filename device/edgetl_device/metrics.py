@@ -29,14 +29,28 @@ def per_class_recall(truth: Ints, predicted: Ints, classes: int) -> npt.NDArray[
         return np.asarray(hits / totals, np.float64)
 
 
+def balanced_accuracy(truth: Ints, predicted: Ints, classes: int) -> float:
+    """Mean recall of the classes that have samples, 0 … 1: every class counts the same, however rare; NaN for none."""
+    recall = per_class_recall(truth, predicted, classes)
+    return float(np.nanmean(recall)) if len(truth) else float("nan")
+
+
+def reliability(
+    confidence: Floats, correct: npt.NDArray[np.bool_], bins: int = 15
+) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
+    """What a reliability diagram shows: (bins,) counts, mean confidence and share right; 0 where a bin is empty."""
+    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
+    counts = np.bincount(bin_of, minlength=bins).astype(np.int64)
+    size = np.maximum(counts, 1)
+    return counts, np.bincount(bin_of, confidence, bins) / size, np.bincount(bin_of, correct, bins) / size
+
+
 def expected_calibration_error(confidence: Floats, correct: npt.NDArray[np.bool_], bins: int = 15) -> float:
     """ECE over equal-width bins of confidence (Guo et al. 2017, https://arxiv.org/abs/1706.04599), 0 is perfect."""
     if not len(confidence):
         return float("nan")
-    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
-    sizes = np.bincount(bin_of, minlength=bins)
-    gap = np.bincount(bin_of, correct, bins) - np.bincount(bin_of, confidence, bins)
-    return float(np.abs(gap[sizes > 0]).sum() / len(confidence))
+    counts, sure, right = reliability(confidence, correct, bins)
+    return float((np.abs(right - sure) * counts).sum() / len(confidence))
 
 
 def auroc(positive: Floats, negative: Floats) -> float:

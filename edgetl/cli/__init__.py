@@ -7,10 +7,12 @@ import click
 from edgetl_device.console import run
 
 from .. import __version__
+from .advise import advise
 from .convert import convert
 from .demo import demo
 from .deploy import deploy, pull
 from .evaluate import evaluate
+from .explain import explain
 from .inspect import inspect
 from .keygen import keygen
 from .merge import merge
@@ -30,9 +32,11 @@ def program() -> None:
 for _command in (
     demo,
     parts,
+    advise,
     train,
     convert,
     evaluate,
+    explain,
     inspect,
     preflight,
     sweep,

@@ -41,6 +41,7 @@ QUANTIZATIONS = ("int8", "int8-float-io", "int16x8", "float16", "dynamic", "none
 @click.option("--edgetpu", is_flag=True, help="Add the backbone compiled for the Edge TPU; needs edgetpu_compiler.")
 @click.option("--seed", type=int, help="Of calibration, holdout and fine-tuning.  [default: the run's, or 0]")
 @click.option("--sign", type=click.Path(path_type=Path), metavar="KEY", help="Sign with this private key.")
+@click.option("--explainable", is_flag=True, help="Let the backbone export its feature map, for explanations.")
 @click.option("--force", is_flag=True, help="Overwrite OUTPUT.")
 @reports
 def convert(

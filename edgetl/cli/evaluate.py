@@ -14,20 +14,27 @@ from edgetl_device.console import is_verbose, note, refuse_existing, reports, sa
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("photos", type=click.Path(path_type=Path))
 @click.option("--report", type=click.Path(path_type=Path), help="Also write one self-contained HTML page.")
+@click.option("--slices", type=click.Path(path_type=Path), help="CSV: path, and columns to tell accuracy apart by.")
 @click.option("--runtime", type=click.Choice(["auto", "litert", "tflite"]), default="auto", help="TFLite runtime.")
 @click.option("--force", is_flag=True, help="Overwrite the report.")
 @reports
-def evaluate(file: Path, photos: Path, report: Path | None, runtime: str, force: bool) -> dict[str, Any]:
+def evaluate(
+    file: Path, photos: Path, report: Path | None, slices: Path | None, runtime: str, force: bool
+) -> dict[str, Any]:
     """How a bundle does on PHOTOS, with the device's own code and runtime."""
     from edgetl_device.bundle import open_bundle
 
     from .. import evaluation
     from ..datasets import find_photos
+    from ..evaluation_page import write_report
 
     if report is not None:
         refuse_existing(report, force)
     bundle = open_bundle(file)
-    result = evaluation.evaluate(bundle, find_photos(photos), runtime)
+    dataset = find_photos(photos)
+    if slices is not None:
+        dataset = evaluation.with_columns(dataset, slices)
+    result = evaluation.evaluate(bundle, dataset, runtime)
     for reason in result.skipped:
         note(f"skipped: {reason}")
     say(f"accuracy {result.accuracy:.3f} on {result.samples} photos, {result.runtime}")
@@ -35,6 +42,9 @@ def evaluate(file: Path, photos: Path, report: Path | None, runtime: str, force:
         unseen = f"{result.accuracy_unseen:.3f} on {result.unseen}" if result.unseen else "none"
         say(f"photos the bundle was not trained on: {unseen}")
     table(("class", "recall"), list(result.per_class.items()))
+    for column, found in result.slices.items():
+        table((column, "photos", "accuracy", ""), [(s.value, s.samples, s.accuracy, "worse" if s.worse else "")
+                                                   for s in found])  # fmt: skip
     say(f"called unknown: {result.unknown:.1%}; calibration error {result.ece:.3f}; "
         f"latency p50 {result.latency_ms['p50']:.1f} ms, p95 {result.latency_ms['p95']:.1f} ms")  # fmt: skip
     if is_verbose():
@@ -42,11 +52,12 @@ def evaluate(file: Path, photos: Path, report: Path | None, runtime: str, force:
 
         note(audit_bundle(bundle))
     if report is not None:
-        evaluation.write_report(result, bundle, report)
+        write_report(result, bundle, report)
         say(f"wrote {report}")
     return {
         "accuracy": result.accuracy,
         "accuracy_unseen": result.accuracy_unseen,
+        "balanced_accuracy": result.balanced_accuracy,
         "samples": result.samples,
         "unseen": result.unseen,
         "unknown": result.unknown,
@@ -55,6 +66,10 @@ def evaluate(file: Path, photos: Path, report: Path | None, runtime: str, force:
         "confusion": result.confusion.tolist(),
         "ece": result.ece,
         "latency_ms": result.latency_ms,
+        "slices": {
+            column: [{"value": s.value, "samples": s.samples, "accuracy": s.accuracy, "worse": s.worse} for s in found]
+            for column, found in result.slices.items()
+        },
         "skipped": list(result.skipped),
         "runtime": result.runtime,
     }

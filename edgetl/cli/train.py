@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgetl_device.console import note, refuse_existing, reports, say, table
 
+from .training_options import backbone_options, fine_tuning_options, spec_of
+
+if TYPE_CHECKING:
+    from ..runs import Run
+
 
 @click.command()
 @click.argument("photos", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder to write: the RUN.")
-@click.option("--backbone", default="mobilenet_v2", show_default=True, help="Architecture.")
-@click.option("--alpha", type=float, help="Width multiplier (default: 1.0; 0.35 with builtin weights).")
-@click.option("--image-size", type=int, help="Side of the backbone's input, pixels (default: 224; 96 with builtin).")
-@click.option("--weights", help="imagenet, builtin, none (random) or a weights file (default: imagenet, else builtin).")
-@click.option("--strategy", type=click.Choice(["head"]), default="head", show_default=True, help="How much to train.")
+@backbone_options
+@click.option("--strategy", type=click.Choice(["head", "top", "full", "auto"]), default="head", show_default=True,
+              help="How much to train; auto asks `edgetl advise`.")  # fmt: skip
+@fine_tuning_options
 @click.option("--val-split", type=float, default=0.2, show_default=True, help="Share of photos to hold out.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of split and calibration.")
+@click.option("--group", metavar="REGEX", help="Keep photos together whose paths match alike, or a column of a list.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted training.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of split, views and calibration.")
 @click.option("--force", is_flag=True, help="Overwrite OUTPUT.")
 @reports
 def train(
@@ -31,32 +38,56 @@ def train(
     weights: str | None,
     strategy: str,
     val_split: float,
+    group: str | None,
+    resume: bool,
     seed: int,
     force: bool,
+    **fine_tuning: Any,
 ) -> dict[str, Any]:
-    """Teach a backbone the classes of PHOTOS, a folder with one folder per class."""
+    """Teach a backbone the classes of PHOTOS: a folder with one folder per class, or a CSV list."""
     from .. import backbones, training
-    from ..datasets import find_photos, split
+    from ..datasets import find_photos, group_by, split
+    from ..finetuning import Plan
+    from ..hardware import hardware
 
     refuse_existing(output, force)
-    base = backbones.BUILTIN if weights == "builtin" else backbones.BackboneSpec()
-    alpha = base.alpha if alpha is None else alpha
-    image_size = base.image_size if image_size is None else image_size
-    spec = backbones.BackboneSpec(backbone, alpha, image_size, weights or base.weights)
-    backbones.check(spec)
-    dataset = split(find_photos(photos), val_split, seed)
-    note(f"{len(dataset)} photos of {len(dataset.classes)} classes")
+    spec = spec_of(backbone, alpha, image_size, weights)
+    plan = Plan("full" if strategy == "full" else "top", seed=seed, **fine_tuning)
+    dataset = find_photos(photos)
+    dataset = split(group_by(dataset, group) if group else dataset, val_split, seed)
+    groups = f" in {len(set(dataset.groups))} groups" if dataset.groups else ""
+    note(f"{len(dataset)} photos of {len(dataset.classes)} classes{groups}")
+    note(f"computing on: {hardware().device}")
+
+    def attempt(spec: backbones.BackboneSpec) -> Run:
+        chosen = strategy
+        if strategy == "auto":
+            from ..advisor import advise
+
+            advice = advise(dataset, spec, seed)
+            chosen = advice.strategy
+            note(f"strategy {chosen}: {'; '.join(advice.reasons)}")
+        chosen_plan = None if chosen == "head" else replace(plan, strategy=chosen)
+        options = training.Training(chosen_plan, resume=resume, force=force, seed=seed, tell=note)
+        return training.train(dataset, spec, output, options)
+
     try:
-        run = training.train_head(dataset, spec, output, seed, force)
-    except backbones.DownloadError:
-        if weights is not None:
-            raise
-        spec = backbones.BUILTIN
-        note("the ImageNet weights could not be downloaded: using the small built-in backbone (--weights builtin)")
-        run = training.train_head(dataset, spec, output, seed, force)
-    note(f"{spec.name} alpha {spec.alpha} at {spec.image_size} px, {spec.weights} weights")
+        try:
+            run = attempt(spec)
+        except backbones.DownloadError:
+            if weights is not None or backbone != backbones.BUILTIN.name:
+                raise
+            spec = backbones.BUILTIN
+            note("the ImageNet weights could not be downloaded: using the small built-in backbone (--weights builtin)")
+            run = attempt(spec)
+    except KeyboardInterrupt:
+        if training.checkpoint_of(output).exists():
+            note("what was trained so far is kept: go on with the same command and --resume")
+        raise
+    note(f"{spec.name} alpha {spec.alpha} at {spec.image_size} px, {Path(spec.weights).name} weights")
     for reason in run.skipped:
         note(f"skipped: {reason}")
+    tell_duplicates(run)
     counts = {label: run.dataset.labels.count(label) for label in run.dataset.classes}
     table(("class", "photos", "recall"), [(label, counts[label], run.per_class[label]) for label in counts])
     say(
@@ -70,4 +101,26 @@ def train(
         "skipped": list(run.skipped),
         "strategy": run.strategy,
         "seconds": run.seconds,
+        "device": run.details["device"],
+        "duplicates": {"labels": _names(run.duplicates.labels), "splits": _names(run.duplicates.splits)},
     }
+
+
+def tell_duplicates(run: Run, most: int = 3) -> None:
+    """A line for near-copies that contradict or flatter."""
+    found = run.duplicates
+    if found.labels:
+        pairs = "; ".join(f"{one} and {other}" for one, other in found.labels[:most])
+        more = f" and {len(found.labels) - most} more" if len(found.labels) > most else ""
+        note(f"near-copies under two labels, one of which is wrong: {pairs}{more}")
+    if found.splits:
+        held_out = len({other for _, other in found.splits})
+        one, other = found.splits[0]
+        note(
+            f"{held_out} of the held-out photos nearly copy a training photo, such as {other} {one}: the accuracy "
+            "flatters; keep them together with --group, or remove copies"
+        )
+
+
+def _names(pairs: tuple[tuple[Path, Path], ...]) -> list[list[str]]:
+    return [[one.as_posix(), other.as_posix()] for one, other in pairs]

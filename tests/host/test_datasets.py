@@ -1,9 +1,10 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import write_photos
 
-from edgetl.datasets import Dataset, balanced, find_photos, split
+from edgetl.datasets import Dataset, balanced, find_photos, group_by, split
 from edgetl_device.errors import InputError
 
 
@@ -66,3 +67,65 @@ def test_calibration_photos_are_balanced_whatever_the_imbalance() -> None:
 def test_a_share_that_leaves_nothing_is_refused(share: float) -> None:
     with pytest.raises(InputError, match="held-out share"):
         split(listed({"a": 4}), share, 0)
+
+
+def test_groups_never_straddle_and_about_the_share_is_held_out() -> None:
+    photos = listed({"a": 200, "b": 100})
+    filmed = group_by(photos, r"(\w)/(\d)\d*\.jpg")  # class and first digit: 10 films of uneven length each
+    found = split(filmed, 0.2, 0)
+    sides = {(group, side) for group, side in zip(found.groups, found.splits, strict=True)}
+    assert len(sides) == len(set(found.groups)) == 20
+    held_out = [found.labels[row] for row in found.rows("val")]
+    assert 0.1 * 200 <= held_out.count("a") <= 0.4 * 200 and 0.1 * 100 <= held_out.count("b") <= 0.4 * 100
+
+
+def test_a_group_across_classes_goes_to_one_side_whole() -> None:
+    rows = [(Path(f"{label}/{person}-{n}.jpg"), label) for label in "ab" for person in range(8) for n in range(5)]
+    photos = Dataset(Path("x"), tuple(p for p, _ in rows), tuple(label for _, label in rows), ("train",) * len(rows))
+    found = split(group_by(photos, r"/(\d)-"), 0.25, 0)
+    people = {found.groups[row] for row in found.rows("val")}
+    assert len(people) == 2 and not people & {found.groups[row] for row in found.rows("train")}
+
+
+def test_a_class_of_one_group_is_not_held_out() -> None:
+    photos = listed({"a": 20, "b": 20})
+    found = split(replace(photos, groups=("film",) * 20 + tuple("vwxyz" * 4)), 0.2, 0)
+    assert {found.labels[row] for row in found.rows("val")} == {"b"}
+
+
+@pytest.mark.parametrize(("rule", "message"), [("[", "not a regular expression"), ("zebra", "matches no path")])
+def test_a_rule_for_groups_that_cannot_be_meant_is_refused(rule: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        group_by(listed({"a": 2, "b": 2}), rule)
+
+
+def test_a_list_gives_labels_splits_groups_and_slices(tmp_path) -> None:
+    write_photos(tmp_path, ("ball", "box"), 2)
+    lines = ["path,label,split,person,light"]
+    lines += [f"{k}/000{n}.png,{k}s,{'val' if n else ''},p{n},dim" for k in ("ball", "box") for n in (0, 1)]
+    (tmp_path / "list.csv").write_text("\ufeff" + "\n".join(lines) + "\n")
+    found = find_photos(tmp_path / "list.csv")
+    assert found.root == tmp_path and found.classes == ("balls", "boxs")
+    assert found.splits == ("train", "val", "train", "val")
+    assert group_by(found, "person").groups == ("p0", "p1", "p0", "p1")
+    assert found.take([3]).columns["light"] == ("dim",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("path,kind\nball/0000.png,a\n", "lacks the column 'label'"),
+        ("path,label\nball/0000.png\n", "line 2: expected 2 values, got 1"),
+        ("path,label\nball/9.png,a\n", "1 photos that are not there, for example ball/9.png"),
+        ("path,label\n../x.png,a\n", "expected paths below"),
+        ("path,label,split\nball/0000.png,a,holdout\n", "train, val or test, got 'holdout'"),
+        ("path,label\nball/0000.png,a\n", "holds one class, 'a'"),
+        ("path,path\nx,y\n", "names a column twice"),
+    ],
+)
+def test_a_list_that_is_wrong_is_refused_with_the_place(tmp_path, text: str, message: str) -> None:
+    write_photos(tmp_path, ("ball",), 1)
+    (tmp_path / "list.csv").write_text(text)
+    with pytest.raises(InputError, match=message):
+        find_photos(tmp_path / "list.csv")

@@ -1,0 +1,73 @@
+"""The state of an interrupted fine-tuning, one file that is replaced whole after every epoch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgetl_device.arrays import pack, text_array, text_values, unpack
+from edgetl_device.bundle import write_atomically
+from edgetl_device.errors import InputError
+
+Weights = list[npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """Where a training stands after a whole epoch.
+
+    Args:
+        history: facts of each epoch done.
+        best: score of the best epoch on the stopping part: accuracy, minus loss.
+        state, best_state: of the network, now and at its best.
+        optimizer: its variables.
+    """
+
+    history: list[dict[str, Any]]
+    best: tuple[float, float]
+    state: Weights
+    best_state: Weights
+    optimizer: Weights
+
+    def save(self, path: Path, identity: Any) -> None:
+        """Write it; raises StorageError and leaves the previous one if that fails.
+
+        Args:
+            identity: what the training is of, JSON; only the same may go on from here.
+        """
+        told = {"identity": _digest(identity), "history": self.history, "best": self.best}
+        arrays = {"told": text_array((json.dumps(told),))}
+        for name in ("state", "best_state", "optimizer"):
+            arrays |= {f"{name}{number}": np.asarray(value) for number, value in enumerate(getattr(self, name))}
+        write_atomically(path, pack(arrays))
+
+
+def load_checkpoint(path: Path, identity: Any) -> Checkpoint | None:
+    """What was saved, or None where nothing was; raises InputError if it is of another training, or damaged."""
+    if not path.exists():
+        return None
+    try:
+        arrays = unpack(path.read_bytes())
+        (text,) = text_values(arrays.pop("told"))
+        told = json.loads(text)
+    except (OSError, InputError, KeyError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}): start anew with --force") from None
+    if told["identity"] != _digest(identity):
+        raise InputError(
+            "the interrupted training had other photos or options: give the same ones to --resume, "
+            "or start anew with --force"
+        )
+    parts: dict[str, Weights] = {"state": [], "best_state": [], "optimizer": []}
+    for name, value in arrays.items():  # in the order they were saved
+        parts[name.rstrip("0123456789")].append(value)
+    return Checkpoint(told["history"], tuple(told["best"]), **parts)
+
+
+def _digest(identity: Any) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,62 @@
+"""``edgetl advise``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgetl_device.console import note, reports, say, table
+
+from .training_options import backbone_options, spec_of
+
+
+@click.command()
+@click.argument("photos", type=click.Path(path_type=Path))
+@backbone_options
+@click.option("--val-split", type=float, default=0.2, show_default=True, help="Share that train would hold out.")
+@click.option("--group", metavar="REGEX", help="As for train.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of split and sample.")
+@reports
+def advise(
+    photos: Path,
+    backbone: str,
+    alpha: float | None,
+    image_size: int | None,
+    weights: str | None,
+    val_split: float,
+    group: str | None,
+    seed: int,
+) -> dict[str, Any]:
+    """How much of the backbone to train on PHOTOS: head, top or full, and why."""
+    from .. import advisor, backbones
+    from ..datasets import find_photos, group_by, split
+
+    spec = spec_of(backbone, alpha, image_size, weights)
+    dataset = find_photos(photos)
+    dataset = split(group_by(dataset, group) if group else dataset, val_split, seed)
+    try:
+        advice = advisor.advise(dataset, spec, seed)
+    except backbones.DownloadError:
+        if weights is not None or backbone != backbones.BUILTIN.name:
+            raise
+        note("the ImageNet weights could not be downloaded: using the small built-in backbone (--weights builtin)")
+        advice = advisor.advise(dataset, backbones.BUILTIN, seed)
+    table(
+        ("measured", "value"),
+        [
+            ("training photos", advice.dataset_size),
+            ("of the median class", advice.photos_per_class),
+            ("nearest neighbours right", advice.neighbour_accuracy),
+            ("linear probe right", advice.linear_probe_accuracy),
+            ("similarity, 0 to 1", advice.similarity),
+            ("LogME", advice.logme),
+        ],
+    )
+    say()
+    for reason in advice.reasons:
+        say(f"- {reason}")
+    say(f"advice: edgetl train {photos} -o run --strategy {advice.strategy}")
+    return asdict(advice)

@@ -1,0 +1,73 @@
+"""``edgetl explain``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgetl_device.console import note, refuse_existing, reports, say, table
+from edgetl_device.errors import InputError, PhotoError, StorageError
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", metavar="DIR", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@click.option("--label", help="Explain this label instead of the most probable one.")
+@click.option("--runtime", type=click.Choice(["auto", "litert", "tflite"]), default="auto", help="TFLite runtime.")
+@click.option("--force", is_flag=True, help="Write into a folder that exists.")
+@reports
+def explain(
+    file: Path, photos: tuple[Path, ...], output: Path, label: str | None, runtime: str, force: bool
+) -> dict[str, Any]:
+    """Where in PHOTOS the evidence is: class activation maps over them, orange for the label, blue against."""
+    import cv2
+    import numpy as np
+
+    from edgetl_device.bundle import open_bundle, write_atomically
+    from edgetl_device.photos import is_photo_name, read_photo
+
+    from ..explain import Explainer, overlay
+
+    refuse_existing(output, force)
+    files = [f for p in photos for f in (sorted(filter(is_photo_name, p.rglob("*"))) if p.is_dir() else [p])]
+    if not files:
+        raise InputError(f"no photo in {', '.join(map(str, photos))}")
+    bundle = open_bundle(file)
+    explainer = Explainer(bundle, runtime)
+    written: list[dict[str, Any]] = []
+    rows, skipped = [], []
+    for path in files:
+        try:
+            frame = read_photo(path)
+        except PhotoError as error:
+            if len(files) == 1:
+                raise
+            skipped.append(str(error))
+            note(f"skipped: {error}")
+            continue
+        found = explainer.explain(frame, label)
+        photo = bundle.preprocessing(frame)
+        picture = np.hstack([photo[:, :, ::-1], overlay(photo, found.evidence)])
+        target = output / _name(path, written)
+        done, data = cv2.imencode(".png", picture)
+        if not done:
+            raise StorageError(f"cannot encode {target}")
+        write_atomically(target, data.tobytes())
+        written.append({"path": str(path), "picture": str(target), "label": found.label,
+                        "probability": found.probability, "rest": found.rest})  # fmt: skip
+        rows.append((path.name, found.label, found.probability, f"{found.rest:.1%}"))
+    if not written:
+        raise InputError(f"none of {len(skipped)} photos could be read, for example {skipped[0]}")
+    table(("photo", "label", "probability", "not in the map"), rows)
+    say(f"wrote {len(written)} pictures to {output}: the photo as the backbone sees it, and where the evidence is")
+    return {"written": written, "skipped": skipped}
+
+
+def _name(path: Path, written: list[dict[str, Any]]) -> str:
+    """The photo's name, with a number where another photo has it already."""
+    taken = {Path(item["picture"]).name for item in written}
+    names = (f"{path.stem}{f'-{number}' if number else ''}.png" for number in range(len(taken) + 1))
+    return next(name for name in names if name not in taken)

@@ -1,0 +1,77 @@
+"""Options that say which backbone, and how to fine-tune it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ..backbones import BackboneSpec
+
+Command = Callable[..., Any]
+
+_BACKBONE = (
+    click.option("--backbone", default="mobilenet_v2", show_default=True,
+                 help="mobilenet_v2, mobilenet_v3_small or _large, efficientnet_lite0 … 4, vgg16, resnet50, "
+                      "inception_v3."),
+    click.option("--alpha", type=float, help="Width multiplier (default: 1.0; 0.35 with builtin weights)."),
+    click.option("--image-size", type=int, help="Side of the input, pixels (default: that of the weights, often 224)."),
+    click.option("--weights",
+                 help="imagenet, builtin, none (random) or a weights file (default: imagenet, else builtin)."),
+)  # fmt: skip
+
+_FINE_TUNING = (
+    click.option("--epochs", type=click.IntRange(1), help="Passes over the photos, at most (default: 12)."),
+    click.option("--batch-size", type=click.IntRange(2), default=32, show_default=True, help="Photos a step."),
+    click.option("--learning-rate", type=float, help="Largest of Adam (default: 0.001 for top, 0.0002 for full)."),
+    click.option("--patience", type=click.IntRange(1), default=8, show_default=True,
+                 help="Epochs without progress before it stops."),
+    click.option("--augment/--no-augment", default=True, show_default=True,
+                 help="Vary photos: crop, turn, mirror, colours."),
+    click.option("--strong", is_flag=True, help="Vary them more, like RandAugment; does without the cache."),
+    click.option("--views", type=click.IntRange(0), default=4, show_default=True,
+                 help="Random views of a photo that are cached; 0: new ones every epoch, without the cache."),
+    click.option("--label-smoothing", type=float, default=0.1, show_default=True, help="0 … 1."),
+    click.option("--class-weights/--no-class-weights", default=True, show_default=True,
+                 help="Let photos of rare classes count more."),
+    click.option("--train-batch-norm", is_flag=True, help="Train batch normalization too."),
+    click.option("--boundary", metavar="LAYER", help="Where the top begins (default: the last fifth of the layers)."),
+    click.option("--cache-limit", type=float, default=4.0, show_default=True, callback=lambda _, __, gb: _bytes(gb),
+                 help="GB on disk for activations of the frozen part; 0: no cache."),
+)  # fmt: skip
+
+
+def backbone_options(command: Command) -> Command:
+    """``--backbone``, ``--alpha``, ``--image-size``, ``--weights``."""
+    return _all(_BACKBONE, command)
+
+
+def fine_tuning_options(command: Command) -> Command:
+    """The fields of :class:`~edgetl.finetuning.Plan`."""
+    return _all(_FINE_TUNING, command)
+
+
+def spec_of(backbone: str, alpha: float | None, image_size: int | None, weights: str | None) -> BackboneSpec:
+    """What these options ask for, checked; raises InputError."""
+    from .. import backbones
+
+    base = backbones.default_spec(backbone, weights)
+    alpha = base.alpha if alpha is None else alpha
+    image_size = base.image_size if image_size is None else image_size
+    spec = backbones.BackboneSpec(backbone, alpha, image_size, base.weights if weights is None else weights)
+    backbones.check(spec)
+    return spec
+
+
+def _all(options: tuple[Command, ...], command: Command) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _bytes(gigabytes: float) -> int:
+    if gigabytes < 0:
+        raise click.BadParameter("must not be negative")
+    return int(gigabytes * (1 << 30))

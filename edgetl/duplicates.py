@@ -1,0 +1,86 @@
+"""The same picture twice: near-copies found by difference hashes, wherever they would flatter or contradict.
+
+A copy under two labels is a mistake in the labels; a copy in training and held-out photos makes accuracy look better
+than it is. Consecutive frames of a film are near-copies too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from .datasets import Dataset
+
+BYTES = 16
+NEAR = 7  # bits of 128 that may differ; then one of eight pieces of 16 bits is equal, which is what makes it fast
+_PIECES = 8
+_CROWD = 400  # photos that share a piece; more are featureless pictures, of which only exact copies are told
+
+Hashes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Pairs of near-copies that matter.
+
+    Args:
+        labels: pairs of photos under two labels.
+        splits: pairs of a training photo and a held-out one, under one label.
+    """
+
+    labels: tuple[tuple[Path, Path], ...] = ()
+    splits: tuple[tuple[Path, Path], ...] = ()
+
+
+def difference_hash(photo: npt.NDArray[np.uint8]) -> Hashes:
+    """(h, w, 3) uint8 → (16,) uint8: for 8 × 8 places, whether it gets brighter to the right, and downwards.
+
+    Krawetz 2013 (http://www.hackerfactor.com/blog/index.php?/archives/529-Kind-of-Like-That.html), in both directions.
+    """
+    import cv2
+
+    grey = cv2.cvtColor(cv2.resize(photo, (9, 9), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY).astype(np.int16)
+    across, down = grey[:8, 1:] > grey[:8, :-1], grey[1:, :8] > grey[:-1, :8]
+    return np.packbits(np.concatenate([across.ravel(), down.ravel()]))
+
+
+def find_duplicates(dataset: Dataset, hashes: Hashes) -> Duplicates:
+    """(n, 16) hashes of the dataset's photos → near-copies across labels or splits."""
+    held_out = np.array([split != "train" for split in dataset.splits])
+    labels = np.unique(np.asarray(dataset.labels), return_inverse=True)[1]
+    across_labels, across_splits = [], []
+    for one, other in near_pairs(hashes):
+        pair = dataset.paths[one], dataset.paths[other]
+        if labels[one] != labels[other]:
+            across_labels.append(pair)
+        elif held_out[one] != held_out[other]:
+            across_splits.append(pair if held_out[other] else pair[::-1])
+    return Duplicates(tuple(across_labels), tuple(across_splits))
+
+
+def near_pairs(hashes: Hashes) -> list[tuple[int, int]]:
+    """(n, 16) → the pairs (i < j) that differ in at most ``NEAR`` bits, sorted."""
+    found: set[tuple[int, int]] = set()
+    pieces = np.ascontiguousarray(hashes).view(np.uint16).reshape(-1, _PIECES)
+    for piece in range(_PIECES):
+        order = np.argsort(pieces[:, piece], kind="stable")
+        for rows in np.split(order, np.flatnonzero(np.diff(pieces[order, piece])) + 1):
+            if 2 <= len(rows) <= _CROWD:
+                found.update(_near(hashes, rows))
+    _, same = np.unique(hashes, axis=0, return_inverse=True)
+    order = np.argsort(same.ravel(), kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(same.ravel()[order])) + 1):
+        if len(rows) > 1:  # a chain is enough to name every one of them
+            found.update((int(a), int(b)) for a, b in zip(np.sort(rows)[:-1], np.sort(rows)[1:], strict=True))
+    return sorted(found)
+
+
+def _near(hashes: Hashes, rows: npt.NDArray[np.intp]) -> Iterator[tuple[int, int]]:
+    distance = np.bitwise_count(hashes[rows][:, None] ^ hashes[rows][None]).sum(axis=2)
+    for one, other in np.argwhere(np.triu(distance <= NEAR, 1)):
+        a, b = int(rows[one]), int(rows[other])
+        yield (min(a, b), max(a, b))

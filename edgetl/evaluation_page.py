@@ -1,0 +1,125 @@
+"""An evaluation as one HTML page: what it gets right, what it mixes up, whom it serves worse, and how sure it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from edgetl_device.bundle import Bundle, write_atomically
+
+from .evaluation import Evaluation
+from .plots import reliability_plot
+from .report import Drawing, Gallery, Heading, Part, Picture, Table, Text, page
+
+_LONGEST = 160  # pixels of a thumbnail
+
+
+def write_report(result: Evaluation, bundle: Bundle, path: Path) -> None:
+    """The evaluation as one self-contained HTML file; raises StorageError if it cannot be written."""
+    parts = [*_summary(result), *_classes(result), *_slices(result), *_calibration(result), *_mistakes(result)]
+    if result.skipped:
+        parts += [Heading("Skipped"), *(Text(reason) for reason in result.skipped)]
+    parts += [Heading("The bundle"), _bundle(bundle, result)]
+    write_atomically(path, page(f"{bundle.name}: evaluation", parts))
+
+
+def _summary(result: Evaluation) -> list[Part]:
+    everything = f"{result.accuracy:.3f} on {result.samples} photos"
+    headline = f"Accuracy {everything}, all of which it was trained on: not what to expect of new ones"
+    if result.accuracy_unseen is not None:
+        headline = f"Accuracy {result.accuracy_unseen:.3f} on {result.unseen} photos that it was not trained on"
+        if result.unseen < result.samples:
+            headline += f" ({everything}, those it was trained on among them, as in all that follows)"
+    return [
+        Text(headline, strong=True),
+        Text(
+            f"{result.balanced_accuracy:.3f} if every class counts the same. {result.unknown:.1%} were called unknown. "
+            f"One photo takes {result.latency_ms['p50']:.1f} ms here, 95 % of them less than "
+            f"{result.latency_ms['p95']:.1f} ms."
+        ),
+    ]
+
+
+def _classes(result: Evaluation) -> list[Part]:
+    totals, hits = result.confusion.sum(axis=1), np.diag(result.confusion)
+    precision = hits / np.maximum(result.confusion.sum(axis=0), 1)
+    index = {label: number for number, label in enumerate(result.labels)}
+    rows = [
+        (label, int(totals[index[label]]), recall, float(precision[index[label]]))
+        for label, recall in result.per_class.items()
+    ]
+    shares = result.confusion / np.maximum(totals[:, None], 1)
+    return [
+        Heading("Each class"),
+        Text("Recall: how many of a class are recognised. Precision: how often its name is right when it is given."),
+        Table(("class", "photos", "recall", "precision"), rows, shade=(2, 3)),
+        Heading("What is taken for what"),
+        Text("Rows are what a photo shows, columns what it was called; shares of each row."),
+        Table(
+            ("", *result.labels),
+            [(label, *map(float, row)) for label, row in zip(result.labels, shares, strict=True)],
+            shade=range(1, len(result.labels) + 1),
+        ),
+    ]
+
+
+def _slices(result: Evaluation) -> list[Part]:
+    parts: list[Part] = []
+    for column, slices in result.slices.items():
+        worse = [item.value for item in slices if item.worse]
+        verdict = f"Served worse, beyond chance: {', '.join(worse)}." if worse else "None is worse beyond chance."
+        rows = [(s.value, s.samples, s.accuracy, f"{s.interval[0]:.2f} … {s.interval[1]:.2f}") for s in slices]
+        parts += [
+            Heading(f"By {column}"),
+            Text(verdict),
+            Table((column, "photos", "accuracy", "95 % interval"), rows, shade=(2,)),
+        ]
+    return parts
+
+
+def _calibration(result: Evaluation) -> list[Part]:
+    counts, sure, right = result.reliability
+    drawn = reliability_plot(counts.tolist(), sure.tolist(), right.tolist(), 1 / len(counts))
+    excess = float((counts * (sure - right)).sum())
+    verdict = "about as sure as right" if result.ece < 0.05 else "surer than right" if excess > 0 else "too modest"
+    return [
+        Heading("How sure, and how right"),
+        Text(f"Expected calibration error {result.ece:.3f}: {verdict}. Perfect bars would end on the dashed line."),
+        Drawing(drawn, "Share of right answers among those with such a probability; dots are at the bins' means."),
+    ]
+
+
+def _mistakes(result: Evaluation) -> list[Part]:
+    if not result.mistakes:
+        return [Heading("Mistakes"), Text("None.")]
+    pictures = [
+        Picture(_thumbnail(m.photo), f"{m.predicted} {m.probability:.2f}, is {m.label} ({m.path.name})")
+        for m in result.mistakes
+    ]
+    return [
+        Heading("The most confident mistakes"),
+        Text("A wrong label in the folder, or something to collect more photos of?"),
+        Gallery(pictures),
+    ]
+
+
+def _thumbnail(photo: np.ndarray) -> np.ndarray:
+    import cv2
+
+    scale = _LONGEST / max(photo.shape[:2])
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
+    small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=way)
+    return np.ascontiguousarray(small[:, :, ::-1])
+
+
+def _bundle(bundle: Bundle, result: Evaluation) -> Table:
+    backbone, size = bundle.manifest["backbone"], bundle.preprocessing
+    rows = [
+        ("backbone", f"{backbone['name']}, alpha {backbone['alpha']}, {size.height} × {size.width} pixels"),
+        ("quantization", bundle.manifest["quantization"]),
+        ("made", bundle.manifest["created"]),
+        ("runtime", result.runtime),
+        ("digest", bundle.digest[:16]),
+    ]
+    return Table(("", ""), rows)

@@ -1,0 +1,58 @@
+"""A ``.tflite`` backbone → the same with its feature map as a second output.
+
+The embedding is the mean of a feature map over its places, so the tensor is in the file already; it only has to be
+named as an output. Nothing is computed differently, and nothing is converted twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgetl_device.errors import InputError
+
+_PASSED_THROUGH = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE")
+_POOLS = ("MEAN", "AVERAGE_POOL_2D")
+
+
+def expose_feature_map(data: bytes) -> bytes:
+    """Add the output; a file that has it comes back as it is.
+
+    Args:
+        data: a ``.tflite`` file with one input and an output (1, d).
+
+    Raises:
+        InputError: it does not end in global average pooling.
+    """
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data))
+    (graph,) = model.subgraphs
+    if len(graph.outputs) == 2:
+        return data
+    tensor = _pooled(model, graph, schema)
+    graph.outputs = [*map(int, graph.outputs), tensor]
+    for signature in model.signatureDefs or []:
+        extra = schema.TensorMapT()
+        extra.name, extra.tensorIndex = "feature_map", tensor
+        signature.outputs = [*signature.outputs, extra]
+    builder = flatbuffers.Builder(len(data) + 1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _pooled(model: Any, graph: Any, schema: Any) -> int:
+    """The tensor that the output is the mean of."""
+    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+    producer = {int(output): operator for operator in graph.operators for output in operator.outputs}
+    tensor = int(graph.outputs[0])
+    while tensor in producer:
+        operator = producer[tensor]
+        code = model.operatorCodes[operator.opcodeIndex]
+        name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        tensor = int(operator.inputs[0])
+        if name in _POOLS and len(graph.tensors[tensor].shape) == 4:
+            return tensor
+        if name not in _PASSED_THROUGH:
+            break
+    raise InputError("the backbone does not end in global average pooling, so there is no feature map to explain with")

@@ -1,0 +1,108 @@
+"""Where fine-tuning gets its inputs from: photos, or activations at the boundary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edgetl_device.errors import InputError, PhotoError
+from edgetl_device.photos import read_photo
+from edgetl_device.preprocess import Preprocessing
+
+from . import augmentation, tf
+from .boundary import Filled
+from .streaming import ahead
+
+Rows = npt.NDArray[np.intp]
+Arrays = tuple[npt.NDArray[Any], ...]
+
+
+class Feed(Protocol):
+    """Batches of rows of a dataset → arrays → what the network under training takes."""
+
+    def varied(self, batches: Sequence[Rows], key: tuple[int, ...]) -> Iterator[Arrays]:
+        """Random views of each batch; ``key`` (seed, epoch) makes them the same again."""
+
+    def plain(self, batches: Sequence[Rows]) -> Iterator[Arrays]:
+        """The photos as the device sees them."""
+
+    def inputs(self, arrays: Any) -> Any:
+        """In the graph: one batch's arrays → the network's input, float32."""
+
+
+class CachedFeed:
+    """Activations at the boundary; each epoch takes one of a photo's cached views at random, or the plain one."""
+
+    def __init__(self, filled: Filled) -> None:
+        self._filled = filled
+
+    def varied(self, batches: Sequence[Rows], key: tuple[int, ...]) -> Iterator[Arrays]:
+        """(n, …) float16."""
+        generator = np.random.default_rng(key)
+        views = [generator.integers(0, 1 + self._filled.cache.views, len(rows)) for rows in batches]
+        return ahead(lambda item: self._read(*item), zip(batches, views, strict=True), 4, 1)
+
+    def plain(self, batches: Sequence[Rows]) -> Iterator[Arrays]:
+        """(n, …) float16."""
+        return ahead(lambda rows: self._read(rows, 0), batches, 4, 1)
+
+    def inputs(self, arrays: Any) -> Any:
+        """They are the input already."""
+        return tf.load().cast(arrays[0], "float32")
+
+    def _read(self, rows: Rows, views: Any) -> Arrays:
+        return (self._filled.cache.read(self._filled.records[rows], views),)
+
+
+class PhotoFeed:
+    """Photos, decoded anew in each epoch; the frozen part, if there is one, runs inside the step.
+
+    Args:
+        files: n photo files that are known to be readable.
+        image_size: side of the backbone's input, pixels.
+        lower: the frozen part, a Keras model, or None.
+        augment: whether :meth:`varied` varies.
+        strong: as in :func:`~edgetl.augmentation.random_views`.
+    """
+
+    def __init__(self, files: Sequence[Path], image_size: int, lower: Any, augment: bool, strong: bool) -> None:
+        self._files, self._size, self._lower = files, image_size, lower
+        self._augment, self._strong = augment, strong
+
+    def varied(self, batches: Sequence[Rows], key: tuple[int, ...]) -> Iterator[Arrays]:
+        """(n, s, s, 3) uint8, and (n, 16) float32 draws."""
+        if not self._augment:
+            yield from self.plain(batches)
+            return
+        for rows, photos in zip(batches, self._decoded(batches, augmentation.wide_size(self._size)), strict=True):
+            yield photos, augmentation.draw([(*key, int(row)) for row in rows])
+
+    def plain(self, batches: Sequence[Rows]) -> Iterator[Arrays]:
+        """(n, s, s, 3) uint8."""
+        for photos in self._decoded(batches, self._size):
+            yield (photos,)
+
+    def inputs(self, arrays: Any) -> Any:
+        """Views, through the frozen part."""
+        if len(arrays) == 1:
+            photos = augmentation.whole(arrays[0])
+        else:
+            photos = augmentation.random_views(arrays[0], arrays[1], self._size, self._strong)
+        return photos if self._lower is None else tf.load().stop_gradient(self._lower(photos, training=False))
+
+    def _decoded(self, batches: Sequence[Rows], size: int) -> Iterator[npt.NDArray[np.uint8]]:
+        preprocessing = Preprocessing(size, size)
+
+        def load(row: int) -> npt.NDArray[np.uint8]:
+            try:
+                return preprocessing(read_photo(self._files[row]))
+            except PhotoError as error:
+                raise InputError(f"a photo changed during training: {error}") from None
+
+        photos = ahead(load, (int(row) for rows in batches for row in rows))
+        for rows in batches:
+            yield np.stack([next(photos) for _ in rows])

@@ -1,0 +1,224 @@
+"""Fine-tuning: a solved head first, then the unfrozen part of the backbone with it.
+
+Warm-up and cosine decay (Loshchilov and Hutter 2016, https://arxiv.org/abs/1608.03983), label smoothing (Szegedy et al.
+2015, https://arxiv.org/abs/1512.00567), class weights, batch normalization as it was. It stops early on a part of the
+*training* photos, so that the held-out photos decide nothing and their accuracy stays an honest estimate; if no epoch
+beats the start there, the start is kept.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgetl_device.console import progress
+from edgetl_device.errors import InputError
+
+from . import tf
+from .checkpoint import Checkpoint, load_checkpoint
+from .datasets import Dataset, split
+from .feeds import Feed, Rows
+from .network import Batch, Network, Step, default_step
+
+STOPPING_SHARE = 0.1
+_ENOUGH_TO_STOP = 20  # photos; on fewer an accuracy says nothing
+_EVALUATED = 128  # photos at once
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to fine-tune. What is None is chosen.
+
+    Args:
+        strategy: ``top`` or ``full``.
+        epochs: at most; default 12.
+        batch_size: photos a step.
+        learning_rate: largest of Adam; default 0.001 for ``top``, 0.0002 for ``full``.
+        warmup: epochs until it is reached; then it falls to zero along a cosine.
+        patience: epochs without a better result on the stopping part before training ends.
+        label_smoothing: share of a photo that is spread over all classes, 0 … 1.
+        class_weights: whether photos of rare classes count more, so that all classes count the same.
+        train_batch_norm: whether batch normalization is trained and uses the batch's statistics.
+        augment: whether photos are varied.
+        strong: stronger variation, drawn anew in every epoch, so nothing can be cached.
+        views: random views of a photo that are cached; 0 draws anew in every epoch, without the cache.
+        boundary: layer whose output the unfrozen part starts from; None for the architecture's own.
+        cache_limit: bytes on disk for activations; 0 goes without.
+        seed: of everything random.
+    """
+
+    strategy: str = "top"
+    epochs: int | None = None
+    batch_size: int = 32
+    learning_rate: float | None = None
+    warmup: float = 1.0
+    patience: int = 8
+    label_smoothing: float = 0.1
+    class_weights: bool = True
+    train_batch_norm: bool = False
+    augment: bool = True
+    strong: bool = False
+    views: int = 4
+    boundary: str | None = None
+    cache_limit: int = 4 << 30
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.strategy not in ("top", "full"):
+            raise InputError(f"fine-tuning is top or full, got {self.strategy!r}")
+        if (self.epochs is not None and self.epochs < 1) or self.batch_size < 2 or self.patience < 1:
+            raise InputError("expected at least 1 epoch, a batch of at least 2 photos and a patience of at least 1")
+        if self.learning_rate is not None and not 0 < self.learning_rate < 1:
+            raise InputError(f"the learning rate must be above 0 and below 1, got {self.learning_rate}")
+        if not 0 <= self.label_smoothing < 1 or self.views < 0 or self.warmup < 0:
+            raise InputError("label smoothing must be 0 to below 1, views and warm-up not negative")
+
+    @property
+    def chosen_epochs(self) -> int:
+        """At most so many."""
+        return self.epochs or 12
+
+    @property
+    def chosen_rate(self) -> float:
+        """The largest learning rate."""
+        return self.learning_rate or {"top": 1e-3, "full": 2e-4}[self.strategy]
+
+    def rate_at(self, epoch: float) -> float:
+        """The learning rate after so many epochs."""
+        if epoch < self.warmup:
+            return self.chosen_rate * (epoch + 0.01) / (self.warmup + 0.01)
+        span = max(self.chosen_epochs - self.warmup, 1e-9)
+        return self.chosen_rate * 0.5 * (1 + math.cos(math.pi * min((epoch - self.warmup) / span, 1.0)))
+
+
+def stopping_rows(dataset: Dataset, seed: int) -> tuple[list[int], list[int]]:
+    """Training photos → rows to train on, and rows to stop on; groups stay whole. Too few: nothing to stop on."""
+    train = dataset.rows("train")
+    inner = split(dataset.take(train), STOPPING_SHARE, seed + 1) if len(train) > len(dataset.classes) else None
+    stop = [] if inner is None else [train[row] for row in inner.rows("val")]
+    if len(stop) < _ENOUGH_TO_STOP:
+        return train, []
+    return sorted(set(train) - set(stop)), stop
+
+
+def finetune(
+    network: Network,
+    feed: Feed,
+    dataset: Dataset,
+    rows: tuple[Sequence[int], Sequence[int]],
+    plan: Plan,
+    checkpoint: Path,
+    *,
+    resume: bool = False,
+    xla: bool = False,
+    step: Step = default_step,
+    tell: Callable[[str], None] = lambda text: None,
+) -> list[dict[str, Any]]:
+    """Train a network, and leave it as it was after its best epoch.
+
+    Args:
+        rows: of the dataset: to train on, and to stop on.
+        checkpoint: file that is written after every epoch.
+        resume: go on from the checkpoint, if there is one; the result is that of a training that was never interrupted.
+        xla: whether to compile the step.
+        step: what happens to a batch.
+        tell: told a line about each epoch.
+
+    Returns:
+        For each epoch: ``epoch``, ``learning_rate``, ``loss``, ``seconds``, and ``stop_accuracy`` and ``stop_loss``.
+    """
+    tensorflow = tf.load()
+    fit, stop = np.asarray(rows[0], np.intp), np.asarray(rows[1], np.intp)
+    targets, weights = _targets(dataset, fit, plan)
+    optimizer = tf.keras().optimizers.Adam(plan.rate_at(0.0))
+    optimizer.build(network.variables)
+    trained = tensorflow.function(lambda batch: step(network, optimizer, batch), jit_compile=xla, reduce_retracing=True)
+    prepared = tensorflow.function(feed.inputs, reduce_retracing=True)
+    measured = tensorflow.function(lambda arrays: network.logits(feed.inputs(arrays)), reduce_retracing=True)
+    truth = np.searchsorted(dataset.classes, [dataset.labels[row] for row in stop])
+    identity = {"plan": asdict(replace(plan, cache_limit=0)), "photos": _identity(dataset)}
+
+    found = load_checkpoint(checkpoint, identity) if resume else None
+    if found is None:
+        score = _score(measured, feed, stop, truth)
+        found = Checkpoint([], score, network.state(), network.state(), [v.numpy() for v in optimizer.variables])
+    network.restore(found.state)
+    for variable, value in zip(optimizer.variables, found.optimizer, strict=True):
+        variable.assign(value)
+    history, best, best_state = list(found.history), found.best, found.best_state
+
+    while len(history) < plan.chosen_epochs and not _stale(history, plan.patience):
+        epoch, started = len(history), time.perf_counter()
+        order = np.random.default_rng([plan.seed, epoch]).permutation(len(fit))
+        batches = [order[start : start + plan.batch_size] for start in range(0, len(order), plan.batch_size)]
+        if len(batches) > 1 and len(batches[-1]) == 1:  # one photo has no batch statistics
+            batches[-2:] = [np.concatenate(batches[-2:])]
+        losses = []
+        varied = feed.varied([fit[batch] for batch in batches], (plan.seed, epoch))
+        for number, arrays in enumerate(progress(varied, len(batches), f"epoch {epoch + 1}")):
+            optimizer.learning_rate.assign(plan.rate_at(epoch + number / len(batches)))
+            chosen = batches[number]
+            losses.append(trained(Batch(prepared(arrays), targets[chosen], weights[chosen])))
+        score = _score(measured, feed, stop, truth)
+        better = score > best or not len(stop)
+        if better:
+            best, best_state = score, network.state()
+        facts = {
+            "epoch": epoch + 1,
+            "learning_rate": plan.rate_at(epoch + 1.0),
+            "loss": float(np.mean([float(loss) for loss in losses])),
+            "stop_accuracy": score[0] if len(stop) else None,
+            "stop_loss": -score[1] if len(stop) else None,
+            "best": better,
+            "seconds": time.perf_counter() - started,
+        }
+        history.append(facts)
+        values = [variable.numpy() for variable in optimizer.variables]
+        Checkpoint(history, best, network.state(), best_state, values).save(checkpoint, identity)
+        tell(_line(facts, plan))
+    network.restore(best_state)
+    return history
+
+
+def _score(measured: Any, feed: Feed, rows: Rows, truth: npt.NDArray[np.intp]) -> tuple[float, float]:
+    """Accuracy and minus cross-entropy on the stopping part; the larger the better."""
+    if not len(rows):
+        return (0.0, 0.0)
+    batches = [rows[start : start + _EVALUATED] for start in range(0, len(rows), _EVALUATED)]
+    logits = np.concatenate([measured(arrays).numpy() for arrays in feed.plain(batches)]).astype(np.float64)
+    logits -= logits.max(axis=1, keepdims=True)
+    entropy = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(rows)), truth]
+    return float((logits.argmax(axis=1) == truth).mean()), -float(entropy.mean())
+
+
+def _targets(dataset: Dataset, fit: Rows, plan: Plan) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    classes = np.searchsorted(dataset.classes, [dataset.labels[row] for row in fit])
+    count = len(dataset.classes)
+    smoothing = plan.label_smoothing
+    targets = np.eye(count, dtype=np.float32)[classes] * (1 - smoothing) + smoothing / count
+    if not plan.class_weights:
+        return targets, np.ones(len(fit), np.float32)
+    sizes = np.maximum(np.bincount(classes, minlength=count), 1)
+    return targets, (len(fit) / (count * sizes)).astype(np.float32)[classes]
+
+
+def _stale(history: Sequence[dict[str, Any]], patience: int) -> bool:
+    return len(history) >= patience and not any(facts["best"] for facts in history[-patience:])
+
+
+def _identity(dataset: Dataset) -> list[Any]:
+    return [[path.as_posix() for path in dataset.paths], list(dataset.labels), list(dataset.splits)]
+
+
+def _line(facts: dict[str, Any], plan: Plan) -> str:
+    text = f"epoch {facts['epoch']}/{plan.chosen_epochs}: loss {facts['loss']:.3f}"
+    if facts["stop_accuracy"] is not None:
+        text += f", {facts['stop_accuracy']:.3f} right on the stopping part{' (best)' if facts['best'] else ''}"
+    return f"{text}, {facts['seconds']:.1f} s"

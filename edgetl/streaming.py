@@ -1,0 +1,98 @@
+"""Photo files → pixels, a few ahead of whoever needs them, never all at once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from edgetl_device.errors import PhotoError
+from edgetl_device.photos import decode_photo
+from edgetl_device.preprocess import Preprocessing
+
+from .duplicates import Hashes, difference_hash
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+Pixels = npt.NDArray[np.uint8]
+
+DIGEST_BYTES = 16
+_AHEAD = 32  # items prepared ahead: enough to keep a network busy, few enough to stay small
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """One photo file.
+
+    Args:
+        digest: the first 16 bytes of its SHA-256.
+        photos: the photo, (s, s, 3) uint8 RGB, once for each preprocessing asked for; empty where none was needed.
+        hash: (16,) difference hash of the first of them.
+    """
+
+    digest: bytes
+    photos: tuple[Pixels, ...]
+    hash: Hashes
+
+
+def shots(
+    files: Iterable[Path], preprocessings: tuple[Preprocessing, ...], known: Callable[[bytes], bool] = lambda _: False
+) -> Iterator[Shot | PhotoError]:
+    """Files in order, read and decoded in other threads; what ``known`` says of a digest is not decoded."""
+
+    def load(path: Path) -> Shot | PhotoError:
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            return PhotoError(f"cannot read {path}: {error.strerror or error}")
+        digest = hashlib.sha256(data).digest()[:DIGEST_BYTES]
+        if known(digest):
+            return Shot(digest, (), np.zeros(0, np.uint8))
+        try:
+            frame = decode_photo(data)
+        except PhotoError as error:
+            return PhotoError(f"{path}: {error}")
+        photos = tuple(preprocessing(frame) for preprocessing in preprocessings)
+        return Shot(digest, photos, difference_hash(photos[0]))
+
+    return ahead(load, files)
+
+
+def ahead(
+    function: Callable[[T], R], items: Iterable[T], depth: int = _AHEAD, workers: int | None = None
+) -> Iterator[R]:
+    """The results of a function, in order, computed a few ahead in other threads."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with ThreadPoolExecutor(workers or max(1, min(8, cores - 1)), thread_name_prefix="ahead") as pool:
+        waiting: deque[Future[R]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > depth:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of ``size`` items; the last may be shorter."""
+    batch: list[T] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgetl.advisor import Advice, _decide, advise, logme, neighbour_accuracy
+from edgetl.backbones import BUILTIN
+from edgetl.datasets import find_photos, split
+from edgetl_device import parts
+
+
+def evidence(values: np.ndarray, target: np.ndarray, alpha: float, beta: float) -> float:
+    """ln N(y; 0, I/β + F Fᵀ/α), straight from the definition."""
+    covariance = np.eye(len(values)) / beta + values @ values.T / alpha
+    _, determinant = np.linalg.slogdet(2 * np.pi * covariance)
+    return float(-0.5 * (determinant + target @ np.linalg.solve(covariance, target)))
+
+
+@pytest.mark.parametrize("shape", [(60, 8), (30, 50)])
+def test_logme_is_the_largest_evidence_over_both_precisions(shape) -> None:
+    optimize = pytest.importorskip("scipy.optimize")
+    generator = np.random.default_rng(0)
+    values = generator.normal(size=shape)
+    labels = (values[:, :3] @ [1.0, -1.0, 0.5] + generator.normal(0, 0.7, shape[0]) > 0).astype(int)
+    best = []
+    for label in (0, 1):
+        target = (labels == label).astype(float)
+        starts = [(0.0, 0.0), (3.0, 1.0), (5.0, 3.0)]
+        found = [
+            optimize.minimize(lambda x, y=target: -evidence(values, y, *np.exp(x)), s, method="Nelder-Mead")
+            for s in starts
+        ]
+        best.append(-min(result.fun for result in found) / shape[0])
+    assert logme(values, labels) == pytest.approx(np.mean(best), abs=2e-3)
+
+
+def test_logme_prefers_features_that_explain_the_labels() -> None:
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 3, 200)
+    noise = generator.normal(size=(200, 20))
+    assert (
+        logme(noise + 3 * np.eye(20)[labels], labels) > logme(noise + np.eye(20)[labels], labels) > logme(noise, labels)
+    )
+
+
+def test_neighbours_agree_with_scikit_learn() -> None:
+    neighbors = pytest.importorskip("sklearn.neighbors")
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 3, 300)
+    values = (generator.normal(size=(300, 10)) + 1.5 * np.eye(10)[labels]).astype(np.float32)
+    oracle = neighbors.KNeighborsClassifier(3, metric="cosine").fit(values[:200], labels[:200])
+    ours = neighbour_accuracy(values[:200], labels[:200], values[200:], labels[200:], 3)
+    assert ours == pytest.approx(oracle.score(values[200:], labels[200:]), abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("per_class", "similarity", "strategy"),
+    [
+        (20, 0.98, "head"),
+        (20, 0.5, "top"),
+        (900, 0.98, "top"),
+        (900, 0.75, "top"),
+        (20, 0.75, "top"),
+        (900, 0.5, "full"),
+    ],
+)
+def test_each_quadrant_has_its_strategy_and_says_why(per_class: int, similarity: float, strategy: str) -> None:
+    found, reasons, *_ = _decide(per_class * 4, per_class, similarity)
+    assert found == strategy and f"{similarity:.2f}" in reasons[1] and str(per_class) in reasons[0]
+
+
+def test_advice_looks_at_training_photos_only(tmp_path) -> None:
+    parts.write_photos(tmp_path / "p", kinds=("bolt", "gear", "washer"), per_class=16, size=96)
+    dataset = split(find_photos(tmp_path / "p"), 0.25, 0)
+    for row in dataset.rows("val"):
+        dataset.files()[row].write_bytes(b"not a photo")
+    advice = advise(dataset, BUILTIN)
+    assert isinstance(advice, Advice) and advice.dataset_size == 36 and advice.photos_per_class == 12
+    assert 0 <= advice.similarity <= 1 and advice.linear_probe_accuracy > 1 / 3

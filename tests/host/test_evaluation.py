@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import write_photos
+
+from edgetl.datasets import find_photos
+from edgetl.evaluation import MISTAKES, evaluate, with_columns
+from edgetl.evaluation_page import write_report
+from edgetl.plots import reliability_plot
+from edgetl_device import metrics
+from edgetl_device.bundle import open_bundle
+from edgetl_device.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> Path:
+    """Balls and boxes; those of the evening are boxes in the folder of balls, and the other way round."""
+    folder = write_photos(tmp_path_factory.mktemp("evaluation") / "p", ("ball", "box"), 30, seed=5)
+    lines = ["path,label,light,camera,shot"]
+    for kind, other in (("ball", "box"), ("box", "ball")):
+        for number in range(30):
+            name = folder / kind / f"{number:04}.png"
+            if number >= 22:
+                (folder / other / f"evening-{number}.png").write_bytes(name.read_bytes())
+                name.unlink()
+                lines.append(f"{other}/evening-{number}.png,{other},evening,c{number % 2},{number}{kind}")
+            else:
+                lines.append(f"{kind}/{name.name},{kind},day,c{number % 2},{number}{kind}")
+    (folder.parent / "slices.csv").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def result(photos, bundle_path):
+    return evaluate(open_bundle(bundle_path), with_columns(find_photos(photos), photos.parent / "slices.csv"))
+
+
+def test_slices_say_who_is_served_worse_and_by_how_much(result) -> None:
+    worst, best = result.slices["light"]
+    assert (worst.value, worst.samples, worst.accuracy, worst.worse) == ("evening", 16, 0.0, True)
+    assert (best.value, best.samples, best.accuracy, best.worse) == ("day", 44, 1.0, False)
+    assert not any(item.worse for item in result.slices["camera"])
+    assert "shot" not in result.slices, "a value a photo tells nothing"
+
+
+def test_intervals_of_slices_are_wilsons(result) -> None:
+    low, high = result.slices["light"][0].interval
+    assert low == 0.0 and high == pytest.approx(1.96**2 / (16 + 1.96**2))  # the closed form for no hit of 16
+
+
+def test_mistakes_are_the_most_confident_ones_the_worst_first(result) -> None:
+    assert len(result.mistakes) == MISTAKES
+    sure = [mistake.probability for mistake in result.mistakes]
+    assert sure == sorted(sure, reverse=True) and all(m.path.name.startswith("evening") for m in result.mistakes)
+    assert all(mistake.label != mistake.predicted for mistake in result.mistakes)
+
+
+def test_balanced_accuracy_counts_every_class_the_same() -> None:
+    truth, predicted = np.array([0] * 90 + [1] * 10), np.array([0] * 100)
+    assert metrics.accuracy(truth, predicted) == 0.9 and metrics.balanced_accuracy(truth, predicted, 3) == 0.5
+
+
+def test_reliability_bins_hold_what_the_calibration_error_is_made_of() -> None:
+    generator = np.random.default_rng(0)
+    sure = generator.uniform(0, 1, 500)
+    right = generator.uniform(0, 1, 500) < sure**2
+    counts, confidence, share = metrics.reliability(sure, right, 10)
+    error = 0.0
+    for number in range(10):
+        inside = (sure >= number / 10) & (sure < (number + 1) / 10)
+        assert counts[number] == inside.sum() and share[number] == pytest.approx(right[inside].mean())
+        error += inside.sum() / 500 * abs(right[inside].mean() - sure[inside].mean())
+    assert metrics.expected_calibration_error(sure, right, 10) == pytest.approx(error)
+    assert confidence[9] == pytest.approx(sure[sure >= 0.9].mean())
+
+
+class Checked(HTMLParser):
+    """Fails on tags that are not closed in order, and notes what is loaded from elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.sources: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_loads_nothing(result, bundle_path, tmp_path) -> None:
+    write_report(result, open_bundle(bundle_path), tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    page = Checked()
+    page.feed(text)
+    assert page.open == [] and all(source.startswith("data:") for source in page.sources)
+    assert "Served worse, beyond chance: evening." in text and "None is worse beyond chance." in text
+    assert text.count("data:image/jpeg") == MISTAKES and "reliability diagram" in text
+
+
+def test_a_reliability_plot_draws_a_bar_as_high_as_the_share_right() -> None:
+    drawn = reliability_plot([0, 8, 0, 2], [0, 0.3, 0, 0.9], [0, 0.5, 0, 1.0], 0.25)
+    heights = [float(h) for h in re.findall(r'class="bar"[^>]*height="([\d.]+)"', drawn)]
+    assert heights == [130.0, 260.0] and drawn.count('class="dot"') == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("path\nx\n", "at least one to slice by"), ("path,light\nball/0000.png,dim\n", "does not name 59 photos")],
+)
+def test_slices_that_do_not_fit_the_photos_are_refused(photos, tmp_path, text: str, message: str) -> None:
+    (tmp_path / "s.csv").write_text(text)
+    with pytest.raises(InputError, match=message):
+        with_columns(find_photos(photos), tmp_path / "s.csv")
