@@ -76,7 +76,8 @@ class Explainer:
         self._preprocessing, self._transform = bundle.preprocessing, bundle.codes
         interpreter = TFLiteInterpreter(expose_feature_map(bundle.members["backbone.tflite"]), runtime)
         self._interpreter = interpreter
-        self._backbone = Backbone(interpreter, bundle.preprocessing, bundle.codes, bundle.backbone_digest)
+        scale = bundle.embedding_scale
+        self._backbone = Backbone(interpreter, bundle.preprocessing, bundle.codes, bundle.backbone_digest, scale)
 
     def explain(self, frame: Frame, label: str | None = None) -> Explanation:
         """(any, any, 3) uint8 BGR → Explanation of a label, or of the most probable one.
