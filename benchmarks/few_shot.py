@@ -1,6 +1,6 @@
 """A few photos on the device: a new class near the factory's, new classes far from them, a change of scene.
 
-The ``swapped`` situations were not looked at while the rule's constants were chosen: they confirm them.
+The ``swapped`` situations have other classes and seeds. They too were seen while the rule was chosen.
 """
 
 from __future__ import annotations

@@ -4,8 +4,7 @@ A record is one photo: its activations as the device would see it and for a few 
 by the content of the photo file, and a file of records by everything else that they depend on: the frozen weights, the
 size of the input, the recipe of the views. So a folder that grew costs only what is new, and a second training nothing.
 
-float16 halves disk and reading; its error, 2⁻¹¹ of a value, is a tenth of what int8 quantization does later
-(``benchmarks/train.py`` measures what it does to accuracy).
+float16 halves disk and reading; its error, 2⁻¹¹ of a value, is a tenth of what int8 quantization does later.
 """
 
 from __future__ import annotations
