@@ -5,28 +5,20 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from edgetl.pretraining.errors import PretrainingError
-from edgetl.pretraining.recipe import SECOND_LEG, WEIGHTS_NAME, Recipe
+from edgetl.pretraining.recipe import WEIGHTS_NAME, Recipe
 
 
 @click.command(name="python -m edgetl.pretraining")
 @click.argument("archive", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder for the results.")
-@click.option(
-    "--epochs",
-    type=click.IntRange(1),
-    help=f"Passes over the photos [default: {Recipe.epochs}; {SECOND_LEG.epochs} with --start].",
-)
+@click.option("--epochs", type=click.IntRange(1), default=Recipe.epochs, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=Recipe.seed, show_default=True)
-@click.option(
-    "--start", type=click.Path(path_type=Path), help="Weights (.h5) of an earlier run: a second leg from there."
-)
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in the output folder.")
 @click.option(
     "--probe", "probes", type=click.Path(path_type=Path), multiple=True,
@@ -34,23 +26,14 @@ from edgetl.pretraining.recipe import SECOND_LEG, WEIGHTS_NAME, Recipe
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Overwrite an earlier run in the output folder.")
 def main(
-    archive: Path,
-    output: Path,
-    epochs: int | None,
-    seed: int,
-    start: Path | None,
-    resume: bool,
-    probes: tuple[Path, ...],
-    force: bool,
+    archive: Path, output: Path, epochs: int, seed: int, resume: bool, probes: tuple[Path, ...], force: bool
 ) -> None:
     """Pre-train the built-in backbone on ARCHIVE, Tiny ImageNet as a .tar.gz.
 
     Writes the weights and a checkpoint after every epoch; progress goes to stderr, one JSON object to stdout.
     """
     try:
-        recipe = SECOND_LEG if start else Recipe()
-        recipe = replace(recipe, epochs=epochs or recipe.epochs, seed=seed)
-        result = _run(archive, output, recipe, start, resume, probes, force)
+        result = _run(archive, output, Recipe(epochs=epochs, seed=seed), resume, probes, force)
     except PretrainingError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
@@ -61,13 +44,7 @@ def main(
 
 
 def _run(
-    archive: Path,
-    output: Path,
-    recipe: Recipe,
-    start: Path | None,
-    resume: bool,
-    probes: tuple[Path, ...],
-    force: bool,
+    archive: Path, output: Path, recipe: Recipe, resume: bool, probes: tuple[Path, ...], force: bool
 ) -> dict[str, object]:
     if not (resume or force) and (output / WEIGHTS_NAME).exists():
         raise PretrainingError(f"{output / WEIGHTS_NAME}: exists; go on with --resume, or start over with --force")
@@ -87,7 +64,7 @@ def _run(
         f"{len(photos.train)} photos of {len(photos.classes)} classes, {len(photos.val)} to validate",
         err=True,
     )
-    end = pretrain(photos, output, recipe, resume=resume, start=start, probes=looked_at, report=_show)
+    end = pretrain(photos, output, recipe, resume=resume, probes=looked_at, report=_show)
     return {
         "path": str(output / WEIGHTS_NAME),
         "epochs": end.epoch,

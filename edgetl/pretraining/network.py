@@ -10,7 +10,6 @@ import tf_keras
 
 from edgetl.pretraining.archive import Photos
 from edgetl.pretraining.augment import random_views, to_input
-from edgetl.pretraining.errors import PretrainingError
 from edgetl.pretraining.recipe import ALPHA, IMAGE_SIZE, Recipe
 
 EVALUATION_BATCH = 100
@@ -43,24 +42,8 @@ class Network:
         self._averaged.set_weights(self.model.get_weights())
         self._trained = self.model.trainable_variables
         self._velocity = [tf.Variable(tf.zeros_like(weight), trainable=False) for weight in self._trained]
-        self._steps: dict[tuple[int, int], tf.types.experimental.PolymorphicFunction] = {}
+        self._steps: dict[int, tf.types.experimental.PolymorphicFunction] = {}
         self._predict = tf.function(lambda images: self._averaged(images, training=False), reduce_retracing=True)
-
-    def start_from(self, path: Path) -> None:
-        """Take the backbone's weights from a file of an earlier run.
-
-        Raises:
-            PretrainingError: it does not hold weights of this architecture.
-        """
-        begun = backbone()
-        try:
-            begun.load_weights(path)
-        except (OSError, ValueError) as error:
-            raise PretrainingError(
-                f"{path}: expected weights (.h5) of MobileNetV2, alpha {ALPHA}, no top ({error})"
-            ) from error
-        for model in (self.model, self._averaged):
-            model.set_weights(begun.get_weights() + model.get_weights()[len(begun.weights) :])
 
     def step(
         self, images: np.ndarray, labels: np.ndarray, *, size: int, learning_rate: float, number: int
@@ -74,13 +57,12 @@ class Network:
         Returns:
             Mean cross-entropy in nats, and the fraction of views classified correctly.
         """
-        shapes = (size, images.shape[1])
-        if shapes not in self._steps:
-            self._steps[shapes] = tf.function(lambda *inputs: self._step(size, *inputs), reduce_retracing=True)
+        if size not in self._steps:
+            self._steps[size] = tf.function(lambda *inputs: self._step(size, *inputs), reduce_retracing=True)
         recipe = self.recipe
         keep = min(recipe.average_decay, (1 + number) / (10 + number))
         seed = tf.constant([recipe.seed, number], tf.int32)
-        loss, correct = self._steps[shapes](
+        loss, correct = self._steps[size](
             tf.constant(images), tf.constant(labels), seed, tf.constant(learning_rate), tf.constant(keep)
         )
         return float(loss), float(correct)

@@ -43,7 +43,6 @@ class Recipe:
         batch_norm_momentum: Keras' own 0.999 is too slow for a run of this length.
         rendered_per_kind: rendered photos of each kind of machine part (see `rendered.py`); 0 for none.
         rendered_from: fraction of the run at which they join.
-        rendered_side: pixels a side at which they are rendered; the archive's photos are enlarged to it.
         average_decay: of the exponential moving average of the weights over steps, which is what is kept
             (Polyak & Juditsky 1992).
     """
@@ -61,7 +60,6 @@ class Recipe:
     batch_norm_momentum: float = 0.98
     rendered_per_kind: int = 700
     rendered_from: float = 0.76
-    rendered_side: int = 64
     average_decay: float = 0.999
 
     def image_size(self, epoch: int) -> int:
@@ -91,16 +89,3 @@ class Recipe:
         rising = epoch / self.warmup if self.warmup else 1.0
         falling = (self.epochs - epoch) / (self.cooldown * self.epochs) if self.cooldown else 1.0
         return self.learning_rate * max(0.0, min(1.0, rising, falling))
-
-
-SECOND_LEG = Recipe(
-    epochs=18,
-    stages=((0.0, 64), (0.5, 88)),
-    learning_rate=0.05,
-    cooldown=0.7,
-    rendered_per_kind=1500,
-    rendered_from=0.0,
-    rendered_side=IMAGE_SIZE,
-)
-"""Going on from finished weights: a warm restart (Loshchilov & Hutter 2016, https://arxiv.org/abs/1608.03983) with more
-and sharper rendered parts."""

@@ -17,17 +17,18 @@ KINDS = tuple(kind for kind in parts.KINDS if kind not in UNSEEN_KINDS)
 _SEED = 1_000_003  # the demo and the tests use small seeds: none of these photos is shown there
 
 
-def rendered_photos(recipe: Recipe, first_label: int) -> Photos:
-    """`recipe.rendered_per_kind` photos of each of KINDS, all lights in turn, `recipe.rendered_side` pixels a side.
+def rendered_photos(recipe: Recipe, side: int, first_label: int) -> Photos:
+    """`recipe.rendered_per_kind` photos of each of KINDS, all lights in turn.
 
     Args:
+        side: of the square photos, pixels.
         first_label: label of the first kind; the others follow.
     """
-    images = []
-    for kind in KINDS:
-        for number in range(recipe.rendered_per_kind):
-            light = parts.LIGHTS[number % len(parts.LIGHTS)]
-            photo = parts.render(kind, light=light, size=recipe.rendered_side, seed=_SEED + number)
-            images.append(cv2.cvtColor(photo, cv2.COLOR_BGR2RGB))
+    images = [
+        cv2.cvtColor(parts.render(kind, light=parts.LIGHTS[number % len(parts.LIGHTS)], size=side, seed=_SEED + number),
+                     cv2.COLOR_BGR2RGB)
+        for kind in KINDS
+        for number in range(recipe.rendered_per_kind)
+    ]  # fmt: skip
     labels = np.repeat(np.arange(first_label, first_label + len(KINDS)), recipe.rendered_per_kind)
     return Photos(np.stack(images), labels.astype(np.int32))

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import tensorflow as tf
 
@@ -36,7 +35,6 @@ def pretrain(
     recipe: Recipe,
     *,
     resume: bool = False,
-    start: Path | None = None,
     probes: dict[str, LabelledPhotos] | None = None,
     probe_every: int = 5,
     report: Callable[[dict[str, Any]], None] = lambda facts: None,
@@ -48,7 +46,6 @@ def pretrain(
         folder: existing folder for the results.
         recipe: the run.
         resume: go on from `folder/checkpoint.npz`.
-        start: weights of the backbone to begin from, of an earlier run; the classifier begins anew.
         probes: photos to measure the frozen features on every `probe_every` epochs and at the end, by name;
             they are only looked at: nothing of the run depends on them.
         report: called with a dict after every epoch, and about every 10 s within one.
@@ -60,8 +57,6 @@ def pretrain(
         PretrainingError: `resume` with a checkpoint that is missing, damaged, or of another run.
     """
     network = Network(len(archive.classes) + len(KINDS), recipe)
-    if start is not None:
-        network.start_from(start)
     train = archive.train
     done, history, wall, cpu = 0, [], 0.0, 0.0
     checkpoint = None
@@ -73,7 +68,7 @@ def pretrain(
     wall_start, cpu_start = time.monotonic() - wall, time.process_time() - cpu
     for epoch in range(done, recipe.epochs):
         if train is archive.train and recipe.takes_rendered(epoch):
-            train = _joined(train, rendered_photos(recipe, len(archive.classes)))
+            train = _joined(train, rendered_photos(recipe, train.images.shape[1], len(archive.classes)))
         facts = _train_epoch(network, train, epoch, report)
         facts["val_accuracy"] = network.accuracy(archive.val, IMAGE_SIZE)
         kept = network.averaged_backbone()
@@ -92,12 +87,7 @@ def pretrain(
 
 
 def _joined(one: Photos, other: Photos) -> Photos:
-    side = other.images.shape[1]
-    images = np.empty((len(one) + len(other), side, side, 3), np.uint8)
-    for row, image in enumerate(one.images):
-        images[row] = cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR)
-    images[len(one) :] = other.images
-    return Photos(images, np.concatenate([one.labels, other.labels]))
+    return Photos(np.concatenate([one.images, other.images]), np.concatenate([one.labels, other.labels]))
 
 
 def _train_epoch(

@@ -346,7 +346,7 @@ def test_rendered_photos_join_as_further_classes_and_leave_some_kinds_unseen() -
     from edgetl.pretraining.rendered import KINDS, UNSEEN_KINDS, rendered_photos
     from edgetl_device import parts
 
-    photos = rendered_photos(Recipe(rendered_per_kind=3, rendered_side=32), 200)
+    photos = rendered_photos(Recipe(rendered_per_kind=3), 32, 200)
     assert photos.images.shape == (3 * len(KINDS), 32, 32, 3) and photos.images.dtype == np.uint8
     assert photos.labels.tolist() == [200 + number for number in range(len(KINDS)) for _ in range(3)]
     assert sorted((*KINDS, *UNSEEN_KINDS)) == list(parts.KINDS)
@@ -365,24 +365,3 @@ def test_rendered_photos_are_trained_on_from_their_epoch_on(tmp_path: Path) -> N
         end = pretrain(archive, folder, replace(TINY, rendered_per_kind=count, rendered_from=0.5))
         kernels.append(next(value for value in end.state.values() if value.shape == (1280, 2 + len(KINDS))))
     assert not np.array_equal(kernels[0][:, 2:], kernels[1][:, 2:])
-
-
-def test_a_second_leg_begins_with_the_weights_of_the_first(tmp_path: Path) -> None:
-    import tf_keras
-
-    from edgetl.pretraining.network import backbone
-    from edgetl.pretraining.training import pretrain
-
-    names = [f"{part}/{label}/{n}.png" for part in ("train", "val") for label in ("round", "square") for n in range(4)]
-    archive = read_archive(write_archive(tmp_path / "a.tar.gz", names))
-    still = replace(TINY, epochs=1, rendered_per_kind=0, learning_rate=0.0)
-    pretrain(archive, tmp_path, still, start=SHIPPED)
-    shipped, kept = backbone(), backbone()
-    shipped.load_weights(SHIPPED)
-    kept.load_weights(tmp_path / WEIGHTS_NAME)
-    for one, other in zip(shipped.layers, kept.layers, strict=True):
-        if not isinstance(one, tf_keras.layers.BatchNormalization):  # its statistics follow the photos
-            for before, after in zip(one.get_weights(), other.get_weights(), strict=True):
-                np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-7)
-    with pytest.raises(PretrainingError, match=r"expected weights \(\.h5\)"):
-        pretrain(archive, tmp_path, still, start=tmp_path / "a.tar.gz")
