@@ -74,10 +74,6 @@ def test_every_command_takes_json_and_verbose(program, name, command) -> None:
             ("train", "good", "-o", "run", "--weights", "none", "--strategy", "top", "--learning-rate", "5"),
             "learning rate",
         ),
-        (
-            ("train", "good", "-o", "run", "--weights", "builtin", "--strategy", "top", "--boundary", "x"),
-            "no such layer",
-        ),
         (("train", "good", "-o", "run", "--weights", "none", "--group", "zebra"), "matches no path"),
         (("train", "good", "-o", "run", "--backbone", "vgg16", "--alpha", "0.5"), "vgg16 has one width"),
         (("train", "good/list.csv", "-o", "run"), "no such folder"),
@@ -254,3 +250,11 @@ def test_strategy_auto_says_what_it_chose_and_advise_the_same(edgetl, tmp_path) 
     done = edgetl("train", photos, "-o", tmp_path / "run", *options)
     assert f"strategy {advice['strategy']}: " in done.stderr
     assert json.loads(done.stdout)["strategy"] == advice["strategy"]
+
+
+def test_a_layer_that_is_not_there_is_refused_with_those_that_are(edgetl, tmp_path) -> None:
+    photos = write_photos(tmp_path / "p", ("ball", "box"), 2)
+    options = ("--weights", "builtin", "--strategy", "top", "--boundary", "x")
+    done = edgetl("train", photos, "-o", tmp_path / "run", *options, code=2)
+    assert "no such layer: try one of block_2_add" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "run").exists()

@@ -72,3 +72,9 @@ def test_the_only_sample_of_a_class_leaves_it_empty(rule: str) -> None:
     head = fit_head(evidence, rule)
     (scores,) = left_out_scores(head, evidence, codes, ("class-4",))
     assert scores[head.labels.index("class-4")] == -np.inf and np.isfinite(scores[:3]).all()
+
+
+def test_without_the_only_sample_of_all_nothing_is_known() -> None:
+    codes, labels = draw(1, range(2), 2)
+    evidence = gather(no_statistics("b", DIMENSION), codes[:0], (), codes, labels, "r")
+    assert left_out_scores(fit_head(evidence), evidence, codes, labels).tolist() == [[-np.inf]]

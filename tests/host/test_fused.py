@@ -82,7 +82,9 @@ def test_a_fused_model_gives_the_bundles_labels_and_probabilities(rule: str, cou
 def test_the_quadratic_term_is_what_tells_classes_of_few_photos() -> None:
     """Leaving it out must show: otherwise the test above would pass without it."""
     backbone = tiny_backbone()
-    head, _, photos, unseen = learned(backbone, "predictive", (2, 3, 40, 60))
+    head, _, clear, _ = learned(backbone, "predictive", (2, 3, 40, 60))
+    photos = [one // 2 + other // 2 for one, other in zip(clear, clear[60:], strict=False)]  # of two kinds each
+    unseen = backbone.codes(np.stack([backbone.embed_photo(photo) for photo in photos]))
     formula = fused.formula(head, backbone.transform)
     linear = fused.Formula(formula.weights, formula.bias)
     model = fused.fuse(TINY.read_bytes(), linear, head.labels, backbone.transform, None, (-1.0, 1.0), "toys")

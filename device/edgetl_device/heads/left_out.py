@@ -53,6 +53,8 @@ def _one_by_one(evidence: Evidence, codes: Codes, labels: tuple[str, ...]) -> Fl
     precision = given.precision
     assert precision is not None, "there are device samples"
     index = {label: column for column, label in enumerate(given.labels)}
+    if precision.samples < 2:  # without the only sample nothing is known
+        return np.full((len(codes), len(index)), -np.inf)
     own = np.array([index.get(label, -1) for label in labels], np.intp)
     factory, factory_sums = aligned(evidence.factory, given.labels)
     device, device_sums = aligned(evidence.device, given.labels)
