@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edgetl_device.activation import spread
 from edgetl_device.backbone import Backbone
 from edgetl_device.bundle import Bundle
 from edgetl_device.codes import CodeTransform
@@ -87,11 +88,12 @@ class Explainer:
         """
         if label is not None and label not in self.head.labels:
             raise InputError(f"the bundle does not know {label!r}: expected one of {', '.join(self.head.labels)}")
-        codes = self._backbone.codes(self._backbone.embed(frame)[None])
+        photo = self._preprocessing(frame)
+        codes = self._backbone.codes(self._backbone.embed_photo(photo)[None])
         probabilities = self.head.probabilities(codes)[0]
         number = int(probabilities.argmax()) if label is None else self.head.labels.index(label)
         shares, score = contributions(self.head, codes[0], self._transform, number)
-        evidence = spread(shares, self._interpreter.feature_map())
+        evidence = spread(shares, self._interpreter.feature_map(photo))
         rest = abs(float(evidence.sum(dtype=np.float64)) - score) / max(abs(score), 1e-6)
         return Explanation(self.head.labels[number], float(probabilities[number]), evidence, score, rest)
 
@@ -116,18 +118,6 @@ def contributions(head: Head, codes: npt.NDArray[np.uint8], transform: CodeTrans
         slopes[present] += (score(rows + steps) - score(rows - steps)) / (2 * _STEP) / len(_GAUSS)
     ends = score(np.stack([codes.astype(np.float32), origin]))
     return np.asarray(slopes * way, np.float32), float(ends[0] - ends[1])
-
-
-def spread(shares: Map, features: Map) -> Map:
-    """Contributions of features (d,) over a feature map (h, w, d) of real values → (h, w), adding up to the same."""
-    total = features.sum(axis=(0, 1))
-    size = np.abs(features).sum(axis=(0, 1))
-    # A sum that cancels out cannot be shared out in proportion; then sizes are. ReLU features never cancel.
-    weights = np.where(np.abs(total) > 0.01 * size, features, np.abs(features))
-    whole = weights.sum(axis=(0, 1))
-    even = np.full(features.shape[:2], 1.0 / (features.shape[0] * features.shape[1]), np.float32)
-    parts = np.where(whole != 0, weights / np.where(whole != 0, whole, 1), even[:, :, None])
-    return np.asarray(parts @ shares, np.float32)
 
 
 def overlay(photo: npt.NDArray[np.uint8], evidence: Map) -> Frame:

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
+from .activation import as_picture, can_explain, contributions, spread
 from .backbone import Backbone, open_backbone
 from .bundle import Bundle
 from .camera import Camera
 from .classifier import Classifier, Prediction
 from .errors import InputError, MismatchError
 from .home import Home
+from .interpreter import TFLiteInterpreter
 from .labels import check_label
 from .learner import Learner, Outcome
 from .moments import Moment
@@ -52,6 +55,7 @@ class App:
 
     Attributes:
         pipeline: what the camera sees, live.
+        activation: moment → (h, w) uint8 class activation; None where the bundle was not made ``--explainable``.
 
     Raises:
         HomeError: no bundle is installed.
@@ -87,6 +91,7 @@ class App:
             max_frames=max_frames,
             on_first_frame=self._first_frame,
         )
+        self.activation = self._explaining()
         self._noticing = Periodic("noticing", NOTICE_S, self.notice)
 
     def start(self) -> None:
@@ -276,6 +281,23 @@ class App:
         self._swapped = self._state()
         self._watch.renew()
         self.pipeline.swap(Classifier(self._backbone, head), self._learner.active_version)
+        self.activation = self._explaining()
+
+    def _explaining(self) -> Callable[[Moment], npt.NDArray[np.uint8] | None] | None:
+        """Moment → (h, w) uint8 where the evidence for its label is; None where the bundle has no feature map."""
+        interpreter, head = self._backbone.interpreter, self._learner.active_head()
+        if not (isinstance(interpreter, TFLiteInterpreter) and interpreter.explains and can_explain(head)):
+            return None
+        preprocessing, transform, digest = self._backbone.preprocessing, self._backbone.transform, self._backbone.digest
+
+        def activation(moment: Moment) -> npt.NDArray[np.uint8] | None:
+            if moment.backbone != digest or moment.prediction.label not in head.labels:
+                return None
+            number = head.labels.index(moment.prediction.label)
+            shares = contributions(head, transform(moment.raw[None])[0], transform, number)
+            return as_picture(spread(shares, interpreter.feature_map(preprocessing(moment.frame.image))))
+
+        return activation
 
     def _first_frame(self) -> None:
         """A start counts once there is something to recognise: a missing camera is not the head's fault."""

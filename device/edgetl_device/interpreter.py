@@ -115,15 +115,23 @@ class TFLiteInterpreter:
             result: npt.NDArray[Any] = self._interpreter.get_tensor(self.output.index)[0]
         return result
 
-    def feature_map(self) -> npt.NDArray[np.float32]:
-        """Of the last photo: (h, w, d) float32 real values, whose mean over all places is the embedding's.
+    @property
+    def explains(self) -> bool:
+        """Whether the backbone exports its feature map."""
+        return self._map is not None
+
+    def feature_map(self, photo: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Of a photo as :meth:`__call__` takes it: (h, w, d) float32 real values, whose mean over places is embedded.
 
         Raises:
             RuntimeMissingError: the backbone does not export it.
         """
         if self._map is None:
             raise RuntimeMissingError("this backbone exports no feature map: convert with --explainable")
-        values: npt.NDArray[Any] = self._interpreter.get_tensor(self._map.index)[0]
+        with self._one_at_a_time:
+            self._interpreter.set_tensor(self.input.index, photo[None].astype(self.input.dtype, copy=False))
+            self._interpreter.invoke()
+            values: npt.NDArray[Any] = self._interpreter.get_tensor(self._map.index)[0]
         if self._map.dtype == np.float32:
             return values
         return (values.astype(np.float32) - self._map.zero_point) * np.float32(self._map.scale)

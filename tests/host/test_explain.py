@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import hashlib
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,11 +12,15 @@ from conftest import TINY, build_bundle, draw
 from edgetl.cli import program
 from edgetl.explain import Explainer, contributions, overlay, spread
 from edgetl.feature_map import expose_feature_map
-from edgetl_device import console
-from edgetl_device.bundle import open_bundle
+from edgetl_device import activation, console
+from edgetl_device.app import App
+from edgetl_device.bundle import open_bundle, write_bundle
+from edgetl_device.camera import FakeCamera
 from edgetl_device.codes import CodeTransform
 from edgetl_device.errors import InputError, RuntimeMissingError
+from edgetl_device.home import Home
 from edgetl_device.interpreter import TFLiteInterpreter
+from edgetl_device.statistics import Statistics
 
 
 @pytest.fixture(scope="module", params=["lda", "predictive"])
@@ -30,9 +36,9 @@ def test_a_second_output_changes_no_embedding_and_is_what_the_embedding_is_the_m
         raw = shown(photo)
         assert (raw == plain(photo)).all()
         pooled = (raw.astype(np.float32) - shown.output.zero_point) * shown.output.scale
-        assert np.abs(shown.feature_map().mean(axis=(0, 1)) - pooled).max() <= shown.output.scale
+        assert np.abs(shown.feature_map(photo).mean(axis=(0, 1)) - pooled).max() <= shown.output.scale
     with pytest.raises(RuntimeMissingError, match="convert with --explainable"):
-        plain.feature_map()
+        plain.feature_map(photo)
 
 
 def test_exposing_twice_changes_nothing_more() -> None:
@@ -83,11 +89,8 @@ def test_evidence_moves_with_the_thing() -> None:
     for x in (8, 24):
         photo = np.full((32, 32, 3), 120, np.uint8)
         cv2.circle(photo, (x, 16), 5, (220, 40, 40), -1)
-        backbone(photo)
-        features = backbone.feature_map()
         base = np.full((32, 32, 3), 120, np.uint8)
-        backbone(base)
-        moved = np.abs(features - backbone.feature_map())
+        moved = np.abs(backbone.feature_map(photo) - backbone.feature_map(base))
         shares = moved.sum(axis=(0, 1))
         evidence = spread(shares, moved)
         shifts.append((evidence.sum(axis=0) * np.arange(evidence.shape[1])).sum() / evidence.sum() / evidence.shape[1])
@@ -135,3 +138,34 @@ def test_what_cannot_be_explained_is_a_clear_error(tmp_path, bundle_path, capfd,
 def test_a_bundle_without_classes_has_nothing_to_explain(empty_bundle_path) -> None:
     with pytest.raises(InputError, match="fewer than two classes"):
         Explainer(open_bundle(empty_bundle_path))
+
+
+def test_the_devices_formula_gives_what_differences_give(explainer) -> None:
+    for seed in range(3):
+        codes = np.random.default_rng(seed).integers(0, 200, 64, dtype=np.uint8)
+        wanted, _ = contributions(explainer.head, codes, CodeTransform(-128, 64), 2)
+        found = activation.contributions(explainer.head, codes, CodeTransform(-128, 64), 2)
+        np.testing.assert_allclose(found, wanted, atol=5e-3 * np.abs(wanted).max())
+
+
+def test_a_running_app_shows_where_the_evidence_is_if_the_bundle_exports_its_feature_map(tmp_path) -> None:
+    plain = open_bundle(build_bundle(tmp_path / "toys.edgetl"))
+    data = expose_feature_map(TINY.read_bytes())
+    # The statistics belong to the very file that is deployed: name it in them.
+    shown = plain.members | {"backbone.tflite": data}
+    old, new = (hashlib.sha256(model).hexdigest() for model in (TINY.read_bytes(), data))
+    statistics = Statistics.from_bytes(plain.members["statistics.npz"])
+    shown["statistics.npz"] = replace(statistics, backbone=new).to_bytes()
+    assert statistics.backbone == old
+    write_bundle(tmp_path / "shown.edgetl", plain.manifest, {k: v for k, v in shown.items() if k != "manifest.json"})
+    home = Home(tmp_path / "home")
+    home.install(tmp_path / "shown.edgetl")
+    wanted = Explainer(open_bundle(tmp_path / "shown.edgetl")).explain(draw("ball", 5))
+    with App(home, FakeCamera([draw("ball", 5)]), smoothing_s=0) as app:
+        app.pipeline.wait(10)
+        moment = app.pipeline.latest()
+        assert moment.prediction.label == "ball"
+        assert np.array_equal(app.activation(moment), activation.as_picture(wanted.evidence))
+        home.install(tmp_path / "toys.edgetl")
+        app.notice()
+        assert app.activation is None

@@ -2,13 +2,13 @@
 
 from .evidence import Correction, Evidence, empty_evidence, extend, gather, hand_on
 from .head import DEFAULT, HEADS, Head, fit_head
-from .lda import solve_lda
+from .lda import Linear, solve_lda
 from .left_out import left_out_scores
 from .moments import Moments, log_prior, moments
 from .novelty import RECENT_PER_CLASS, Novelty
 from .precision import MOST_ROWS
 from .predictive import Predictive, solve_predictive
-from .softmax import fit_correction
+from .softmax import Softmax, fit_correction
 
 __all__ = [
     "DEFAULT",
@@ -18,9 +18,11 @@ __all__ = [
     "Correction",
     "Evidence",
     "Head",
+    "Linear",
     "Moments",
     "Novelty",
     "Predictive",
+    "Softmax",
     "empty_evidence",
     "extend",
     "fit_correction",

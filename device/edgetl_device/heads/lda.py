@@ -30,6 +30,10 @@ class Linear:
         """(n, d) → (n, C) float32 log-posteriors up to a constant for each row."""
         return np.asarray(codes, np.float32) @ self.weights.T + self.bias
 
+    def slopes(self, point: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Codes (d,) float32 → (C, d) by how much each score rises with each code: the same everywhere."""
+        return self.weights
+
 
 def fit_lda(evidence: Evidence) -> Linear:
     """The linear rule for everything known."""

@@ -62,6 +62,12 @@ class Predictive:
             scores[start : start + _BLOCK_ROWS] = self._scored(centred, quadratic)
         return scores
 
+    def slopes(self, point: Floats) -> Floats:
+        """Codes (d,) float32 → (C, d) by how much each score rises with each code there."""
+        if self.precision is None:
+            return np.zeros_like(self.weights)
+        return self.weights + 2 * self.slope[:, None] * ((point - self.centre)[None] @ self.precision)
+
     def held_scores(self, evidence: Evidence) -> Floats:
         """As :meth:`scores` of the holdout of the very evidence this was fitted on, without most of the work."""
         if self.precision is None:

@@ -53,6 +53,10 @@ class Softmax:
         """(n, d) → (n, C) float32 log-posteriors up to a constant for each row."""
         return self.base.scores(codes) + self._corrections(codes)
 
+    def slopes(self, point: Floats) -> Floats:
+        """Codes (d,) float32 → (C, d) by how much each score rises with each code there."""
+        return self.base.slopes(point) + self.weights
+
     def held_scores(self, evidence: Evidence) -> Floats:
         """As :meth:`scores` of the holdout of the evidence this was fitted on."""
         return self.base.held_scores(evidence) + self._corrections(evidence.holdout)
