@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..console import note, say
@@ -17,13 +18,7 @@ def retrained(outcome: Outcome) -> dict[str, Any]:
     if not outcome.promoted:
         say("the samples are kept: check them with `edgetl-device samples`, relabel or forget the wrong ones,")
         say("or, if they are right and the scene really changed, `edgetl-device retrain --accept-scene-change`")
-    return {
-        "version": outcome.version,
-        "promoted": outcome.promoted,
-        "reason": outcome.reason,
-        "accuracy": outcome.accuracy,
-        "retrain_ms": outcome.retrain_ms,
-    }
+    return asdict(outcome)
 
 
 def judged(outcome: Outcome) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import json
 import os
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,7 +27,6 @@ from .live import listening, predicted, told
 
 if TYPE_CHECKING:
     from ..app import App
-    from ..learner import Outcome
     from ..photos import Frame
     from ..pipeline import Moment
 
@@ -149,14 +149,14 @@ class Api:
         if not retrain:
             version = self._app.pipeline.version
             return JSONResponse(stored | {"version": version, "promoted": False, "reason": "not retrained yet"})
-        return JSONResponse(stored | _outcome(await self._run(self._app.retrain)))
+        return JSONResponse(stored | asdict(await self._run(self._app.retrain)))
 
     async def retrain(self, request: Request) -> Response:
         """``{"head", "accept_scene_change"}``, both optional."""
         wish = await read_json(request, {"head": str, "accept_scene_change": bool})
         accept = wish.get("accept_scene_change", False)
         outcome = await self._run(self._app.retrain, wish.get("head"), accept_scene_change=accept)
-        return JSONResponse(_outcome(outcome))
+        return JSONResponse(asdict(outcome))
 
     async def relabel(self, request: Request) -> Response:
         """``{"label", "ids"}``, then retrain."""
@@ -164,7 +164,7 @@ class Api:
         if not wish.get("ids"):
             raise InputError('say which samples: {"label": "…", "ids": [1, 2]}')
         moved = await self._run(self._app.relabel, wish.get("label", ""), _ids(wish["ids"]))
-        return JSONResponse({"moved": moved} | _outcome(await self._run(self._app.retrain)))
+        return JSONResponse({"moved": moved} | asdict(await self._run(self._app.retrain)))
 
     async def forget(self, request: Request) -> Response:
         """``{"ids"}``, ``{"label"}`` or ``{"all": true}``, then retrain."""
@@ -172,7 +172,7 @@ class Api:
         removed = await self._run(
             self._app.forget, _ids(wish.get("ids", [])), label=wish.get("label"), everything=wish.get("all", False)
         )
-        return JSONResponse({"removed": removed} | _outcome(await self._run(self._app.retrain)))
+        return JSONResponse({"removed": removed} | asdict(await self._run(self._app.retrain)))
 
     async def rollback(self, request: Request) -> Response:
         """``{"version"}``; without it the last good one before the active."""
@@ -291,13 +291,3 @@ def _number(request: Request, name: str, default: int | None) -> int | None:
     if not text.isdecimal() or len(text) > 18:
         raise InputError(f"{name} must be a whole number, got {text[:40]!r}")
     return int(text)
-
-
-def _outcome(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "version": outcome.version,
-        "promoted": outcome.promoted,
-        "reason": outcome.reason,
-        "accuracy": outcome.accuracy,
-        "retrain_ms": outcome.retrain_ms,
-    }
