@@ -3,7 +3,7 @@
 Three threads pass frames on through slots with little room: *capture* reads and preprocesses, *inference* runs the
 backbone, *recognition* applies the head, smooths and hands out. The backbone and OpenCV release Python's lock, so
 decoding and the head run beside the backbone. A live camera's frame that nobody took in time is replaced by the next;
-a listener's too, so no listener can slow anything.
+a listener's too, so no listener can slow anything. Above a hundred frames a second the head takes several at once.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ log = logging.getLogger("edgetl.pipeline")
 
 BACKOFF_S = (0.5, 10.0)  # first and longest pause before the next attempt to reach a camera
 _STEADY_S = 5.0  # a connection that lasted so long starts again with the shortest pause
-_TOGETHER = 8  # embeddings that the head may take at once: it reads megabytes of weights each time
+_AHEAD = 3  # frames of a file that may be read ahead; of a live camera only the newest counts
+_TOGETHER = 16  # embeddings that may wait for the head
+_PACE_S = 0.01  # the head comes no more often than this: it reads megabytes of weights, for one embedding or for eight
 _RECENT = 64  # frames over which rates and medians are taken
 
 
@@ -103,7 +105,7 @@ class Pipeline:
         self._max_frames = max_frames
         self._on_first_frame = on_first_frame
         self._backoff_s = backoff_s
-        self._captured: Slot[tuple[Frame, npt.NDArray[np.uint8], Backbone]] = Slot()
+        self._captured: Slot[tuple[Frame, npt.NDArray[np.uint8], Backbone]] = Slot(1 if camera.live else _AHEAD)
         self._embedded: Slot[tuple[Frame, Int8, Classifier, int]] = Slot(_TOGETHER)
         self._subscriptions: tuple[Subscription, ...] = ()
         self._lock = threading.Lock()  # subscriptions, and what health() reads in one piece
@@ -276,6 +278,7 @@ class Pipeline:
     def _recognise(self) -> None:
         version = None
         while (waiting := self._embedded.get_all()) and not self._stopping.is_set():
+            next_s = time.monotonic() + _PACE_S
             for backbone, works in groupby(waiting, lambda work: work[2].backbone):
                 batch = list(works)
                 classifier, used = self._current
@@ -291,6 +294,7 @@ class Pipeline:
                     self._hand_out(Moment(frame, raw, smoothed, instant, used, backbone.digest))
                     if self._frames == self._max_frames:
                         return
+            self._stopping.wait(next_s - time.monotonic())  # at a camera's 30 frames a second nothing is kept waiting
 
     def _hand_out(self, moment: Moment) -> None:
         now = time.monotonic()

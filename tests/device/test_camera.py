@@ -51,6 +51,16 @@ def test_a_video_file_yields_its_frames_in_order_and_ends(video) -> None:
     assert camera.finite and not camera.live and open_camera(str(video)).live
 
 
+def test_a_large_video_yields_its_frames_too(tmp_path) -> None:
+    path = tmp_path / "large.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25.0, (1920, 1080))
+    for level in LEVELS[:3]:
+        writer.write(np.full((1080, 1920, 3), level, np.uint8))
+    writer.release()
+    camera = open_camera(str(path), pace=False)
+    assert greys(camera.frames()) == list(LEVELS[:3]) and greys(camera.frames()) == list(LEVELS[:3])
+
+
 def test_a_looping_video_begins_again_at_its_end(video) -> None:
     camera = open_camera(str(video), loop=True, pace=False)
     assert greys(islice(camera.frames(), 25)) == list((LEVELS * 3)[:25])

@@ -16,6 +16,7 @@ log = logging.getLogger("edgetl.camera")
 
 PHOTOS_PER_S = 2.0
 PARTS_FPS = 15.0
+_ONE_THREAD_PIXELS = 1280 * 720  # up to here one thread decodes as fast as many, and leaves the others to the backbone
 
 
 class VideoFile:
@@ -39,13 +40,18 @@ class VideoFile:
         """The file's frames; raises CameraError where it is not a video."""
         import cv2
 
+        threads = {cv2.CAP_PROP_N_THREADS: 1}
         while not self._closed.is_set():
             shown = False
-            with open_capture(str(self._path), cv2.CAP_FFMPEG, {}) as capture:
+            with open_capture(str(self._path), cv2.CAP_FFMPEG, threads) as capture:
                 if not capture.isOpened():
                     raise CameraError(
                         f"{self._path} cannot be read as a video: expected MP4 (H.264) or another common kind"
                     )
+                pixels = capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+                if threads and pixels > _ONE_THREAD_PIXELS:
+                    threads = {}
+                    continue
                 fps = capture.get(cv2.CAP_PROP_FPS)
                 pace = (fps if 1 <= fps <= 240 else 30.0) if self.live else None
                 for image in paced(frames_of(capture), pace, self._closed):
