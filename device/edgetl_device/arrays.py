@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +20,11 @@ from .errors import InputError
 
 Arrays = dict[str, npt.NDArray[Any]]
 
+_LOCAL_HEADER = struct.Struct("<26x2H")  # of a zip member, up to the lengths of its name and of its extra field
+_EXTRA_HEADER = struct.Struct("<2H")  # kind and length of an extra field
+_PADDING = 0xD935  # the kind that Android's zipalign gave to padding
+_ALIGNMENT = 64  # bytes
+_NPY_HEADER = 4096  # bytes: more than the header of any array that `pack` writes
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: the same arrays give the same bytes
 
 
@@ -28,12 +35,17 @@ def pack(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
         for name, array in arrays.items():
             member = io.BytesIO()
             np.lib.format.write_array(member, np.asarray(array, order="C"), version=(1, 0), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy", EPOCH), member.getvalue())
+            info = zipfile.ZipInfo(f"{name}.npy", EPOCH)
+            # An array that lies at a multiple of its element's size can be used where it lies.
+            start = buffer.tell() + _LOCAL_HEADER.size + len(info.filename.encode()) + _EXTRA_HEADER.size
+            padding = -start % _ALIGNMENT
+            info.extra = _EXTRA_HEADER.pack(_PADDING, padding) + bytes(padding)
+            archive.writestr(info, member.getvalue())
     return buffer.getvalue()
 
 
 def unpack(data: bytes, expected: frozenset[str] | set[str] | None = None) -> Arrays:
-    """Bytes of :func:`pack` → arrays.
+    """Bytes of :func:`pack` → read-only arrays, views of these bytes where they are aligned.
 
     Args:
         expected: the names that must be there, no fewer and no more; None accepts any.
@@ -46,8 +58,16 @@ def unpack(data: bytes, expected: frozenset[str] | set[str] | None = None) -> Ar
             members = archive.infolist()
             if any(member.compress_type != zipfile.ZIP_STORED for member in members):
                 raise InputError("arrays must not be compressed")
-            arrays = {member.filename.removesuffix(".npy"): _array(archive.read(member)) for member in members}
-    except (zipfile.BadZipFile, EOFError, ValueError, OverflowError, NotImplementedError, RuntimeError) as error:
+            arrays = {member.filename.removesuffix(".npy"): _array(_stored(data, member)) for member in members}
+    except (
+        zipfile.BadZipFile,
+        EOFError,
+        ValueError,
+        OverflowError,
+        NotImplementedError,
+        RuntimeError,
+        struct.error,
+    ) as error:
         raise InputError(f"not a set of arrays: {error}") from None
     if len(arrays) != len(members):
         raise InputError("an array appears twice")
@@ -56,9 +76,18 @@ def unpack(data: bytes, expected: frozenset[str] | set[str] | None = None) -> Ar
     return arrays
 
 
-def _array(data: bytes) -> npt.NDArray[Any]:
+def _stored(data: bytes, member: zipfile.ZipInfo) -> memoryview:
+    """A view of a member that is not compressed: a copy of large statistics would cost a small device megabytes."""
+    start = member.header_offset + _LOCAL_HEADER.size + sum(_LOCAL_HEADER.unpack_from(data, member.header_offset))
+    content = memoryview(data)[start : start + member.file_size]
+    if member.compress_size != member.file_size or zlib.crc32(content) != member.CRC:
+        raise InputError(f"{member.filename} is damaged")
+    return content
+
+
+def _array(data: memoryview) -> npt.NDArray[Any]:
     """One ``.npy`` member; the header is checked against the bytes that are there before anything is allocated."""
-    stream = io.BytesIO(data)
+    stream = io.BytesIO(data[:_NPY_HEADER])
     if np.lib.format.read_magic(stream) != (1, 0):
         raise InputError("arrays must be in .npy format 1.0")
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
@@ -69,7 +98,8 @@ def _array(data: bytes) -> npt.NDArray[Any]:
         count *= size
     if count * dtype.itemsize != len(data) - stream.tell():
         raise InputError("an array's header does not match its size")
-    return np.frombuffer(data, dtype, count, stream.tell()).reshape(shape)
+    array = np.frombuffer(data, dtype, count, stream.tell()).reshape(shape)
+    return array if array.flags.aligned else array.copy()
 
 
 def text_array(values: tuple[str, ...]) -> npt.NDArray[np.uint8]:

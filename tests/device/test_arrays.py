@@ -21,6 +21,29 @@ def test_the_same_arrays_give_the_same_bytes() -> None:
     assert pack({"a": np.ones(3)}) == pack({"a": np.ones(3)})
 
 
+def test_large_arrays_are_not_copied() -> None:
+    data = pack({"name": text_array(("odd",)), "a": np.arange(999, dtype=np.int64)})
+    found = unpack(data)["a"]
+    assert found.flags.aligned and np.shares_memory(found, np.frombuffer(data, np.uint8))
+    assert not found.flags.writeable
+
+
+def test_arrays_that_numpy_wrote_at_odd_places_are_copied_to_even_ones() -> None:
+    for extra in range(8):
+        buffer = io.BytesIO(bytes(extra))
+        buffer.seek(extra)
+        np.savez(buffer, a=np.arange(5.0))
+        found = unpack(buffer.getvalue())["a"]
+        assert found.flags.aligned and (found == np.arange(5.0)).all()
+
+
+def test_a_damaged_member_is_refused() -> None:
+    data = bytearray(pack({"a": np.zeros(100)}))
+    data[len(data) // 2] ^= 1
+    with pytest.raises(InputError, match=r"a\.npy is damaged"):
+        unpack(bytes(data))
+
+
 def test_pickled_objects_are_refused() -> None:
     buffer = io.BytesIO()
     np.savez(buffer, a=np.array([{"x": 1}], dtype=object))
