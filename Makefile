@@ -13,7 +13,7 @@ HOST_PYTHON = $(shell $(call find_python,python3.13 python3.12 python3.11 python
 DEVICE_PYTHON = $(shell $(call find_python,python3.13 python3.12 python3.11 python3.10 python3 python,10))
 TFLITE_PYTHON = $(shell $(call find_python,python3.11 python3.10,10))
 
-UV = .venv/bin/uv pip install --quiet --python
+UV = .venv/bin/uv pip install --quiet --compile-bytecode --python
 SOURCES = pyproject.toml device/pyproject.toml constraints.txt
 
 .PHONY: help install demo test lint test-device test-pi bench constraints clean
