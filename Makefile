@@ -16,7 +16,7 @@ TFLITE_PYTHON = $(shell $(call find_python,python3.11 python3.10,10))
 UV = .venv/bin/uv pip install --quiet --compile-bytecode --python
 SOURCES = pyproject.toml device/pyproject.toml constraints.txt
 
-.PHONY: help install demo test lint test-device test-pi bench constraints clean
+.PHONY: help install demo test lint test-device test-pi test-install bench constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ test-device: .venv-device/installed ## The device's tests without TensorFlow, wi
 
 test-pi: .venv/installed ## The device's tests on an emulated Raspberry Pi, where one can be made
 	@tests/pi/run.sh
+
+test-install: .venv/installed ## install.sh and the service on Debian 12 and 13, where they can be made
+	@tests/pi/releases.sh
 
 bench: .venv/installed ## All benchmarks; results in benchmarks/results
 	@.venv/bin/python -m benchmarks

@@ -1,21 +1,15 @@
 """Against a real OpenSSH server on the loopback, with keys and configuration of its own."""
 
-import contextlib
-import getpass
 import json
-import os
-import shutil
-import socket
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from conftest import build_bundle, draw, tiny_backbone
+from loopback import AVAILABLE, machine
 
 from edgetl import deployment
 from edgetl.cli import program
@@ -26,59 +20,22 @@ from edgetl_device.arrays import pack, text_array, unpack
 from edgetl_device.bundle import open_bundle, write_bundle
 from edgetl_device.errors import InputError
 from edgetl_device.export import Export
-from edgetl_device.home import Home
 from edgetl_device.statistics import no_statistics
 
-SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-pytestmark = pytest.mark.skipif(
-    not SSHD or not shutil.which("ssh"), reason="needs OpenSSH's client and server (Debian: openssh-server)"
-)
+pytestmark = pytest.mark.skipif(not AVAILABLE, reason="needs OpenSSH's client and server (Debian: openssh-server)")
 
 
 @pytest.fixture
 def device(tmp_path, monkeypatch):
-    """A machine to deploy to: a home folder, programs of its own and an ssh server; the client knows it as `camera`."""
-    folder = tmp_path / "device"
-    programs, home = folder / "bin", folder / "home"
-    for path in (programs, home, folder / "ssh"):
-        path.mkdir(parents=True)
-    (programs / "python3").symlink_to(sys.executable)
-    ssh = folder / "ssh"
-    for name in ("host", "user"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", ssh / name], check=True)
-    (ssh / "authorized_keys").write_text((ssh / "user.pub").read_text())
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {"PATH": f"{programs}:/usr/bin:/bin", "HOME": home, "PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1"}
-    environment["PYTHONPATH"] = next(path for path in sys.path if path.endswith("site-packages"))
-    (ssh / "sshd_config").write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {ssh}/host\nAuthorizedKeysFile {ssh}/authorized_keys\n"
-        "PidFile none\nUsePAM no\nStrictModes no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n"
-        f"SetEnv {' '.join(f'{name}={value}' for name, value in environment.items())}\n"
-    )
-    (ssh / "known_hosts").write_text(f"[127.0.0.1]:{port} {(ssh / 'host.pub').read_text()}")
-    (ssh / "config").write_text(
-        f"Host camera\n HostName 127.0.0.1\n Port {port}\n User {getpass.getuser()}\n IdentityFile {ssh}/user\n"
-        f" IdentitiesOnly yes\n UserKnownHostsFile {ssh}/known_hosts\n BatchMode yes\n"
-    )
-    monkeypatch.setenv("EDGETL_SSH", f"ssh -F {ssh}/config")
-    if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(exist_ok=True)
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen([SSHD, "-D", "-e", "-f", ssh / "sshd_config"], stderr=log)
+    """A machine to deploy to; pip there gets the wheel alone, its dependencies are those of the tests."""
+    site = next(path for path in sys.path if path.endswith("site-packages"))
+    alone = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PYTHONPATH": site}
     try:
-        for _ in range(200):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.05)
-        else:
-            pytest.skip(f"sshd does not start here: {(folder / 'log').read_text()[:200]}")
-        state = Home(home / ".local" / "share" / "edgetl")
-        yield SimpleNamespace(folder=folder, programs=programs, root=home, home=state, port=port)
-    finally:
-        server.terminate()
-        server.wait()
+        with machine(tmp_path / "device", alone) as found:
+            monkeypatch.setenv("EDGETL_SSH", found.ssh)
+            yield found
+    except OSError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture

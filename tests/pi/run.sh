@@ -126,5 +126,9 @@ on_pi 'python3 tests/pi/fingerprint.py parts.edgetl photos' > "$pi/there.json"
 diff "$pi/here.json" "$pi/there.json"
 grep -q '"xnnpack": true' "$pi/there.json" || { echo "XNNPACK was not used on the Pi" >&2; exit 1; }
 cat "$pi/there.json"
+
+step "the page"
+.venv/bin/edgetl parts "$root/project/new" --per-class 6 --classes hinge --size 200 --seed 4
+on_pi 'python3 tests/pi/page.py parts.edgetl new hinge'
 cd "$here"
 step "all as it should be"

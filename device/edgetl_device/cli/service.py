@@ -34,16 +34,16 @@ def service(action: str | None, user: str | None, options: tuple[str, ...], home
     """Print the systemd unit that runs the camera, or install it; RUN-OPTIONS are those of `edgetl-device run`."""
     from ..service import UNIT_PATH, unit
 
+    user = user or os.environ.get("SUDO_USER") or getpass.getuser()
+    folder = _folder(home, user)
     if action == "uninstall":
         _as_root(action)
         _systemctl("disable", "--now", UNIT_PATH.name)
         UNIT_PATH.unlink(missing_ok=True)
         _systemctl("daemon-reload")
-        say(f"removed {UNIT_PATH}; samples and bundle stay in {home.folder}")
+        say(f"removed {UNIT_PATH}; samples and bundle stay in {folder}")
         return {"path": str(UNIT_PATH), "installed": False}
     run_camera.make_context("edgetl-device run", list(options))  # raises UsageError for what run would refuse
-    user = user or os.environ.get("SUDO_USER") or getpass.getuser()
-    folder = _folder(home, user)
     text = unit(_program(), folder, user, options, _groups())
     if action is None:
         say(text.rstrip())
