@@ -1,7 +1,7 @@
 """Every way to convert on flowers: what it costs in accuracy, what it buys in size, how long it takes.
 
-``python -m benchmarks convert`` measures α = 0.35; ``python -m benchmarks.convert 1.0`` the wide backbone and
-``… bare`` only our export against the bare TFLiteConverter, ``… vgg16`` a large model of a user's own.
+``python -m benchmarks.convert [bare] [0.35] [1.0] [vgg16]`` does all of it, or what is named. ``bare`` is our export
+against the bare TFLiteConverter, ``vgg16`` a large model of a user's own.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,7 @@ FIRST = {"int8": MODES["int8"]}
 FEW = {"int8": MODES["int8"], "int8, prune 0.5": ("--prune", "0.5", "--epochs", "1")}
 
 
-def main(alpha: float = 0.35, recipes: dict[str, tuple[str, ...]] | None = None) -> None:
+def recipes(alpha: float = 0.35, chosen: dict[str, tuple[str, ...]] | None = None) -> None:
     """Measure and save."""
     photos, weights = need(DATA / "data/flowers"), need(DATA / WEIGHTS[alpha])
     report = Report(
@@ -48,7 +50,7 @@ def main(alpha: float = 0.35, recipes: dict[str, tuple[str, ...]] | None = None)
         run = os.environ.get("EDGETL_BENCH_RUN") or f"{folder}/run"
         if not Path(run).exists():
             edgetl("train", photos, "-o", run, "--weights", weights, "--alpha", alpha)
-        for name, options in (recipes or FIRST | COMPRESSED | MODES).items():
+        for name, options in (chosen or FIRST | COMPRESSED | MODES).items():
             told, seconds, peak = edgetl(
                 "convert", run, "-o", f"{folder}/f.edgetl", "--force", "--max-drop", 1, *options
             )
@@ -139,12 +141,13 @@ def vgg16() -> None:
     report.save()
 
 
+def main() -> None:
+    """``python -m benchmarks.convert [bare] [0.35] [1.0] [vgg16]``"""
+    wide = partial(recipes, 1.0, FEW)
+    parts: dict[str, Callable[[], None]] = {"bare": bare, "0.35": recipes, "1.0": wide, "vgg16": vgg16}
+    for name in sys.argv[1:] or parts:
+        parts[name]()
+
+
 if __name__ == "__main__":
-    if sys.argv[1:] == ["bare"]:
-        bare()
-    elif sys.argv[1:] == ["vgg16"]:
-        vgg16()
-    elif sys.argv[1:] == ["1.0"]:
-        main(1.0, FEW)
-    else:
-        main()
+    main()
