@@ -1,7 +1,7 @@
 """Every way to convert on flowers: what it costs in accuracy, what it buys in size, how long it takes.
 
-``python -m benchmarks.convert [bare] [0.35] [1.0] [vgg16]`` does all of it, or what is named. ``bare`` is our export
-against the bare TFLiteConverter, ``vgg16`` a large model of a user's own.
+``python -m benchmarks.convert [bare] [0.35] [1.0] [own] [vgg16]`` does all of it, or what is named. ``bare`` is our
+export against the bare TFLiteConverter, ``own`` a classifier that a user trained with Keras 3, ``vgg16`` a large one.
 """
 
 from __future__ import annotations
@@ -120,6 +120,49 @@ def edgetl(*arguments: object) -> tuple[dict[str, Any], float, int]:
     return json.loads(told), time.perf_counter() - started, usage.ru_maxrss
 
 
+def own() -> None:
+    """What a Keras tutorial leaves, a nested MobileNetV2 with augmentation and scaling inside, in every format."""
+    photos, weights = need(DATA / "data/flowers"), need(DATA / WEIGHTS[0.35])
+    report = Report("convert-own", "A Keras 3 classifier of flowers (.keras), as a tutorial makes it: whole processes")
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / "mine.keras"
+        subprocess.run([sys.executable, "-c", _TUTORIAL, photos, weights, model], check=True)
+        for name, options in MODES.items():
+            target = ("-o", f"{folder}/{name}.edgetl", "--max-drop", 1)
+            told, seconds, peak = edgetl("convert", model, "--photos", photos, *target, *options)
+            parity = told["parity"]
+            report.add(
+                recipe=name,
+                float=parity["float_accuracy"],
+                converted=parity["converted_accuracy"],
+                agreement=parity["agreement"],
+                file_mb=told["proof"]["size_bytes"] / 1e6,
+                float_ops=told["ops"]["float"],
+                seconds=seconds,
+                peak_gb=peak / 1e6,
+            )
+            report.save()
+
+
+_TUTORIAL = """
+import sys, keras
+photos, weights, model = sys.argv[1:]
+feed = keras.utils.image_dataset_from_directory(
+    photos, validation_split=0.2, subset="training", seed=0, image_size=(224, 224), label_mode="categorical")
+base = keras.applications.MobileNetV2(input_shape=(224, 224, 3), alpha=0.35, include_top=False, weights=weights)
+base.trainable = False
+inputs = keras.Input((224, 224, 3))
+x = keras.layers.RandomFlip("horizontal")(inputs)
+x = keras.layers.Rescaling(1 / 127.5, -1)(x)
+x = keras.layers.GlobalAveragePooling2D()(base(x, training=False))
+outputs = keras.layers.Dense(len(feed.class_names), activation="softmax")(keras.layers.Dropout(0.2)(x))
+whole = keras.Model(inputs, outputs)
+whole.compile(keras.optimizers.Adam(1e-3), "categorical_crossentropy", metrics=["accuracy"])
+whole.fit(feed, epochs=5, verbose=2)
+whole.save(model)
+"""
+
+
 def vgg16() -> None:
     """A user's own VGG16 with random weights, on rendered parts: 15 million weights, 15 GFLOP a photo."""
     from edgetl import tf
@@ -142,9 +185,9 @@ def vgg16() -> None:
 
 
 def main() -> None:
-    """``python -m benchmarks.convert [bare] [0.35] [1.0] [vgg16]``"""
+    """``python -m benchmarks.convert [bare] [0.35] [1.0] [own] [vgg16]``"""
     wide = partial(recipes, 1.0, FEW)
-    parts: dict[str, Callable[[], None]] = {"bare": bare, "0.35": recipes, "1.0": wide, "vgg16": vgg16}
+    parts: dict[str, Callable[[], None]] = {"bare": bare, "0.35": recipes, "1.0": wide, "own": own, "vgg16": vgg16}
     for name in sys.argv[1:] or parts:
         parts[name]()
 

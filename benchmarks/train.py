@@ -22,6 +22,7 @@ import numpy as np
 from .harness import DATA, Report, need
 
 SEED = 0
+SEEDS = (0, 1, 2)  # of splits on which the head alone is held against the tutorial
 EPOCHS = 10
 MEMORY = (3_000, 100_000)
 WEIGHTS = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5"
@@ -35,23 +36,25 @@ def main() -> None:
 
 
 def against_the_tutorial() -> None:
-    """The head alone, against Keras."""
+    """The head alone, against Keras; one split says little about 0.01 of accuracy, so there are three."""
     from edgetl import training
 
-    dataset, spec = world()
     report = Report(
         "train_tutorial",
-        f"{len(dataset)} flowers: seconds and held-out accuracy of a head on a frozen backbone",
+        "Flowers: seconds and held-out accuracy of a head on a frozen backbone",
         SEED,
         "5 x faster than the tutorial's way, at equal or better accuracy",
     )
-    with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
-        accuracy = tutorial(dataset, spec)
-        seconds = time.perf_counter() - started
-        run = training.train(dataset, spec, Path(folder) / "head", training.Training(seed=SEED))
-    report.add(way=f"Keras fit, {EPOCHS} epochs", seconds=seconds, accuracy=accuracy, times_faster=1.0)
-    report.add(way="edgetl train", seconds=run.seconds, accuracy=run.accuracy, times_faster=seconds / run.seconds)
+    for seed in SEEDS:
+        dataset, spec = world(seed)
+        with tempfile.TemporaryDirectory() as folder:
+            started = time.perf_counter()
+            accuracy = tutorial(dataset, spec)
+            seconds = time.perf_counter() - started
+            run = training.train(dataset, spec, Path(folder) / "head", training.Training(seed=seed))
+        report.add(split=seed, way=f"Keras fit, {EPOCHS} epochs", seconds=seconds, accuracy=accuracy, times_faster=1.0)
+        faster = seconds / run.seconds
+        report.add(split=seed, way="edgetl train", seconds=run.seconds, accuracy=run.accuracy, times_faster=faster)
     report.save()
 
 
@@ -96,13 +99,13 @@ def with_and_without_the_cache() -> None:
     report.save()
 
 
-def world() -> tuple[Any, Any]:
+def world(seed: int = SEED) -> tuple[Any, Any]:
     """Flowers with their split, and the backbone."""
     from edgetl.backbones import BackboneSpec
     from edgetl.datasets import find_photos, split
 
     spec = BackboneSpec("mobilenet_v2", 0.35, 224, str(need(DATA / "weights" / WEIGHTS)))
-    return split(find_photos(need(DATA / "data" / "flowers")), 0.2, SEED), spec
+    return split(find_photos(need(DATA / "data" / "flowers")), 0.2, seed), spec
 
 
 def cut_of(spec: Any) -> tuple[Any, Any]:

@@ -145,7 +145,8 @@ def convert(load: Callable[[], Source], output: Path, options: Options, verbose:
         sample = calibration[:LAYER_PHOTOS]
         layers = layer_errors.measure(exported.data, model, sample, source.scale, verbose)
         layer_errors.log_report(layers)
-    gate(parity, options.max_drop, ADVICE.get(options.quantize, "Try --quantize none, and give more photos"))
+    advice = ADVICE.get(options.quantize, "Try --quantize none, and give more photos")
+    gate(parity, options.max_drop, f"{source.caution} {advice}".strip())
     one_file = _fuse(exported, source, backbone, fitted, output.stem) if options.fused else None
     compiled = compile_model(data) if options.edgetpu else None
     if options.no_classes:

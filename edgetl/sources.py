@@ -36,6 +36,7 @@ class Source:
         training: what the manifest says of training.
         seed: of calibration, holdout and fine-tuning.
         created: UTC time, ISO 8601.
+        caution: what to think of first where the bundle is worse than the float pipeline; may be empty.
     """
 
     dataset: Dataset
@@ -48,6 +49,7 @@ class Source:
     training: dict[str, Any]
     seed: int
     created: str
+    caution: str = ""
 
 
 def run_source(run: Run, photos: Path | None = None) -> Source:
@@ -150,6 +152,8 @@ def classifier_source(path: Path, photos: Path | None, labels: Path | None, scal
         {"strategy": "given", "photos": len(dataset), "seed": seed},
         seed,
         datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds"),
+        f"If {path.name} was trained on some of these photos it knows their answers, which the bundle cannot: put "
+        f"photos it has never seen into {photos}/val, and the others into {photos}/train.",
     )
 
 

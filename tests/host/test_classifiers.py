@@ -332,7 +332,11 @@ def test_bad_requests_are_one_line_and_leave_the_good_bundle(trained, tmp_path, 
         told = run(capsys, *common, *extra, code=2)
         assert match in told and "Traceback" not in told
     told = run(capsys, *common, "--photos", trained.photos, "--labels", trained.labels, "--max-drop", -1, code=1)
-    assert "more than --max-drop" in told and bundle.read_bytes() == b"good"
+    assert (
+        "more than --max-drop" in told
+        and f"never seen into {trained.photos}/val" in told
+        and bundle.read_bytes() == b"good"
+    )
 
 
 def test_a_damaged_photo_is_skipped_and_named(trained, tmp_path, capsys) -> None:
