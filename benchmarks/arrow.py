@@ -19,7 +19,7 @@ WEIGHTS = "weights/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_t
 
 def main() -> None:
     """Measure and save."""
-    photos, weights = need(DATA / "data/flowers"), need(DATA / WEIGHTS)
+    photos = need(DATA / "data/flowers")
     imprinting = need(DATA / "models/coral/imprinting")
     compile_packages()
     report = Report(
@@ -31,7 +31,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         run, bundle, empty = work / "run", work / "flowers.edgetl", work / "empty.edgetl"
-        trained = edgetl("train", photos, "-o", run, "--weights", weights, "--alpha", 0.35)
+        trained = train_flowers(run)
         converted = edgetl("convert", run, "-o", bundle)
         edgetl("convert", run, "-o", empty, "--no-classes")
         parity = converted["parity"]
@@ -79,6 +79,12 @@ def cold_start(home: Path, photo: Path) -> tuple[float, int]:
     _, _, usage = os.wait4(process.pid, 0)
     process.returncode = 0
     return time.perf_counter() - started, usage.ru_maxrss
+
+
+def train_flowers(run: Path) -> dict[str, Any]:
+    """``edgetl train`` on flowers, into ``run``."""
+    photos, weights = need(DATA / "data/flowers"), need(DATA / WEIGHTS)
+    return edgetl("train", photos, "-o", run, "--weights", weights, "--alpha", 0.35)
 
 
 def edgetl(*arguments: object) -> dict[str, Any]:

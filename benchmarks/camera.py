@@ -24,9 +24,9 @@ from edgetl_device.home import Home
 from edgetl_device.moments import Moment
 from edgetl_device.pipeline import Pipeline
 
-from .arrow import BIN, edgetl
+from .arrow import BIN, edgetl, train_flowers
 from .harness import DATA, Report, need
-from .situations import CACHE, FOLDERS, WEIGHTS
+from .situations import CACHE
 
 VIDEO = "data/video/bottle-detection.mp4"
 ROUNDS = 5
@@ -42,8 +42,7 @@ def flowers_bundle() -> Path:
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as folder:
             run = Path(folder) / "run"
-            photos, weights = need(DATA / FOLDERS["flowers"]), need(DATA / WEIGHTS)
-            edgetl("train", photos, "-o", run, "--weights", weights, "--alpha", 0.35)
+            train_flowers(run)
             edgetl("convert", run, "-o", path)
     return path
 

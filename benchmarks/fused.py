@@ -24,8 +24,8 @@ from edgetl_device.heads import HEADS, fit_head, gather
 from edgetl_device.interpreter import TFLiteInterpreter
 from edgetl_device.statistics import statistics_of
 
-from .arrow import WEIGHTS, edgetl
-from .harness import DATA, Report, interleaved_ms, need
+from .arrow import edgetl, train_flowers
+from .harness import Report, interleaved_ms
 
 COUNTS = {
     "all photos": (10_000,) * 5,
@@ -47,7 +47,6 @@ print(json.dumps({"version": mediapipe.__version__, "labels": names}))
 
 def main() -> None:
     """Measure and save."""
-    photos, weights = need(DATA / "data/flowers"), need(DATA / WEIGHTS)
     report = Report(
         "fused",
         "Flowers, MobileNetV2 α=0.35 @224, int8: the fused model against the bundle on 587 held-out photos",
@@ -55,7 +54,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        edgetl("train", photos, "-o", work / "run", "--weights", weights, "--alpha", 0.35)
+        train_flowers(work / "run")
         edgetl("convert", work / "run", "-o", work / "flowers.edgetl", "--fused")
         measure(report, work)
     report.save()

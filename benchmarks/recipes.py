@@ -5,15 +5,14 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from .arrow import WEIGHTS, edgetl
-from .harness import DATA, Report, need
+from .arrow import edgetl, train_flowers
+from .harness import Report
 
 SHOWN = ("name", "accuracy", "agreement", "size_bytes", "zipped_size_bytes", "latency_ms")
 
 
 def main() -> None:
     """Measure and save."""
-    photos, weights = need(DATA / "data/flowers"), need(DATA / WEIGHTS)
     report = Report(
         "recipes",
         "Flowers, MobileNetV2 α=0.35 @224: recipes side by side, heads on 1,000 photos, 587 held out, one thread",
@@ -21,7 +20,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder, "run")
-        edgetl("train", photos, "-o", run, "--weights", weights, "--alpha", 0.35)
+        train_flowers(run)
         done = edgetl("sweep", run)
     for row in done["recipes"]:
         report.add(**{name: row[name] for name in SHOWN})

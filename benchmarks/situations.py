@@ -72,45 +72,38 @@ def ours(situation: Situation, rule: str = "predictive") -> Names:
 
 def near(seed: int, shots: int) -> Situation:
     """Four flowers from the factory, the fifth from ``shots`` photos."""
-    generator = np.random.default_rng([2, seed])
-    codes, labels = embeddings("flowers")
-    train, test = halves(labels, 0.2, generator)
-    new = np.unique(labels)[seed % 5]
-    factory = train & (labels != new)
-    shown = pick(labels, train, [new], shots, generator)
-    return Situation(
-        codes[factory], labels[factory], codes[shown], labels[shown], codes[test], labels[test], labels[test] == new
-    )
+    return _one_more("flowers", 2, seed, shots)
 
 
 def far(seed: int, shots: int) -> Situation:
     """Five flowers from the factory, three kinds of litter from ``shots`` photos each."""
-    generator = np.random.default_rng([1, seed])
-    codes, labels = embeddings("flowers")
-    other, kinds = embeddings("trashnet")
-    train, test = halves(labels, 0.2, generator)
-    other_train, other_test = halves(kinds, 0.2, generator)
-    chosen = sorted(generator.permutation(np.unique(kinds))[:3])
-    shown = pick(kinds, other_train, chosen, shots, generator)
-    asked = other_test & np.isin(kinds, chosen)
-    return _joined(codes, labels, train, test, other, kinds, shown, asked)
+    return _three_others("flowers", "trashnet", 1, seed, shots)
 
 
 def scene(seed: int, shots: int) -> Situation:
     """Seven classes from paintings, then cartoons of the same classes with ``shots`` labelled photos each."""
-    generator = np.random.default_rng([3, seed])
-    codes, labels = embeddings("art")
-    other, kinds = embeddings("cartoon")
-    train, test = halves(labels, 0.2, generator)
-    other_train, other_test = halves(kinds, 0.5, generator)
-    shown = pick(kinds, other_train, np.unique(kinds), shots, generator)
-    return _joined(codes, labels, train, test, other, kinds, shown, other_test)
+    return _moved("art", "cartoon", 3, seed, shots)
 
 
 def swapped_near(seed: int, shots: int) -> Situation:
     """Confirmation: five kinds of litter from the factory, the sixth from ``shots`` photos."""
-    generator = np.random.default_rng([12, seed])
-    codes, labels = embeddings("trashnet")
+    return _one_more("trashnet", 12, seed, shots)
+
+
+def swapped_far(seed: int, shots: int) -> Situation:
+    """Confirmation: six kinds of litter from the factory, three flowers from ``shots`` photos each."""
+    return _three_others("trashnet", "flowers", 11, seed, shots)
+
+
+def swapped_scene(seed: int, shots: int) -> Situation:
+    """Confirmation: from cartoons to paintings."""
+    return _moved("cartoon", "art", 13, seed, shots)
+
+
+def _one_more(name: str, stream: int, seed: int, shots: int) -> Situation:
+    """All classes but one from the factory, that one shown."""
+    generator = np.random.default_rng([stream, seed])
+    codes, labels = embeddings(name)
     train, test = halves(labels, 0.2, generator)
     names = np.unique(labels)
     new = names[seed % len(names)]
@@ -121,11 +114,11 @@ def swapped_near(seed: int, shots: int) -> Situation:
     )
 
 
-def swapped_far(seed: int, shots: int) -> Situation:
-    """Confirmation: six kinds of litter from the factory, three flowers from ``shots`` photos each."""
-    generator = np.random.default_rng([11, seed])
-    codes, labels = embeddings("trashnet")
-    other, kinds = embeddings("flowers")
+def _three_others(name: str, other_name: str, stream: int, seed: int, shots: int) -> Situation:
+    """One set from the factory, three classes of another shown."""
+    generator = np.random.default_rng([stream, seed])
+    codes, labels = embeddings(name)
+    other, kinds = embeddings(other_name)
     train, test = halves(labels, 0.2, generator)
     other_train, other_test = halves(kinds, 0.2, generator)
     chosen = sorted(generator.permutation(np.unique(kinds))[:3])
@@ -133,11 +126,11 @@ def swapped_far(seed: int, shots: int) -> Situation:
     return _joined(codes, labels, train, test, other, kinds, shown, other_test & np.isin(kinds, chosen))
 
 
-def swapped_scene(seed: int, shots: int) -> Situation:
-    """Confirmation: from cartoons to paintings."""
-    generator = np.random.default_rng([13, seed])
-    codes, labels = embeddings("cartoon")
-    other, kinds = embeddings("art")
+def _moved(name: str, other_name: str, stream: int, seed: int, shots: int) -> Situation:
+    """One scene from the factory, the same classes shown in another."""
+    generator = np.random.default_rng([stream, seed])
+    codes, labels = embeddings(name)
+    other, kinds = embeddings(other_name)
     train, test = halves(labels, 0.2, generator)
     other_train, other_test = halves(kinds, 0.5, generator)
     shown = pick(kinds, other_train, np.unique(kinds), shots, generator)
