@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,25 @@ def test_modules_do_not_import_each_other_in_circles(package: str) -> None:
 
     for name in graph:
         visit(name, ())
+
+
+@pytest.mark.parametrize(("package", "end"), [("device/edgetl_device", "    edgetl/"), ("edgetl", "; pretraining/")])
+def test_the_readme_lists_every_file_after_those_it_imports(package: str, end: str) -> None:
+    text = (ROOT / "README.md").read_text().split(f"    {package}/", 1)[1].split(end, 1)[0]
+    listed = [name.strip().rstrip("/") for name in re.sub(r"\(.*?\)", "", text).split(",")]
+    there = {
+        path.stem for path in (ROOT / package).iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert set(listed) == there - {"__init__", "__main__", "pretraining", "builtin"}
+    for number, name in enumerate(listed):
+        folder = ROOT / package / name
+        for path in folder.rglob("*.py") if folder.is_dir() else [folder.with_suffix(".py")]:
+            up = len(path.relative_to(ROOT / package).parts)  # dots that lead to the package itself
+            nodes = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ImportFrom)]
+            used = [
+                node.module.split(".")[0] if node.module else node.names[0].name for node in nodes if node.level == up
+            ]
+            assert not set(used) & set(listed[number + 1 :]), f"{path} imports from below"
 
 
 def test_there_is_no_file_called_utils() -> None:
