@@ -66,7 +66,8 @@ class Slot(Generic[T]):
         with self._changed:
             self._changed.wait_for(lambda: self._values or self._closed, timeout_s)
             value = self._values.popleft() if self._values else None
-            self._changed.notify_all()
+            if len(self._values) <= self._room // 2:  # a sender that is woken for every value disturbs the taker
+                self._changed.notify_all()
             return value
 
     def get_all(self) -> list[T]:

@@ -36,7 +36,7 @@ log = logging.getLogger("edgetl.pipeline")
 
 BACKOFF_S = (0.5, 10.0)  # first and longest pause before the next attempt to reach a camera
 _STEADY_S = 5.0  # a connection that lasted so long starts again with the shortest pause
-_AHEAD = 3  # frames of a file that may be read ahead; of a live camera only the newest counts
+_AHEAD = 8  # frames of a file that may be read ahead; of a live camera only the newest counts
 _TOGETHER = 16  # embeddings that may wait for the head
 _PACE_S = 0.01  # the head comes no more often than this: it reads megabytes of weights, for one embedding or for eight
 _RECENT = 64  # frames over which rates and medians are taken

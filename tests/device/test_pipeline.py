@@ -18,7 +18,7 @@ from edgetl_device.camera.capture import NetworkCamera
 from edgetl_device.classifier import Classifier
 from edgetl_device.errors import CameraError
 from edgetl_device.home import Home
-from edgetl_device.pipeline import Pipeline
+from edgetl_device.pipeline import _TOGETHER, Pipeline
 from edgetl_device.workers import Listener, Periodic
 
 SOON_S = 20.0  # upper bound of every wait; a working pipeline is a thousand times faster
@@ -132,7 +132,7 @@ def test_a_head_is_swapped_between_two_frames_without_losing_one(home: Home, cla
     moments = collect(pipeline, lambda moment: moment.frame.number == 15 and pipeline.swap(other, 2))
     versions = [moment.version for moment in moments]
     assert [moment.frame.number for moment in moments] == list(range(1, 41))
-    assert versions == sorted(versions) and set(versions) == {1, 2} and versions.index(2) in range(15, 15 + 8)
+    assert versions == sorted(versions) and set(versions) == {1, 2} and versions.index(2) in range(15, 15 + _TOGETHER)
     for moment, image in zip(moments, IMAGES, strict=True):
         used = other if moment.version == 2 else classifier
         same(moment.instant, used.classify(image, top=3))
