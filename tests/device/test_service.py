@@ -1,6 +1,7 @@
 """systemd: the unit file, and the watchdog's food."""
 
 import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -109,3 +110,15 @@ def test_installing_needs_root_and_says_so(home, monkeypatch, capfd) -> None:
         assert (
             f"needs root: sudo {Path(sys.executable).parent}/edgetl-device service {action}" in capfd.readouterr().err
         )
+
+
+def test_under_sudo_the_unit_follows_the_users_runtime_through_its_link(home, tmp_path, monkeypatch, capfd) -> None:
+    entry = pwd.struct_passwd(("somebody", "x", 1000, 1000, "", str(tmp_path), "/bin/sh"))
+    monkeypatch.setattr(pwd, "getpwnam", {"somebody": entry}.__getitem__)
+    monkeypatch.setenv("HOME", "/root")
+    monkeypatch.setenv("SUDO_USER", "somebody")
+    current = tmp_path / ".local" / "lib" / "edgetl" / "current"
+    current.parent.mkdir(parents=True)
+    current.symlink_to(sys.prefix)
+    assert console.run(program, "edgetl-device", ["--home", str(home.folder), "service"]) == 0
+    assert f"ExecStart={current}/bin/edgetl-device --home" in capfd.readouterr().out

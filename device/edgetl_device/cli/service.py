@@ -35,21 +35,22 @@ def service(action: str | None, user: str | None, options: tuple[str, ...], home
     from ..service import UNIT_PATH, unit
 
     user = user or os.environ.get("SUDO_USER") or getpass.getuser()
-    folder = _folder(home, user)
+    own = _home_of(user)
+    program, folder = _program(own), _folder(home, own)
     if action == "uninstall":
-        _as_root(action)
+        _as_root(program, action)
         _systemctl("disable", "--now", UNIT_PATH.name)
         UNIT_PATH.unlink(missing_ok=True)
         _systemctl("daemon-reload")
         say(f"removed {UNIT_PATH}; samples and bundle stay in {folder}")
         return {"path": str(UNIT_PATH), "installed": False}
     run_camera.make_context("edgetl-device run", list(options))  # raises UsageError for what run would refuse
-    text = unit(_program(), folder, user, options, _groups())
+    text = unit(program, folder, user, options, _groups())
     if action is None:
         say(text.rstrip())
-        note("install it with: sudo " + " ".join([str(_program()), "service", "--install", *options]))
+        note("install it with: sudo " + " ".join([str(program), "service", "--install", *options]))
     else:
-        _as_root(action)
+        _as_root(program, action)
         if not (folder / "bundle.edgetl").exists():
             raise InputError(f"no bundle in {folder}: `edgetl-device install FILE.edgetl` first, as {user}")
         try:
@@ -62,28 +63,35 @@ def service(action: str | None, user: str | None, options: tuple[str, ...], home
     return {"path": str(UNIT_PATH), "installed": action == "install", "unit": text}
 
 
-def _program() -> Path:
+def _home_of(user: str) -> Path:
+    """A user's home folder; under sudo, HOME is root's."""
+    import pwd
+
+    try:
+        return Path(pwd.getpwnam(user).pw_dir)
+    except KeyError:
+        raise InputError(f"no user {user!r} on this machine") from None
+
+
+def _program(own: Path) -> Path:
     """The installed program: beside the running Python, as systemd's PATH does not know environments.
 
     `edgetl deploy` and install.sh keep a link to the runtime in use: through it the service follows an update.
+
+    Args:
+        own: home folder of whom the service runs as.
     """
-    current = Path.home() / ".local" / "lib" / "edgetl" / "current"
+    current = own / ".local" / "lib" / "edgetl" / "current"
     prefix = current if current.resolve() == Path(sys.prefix).resolve() else Path(sys.executable).parents[1]
     return prefix / "bin" / "edgetl-device"
 
 
-def _folder(home: Home, user: str) -> Path:
+def _folder(home: Home, own: Path) -> Path:
     """The device home; under sudo the user's own, not root's."""
-    import pwd
-
     from ..home import default_home
 
-    try:
-        entry = pwd.getpwnam(user)
-    except KeyError:
-        raise InputError(f"no user {user!r} on this machine") from None
     chosen = home.folder != default_home() or "EDGETL_HOME" in os.environ
-    return home.folder.resolve() if chosen else Path(entry.pw_dir) / ".local" / "share" / "edgetl"
+    return home.folder.resolve() if chosen else own / ".local" / "share" / "edgetl"
 
 
 def _groups() -> list[str]:
@@ -93,9 +101,9 @@ def _groups() -> list[str]:
     return [group for group in _GROUPS if group in existing]
 
 
-def _as_root(action: str) -> None:
+def _as_root(program: Path, action: str) -> None:
     if os.geteuid() != 0:
-        raise InputError(f"needs root: sudo {_program()} service --{action}")
+        raise InputError(f"needs root: sudo {program} service --{action}")
 
 
 def _systemctl(*arguments: str) -> None:
