@@ -122,3 +122,32 @@ def test_under_sudo_the_unit_follows_the_users_runtime_through_its_link(home, tm
     current.symlink_to(sys.prefix)
     assert console.run(program, "edgetl-device", ["--home", str(home.folder), "service"]) == 0
     assert f"ExecStart={current}/bin/edgetl-device --home" in capfd.readouterr().out
+
+
+def test_relative_options_mean_in_the_unit_what_they_mean_here(home, tmp_path, monkeypatch, capfd) -> None:
+    folder = tmp_path / "50% of it"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    (folder / "told.sh").write_text("#!/bin/sh\n")
+    (folder / "told.sh").chmod(0o755)
+    (folder / "password").write_text("long enough\n")
+    options = ["--on-label", "./told.sh", "--web", "0.0.0.0:8080", "--password-file", "password"]
+    assert console.run(program, "edgetl-device", ["--home", str(home.folder), "service", *options]) == 0
+    assert f"WorkingDirectory=-{tmp_path}/50%% of it" in capfd.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--web", "0.0.0.0:8080"], "a password is needed"),
+        (["--web", "8080"], "expected HOST:PORT"),
+        (["--password-file", "missing"], "cannot read the password file"),
+        (["--on-label", "./missing.sh"], "no such program"),
+    ],
+)
+def test_what_run_would_refuse_is_not_installed(home, options, message: str, tmp_path, monkeypatch, capfd) -> None:
+    monkeypatch.setattr("edgetl_device.service.UNIT_PATH", tmp_path / "edgetl.service")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setenv("PATH", str(tmp_path))  # no systemctl
+    assert console.run(program, "edgetl-device", ["--home", str(home.folder), "service", "--install", *options]) == 2
+    assert message in capfd.readouterr().err and not (tmp_path / "edgetl.service").exists()

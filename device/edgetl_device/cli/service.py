@@ -15,7 +15,7 @@ import click
 from ..console import note, reports, say
 from ..errors import InputError, StorageError
 from .home_option import in_home
-from .run import run_camera
+from .run import label_command, page_at, run_camera
 
 if TYPE_CHECKING:
     from ..home import Home
@@ -44,7 +44,7 @@ def service(action: str | None, user: str | None, options: tuple[str, ...], home
         _systemctl("daemon-reload")
         say(f"removed {UNIT_PATH}; samples and bundle stay in {folder}")
         return {"path": str(UNIT_PATH), "installed": False}
-    run_camera.make_context("edgetl-device run", list(options))  # raises UsageError for what run would refuse
+    _refuse_what_run_would(options)
     text = unit(program, folder, user, options, _groups())
     if action is None:
         say(text.rstrip())
@@ -61,6 +61,14 @@ def service(action: str | None, user: str | None, options: tuple[str, ...], home
         _systemctl("enable", "--now", UNIT_PATH.name)
         say(f"installed {UNIT_PATH}: `systemctl status edgetl` tells how it does, `journalctl -u edgetl` what it said")
     return {"path": str(UNIT_PATH), "installed": action == "install", "unit": text}
+
+
+def _refuse_what_run_would(options: tuple[str, ...]) -> None:
+    """Raise UsageError or InputError for options that would make the service fail at each of its starts."""
+    given = run_camera.make_context("edgetl-device run", list(options)).params
+    label_command(given["command"])
+    if not given["no_web"]:
+        page_at(given["address"], given["password_file"], given["hosts"])
 
 
 def _home_of(user: str) -> Path:
