@@ -75,6 +75,8 @@ def test_a_rejected_retraining_exits_with_1_and_says_what_to_do(installed: Path,
     wrong = run(installed, "learn", "ball", photos / "box", code=1)
     assert "rejected: box would fall" in wrong.stdout and "--accept-scene-change" in wrong.stdout
     assert not told(installed, "retrain", code=1)["promoted"]
+    forgotten = run(installed, "forget", "--sample", 1, code=1).stdout
+    assert "forgot 1 sample\nrejected" in forgotten and "forgotten all the same: check the others" in forgotten
     assert told(installed, "retrain", "--accept-scene-change")["promoted"]
 
 
@@ -109,7 +111,7 @@ def test_status_tells_whether_the_scene_drifted(installed: Path, tmp_path) -> No
     assert told(installed, "status")["drift"]["frames"] <= drift["frames"] + 1
 
 
-def test_where_there_is_no_room_for_a_new_head_the_samples_are_told_to_be_stored(
+def test_where_there_is_no_room_for_a_new_head_the_samples_are_told_to_be_stored_or_forgotten(
     installed: Path, tmp_path, monkeypatch
 ) -> None:
     from edgetl_device.errors import StorageError
@@ -124,6 +126,8 @@ def test_where_there_is_no_room_for_a_new_head_the_samples_are_told_to_be_stored
     done = run(installed, "learn", "kite", photos, "--json", code=2)
     result = json.loads(done.stdout)
     assert result["stored"] == 2 and "the samples are stored" in result["reason"] and "disk full" in done.stderr
+    result = told(installed, "forget", "--sample", 1, code=2)
+    assert result["removed"] == 1 and "the samples are forgotten" in result["reason"]
     monkeypatch.undo()
     assert told(installed, "retrain")["promoted"]
 

@@ -9,7 +9,7 @@ import click
 from ..console import reports, say, table
 from ..errors import InputError
 from .home_option import in_home
-from .outcome import judged_if_possible, retrained
+from .outcome import judged_if_possible
 
 if TYPE_CHECKING:
     from ..home import Home
@@ -64,4 +64,4 @@ def forget(
         if hidden:
             say(f"{label} came with the bundle: it is hidden from now on, but its statistics stay in the bundle")
         say(f"forgot {removed} sample{'s' if removed != 1 else ''}")
-        return {"removed": removed, "hidden": hidden} | retrained(learner.retrain())
+        return {"removed": removed, "hidden": hidden} | judged_if_possible(learner, forgotten=True)
