@@ -122,7 +122,7 @@ def run_camera(
         if jsonl:
             sinks["lines"] = JsonLines(ending.ask)
         elif not as_json:
-            sinks["lines"] = ChangeLines(click.echo)  # say() belongs to this thread
+            sinks["lines"] = ChangeLines(ending.ask)
         if on_label is not None:
             sinks["on-label"] = on_label
         for name, sink in sinks.items():
