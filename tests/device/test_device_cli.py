@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import write_photos
+from conftest import build_bundle, write_photos
 
 from edgetl_device import console
 from edgetl_device.cli import program
@@ -78,6 +78,15 @@ def test_a_rejected_retraining_exits_with_1_and_says_what_to_do(installed: Path,
     forgotten = run(installed, "forget", "--sample", 1, code=1).stdout
     assert "forgot 1 sample\nrejected" in forgotten and "forgotten all the same: check the others" in forgotten
     assert told(installed, "retrain", "--accept-scene-change")["promoted"]
+
+
+def test_a_bundle_that_makes_nothing_better_of_the_samples_is_installed_and_says_so(installed: Path, tmp_path) -> None:
+    photos = write_photos(tmp_path / "photos", ("box",), 30, seed=4)
+    told(installed, "learn", "ball", photos / "box", code=1)
+    other = build_bundle(tmp_path / "other.edgetl", rule="lda")
+    result = told(installed, "install", other)
+    assert result["name"] == "other" and not result["promoted"] and "rejected: box would fall" in result["reason"]
+    assert result["version"] == told(installed, "status")["version"]
 
 
 def test_samples_can_be_stored_without_retraining(installed: Path, tmp_path) -> None:
