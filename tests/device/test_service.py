@@ -1,5 +1,6 @@
 """systemd: the unit file, and the watchdog's food."""
 
+import getpass
 import os
 import pwd
 import shutil
@@ -103,13 +104,16 @@ def test_the_command_prints_a_unit_for_this_home_and_checks_its_options(home, ca
         assert message in capfd.readouterr().err
 
 
-def test_installing_needs_root_and_says_so(home, monkeypatch, capfd) -> None:
+def test_installing_needs_root_and_the_command_to_repeat_is_whole(home, tmp_path, monkeypatch, capfd) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    for action in ("--install", "--uninstall"):
-        assert console.run(program, "edgetl-device", ["--home", str(home.folder), "service", action]) == 2
-        assert (
-            f"needs root: sudo {Path(sys.executable).parent}/edgetl-device service {action}" in capfd.readouterr().err
-        )
+    user = getpass.getuser()
+    options = ["--camera", "my photos", "--user", user]
+    repeated = f"--home {home.folder} --user {user} --camera 'my photos'"
+    for action, wanted in (([], "install"), (["--install"], "install"), (["--uninstall"], "uninstall")):
+        code = console.run(program, "edgetl-device", ["--home", str(home.folder), "service", *action, *options])
+        assert code == (2 if action else 0)
+        command = f"sudo {Path(sys.executable).parent}/edgetl-device service --{wanted} {repeated}"
+        assert f"{'needs root' if action else 'install it with'}: {command}" in capfd.readouterr().err
 
 
 def test_under_sudo_the_unit_follows_the_users_runtime_through_its_link(home, tmp_path, monkeypatch, capfd) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -34,25 +35,26 @@ def service(action: str | None, user: str | None, options: tuple[str, ...], home
     """Print the systemd unit that runs the camera, or install it; RUN-OPTIONS are those of `edgetl-device run`."""
     from ..service import UNIT_PATH, unit
 
-    user = user or os.environ.get("SUDO_USER") or getpass.getuser()
-    own = _home_of(user)
+    runs_as = user or os.environ.get("SUDO_USER") or getpass.getuser()
+    own = _home_of(runs_as)
     program, folder = _program(own), _folder(home, own)
+    as_root = _for_root(program, action or "install", home, user, options)
     if action == "uninstall":
-        _as_root(program, action)
+        _needs_root(as_root)
         _systemctl("disable", "--now", UNIT_PATH.name)
         UNIT_PATH.unlink(missing_ok=True)
         _systemctl("daemon-reload")
         say(f"removed {UNIT_PATH}; samples and bundle stay in {folder}")
         return {"path": str(UNIT_PATH), "installed": False}
     _refuse_what_run_would(options)
-    text = unit(program, folder, user, options, _groups())
+    text = unit(program, folder, runs_as, options, _groups())
     if action is None:
         say(text.rstrip())
-        note("install it with: sudo " + " ".join([str(program), "service", "--install", *options]))
+        note(f"install it with: {as_root}")
     else:
-        _as_root(program, action)
+        _needs_root(as_root)
         if not (folder / "bundle.edgetl").exists():
-            raise InputError(f"no bundle in {folder}: `edgetl-device install FILE.edgetl` first, as {user}")
+            raise InputError(f"no bundle in {folder}: `edgetl-device install FILE.edgetl` first, as {runs_as}")
         try:
             UNIT_PATH.write_text(text)
         except OSError as error:
@@ -96,10 +98,14 @@ def _program(own: Path) -> Path:
 
 def _folder(home: Home, own: Path) -> Path:
     """The device home; under sudo the user's own, not root's."""
+    return home.folder.resolve() if _is_chosen(home) else own / ".local" / "share" / "edgetl"
+
+
+def _is_chosen(home: Home) -> bool:
+    """Whether this device home was asked for; else it is the default of whoever asks."""
     from ..home import default_home
 
-    chosen = home.folder != default_home() or "EDGETL_HOME" in os.environ
-    return home.folder.resolve() if chosen else own / ".local" / "share" / "edgetl"
+    return home.folder != default_home() or "EDGETL_HOME" in os.environ
 
 
 def _groups() -> list[str]:
@@ -109,9 +115,16 @@ def _groups() -> list[str]:
     return [group for group in _GROUPS if group in existing]
 
 
-def _as_root(program: Path, action: str) -> None:
+def _for_root(program: Path, action: str, home: Home, user: str | None, options: tuple[str, ...]) -> str:
+    """The same command for a shell, as root; sudo hands EDGETL_HOME over to nobody."""
+    given = ["--home", str(home.folder.resolve())] if _is_chosen(home) else []
+    given += ["--user", user] if user else []
+    return shlex.join(["sudo", str(program), "service", f"--{action}", *given, *options])
+
+
+def _needs_root(command: str) -> None:
     if os.geteuid() != 0:
-        raise InputError(f"needs root: sudo {program} service --{action}")
+        raise InputError(f"needs root: {command}")
 
 
 def _systemctl(*arguments: str) -> None:
