@@ -8,11 +8,13 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from conftest import build_bundle, write_photos
 
 from edgetl_device import console
 from edgetl_device.cli import program
+from edgetl_device.home import Home
 
 
 def run(home: Path, *arguments: object, code: int = 0) -> SimpleNamespace:
@@ -95,7 +97,6 @@ def test_samples_can_be_stored_without_retraining(installed: Path, tmp_path) -> 
 
 
 def test_photos_are_kept_small_where_asked_and_only_there(installed: Path, tmp_path) -> None:
-    from edgetl_device.home import Home
     from edgetl_device.photos import decode_photo
 
     photos = write_photos(tmp_path / "photos", ("kite",), 2, size=500)
@@ -105,6 +106,26 @@ def test_photos_are_kept_small_where_asked_and_only_there(installed: Path, tmp_p
     assert store.thumbnail(1) is None
     picture = store.thumbnail(2)
     assert picture is not None and decode_photo(picture).shape == (160, 160, 3) and len(picture) < 12_000
+
+
+def test_samples_of_another_backbone_are_told_and_all_are_forgotten_with_what_was_hidden(
+    installed: Path, tmp_path, bundle_path
+) -> None:
+    store = Home(installed).learner().store
+    store.add_samples("kite", np.zeros((2, 48), np.int8), "an earlier backbone", "litert")
+    store.hide("an earlier backbone", "owl")
+    for command in (("status",), ("install", bundle_path)):
+        said = run(installed, *command).stdout
+        assert "2 samples belong to another backbone" in said and "`edgetl-device forget --all`" in said
+    photos = write_photos(tmp_path / "photos", ("kite",), 1)
+    told(installed, "forget", "--label", "ball")
+    told(installed, "learn", "kite", photos)
+    assert told(installed, "status")["labels"] == ["box", "kite"]
+    assert told(installed, "forget", "--all")["removed"] == 3
+    status = told(installed, "status")
+    assert status["labels"] == ["ball", "box"] and status["samples"] == {} and status["samples_elsewhere"] == 0
+    assert store.hidden("an earlier backbone") == frozenset()
+    assert "another backbone" not in run(installed, "status").stdout
 
 
 def test_status_tells_whether_the_scene_drifted(installed: Path, tmp_path) -> None:

@@ -10,6 +10,7 @@ import click
 from ..console import reports, say
 from .home_option import in_home, runtime_option
 from .outcome import judged_if_possible
+from .samples import say_elsewhere
 
 if TYPE_CHECKING:
     from ..home import Home
@@ -28,6 +29,7 @@ def install(file: Path, public_key: Path | None, allow_downgrade: bool, runtime:
     learner = home.learner(runtime)
     version = learner.active_version
     say(f"installed {bundle.name}: {', '.join(bundle.labels) or 'no classes yet'} (version {version})")
+    say_elsewhere(learner.store.count_elsewhere(bundle.backbone_digest))
     outcome: dict[str, Any] = {"version": version}
     if learner.samples() and learner.versions()[-1].id == version:
         outcome = judged_if_possible(learner)
