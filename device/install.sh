@@ -79,6 +79,9 @@ rm -f "$lib/.current"
 ln -s "$new" "$lib/.current"
 mv -T "$lib/.current" "$lib/current"
 ln -sf "$lib/current/bin/edgetl-device" "$command"
+if systemctl cat edgetl.service >/dev/null 2>&1; then # if it runs, then in the old runtime, which goes now
+    sudo systemctl try-restart edgetl.service || echo "the service does not start: see journalctl -u edgetl" >&2
+fi
 [ -z "$old" ] || [ "$old" = "$new" ] || rm -rf "$old"
 
 [ -z "$bundle" ] || "$command" install "$bundle"

@@ -216,7 +216,7 @@ class App:
         def forget() -> int:
             if label is not None:
                 return self._learner.forget_label(label)[0]
-            return self._learner.forget(ids or [row.id for row in self._learner.samples()])
+            return self._learner.forget_all() if everything else self._learner.forget(ids)
 
         return self._change(forget)
 

@@ -113,7 +113,7 @@ def cold_start_ms(home: Home, runtime: str) -> float:
         times = []
         for _ in range(_REPEATS):
             started = time.perf_counter()
-            done = _program(home, "classify", str(photo), "--runtime", runtime)
+            done = _program(home, "classify", str(photo), "--no-drift", "--runtime", runtime)
             times.append((time.perf_counter() - started) * 1e3)
             if done.returncode:
                 raise InputError(f"`edgetl-device classify` fails: {done.stderr.strip()}")

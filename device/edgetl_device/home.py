@@ -139,6 +139,7 @@ class Home:
             "bundle": {"name": bundle.name, "labels": list(bundle.labels), "digest": bundle.digest},
             "runtime": learner.runtime,
             "samples": learner.store.counts(bundle.backbone_digest),
+            "samples_elsewhere": learner.store.count_elsewhere(bundle.backbone_digest),
             "version": learner.active_version,
             "labels": list(learner.active_head().labels),
             "home": str(self.folder),

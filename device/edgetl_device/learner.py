@@ -214,6 +214,11 @@ class Learner:
                 self.hide(label)
         return removed, ours
 
+    def forget_all(self) -> int:
+        """Back to what the factory knew: no samples, of no backbone, and no hidden labels. Returns how many samples."""
+        with self.lock():
+            return self.store.remove_everything()
+
     def hide(self, label: str) -> None:
         """Never predict a factory label again, until it is learned again."""
         with self.lock():

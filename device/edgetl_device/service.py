@@ -28,6 +28,8 @@ StartLimitIntervalSec=0
 [Service]
 Type=notify
 ExecStart={command}
+# What relative options mean; absolute ones do without it.
+WorkingDirectory=-{folder}
 User={user}
 SupplementaryGroups={groups}
 # Fed only while frames are captured and recognised.
@@ -73,7 +75,7 @@ WantedBy=multi-user.target
 
 
 def unit(program: Path, home: Path, user: str, options: Sequence[str], groups: Sequence[str] = ("video",)) -> str:
-    """The unit file.
+    """The unit file; relative paths in the options mean those from the present working directory.
 
     Args:
         program: the installed ``edgetl-device``.
@@ -86,6 +88,7 @@ def unit(program: Path, home: Path, user: str, options: Sequence[str], groups: S
     return _UNIT.format(
         command=" ".join(map(_quoted, command)),
         user=user,
+        folder=str(Path.cwd()).replace("%", "%%"),  # the whole line, so quotes would belong to the name
         groups=" ".join(groups),
         home=_quoted(str(home)),
         watchdog_s=WATCHDOG_S,

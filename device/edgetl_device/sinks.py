@@ -156,24 +156,20 @@ class JsonLines:
             "unknown": prediction.unknown,
             "version": moment.version,
         }
-        try:
-            self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
-            self._stream.flush()
-        except BrokenPipeError:
-            # Python flushes stdout once more at exit; give it somewhere to go.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
-            self._gone()
+        _print(json.dumps(line, ensure_ascii=False), self._stream, self._gone)
 
 
 class ChangeLines:
     """A line for a person at every change of label.
 
     Args:
-        say: prints a line.
+        gone: called once when nobody reads any more.
+        stream: where to write; default is stdout.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, gone: Callable[[], None], stream: TextIO | None = None) -> None:
+        self._gone = gone
+        self._stream = stream or sys.stdout
         self._changes = Changes(0.0)
 
     def __call__(self, moment: Moment) -> None:
@@ -181,4 +177,14 @@ class ChangeLines:
         label = self._changes(moment)
         if label is not None:
             share = "" if label == UNKNOWN else f" {moment.prediction.probability:.2f}"
-            self._say(f"{datetime.now():%H:%M:%S}  {label}{share}")
+            _print(f"{datetime.now():%H:%M:%S}  {label}{share}", self._stream, self._gone)
+
+
+def _print(line: str, stream: TextIO, gone: Callable[[], None]) -> None:
+    try:
+        stream.write(line + "\n")
+        stream.flush()
+    except BrokenPipeError:
+        # Python flushes stdout once more at exit; give it somewhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        gone()

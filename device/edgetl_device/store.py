@@ -83,6 +83,11 @@ class Store(Database):
         query = "SELECT label, count(*) FROM samples WHERE backbone = ? GROUP BY label ORDER BY label"
         return {label: int(count) for label, count in self._rows(query, (backbone,))}
 
+    def count_elsewhere(self, backbone: str) -> int:
+        """How many samples belong to other backbones: of no use with this one, but counted in the budget."""
+        ((count,),) = self._rows("SELECT count(*) FROM samples WHERE backbone <> ?", (backbone,))
+        return int(count)
+
     def embeddings(
         self, backbone: str, dimension: int, after: int = 0, up_to: int | None = None
     ) -> Iterator[tuple[list[int], list[str], list[str], Int8]]:
@@ -117,6 +122,17 @@ class Store(Database):
             self._db.executemany("DELETE FROM samples WHERE backbone = ? AND id = ?", [(backbone, i) for i in ids])
             self._event("forget", {"samples": len(ids)})
         self._scrub()
+
+    def remove_everything(self) -> int:
+        """Delete the samples of all backbones and show hidden labels again, in one step; returns how many samples."""
+        with self.transaction():
+            for backbone, label in list(self._rows("SELECT backbone, label FROM hidden")):
+                self._show(backbone, label)
+            self._db.execute("DELETE FROM samples")
+            removed = self._db.changes()
+            self._event("forget", {"samples": removed})
+        self._scrub()
+        return removed
 
     def relabel_samples(self, backbone: str, ids: Sequence[int], label: str) -> None:
         """Move samples to another label; a hidden one is shown again."""

@@ -16,7 +16,7 @@ def told(capsys, home, *arguments: str) -> dict:
 def test_bench_tells_latency_throughput_memory_and_retraining_and_changes_nothing(home, capsys) -> None:
     home.learner()
     before = {path.name: path.read_bytes() for path in home.folder.glob("*.edgetl")}
-    versions = home.learner().versions()
+    versions, drift = home.learner().versions(), home.learner().drift_state()
     found = told(capsys, home, "--runs", "20")
     latency = found["latency_ms"]
     assert 0 < latency["p50"] <= latency["p95"] <= latency["p99"]
@@ -24,7 +24,9 @@ def test_bench_tells_latency_throughput_memory_and_retraining_and_changes_nothin
     assert 20e6 < found["rss_bytes"] < 2e9 and found["retrain_ms"] > 0 and found["cold_start_ms"] > 50
     assert found["runtime"].split("-")[0] in available_runtimes()
     assert {path.name: path.read_bytes() for path in home.folder.glob("*.edgetl")} == before
-    assert home.learner().versions() == versions and not home.learner().samples()
+    assert (
+        home.learner().drift_state() == drift and home.learner().versions() == versions and not home.learner().samples()
+    )
 
 
 def test_compare_measures_every_runtime_in_its_own_process(home, capsys, monkeypatch) -> None:

@@ -8,11 +8,13 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
-from conftest import write_photos
+from conftest import build_bundle, write_photos
 
 from edgetl_device import console
 from edgetl_device.cli import program
+from edgetl_device.home import Home
 
 
 def run(home: Path, *arguments: object, code: int = 0) -> SimpleNamespace:
@@ -75,7 +77,18 @@ def test_a_rejected_retraining_exits_with_1_and_says_what_to_do(installed: Path,
     wrong = run(installed, "learn", "ball", photos / "box", code=1)
     assert "rejected: box would fall" in wrong.stdout and "--accept-scene-change" in wrong.stdout
     assert not told(installed, "retrain", code=1)["promoted"]
+    forgotten = run(installed, "forget", "--sample", 1, code=1).stdout
+    assert "forgot 1 sample\nrejected" in forgotten and "forgotten all the same: check the others" in forgotten
     assert told(installed, "retrain", "--accept-scene-change")["promoted"]
+
+
+def test_a_bundle_that_makes_nothing_better_of_the_samples_is_installed_and_says_so(installed: Path, tmp_path) -> None:
+    photos = write_photos(tmp_path / "photos", ("box",), 30, seed=4)
+    told(installed, "learn", "ball", photos / "box", code=1)
+    other = build_bundle(tmp_path / "other.edgetl", rule="lda")
+    result = told(installed, "install", other)
+    assert result["name"] == "other" and not result["promoted"] and "rejected: box would fall" in result["reason"]
+    assert result["version"] == told(installed, "status")["version"]
 
 
 def test_samples_can_be_stored_without_retraining(installed: Path, tmp_path) -> None:
@@ -84,7 +97,6 @@ def test_samples_can_be_stored_without_retraining(installed: Path, tmp_path) -> 
 
 
 def test_photos_are_kept_small_where_asked_and_only_there(installed: Path, tmp_path) -> None:
-    from edgetl_device.home import Home
     from edgetl_device.photos import decode_photo
 
     photos = write_photos(tmp_path / "photos", ("kite",), 2, size=500)
@@ -94,6 +106,26 @@ def test_photos_are_kept_small_where_asked_and_only_there(installed: Path, tmp_p
     assert store.thumbnail(1) is None
     picture = store.thumbnail(2)
     assert picture is not None and decode_photo(picture).shape == (160, 160, 3) and len(picture) < 12_000
+
+
+def test_samples_of_another_backbone_are_told_and_all_are_forgotten_with_what_was_hidden(
+    installed: Path, tmp_path, bundle_path
+) -> None:
+    store = Home(installed).learner().store
+    store.add_samples("kite", np.zeros((2, 48), np.int8), "an earlier backbone", "litert")
+    store.hide("an earlier backbone", "owl")
+    for command in (("status",), ("install", bundle_path)):
+        said = run(installed, *command).stdout
+        assert "2 samples belong to another backbone" in said and "`edgetl-device forget --all`" in said
+    photos = write_photos(tmp_path / "photos", ("kite",), 1)
+    told(installed, "forget", "--label", "ball")
+    told(installed, "learn", "kite", photos)
+    assert told(installed, "status")["labels"] == ["box", "kite"]
+    assert told(installed, "forget", "--all")["removed"] == 3
+    status = told(installed, "status")
+    assert status["labels"] == ["ball", "box"] and status["samples"] == {} and status["samples_elsewhere"] == 0
+    assert store.hidden("an earlier backbone") == frozenset()
+    assert "another backbone" not in run(installed, "status").stdout
 
 
 def test_status_tells_whether_the_scene_drifted(installed: Path, tmp_path) -> None:
@@ -109,7 +141,7 @@ def test_status_tells_whether_the_scene_drifted(installed: Path, tmp_path) -> No
     assert told(installed, "status")["drift"]["frames"] <= drift["frames"] + 1
 
 
-def test_where_there_is_no_room_for_a_new_head_the_samples_are_told_to_be_stored(
+def test_where_there_is_no_room_for_a_new_head_the_samples_are_told_to_be_stored_or_forgotten(
     installed: Path, tmp_path, monkeypatch
 ) -> None:
     from edgetl_device.errors import StorageError
@@ -124,6 +156,8 @@ def test_where_there_is_no_room_for_a_new_head_the_samples_are_told_to_be_stored
     done = run(installed, "learn", "kite", photos, "--json", code=2)
     result = json.loads(done.stdout)
     assert result["stored"] == 2 and "the samples are stored" in result["reason"] and "disk full" in done.stderr
+    result = told(installed, "forget", "--sample", 1, code=2)
+    assert result["removed"] == 1 and "the samples are forgotten" in result["reason"]
     monkeypatch.undo()
     assert told(installed, "retrain")["promoted"]
 

@@ -79,6 +79,17 @@ def test_a_reader_that_has_seen_enough_ends_it(home: Home) -> None:
     process.stderr.close()
 
 
+def test_a_reader_that_has_seen_enough_changes_of_label_ends_it_too(home: Home, tmp_path) -> None:
+    photos = write_photos(tmp_path / "photos", ("ball", "box"), 1, seed=3)
+    process = start(home, "--camera", photos, "--loop")
+    assert process.stdout.readline() == "camera  photos in photos\n"
+    process.stdout.close()
+    process.stdout = None
+    assert process.wait(30) == 0
+    assert process.stderr.read() == ""
+    process.stderr.close()
+
+
 def test_a_command_runs_when_a_label_appears_and_its_output_does_not_mix_with_json(home: Home, tmp_path) -> None:
     photos = write_photos(tmp_path / "photos", ("ball",), 6, seed=3)
     out, err = run(home, "--camera", photos, "--on-label", "sh -c 'echo seen $EDGETL_LABEL'", "--json")

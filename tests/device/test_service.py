@@ -1,6 +1,8 @@
 """systemd: the unit file, and the watchdog's food."""
 
+import getpass
 import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -102,10 +104,54 @@ def test_the_command_prints_a_unit_for_this_home_and_checks_its_options(home, ca
         assert message in capfd.readouterr().err
 
 
-def test_installing_needs_root_and_says_so(home, monkeypatch, capfd) -> None:
+def test_installing_needs_root_and_the_command_to_repeat_is_whole(home, tmp_path, monkeypatch, capfd) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    for action in ("--install", "--uninstall"):
-        assert console.run(program, "edgetl-device", ["--home", str(home.folder), "service", action]) == 2
-        assert (
-            f"needs root: sudo {Path(sys.executable).parent}/edgetl-device service {action}" in capfd.readouterr().err
-        )
+    user = getpass.getuser()
+    options = ["--camera", "my photos", "--user", user]
+    repeated = f"--home {home.folder} --user {user} --camera 'my photos'"
+    for action, wanted in (([], "install"), (["--install"], "install"), (["--uninstall"], "uninstall")):
+        code = console.run(program, "edgetl-device", ["--home", str(home.folder), "service", *action, *options])
+        assert code == (2 if action else 0)
+        command = f"sudo {Path(sys.executable).parent}/edgetl-device service --{wanted} {repeated}"
+        assert f"{'needs root' if action else 'install it with'}: {command}" in capfd.readouterr().err
+
+
+def test_under_sudo_the_unit_follows_the_users_runtime_through_its_link(home, tmp_path, monkeypatch, capfd) -> None:
+    entry = pwd.struct_passwd(("somebody", "x", 1000, 1000, "", str(tmp_path), "/bin/sh"))
+    monkeypatch.setattr(pwd, "getpwnam", {"somebody": entry}.__getitem__)
+    monkeypatch.setenv("HOME", "/root")
+    monkeypatch.setenv("SUDO_USER", "somebody")
+    current = tmp_path / ".local" / "lib" / "edgetl" / "current"
+    current.parent.mkdir(parents=True)
+    current.symlink_to(sys.prefix)
+    assert console.run(program, "edgetl-device", ["--home", str(home.folder), "service"]) == 0
+    assert f"ExecStart={current}/bin/edgetl-device --home" in capfd.readouterr().out
+
+
+def test_relative_options_mean_in_the_unit_what_they_mean_here(home, tmp_path, monkeypatch, capfd) -> None:
+    folder = tmp_path / "50% of it"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    (folder / "told.sh").write_text("#!/bin/sh\n")
+    (folder / "told.sh").chmod(0o755)
+    (folder / "password").write_text("long enough\n")
+    options = ["--on-label", "./told.sh", "--web", "0.0.0.0:8080", "--password-file", "password"]
+    assert console.run(program, "edgetl-device", ["--home", str(home.folder), "service", *options]) == 0
+    assert f"WorkingDirectory=-{tmp_path}/50%% of it" in capfd.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--web", "0.0.0.0:8080"], "a password is needed"),
+        (["--web", "8080"], "expected HOST:PORT"),
+        (["--password-file", "missing"], "cannot read the password file"),
+        (["--on-label", "./missing.sh"], "no such program"),
+    ],
+)
+def test_what_run_would_refuse_is_not_installed(home, options, message: str, tmp_path, monkeypatch, capfd) -> None:
+    monkeypatch.setattr("edgetl_device.service.UNIT_PATH", tmp_path / "edgetl.service")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setenv("PATH", str(tmp_path))  # no systemctl
+    assert console.run(program, "edgetl-device", ["--home", str(home.folder), "service", "--install", *options]) == 2
+    assert message in capfd.readouterr().err and not (tmp_path / "edgetl.service").exists()

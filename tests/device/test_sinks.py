@@ -97,24 +97,25 @@ def test_json_lines_are_one_object_for_every_moment() -> None:
     assert second["label"] is None and second["unknown"]
 
 
-def test_a_reader_that_goes_away_asks_for_the_end() -> None:
+@pytest.mark.parametrize("sink", [JsonLines, ChangeLines])
+def test_a_reader_that_goes_away_asks_for_the_end(sink: type[JsonLines] | type[ChangeLines]) -> None:
     read, write = os.pipe()
     gone = []
     with os.fdopen(write, "w") as stream:
-        lines = JsonLines(lambda: gone.append(1), stream)
+        lines = sink(lambda: gone.append(1), stream)
         lines(moment("cat", 1.0))
         os.close(read)
-        lines(moment("cat", 1.1))
+        lines(moment("dog", 1.1))
         lines(moment("cat", 1.2))
     assert gone == [1]
 
 
 def test_people_get_a_line_for_each_change() -> None:
-    said: list[str] = []
-    lines = ChangeLines(said.append)
+    stream = io.StringIO()
+    lines = ChangeLines(lambda: None, stream)
     for one in (moment("cat", 0.0), moment("cat", 0.1), moment("cat", 0.2, unknown=True)):
         lines(one)
-    assert [line.split("  ")[1] for line in said] == ["cat 0.88", "unknown"]
+    assert [line.split("  ")[1] for line in stream.getvalue().splitlines()] == ["cat 0.88", "unknown"]
 
 
 def _is_gone(process: int) -> bool:

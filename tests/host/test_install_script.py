@@ -28,7 +28,7 @@ def user(tmp_path):
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
 
-    run.home = home
+    run.home, run.programs = home, programs
     return run
 
 
@@ -46,6 +46,23 @@ def test_one_command_installs_program_and_first_bundle_and_uninstall_leaves_what
     assert (state / "bundle.edgetl").read_bytes() == bundle_path.read_bytes()
     assert "what was learned is still in" in user("--uninstall")
     assert not lib.exists() and not program.is_symlink() and (state / "bundle.edgetl").exists()
+
+
+def test_an_update_restarts_a_running_service_before_the_old_runtime_goes(user, tmp_path) -> None:
+    name, data = device_wheel()
+    (tmp_path / name).write_bytes(data)
+    user("--wheel", tmp_path / name)
+    lib = user.home / ".local/lib/edgetl"
+    old = (lib / "current").resolve().rename(lib / "runtime-old")  # names hold seconds
+    (lib / "current").unlink()
+    (lib / "current").symlink_to(old)
+    (user.programs / "sudo").write_text('#!/bin/sh\nexec "$@"\n')
+    (user.programs / "systemctl").write_text(f'#!/bin/sh\necho "$1 $2" && ls {lib} && readlink {lib}/current\n')
+    for program in ("sudo", "systemctl"):
+        (user.programs / program).chmod(0o755)
+    said = user("--wheel", tmp_path / name).partition("try-restart edgetl.service\n")[2]
+    new = (lib / "current").resolve()
+    assert said.splitlines()[:4] == ["current", new.name, "runtime-old", str(new)] and not old.exists()
 
 
 def test_a_failure_leaves_no_half_installed_runtime(user, tmp_path) -> None:

@@ -14,6 +14,7 @@ until_true() { # seconds, what, command
 }
 
 SUDO_USER=pi "$program" service --install --camera /given/photos --loop --web 127.0.0.1:8080
+systemctl cat edgetl | grep -q '^ExecStart=/home/pi/.local/lib/edgetl/current/bin/' # so it follows an update
 until_true 30 "it is ready" 'systemctl is-active --quiet edgetl'
 [ "$(ps -o user= -p "$(main)")" = pi ]
 curl -fsS http://127.0.0.1:8080/healthz && echo

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--top", type=click.IntRange(1), default=3, help="How many labels to name for each photo.")
+@click.option("--no-drift", is_flag=True, hidden=True, help="Photos that say nothing about the scene, as bench's.")
 @runtime_option
 @in_home
 @reports
-def classify(images: tuple[Path, ...], top: int, runtime: str, home: Home) -> dict[str, Any]:
+def classify(images: tuple[Path, ...], top: int, no_drift: bool, runtime: str, home: Home) -> dict[str, Any]:
     """Label photos, or all photos of a folder."""
     from ..backbone import open_backbone
     from ..photos import read_photo
@@ -61,7 +62,8 @@ def classify(images: tuple[Path, ...], top: int, runtime: str, home: Home) -> di
     if not found:
         raise InputError(f"none of {len(skipped)} photos could be read")
     try:
-        learner.keep_drift(drift)
+        if not no_drift:
+            learner.keep_drift(drift)
     except StorageError as error:  # the labels are right all the same
         note(f"drift was not kept: {error}")
     return {"predictions": found, "skipped": skipped}

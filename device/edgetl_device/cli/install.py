@@ -9,6 +9,8 @@ import click
 
 from ..console import reports, say
 from .home_option import in_home, runtime_option
+from .outcome import judged_if_possible
+from .samples import say_elsewhere
 
 if TYPE_CHECKING:
     from ..home import Home
@@ -26,16 +28,19 @@ def install(file: Path, public_key: Path | None, allow_downgrade: bool, runtime:
     bundle, agreement = home.install(file, runtime, public_key=public_key, allow_downgrade=allow_downgrade)
     learner = home.learner(runtime)
     version = learner.active_version
-    if learner.samples() and learner.versions()[-1].id == version:
-        version = learner.retrain().version
     say(f"installed {bundle.name}: {', '.join(bundle.labels) or 'no classes yet'} (version {version})")
+    say_elsewhere(learner.store.count_elsewhere(bundle.backbone_digest))
+    outcome: dict[str, Any] = {"version": version}
+    if learner.samples() and learner.versions()[-1].id == version:
+        outcome = judged_if_possible(learner)
+        if outcome["exit_code"] == 1:  # the bundle is installed; of `install`, 1 says that the old one stays
+            outcome["exit_code"] = 0
     key = home.trusted()
     if key is not None:
         say(f"signed by {key.fingerprint}, the key this device trusts")
     return {
         "name": bundle.name,
         "labels": list(bundle.labels),
-        "version": version,
         "agreement": agreement,
         "signed_by": key.fingerprint if key else None,
-    }
+    } | outcome

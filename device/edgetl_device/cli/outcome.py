@@ -12,27 +12,24 @@ if TYPE_CHECKING:
     from ..learner import Learner, Outcome
 
 
-def retrained(outcome: Outcome) -> dict[str, Any]:
-    """Tell the outcome of a retraining, and what to do about a rejection."""
+def judged(outcome: Outcome, *, forgotten: bool = False) -> dict[str, Any]:
+    """Tell the outcome of a retraining, and what to do about a rejection, which is exit code 1."""
     say(f"{outcome.reason} ({outcome.retrain_ms:.0f} ms); version {outcome.version} is active")
     if not outcome.promoted:
-        say("the samples are kept: check them with `edgetl-device samples`, relabel or forget the wrong ones,")
+        done = "forgotten all the same: check the others" if forgotten else "kept: check them"
+        say(f"the samples are {done} with `edgetl-device samples`, relabel or forget the wrong ones,")
         say("or, if they are right and the scene really changed, `edgetl-device retrain --accept-scene-change`")
-    return asdict(outcome)
+    return asdict(outcome) | {"exit_code": 0 if outcome.promoted else 1}
 
 
-def judged(outcome: Outcome) -> dict[str, Any]:
-    """As :func:`retrained`, with exit code 1 where the gate said no."""
-    return retrained(outcome) | {"exit_code": 0 if outcome.promoted else 1}
-
-
-def judged_if_possible(learner: Learner) -> dict[str, Any]:
-    """Retrain after samples were stored, which must be told even where the disk has no room for a new version."""
+def judged_if_possible(learner: Learner, *, forgotten: bool = False) -> dict[str, Any]:
+    """Retrain after samples were stored or forgotten, which must be told even where the disk has no room for a head."""
     try:
-        return judged(learner.retrain())
+        return judged(learner.retrain(), forgotten=forgotten)
     except StorageError as error:
         note(f"error: {error}")
-        reason = "the samples are stored, but no new head: `edgetl-device retrain` when there is room again"
+        done = "forgotten" if forgotten else "stored"
+        reason = f"the samples are {done}, but no new head: `edgetl-device retrain` when there is room again"
         say(reason)
         return {"version": learner.active_version, "promoted": False, "reason": reason, "exit_code": error.exit_code}
 

@@ -17,6 +17,7 @@ from .home_option import in_home, runtime_option
 if TYPE_CHECKING:
     from ..app import App
     from ..home import Home
+    from ..sinks import LabelCommand
 
 _LOOK_S = 0.2  # between two looks at whether it is time to end
 
@@ -93,15 +94,14 @@ def run_camera(
     from ..app import App
     from ..camera import open_camera
     from ..service import Notifier
-    from ..sinks import ChangeLines, JsonLines, LabelCommand
+    from ..sinks import ChangeLines, JsonLines
     from ..workers import Listener, Periodic
 
     as_json = click.get_current_context().meta["edgetl.json"]
     if jsonl and as_json:
         raise InputError("--json prints one object at the end, --jsonl one for every frame: choose")
-    on_label = LabelCommand(command) if command is not None else None
-    if not no_web:
-        page = _page(address, password_file, hosts)
+    on_label = label_command(command)
+    page = None if no_web else page_at(address, password_file, hosts)
     notifier = Notifier()
     with ExitStack() as stack:
         ending = stack.enter_context(Ending())
@@ -122,7 +122,7 @@ def run_camera(
         if jsonl:
             sinks["lines"] = JsonLines(ending.ask)
         elif not as_json:
-            sinks["lines"] = ChangeLines(click.echo)  # say() belongs to this thread
+            sinks["lines"] = ChangeLines(ending.ask)
         if on_label is not None:
             sinks["on-label"] = on_label
         for name, sink in sinks.items():
@@ -136,7 +136,7 @@ def run_camera(
             stack.callback(watchdog.stop)
             watchdog.start()
         (note if jsonl else say)(f"camera  {app.pipeline.health().camera}")
-        if not no_web:
+        if page is not None:
             server = stack.enter_context(page(app))
             (note if jsonl else say)(f"page    {server.url}")
         app.start()
@@ -155,7 +155,14 @@ def _wait(app: App, ending: Ending) -> None:
         pass
 
 
-def _page(address: str, password_file: Path | None, hosts: tuple[str, ...]) -> Any:
+def label_command(command: str | None) -> LabelCommand | None:
+    """What runs at each change of label, if anything."""
+    from ..sinks import LabelCommand
+
+    return LabelCommand(command) if command is not None else None
+
+
+def page_at(address: str, password_file: Path | None, hosts: tuple[str, ...]) -> Any:
     """What serves the page for an app; everything that can be wrong with it is found before the camera starts."""
     from importlib.util import find_spec
 
@@ -168,6 +175,8 @@ def _page(address: str, password_file: Path | None, hosts: tuple[str, ...]) -> A
         raise InputError(f"the page needs {missing[0]}: `pip install edgetl-device[web]`, or run with --no-web")
     from ..web import serve  # type: ignore[import-untyped,unused-ignore]
     from ..web.access import read_password_file  # type: ignore[import-untyped,unused-ignore]
+    from ..web.guard import require_password  # type: ignore[import-untyped,unused-ignore]
 
     password_hash = read_password_file(password_file) if password_file is not None else None
+    require_password(host, password_hash)
     return lambda app: serve(app, host, int(port), password_hash, hosts)

@@ -9,10 +9,18 @@ import click
 from ..console import reports, say, table
 from ..errors import InputError
 from .home_option import in_home
-from .outcome import judged_if_possible, retrained
+from .outcome import judged_if_possible
 
 if TYPE_CHECKING:
     from ..home import Home
+
+
+def say_elsewhere(count: int) -> None:
+    """Tell of samples that other backbones left behind."""
+    if count:
+        belong = "s belong" if count != 1 else " belongs"
+        say(f"{count} sample{belong} to another backbone, unused until its bundle is back;")
+        say("`edgetl-device forget --all` removes these with all others")
 
 
 @click.command()
@@ -43,7 +51,9 @@ def relabel(label: str, ids: tuple[int, ...], home: Home) -> dict[str, Any]:
 @click.command()
 @click.option("--label", help="All samples of this label; a factory label is hidden.")
 @click.option("--sample", "ids", multiple=True, type=int, help="Samples: --sample 3 4 5.")
-@click.option("--all", "everything", is_flag=True, help="All samples: back to what the factory knew.")
+@click.option(
+    "--all", "everything", is_flag=True, help="All samples, and what was hidden: back to what the factory knew."
+)
 @click.argument("more", metavar="", nargs=-1, type=int)
 @in_home
 @reports
@@ -60,8 +70,8 @@ def forget(
         if label is not None:
             removed, hidden = learner.forget_label(label)
         else:
-            removed, hidden = learner.forget([*ids, *more] or [row.id for row in learner.samples()]), False
+            removed, hidden = learner.forget_all() if everything else learner.forget([*ids, *more]), False
         if hidden:
             say(f"{label} came with the bundle: it is hidden from now on, but its statistics stay in the bundle")
         say(f"forgot {removed} sample{'s' if removed != 1 else ''}")
-        return {"removed": removed, "hidden": hidden} | retrained(learner.retrain())
+        return {"removed": removed, "hidden": hidden} | judged_if_possible(learner, forgotten=True)

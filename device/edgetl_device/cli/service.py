@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import click
 from ..console import note, reports, say
 from ..errors import InputError, StorageError
 from .home_option import in_home
-from .run import run_camera
+from .run import label_command, page_at, run_camera
 
 if TYPE_CHECKING:
     from ..home import Home
@@ -34,24 +35,26 @@ def service(action: str | None, user: str | None, options: tuple[str, ...], home
     """Print the systemd unit that runs the camera, or install it; RUN-OPTIONS are those of `edgetl-device run`."""
     from ..service import UNIT_PATH, unit
 
-    user = user or os.environ.get("SUDO_USER") or getpass.getuser()
-    folder = _folder(home, user)
+    runs_as = user or os.environ.get("SUDO_USER") or getpass.getuser()
+    own = _home_of(runs_as)
+    program, folder = _program(own), _folder(home, own)
+    as_root = _for_root(program, action or "install", home, user, options)
     if action == "uninstall":
-        _as_root(action)
+        _needs_root(as_root)
         _systemctl("disable", "--now", UNIT_PATH.name)
         UNIT_PATH.unlink(missing_ok=True)
         _systemctl("daemon-reload")
         say(f"removed {UNIT_PATH}; samples and bundle stay in {folder}")
         return {"path": str(UNIT_PATH), "installed": False}
-    run_camera.make_context("edgetl-device run", list(options))  # raises UsageError for what run would refuse
-    text = unit(_program(), folder, user, options, _groups())
+    _refuse_what_run_would(options)
+    text = unit(program, folder, runs_as, options, _groups())
     if action is None:
         say(text.rstrip())
-        note("install it with: sudo " + " ".join([str(_program()), "service", "--install", *options]))
+        note(f"install it with: {as_root}")
     else:
-        _as_root(action)
+        _needs_root(as_root)
         if not (folder / "bundle.edgetl").exists():
-            raise InputError(f"no bundle in {folder}: `edgetl-device install FILE.edgetl` first, as {user}")
+            raise InputError(f"no bundle in {folder}: `edgetl-device install FILE.edgetl` first, as {runs_as}")
         try:
             UNIT_PATH.write_text(text)
         except OSError as error:
@@ -62,28 +65,47 @@ def service(action: str | None, user: str | None, options: tuple[str, ...], home
     return {"path": str(UNIT_PATH), "installed": action == "install", "unit": text}
 
 
-def _program() -> Path:
+def _refuse_what_run_would(options: tuple[str, ...]) -> None:
+    """Raise UsageError or InputError for options that would make the service fail at each of its starts."""
+    given = run_camera.make_context("edgetl-device run", list(options)).params
+    label_command(given["command"])
+    if not given["no_web"]:
+        page_at(given["address"], given["password_file"], given["hosts"])
+
+
+def _home_of(user: str) -> Path:
+    """A user's home folder; under sudo, HOME is root's."""
+    import pwd
+
+    try:
+        return Path(pwd.getpwnam(user).pw_dir)
+    except KeyError:
+        raise InputError(f"no user {user!r} on this machine") from None
+
+
+def _program(own: Path) -> Path:
     """The installed program: beside the running Python, as systemd's PATH does not know environments.
 
     `edgetl deploy` and install.sh keep a link to the runtime in use: through it the service follows an update.
+
+    Args:
+        own: home folder of whom the service runs as.
     """
-    current = Path.home() / ".local" / "lib" / "edgetl" / "current"
+    current = own / ".local" / "lib" / "edgetl" / "current"
     prefix = current if current.resolve() == Path(sys.prefix).resolve() else Path(sys.executable).parents[1]
     return prefix / "bin" / "edgetl-device"
 
 
-def _folder(home: Home, user: str) -> Path:
+def _folder(home: Home, own: Path) -> Path:
     """The device home; under sudo the user's own, not root's."""
-    import pwd
+    return home.folder.resolve() if _is_chosen(home) else own / ".local" / "share" / "edgetl"
 
+
+def _is_chosen(home: Home) -> bool:
+    """Whether this device home was asked for; else it is the default of whoever asks."""
     from ..home import default_home
 
-    try:
-        entry = pwd.getpwnam(user)
-    except KeyError:
-        raise InputError(f"no user {user!r} on this machine") from None
-    chosen = home.folder != default_home() or "EDGETL_HOME" in os.environ
-    return home.folder.resolve() if chosen else Path(entry.pw_dir) / ".local" / "share" / "edgetl"
+    return home.folder != default_home() or "EDGETL_HOME" in os.environ
 
 
 def _groups() -> list[str]:
@@ -93,9 +115,16 @@ def _groups() -> list[str]:
     return [group for group in _GROUPS if group in existing]
 
 
-def _as_root(action: str) -> None:
+def _for_root(program: Path, action: str, home: Home, user: str | None, options: tuple[str, ...]) -> str:
+    """The same command for a shell, as root; sudo hands EDGETL_HOME over to nobody."""
+    given = ["--home", str(home.folder.resolve())] if _is_chosen(home) else []
+    given += ["--user", user] if user else []
+    return shlex.join(["sudo", str(program), "service", f"--{action}", *given, *options])
+
+
+def _needs_root(command: str) -> None:
     if os.geteuid() != 0:
-        raise InputError(f"needs root: sudo {_program()} service --{action}")
+        raise InputError(f"needs root: {command}")
 
 
 def _systemctl(*arguments: str) -> None:

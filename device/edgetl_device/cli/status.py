@@ -8,6 +8,7 @@ import click
 
 from ..console import reports, say
 from .home_option import in_home, runtime_option
+from .samples import say_elsewhere
 
 if TYPE_CHECKING:
     from ..home import Home
@@ -27,6 +28,7 @@ def status(runtime: str, home: Home) -> dict[str, Any]:
     say(f"disk     {found['store_bytes'] / 1e6:.1f} MB used, {found['free_bytes'] / 1e9:.1f} GB free in {home.folder}")
     drift = found["drift"]
     say(f"drift    {_TOLD[drift['state']].format(frames=drift['frames'])}")
+    say_elsewhere(found["samples_elsewhere"])
     return found
 
 

@@ -21,6 +21,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..errors import InputError
 from .access import Access, basic_password
 
 PUBLIC = ("/healthz", "/api/v1/login")
@@ -95,6 +96,14 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.casefold() == "localhost"
+
+
+def require_password(host: str, password_hash: str | None) -> None:
+    """Raise InputError where others reach the address and there is no password."""
+    if password_hash is None and not is_loopback(host):
+        raise InputError(
+            f"{host or 'every address'} can be reached from the network, so a password is needed: --password-file FILE"
+        )
 
 
 class Guard:

@@ -13,7 +13,7 @@ import uvicorn
 
 from ..errors import InputError
 from .access import Access
-from .guard import Hosts, is_loopback
+from .guard import Hosts, require_password
 from .site import Site
 
 if TYPE_CHECKING:
@@ -44,11 +44,7 @@ class Server:
     def __init__(
         self, app: App, host: str, port: int, password_hash: str | None = None, hosts: Iterable[str] = ()
     ) -> None:
-        if password_hash is None and not is_loopback(host):
-            raise InputError(
-                f"{host or 'every address'} can be reached from the network, so a password is needed: "
-                "--password-file FILE"
-            )
+        require_password(host, password_hash)
         self._socket = _listen(host, port)
         port = self._socket.getsockname()[1]
         self.url = f"http://{f'[{host}]' if ':' in host else host or '0.0.0.0'}:{port}"
