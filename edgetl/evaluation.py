@@ -104,7 +104,7 @@ def evaluate(bundle: Bundle, dataset: Dataset, runtime: str = "auto") -> Evaluat
     """Classify every photo of a dataset.
 
     Raises:
-        InputError: a class of the dataset is not one of the bundle's, or no photo can be read.
+        InputError: a class of the dataset is not one of the bundle's, or none of its photos can be read.
     """
     factory = Factory(bundle)
     head = factory.head()
@@ -138,6 +138,9 @@ def evaluate(bundle: Bundle, dataset: Dataset, runtime: str = "auto") -> Evaluat
         flags.append(bool(unknown[0]))
     if not truth:
         raise InputError(f"none of {len(skipped)} photos could be read")
+    unread = sorted(set(dataset.classes) - {dataset.labels[row] for row in kept})
+    if unread:
+        raise InputError(f"class {unread[0]!r} has no readable photo: replace the damaged files, or leave it out")
     actual, scores, unseen = np.array(truth), np.stack(chances), np.array(fresh)
     predicted = scores.argmax(axis=1)
     recall = metrics.per_class_recall(actual, predicted, len(head.labels))
@@ -152,7 +155,7 @@ def evaluate(bundle: Bundle, dataset: Dataset, runtime: str = "auto") -> Evaluat
         int(unseen.sum()),
         metrics.accuracy(actual[unseen], predicted[unseen]) if unseen.any() else None,
         float(np.mean(flags)),
-        {label: float(recall[index[label]]) for label in dataset.classes if label in index},
+        {label: float(recall[index[label]]) for label in dataset.classes},
         metrics.confusion(actual, predicted, len(head.labels)),
         metrics.expected_calibration_error(sure, right, _BINS),
         {"p50": float(p50), "p95": float(p95)},

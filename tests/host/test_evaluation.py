@@ -123,6 +123,14 @@ def test_a_reliability_plot_draws_a_bar_as_high_as_the_share_right() -> None:
     assert heights == [130.0, 260.0] and drawn.count('class="dot"') == 2
 
 
+def test_a_class_whose_photos_are_all_damaged_is_named(bundle_path, tmp_path) -> None:
+    photos = write_photos(tmp_path / "p", ("ball", "box"), 2)
+    for path in (photos / "box").iterdir():
+        path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(InputError, match="class 'box' has no readable photo"):
+        evaluate(open_bundle(bundle_path), find_photos(photos))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [("path\nx\n", "at least one to slice by"), ("path,light\nball/0000.png,dim\n", "does not name 59 photos")],
