@@ -20,6 +20,7 @@ from edgetl_device.errors import InputError, PhotoError
 from edgetl_device.factory import Content, fingerprint
 from edgetl_device.heads import DEFAULT, Evidence, Head, empty_evidence, fit_correction, fit_head, gather
 from edgetl_device.interpreter import TFLiteInterpreter
+from edgetl_device.signing import PrivateKey
 from edgetl_device.statistics import statistics_of
 
 from . import compression, embeddings, fused, layer_errors
@@ -104,11 +105,14 @@ def convert_run(run: Run, output: Path, options: Options, verbose: bool = False)
     return convert(lambda: run_source(run, options.photos), output, options, verbose)
 
 
-def convert(load: Callable[[], Source], output: Path, options: Options, verbose: bool = False) -> Converted:
+def convert(
+    load: Callable[[], Source], output: Path, options: Options, verbose: bool = False, key: PrivateKey | None = None
+) -> Converted:
     """Convert a float model and write its bundle, or raise and leave ``output`` as it was.
 
     Args:
         load: gives the model; called after the options were checked, because it takes seconds.
+        key: sign the bundle with it.
 
     Raises:
         InputError: a combination that does not work, or photos that are gone.
@@ -175,7 +179,7 @@ def convert(load: Callable[[], Source], output: Path, options: Options, verbose:
         members["backbone_edgetpu.tflite"], manifest["edgetpu"] = compiled.data, compiled.to_json()
     if one_file is not None:
         members["model.tflite"], manifest["fused"] = one_file.data, one_file.to_json()
-    write_bundle(output, manifest, members)
+    write_bundle(output, manifest, members, key)
     elapsed = time.perf_counter() - started
     size = output.stat().st_size
     return Converted(
