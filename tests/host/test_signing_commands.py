@@ -31,7 +31,8 @@ def test_keygen_tells_where_the_halves_are_and_refuses_to_replace_them(edgetl, t
     made = edgetl(program, "keygen", tmp_path / "keys" / "owner")
     assert made["public_key"].endswith("owner.pub")
     assert made["fingerprint"] == read_public_key(tmp_path / "keys" / "owner.pub").fingerprint
-    assert "File exists" in edgetl(program, "keygen", tmp_path / "keys" / "owner", code=2)
+    refused = edgetl(program, "keygen", tmp_path / "keys" / "owner", code=2)
+    assert "owner.key: File exists: give another PREFIX; a key is never overwritten" in refused
 
 
 def test_sign_signs_a_bundle_in_place_or_elsewhere(edgetl, tmp_path, bundle_path) -> None:
