@@ -68,6 +68,8 @@ class Evaluation:
     """How a bundle does on labelled photos.
 
     Args:
+        labels: the bundle's (C,), sorted.
+        samples: how many photos were classified.
         accuracy: share of right top labels, 0 … 1; "unknown" is not counted as wrong if the top label is right.
         balanced_accuracy: mean recall of the classes.
         unseen: how many of the samples the bundle was not trained on.
@@ -75,11 +77,13 @@ class Evaluation:
         unknown: share of photos that were called unknown.
         per_class: label → recall.
         confusion: (C, C) int64, rows are the truth, columns the bundle's labels in sorted order.
-        ece: expected calibration error.
+        ece: expected calibration error, 0 … 1.
         reliability: (bins,) counts, mean probability of the top label and share right.
         slices: column of at most 30 values → how each of them fares.
         mistakes: the most confident ones, the worst first.
         latency_ms: p50 and p95 of preprocessing + backbone + head for one photo, without decoding the file.
+        skipped: what was wrong with each photo that could not be read.
+        runtime: the TFLite runtime that ran the backbone, and its version.
     """
 
     labels: tuple[str, ...]

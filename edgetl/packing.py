@@ -49,11 +49,16 @@ class Options:
 
     Args:
         quantize: a key of :data:`~edgetl.proof.MODES`.
+        calibration_samples: training photos that set the ranges of the integers, class-balanced, at most.
+        max_drop: accuracy on the held-out photos that conversion may cost, as a share: 0.01 is one photo in a hundred.
+        head: a key of :data:`~edgetl_device.heads.HEADS`, the learning rule.
+        no_classes: whether the bundle shall know nothing yet, to be taught on the device.
         compression: what TFMOT does before.
         photos: where the run's photos are now; None where they were.
         layers: whether to compare float and converted layers.
         fused: whether to add one file with backbone and head, for other apps.
         edgetpu: whether to add the backbone's twin for the Edge TPU.
+        explainable: whether the backbone shall export its feature map too, for explanations.
     """
 
     quantize: str = "int8"
