@@ -64,7 +64,7 @@ def make_bundle(path: Path) -> None:
         "head": "predictive",
         "preprocessing": Preprocessing(8, 8).to_json(),
         "codes": transform.to_json(),
-        "backbone": {},
+        "backbone": {"name": "random"},
         "quantization": "int8",
         "training": {},
         "parity": {},

@@ -140,11 +140,6 @@ def cuts(model: Any) -> tuple[str, ...]:
     return tuple(found)
 
 
-def with_feature_map(model: Any) -> Any:
-    """A backbone → the same with two outputs: (n, d) pooled features, and the (n, h, w, d) map they are the mean of."""
-    return tf.keras().Model(model.input, [model.output, model.layers[-1].input])
-
-
 def _published(spec: BackboneSpec, shape: tuple[int, int, int]) -> Any:
     try:
         with redirect_stdout(sys.stderr):  # Keras prints its progress on stdout, where only results belong

@@ -19,7 +19,8 @@ from edgetl_device import parts
 from edgetl_device.backbone import Backbone, open_backbone
 from edgetl_device.bundle import write_atomically
 from edgetl_device.classifier import Prediction
-from edgetl_device.errors import InputError
+from edgetl_device.console import note
+from edgetl_device.errors import InputError, PhotoError
 from edgetl_device.home import Home
 from edgetl_device.learner import Learner
 from edgetl_device.photos import read_photo
@@ -33,6 +34,7 @@ Photo = npt.NDArray[np.uint8]
 Labelled = list[tuple[str, Photo]]
 
 SHOTS = 10  # photos of each kind that the person labels
+TESTS = 30  # photos of each of a user's classes that the device is tried on, at most
 KNOWN = ("bolt", "gear", "nut", "spring")
 NEW = "hinge"
 
@@ -98,7 +100,7 @@ def own_world(photos: Path, folder: Path) -> World:
     """The same story on a user's folders: the last class is the new one, dim light is simulated.
 
     Raises:
-        InputError: fewer than three classes, or a class with fewer than 30 photos.
+        InputError: fewer than three classes, or a class with fewer than 30 photos that can be read.
     """
     dataset = find_photos(photos)
     if len(dataset.classes) < 3:
@@ -111,19 +113,33 @@ def own_world(photos: Path, folder: Path) -> World:
     files, labels = dataset.files(), np.asarray(dataset.labels)
     for label in dataset.classes:
         rows = generator.permutation(np.flatnonzero(labels == label))[:160]
-        if len(rows) < 3 * SHOTS:
-            raise InputError(f"the story needs at least {3 * SHOTS} photos of each class, {label!r} has {len(rows)}")
-        held = [(label, read_photo(files[row])) for row in rows[: len(rows) // 2]]
+        found = [files[row] for row in rows if _is_readable(files[row])]
+        if len(found) < 3 * SHOTS:
+            raise InputError(
+                f"the story needs at least {3 * SHOTS} photos of each class that can be read, "
+                f"{label!r} has {len(found)}"
+            )
+        half = len(found) // 2
+        held = [(label, read_photo(path)) for path in found[: min(half, SHOTS + TESTS)]]
         shown += [(label, dimmed(photo, generator)) for _, photo in held[:SHOTS]]
-        tests = held[SHOTS : SHOTS + 30]
+        tests = held[SHOTS:]
         changed += [(label, dimmed(photo, generator)) for _, photo in tests]
         if label in known:
             usual += tests
             (folder / "factory" / label).mkdir(parents=True)
-            for number, row in enumerate(rows[len(rows) // 2 :]):
-                target = folder / "factory" / label / f"{number:04}{files[row].suffix.lower()}"
-                target.write_bytes(files[row].read_bytes())
+            for number, path in enumerate(found[half:]):
+                target = folder / "factory" / label / f"{number:04}{path.suffix.lower()}"
+                target.write_bytes(path.read_bytes())
     return World(folder / "factory", new, usual, changed, shown)
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        read_photo(path)
+    except PhotoError as error:
+        note(f"skipped: {error}")
+        return False
+    return True
 
 
 def dimmed(photo: Photo, generator: np.random.Generator) -> Photo:

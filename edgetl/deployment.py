@@ -36,6 +36,7 @@ class Deployed:
         agreement: share of the bundle's check photos that got the workstation's label there.
         runtime_updated: whether ``edgetl-device`` was installed or replaced.
         sent: whether the bundle travelled, or was there already.
+        seconds: wall time.
     """
 
     version: int

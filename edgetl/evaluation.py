@@ -68,6 +68,8 @@ class Evaluation:
     """How a bundle does on labelled photos.
 
     Args:
+        labels: the bundle's (C,), sorted.
+        samples: how many photos were classified.
         accuracy: share of right top labels, 0 … 1; "unknown" is not counted as wrong if the top label is right.
         balanced_accuracy: mean recall of the classes.
         unseen: how many of the samples the bundle was not trained on.
@@ -75,11 +77,13 @@ class Evaluation:
         unknown: share of photos that were called unknown.
         per_class: label → recall.
         confusion: (C, C) int64, rows are the truth, columns the bundle's labels in sorted order.
-        ece: expected calibration error.
+        ece: expected calibration error, 0 … 1.
         reliability: (bins,) counts, mean probability of the top label and share right.
         slices: column of at most 30 values → how each of them fares.
         mistakes: the most confident ones, the worst first.
         latency_ms: p50 and p95 of preprocessing + backbone + head for one photo, without decoding the file.
+        skipped: what was wrong with each photo that could not be read.
+        runtime: the TFLite runtime that ran the backbone, and its version.
     """
 
     labels: tuple[str, ...]
@@ -104,7 +108,7 @@ def evaluate(bundle: Bundle, dataset: Dataset, runtime: str = "auto") -> Evaluat
     """Classify every photo of a dataset.
 
     Raises:
-        InputError: a class of the dataset is not one of the bundle's, or no photo can be read.
+        InputError: a class of the dataset is not one of the bundle's, or none of its photos can be read.
     """
     factory = Factory(bundle)
     head = factory.head()
@@ -138,6 +142,9 @@ def evaluate(bundle: Bundle, dataset: Dataset, runtime: str = "auto") -> Evaluat
         flags.append(bool(unknown[0]))
     if not truth:
         raise InputError(f"none of {len(skipped)} photos could be read")
+    unread = sorted(set(dataset.classes) - {dataset.labels[row] for row in kept})
+    if unread:
+        raise InputError(f"class {unread[0]!r} has no readable photo: replace the damaged files, or leave it out")
     actual, scores, unseen = np.array(truth), np.stack(chances), np.array(fresh)
     predicted = scores.argmax(axis=1)
     recall = metrics.per_class_recall(actual, predicted, len(head.labels))
@@ -152,7 +159,7 @@ def evaluate(bundle: Bundle, dataset: Dataset, runtime: str = "auto") -> Evaluat
         int(unseen.sum()),
         metrics.accuracy(actual[unseen], predicted[unseen]) if unseen.any() else None,
         float(np.mean(flags)),
-        {label: float(recall[index[label]]) for label in dataset.classes if label in index},
+        {label: float(recall[index[label]]) for label in dataset.classes},
         metrics.confusion(actual, predicted, len(head.labels)),
         metrics.expected_calibration_error(sure, right, _BINS),
         {"p50": float(p50), "p95": float(p95)},

@@ -115,8 +115,9 @@ def _thumbnail(photo: np.ndarray) -> np.ndarray:
 
 def _bundle(bundle: Bundle, result: Evaluation) -> Table:
     backbone, size = bundle.manifest["backbone"], bundle.preprocessing
+    width = f", alpha {backbone['alpha']}" if "alpha" in backbone else ""  # a model of the user's own has none
     rows = [
-        ("backbone", f"{backbone['name']}, alpha {backbone['alpha']}, {size.height} × {size.width} pixels"),
+        ("backbone", f"{backbone['name']}{width}, {size.height} × {size.width} pixels"),
         ("quantization", bundle.manifest["quantization"]),
         ("made", bundle.manifest["created"]),
         ("runtime", result.runtime),

@@ -20,6 +20,7 @@ from edgetl_device.errors import InputError, PhotoError
 from edgetl_device.factory import Content, fingerprint
 from edgetl_device.heads import DEFAULT, Evidence, Head, empty_evidence, fit_correction, fit_head, gather
 from edgetl_device.interpreter import TFLiteInterpreter
+from edgetl_device.signing import PrivateKey
 from edgetl_device.statistics import statistics_of
 
 from . import compression, embeddings, fused, layer_errors
@@ -48,11 +49,16 @@ class Options:
 
     Args:
         quantize: a key of :data:`~edgetl.proof.MODES`.
+        calibration_samples: training photos that set the ranges of the integers, class-balanced, at most.
+        max_drop: accuracy on the held-out photos that conversion may cost, as a share: 0.01 is one photo in a hundred.
+        head: a key of :data:`~edgetl_device.heads.HEADS`, the learning rule.
+        no_classes: whether the bundle shall know nothing yet, to be taught on the device.
         compression: what TFMOT does before.
         photos: where the run's photos are now; None where they were.
         layers: whether to compare float and converted layers.
         fused: whether to add one file with backbone and head, for other apps.
         edgetpu: whether to add the backbone's twin for the Edge TPU.
+        explainable: whether the backbone shall export its feature map too, for explanations.
     """
 
     quantize: str = "int8"
@@ -104,11 +110,14 @@ def convert_run(run: Run, output: Path, options: Options, verbose: bool = False)
     return convert(lambda: run_source(run, options.photos), output, options, verbose)
 
 
-def convert(load: Callable[[], Source], output: Path, options: Options, verbose: bool = False) -> Converted:
+def convert(
+    load: Callable[[], Source], output: Path, options: Options, verbose: bool = False, key: PrivateKey | None = None
+) -> Converted:
     """Convert a float model and write its bundle, or raise and leave ``output`` as it was.
 
     Args:
         load: gives the model; called after the options were checked, because it takes seconds.
+        key: sign the bundle with it.
 
     Raises:
         InputError: a combination that does not work, or photos that are gone.
@@ -175,7 +184,7 @@ def convert(load: Callable[[], Source], output: Path, options: Options, verbose:
         members["backbone_edgetpu.tflite"], manifest["edgetpu"] = compiled.data, compiled.to_json()
     if one_file is not None:
         members["model.tflite"], manifest["fused"] = one_file.data, one_file.to_json()
-    write_bundle(output, manifest, members)
+    write_bundle(output, manifest, members, key)
     elapsed = time.perf_counter() - started
     size = output.stat().st_size
     return Converted(

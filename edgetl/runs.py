@@ -119,6 +119,7 @@ def new_folder(output: Path, force: bool) -> Iterator[Path]:
 
 
 def to_json(run: Run) -> dict[str, Any]:
+    """What ``run.json`` holds: all of a run but its folder and its duplicates, with the photos' folder as it is now."""
     dataset = run.dataset
     samples = zip(dataset.paths, dataset.labels, dataset.splits, strict=True)
     return {

@@ -32,7 +32,7 @@ class Source:
         backbone: (n, h, w, 3) float32 → (n, d) float32; a Keras model or any function of TensorFlow.
         keras: the same as a Keras 2 model for TFMOT, or InputError with the reason why there is none.
         reference: rows of the dataset → the labels that the float pipeline gives them.
-        describes: what the manifest says of the backbone, with ``name`` and ``alpha``.
+        describes: what the manifest says of the backbone: its ``name``, and its ``alpha`` where it came from a RUN.
         training: what the manifest says of training.
         seed: of calibration, holdout and fine-tuning.
         created: UTC time, ISO 8601.

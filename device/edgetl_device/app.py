@@ -123,12 +123,6 @@ class App:
         """The current bundle."""
         return self._learner.bundle
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """What the head in use can predict, sorted."""
-        with self._lock:
-            return self._learner.active_head().labels
-
     def classify(self, photo: Photo) -> Prediction:
         """What the head in use says of a (height, width, 3) uint8 BGR photo, all labels in ``top``."""
         with self._lock:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zipfile
 import zlib
@@ -22,9 +23,16 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 _LOCAL_HEADER = struct.Struct("<26x2H")  # of a zip member, up to the lengths of its name and of its extra field
 _EXTRA_HEADER = struct.Struct("<2H")  # kind and length of an extra field
+_HEADER_LENGTH = struct.Struct("<H")  # of an .npy member, before the header's text
 _PADDING = 0xD935  # the kind that Android's zipalign gave to padding
 _ALIGNMENT = 64  # bytes
 _NPY_HEADER = 4096  # bytes: more than the header of any array that `pack` writes
+_NUMBER = rb"(0|[1-9]\d*)"
+# NumPy parses a header as Python, and again leniently where that fails: other text ends in errors of any kind.
+_HEADER = re.compile(
+    rb"\{'descr': '[<>|][A-Za-z]" + _NUMBER + rb"?', 'fortran_order': (False|True), "
+    rb"'shape': \((" + _NUMBER + rb"(, " + _NUMBER + rb")*,?)?\), \} *\n"
+)
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: the same arrays give the same bytes
 
 
@@ -90,6 +98,10 @@ def _array(data: memoryview) -> npt.NDArray[Any]:
     stream = io.BytesIO(data[:_NPY_HEADER])
     if np.lib.format.read_magic(stream) != (1, 0):
         raise InputError("arrays must be in .npy format 1.0")
+    start = stream.tell() + _HEADER_LENGTH.size
+    (length,) = _HEADER_LENGTH.unpack_from(data, stream.tell())
+    if not _HEADER.fullmatch(data, start, start + length):
+        raise InputError("an array's header is not one that NumPy writes for plain numbers or text")
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
     if dtype.hasobject or fortran:
         raise InputError("arrays must hold plain numbers or text in C order")

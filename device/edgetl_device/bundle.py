@@ -207,7 +207,7 @@ def _manifest(data: bytes) -> dict[str, Any]:
     if len(data) > MAX_MANIFEST:
         raise BundleError(f"the manifest is larger than {MAX_MANIFEST >> 20} MiB")
     try:
-        manifest = json.loads(data)
+        manifest = json.loads(data, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise BundleError(f"no readable manifest: {error}") from None
     if not isinstance(manifest, dict) or type(manifest.get("format")) is not int:
@@ -220,6 +220,11 @@ def _manifest(data: bytes) -> dict[str, Any]:
     wrong = [name for name, kind in _NEEDED.items() if not isinstance(manifest.get(name), kind)]
     if wrong:
         raise BundleError(f"the manifest lacks {', '.join(wrong)}")
+    if not isinstance(manifest["backbone"].get("name"), str):
+        raise BundleError("the manifest does not name its backbone")
+    merged = manifest.get("merged", [])
+    if not (isinstance(merged, list) and all(isinstance(device, str) for device in merged)):
+        raise BundleError("the manifest's merged devices must be a list of names")
     labels = manifest["labels"]
     try:
         valid = all(isinstance(label, str) and check_label(label) == label for label in labels)
@@ -233,6 +238,11 @@ def _manifest(data: bytes) -> dict[str, Any]:
     if "signed" in manifest and not _is_time(manifest["signed"]):
         raise BundleError("the manifest's time of signing is no time")
     return manifest
+
+
+def _refuse(constant: str) -> None:
+    """Python reads NaN and infinities, which JSON does not have and nobody could write again."""
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _embedding_scale(manifest: Mapping[str, Any]) -> float | None:

@@ -76,13 +76,22 @@ class Factory:
     @cached_property
     def _holdout(self) -> tuple[Codes, tuple[str, ...]]:
         arrays = _unpack(self.bundle, "holdout.npz", HOLDOUT_MEMBERS)
-        return self.bundle.codes(arrays["raw"]), _row_labels(arrays, len(arrays["raw"]))
+        codes = self.bundle.codes(self._embeddings("holdout.npz", arrays))
+        labels = _row_labels(arrays, len(codes))
+        if not set(labels) <= set(self.bundle.labels):
+            raise BundleError("holdout.npz has other labels than the manifest")
+        return codes, labels
+
+    def _embeddings(self, member: str, arrays: Arrays) -> Int8:
+        raw: Int8 = arrays["raw"]
+        if raw.dtype != np.int8 or raw.ndim != 2 or raw.shape[1] != self.bundle.codes.dimension:
+            raise BundleError(f"{member}: embeddings of shape {raw.shape} {raw.dtype} do not fit the backbone")
+        return raw
 
     @property
     def holdout_raw(self) -> Int8:
         """(h, d) int8 raw embeddings of the holdout."""
-        raw: Int8 = _unpack(self.bundle, "holdout.npz", HOLDOUT_MEMBERS)["raw"]
-        return raw
+        return self._embeddings("holdout.npz", _unpack(self.bundle, "holdout.npz", HOLDOUT_MEMBERS))
 
     @property
     def holdout(self) -> Codes:
@@ -101,12 +110,12 @@ class Factory:
             return None
         arrays = _unpack(self.bundle, "head.npz", {"labels", "weights", "bias"})
         weights, bias = arrays["weights"], arrays["bias"]
-        labels = _row_labels(arrays, len(weights))
-        if weights.shape != (len(bias), self.bundle.codes.dimension) or {weights.dtype, bias.dtype} != {_FLOAT32}:
+        fits = bias.ndim == 1 and weights.shape == (len(bias), self.bundle.codes.dimension)
+        if not fits or {weights.dtype, bias.dtype} != {_FLOAT32}:
             raise BundleError(f"head.npz: weights of shape {weights.shape} {weights.dtype} do not fit the backbone")
         if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
             raise BundleError("head.npz: weights that are not finite")
-        return Correction(labels, weights, bias)
+        return Correction(_row_labels(arrays, len(weights)), weights, bias)
 
     @cached_property
     def seen(self) -> frozenset[bytes]:
@@ -120,7 +129,7 @@ class Factory:
     def check(self) -> tuple[npt.NDArray[np.uint8], Int8, tuple[str, ...]]:
         """(k, h, w, 3) uint8 RGB photos, their (k, d) raw embeddings and the k labels the workstation predicted."""
         arrays = _unpack(self.bundle, "check.npz", {"photos", "raw", "labels"})
-        photos, raw = arrays["photos"], arrays["raw"]
+        photos, raw = arrays["photos"], self._embeddings("check.npz", arrays)
         size = self.bundle.preprocessing
         if photos.dtype != np.uint8 or photos.shape != (len(raw), size.height, size.width, 3):
             raise BundleError(f"check.npz: photos of shape {photos.shape} {photos.dtype} do not fit the backbone")

@@ -46,7 +46,15 @@ def reliability(
 
 
 def expected_calibration_error(confidence: Floats, correct: npt.NDArray[np.bool_], bins: int = 15) -> float:
-    """ECE over equal-width bins of confidence (Guo et al. 2017, https://arxiv.org/abs/1706.04599), 0 is perfect."""
+    """ECE over equal-width bins of confidence (Guo et al. 2017, https://arxiv.org/abs/1706.04599), 0 is perfect.
+
+    Args:
+        confidence: (n,) probabilities of the top labels, 0 … 1.
+        correct: (n,) whether these are right.
+
+    Returns:
+        0 … 1; NaN for n = 0.
+    """
     if not len(confidence):
         return float("nan")
     counts, sure, right = reliability(confidence, correct, bins)
@@ -54,7 +62,12 @@ def expected_calibration_error(confidence: Floats, correct: npt.NDArray[np.bool_
 
 
 def auroc(positive: Floats, negative: Floats) -> float:
-    """Probability that a positive's score exceeds a negative's, ties counting half (Mann–Whitney U)."""
+    """(p,) and (n,) scores → probability that a positive's exceeds a negative's, ties counting half (Mann–Whitney U).
+
+    NaN where there are no positives or no negatives.
+    """
+    if not (len(positive) and len(negative)):
+        return float("nan")
     scores = np.concatenate([positive, negative])
     _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
     mean_rank = np.cumsum(counts) - (counts - 1) / 2

@@ -43,15 +43,6 @@ class VersionRow:
     metrics: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class EventRow:
-    """One entry of the log."""
-
-    time: str
-    kind: str
-    detail: dict[str, Any]
-
-
 def _first(db: apsw.Connection) -> None:
     db.pragma("application_id", APPLICATION_ID)
     db.execute(

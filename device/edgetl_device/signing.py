@@ -103,7 +103,8 @@ def write_key_pair(prefix: Path) -> PublicKey:
     except OSError as error:
         for path in made:  # half a pair is of no use
             path.unlink(missing_ok=True)
-        raise StorageError(f"cannot write {error.filename or prefix}: {error.strerror or error}") from None
+        advice = ": give another PREFIX; a key is never overwritten" if isinstance(error, FileExistsError) else ""
+        raise StorageError(f"cannot write {error.filename or prefix}: {error.strerror or error}{advice}") from None
     return pair.public
 
 

@@ -131,7 +131,7 @@ class Statistics:
         """The inverse of :meth:`to_bytes`; raises InputError on anything that is not statistics."""
         arrays = unpack(data, _MEMBERS)
         try:
-            dimension = int(arrays["dimension"])
+            dimension = int(_integers(arrays["dimension"]).item())
             labels = text_values(arrays["labels"])
             counts, sums = _integers(arrays["counts"]), _integers(arrays["sums"])
             upper = arrays["gram"]

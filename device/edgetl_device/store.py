@@ -17,7 +17,7 @@ import numpy as np
 from .codes import Int8
 from .database import Database, now
 from .errors import HomeError, StorageError
-from .schema import EventRow, SampleRow, VersionRow
+from .schema import SampleRow, VersionRow
 
 log = logging.getLogger("edgetl.store")
 
@@ -230,11 +230,6 @@ class Store(Database):
             self._event("failed", {"version": number, "active": successor, "reason": reason})
 
     # the rest ----------------------------------------------------------------------------------------------------
-
-    def events(self, limit: int = 100) -> list[EventRow]:
-        """The newest entries of the log, newest first."""
-        rows = self._rows("SELECT time, kind, detail FROM events ORDER BY id DESC LIMIT ?", (limit,))
-        return [EventRow(made, kind, json.loads(detail)) for made, kind, detail in rows]
 
     def drift(self, bundle: str) -> dict[str, Any] | None:
         """What was last kept about the stream (see :mod:`.drift`), or None."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import click
 
 from edgetl_device.console import note, reports, say, table
 
+from .next_command import given_options
 from .training_options import backbone_options, spec_of
 
 
@@ -37,6 +39,7 @@ def advise(
     spec = spec_of(backbone, alpha, image_size, weights)
     dataset = find_photos(photos)
     dataset = split(group_by(dataset, group) if group else dataset, val_split, seed)
+    which = given_options("backbone", "alpha", "image_size", "weights")
     try:
         advice = advisor.advise(dataset, spec, seed)
     except backbones.DownloadError:
@@ -44,6 +47,7 @@ def advise(
             raise
         note("the ImageNet weights could not be downloaded: using the small built-in backbone (--weights builtin)")
         advice = advisor.advise(dataset, backbones.BUILTIN, seed)
+        which = ["--weights", "builtin"]
     table(
         ("measured", "value"),
         [
@@ -58,5 +62,6 @@ def advise(
     say()
     for reason in advice.reasons:
         say(f"- {reason}")
-    say(f"advice: edgetl train {photos} -o run --strategy {advice.strategy}")
+    command = ["edgetl", "train", str(photos), "-o", "run", "--strategy", advice.strategy]
+    say(f"advice: {shlex.join([*command, *which, *given_options('val_split', 'group', 'seed')])}")
     return asdict(advice)

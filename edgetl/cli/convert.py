@@ -64,7 +64,7 @@ def convert(
     RUN is what `edgetl train` made, or any Keras image classifier: a .keras or .h5 file or a SavedModel folder. A model
     file needs --photos: they calibrate it, the head is fitted on them, and some are held out for the check.
     """
-    from edgetl_device.bundle import open_bundle, sign_bundle
+    from edgetl_device.bundle import open_bundle
     from edgetl_device.signing import read_private_key
 
     from ..compression import Compression
@@ -76,9 +76,7 @@ def convert(
     key = read_private_key(sign) if sign else None
     compression = Compression(qat, prune, cluster, epochs)
     options = Options(photos=photos, compression=compression, layers=is_verbose(), **chosen)
-    done = pack(lambda: open_source(run, photos, labels, scale, seed), output, options, is_verbose())
-    if key is not None:
-        sign_bundle(open_bundle(output), output, key)
+    done = pack(lambda: open_source(run, photos, labels, scale, seed), output, options, is_verbose(), key)
     _tell(done)
     if is_verbose():
         from ..audit import audit_bundle

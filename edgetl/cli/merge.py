@@ -36,6 +36,8 @@ def merge(
         note(f"{done.replaced} older exports of the same devices were left out")
     if "model.tflite" in bundle.members:
         note("model.tflite is left out: it holds the head from before")
+    if bundle.signed and key is None:
+        note(f"{file} was signed, {output} is not: --sign KEY")
     if not done.bit_exact:
         note("embeddings come from different runtimes: close, but not bit-exact")
     accuracy = "" if done.accuracy is None else f"; held-out accuracy {done.accuracy:.3f}"

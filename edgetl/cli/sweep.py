@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgetl_device.console import is_verbose, note, refuse_existing, reports, say, table
+
+from .next_command import given_options
 
 if TYPE_CHECKING:
     from ..sweep import Row
@@ -68,7 +71,9 @@ def sweep(
     say(f"float pipeline {done.float_accuracy:.3f}; heads fitted on {done.trained} photos, checked on {done.held_out}")
     if done.recommended is not None:
         arguments = next(recipe.arguments for recipe in chosen if recipe.name == done.recommended)
-        say(f"take {done.recommended}: {done.reason}; next: edgetl convert {run} {arguments} -o {run.name}.edgetl")
+        given = given_options("photos", "labels", "scale", "calibration_samples", "head")
+        command = ["edgetl", "convert", str(run), *arguments.split(), *given, "-o", f"{run.name}.edgetl"]
+        say(f"take {done.recommended}: {done.reason}; next: {shlex.join(command)}")
     if report is not None:
         sweeping.write_report(done, run.name, max_drop, report)
         say(f"wrote {report}")

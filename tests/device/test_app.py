@@ -50,7 +50,7 @@ def test_a_taught_thing_is_recognised_live_and_gone_after_a_rollback(home: Home)
     with App(home, showing("kite")) as app:
         app.teach("kite", burst(app, 8))
         outcome = app.retrain()
-        assert outcome.promoted and app.pipeline.version == outcome.version == 2 and "kite" in app.labels
+        assert outcome.promoted and app.pipeline.version == outcome.version == 2 and "kite" in app.status()["labels"]
         until(lambda: app.pipeline.latest().version == 2 and app.pipeline.latest().prediction.label == "kite")
         until(lambda: not app.pipeline.latest().prediction.unknown)
         assert app.classify(draw("kite", 5)).label == "kite"
@@ -74,11 +74,11 @@ def test_forgetting_takes_effect_at_once_in_each_of_its_three_ways(home: Home) -
         ids = app.teach("kite", burst(app, 6))
         app.retrain()
         assert app.forget(ids[:2]) == 2 and len(app.samples("kite")) == 4
-        assert app.forget(label="kite") == 4 and app.labels == ("ball", "box")
+        assert app.forget(label="kite") == 4 and app.status()["labels"] == ["ball", "box"]
         until(lambda: len(app.pipeline.latest().instant.top) == 2)
-        assert app.forget(label="box") == 0 and app.labels == ("ball",)
+        assert app.forget(label="box") == 0 and app.status()["labels"] == ["ball"]
         app.teach("box", burst(app, 1))
-        assert app.labels == ("ball", "box") or app.retrain().promoted
+        assert app.status()["labels"] == ["ball", "box"] or app.retrain().promoted
         assert app.forget(everything=True) == 1 and app.samples() == []
         for wrong in ({}, {"label": "kite", "everything": True}, {"label": "nobody"}, {"ids": [99]}):
             with pytest.raises(InputError):

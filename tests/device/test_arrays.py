@@ -68,6 +68,29 @@ def test_a_header_that_claims_more_than_is_there_allocates_nothing() -> None:
         unpack(buffer.getvalue())
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"((",
+        b"{'descr': '<f8'\n  x\n y",
+        b"{[]: 1}",
+        b"{1: 2, 'a': 3}",
+        b"{'descr': (), 'fortran_order': False, 'shape': (), }",
+        b"{'descr': '<f8', 'fortran_order': False, 'shape': (1L,), }",
+        b"{'descr': '<f8', 'fortran_order': False, 'shape': (01,), }",
+        b"{'descr': '<x9', 'fortran_order': False, 'shape': (1,), }",
+        b"{'descr': '<f8', 'fortran_order': False, 'shape': (1), }",
+    ],
+)
+def test_a_header_that_numpy_would_stumble_over_is_refused(header: bytes) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        text = header + b"\n"
+        archive.writestr("a.npy", b"\x93NUMPY\1\0" + len(text).to_bytes(2, "little") + text + b"12345678")
+    with pytest.raises(InputError):
+        unpack(buffer.getvalue())
+
+
 def test_missing_and_unexpected_arrays_are_named() -> None:
     with pytest.raises(InputError, match=r"expected the arrays \['b'\], got \['a'\]"):
         unpack(pack({"a": np.ones(1)}), {"b"})

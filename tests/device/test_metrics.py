@@ -21,6 +21,13 @@ def test_auroc_agrees_with_scikit_learn_ties_included() -> None:
     assert metrics.auroc(positive, negative) == pytest.approx(expected, abs=1e-12)
 
 
+def test_of_nothing_there_is_neither_an_auroc_nor_a_calibration_error() -> None:
+    some, none = np.array([0.5]), np.zeros(0)
+    for positive, negative in ((some, none), (none, some), (none, none)):
+        assert np.isnan(metrics.auroc(positive, negative))
+    assert np.isnan(metrics.expected_calibration_error(none, none.astype(bool)))
+
+
 def test_ece_of_a_perfectly_calibrated_and_of_an_overconfident_classifier() -> None:
     confidence = np.full(1000, 0.75)
     correct = np.arange(1000) % 4 != 0

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgetl_device.arrays import pack, unpack
 from edgetl_device.errors import InputError, MismatchError
 from edgetl_device.heads import fit_head, gather
 from edgetl_device.statistics import BLOCK_ROWS, FEW_ROWS, Statistics, exact_gram, no_statistics, statistics_of
@@ -107,6 +108,13 @@ def test_subtracting_what_was_never_added_is_refused() -> None:
 def test_damaged_bytes_are_refused(damage) -> None:
     with pytest.raises(InputError):
         Statistics.from_bytes(damage(of(*samples(5, 0)).to_bytes()))
+
+
+@pytest.mark.parametrize("dimension", [float("inf"), float("nan"), 4.0, [4, 4], -4])
+def test_a_dimension_that_is_no_number_of_features_is_refused(dimension) -> None:
+    arrays = unpack(no_statistics("b", 4).to_bytes()) | {"dimension": np.asarray(dimension)}
+    with pytest.raises(InputError):
+        Statistics.from_bytes(pack(arrays))
 
 
 def test_sums_that_no_samples_can_have_are_refused() -> None:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from test_bundle import manifest, rebuilt
 
 from edgetl_device import bundle as bundle_module
-from edgetl_device.arrays import pack, unpack
+from edgetl_device.arrays import pack, text_array, unpack
 from edgetl_device.bundle import Bundle, read_bundle
 from edgetl_device.errors import BundleError, EdgetlError
 from edgetl_device.factory import Factory
@@ -284,3 +284,50 @@ def test_any_manifest_is_read_or_refused_and_never_crashes_the_reader(bundle_pat
 def test_any_bytes_as_manifest_are_refused_cleanly(data: bytes) -> None:
     with pytest.raises(BundleError):
         bundle_module._manifest(data)
+
+
+@pytest.mark.parametrize("merged", [1, None, "abc", [1], {"abc": 1}])
+def test_merged_devices_that_are_no_list_of_names_are_refused(bundle_path, merged) -> None:
+    with pytest.raises(BundleError, match="merged devices must be a list"):
+        bundle_module._manifest(json.dumps(good_manifest(bundle_path) | {"merged": merged}).encode())
+
+
+def test_a_backbone_without_a_name_is_refused(bundle_path) -> None:
+    with pytest.raises(BundleError, match="does not name its backbone"):
+        bundle_module._manifest(json.dumps(good_manifest(bundle_path) | {"backbone": {}}).encode())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_numbers_that_json_does_not_have_are_refused(bundle_path, value) -> None:
+    with pytest.raises(BundleError, match="is not JSON"):
+        bundle_module._manifest(json.dumps(good_manifest(bundle_path) | {"parity": {"agreement": value}}).encode())
+
+
+@pytest.mark.parametrize("array", [np.int8(1), np.zeros(64, np.int8), np.zeros((40, 64), np.float32)])
+@pytest.mark.parametrize(
+    ("member", "name", "part"),
+    [
+        ("holdout.npz", "raw", "holdout"),
+        ("holdout.npz", "raw", "holdout_raw"),
+        ("holdout.npz", "seen", "seen"),
+        ("check.npz", "raw", "check"),
+        ("check.npz", "photos", "check"),
+        ("head.npz", "weights", "correction"),
+        ("head.npz", "bias", "correction"),
+    ],
+)
+def test_arrays_of_another_shape_or_type_are_refused(bundle_path, member, name, part, array) -> None:
+    members = members_of(bundle_path.read_bytes())
+    head = {"labels": text_array(("ball",)), "weights": np.zeros((1, 64), np.float32), "bias": np.zeros(1, np.float32)}
+    arrays = {**(head if member == "head.npz" else unpack(members[member])), name: np.asarray(array)}
+    bundle = Bundle(good_manifest(bundle_path), members | {member: pack(arrays)}, "")
+    with pytest.raises(BundleError):
+        getattr(Factory(bundle), part)
+
+
+def test_a_holdout_of_strange_classes_is_refused(bundle_path) -> None:
+    members = members_of(bundle_path.read_bytes())
+    arrays = unpack(members["holdout.npz"]) | {"labels": text_array(("kite",) * 40)}
+    bundle = Bundle(good_manifest(bundle_path), members | {"holdout.npz": pack(arrays)}, "")
+    with pytest.raises(BundleError, match="other labels than the manifest"):
+        assert Factory(bundle).holdout

@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
+from edgetl import advisor
 from edgetl.advisor import Advice, _decide, advise, logme, neighbour_accuracy
-from edgetl.backbones import BUILTIN
-from edgetl.datasets import find_photos, split
-from edgetl_device import parts
+from edgetl.backbones import BUILTIN, BackboneSpec, DownloadError
+from edgetl.cli import program
+from edgetl.cli.train import train
+from edgetl.cli.training_options import spec_of
+from edgetl.datasets import Dataset, find_photos, split
+from edgetl_device import console, parts
 
 
 def evidence(values: np.ndarray, target: np.ndarray, alpha: float, beta: float) -> float:
@@ -78,3 +86,30 @@ def test_advice_looks_at_training_photos_only(tmp_path) -> None:
     advice = advise(dataset, BUILTIN)
     assert isinstance(advice, Advice) and advice.dataset_size == 36 and advice.photos_per_class == 12
     assert 0 <= advice.similarity <= 1 and advice.linear_probe_accuracy > 1 / 3
+
+
+def advised(photos: Path, capsys, *options: str) -> dict[str, Any]:
+    """What `edgetl train` understands of the command that `edgetl advise` prints."""
+    assert console.run(program, "edgetl", ["advise", str(photos), *options]) == 0
+    command = shlex.split(capsys.readouterr().out.split("advice: ")[1])
+    assert command[:2] == ["edgetl", "train"]
+    return train.make_context("train", command[2:]).params
+
+
+def test_the_advice_is_a_command_with_all_that_was_advised_on(tmp_path, monkeypatch, capsys) -> None:
+    photos = tmp_path / "my photos"
+    parts.write_photos(photos, kinds=("bolt", "gear"), per_class=24, size=96)
+    options = ("--weights", "none", "--alpha", "0.35", "--image-size", "96")
+    found = advised(photos, capsys, *options, "--group", r"(\d+) ?", "--val-split", "0.3", "--seed", "3")
+    expected = {"photos": photos, "weights": "none", "alpha": 0.35, "image_size": 96, "group": r"(\d+) ?", "seed": 3}
+    assert {name: found[name] for name in expected} == expected and found["val_split"] == 0.3
+    original = advisor.advise
+
+    def without_a_network(dataset: Dataset, spec: BackboneSpec, seed: int) -> Advice:
+        if spec.weights == "imagenet":
+            raise DownloadError("no network")
+        return original(dataset, spec, seed)
+
+    monkeypatch.setattr(advisor, "advise", without_a_network)
+    found = advised(photos, capsys, "--alpha", "1.0")
+    assert spec_of(found["backbone"], found["alpha"], found["image_size"], found["weights"]) == BUILTIN

@@ -13,7 +13,7 @@ from edgetl.evaluation import MISTAKES, evaluate, with_columns
 from edgetl.evaluation_page import write_report
 from edgetl.plots import reliability_plot
 from edgetl_device import metrics
-from edgetl_device.bundle import open_bundle
+from edgetl_device.bundle import open_bundle, write_bundle
 from edgetl_device.errors import InputError
 
 
@@ -109,10 +109,26 @@ def test_the_page_is_whole_and_loads_nothing(result, bundle_path, tmp_path) -> N
     assert text.count("data:image/jpeg") == MISTAKES and "reliability diagram" in text
 
 
+def test_a_bundle_of_a_model_of_ones_own_has_a_page_without_an_alpha(result, bundle_path, tmp_path) -> None:
+    bundle = open_bundle(bundle_path)
+    write_bundle(tmp_path / "own.edgetl", bundle.manifest | {"backbone": {"name": "own.keras"}}, bundle.members)
+    write_report(result, open_bundle(tmp_path / "own.edgetl"), tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    assert "own.keras, 32 × 32 pixels" in text and "alpha" not in text
+
+
 def test_a_reliability_plot_draws_a_bar_as_high_as_the_share_right() -> None:
     drawn = reliability_plot([0, 8, 0, 2], [0, 0.3, 0, 0.9], [0, 0.5, 0, 1.0], 0.25)
     heights = [float(h) for h in re.findall(r'class="bar"[^>]*height="([\d.]+)"', drawn)]
     assert heights == [130.0, 260.0] and drawn.count('class="dot"') == 2
+
+
+def test_a_class_whose_photos_are_all_damaged_is_named(bundle_path, tmp_path) -> None:
+    photos = write_photos(tmp_path / "p", ("ball", "box"), 2)
+    for path in (photos / "box").iterdir():
+        path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(InputError, match="class 'box' has no readable photo"):
+        evaluate(open_bundle(bundle_path), find_photos(photos))
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@ import json
 import numpy as np
 import pytest
 from conftest import draw, tiny_backbone
+from tiny_source import tiny_source
 
+from edgetl import packing, sources
 from edgetl.cli import program
 from edgetl_device import console
 from edgetl_device.bundle import open_bundle
 from edgetl_device.cli import program as device_program
-from edgetl_device.signing import read_public_key
+from edgetl_device.signing import read_private_key, read_public_key
 
 
 @pytest.fixture
@@ -29,7 +31,8 @@ def test_keygen_tells_where_the_halves_are_and_refuses_to_replace_them(edgetl, t
     made = edgetl(program, "keygen", tmp_path / "keys" / "owner")
     assert made["public_key"].endswith("owner.pub")
     assert made["fingerprint"] == read_public_key(tmp_path / "keys" / "owner.pub").fingerprint
-    assert "File exists" in edgetl(program, "keygen", tmp_path / "keys" / "owner", code=2)
+    refused = edgetl(program, "keygen", tmp_path / "keys" / "owner", code=2)
+    assert "owner.key: File exists: give another PREFIX; a key is never overwritten" in refused
 
 
 def test_sign_signs_a_bundle_in_place_or_elsewhere(edgetl, tmp_path, bundle_path) -> None:
@@ -42,6 +45,34 @@ def test_sign_signs_a_bundle_in_place_or_elsewhere(edgetl, tmp_path, bundle_path
     new.write_bytes(bundle_path.read_bytes())
     edgetl(program, "sign", new, "--key", tmp_path / "owner.key")
     assert open_bundle(new, trusted).signed
+
+
+def test_convert_writes_a_signed_bundle_at_once_and_tells_its_size(edgetl, tmp_path, monkeypatch) -> None:
+    edgetl(program, "keygen", tmp_path / "owner")
+    key, new = read_private_key(tmp_path / "owner.key"), tmp_path / "new.edgetl"
+    source = tiny_source(tmp_path / "photos")
+    done = packing.convert(lambda: source, new, packing.Options(max_drop=1), key=key)
+    assert open_bundle(new, key.public).signed and done.size_bytes == new.stat().st_size
+    monkeypatch.setattr(sources, "open_source", lambda *arguments: source)
+    options = ("--max-drop", 1, "--sign", tmp_path / "owner.key", "--force")
+    told = edgetl(program, "convert", "run", "-o", new, *options)
+    assert open_bundle(new, key.public).signed and told["size_bytes"] == new.stat().st_size
+
+
+def test_merging_into_a_signed_bundle_says_that_the_result_is_not(tmp_path, bundle_path, home, capsys) -> None:
+    def run(program, *arguments: object) -> str:
+        assert console.run(program, "edgetl", [*map(str, arguments)]) == 0
+        return capsys.readouterr().err
+
+    run(program, "keygen", tmp_path / "owner")
+    sign, signed, new = ("--sign", tmp_path / "owner.key"), tmp_path / "signed.edgetl", tmp_path / "new.edgetl"
+    run(program, "sign", bundle_path, "--key", tmp_path / "owner.key", "-o", signed)
+    home.learner().add("kite", tiny_backbone().embed(draw("kite", 0))[None])
+    run(device_program, "--home", home.folder, "export-stats", tmp_path / "stats")
+    note = f"{signed} was signed, {new} is not: --sign KEY"
+    assert note in run(program, "merge", signed, tmp_path / "stats", "-o", new)
+    assert "signed" not in run(program, "merge", signed, tmp_path / "stats", "-o", new, "--force", *sign)
+    assert "signed" not in run(program, "merge", bundle_path, tmp_path / "stats", "-o", new, "--force")
 
 
 def test_merge_accepts_only_statistics_that_the_key_signed_and_signs_the_result(

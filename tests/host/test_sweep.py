@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import shlex
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,6 +16,7 @@ pytest.importorskip("edgetl")
 
 from edgetl import sources
 from edgetl.cli import program
+from edgetl.cli.convert import convert
 from edgetl.compression import Compression
 from edgetl.scatter import Point, scatter
 from edgetl.sweep import Row, Sweep, recipes_of, recommend, write_report
@@ -136,3 +138,19 @@ def test_where_every_recipe_fails_the_exit_code_is_1(tmp_path: Path, monkeypatch
     assert console.run(program, "edgetl", ["sweep", "run", "--recipes", "int8+qat", "--json"]) == 1
     told = json.loads(capfd.readouterr().out)
     assert told["recommended"] is None and told["reason"] == "every recipe failed"
+
+
+def test_the_next_command_converts_as_the_sweep_did(tmp_path: Path, monkeypatch, capfd) -> None:
+    monkeypatch.setattr(sources, "open_source", lambda *arguments: tiny_source(tmp_path / "photos"))
+    given = {"photos": Path("my photos"), "labels": Path("l.txt"), "scale": "-1,1", "head": "lda"}
+    options = [word for name, value in given.items() for word in (f"--{name}", str(value))]
+    assert console.run(program, "edgetl", ["sweep", "own.keras", "--recipes", "none", *options]) == 0
+    command = shlex.split(capfd.readouterr().out.split("next: ")[1])
+    assert command[:2] == ["edgetl", "convert"]
+    parsed = convert.make_context("convert", command[2:]).params
+    assert {name: parsed[name] for name in given} == given
+    assert (parsed["run"], parsed["quantize"], parsed["output"]) == (
+        Path("own.keras"),
+        "none",
+        Path("own.keras.edgetl"),
+    )
