@@ -161,6 +161,15 @@ def test_samples_survive_a_new_bundle_of_the_same_backbone(home: Home, tmp_path)
     assert learner.active_head().labels == ("ball", "box", "kite", "ring")
 
 
+def test_a_factory_label_can_be_hidden_after_something_was_learned(home: Home) -> None:
+    learner = home.learner()
+    learner.add("kite", embeddings("kite", 6))
+    assert learner.retrain().promoted
+    learner.hide("ball")
+    assert learner.retrain().promoted
+    assert learner.active_head().labels == ("box", "kite")
+
+
 def test_forgetting_one_of_many_wrong_samples_does_not_let_the_others_through(home: Home) -> None:
     learner = home.learner()
     ids = learner.add("ball", embeddings("box", 30))

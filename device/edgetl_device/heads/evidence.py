@@ -256,11 +256,15 @@ def _variances(statistics: Statistics) -> npt.NDArray[np.float64]:
 
 
 def aligned(statistics: Statistics, labels: tuple[str, ...]) -> tuple[Int64, Int64]:
-    """Counts (C,) and sums (C, d) in the order of ``labels``, zero for classes that are not there."""
+    """Counts (C,) and sums (C, d) in the order of ``labels``, zero for classes that are not there.
+
+    Classes that are not among the labels, as hidden ones, are left out.
+    """
     index = {label: row for row, label in enumerate(labels)}
-    rows = np.array([index[label] for label in statistics.labels], np.intp)
+    there = [row for row, label in enumerate(statistics.labels) if label in index]
+    rows = np.array([index[statistics.labels[row]] for row in there], np.intp)
     counts, sums = np.zeros(len(labels), np.int64), np.zeros((len(labels), statistics.dimension), np.int64)
-    counts[rows], sums[rows] = statistics.counts, statistics.sums
+    counts[rows], sums[rows] = statistics.counts[there], statistics.sums[there]
     return counts, sums
 
 
