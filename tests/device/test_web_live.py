@@ -190,6 +190,16 @@ def test_class_activations_come_to_who_asks_for_them_where_the_app_has_them(site
     assert second["overlay"] == {"rows": 3, "columns": 4, "values": "AAECAwQFBgcICQoL"}
 
 
+def test_an_open_page_shows_the_class_activations_of_the_head_that_is_in_use_now(site) -> None:
+    with Client(site.url).watch() as watching:
+        assert next_picture(watching, overlay=True)[0]["explains"] is False
+        for value in (1, 2):
+            site.app.activation = lambda moment, value=value: np.full((1, 1), value, np.uint8)
+            next_picture(watching, overlay=True)  # may have been made before
+            message, _ = next_picture(watching, overlay=True)
+            assert message["explains"] and message["overlay"]["values"] == {1: "AQ==", 2: "Ag=="}[value]
+
+
 @pytest.mark.parametrize("said", ["", "x", "[]", "null", '{"overlay": "yes"}', "\0" * 4000])
 def test_whatever_a_viewer_says_is_an_acknowledgement(site, said) -> None:
     with Client(site.url).watch() as watching:

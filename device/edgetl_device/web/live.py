@@ -146,7 +146,6 @@ async def watch(socket: WebSocket, live: Live, app: App, is_welcome: Callable[[]
     Args:
         is_welcome: asked before every message; a session may end while its page is open.
     """
-    activation: Activation | None = getattr(app, "activation", None)
     last: Picture | None = None
     wants: dict[str, Any] = {}
     await socket.accept()
@@ -156,6 +155,7 @@ async def watch(socket: WebSocket, live: Live, app: App, is_welcome: Callable[[]
                 picture = await live.after(last)
                 message = {"picture": picture is not None, "health": asdict(app.pipeline.health())}
                 if picture is not None:
+                    activation: Activation | None = app.activation  # another one after every new head
                     message |= told(picture.moment) | {"explains": activation is not None}
                     if activation is not None and wants.get("overlay"):
                         message["overlay"] = _overlay(await run_in_threadpool(activation, picture.moment))
