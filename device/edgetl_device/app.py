@@ -140,6 +140,14 @@ class App:
         with self._lock:
             return self._learner.samples(label)
 
+    def newest_samples(self, label: str | None, before: int | None, limit: int) -> tuple[list[SampleRow], int]:
+        """Up to so many samples with an id below ``before``, newest first; and how many of the label there are."""
+        with self._lock:
+            store, backbone = self._learner.store, self.bundle.backbone_digest
+            counts = store.counts(backbone)
+            total = sum(counts.values()) if label is None else counts.get(label, 0)
+            return store.newest_samples(backbone, label, before, limit), total
+
     def versions(self) -> list[VersionRow]:
         """Head versions, oldest first; :meth:`status` tells the active one."""
         with self._lock:

@@ -99,14 +99,14 @@ class Api:
         """Newest first, a page at a time: ``?label=L&before=ID&limit=N``."""
         label = request.query_params.get("label")
         before, limit = _number(request, "before", None), _number(request, "limit", 48)
-        rows = await self._run(self._app.samples, label)
-        older = [row for row in reversed(rows) if before is None or row.id < before]
-        page = older[: min(max(limit or 1, 1), MAX_PAGE)]
+        limit = min(max(limit or 1, 1), MAX_PAGE)
+        rows, total = await self._run(self._app.newest_samples, label, before, limit + 1)  # one more: is there a next?
+        page = rows[:limit]
         return JSONResponse(
             {
                 "samples": [{"id": row.id, "label": row.label, "time": row.time} for row in page],
-                "total": len(rows),
-                "next": page[-1].id if len(older) > len(page) else None,
+                "total": total,
+                "next": page[-1].id if len(rows) > limit else None,
             }
         )
 
