@@ -17,7 +17,7 @@ from .backbone import Backbone, open_backbone
 from .bundle import Bundle
 from .camera import Camera
 from .classifier import Classifier, Prediction
-from .errors import InputError, MismatchError
+from .errors import InputError, MismatchError, StorageError
 from .home import Home
 from .interpreter import TFLiteInterpreter
 from .labels import check_label
@@ -273,8 +273,22 @@ class App:
         self._learner, self._backbone, self._installed = learner, backbone, identity
         self._watch = HeadWatch(learner, backbone.transform)
         if learner.samples() and learner.versions()[-1].id == learner.active_version:
-            learner.retrain()
+            self._relearn()
         self._swap()
+
+    def _relearn(self) -> None:
+        """Teach the new bundle what is stored; where that fails, it goes on as it came."""
+        try:
+            outcome = self._learner.retrain()
+            problem = None if outcome.promoted else outcome.reason
+        except StorageError as error:
+            problem = str(error)
+        if problem is not None:
+            log.warning(
+                "the new bundle does not know the stored samples (%s): see `edgetl-device samples`, then "
+                "`edgetl-device retrain`",
+                problem,
+            )
 
     def _change(self, change: Callable[[], T]) -> T:
         with self._lock:

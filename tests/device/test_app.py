@@ -112,6 +112,16 @@ def test_another_bundle_takes_over_without_a_gap_and_old_moments_cannot_be_taugh
         assert numbers == sorted(numbers) and app.pipeline.health().reconnects == 0
 
 
+def test_samples_that_a_new_bundle_refuses_to_learn_are_told_in_the_log(home: Home, tmp_path, caplog) -> None:
+    other = build_bundle(tmp_path / "other.edgetl", ("ball", "box", "ring"))
+    with App(home, showing("box")) as app:
+        app.teach_photos("ball", [draw("box", number) for number in range(700, 712)])
+        app.install(other)
+        assert app.pipeline.version == app.versions()[0].id and app.versions()[1].state == "rejected"
+    (told,) = [record.message for record in caplog.records if record.name == "edgetl.app"]
+    assert "(rejected: " in told and "`edgetl-device samples`" in told
+
+
 def test_a_bundle_installed_by_another_process_is_noticed(home: Home, tmp_path) -> None:
     other = build_bundle(tmp_path / "other.edgetl", ("kite", "ring"))
     with App(home, showing("ring")) as app:
