@@ -3,6 +3,8 @@
 import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from edgetl_device import console
 from edgetl_device.cli import program
 from edgetl_device.doctor import Check, System, examine, hardware, software, state
+from edgetl_device.packages import RUNTIMES, available_runtimes
 
 
 class Pi(System):
@@ -109,15 +112,15 @@ def test_a_package_that_does_not_load_or_crashes_is_told_with_the_remedy(package
 
 def test_a_runtime_that_crashes_is_told(package, tmp_path, monkeypatch) -> None:
     package("ai_edge_litert.interpreter", "import os; os.abort()")
-    monkeypatch.setattr(software, "_version", {"ai-edge-litert": "2.3.0"}.get)
+    monkeypatch.setattr(software, "installed_version", {"ai-edge-litert": "2.3.0"}.get)
     refused(software.runtime(System(), tmp_path), "crashes (SIGABRT)", "pip install --force-reinstall", True)
-    monkeypatch.setattr(software, "_version", {}.get)
+    monkeypatch.setattr(software, "installed_version", {}.get)
     refused(software.runtime(System(), tmp_path), "no TFLite runtime", "pip install ai-edge-litert", True)
 
 
 def test_tflite_runtime_beside_numpy_2_is_told(package, tmp_path, monkeypatch) -> None:
     package("numpy", "__version__ = '2.1.0'")
-    monkeypatch.setattr(software, "_version", {"tflite-runtime": "2.14.0"}.get)
+    monkeypatch.setattr(software, "installed_version", {"tflite-runtime": "2.14.0"}.get)
     refused(software.numpy(System(), tmp_path), "crashes beside NumPy 2", "'numpy<2'", True)
 
 
@@ -159,6 +162,27 @@ def test_an_edge_tpu_that_is_asked_for_but_missing_is_told(monkeypatch, tmp_path
     assert software.edge_tpu(System(), tmp_path).ok
     monkeypatch.setenv("EDGETL_EDGETPU", "usb:0")
     refused(software.edge_tpu(System(), tmp_path), "is not installed", "libedgetpu1-std", False)
+
+
+def test_the_edge_tpu_is_tried_with_the_runtime_that_was_chosen(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("EDGETL_EDGETPU", "usb:0")
+    missing = next((name for name in RUNTIMES if name not in available_runtimes()), None)
+    if missing is None:
+        pytest.skip("both runtimes are installed")
+    monkeypatch.setenv("EDGETL_RUNTIME", missing)
+    refused(software.edge_tpu(System(), tmp_path), RUNTIMES[missing][1], "EDGETL_RUNTIME", False)
+
+
+def test_the_examination_needs_no_package_that_may_be_broken(home) -> None:
+    code = (
+        "import sys, pathlib\n"
+        "for name in ('numpy', 'cv2', 'apsw', 'ai_edge_litert', 'tflite_runtime'): sys.modules[name] = None\n"
+        "from edgetl_device.doctor import examine\n"
+        "for check in examine(pathlib.Path(sys.argv[1])): print(check.name, 'itself failed' in check.detail)"
+    )
+    command = [sys.executable, "-c", code, str(home.folder)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "cameras False" in said and "True" not in said
 
 
 def test_a_damaged_bundle_and_store_are_told_and_left_as_they_are(home) -> None:
