@@ -16,6 +16,9 @@ RUNTIMES = {
 }
 """Name → module and distribution, in order of preference."""
 
+WEB_MODULES = ("starlette", "uvicorn", "websockets", "prometheus_client")
+"""What the extra ``[web]`` brings."""
+
 
 def available_runtimes() -> tuple[str, ...]:
     """The installed runtimes by short name, preferred first."""

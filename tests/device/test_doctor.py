@@ -1,7 +1,9 @@
 """Each fault is injected where it would really be: a package that does not load, a file under another root, a command."""
 
+import importlib.util
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import pytest
 from edgetl_device import console
 from edgetl_device.cli import program
 from edgetl_device.doctor import Check, System, examine, hardware, software, state
-from edgetl_device.packages import RUNTIMES, available_runtimes
+from edgetl_device.packages import RUNTIMES, WEB_MODULES, available_runtimes
 
 
 class Pi(System):
@@ -155,6 +157,19 @@ def test_missing_extras_are_told_and_cryptography_only_where_a_key_is_trusted(mo
     assert software.signatures(System(), tmp_path).ok
     (tmp_path / "trusted.pub").touch()
     refused(software.signatures(System(), tmp_path), "refuses every bundle", "edgetl-device[sign]", True)
+
+
+@pytest.mark.parametrize("module", WEB_MODULES)
+def test_each_module_that_the_page_needs_is_looked_for(monkeypatch, tmp_path, module) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == module else real(name))
+    refused(software.web(System(), tmp_path), f"the web page needs {module}", "pip install 'edgetl-device[web]'", False)
+
+
+def test_the_modules_that_the_page_needs_are_those_of_the_extra() -> None:
+    project = (Path(__file__).parents[2] / "device" / "pyproject.toml").read_text()
+    (extra,) = re.findall(r"^web = \[(.*)\]$", project, re.MULTILINE)
+    assert {name.replace("-", "_") for name in re.findall(r'"([\w-]+)', extra)} == set(WEB_MODULES)
 
 
 def test_an_edge_tpu_that_is_asked_for_but_missing_is_told(monkeypatch, tmp_path) -> None:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from ..errors import RuntimeMissingError
-from ..packages import RUNTIMES, choose_runtime, installed_version
+from ..packages import RUNTIMES, WEB_MODULES, choose_runtime, installed_version
 from .check import Check, System
 
 _SQLITE = (3, 51, 3)  # before it: the WAL-reset bug, https://sqlite.org/wal.html
@@ -132,11 +132,11 @@ def sqlite(system: System, _home: Path) -> Check:
 
 def web(_system: System, _home: Path) -> Check:
     """Is everything there that the web page needs?"""
-    missing = [name for name in ("starlette", "uvicorn", "prometheus_client") if not importlib.util.find_spec(name)]
+    missing = [name for name in WEB_MODULES if importlib.util.find_spec(name) is None]
     if missing:
         fix = "pip install 'edgetl-device[web]'"
         return Check("", False, f"the web page needs {', '.join(missing)}", fix, needed=False)
-    return Check("", True, "starlette, uvicorn, prometheus-client")
+    return Check("", True, ", ".join(WEB_MODULES))
 
 
 def signatures(_system: System, home: Path) -> Check:
