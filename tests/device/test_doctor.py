@@ -5,8 +5,10 @@ import json
 import os
 import re
 import stat
+import struct
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -16,12 +18,15 @@ from edgetl_device.cli import program
 from edgetl_device.doctor import Check, System, examine, hardware, software, state
 from edgetl_device.packages import RUNTIMES, WEB_MODULES, available_runtimes
 
+CAPTURE, METADATA, MEMORY_TO_MEMORY = 0x1, 0x800000, 0x8000  # of linux/videodev2.h
+
 
 class Pi(System):
     """The files of a Raspberry Pi with nothing attached."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
+        self.said: dict[str, bytes] = {}  # by video devices; a file under another root cannot answer
         self.write("/proc/device-tree/model", "Raspberry Pi 4 Model B Rev 1.4\0")
         self.write("/usr/bin/python3", "")
 
@@ -31,8 +36,17 @@ class Pi(System):
         path.write_text(text)
         return path
 
-    def camera(self, number: int, name: str, index: int = 0) -> Path:
+    def video_device(self, name: str) -> bytes | None:
+        return self.said.get(name)
+
+    def camera(self, number: int, name: str, index: int = 0, driver: str = "uvcvideo", can: int = CAPTURE) -> Path:
         self.write(f"/sys/class/video4linux/video{number}/name", name)
+        self.write(f"/sys/bus/drivers/{driver}/bind", "")
+        self.write(f"/sys/class/video4linux/video{number}/device/modalias", "")
+        link = self.path(f"/sys/class/video4linux/video{number}/device/driver")
+        link.symlink_to(self.path(f"/sys/bus/drivers/{driver}"))
+        said = (driver.encode(), name.encode(), b"", 0, can, can, 0, 0, 0)
+        self.said[f"/dev/video{number}"] = struct.pack("<16s32s32s6I", *said)
         self.write(f"/sys/class/video4linux/video{number}/index", str(index))
         return self.write(f"/dev/video{number}", "")
 
@@ -167,9 +181,8 @@ def test_each_module_that_the_page_needs_is_looked_for(monkeypatch, tmp_path, mo
 
 
 def test_the_modules_that_the_page_needs_are_those_of_the_extra() -> None:
-    project = (Path(__file__).parents[2] / "device" / "pyproject.toml").read_text()
-    (extra,) = re.findall(r"^web = \[(.*)\]$", project, re.MULTILINE)
-    assert {name.replace("-", "_") for name in re.findall(r'"([\w-]+)', extra)} == set(WEB_MODULES)
+    needs = [line for line in metadata.requires("edgetl-device") or () if line.endswith(('"web"', "'web'"))]
+    assert {re.split(r"[^\w-]", line)[0].replace("-", "_") for line in needs} == set(WEB_MODULES)
 
 
 def test_an_edge_tpu_that_is_asked_for_but_missing_is_told(monkeypatch, tmp_path) -> None:
@@ -225,16 +238,23 @@ def test_a_full_and_a_slow_disk_are_told(tmp_path, monkeypatch) -> None:
 
 def test_cameras_are_named_without_the_pis_codecs_and_metadata_nodes(pi, tmp_path) -> None:
     refused(hardware.cameras(pi, tmp_path), "no USB camera", "plug a USB camera in", False)
-    pi.camera(10, "bcm2835-codec-decode")
-    pi.camera(0, "HD Pro Webcam C920")
-    pi.camera(1, "HD Pro Webcam C920", index=1)
-    assert hardware.cameras(pi, tmp_path).detail == "/dev/video0 (HD Pro Webcam C920)"
+    pi.camera(10, "bcm2835-codec-decode", driver="bcm2835-codec", can=MEMORY_TO_MEMORY)
+    pi.camera(0, "HDMI Display Capture")
+    pi.camera(1, "HDMI Display Capture", index=1, can=METADATA)
+    pi.camera(2, "Camera of a ribbon cable", driver="unicam")
+    pi.camera(3, "some scaler", driver="hantro-vpu", can=MEMORY_TO_MEMORY)
+    pi.camera(4, "gone again")
+    del pi.said["/dev/video4"]
+    assert hardware.cameras(pi, tmp_path).detail == "/dev/video0 (HDMI Display Capture)"
 
 
 def test_a_camera_that_this_user_may_not_open_is_told(pi, tmp_path, monkeypatch) -> None:
     pi.camera(0, "HD Pro Webcam C920").chmod(stat.S_IRUSR)
+    pi.camera(1, "HD Pro Webcam C920", index=1)
+    pi.camera(2, "Camera of a ribbon cable", driver="unicam")
     monkeypatch.setattr("os.access", lambda path, mode: False)
     refused(hardware.cameras(pi, tmp_path), "may not open /dev/video0", "usermod -aG video", False)
+    assert hardware.cameras(pi, tmp_path).detail.endswith("open /dev/video0")
 
 
 def test_picamera2_that_is_missing_hidden_or_for_another_python_is_told(pi, tmp_path) -> None:
