@@ -248,8 +248,9 @@ class App:
         """Take over what another process changed in this home; whether there was anything."""
         with self._lock:
             self._look()
-            if _identity(self.home.bundle_path) != self._installed:
-                self._reopen()
+            installed = _identity(self.home.bundle_path) != self._installed
+            if installed or self._learner.store.is_replaced():
+                self._reopen(relearn=installed)
                 return True
             if self._state() != self._swapped:
                 self._swap()
@@ -265,14 +266,14 @@ class App:
         learner.runtime = backbone.runtime  # it may be the Edge TPU's
         return learner, backbone
 
-    def _reopen(self) -> None:
-        """Another bundle was installed: load it beside the running one, then swap."""
+    def _reopen(self, *, relearn: bool = True) -> None:
+        """Another bundle was installed or another store restored: load it beside the running one, then swap."""
         identity = _identity(self.home.bundle_path)
         learner, backbone = self._open()
         self._learner.store.close()
         self._learner, self._backbone, self._installed = learner, backbone, identity
         self._watch = HeadWatch(learner, backbone.transform)
-        if learner.samples() and learner.versions()[-1].id == learner.active_version:
+        if relearn and learner.samples() and learner.versions()[-1].id == learner.active_version:
             self._relearn()
         self._swap()
 

@@ -51,6 +51,20 @@ def test_the_newest_samples_cost_the_same_however_many_are_stored(path, label) -
     assert len(newest(None)) == 4 and (newest(None) == ids[:-5:-1]) == (label == "cat")
 
 
+def test_closing_a_store_that_was_replaced_leaves_the_files_of_the_new_one_alone(path) -> None:
+    old = Store(path)
+    old.backup(path.with_name("copy.sqlite"))
+    old.add_samples("cat", RAW, "one", "r")
+    assert not old.is_replaced()
+    aside = restore_database(path.with_name("copy.sqlite"), path)
+    new = Store(path)
+    new.add_samples("dog", RAW, "one", "r")
+    assert old.is_replaced() and not new.is_replaced()
+    old.close()
+    assert [row.label for row in Store(path).samples("one")] == ["dog"] * 3
+    assert [row.label for row in Store(aside).samples("one")] == ["cat"] * 3
+
+
 def test_a_failed_step_leaves_nothing_behind(path) -> None:
     store = Store(path)
     with pytest.raises(ZeroDivisionError), store.transaction():
