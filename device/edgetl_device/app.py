@@ -17,7 +17,7 @@ from .backbone import Backbone, open_backbone
 from .bundle import Bundle
 from .camera import Camera
 from .classifier import Classifier, Prediction
-from .errors import InputError, MismatchError
+from .errors import InputError, MismatchError, StorageError
 from .home import Home
 from .interpreter import TFLiteInterpreter
 from .labels import check_label
@@ -134,6 +134,14 @@ class App:
         with self._lock:
             return self._learner.samples(label)
 
+    def newest_samples(self, label: str | None, before: int | None, limit: int) -> tuple[list[SampleRow], int]:
+        """Up to so many samples with an id below ``before``, newest first; and how many of the label there are."""
+        with self._lock:
+            store, backbone = self._learner.store, self.bundle.backbone_digest
+            counts = store.counts(backbone)
+            total = sum(counts.values()) if label is None else counts.get(label, 0)
+            return store.newest_samples(backbone, label, before, limit), total
+
     def versions(self) -> list[VersionRow]:
         """Head versions, oldest first; :meth:`status` tells the active one."""
         with self._lock:
@@ -234,8 +242,9 @@ class App:
         """Take over what another process changed in this home; whether there was anything."""
         with self._lock:
             self._look()
-            if _identity(self.home.bundle_path) != self._installed:
-                self._reopen()
+            installed = _identity(self.home.bundle_path) != self._installed
+            if installed or self._learner.store.is_replaced():
+                self._reopen(relearn=installed)
                 return True
             if self._state() != self._swapped:
                 self._swap()
@@ -251,16 +260,30 @@ class App:
         learner.runtime = backbone.runtime  # it may be the Edge TPU's
         return learner, backbone
 
-    def _reopen(self) -> None:
-        """Another bundle was installed: load it beside the running one, then swap."""
+    def _reopen(self, *, relearn: bool = True) -> None:
+        """Another bundle was installed or another store restored: load it beside the running one, then swap."""
         identity = _identity(self.home.bundle_path)
         learner, backbone = self._open()
         self._learner.store.close()
         self._learner, self._backbone, self._installed = learner, backbone, identity
         self._watch = HeadWatch(learner, backbone.transform)
-        if learner.samples() and learner.versions()[-1].id == learner.active_version:
-            learner.retrain()
+        if relearn and learner.samples() and learner.versions()[-1].id == learner.active_version:
+            self._relearn()
         self._swap()
+
+    def _relearn(self) -> None:
+        """Teach the new bundle what is stored; where that fails, it goes on as it came."""
+        try:
+            outcome = self._learner.retrain()
+            problem = None if outcome.promoted else outcome.reason
+        except StorageError as error:
+            problem = str(error)
+        if problem is not None:
+            log.warning(
+                "the new bundle does not know the stored samples (%s): see `edgetl-device samples`, then "
+                "`edgetl-device retrain`",
+                problem,
+            )
 
     def _change(self, change: Callable[[], T]) -> T:
         with self._lock:

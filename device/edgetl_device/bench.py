@@ -24,7 +24,7 @@ from .doctor.hardware import processor_temperature
 from .errors import EdgetlError, InputError
 from .heads import fit_head
 from .home import Home
-from .interpreter import available_runtimes, choose_runtime, runtime_name
+from .packages import available_runtimes, choose_runtime, runtime_name
 from .threads import cores, recall
 
 FRAME = (480, 640)  # height and width: what a camera delivers

@@ -54,6 +54,10 @@ class Database:
         """Give the file back; afterwards the store cannot be used."""
         self._db.close()
 
+    def is_replaced(self) -> bool:
+        """Whether another file has taken this one's place, as after ``edgetl-device restore``."""
+        return _file_at(self.path) not in (None, self._file)
+
     @property
     def backup_path(self) -> Path:
         """The automatic backup beside the store."""
@@ -86,7 +90,9 @@ class Database:
                 self._open()
 
     def _open(self) -> None:
+        before = _file_at(self.path)
         self._db, self._exclusive = connect(self.path)
+        self._file = before or _file_at(self.path)
         if self._exclusive:
             log.warning("the disk has no room: learning pauses until it has, recognising goes on")
         for name, value in _PRAGMAS.items():
@@ -156,6 +162,15 @@ class Database:
             raise StorageError(f"cannot write {self.path}: {error}; free some disk space or check the disk") from None
         except apsw.Error as error:
             raise HomeError(f"{self.path} is not a store this edgetl can use: {error}") from None
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Which file is at a path, whatever other names it has; None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def now() -> str:

@@ -18,9 +18,10 @@ from .bundle import Bundle, load_bundle, open_bundle, write_atomically
 from .classifier import predictions
 from .errors import BundleError, CheckFailedError, HomeError, InputError, SignatureError
 from .factory import Factory
-from .interpreter import TFLiteInterpreter, choose_runtime, runtime_name
+from .interpreter import TFLiteInterpreter
 from .learner import Learner
 from .lock import LearningLock, lock_path
+from .packages import choose_runtime, runtime_name
 from .signing import PublicKey, read_public_key
 from .store import Store
 from .where import default_home as default_home

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import importlib
 import logging
-import os
 import threading
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,14 +20,9 @@ from . import edgetpu
 from .edgetpu import EdgeTpu
 from .errors import RuntimeMissingError
 from .native_log import captured_stderr
+from .packages import RUNTIMES, choose_runtime, runtime_name
 
 log = logging.getLogger("edgetl.interpreter")
-
-RUNTIMES = {
-    "litert": ("ai_edge_litert.interpreter", "ai-edge-litert"),
-    "tflite": ("tflite_runtime.interpreter", "tflite-runtime"),
-}
-"""Name → module and distribution, in order of preference."""
 
 DEFAULT_THREADS = 1  # more is slower as soon as a core is busy: measured 20 × with 4 threads on 1 free core
 
@@ -170,36 +163,6 @@ def run_once(module: str, model: bytes, accelerator: EdgeTpu) -> None:
 def try_delegate(module: str, accelerator: EdgeTpu) -> None:
     """Open and close the device, in the trial's child process; raises what the runtime raises."""
     _delegates(importlib.import_module(module), accelerator)
-
-
-def available_runtimes() -> tuple[str, ...]:
-    """The installed runtimes by short name, preferred first."""
-    return tuple(name for name in RUNTIMES if _version(name) is not None)
-
-
-def runtime_name(name: str) -> str:
-    """``litert`` → ``litert-2.3.0``; what statistics and store record."""
-    return f"{name}-{_version(name)}"
-
-
-def choose_runtime(runtime: str = "auto") -> str:
-    """``auto`` → ``EDGETL_RUNTIME`` or the preferred installed one; raises RuntimeMissingError where there is none."""
-    if runtime == "auto":
-        runtime = os.environ.get("EDGETL_RUNTIME", "auto")
-    if runtime != "auto" and runtime not in RUNTIMES:
-        raise RuntimeMissingError(f"unknown runtime {runtime!r}: expected auto, {', '.join(RUNTIMES)}")
-    for name in available_runtimes():
-        if runtime in ("auto", name):
-            return name
-    wanted = "ai-edge-litert" if runtime == "auto" else RUNTIMES[runtime][1]
-    raise RuntimeMissingError(f"no TFLite runtime: pip install {wanted}")
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(RUNTIMES[name][1])
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _load(runtime: str) -> tuple[str, Any]:

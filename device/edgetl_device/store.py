@@ -23,6 +23,7 @@ log = logging.getLogger("edgetl.store")
 
 MAX_SAMPLES = 200_000
 MAX_BYTES = 256 << 20
+MAX_ID = (1 << 63) - 1  # of SQLite
 BLOCK_SAMPLES = 1024  # read at once: a megabyte or so, whatever is stored
 
 
@@ -77,6 +78,16 @@ class Store(Database):
         """Stored samples of a backbone, oldest first."""
         query = "SELECT id, label, time FROM samples WHERE backbone = ? AND (? IS NULL OR label = ?) ORDER BY id"
         return [SampleRow(*row) for row in self._rows(query, (backbone, label, label))]
+
+    def newest_samples(
+        self, backbone: str, label: str | None = None, before: int | None = None, limit: int = 48
+    ) -> list[SampleRow]:
+        """Up to so many samples with an id below ``before``, newest first; what is not asked for is not read."""
+        mine, values = "backbone = ? AND label = ?", [backbone, label]
+        if label is None:  # the sign keeps SQLite from the index, whose rows it would have to sort
+            mine, values = "+backbone = ?", [backbone]
+        query = f"SELECT id, label, time FROM samples WHERE {mine} AND id < ? ORDER BY id DESC LIMIT ?"
+        return [SampleRow(*row) for row in self._rows(query, (*values, MAX_ID if before is None else before, limit))]
 
     def counts(self, backbone: str) -> dict[str, int]:
         """Label → how many samples are stored; sorted."""

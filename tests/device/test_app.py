@@ -1,5 +1,7 @@
 """The app: teaching, learning beside recognition, and changes from elsewhere."""
 
+import subprocess
+import sys
 import threading
 import time
 from itertools import cycle
@@ -14,6 +16,7 @@ from edgetl_device.classifier import Classifier
 from edgetl_device.errors import CameraError, InputError, MismatchError
 from edgetl_device.home import Home
 from edgetl_device.photos import thumbnail
+from edgetl_device.store import Store
 
 SOON_S = 20.0
 
@@ -112,12 +115,39 @@ def test_another_bundle_takes_over_without_a_gap_and_old_moments_cannot_be_taugh
         assert numbers == sorted(numbers) and app.pipeline.health().reconnects == 0
 
 
+def test_samples_that_a_new_bundle_refuses_to_learn_are_told_in_the_log(home: Home, tmp_path, caplog) -> None:
+    other = build_bundle(tmp_path / "other.edgetl", ("ball", "box", "ring"))
+    with App(home, showing("box")) as app:
+        app.teach_photos("ball", [draw("box", number) for number in range(700, 712)])
+        app.install(other)
+        assert app.pipeline.version == app.versions()[0].id and app.versions()[1].state == "rejected"
+    (told,) = [record.message for record in caplog.records if record.name == "edgetl.app"]
+    assert "(rejected: " in told and "`edgetl-device samples`" in told
+
+
 def test_a_bundle_installed_by_another_process_is_noticed(home: Home, tmp_path) -> None:
     other = build_bundle(tmp_path / "other.edgetl", ("kite", "ring"))
     with App(home, showing("ring")) as app:
         Home(home.folder).install(other)
         until(lambda: app.bundle.name == "other")
         until(lambda: app.pipeline.latest() and app.pipeline.latest().prediction.label == "ring")
+
+
+def test_a_restored_store_is_noticed_and_what_is_taught_afterwards_goes_there(home: Home, tmp_path) -> None:
+    with App(home, showing("kite")) as app:
+        app.teach_photos("kite", [draw("kite", number) for number in range(6)])
+        assert app.retrain().version == 2
+        app._learner.store.backup(tmp_path / "copy.sqlite")
+        app.teach_photos("ring", [draw("ring", number) for number in range(6)])
+        assert app.retrain().version == 3
+        command = [sys.executable, "-m", "edgetl_device", "restore", str(tmp_path / "copy.sqlite")]
+        subprocess.run([*command, "--home", str(home.folder)], check=True, capture_output=True)
+        until(lambda: app.pipeline.version == 2)
+        assert app.labels == ("ball", "box", "kite") and len(app.samples()) == 6 and len(app.versions()) == 2
+        (sample,) = app.teach_photos("box", [draw("box", 1)])
+        assert home.learner().samples()[-1].id == sample
+    (aside,) = home.folder.glob("device.sqlite.damaged-*[0-9]")
+    assert len(Store(aside).samples(app.bundle.backbone_digest)) == 12
 
 
 def test_many_threads_may_use_an_app_at_once(home: Home) -> None:

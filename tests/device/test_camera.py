@@ -21,8 +21,8 @@ from conftest import draw, write_photos
 from edgetl_device import parts
 from edgetl_device.camera import FakeCamera, open_camera, opening, picamera, source
 from edgetl_device.camera.capture import NetworkCamera, V4L2Camera
-from edgetl_device.camera.devices import camera_model
 from edgetl_device.errors import CameraError, InputError
+from edgetl_device.v4l2 import camera_model
 
 LEVELS = tuple(range(20, 240, 20))
 

@@ -1,8 +1,14 @@
 """Each fault is injected where it would really be: a package that does not load, a file under another root, a command."""
 
+import importlib.util
 import json
 import os
+import re
 import stat
+import struct
+import subprocess
+import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -10,6 +16,9 @@ import pytest
 from edgetl_device import console
 from edgetl_device.cli import program
 from edgetl_device.doctor import Check, System, examine, hardware, software, state
+from edgetl_device.packages import RUNTIMES, WEB_MODULES, available_runtimes
+
+CAPTURE, METADATA, MEMORY_TO_MEMORY = 0x1, 0x800000, 0x8000  # of linux/videodev2.h
 
 
 class Pi(System):
@@ -17,6 +26,7 @@ class Pi(System):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
+        self.said: dict[str, bytes] = {}  # by video devices; a file under another root cannot answer
         self.write("/proc/device-tree/model", "Raspberry Pi 4 Model B Rev 1.4\0")
         self.write("/usr/bin/python3", "")
 
@@ -26,8 +36,17 @@ class Pi(System):
         path.write_text(text)
         return path
 
-    def camera(self, number: int, name: str, index: int = 0) -> Path:
+    def video_device(self, name: str) -> bytes | None:
+        return self.said.get(name)
+
+    def camera(self, number: int, name: str, index: int = 0, driver: str = "uvcvideo", can: int = CAPTURE) -> Path:
         self.write(f"/sys/class/video4linux/video{number}/name", name)
+        self.write(f"/sys/bus/drivers/{driver}/bind", "")
+        self.write(f"/sys/class/video4linux/video{number}/device/modalias", "")
+        link = self.path(f"/sys/class/video4linux/video{number}/device/driver")
+        link.symlink_to(self.path(f"/sys/bus/drivers/{driver}"))
+        said = (driver.encode(), name.encode(), b"", 0, can, can, 0, 0, 0)
+        self.said[f"/dev/video{number}"] = struct.pack("<16s32s32s6I", *said)
         self.write(f"/sys/class/video4linux/video{number}/index", str(index))
         return self.write(f"/dev/video{number}", "")
 
@@ -109,15 +128,15 @@ def test_a_package_that_does_not_load_or_crashes_is_told_with_the_remedy(package
 
 def test_a_runtime_that_crashes_is_told(package, tmp_path, monkeypatch) -> None:
     package("ai_edge_litert.interpreter", "import os; os.abort()")
-    monkeypatch.setattr(software, "_version", {"ai-edge-litert": "2.3.0"}.get)
+    monkeypatch.setattr(software, "installed_version", {"ai-edge-litert": "2.3.0"}.get)
     refused(software.runtime(System(), tmp_path), "crashes (SIGABRT)", "pip install --force-reinstall", True)
-    monkeypatch.setattr(software, "_version", {}.get)
+    monkeypatch.setattr(software, "installed_version", {}.get)
     refused(software.runtime(System(), tmp_path), "no TFLite runtime", "pip install ai-edge-litert", True)
 
 
 def test_tflite_runtime_beside_numpy_2_is_told(package, tmp_path, monkeypatch) -> None:
     package("numpy", "__version__ = '2.1.0'")
-    monkeypatch.setattr(software, "_version", {"tflite-runtime": "2.14.0"}.get)
+    monkeypatch.setattr(software, "installed_version", {"tflite-runtime": "2.14.0"}.get)
     refused(software.numpy(System(), tmp_path), "crashes beside NumPy 2", "'numpy<2'", True)
 
 
@@ -154,11 +173,44 @@ def test_missing_extras_are_told_and_cryptography_only_where_a_key_is_trusted(mo
     refused(software.signatures(System(), tmp_path), "refuses every bundle", "edgetl-device[sign]", True)
 
 
+@pytest.mark.parametrize("module", WEB_MODULES)
+def test_each_module_that_the_page_needs_is_looked_for(monkeypatch, tmp_path, module) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == module else real(name))
+    refused(software.web(System(), tmp_path), f"the web page needs {module}", "pip install 'edgetl-device[web]'", False)
+
+
+def test_the_modules_that_the_page_needs_are_those_of_the_extra() -> None:
+    needs = [line for line in metadata.requires("edgetl-device") or () if line.endswith(('"web"', "'web'"))]
+    assert {re.split(r"[^\w-]", line)[0].replace("-", "_") for line in needs} == set(WEB_MODULES)
+
+
 def test_an_edge_tpu_that_is_asked_for_but_missing_is_told(monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("EDGETL_EDGETPU_LIBRARY", str(tmp_path / "libedgetpu.so.1"))
     assert software.edge_tpu(System(), tmp_path).ok
     monkeypatch.setenv("EDGETL_EDGETPU", "usb:0")
     refused(software.edge_tpu(System(), tmp_path), "is not installed", "libedgetpu1-std", False)
+
+
+def test_the_edge_tpu_is_tried_with_the_runtime_that_was_chosen(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("EDGETL_EDGETPU", "usb:0")
+    missing = next((name for name in RUNTIMES if name not in available_runtimes()), None)
+    if missing is None:
+        pytest.skip("both runtimes are installed")
+    monkeypatch.setenv("EDGETL_RUNTIME", missing)
+    refused(software.edge_tpu(System(), tmp_path), RUNTIMES[missing][1], "EDGETL_RUNTIME", False)
+
+
+def test_the_examination_needs_no_package_that_may_be_broken(home) -> None:
+    code = (
+        "import sys, pathlib\n"
+        "for name in ('numpy', 'cv2', 'apsw', 'ai_edge_litert', 'tflite_runtime'): sys.modules[name] = None\n"
+        "from edgetl_device.doctor import examine\n"
+        "for check in examine(pathlib.Path(sys.argv[1])): print(check.name, 'itself failed' in check.detail)"
+    )
+    command = [sys.executable, "-c", code, str(home.folder)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "cameras False" in said and "True" not in said
 
 
 def test_a_damaged_bundle_and_store_are_told_and_left_as_they_are(home) -> None:
@@ -186,16 +238,23 @@ def test_a_full_and_a_slow_disk_are_told(tmp_path, monkeypatch) -> None:
 
 def test_cameras_are_named_without_the_pis_codecs_and_metadata_nodes(pi, tmp_path) -> None:
     refused(hardware.cameras(pi, tmp_path), "no USB camera", "plug a USB camera in", False)
-    pi.camera(10, "bcm2835-codec-decode")
-    pi.camera(0, "HD Pro Webcam C920")
-    pi.camera(1, "HD Pro Webcam C920", index=1)
-    assert hardware.cameras(pi, tmp_path).detail == "/dev/video0 (HD Pro Webcam C920)"
+    pi.camera(10, "bcm2835-codec-decode", driver="bcm2835-codec", can=MEMORY_TO_MEMORY)
+    pi.camera(0, "HDMI Display Capture")
+    pi.camera(1, "HDMI Display Capture", index=1, can=METADATA)
+    pi.camera(2, "Camera of a ribbon cable", driver="unicam")
+    pi.camera(3, "some scaler", driver="hantro-vpu", can=MEMORY_TO_MEMORY)
+    pi.camera(4, "gone again")
+    del pi.said["/dev/video4"]
+    assert hardware.cameras(pi, tmp_path).detail == "/dev/video0 (HDMI Display Capture)"
 
 
 def test_a_camera_that_this_user_may_not_open_is_told(pi, tmp_path, monkeypatch) -> None:
     pi.camera(0, "HD Pro Webcam C920").chmod(stat.S_IRUSR)
+    pi.camera(1, "HD Pro Webcam C920", index=1)
+    pi.camera(2, "Camera of a ribbon cable", driver="unicam")
     monkeypatch.setattr("os.access", lambda path, mode: False)
     refused(hardware.cameras(pi, tmp_path), "may not open /dev/video0", "usermod -aG video", False)
+    assert hardware.cameras(pi, tmp_path).detail.endswith("open /dev/video0")
 
 
 def test_picamera2_that_is_missing_hidden_or_for_another_python_is_told(pi, tmp_path) -> None:

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from conftest import TINY, draw, tiny_backbone
 
-from edgetl_device import interpreter
+from edgetl_device import packages
 from edgetl_device.errors import RuntimeMissingError
-from edgetl_device.interpreter import TFLiteInterpreter, available_runtimes, choose_runtime
+from edgetl_device.interpreter import TFLiteInterpreter
+from edgetl_device.packages import available_runtimes, choose_runtime
 
 
 def test_the_same_photo_gives_the_same_embedding_again() -> None:
@@ -17,7 +18,7 @@ def test_the_same_photo_gives_the_same_embedding_again() -> None:
 
 def test_the_runtime_is_named_with_its_version() -> None:
     name, _, version = TFLiteInterpreter(TINY.read_bytes()).runtime.partition("-")
-    assert name in interpreter.RUNTIMES and version[0].isdigit()
+    assert name in packages.RUNTIMES and version[0].isdigit()
 
 
 @pytest.mark.skipif("litert" not in available_runtimes(), reason="ai-edge-litert is not installed")
@@ -26,7 +27,7 @@ def test_litert_computes_with_xnnpack() -> None:
 
 
 def test_without_a_runtime_the_error_says_what_to_install(monkeypatch) -> None:
-    monkeypatch.setattr(interpreter, "_version", lambda name: None)
+    monkeypatch.setattr(packages, "installed_version", lambda name: None)
     with pytest.raises(RuntimeMissingError, match="pip install ai-edge-litert"):
         choose_runtime("litert")
 

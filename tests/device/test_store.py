@@ -29,6 +29,42 @@ def test_samples_of_another_backbone_are_not_mixed_in(path) -> None:
     assert list(store.embeddings("three", 4)) == []
 
 
+@pytest.mark.parametrize("label", [None, "cat"])
+def test_the_newest_samples_cost_the_same_however_many_are_stored(path, label) -> None:
+    store = Store(path)
+    steps = []
+
+    def newest(before: int | None) -> list[int]:
+        steps.append(0)
+        store._db.set_progress_handler(lambda: steps.append(steps.pop() + 1) or False, 1)
+        rows = store.newest_samples("one", label, before, 4)
+        store._db.set_progress_handler(None)
+        return [row.id for row in rows]
+
+    ids = store.add_samples("cat", RAW, "one", "r") + store.add_samples("cat", RAW, "one", "r")
+    assert newest(None) == ids[:1:-1] and newest(ids[2]) == ids[1::-1] and newest(0) == []
+    ids = store.add_samples("cat", np.tile(RAW, (300, 1)), "one", "r")
+    assert newest(None) == ids[:-5:-1]
+    assert steps[-1] <= steps[0] + 5
+    store.add_samples("dog", RAW, "one", "r")
+    store.add_samples("cat", RAW, "two", "r")
+    assert len(newest(None)) == 4 and (newest(None) == ids[:-5:-1]) == (label == "cat")
+
+
+def test_closing_a_store_that_was_replaced_leaves_the_files_of_the_new_one_alone(path) -> None:
+    old = Store(path)
+    old.backup(path.with_name("copy.sqlite"))
+    old.add_samples("cat", RAW, "one", "r")
+    assert not old.is_replaced()
+    aside = restore_database(path.with_name("copy.sqlite"), path)
+    new = Store(path)
+    new.add_samples("dog", RAW, "one", "r")
+    assert old.is_replaced() and not new.is_replaced()
+    old.close()
+    assert [row.label for row in Store(path).samples("one")] == ["dog"] * 3
+    assert [row.label for row in Store(aside).samples("one")] == ["cat"] * 3
+
+
 def test_a_failed_step_leaves_nothing_behind(path) -> None:
     store = Store(path)
     with pytest.raises(ZeroDivisionError), store.transaction():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 from collections.abc import Iterator
+from unittest.mock import ANY
 
 import cv2
 import numpy as np
@@ -76,7 +77,8 @@ def test_samples_come_in_pages_newest_first(client) -> None:
     second = client.get(f"/api/v1/samples?limit=4&before={first['next']}").json
     assert [row["id"] for row in first["samples"] + second["samples"]] == ids[::-1]
     assert first["total"] == 6 and second["next"] is None
-    assert client.get("/api/v1/samples?label=ball").json["samples"] == []
+    assert client.get("/api/v1/samples?label=ring&limit=6").json == {**second, "samples": ANY}
+    assert client.get("/api/v1/samples?label=ball").json == {"samples": [], "total": 0, "next": None}
 
 
 def test_relabelling_forgetting_and_rolling_back_do_as_the_commands_do(site, client) -> None:
@@ -198,6 +200,42 @@ def test_an_upload_that_breaks_off_leaves_nothing_behind(site, client) -> None:
         until(lambda: list(site.app.home.folder.glob(".uploading*")))
     until(lambda: not list(site.app.home.folder.glob(".uploading*")))
     assert client.get("/api/v1/status").status == 200
+
+
+@pytest.mark.parametrize("pages", [0, 16])
+def test_an_upload_that_meets_a_full_disk_is_told_so_and_leaves_nothing_behind(site, client, caplog, pages) -> None:
+    pytest.importorskip("resource")
+    from full_disk import limited
+
+    body = b"x" * (1 << 20)
+    with limited(site.app.home.folder, pages):
+        answer = client.ask("POST", "/api/v1/install", body, Content_Type="application/octet-stream")
+    assert answer.status == 507 and "check the disk" in answer.json["error"]
+    assert not list(site.app.home.folder.glob(".uploading*"))
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def no_room_for_versions(site: Site) -> None:
+    """Let SQLite meet the end of the disk when a version is recorded, and not before."""
+    with site.app._lock:
+        database = site.app._learner.store._db
+        database.pragma("max_page_count", database.pragma("page_count") + 200)
+        database.execute(
+            "CREATE TEMP TRIGGER full BEFORE INSERT ON main.versions BEGIN"
+            " INSERT INTO events (time, kind, detail) VALUES ('', '', zeroblob(5000000)); END"
+        )
+
+
+def test_what_was_changed_is_told_where_the_disk_has_no_room_for_the_new_head(site, client) -> None:
+    no_room_for_versions(site)
+    learned = client.ask("POST", "/api/v1/learn?label=ring", photo("ring"), Content_Type="image/png")
+    moved = client.post("/api/v1/relabel", {"label": "kite", "ids": learned.json.get("ids")})
+    removed = client.post("/api/v1/forget", {"label": "kite"})
+    assert (learned.json["stored"], moved.json["moved"], removed.json["removed"]) == (1, 1, 1)
+    for answer in (learned, moved, removed):
+        assert (answer.status, answer.json["version"], answer.json["promoted"]) == (200, 1, False)
+        assert "free some disk space" in answer.json["reason"] and "retrain when there is room" in answer.json["reason"]
+    assert client.post("/api/v1/retrain").status == 507
 
 
 def test_a_body_that_trickles_in_is_given_up(site, monkeypatch) -> None:

@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("starlette")
 
 from browser import Visitor, chromium
+from conftest import draw
 from web_site import PASSWORD, PASSWORD_HASH, Scene, Site, running, until
 
 import edgetl_device.web
@@ -165,6 +166,17 @@ def test_a_rejected_head_is_said_in_words_and_can_be_accepted(browser, site, mon
         page.get_by_role("button", name="Accept the new scene").click()
         page.locator("#result[data-state=promoted]", has_text="accepted as a change of scene").wait_for()
         assert site.app.pipeline.version > 1
+
+
+def test_a_version_that_failed_in_use_is_shown_as_such_and_not_offered(browser, site) -> None:
+    site.app.teach_photos("ring", [draw("ring", number) for number in range(6)])
+    assert site.app.retrain().version == 2
+    with site.app._lock:
+        site.app._learner.store.fail(site.app.bundle.digest, 2, 1, "failed: it never ran well")
+    until(lambda: site.app.pipeline.version == 1)
+    with Visitor(browser, site.url) as visitor:
+        visitor.page.locator("#versions-list .badge[data-state=failed]", has_text="failed").wait_for()
+        assert visitor.page.get_by_role("button", name="Use version").count() == 0
 
 
 def test_the_label_is_asked_for_and_a_bad_one_is_explained(browser, site) -> None:

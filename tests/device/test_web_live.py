@@ -21,7 +21,7 @@ from web_site import Client, Site, running, until
 from websockets.exceptions import ConnectionClosed
 
 from edgetl_device.web import live
-from edgetl_device.web.live import FULL, MAX_VIEWERS, STALLED
+from edgetl_device.web.live import FULL, MAX_VIEWERS, STALLED, UNREADABLE
 
 
 @pytest.fixture
@@ -190,6 +190,16 @@ def test_class_activations_come_to_who_asks_for_them_where_the_app_has_them(site
     assert second["overlay"] == {"rows": 3, "columns": 4, "values": "AAECAwQFBgcICQoL"}
 
 
+def test_an_open_page_shows_the_class_activations_of_the_head_that_is_in_use_now(site) -> None:
+    with Client(site.url).watch() as watching:
+        assert next_picture(watching, overlay=True)[0]["explains"] is False
+        for value in (1, 2):
+            site.app.activation = lambda moment, value=value: np.full((1, 1), value, np.uint8)
+            next_picture(watching, overlay=True)  # may have been made before
+            message, _ = next_picture(watching, overlay=True)
+            assert message["explains"] and message["overlay"]["values"] == {1: "AQ==", 2: "Ag=="}[value]
+
+
 @pytest.mark.parametrize("said", ["", "x", "[]", "null", '{"overlay": "yes"}', "\0" * 4000])
 def test_whatever_a_viewer_says_is_an_acknowledgement(site, said) -> None:
     with Client(site.url).watch() as watching:
@@ -197,6 +207,19 @@ def test_whatever_a_viewer_says_is_an_acknowledgement(site, said) -> None:
         watching.recv(timeout=10)
         watching.send(said)
         assert json.loads(watching.recv(timeout=10))["picture"]
+
+
+@pytest.mark.parametrize("said", [b"{}", "[" * 4000])
+def test_what_is_not_of_this_protocol_ends_the_connection_and_is_no_error_of_ours(site, caplog, said) -> None:
+    with Client(site.url).watch() as watching:
+        watching.recv(timeout=10)
+        watching.recv(timeout=10)
+        watching.send(said)
+        with pytest.raises(ConnectionClosed) as closed:
+            watching.recv(timeout=10)
+    assert closed.value.rcvd.code == UNREADABLE
+    until(lambda: viewers(site) == 0)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def test_a_viewer_that_says_too_much_is_cut_off(site) -> None:

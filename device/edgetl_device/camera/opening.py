@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ..errors import CameraError
 from ..photos import is_photo_name
+from ..v4l2 import v4l2_cameras
 from .capture import NetworkCamera, V4L2Camera, check_device
-from .devices import v4l2_cameras
 from .picamera import PiCamera, load_picamera2, pi_cameras
 from .recorded import PartsCamera, Photos, VideoFile
 from .source import Camera, Image

@@ -166,11 +166,13 @@ def page_at(address: str, password_file: Path | None, hosts: tuple[str, ...]) ->
     """What serves the page for an app; everything that can be wrong with it is found before the camera starts."""
     from importlib.util import find_spec
 
+    from ..packages import WEB_MODULES
+
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     if not host or not port.isdecimal() or not 0 <= int(port) <= 65535:
         raise InputError(f"--web {address!r}: expected HOST:PORT, as 127.0.0.1:8080")
-    missing = [name for name in ("starlette", "uvicorn", "websockets", "prometheus_client") if find_spec(name) is None]
+    missing = [name for name in WEB_MODULES if find_spec(name) is None]
     if missing:
         raise InputError(f"the page needs {missing[0]}: `pip install edgetl-device[web]`, or run with --no-web")
     from ..web import serve  # type: ignore[import-untyped,unused-ignore]

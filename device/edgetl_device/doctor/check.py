@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from .. import v4l2
 from ..errors import EdgetlError
 
 _TIMEOUT_S = 120.0  # importing OpenCV from a slow SD card on a cold cache takes half a minute
@@ -53,6 +54,10 @@ class System:
             return self.path(name).read_bytes().decode(errors="replace").strip("\0 \n")
         except OSError:
             return ""
+
+    def video_device(self, name: str) -> bytes | None:
+        """What a V4L2 device says of itself; None if it cannot be asked."""
+        return v4l2.capabilities(self.path(name))
 
     def command(self, *arguments: str) -> str | None:
         """What a program prints; None if it is missing or fails."""

@@ -9,9 +9,9 @@ import sys
 import time
 from pathlib import Path
 
+from ..v4l2 import camera_model, may_be_webcam
 from .check import Check, System
 
-_NOT_CAMERAS = re.compile(r"codec|isp|hevc|scaler|m2m|unicam-embedded|rp1-cfe", re.IGNORECASE)
 _HOT_CELSIUS = 80.0  # a Raspberry Pi slows itself down from here on
 _THROTTLED = {0: "too little voltage", 1: "clock capped", 2: "throttled", 3: "too hot"}
 _BUILT = 1_760_000_000  # October 2025: a clock that shows an earlier time has never been set
@@ -21,13 +21,13 @@ def cameras(system: System, _home: Path) -> Check:
     """Which cameras does the kernel offer, and may this user open them?"""
     found, closed = [], []
     for entry in sorted(system.path("/sys/class/video4linux").glob("video*"), key=lambda entry: int(entry.name[5:])):
-        name = system.text(f"/sys/class/video4linux/{entry.name}/name") or "unknown"
-        index = system.text(f"/sys/class/video4linux/{entry.name}/index")
-        if _NOT_CAMERAS.search(name) or index not in ("", "0"):  # a webcam's second node holds metadata
-            continue
-        found.append(f"/dev/{entry.name} ({name})")
-        if not os.access(system.path(f"/dev/{entry.name}"), os.R_OK | os.W_OK):
-            closed.append(f"/dev/{entry.name}")
+        node = f"/dev/{entry.name}"
+        if os.access(system.path(node), os.R_OK | os.W_OK):
+            answer = system.video_device(node)
+            model = camera_model(answer) if answer is not None else None
+            found += [f"{node} ({model})"] if model is not None else []
+        elif _looks_like_webcam(system, entry.name):
+            closed.append(node)
     if closed:
         fix = "sudo usermod -aG video $USER, then log in again"
         return Check("", False, f"this user may not open {', '.join(closed)}", fix, needed=False)
@@ -35,6 +35,14 @@ def cameras(system: System, _home: Path) -> Check:
         return Check("", True, ", ".join(found))
     fix = "plug a USB camera in, or for a ribbon camera see picamera2 below; files, URLs and `parts` need none"
     return Check("", False, "no USB camera", fix, needed=False)
+
+
+def _looks_like_webcam(system: System, node: str) -> bool:
+    """Of a node that this user may not ask: by what the kernel tells everybody."""
+    folder = f"/sys/class/video4linux/{node}"
+    driver = system.path(f"{folder}/device/driver")
+    name = driver.resolve().name if driver.exists() else system.text(f"{folder}/name")
+    return may_be_webcam(name) and system.text(f"{folder}/index") in ("", "0")  # a webcam's second node holds metadata
 
 
 def picamera2(system: System, _home: Path) -> Check:

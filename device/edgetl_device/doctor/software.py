@@ -7,12 +7,12 @@ import platform
 import signal
 import struct
 import sys
-from importlib import metadata
 from pathlib import Path
 
+from ..errors import RuntimeMissingError
+from ..packages import RUNTIMES, WEB_MODULES, choose_runtime, installed_version
 from .check import Check, System
 
-RUNTIMES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
 _SQLITE = (3, 51, 3)  # before it: the WAL-reset bug, https://sqlite.org/wal.html
 _MACHINES = ("x86_64", "AMD64", "aarch64", "arm64", "armv7l")
 
@@ -45,7 +45,7 @@ def numpy(system: System, _home: Path) -> Check:
     code, said = system.python("import numpy; print(numpy.__version__)")
     if code:
         return Check("", False, f"does not load: {_why(code, said)}", "pip install --force-reinstall numpy")
-    if _version("tflite-runtime") and not said.startswith("1."):
+    if installed_version("tflite-runtime") and not said.startswith("1."):
         fix = "pip install 'numpy<2' 'opencv-python-headless<4.12', or pip uninstall tflite-runtime"
         return Check("", False, f"{said}, but tflite-runtime crashes beside NumPy 2", fix)
     return Check("", True, said)
@@ -66,15 +66,16 @@ def opencv(system: System, _home: Path) -> Check:
 
 def runtime(system: System, _home: Path) -> Check:
     """Is there a TFLite runtime, and does each one that is installed load?"""
-    installed = {name: _version(name) for name in RUNTIMES if _version(name)}
+    found = {name: (module, installed_version(name)) for module, name in RUNTIMES.values()}
+    installed = {name: (module, version) for name, (module, version) in found.items() if version}
     if not installed:
         return Check("", False, "no TFLite runtime is installed", "pip install ai-edge-litert")
-    for name in installed:
-        code, said = system.python(f"import {RUNTIMES[name]}")
+    for name, (module, _) in installed.items():
+        code, said = system.python(f"import {module}")
         if code:
             other = f"pip install --force-reinstall {name}, or pip uninstall {name}"
             return Check("", False, f"{name} does not load: {_why(code, said)}", other)
-    return Check("", True, ", ".join(f"{name} {version}" for name, version in installed.items()))
+    return Check("", True, ", ".join(f"{name} {version}" for name, (_, version) in installed.items()))
 
 
 def xnnpack(system: System, home: Path) -> Check:
@@ -108,9 +109,13 @@ def edge_tpu(_system: System, home: Path) -> Check:
     if wanted is None:
         return Check("", True, "switched off by EDGETL_EDGETPU=off", needed=False)
     library, device = wanted
-    model, module = _twin(home), next((RUNTIMES[name] for name in RUNTIMES if _version(name)), "")
+    model = _twin(home)
     if not device and not model and not edgetpu.library_files(library):
         return Check("", True, "none wanted: the bundle has no twin for it, libedgetpu is not installed", needed=False)
+    try:
+        module, _ = RUNTIMES[choose_runtime()]
+    except RuntimeMissingError as error:
+        return Check("", False, str(error), "see the check of runtime; EDGETL_RUNTIME chooses one", needed=False)
     found = edgetpu.try_out(library, device, module, model)
     return Check("", found.ok, found.detail, found.fix, needed=False)
 
@@ -122,16 +127,16 @@ def sqlite(system: System, _home: Path) -> Check:
         return Check("", False, f"apsw does not load: {_why(code, said)}", "pip install --force-reinstall apsw")
     if tuple(int(part) for part in said.split(".")[:3]) < _SQLITE:
         return Check("", False, f"{said} can lose a write-ahead log", "pip install --upgrade apsw", needed=False)
-    return Check("", True, f"{said} (apsw {_version('apsw')})")
+    return Check("", True, f"{said} (apsw {installed_version('apsw')})")
 
 
 def web(_system: System, _home: Path) -> Check:
     """Is everything there that the web page needs?"""
-    missing = [name for name in ("starlette", "uvicorn", "prometheus_client") if not importlib.util.find_spec(name)]
+    missing = [name for name in WEB_MODULES if importlib.util.find_spec(name) is None]
     if missing:
         fix = "pip install 'edgetl-device[web]'"
         return Check("", False, f"the web page needs {', '.join(missing)}", fix, needed=False)
-    return Check("", True, "starlette, uvicorn, prometheus-client")
+    return Check("", True, ", ".join(WEB_MODULES))
 
 
 def signatures(_system: System, home: Path) -> Check:
@@ -165,21 +170,15 @@ CHECKS = (
 )
 
 
-def _version(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def _twin(home: Path) -> bytes | None:
     """The compiled backbone of the installed bundle, if it has one and can be read."""
+    from ..edgetpu import TWIN
     from ..errors import EdgetlError
 
     try:
         from ..bundle import open_bundle
 
-        return open_bundle(home / "bundle.edgetl").members.get("backbone_edgetpu.tflite")
+        return open_bundle(home / "bundle.edgetl").members.get(TWIN)
     except (EdgetlError, ImportError):  # other checks tell
         return None
 

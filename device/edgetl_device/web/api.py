@@ -99,14 +99,14 @@ class Api:
         """Newest first, a page at a time: ``?label=L&before=ID&limit=N``."""
         label = request.query_params.get("label")
         before, limit = _number(request, "before", None), _number(request, "limit", 48)
-        rows = await self._run(self._app.samples, label)
-        older = [row for row in reversed(rows) if before is None or row.id < before]
-        page = older[: min(max(limit or 1, 1), MAX_PAGE)]
+        limit = min(max(limit or 1, 1), MAX_PAGE)
+        rows, total = await self._run(self._app.newest_samples, label, before, limit + 1)  # one more: is there a next?
+        page = rows[:limit]
         return JSONResponse(
             {
                 "samples": [{"id": row.id, "label": row.label, "time": row.time} for row in page],
-                "total": len(rows),
-                "next": page[-1].id if len(older) > len(page) else None,
+                "total": total,
+                "next": page[-1].id if len(rows) > limit else None,
             }
         )
 
@@ -149,7 +149,7 @@ class Api:
         if not retrain:
             version = self._app.pipeline.version
             return JSONResponse(stored | {"version": version, "promoted": False, "reason": "not retrained yet"})
-        return JSONResponse(stored | asdict(await self._run(self._app.retrain)))
+        return JSONResponse(stored | await self._judged_if_possible())
 
     async def retrain(self, request: Request) -> Response:
         """``{"head", "accept_scene_change"}``, both optional."""
@@ -164,7 +164,7 @@ class Api:
         if not wish.get("ids"):
             raise InputError('say which samples: {"label": "…", "ids": [1, 2]}')
         moved = await self._run(self._app.relabel, wish.get("label", ""), _ids(wish["ids"]))
-        return JSONResponse({"moved": moved} | asdict(await self._run(self._app.retrain)))
+        return JSONResponse({"moved": moved} | await self._judged_if_possible())
 
     async def forget(self, request: Request) -> Response:
         """``{"ids"}``, ``{"label"}`` or ``{"all": true}``, then retrain."""
@@ -172,7 +172,7 @@ class Api:
         removed = await self._run(
             self._app.forget, _ids(wish.get("ids", [])), label=wish.get("label"), everything=wish.get("all", False)
         )
-        return JSONResponse({"removed": removed} | asdict(await self._run(self._app.retrain)))
+        return JSONResponse({"removed": removed} | await self._judged_if_possible())
 
     async def rollback(self, request: Request) -> Response:
         """``{"version"}``; without it the last good one before the active."""
@@ -181,17 +181,21 @@ class Api:
 
     async def install(self, request: Request) -> Response:
         """A bundle as body."""
-        folder = self._app.home.folder
-        descriptor, name = tempfile.mkstemp(dir=folder, prefix=_UPLOADING, suffix=".edgetl")
-        path = Path(name)
+        path: Path | None = None
         try:
+            descriptor, name = tempfile.mkstemp(dir=self._app.home.folder, prefix=_UPLOADING, suffix=".edgetl")
+            path = Path(name)
             with os.fdopen(descriptor, "wb") as file:
                 await receive(request, MAX_BUNDLE, lambda chunk: self._run(file.write, chunk))
             bundle = await self._run(self._app.install, path)
         except EdgetlError as error:
             raise type(error)(str(error).replace(f"{path}: ", "")) from None
+        except OSError as error:
+            why = error.strerror or error
+            raise StorageError(f"cannot write the upload: {why}; free some disk space or check the disk") from None
         finally:
-            path.unlink(missing_ok=True)
+            if path is not None:
+                path.unlink(missing_ok=True)
         version = self._app.pipeline.version
         return JSONResponse({"name": bundle.name, "labels": list(bundle.labels), "version": version})
 
@@ -199,6 +203,14 @@ class Api:
 
     async def _run(self, function: Callable[..., T], *args: Any, **named: Any) -> T:
         return await anyio.to_thread.run_sync(partial(function, *args, **named), limiter=self._limiter)
+
+    async def _judged_if_possible(self) -> dict[str, Any]:
+        """Retrain after samples were changed, which must be told even where the disk has no room for a new version."""
+        try:
+            return asdict(await self._run(self._app.retrain))
+        except StorageError as error:
+            reason = f"the samples are safe, but there is no new head ({error}): retrain when there is room again"
+            return {"version": self._app.pipeline.version, "promoted": False, "reason": reason}
 
     async def _capture(self, frames: int, interval_ms: int) -> list[Moment]:
         """The next frames of the live picture, at least the interval apart."""

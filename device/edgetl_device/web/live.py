@@ -42,7 +42,7 @@ QUALITY = 80  # of the JPEG, 0 … 100
 STALL_S = 20.0  # a viewer that takes no picture for so long is let go
 HEARTBEAT_S = 0.5  # between messages while there is no picture to send
 
-GOING_AWAY, LOGGED_OUT, STALLED, FULL = 1001, 4401, 4408, 4503  # close codes of the WebSocket
+GOING_AWAY, UNREADABLE, LOGGED_OUT, STALLED, FULL = 1001, 1003, 4401, 4408, 4503  # close codes of the WebSocket
 
 Activation = Callable[["Moment"], "npt.NDArray[np.uint8] | None"]
 """A moment → (rows, columns) uint8, how much each region spoke for the label; None where the bundle cannot say."""
@@ -141,21 +141,21 @@ def encoded(image: Frame, side: int = MAX_SIDE) -> bytes:
 
 
 async def watch(socket: WebSocket, live: Live, app: App, is_welcome: Callable[[], bool]) -> None:
-    """Serve one WebSocket viewer until it leaves, stalls or is logged out.
+    """Serve one WebSocket viewer until it leaves, stalls, is logged out or says what cannot be read.
 
     Args:
         is_welcome: asked before every message; a session may end while its page is open.
     """
-    activation: Activation | None = getattr(app, "activation", None)
     last: Picture | None = None
-    wants: dict[str, Any] = {}
+    wants: dict[str, Any] | None = {}
     await socket.accept()
     try:
         with live.viewer(), contextlib.suppress(WebSocketDisconnect, TimeoutError):
-            while is_welcome() and not live.closed:
+            while wants is not None and is_welcome() and not live.closed:
                 picture = await live.after(last)
                 message = {"picture": picture is not None, "health": asdict(app.pipeline.health())}
                 if picture is not None:
+                    activation: Activation | None = app.activation  # another one after every new head
                     message |= told(picture.moment) | {"explains": activation is not None}
                     if activation is not None and wants.get("overlay"):
                         message["overlay"] = _overlay(await run_in_threadpool(activation, picture.moment))
@@ -164,8 +164,8 @@ async def watch(socket: WebSocket, live: Live, app: App, is_welcome: Callable[[]
                     if picture is not None:
                         await socket.send_bytes(picture.jpeg)
                         last = picture
-                    wants = _wishes(await socket.receive_text())
-            await socket.close(GOING_AWAY if live.closed else LOGGED_OUT)
+                    wants = _wishes(await socket.receive())
+            await socket.close(UNREADABLE if wants is None else GOING_AWAY if live.closed else LOGGED_OUT)
             return
     except Refused as refused:  # said here, for a browser's page cannot read the answer to a refused upgrade
         await socket.close(FULL, str(refused))
@@ -236,9 +236,16 @@ def _overlay(values: npt.NDArray[np.uint8] | None) -> dict[str, Any] | None:
     return {"rows": rows, "columns": columns, "values": base64.b64encode(values.tobytes()).decode()}
 
 
-def _wishes(text: str) -> dict[str, Any]:
+def _wishes(message: Message) -> dict[str, Any] | None:
+    """What a viewer asks for; None where it speaks another protocol: bytes, or JSON deeper than can be parsed."""
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message.get("code", GOING_AWAY))
+    if message.get("text") is None:
+        return None
     try:
-        wishes = json.loads(text)
+        wishes = json.loads(message["text"])
+    except RecursionError:
+        return None
     except ValueError:
         return {}
     return wishes if isinstance(wishes, dict) else {}

@@ -4,6 +4,7 @@ import { get, post } from "./api.js";
 import { ago, at, h, say, spoken } from "./dom.js";
 
 const FEW = 5;
+const GOOD = ["factory", "promoted"]; // what the device goes back to; the others were rejected, or failed in use
 
 let all = false;
 
@@ -45,8 +46,8 @@ function reason({ state, reason: said }) {
 
 function choice(version, changed) {
   if (version.active) return h("span", { className: "badge", textContent: "in use" });
-  if (version.state === "rejected")
-    return h("span", { className: "badge", "data-state": "rejected", textContent: "rejected" });
+  if (!GOOD.includes(version.state))
+    return h("span", { className: "badge", "data-state": version.state, textContent: version.state });
   const button = h("button", { type: "button", textContent: "Use", "aria-label": `Use version ${version.version}` });
   button.addEventListener("click", async () => {
     button.disabled = true;

@@ -1,4 +1,7 @@
-"""Which V4L2 devices are cameras? A Raspberry Pi has a dozen ``/dev/video*`` that are codecs and image processors."""
+"""Which V4L2 devices are cameras? A Raspberry Pi has a dozen ``/dev/video*`` that are codecs and image processors.
+
+A file of its own that needs only the standard library, so that `doctor` can ask where nothing else loads.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +21,15 @@ def v4l2_cameras() -> list[tuple[Path, str]]:
     links = {link.resolve(): link for link in sorted(Path("/dev/v4l/by-id").glob("*"))}
     nodes = sorted(Path("/dev").glob("video[0-9]*"), key=lambda node: int(node.name[5:]))
     for node in nodes:
-        model = _model(node)
+        answer = capabilities(node)
+        model = camera_model(answer) if answer is not None else None
         if model is not None:
             found.append((links.get(node, node), model))
     return found
 
 
-def _model(node: Path) -> str | None:
-    """The model where a node captures pictures, else None."""
+def capabilities(node: Path) -> bytes | None:
+    """What a node answers to VIDIOC_QUERYCAP; None where it cannot be asked."""
     import fcntl
 
     answer = bytearray(_CAPABILITY.size)
@@ -34,15 +38,20 @@ def _model(node: Path) -> str | None:
             fcntl.ioctl(device, _QUERYCAP, answer)
     except OSError:
         return None
-    return camera_model(bytes(answer))
+    return bytes(answer)
 
 
 def camera_model(answer: bytes) -> str | None:
     """What VIDIOC_QUERYCAP answered → the model, or None where this is no webcam."""
     driver, card, _, _, _, can, *_ = _CAPABILITY.unpack(answer)
-    if not can & _VIDEO_CAPTURE or can & _MEMORY_TO_MEMORY or _text(driver).startswith(_NOT_WEBCAMS):
+    if not can & _VIDEO_CAPTURE or can & _MEMORY_TO_MEMORY or not may_be_webcam(_text(driver)):
         return None
     return _text(card)
+
+
+def may_be_webcam(driver: str) -> bool:
+    """Whether a driver is not one of those of the Raspberry Pi that make no pictures, or only with picamera2's help."""
+    return not driver.startswith(_NOT_WEBCAMS)
 
 
 def _text(field: bytes) -> str:
