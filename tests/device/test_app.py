@@ -143,7 +143,8 @@ def test_a_restored_store_is_noticed_and_what_is_taught_afterwards_goes_there(ho
         command = [sys.executable, "-m", "edgetl_device", "restore", str(tmp_path / "copy.sqlite")]
         subprocess.run([*command, "--home", str(home.folder)], check=True, capture_output=True)
         until(lambda: app.pipeline.version == 2)
-        assert app.labels == ("ball", "box", "kite") and len(app.samples()) == 6 and len(app.versions()) == 2
+        assert app.status()["labels"] == ["ball", "box", "kite"]
+        assert len(app.samples()) == 6 and len(app.versions()) == 2
         (sample,) = app.teach_photos("box", [draw("box", 1)])
         assert home.learner().samples()[-1].id == sample
     (aside,) = home.folder.glob("device.sqlite.damaged-*[0-9]")

@@ -60,7 +60,8 @@ def service(action: str | None, user: str | None, options: tuple[str, ...], home
         except OSError as error:
             raise StorageError(f"cannot write {UNIT_PATH}: {error.strerror or error}") from None
         _systemctl("daemon-reload")
-        _systemctl("enable", "--now", UNIT_PATH.name)
+        _systemctl("enable", UNIT_PATH.name)
+        _systemctl("restart", UNIT_PATH.name)  # it may run already, with other options
         say(f"installed {UNIT_PATH}: `systemctl status edgetl` tells how it does, `journalctl -u edgetl` what it said")
     return {"path": str(UNIT_PATH), "installed": action == "install", "unit": text}
 
