@@ -66,7 +66,10 @@ def main() -> None:
 
 
 def rates(report: Report, home: Home, video: Path) -> None:
-    """Frames a second: bare, whole loop, with listeners that take nothing; in turn."""
+    """Frames a second: bare, whole loop, with listeners that take nothing; in turn, and each warm.
+
+    Cores that slept while one thread computed are slow to wake: the first seconds after a change say little.
+    """
     with App(home, open_camera(str(video))) as app:
         classifier = app._learner.classifier(app._backbone)
     interpreter, preprocessing = classifier.backbone.interpreter, classifier.backbone.preprocessing
@@ -88,6 +91,7 @@ def rates(report: Report, home: Home, video: Path) -> None:
     ways: dict[str, Callable[[], None]] = {"bare": bare, "loop": loop, "stalled": partial(loop, LISTENERS)}
     found: dict[str, list[float]] = {name: [] for name in ways}
     for name, way in [*ways.items()] * ROUNDS:
+        way()
         began = time.perf_counter()
         way()
         found[name].append(len(photos) / (time.perf_counter() - began))
