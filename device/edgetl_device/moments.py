@@ -121,8 +121,8 @@ class Subscription:
 
     def offer(self, moment: Moment) -> None:
         """For the pipeline: leave a moment and tell the listener; never waits."""
-        self._slot.put(moment)
-        self._tell()
+        if not self._slot.put(moment):  # who has not come yet for the one before has been told already
+            self._tell()
 
     def end(self) -> None:
         """For the pipeline: no more will come."""

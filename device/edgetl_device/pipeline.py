@@ -171,7 +171,7 @@ class Pipeline:
         return self._latest
 
     def subscribe(self, notify: Callable[[], None] | None = None) -> Subscription:
-        """Listen. ``notify`` is called from the recognition thread at each new moment and at the end.
+        """Listen. ``notify`` is called from the recognition thread at a moment that finds none waiting, and at the end.
 
         It must return at once; ``lambda: loop.call_soon_threadsafe(event.set)`` serves an asyncio listener.
         """

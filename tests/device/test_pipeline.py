@@ -101,10 +101,12 @@ def test_of_a_live_camera_the_latest_frame_wins(classifier) -> None:
 def test_listeners_that_never_take_anything_hold_nothing_up_and_get_the_newest_later(classifier) -> None:
     pipeline = Pipeline(FakeCamera(IMAGES, live=False), classifier)
     stalled = [pipeline.subscribe() for _ in range(4)]
-    told = []
+    told, taken = [], []
     pipeline.subscribe(notify=lambda: told.append(1))
+    eager = pipeline.subscribe(notify=lambda: taken.append(eager.get(0)))
     moments = collect(pipeline)
-    assert len(moments) == 40 and len(told) == 41  # each moment, and the end
+    assert len(moments) == 40 and len(told) == 2  # that there is something, and the end
+    assert [moment.frame.number for moment in taken[:-1]] == list(range(1, 41)) and taken[-1] is None
     for subscription in stalled:
         assert subscription.get(0).frame.number == 40
         assert subscription.get(0) is None and subscription.ended
