@@ -10,7 +10,7 @@ no time that shows beside the backbone's:
 The quadratic term of the ``predictive`` rule tells classes of few photos from classes of many. P as it is would take
 d² numbers (6.5 MB at d = 1280, ten times the backbone), so it is written with the 192 directions that matter most and
 one number for all others: P ≈ D (f·I + V (Λ − f) Vᵀ) D. Which matter is read off P itself: embeddings vary by 1 / λ
-along a direction. On flowers with 3 to 600 photos a class that changes no label of 587; a linear head changes 3 %.
+along a direction. On flowers with 3 to 600 photos a class that changes one label of 587; a linear head changes 3 %.
 
 What a fused model lacks: it always names a class (no "unknown"), and it learns nothing.
 """
