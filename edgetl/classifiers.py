@@ -19,7 +19,6 @@ from edgetl_device.labels import check_label
 from edgetl_device.preprocess import Preprocessing
 
 from . import tf
-from .conversion import inference
 from .flattening import flat_classifier_backbone
 from .graphs import Split, split
 
@@ -71,7 +70,7 @@ def open_classifier(path: Path, scale: tuple[float, float] | None = None, verbos
         shapes = [getattr(model, "input_shape", None), getattr(model, "output_shape", None)]
         if any(isinstance(each, list | dict) for each in shapes):
             raise InputError(f"{path} has several inputs or outputs: an image classifier has one of each")
-        size, call, source = _image_size(shapes[0]), inference(model), model if major == 2 else None
+        size, call, source = _image_size(shapes[0]), tf.inference(model), model if major == 2 else None
         keras = _no_keras(f"{path} was saved by Keras 3")
     try:
         with tf.quiet(verbose):

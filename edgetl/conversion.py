@@ -69,16 +69,9 @@ def representative_photos(photos: npt.NDArray[np.uint8], preprocessing: Preproce
     return np.concatenate([photos, np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8)])
 
 
-def inference(model: Any) -> Callable[[Any], Any]:
-    """A Keras model or a plain callable → a function of a batch that never trains."""
-    if hasattr(model, "layers"):
-        return lambda batch: model(batch, training=False)
-    return model  # type: ignore[no-any-return]
-
-
 def _convert(model: Any, photos: npt.NDArray[np.uint8], scale: tuple[float, float], mode: str, verbose: bool) -> bytes:
     tensorflow = tf.load(verbose)
-    call, low, step = inference(model), scale[0], (scale[1] - scale[0]) / 255
+    call, low, step = tf.inference(model), scale[0], (scale[1] - scale[0]) / 255
     # In mode int8 the input tensor's own scale and zero point turn pixels into the model's range at no cost; a float
     # input has none, so there the scaling is part of the graph.
     inside = mode != "int8" and (low, step) != (0.0, 1.0)

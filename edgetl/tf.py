@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -57,3 +57,10 @@ def quiet(verbose: bool = False) -> Iterator[None]:
     with warnings.catch_warnings(), captured_stderr():
         warnings.simplefilter("ignore")
         yield
+
+
+def inference(model: Any) -> Callable[[Any], Any]:
+    """A Keras model or a plain callable → a function of a batch that never trains."""
+    if hasattr(model, "layers"):
+        return lambda batch: model(batch, training=False)
+    return model  # type: ignore[no-any-return]
