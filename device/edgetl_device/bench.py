@@ -21,10 +21,10 @@ from .backbone import open_backbone
 from .classifier import Classifier
 from .doctor.check import System
 from .doctor.hardware import processor_temperature
+from .environment import available_runtimes, choose_runtime, runtime_name
 from .errors import EdgetlError, InputError
 from .heads import fit_head
 from .home import Home
-from .packages import available_runtimes, choose_runtime, runtime_name
 from .threads import cores, recall
 
 FRAME = (480, 640)  # height and width: what a camera delivers

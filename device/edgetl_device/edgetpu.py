@@ -65,7 +65,7 @@ def try_out(library: str, device: str, module: str, model: bytes | None = None) 
     Args:
         library: file name or path of libedgetpu.
         device: ``usb:0``, ``pci:0``, ``:0`` or "" for the first.
-        module: the TFLite runtime's module, as in :data:`~edgetl_device.packages.RUNTIMES`.
+        module: the TFLite runtime's module, as in :data:`~edgetl_device.environment.RUNTIMES`.
         model: a ``_edgetpu.tflite``; None stops at the delegate.
     """
     if device and not _CHOICE.fullmatch(device):

@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from . import edgetpu
 from .edgetpu import EdgeTpu
+from .environment import RUNTIMES, choose_runtime, runtime_name
 from .errors import RuntimeMissingError
 from .native_log import captured_stderr
-from .packages import RUNTIMES, choose_runtime, runtime_name
 
 log = logging.getLogger("edgetl.interpreter")
 

@@ -4,7 +4,7 @@ import pytest
 
 from edgetl_device import console, threads
 from edgetl_device.cli import program
-from edgetl_device.packages import available_runtimes
+from edgetl_device.environment import available_runtimes
 
 
 def told(capsys, home, *arguments: str) -> dict:

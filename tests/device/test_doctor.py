@@ -16,7 +16,7 @@ import pytest
 from edgetl_device import console
 from edgetl_device.cli import program
 from edgetl_device.doctor import Check, System, examine, hardware, software, state
-from edgetl_device.packages import RUNTIMES, WEB_MODULES, available_runtimes
+from edgetl_device.environment import RUNTIMES, WEB_MODULES, available_runtimes
 
 CAPTURE, METADATA, MEMORY_TO_MEMORY = 0x1, 0x800000, 0x8000  # of linux/videodev2.h
 

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from conftest import TINY, draw, tiny_backbone
 
-from edgetl_device import packages
+from edgetl_device import environment as packages
+from edgetl_device.environment import available_runtimes, choose_runtime
 from edgetl_device.errors import RuntimeMissingError
 from edgetl_device.interpreter import TFLiteInterpreter
-from edgetl_device.packages import available_runtimes, choose_runtime
 
 
 def test_the_same_photo_gives_the_same_embedding_again() -> None:

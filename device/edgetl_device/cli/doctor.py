@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..console import reports, say
-from ..where import default_home
+from ..environment import default_home
 
 
 @click.command()

@@ -166,7 +166,7 @@ def page_at(address: str, password_file: Path | None, hosts: tuple[str, ...]) ->
     """What serves the page for an app; everything that can be wrong with it is found before the camera starts."""
     from importlib.util import find_spec
 
-    from ..packages import WEB_MODULES
+    from ..environment import WEB_MODULES
 
     host, _, port = address.rpartition(":")
     host = host.strip("[]")

@@ -9,8 +9,8 @@ import struct
 import sys
 from pathlib import Path
 
+from ..environment import RUNTIMES, WEB_MODULES, choose_runtime, installed_version
 from ..errors import RuntimeMissingError
-from ..packages import RUNTIMES, WEB_MODULES, choose_runtime, installed_version
 from .check import Check, System
 
 _SQLITE = (3, 51, 3)  # before it: the WAL-reset bug, https://sqlite.org/wal.html

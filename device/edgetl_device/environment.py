@@ -1,12 +1,13 @@
-"""Packages that may be missing: TFLite runtimes and the web extra.
+"""What this installation has and where it keeps its state: packages that may be missing, and the home folder.
 
-A file of its own that needs only the standard library, so that `doctor` can ask where nothing else loads.
+It needs only the standard library, so that `doctor` can ask where nothing else loads.
 """
 
 from __future__ import annotations
 
 import os
 from importlib import metadata
+from pathlib import Path
 
 from .errors import RuntimeMissingError
 
@@ -49,3 +50,8 @@ def installed_version(distribution: str) -> str | None:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return None
+
+
+def default_home() -> Path:
+    """``EDGETL_HOME``, or the user's data folder."""
+    return Path(os.environ.get("EDGETL_HOME") or Path.home() / ".local" / "share" / "edgetl")
