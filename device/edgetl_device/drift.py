@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from .codes import Codes
 from .heads import Novelty
-from .heads.bank import ENOUGH, NEIGHBOURS, unit
+from .heads.neighbours import ENOUGH, NEIGHBOURS, unit
 
 WINDOW = 100  # frames that differ, so minutes to hours, not seconds
 FEWEST = 30

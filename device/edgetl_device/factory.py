@@ -17,8 +17,8 @@ from .bundle import Bundle, write_atomically
 from .codes import Codes, Int8
 from .errors import BundleError, InputError, StorageError
 from .heads import HEADS, Correction, Evidence, Head, fit_head, gather
-from .heads.cache import precision_bytes, read_precision
 from .heads.precision import Precision
+from .heads.precision_file import precision_bytes, read_precision
 from .statistics import Statistics
 
 log = logging.getLogger("edgetl.factory")

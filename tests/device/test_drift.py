@@ -4,7 +4,7 @@ import numpy as np
 from conftest import draw, tiny_backbone
 
 from edgetl_device.drift import FEWEST, WINDOW, Drift
-from edgetl_device.heads.bank import unit
+from edgetl_device.heads.neighbours import unit
 from edgetl_device.heads.novelty import Novelty
 from edgetl_device.home import Home
 

@@ -14,9 +14,11 @@ from edgetl_device.heads import (
     extend,
     fit_head,
     gather,
-    moments,
     solve_lda,
     solve_predictive,
+)
+from edgetl_device.heads import (
+    class_moments as moments,
 )
 from edgetl_device.heads.evidence import device_weight
 from edgetl_device.heads.precision import MOST_ROWS, invert, solve_precision

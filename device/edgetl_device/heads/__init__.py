@@ -1,10 +1,10 @@
 """Heads: embedding → class scores, each a deterministic function of exact statistics."""
 
+from .class_moments import Moments, log_prior, moments
 from .evidence import Correction, Evidence, empty_evidence, extend, gather, hand_on
 from .head import DEFAULT, HEADS, Head, fit_head
 from .lda import Linear, solve_lda
-from .left_out import left_out_scores
-from .moments import Moments, log_prior, moments
+from .leave_one_out import left_out_scores
 from .novelty import RECENT_PER_CLASS, Novelty
 from .precision import MOST_ROWS
 from .predictive import Predictive, solve_predictive

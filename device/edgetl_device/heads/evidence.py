@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..codes import LEVELS_PER_RMS, Codes
 from ..statistics import Int64, Statistics, no_statistics, statistics_of
-from .bank import Bank, unit
+from .neighbours import Bank, unit
 from .precision import MOST_ROWS, Matrix, Precision, Vector, solve_precision
 
 MAX_DEVICE_WEIGHT = 20

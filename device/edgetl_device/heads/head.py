@@ -12,10 +12,10 @@ import numpy.typing as npt
 from ..codes import Codes
 from ..errors import InputError
 from ..metrics import fit_temperature, softmax
-from .bank import ENOUGH
 from .evidence import Evidence
 from .familiar import fit_familiar
 from .lda import fit_lda
+from .neighbours import ENOUGH
 from .novelty import Novelty, fit_novelty
 from .predictive import Predictive, fit_predictive
 from .prototype import fit_prototypes

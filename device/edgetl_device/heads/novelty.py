@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..codes import Codes
-from .bank import Vectors, mean_of_nearest, unit
 from .evidence import Evidence
+from .neighbours import Vectors, mean_of_nearest, unit
 
 RECENT_PER_CLASS = 64  # device samples of each class that are remembered here, the newest
 

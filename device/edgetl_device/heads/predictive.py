@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..codes import Codes
+from .class_moments import Moments, moments
 from .evidence import Evidence
-from .moments import Moments, moments
 from .precision import Precision
 
 PRIOR_SAMPLES = 2.0  # τ

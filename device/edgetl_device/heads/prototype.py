@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..codes import Codes
-from .bank import unit
 from .evidence import Evidence
+from .neighbours import unit
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from ..codes import Codes
 from ..statistics import Int64, statistics_of
+from .class_moments import moments
 from .evidence import Evidence, aligned, device_weight
 from .head import Head, fit_head
-from .moments import moments
 from .predictive import PRIOR_SAMPLES, VOLUME_SHARE, Predictive
 
 FOLDS = 5
