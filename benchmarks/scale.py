@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from edgetl_device.bundle import open_bundle, write_bundle
+from edgetl_device.bundle.bundle import open_bundle, write_bundle
+from edgetl_device.bundle.content import Content, Factory
 from edgetl_device.codes import CodeTransform, Int8
-from edgetl_device.factory import Content, Factory
 from edgetl_device.learner import Learner
 from edgetl_device.preprocess import Preprocessing
 from edgetl_device.statistics import statistics_of

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edgetl_device.bundle import Bundle
-from edgetl_device.factory import Factory
+from edgetl_device.bundle.bundle import Bundle
+from edgetl_device.bundle.content import Factory
 from edgetl_device.heads import Evidence, solve_predictive
 from edgetl_device.heads import class_moments as moments
 from edgetl_device.heads.precision import Precision

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from edgetl_device import parts
 from edgetl_device.backbone import Backbone, open_backbone
-from edgetl_device.bundle import write_atomically
+from edgetl_device.bundle.bundle import write_atomically
 from edgetl_device.classifier import Prediction
 from edgetl_device.console import note
 from edgetl_device.errors import InputError, PhotoError

@@ -14,10 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgetl_device.bundle import load_bundle, write_atomically
+from edgetl_device.bundle.bundle import load_bundle, write_atomically
+from edgetl_device.bundle.export import Export
+from edgetl_device.bundle.signing import PublicKey, read_public_key
 from edgetl_device.errors import CheckFailedError, InputError
-from edgetl_device.export import Export
-from edgetl_device.signing import PublicKey, read_public_key
 
 from .remote import Remote
 from .wheel import device_wheel

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgetl_device.bundle import Bundle, write_atomically
+from edgetl_device.bundle.bundle import Bundle, write_atomically
 
 from .evaluation import Evaluation
 from .plots import reliability_plot

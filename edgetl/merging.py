@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from edgetl_device import metrics
-from edgetl_device.bundle import Bundle, write_bundle
+from edgetl_device.bundle.bundle import Bundle, write_bundle
+from edgetl_device.bundle.content import Content, Factory
+from edgetl_device.bundle.export import Export
+from edgetl_device.bundle.signing import PrivateKey, PublicKey
 from edgetl_device.errors import InputError
-from edgetl_device.export import Export
-from edgetl_device.factory import Content, Factory
 from edgetl_device.heads import fit_head, gather
-from edgetl_device.signing import PrivateKey, PublicKey
 
 
 @dataclass(frozen=True)

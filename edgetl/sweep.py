@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device.backbone import prepare_files
-from edgetl_device.bundle import write_atomically
+from edgetl_device.bundle.bundle import write_atomically
 from edgetl_device.console import progress
 from edgetl_device.errors import EdgetlError, InputError, PhotoError
 from edgetl_device.interpreter import TFLiteInterpreter

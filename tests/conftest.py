@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from edgetl_device.backbone import Backbone
-from edgetl_device.bundle import write_bundle
+from edgetl_device.bundle.bundle import write_bundle
+from edgetl_device.bundle.content import Content, fingerprint
 from edgetl_device.codes import CodeTransform
-from edgetl_device.factory import Content, fingerprint
 from edgetl_device.heads import fit_head, gather
 from edgetl_device.home import Home
 from edgetl_device.interpreter import TFLiteInterpreter

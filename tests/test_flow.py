@@ -14,9 +14,9 @@ pytest.importorskip("edgetl")
 
 from edgetl.cli import program as host_program
 from edgetl_device import console, parts
-from edgetl_device.bundle import open_bundle
+from edgetl_device.bundle.bundle import open_bundle
+from edgetl_device.bundle.content import Factory
 from edgetl_device.cli import program as device_program
-from edgetl_device.factory import Factory
 
 KNOWN = ("bolt", "gear", "washer")
 

@@ -26,7 +26,7 @@ ORDER = {
         "labels photos preprocess codes arrays statistics metrics console",
         "heads",
         "store backup schema database lock",
-        "bundle container signing export factory",
+        "bundle",
         "inference native_log edgetpu edgetpu_trial interpreter threads backbone classifier activation",
         "learning solver gate drift learner memory",
         "home",

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from .activation import as_picture, can_explain, contributions, spread
 from .backbone import Backbone, open_backbone
-from .bundle import Bundle
+from .bundle.bundle import Bundle
 from .camera import Camera
 from .classifier import Classifier, Prediction
 from .errors import InputError, MismatchError, StorageError

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from .bundle import Bundle
+from .bundle.bundle import Bundle
 from .codes import Codes, CodeTransform, Int8
 from .edgetpu import TWIN
 from .errors import MismatchError, PhotoError

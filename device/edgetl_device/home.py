@@ -14,16 +14,16 @@ import numpy as np
 
 from . import threads
 from .backbone import Backbone, open_backbone
-from .bundle import Bundle, load_bundle, open_bundle, write_atomically
+from .bundle.bundle import Bundle, load_bundle, open_bundle, write_atomically
+from .bundle.content import Factory
+from .bundle.signing import PublicKey, read_public_key
 from .classifier import predictions
 from .environment import choose_runtime, runtime_name
 from .environment import default_home as default_home
 from .errors import BundleError, CheckFailedError, HomeError, InputError, SignatureError
-from .factory import Factory
 from .interpreter import TFLiteInterpreter
 from .learner import Learner
 from .lock import LearningLock, lock_path
-from .signing import PublicKey, read_public_key
 from .store import Store
 
 AGREEMENT = 0.97  # share of the bundle's check photos that must get the workstation's label on this device

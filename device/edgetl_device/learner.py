@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from .backbone import Backbone
+from .bundle.content import Factory
 from .classifier import Classifier
 from .codes import Int8
 from .drift import Drift, DriftState
 from .errors import EdgetlError, InputError, MismatchError, StorageError
-from .factory import Factory
 from .gate import Judged, Samples, Verdict, judge
 from .heads import Evidence, Head, fit_head
 from .labels import check_label

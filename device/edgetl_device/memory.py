@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from .bundle.content import Factory
 from .codes import Codes, CodeTransform, Int8
-from .factory import Factory
 from .heads import MOST_ROWS, RECENT_PER_CLASS, Evidence, hand_on
 from .statistics import Statistics, no_statistics, statistics_of
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .factory import Factory
+from .bundle.content import Factory
 from .heads import Evidence, Head, fit_head
 from .memory import Memory
 from .schema import VersionRow

@@ -64,8 +64,8 @@ def convert(
     RUN is what `edgetl train` made, or any Keras image classifier: a .keras or .h5 file or a SavedModel folder. A model
     file needs --photos: they calibrate it, the head is fitted on them, and some are held out for the check.
     """
-    from edgetl_device.bundle import open_bundle
-    from edgetl_device.signing import read_private_key
+    from edgetl_device.bundle.bundle import open_bundle
+    from edgetl_device.bundle.signing import read_private_key
 
     from ..compression import Compression
     from ..packing import Options

@@ -68,7 +68,7 @@ def deploy(
 @reports
 def pull(target: str, output: Path, port: int | None, home: str, sign: str, public_key: Path | None) -> dict[str, Any]:
     """Bring back what a device learned, as statistics: no photos."""
-    from edgetl_device.signing import read_public_key
+    from edgetl_device.bundle.signing import read_public_key
 
     from .. import deployment
 

@@ -22,7 +22,7 @@ def evaluate(
     file: Path, photos: Path, report: Path | None, slices: Path | None, runtime: str, force: bool
 ) -> dict[str, Any]:
     """How a bundle does on PHOTOS, with the device's own code and runtime."""
-    from edgetl_device.bundle import open_bundle
+    from edgetl_device.bundle.bundle import open_bundle
 
     from .. import evaluation
     from ..datasets import find_photos

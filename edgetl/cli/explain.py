@@ -26,7 +26,7 @@ def explain(
     import cv2
     import numpy as np
 
-    from edgetl_device.bundle import open_bundle, write_atomically
+    from edgetl_device.bundle.bundle import open_bundle, write_atomically
     from edgetl_device.photos import is_photo_name, read_photo
 
     from ..explain import Explainer, overlay

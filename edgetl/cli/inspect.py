@@ -15,7 +15,7 @@ from edgetl_device.console import reports, say, table
 @reports
 def inspect(file: Path) -> dict[str, Any]:
     """What is inside a bundle: manifest, sizes, operators."""
-    from edgetl_device.bundle import open_bundle
+    from edgetl_device.bundle.bundle import open_bundle
 
     from ..flatbuffer import operators
 

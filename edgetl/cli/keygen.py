@@ -15,7 +15,7 @@ from edgetl_device.console import reports, say
 @reports
 def keygen(prefix: Path) -> dict[str, Any]:
     """Make an Ed25519 key pair: PREFIX.key signs, PREFIX.pub is for the devices."""
-    from edgetl_device.signing import key_path, public_path, write_key_pair
+    from edgetl_device.bundle.signing import key_path, public_path, write_key_pair
 
     key = write_key_pair(prefix)
     secret, public = key_path(prefix), public_path(prefix)

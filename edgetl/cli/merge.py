@@ -22,8 +22,8 @@ def merge(
     file: Path, stats: tuple[Path, ...], output: Path, public_key: Path | None, sign: Path | None, force: bool
 ) -> dict[str, Any]:
     """Add what devices learned (STATS of export-stats) to a bundle, exactly; a device counts once, with its latest."""
-    from edgetl_device.bundle import open_bundle
-    from edgetl_device.signing import read_private_key, read_public_key
+    from edgetl_device.bundle.bundle import open_bundle
+    from edgetl_device.bundle.signing import read_private_key, read_public_key
 
     from .. import merging
 

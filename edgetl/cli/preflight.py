@@ -18,7 +18,7 @@ _SHOWN = 10
 @reports
 def preflight(file: Path) -> dict[str, Any]:
     """Will the Edge TPU take this .tflite or bundle? Coral's documented rules, without the compiler."""
-    from edgetl_device.bundle import open_bundle
+    from edgetl_device.bundle.bundle import open_bundle
     from edgetl_device.errors import InputError
 
     from ..edgetpu import preflight as inspect

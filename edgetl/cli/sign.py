@@ -18,8 +18,8 @@ from edgetl_device.console import refuse_existing, reports, say
 @reports
 def sign(file: Path, key: Path, output: Path | None, force: bool) -> dict[str, Any]:
     """Sign a bundle that exists already, or sign it again."""
-    from edgetl_device.bundle import open_bundle, sign_bundle
-    from edgetl_device.signing import read_private_key
+    from edgetl_device.bundle.bundle import open_bundle, sign_bundle
+    from edgetl_device.bundle.signing import read_private_key
 
     if output is not None:
         refuse_existing(output, force)

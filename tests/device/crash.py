@@ -24,8 +24,8 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # no threads: this process forks
 import numpy as np
 
 from edgetl_device.backup import what_is_wrong
-from edgetl_device.bundle import open_bundle
-from edgetl_device.factory import Factory
+from edgetl_device.bundle.bundle import open_bundle
+from edgetl_device.bundle.content import Factory
 from edgetl_device.learner import GOOD, Learner
 from edgetl_device.store import Store
 

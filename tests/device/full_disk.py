@@ -23,9 +23,9 @@ from pathlib import Path
 import numpy as np
 
 from edgetl_device.backup import what_is_wrong
-from edgetl_device.bundle import write_atomically
+from edgetl_device.bundle.bundle import write_atomically
+from edgetl_device.bundle.export import Export
 from edgetl_device.errors import StorageError
-from edgetl_device.export import Export
 from edgetl_device.home import Home
 from edgetl_device.schema import check_backup
 

@@ -4,10 +4,10 @@ import zipfile
 
 import pytest
 
-from edgetl_device.bundle import open_bundle, read_bundle, write_bundle
-from edgetl_device.container import MAX_SIZE
+from edgetl_device.bundle.archive import MAX_SIZE
+from edgetl_device.bundle.bundle import open_bundle, read_bundle, write_bundle
+from edgetl_device.bundle.content import Factory
 from edgetl_device.errors import BundleError, StorageError
-from edgetl_device.factory import Factory
 
 
 @pytest.fixture

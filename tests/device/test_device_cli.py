@@ -211,7 +211,7 @@ def test_a_damaged_bundle_leaves_the_installed_one(installed: Path, tmp_path, bu
 
 def test_a_device_that_disagrees_with_the_workstation_refuses_the_bundle(tmp_path, bundle_path) -> None:
     from edgetl_device.arrays import pack, text_array, unpack
-    from edgetl_device.bundle import open_bundle, write_bundle
+    from edgetl_device.bundle.bundle import open_bundle, write_bundle
 
     bundle = open_bundle(bundle_path)
     check = unpack(bundle.members["check.npz"])

@@ -11,7 +11,7 @@ from conftest import TINY, draw, write_photos
 
 from edgetl_device import console, edgetpu
 from edgetl_device.backbone import open_backbone
-from edgetl_device.bundle import open_bundle, write_bundle
+from edgetl_device.bundle.bundle import open_bundle, write_bundle
 from edgetl_device.cli import program
 from edgetl_device.edgetpu import TWIN, machine_of, try_out
 from edgetl_device.environment import RUNTIMES, choose_runtime

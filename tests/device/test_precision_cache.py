@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from conftest import build_bundle, draw, tiny_backbone
 
-from edgetl_device.bundle import open_bundle
-from edgetl_device.factory import Factory
+from edgetl_device.bundle.bundle import open_bundle
+from edgetl_device.bundle.content import Factory
 from edgetl_device.home import Home
 
 

@@ -7,12 +7,12 @@ import pytest
 from conftest import draw, tiny_backbone
 
 from edgetl_device import console
-from edgetl_device.bundle import open_bundle, read_bundle, sign_bundle, write_bundle
+from edgetl_device.bundle.bundle import open_bundle, read_bundle, sign_bundle, write_bundle
+from edgetl_device.bundle.export import Export
+from edgetl_device.bundle.signing import EXPORT, read_private_key, read_public_key, write_key_pair
 from edgetl_device.cli import program
 from edgetl_device.errors import InputError, SignatureError, StorageError
-from edgetl_device.export import Export
 from edgetl_device.home import Home
-from edgetl_device.signing import EXPORT, read_private_key, read_public_key, write_key_pair
 from edgetl_device.statistics import statistics_of
 
 pytest.importorskip("cryptography")

@@ -7,9 +7,9 @@ import pytest
 from conftest import build_bundle, draw, tiny_backbone
 
 from edgetl_device.arrays import pack, text_array
-from edgetl_device.bundle import open_bundle, write_bundle
+from edgetl_device.bundle.bundle import open_bundle, write_bundle
+from edgetl_device.bundle.content import Factory
 from edgetl_device.errors import BundleError
-from edgetl_device.factory import Factory
 from edgetl_device.heads import Correction, fit_correction
 from edgetl_device.heads.softmax import Softmax
 from edgetl_device.home import Home

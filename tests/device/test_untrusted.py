@@ -18,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_bundle import manifest, rebuilt
 
-from edgetl_device import bundle as bundle_module
 from edgetl_device.arrays import pack, text_array, unpack
-from edgetl_device.bundle import Bundle, read_bundle
+from edgetl_device.bundle import bundle as bundle_module
+from edgetl_device.bundle.bundle import Bundle, read_bundle
+from edgetl_device.bundle.content import Factory
 from edgetl_device.errors import BundleError, EdgetlError
-from edgetl_device.factory import Factory
 from edgetl_device.home import Home
 from edgetl_device.preprocess import Preprocessing
 

@@ -17,9 +17,9 @@ from edgetl.remote import Remote
 from edgetl.wheel import device_wheel
 from edgetl_device import console
 from edgetl_device.arrays import pack, text_array, unpack
-from edgetl_device.bundle import open_bundle, write_bundle
+from edgetl_device.bundle.bundle import open_bundle, write_bundle
+from edgetl_device.bundle.export import Export
 from edgetl_device.errors import InputError
-from edgetl_device.export import Export
 from edgetl_device.statistics import no_statistics
 
 pytestmark = pytest.mark.skipif(not AVAILABLE, reason="needs OpenSSH's client and server (Debian: openssh-server)")

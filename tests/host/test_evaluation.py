@@ -13,7 +13,7 @@ from edgetl.evaluation import MISTAKES, evaluate, with_columns
 from edgetl.evaluation_page import write_report
 from edgetl.plots import reliability_plot
 from edgetl_device import metrics
-from edgetl_device.bundle import open_bundle, write_bundle
+from edgetl_device.bundle.bundle import open_bundle, write_bundle
 from edgetl_device.errors import InputError
 
 

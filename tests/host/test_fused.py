@@ -23,7 +23,7 @@ from edgetl.metadata import NAME, with_labels
 from edgetl.packing import Options, convert
 from edgetl.proof import MODES
 from edgetl_device.backbone import Backbone
-from edgetl_device.bundle import open_bundle
+from edgetl_device.bundle.bundle import open_bundle
 from edgetl_device.codes import CodeTransform
 from edgetl_device.errors import CheckFailedError, InputError
 from edgetl_device.heads import HEADS, empty_evidence, fit_head, gather

@@ -7,10 +7,10 @@ from conftest import build_bundle, draw, tiny_backbone
 from edgetl.cli import program
 from edgetl.merging import merge, read_export
 from edgetl_device import console
-from edgetl_device.bundle import open_bundle, write_bundle
+from edgetl_device.bundle.bundle import open_bundle, write_bundle
+from edgetl_device.bundle.content import Factory
+from edgetl_device.bundle.export import Export
 from edgetl_device.errors import InputError, MismatchError
-from edgetl_device.export import Export
-from edgetl_device.factory import Factory
 from edgetl_device.statistics import no_statistics, statistics_of
 
 BACKBONE = tiny_backbone()

@@ -21,7 +21,7 @@ from edgetl.cli import program
 from edgetl.edgetpu import preflight
 from edgetl.editing import Appender, read_model, schema, write_model
 from edgetl_device import console
-from edgetl_device.bundle import open_bundle
+from edgetl_device.bundle.bundle import open_bundle
 from edgetl_device.errors import CheckFailedError, InputError
 
 CORAL = "models/coral"

@@ -8,9 +8,9 @@ from tiny_source import tiny_source
 from edgetl import packing, sources
 from edgetl.cli import program
 from edgetl_device import console
-from edgetl_device.bundle import open_bundle
+from edgetl_device.bundle.bundle import open_bundle
+from edgetl_device.bundle.signing import read_private_key, read_public_key
 from edgetl_device.cli import program as device_program
-from edgetl_device.signing import read_private_key, read_public_key
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ def xnnpack(system: System, home: Path) -> Check:
         return Check("", True, "shown once a bundle is installed", needed=False)
     code, said = system.python(
         "import sys, pathlib\n"
-        "from edgetl_device.bundle import open_bundle\n"
+        "from edgetl_device.bundle.bundle import open_bundle\n"
         "from edgetl_device.interpreter import TFLiteInterpreter\n"
         f"bundle = open_bundle(pathlib.Path({str(path)!r}))\n"
         "found = TFLiteInterpreter(bundle.members['backbone.tflite'])\n"
@@ -151,7 +151,7 @@ def signatures(_system: System, home: Path) -> Check:
         return Check("", False, detail, "pip install 'edgetl-device[sign]'")
     if not trusts:
         return Check("", True, "no key is trusted: any bundle may be installed", needed=False)
-    from ..signing import read_public_key
+    from ..bundle.signing import read_public_key
 
     return Check("", True, f"only what {read_public_key(home / 'trusted.pub').fingerprint} signed")
 
@@ -176,7 +176,7 @@ def _twin(home: Path) -> bytes | None:
     from ..errors import EdgetlError
 
     try:
-        from ..bundle import open_bundle
+        from ..bundle.bundle import open_bundle
 
         return open_bundle(home / "bundle.edgetl").members.get(TWIN)
     except (EdgetlError, ImportError):  # other checks tell

@@ -30,7 +30,7 @@ def bundle(_system: System, home: Path) -> Check:
     path = home / "bundle.edgetl"
     if not path.exists():
         return Check("", False, "none is installed", "edgetl-device install FILE.edgetl", needed=False)
-    from ..bundle import open_bundle
+    from ..bundle.bundle import open_bundle
     from ..errors import EdgetlError
 
     try:

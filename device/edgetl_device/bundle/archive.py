@@ -16,8 +16,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from .arrays import EPOCH
-from .errors import BundleError
+from ..arrays import EPOCH
+from ..errors import BundleError
 
 MAX_SIZE = 256 << 20  # bytes; the largest backbone here (VGG16, float) is 59 MB
 _COMMENT = b"edgetl sha256:"

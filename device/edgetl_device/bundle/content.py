@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import Arrays, pack, text_array, text_values, unpack
+from ..arrays import Arrays, pack, text_array, text_values, unpack
+from ..codes import Codes, Int8
+from ..errors import BundleError, InputError, StorageError
+from ..heads import HEADS, Correction, Evidence, Head, fit_head, gather
+from ..heads.precision import Precision
+from ..heads.precision_file import precision_bytes, read_precision
+from ..statistics import Statistics
 from .bundle import Bundle, write_atomically
-from .codes import Codes, Int8
-from .errors import BundleError, InputError, StorageError
-from .heads import HEADS, Correction, Evidence, Head, fit_head, gather
-from .heads.precision import Precision
-from .heads.precision_file import precision_bytes, read_precision
-from .statistics import Statistics
 
 log = logging.getLogger("edgetl.factory")
 
@@ -193,7 +193,7 @@ class Content:
     correction: Correction | None = None
 
     def members(self) -> dict[str, bytes]:
-        """Member name → bytes, for :func:`~edgetl_device.bundle.write_bundle`."""
+        """Member name → bytes, for :func:`~edgetl_device.bundle.bundle.write_bundle`."""
         raw, labels = self.holdout
         photos, check_raw, check_labels = self.check
         seen = np.frombuffer(b"".join(sorted(self.seen)), np.uint8).reshape(-1, FINGERPRINT_BYTES)

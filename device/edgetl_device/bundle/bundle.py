@@ -19,11 +19,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from .codes import CodeTransform
-from .container import pack_members, read_file, unpack_members
-from .errors import BundleError, InputError, SignatureError, StorageError
-from .labels import check_label
-from .preprocess import Preprocessing
+from ..codes import CodeTransform
+from ..errors import BundleError, InputError, SignatureError, StorageError
+from ..labels import check_label
+from ..preprocess import Preprocessing
+from .archive import pack_members, read_file, unpack_members
 from .signing import BUNDLE, SIZE, PrivateKey, PublicKey
 
 FORMAT_VERSION = 1

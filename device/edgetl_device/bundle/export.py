@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .arrays import pack, text_array, text_values, unpack
-from .errors import InputError, SignatureError
-from .labels import check_label
+from ..arrays import pack, text_array, text_values, unpack
+from ..errors import InputError, SignatureError
+from ..labels import check_label
+from ..statistics import Statistics
 from .signing import EXPORT, SIZE, PrivateKey, PublicKey
-from .statistics import Statistics
 
 _MEMBERS = {"device", "time", "statistics"}
 _MARK = b"\nedgetl ed25519:"

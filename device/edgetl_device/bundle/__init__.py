@@ -1,0 +1,1 @@
+"""The one deployable file: its archive, its parts as objects, signatures, and what devices send back."""
