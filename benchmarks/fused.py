@@ -18,10 +18,10 @@ import numpy.typing as npt
 from edgetl import fused
 from edgetl.embeddings import embed_device
 from edgetl.training import open_run
-from edgetl_device.backbone import open_backbone, prepare_files
 from edgetl_device.bundle.bundle import open_bundle
 from edgetl_device.heads import HEADS, fit_head, gather
-from edgetl_device.interpreter import TFLiteInterpreter
+from edgetl_device.inference.backbone import open_backbone, prepare_files
+from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.statistics import statistics_of
 
 from .arrow import edgetl, train_flowers

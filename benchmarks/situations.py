@@ -185,8 +185,8 @@ def backbone() -> bytes:
         from edgetl import backbones
         from edgetl.conversion import representative_photos, to_int8
         from edgetl.datasets import balanced, find_photos
-        from edgetl_device.backbone import prepare_files
         from edgetl_device.errors import PhotoError
+        from edgetl_device.inference.backbone import prepare_files
 
         spec = backbones.BackboneSpec("mobilenet_v2", 0.35, 224, str(need(DATA / WEIGHTS)))
         dataset = find_photos(need(DATA / FOLDERS["flowers"]))
@@ -202,8 +202,8 @@ def backbone() -> bytes:
 def _embed(name: str, model: bytes, path: Path) -> None:
     from edgetl.datasets import find_photos
     from edgetl.embeddings import embed_device
-    from edgetl_device.backbone import Backbone
-    from edgetl_device.interpreter import TFLiteInterpreter
+    from edgetl_device.inference.backbone import Backbone
+    from edgetl_device.inference.interpreter import TFLiteInterpreter
     from edgetl_device.preprocess import Preprocessing
 
     interpreter = TFLiteInterpreter(model, threads=2)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgetl_device.backbone import Backbone, prepare_files
 from edgetl_device.console import progress
 from edgetl_device.errors import InputError, PhotoError
+from edgetl_device.inference.backbone import Backbone, prepare_files
 from edgetl_device.preprocess import Preprocessing
 
 from . import tf

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device import metrics
-from edgetl_device.backbone import open_backbone, prepare_files
 from edgetl_device.bundle.bundle import Bundle
 from edgetl_device.bundle.content import Factory, fingerprint
 from edgetl_device.console import progress
 from edgetl_device.errors import InputError, PhotoError
+from edgetl_device.inference.backbone import open_backbone, prepare_files
 
 from .datasets import Dataset, read_columns
 

@@ -24,14 +24,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgetl_device.activation import spread
-from edgetl_device.backbone import Backbone
 from edgetl_device.bundle.bundle import Bundle
 from edgetl_device.bundle.content import Factory
 from edgetl_device.codes import CodeTransform
 from edgetl_device.errors import InputError
 from edgetl_device.heads import Head
-from edgetl_device.interpreter import TFLiteInterpreter
+from edgetl_device.inference.activation_map import spread
+from edgetl_device.inference.backbone import Backbone
+from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.photos import Frame
 
 from .feature_map import expose_feature_map

@@ -32,7 +32,7 @@ from edgetl_device.heads.lda import Linear
 from edgetl_device.heads.predictive import Predictive
 from edgetl_device.heads.prototype import Prototypes
 from edgetl_device.heads.softmax import Softmax
-from edgetl_device.native_log import captured_stderr
+from edgetl_device.inference.native_log import captured_stderr
 
 from . import metadata
 from .editing import Appender, read_model, tensor_type, write_model

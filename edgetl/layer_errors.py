@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgetl_device.native_log import captured_stderr
+from edgetl_device.inference.native_log import captured_stderr
 
 from .conversion import export
 from .flatbuffer import read

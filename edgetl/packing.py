@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgetl_device.backbone import Backbone, prepare_files
 from edgetl_device.bundle.bundle import write_bundle
 from edgetl_device.bundle.content import Content, fingerprint
 from edgetl_device.bundle.signing import PrivateKey
@@ -20,7 +19,8 @@ from edgetl_device.codes import CodeTransform, Int8
 from edgetl_device.console import progress
 from edgetl_device.errors import InputError, PhotoError
 from edgetl_device.heads import DEFAULT, Evidence, Head, empty_evidence, fit_correction, fit_head, gather
-from edgetl_device.interpreter import TFLiteInterpreter
+from edgetl_device.inference.backbone import Backbone, prepare_files
+from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.statistics import statistics_of
 
 from . import compression, embeddings, fused, layer_errors

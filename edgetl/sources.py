@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from edgetl_device.backbone import prepare_files
 from edgetl_device.console import note, progress
 from edgetl_device.errors import InputError, PhotoError
+from edgetl_device.inference.backbone import prepare_files
 from edgetl_device.preprocess import Preprocessing
 
 from .classifiers import name_outputs, open_classifier, parse_scale, read_labels

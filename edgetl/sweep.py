@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgetl_device.backbone import prepare_files
 from edgetl_device.bundle.bundle import write_atomically
 from edgetl_device.console import progress
 from edgetl_device.errors import EdgetlError, InputError, PhotoError
-from edgetl_device.interpreter import TFLiteInterpreter
+from edgetl_device.inference.backbone import prepare_files
+from edgetl_device.inference.interpreter import TFLiteInterpreter
 
 from .compression import MAX_PHOTOS, Compression, check, compress
 from .conversion import export, representative_photos

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from edgetl_device.native_log import captured_stderr
+from edgetl_device.inference.native_log import captured_stderr
 
 
 def load(verbose: bool = False) -> Any:

@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
-from edgetl_device.backbone import Backbone
 from edgetl_device.bundle.bundle import write_bundle
 from edgetl_device.bundle.content import Content, fingerprint
 from edgetl_device.codes import CodeTransform
 from edgetl_device.heads import fit_head, gather
 from edgetl_device.home import Home
-from edgetl_device.interpreter import TFLiteInterpreter
+from edgetl_device.inference.backbone import Backbone
+from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.preprocess import Preprocessing
 from edgetl_device.statistics import statistics_of
 

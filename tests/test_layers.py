@@ -27,7 +27,7 @@ ORDER = {
         "heads",
         "store backup schema database lock",
         "bundle",
-        "inference native_log edgetpu edgetpu_trial interpreter threads backbone classifier activation",
+        "inference",
         "learning solver gate drift learner memory",
         "home",
         "doctor",

@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from .activation import as_picture, can_explain, contributions, spread
-from .backbone import Backbone, open_backbone
 from .bundle.bundle import Bundle
 from .camera import Camera
-from .classifier import Classifier, Prediction
 from .errors import InputError, MismatchError, StorageError
 from .home import Home
-from .interpreter import TFLiteInterpreter
+from .inference.activation_map import as_picture, can_explain, contributions, spread
+from .inference.backbone import Backbone, open_backbone
+from .inference.classifier import Classifier, Prediction
+from .inference.interpreter import TFLiteInterpreter
 from .labels import check_label
 from .learner import Learner, Outcome
 from .moments import Moment

@@ -17,15 +17,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from .backbone import open_backbone
-from .classifier import Classifier
 from .doctor.check import System
 from .doctor.hardware import processor_temperature
 from .environment import available_runtimes, choose_runtime, runtime_name
 from .errors import EdgetlError, InputError
 from .heads import fit_head
 from .home import Home
-from .threads import cores, recall
+from .inference.backbone import open_backbone
+from .inference.classifier import Classifier
+from .inference.thread_count import cores, recall
 
 FRAME = (480, 640)  # height and width: what a camera delivers
 _WARM_UP = 5

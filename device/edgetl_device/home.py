@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from . import threads
-from .backbone import Backbone, open_backbone
 from .bundle.bundle import Bundle, load_bundle, open_bundle, write_atomically
 from .bundle.content import Factory
 from .bundle.signing import PublicKey, read_public_key
-from .classifier import predictions
 from .environment import choose_runtime, runtime_name
 from .environment import default_home as default_home
 from .errors import BundleError, CheckFailedError, HomeError, InputError, SignatureError
-from .interpreter import TFLiteInterpreter
+from .inference import thread_count as threads
+from .inference.backbone import Backbone, open_backbone
+from .inference.classifier import predictions
+from .inference.interpreter import TFLiteInterpreter
 from .learner import Learner
 from .lock import LearningLock, lock_path
 from .store import Store

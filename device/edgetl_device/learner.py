@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .backbone import Backbone
 from .bundle.content import Factory
-from .classifier import Classifier
 from .codes import Int8
 from .drift import Drift, DriftState
 from .errors import EdgetlError, InputError, MismatchError, StorageError
 from .gate import Judged, Samples, Verdict, judge
 from .heads import Evidence, Head, fit_head
+from .inference.backbone import Backbone
+from .inference.classifier import Classifier
 from .labels import check_label
 from .lock import LearningLock, lock_path
 from .schema import SampleRow, VersionRow

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from .camera import Frame
-from .classifier import Prediction
 from .codes import Int8
+from .inference.classifier import Prediction
 
 T = TypeVar("T")
 

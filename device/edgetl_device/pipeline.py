@@ -22,11 +22,11 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from .backbone import Backbone
 from .camera import STALL_S, Camera, Frame
-from .classifier import Classifier
 from .codes import Int8
 from .errors import CameraError, EdgetlError
+from .inference.backbone import Backbone
+from .inference.classifier import Classifier
 from .moments import Moment, Slot, Subscription
 from .smoothing import DEFAULT_S, Smoother
 

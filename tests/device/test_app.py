@@ -12,9 +12,9 @@ from conftest import build_bundle, draw, tiny_backbone
 
 from edgetl_device.app import App
 from edgetl_device.camera import FakeCamera
-from edgetl_device.classifier import Classifier
 from edgetl_device.errors import CameraError, InputError, MismatchError
 from edgetl_device.home import Home
+from edgetl_device.inference.classifier import Classifier
 from edgetl_device.photos import thumbnail
 from edgetl_device.store import Store
 

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from conftest import TINY, build_bundle, draw, tiny_backbone
 
-from edgetl_device.backbone import Backbone, open_backbone, quantize
 from edgetl_device.bundle.bundle import open_bundle, write_bundle
 from edgetl_device.codes import CodeTransform
 from edgetl_device.errors import BundleError, MismatchError
+from edgetl_device.inference.backbone import Backbone, open_backbone, quantize
 from edgetl_device.preprocess import Preprocessing
 
 

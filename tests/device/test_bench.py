@@ -2,9 +2,10 @@ import json
 
 import pytest
 
-from edgetl_device import console, threads
+from edgetl_device import console
 from edgetl_device.cli import program
 from edgetl_device.environment import available_runtimes
+from edgetl_device.inference import thread_count as threads
 
 
 def told(capsys, home, *arguments: str) -> dict:

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from conftest import TINY, draw, write_photos
 
-from edgetl_device import console, edgetpu
-from edgetl_device.backbone import open_backbone
+from edgetl_device import console
 from edgetl_device.bundle.bundle import open_bundle, write_bundle
 from edgetl_device.cli import program
-from edgetl_device.edgetpu import TWIN, machine_of, try_out
 from edgetl_device.environment import RUNTIMES, choose_runtime
 from edgetl_device.home import Home
-from edgetl_device.interpreter import TFLiteInterpreter, open_interpreter
+from edgetl_device.inference import edgetpu
+from edgetl_device.inference.backbone import open_backbone
+from edgetl_device.inference.edgetpu import TWIN, machine_of, try_out
+from edgetl_device.inference.interpreter import TFLiteInterpreter, open_interpreter
 
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 MODULE = RUNTIMES[choose_runtime()][0]

@@ -5,7 +5,7 @@ from conftest import TINY, draw, tiny_backbone
 from edgetl_device import environment as packages
 from edgetl_device.environment import available_runtimes, choose_runtime
 from edgetl_device.errors import RuntimeMissingError
-from edgetl_device.interpreter import TFLiteInterpreter
+from edgetl_device.inference.interpreter import TFLiteInterpreter
 
 
 def test_the_same_photo_gives_the_same_embedding_again() -> None:
@@ -51,7 +51,7 @@ def test_models_that_are_no_backbone_are_refused(shared) -> None:
 def test_what_native_code_says_is_captured_and_stderr_restored(capfd) -> None:
     import os
 
-    from edgetl_device.native_log import captured_stderr
+    from edgetl_device.inference.native_log import captured_stderr
 
     with captured_stderr() as said:
         os.write(2, b"INFO: from C++\n")

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from edgetl_device.camera import Frame
-from edgetl_device.classifier import Prediction
 from edgetl_device.errors import InputError
+from edgetl_device.inference.classifier import Prediction
 from edgetl_device.moments import Moment
 from edgetl_device.sinks import ChangeLines, Changes, JsonLines, LabelCommand
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from edgetl_device.classifier import Prediction
+from edgetl_device.inference.classifier import Prediction
 from edgetl_device.smoothing import Smoother
 
 

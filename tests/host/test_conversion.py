@@ -6,7 +6,7 @@ from edgetl.conversion import representative_photos, to_int8
 from edgetl.embeddings import to_float
 from edgetl.training import fit_float_head, float_codes
 from edgetl_device.codes import CodeTransform
-from edgetl_device.interpreter import TFLiteInterpreter
+from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.preprocess import Preprocessing
 
 

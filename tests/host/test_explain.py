@@ -12,14 +12,15 @@ from conftest import TINY, build_bundle, draw
 from edgetl.cli import program
 from edgetl.explain import Explainer, contributions, overlay, spread
 from edgetl.feature_map import expose_feature_map
-from edgetl_device import activation, console
+from edgetl_device import console
 from edgetl_device.app import App
 from edgetl_device.bundle.bundle import open_bundle, write_bundle
 from edgetl_device.camera import FakeCamera
 from edgetl_device.codes import CodeTransform
 from edgetl_device.errors import InputError, RuntimeMissingError
 from edgetl_device.home import Home
-from edgetl_device.interpreter import TFLiteInterpreter
+from edgetl_device.inference import activation_map as activation
+from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.statistics import Statistics
 
 

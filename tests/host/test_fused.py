@@ -22,12 +22,12 @@ from edgetl.editing import Appender, constant, dimensions, operator_name, read_m
 from edgetl.metadata import NAME, with_labels
 from edgetl.packing import Options, convert
 from edgetl.proof import MODES
-from edgetl_device.backbone import Backbone
 from edgetl_device.bundle.bundle import open_bundle
 from edgetl_device.codes import CodeTransform
 from edgetl_device.errors import CheckFailedError, InputError
 from edgetl_device.heads import HEADS, empty_evidence, fit_head, gather
-from edgetl_device.interpreter import TFLiteInterpreter
+from edgetl_device.inference.backbone import Backbone
+from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.statistics import statistics_of
 
 KINDS = tuple(sorted(COLOURS))

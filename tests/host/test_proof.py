@@ -10,7 +10,7 @@ from edgetl.conversion import export, representative_photos
 from edgetl.flatbuffer import operators, read
 from edgetl.proof import MODES, float_operators, leftover_pairs, prove
 from edgetl_device.errors import CheckFailedError, InputError
-from edgetl_device.interpreter import TFLiteInterpreter
+from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.preprocess import Preprocessing
 
 

@@ -20,9 +20,9 @@ from edgetl.cli.convert import convert
 from edgetl.compression import Compression
 from edgetl.scatter import Point, scatter
 from edgetl.sweep import Row, Sweep, recipes_of, recommend, write_report
-from edgetl_device import backbone as device_backbone
 from edgetl_device import console
 from edgetl_device.errors import InputError
+from edgetl_device.inference import backbone as device_backbone
 
 ROWS = [
     Row("int8", 0.88, 0.97, 600_000, 500_000, 2.0),

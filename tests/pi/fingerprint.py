@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edgetl_device.backbone import open_backbone
 from edgetl_device.bundle.bundle import open_bundle
+from edgetl_device.inference.backbone import open_backbone
 from edgetl_device.photos import is_photo_name, read_photo
 from edgetl_device.statistics import statistics_of
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @reports
 def classify(images: tuple[Path, ...], top: int, no_drift: bool, runtime: str, home: Home) -> dict[str, Any]:
     """Label photos, or all photos of a folder."""
-    from ..backbone import open_backbone
+    from ..inference.backbone import open_backbone
     from ..photos import read_photo
 
     learner = home.learner(runtime)

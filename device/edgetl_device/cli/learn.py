@@ -28,7 +28,7 @@ def learn(
     label: str, images: tuple[Path, ...], no_retrain: bool, keep_photos: bool, runtime: str, home: Home
 ) -> dict[str, Any]:
     """Store photos as samples of LABEL (a new label is a new class), then retrain."""
-    from ..backbone import open_backbone
+    from ..inference.backbone import open_backbone
     from ..labels import check_label
     from ..photos import read_photo, thumbnail
 

@@ -86,7 +86,7 @@ def xnnpack(system: System, home: Path) -> Check:
     code, said = system.python(
         "import sys, pathlib\n"
         "from edgetl_device.bundle.bundle import open_bundle\n"
-        "from edgetl_device.interpreter import TFLiteInterpreter\n"
+        "from edgetl_device.inference.interpreter import TFLiteInterpreter\n"
         f"bundle = open_bundle(pathlib.Path({str(path)!r}))\n"
         "found = TFLiteInterpreter(bundle.members['backbone.tflite'])\n"
         "print(found.runtime, int(found.xnnpack))"
@@ -103,7 +103,7 @@ def xnnpack(system: System, home: Path) -> Check:
 
 def edge_tpu(_system: System, home: Path) -> Check:
     """Does the Edge TPU work, where somebody wants one?"""
-    from .. import edgetpu
+    from ..inference import edgetpu
 
     wanted = edgetpu.choice()
     if wanted is None:
@@ -172,8 +172,8 @@ CHECKS = (
 
 def _twin(home: Path) -> bytes | None:
     """The compiled backbone of the installed bundle, if it has one and can be read."""
-    from ..edgetpu import TWIN
     from ..errors import EdgetlError
+    from ..inference.edgetpu import TWIN
 
     try:
         from ..bundle.bundle import open_bundle

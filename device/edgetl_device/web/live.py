@@ -31,7 +31,7 @@ from .guard import Refused
 
 if TYPE_CHECKING:
     from ..app import App
-    from ..classifier import Prediction
+    from ..inference.classifier import Prediction
     from ..photos import Frame
     from ..pipeline import Moment, Pipeline
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .codes import Codes, CodeTransform
-from .heads import Head, Linear, Predictive, Softmax
+from ..codes import Codes, CodeTransform
+from ..heads import Head, Linear, Predictive, Softmax
 
 Map = npt.NDArray[np.float32]
 

@@ -16,10 +16,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ..environment import RUNTIMES, choose_runtime, runtime_name
+from ..errors import RuntimeMissingError
 from . import edgetpu
 from .edgetpu import EdgeTpu
-from .environment import RUNTIMES, choose_runtime, runtime_name
-from .errors import RuntimeMissingError
 from .native_log import captured_stderr
 
 log = logging.getLogger("edgetl.interpreter")

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from .bundle.bundle import Bundle
-from .codes import Codes, CodeTransform, Int8
+from ..bundle.bundle import Bundle
+from ..codes import Codes, CodeTransform, Int8
+from ..errors import MismatchError, PhotoError
+from ..photos import Frame, read_photo
+from ..preprocess import Preprocessing
 from .edgetpu import TWIN
-from .errors import MismatchError, PhotoError
 from .interpreter import DEFAULT_THREADS, Interpreter, open_interpreter
-from .photos import Frame, read_photo
-from .preprocess import Preprocessing
 
 _AHEAD = 16  # photos decoded ahead of the interpreter: enough to keep it busy, few enough to stay small
 

@@ -1,6 +1,6 @@
-"""The child process of :func:`edgetl_device.edgetpu.try_out`: it may crash.
+"""The child process of :func:`edgetl_device.inference.edgetpu.try_out`: it may crash.
 
-    python -m edgetl_device.edgetpu_trial LIBRARY DEVICE MODULE < compiled.tflite
+    python -m edgetl_device.inference.edgetpu_trial LIBRARY DEVICE MODULE < compiled.tflite
 
 Before each step it prints one JSON line, so that its parent knows how far it came.
 """

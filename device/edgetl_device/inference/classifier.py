@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..codes import Codes
+from ..heads import Head
+from ..photos import Frame
 from .backbone import Backbone
-from .codes import Codes
-from .heads import Head
-from .photos import Frame
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def try_out(library: str, device: str, module: str, model: bytes | None = None) 
         return EdgeTpu(
             False, f"EDGETL_EDGETPU is {device!r}", "set it to auto, off, usb, usb:0, pci or pci:0", library, device
         )
-    command = [sys.executable, "-m", "edgetl_device.edgetpu_trial", library, device, module]
+    command = [sys.executable, "-m", "edgetl_device.inference.edgetpu_trial", library, device, module]
     try:
         done = subprocess.run(command, input=model or b"", capture_output=True, timeout=TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:

@@ -1,0 +1,1 @@
+"""Photo → embedding → prediction: the only importers of a TFLite runtime, and the Edge TPU."""
