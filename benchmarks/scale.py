@@ -27,7 +27,7 @@ from edgetl_device.codes import CodeTransform, Int8
 from edgetl_device.learner import Learner
 from edgetl_device.preprocess import Preprocessing
 from edgetl_device.statistics import statistics_of
-from edgetl_device.store import Store
+from edgetl_device.store.store import Store
 
 from .harness import Report, median_ms
 

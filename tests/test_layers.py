@@ -25,7 +25,7 @@ ORDER = {
         "environment",
         "labels photos preprocess codes arrays statistics metrics console",
         "heads",
-        "store backup schema database lock",
+        "store",
         "bundle",
         "inference",
         "learning solver gate drift learner memory",

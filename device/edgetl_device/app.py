@@ -26,8 +26,8 @@ from .moments import Moment
 from .photos import Frame as Photo
 from .photos import thumbnail
 from .pipeline import Pipeline
-from .schema import SampleRow, VersionRow
 from .smoothing import DEFAULT_S
+from .store.schema import SampleRow, VersionRow
 from .watch import HeadWatch
 from .workers import Periodic
 

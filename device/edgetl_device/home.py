@@ -23,8 +23,8 @@ from .inference.backbone import Backbone, open_backbone
 from .inference.classifier import predictions
 from .inference.interpreter import TFLiteInterpreter
 from .learner import Learner
-from .lock import LearningLock, lock_path
-from .store import Store
+from .store.lock import LearningLock, lock_path
+from .store.store import Store
 
 AGREEMENT = 0.97  # share of the bundle's check photos that must get the workstation's label on this device
 

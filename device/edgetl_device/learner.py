@@ -18,11 +18,11 @@ from .heads import Evidence, Head, fit_head
 from .inference.backbone import Backbone
 from .inference.classifier import Classifier
 from .labels import check_label
-from .lock import LearningLock, lock_path
-from .schema import SampleRow, VersionRow
 from .solver import Solved, Solver
 from .statistics import Statistics
-from .store import Store
+from .store.lock import LearningLock, lock_path
+from .store.schema import SampleRow, VersionRow
+from .store.store import Store
 
 log = logging.getLogger("edgetl.learner")
 

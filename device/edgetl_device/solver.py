@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from .bundle.content import Factory
 from .heads import Evidence, Head, fit_head
 from .memory import Memory
-from .schema import VersionRow
-from .store import Store
+from .store.schema import VersionRow
+from .store.store import Store
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,11 +23,11 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # no threads: this process forks
 
 import numpy as np
 
-from edgetl_device.backup import what_is_wrong
 from edgetl_device.bundle.bundle import open_bundle
 from edgetl_device.bundle.content import Factory
 from edgetl_device.learner import GOOD, Learner
-from edgetl_device.store import Store
+from edgetl_device.store.backup import what_is_wrong
+from edgetl_device.store.store import Store
 
 ACTIONS = ("learn",) * 5 + ("retrain", "promote", "relabel", "forget", "rollback", "trial", "drift", "backup")
 PICTURE = b"a small picture" * 100

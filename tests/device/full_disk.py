@@ -22,12 +22,12 @@ from pathlib import Path
 
 import numpy as np
 
-from edgetl_device.backup import what_is_wrong
 from edgetl_device.bundle.bundle import write_atomically
 from edgetl_device.bundle.export import Export
 from edgetl_device.errors import StorageError
 from edgetl_device.home import Home
-from edgetl_device.schema import check_backup
+from edgetl_device.store.backup import what_is_wrong
+from edgetl_device.store.schema import check_backup
 
 PAGE = 4096
 PICTURE = os.urandom(3 * PAGE)

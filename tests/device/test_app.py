@@ -16,7 +16,7 @@ from edgetl_device.errors import CameraError, InputError, MismatchError
 from edgetl_device.home import Home
 from edgetl_device.inference.classifier import Classifier
 from edgetl_device.photos import thumbnail
-from edgetl_device.store import Store
+from edgetl_device.store.store import Store
 
 SOON_S = 20.0
 

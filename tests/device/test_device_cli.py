@@ -145,7 +145,7 @@ def test_where_there_is_no_room_for_a_new_head_the_samples_are_told_to_be_stored
     installed: Path, tmp_path, monkeypatch
 ) -> None:
     from edgetl_device.errors import StorageError
-    from edgetl_device.store import Store
+    from edgetl_device.store.store import Store
 
     def full(*arguments: object, **options: object) -> None:
         raise StorageError("cannot write device.sqlite: disk full; free some disk space")

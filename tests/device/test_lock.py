@@ -10,7 +10,7 @@ import pytest
 
 from edgetl_device.errors import StorageError
 from edgetl_device.home import Home
-from edgetl_device.lock import LearningLock
+from edgetl_device.store.lock import LearningLock
 
 pytest.importorskip("fcntl")
 

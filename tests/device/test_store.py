@@ -2,10 +2,10 @@ import apsw
 import numpy as np
 import pytest
 
-from edgetl_device.backup import restore_database, what_is_wrong
 from edgetl_device.errors import HomeError, StorageError
-from edgetl_device.schema import MIGRATIONS, check_backup
-from edgetl_device.store import Store
+from edgetl_device.store.backup import restore_database, what_is_wrong
+from edgetl_device.store.schema import MIGRATIONS, check_backup
+from edgetl_device.store.store import Store
 
 RAW = np.arange(12, dtype=np.int8).reshape(3, 4)
 
@@ -188,7 +188,7 @@ def test_a_store_of_a_newer_edgetl_asks_for_an_update(path) -> None:
 
 
 def test_a_busy_store_says_so(path, monkeypatch) -> None:
-    monkeypatch.setattr("edgetl_device.backup.BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr("edgetl_device.store.backup.BUSY_TIMEOUT_MS", 50)
     one, other = Store(path), Store(path)
     with one.transaction(), pytest.raises(StorageError, match="in use by another process"):
         other.add_samples("cat", RAW, "backbone", "r")
@@ -321,7 +321,7 @@ def test_a_store_of_the_first_release_is_brought_up_to_date(path) -> None:
 
 
 def test_samples_are_read_in_blocks_in_order(path, monkeypatch) -> None:
-    monkeypatch.setattr("edgetl_device.store.BLOCK_SAMPLES", 4)
+    monkeypatch.setattr("edgetl_device.store.store.BLOCK_SAMPLES", 4)
     store = Store(path)
     for number in range(11):
         store.add_samples(f"c{number % 2}", np.full((1, 4), number, np.int8), "backbone", "r")

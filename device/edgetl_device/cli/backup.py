@@ -38,8 +38,8 @@ def backup(file: Path, force: bool, home: Home) -> dict[str, Any]:
 @reports
 def restore(file: Path, home: Home) -> dict[str, Any]:
     """Put a backup in the store's place; what stood there is moved aside, not deleted."""
-    from ..backup import restore_database
-    from ..schema import check_backup
+    from ..store.backup import restore_database
+    from ..store.schema import check_backup
 
     home.bundle()
     if file.resolve() == home.store_path.resolve():

@@ -46,7 +46,7 @@ def store(_system: System, home: Path) -> Check:
     path = home / "device.sqlite"
     if not path.exists():
         return Check("", True, "none yet: made with the first sample", needed=False)
-    from ..backup import what_is_wrong
+    from ..store.backup import what_is_wrong
 
     problem = what_is_wrong(path)
     if problem is not None:

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from .codes import Int8
+from ..codes import Int8
+from ..errors import HomeError, StorageError
 from .database import Database, now
-from .errors import HomeError, StorageError
 from .schema import SampleRow, VersionRow
 
 log = logging.getLogger("edgetl.store")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import StorageError
+from ..errors import StorageError
 
 log = logging.getLogger("edgetl.lock")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import apsw
 
-from .errors import HomeError, StorageError
+from ..errors import HomeError, StorageError
 
 BUSY_TIMEOUT_MS = 5000
 _LEFT_OVER_S = 3600.0  # no copy takes that long

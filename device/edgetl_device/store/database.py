@@ -17,8 +17,8 @@ from typing import Any
 
 import apsw
 
+from ..errors import HomeError, StorageError
 from .backup import connect, copy_database, restore_database, what_is_wrong
-from .errors import HomeError, StorageError
 from .schema import MIGRATIONS
 
 log = logging.getLogger("edgetl.store")

@@ -10,8 +10,8 @@ from typing import Any
 
 import apsw
 
+from ..errors import HomeError
 from .backup import what_is_wrong
-from .errors import HomeError
 
 APPLICATION_ID = 0x6564676C  # "edgl": tells a store from any other SQLite file
 
