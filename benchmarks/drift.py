@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device.codes import CodeTransform
-from edgetl_device.drift import Drift
 from edgetl_device.heads.novelty import Novelty, fit_novelty
 from edgetl_device.inference.backbone import Backbone
 from edgetl_device.inference.interpreter import TFLiteInterpreter
+from edgetl_device.learning.drift import Drift
 from edgetl_device.photos import read_photo
 from edgetl_device.preprocess import Preprocessing
 

@@ -13,8 +13,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from edgetl_device.gate import Judged, Samples, judge
 from edgetl_device.heads import Evidence, empty_evidence, extend, fit_head, gather
+from edgetl_device.learning.gate import Judged, Samples, judge
 from edgetl_device.statistics import statistics_of
 
 from .harness import Report

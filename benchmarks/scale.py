@@ -24,7 +24,7 @@ import numpy as np
 from edgetl_device.bundle.bundle import open_bundle, write_bundle
 from edgetl_device.bundle.content import Content, Factory
 from edgetl_device.codes import CodeTransform, Int8
-from edgetl_device.learner import Learner
+from edgetl_device.learning.learner import Learner
 from edgetl_device.preprocess import Preprocessing
 from edgetl_device.statistics import statistics_of
 from edgetl_device.store.store import Store

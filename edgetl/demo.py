@@ -22,7 +22,7 @@ from edgetl_device.errors import InputError, PhotoError
 from edgetl_device.home import Home
 from edgetl_device.inference.backbone import Backbone, open_backbone
 from edgetl_device.inference.classifier import Prediction
-from edgetl_device.learner import Learner
+from edgetl_device.learning.learner import Learner
 from edgetl_device.photos import read_photo
 
 from . import packing, training

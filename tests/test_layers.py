@@ -28,7 +28,7 @@ ORDER = {
         "store",
         "bundle",
         "inference",
-        "learning solver gate drift learner memory",
+        "learning",
         "home",
         "doctor",
         "bench",

@@ -22,7 +22,7 @@ from .inference import thread_count as threads
 from .inference.backbone import Backbone, open_backbone
 from .inference.classifier import predictions
 from .inference.interpreter import TFLiteInterpreter
-from .learner import Learner
+from .learning.learner import Learner
 from .store.lock import LearningLock, lock_path
 from .store.store import Store
 

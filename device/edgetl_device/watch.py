@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from .codes import CodeTransform
-from .drift import DriftState
 from .errors import EdgetlError
-from .learner import Learner
+from .learning.drift import DriftState
+from .learning.learner import Learner
 from .moments import Moment
 
 log = logging.getLogger("edgetl.watch")

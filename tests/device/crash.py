@@ -25,7 +25,7 @@ import numpy as np
 
 from edgetl_device.bundle.bundle import open_bundle
 from edgetl_device.bundle.content import Factory
-from edgetl_device.learner import GOOD, Learner
+from edgetl_device.learning.learner import GOOD, Learner
 from edgetl_device.store.backup import what_is_wrong
 from edgetl_device.store.store import Store
 

@@ -3,10 +3,10 @@ import json
 import numpy as np
 from conftest import draw, tiny_backbone
 
-from edgetl_device.drift import FEWEST, WINDOW, Drift
 from edgetl_device.heads.neighbours import unit
 from edgetl_device.heads.novelty import Novelty
 from edgetl_device.home import Home
+from edgetl_device.learning.drift import FEWEST, WINDOW, Drift
 
 DIMENSION = 256
 

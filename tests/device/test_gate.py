@@ -2,7 +2,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgetl_device.gate import Samples, compare
+from edgetl_device.learning.gate import Samples, compare
 
 
 @dataclass

@@ -4,7 +4,7 @@ from conftest import build_bundle, draw, tiny_backbone
 
 from edgetl_device.errors import InputError, MismatchError, StorageError
 from edgetl_device.home import Home
-from edgetl_device.learner import Learner
+from edgetl_device.learning.learner import Learner
 
 
 def embeddings(kind: str, count: int, start: int = 100) -> np.ndarray:
@@ -242,7 +242,7 @@ def test_labels_swapped_between_two_classes_are_rejected_and_both_are_named(home
 
 
 def test_a_few_samples_of_each_label_speak_together() -> None:
-    from edgetl_device.gate import Samples, contradiction
+    from edgetl_device.learning.gate import Samples, contradiction
 
     class Sure:
         """Says that everything is a."""
@@ -261,7 +261,7 @@ def test_a_few_samples_of_each_label_speak_together() -> None:
 
 
 def test_what_is_strange_is_not_held_against_its_label() -> None:
-    from edgetl_device.gate import Samples, contradiction
+    from edgetl_device.learning.gate import Samples, contradiction
 
     class SureOfTheUnknown:
         labels = ("a", "b")

@@ -2,7 +2,7 @@ import numpy as np
 
 from edgetl_device.codes import CodeTransform
 from edgetl_device.heads import RECENT_PER_CLASS
-from edgetl_device.memory import Memory
+from edgetl_device.learning.memory import Memory
 from edgetl_device.statistics import statistics_of
 
 TRANSFORM = CodeTransform(-128, 8)

@@ -7,8 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from edgetl_device import heads, solver
+from edgetl_device import heads
 from edgetl_device.home import Home
+from edgetl_device.learning import solver
 
 APP = """
 import os, signal, sys

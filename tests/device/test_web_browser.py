@@ -151,7 +151,7 @@ def test_everything_is_done_with_the_keyboard_alone(browser, site) -> None:
 
 
 def test_a_rejected_head_is_said_in_words_and_can_be_accepted(browser, site, monkeypatch) -> None:
-    from edgetl_device import gate, learner
+    from edgetl_device.learning import gate, learner
 
     real = gate.judge
     told = gate.Verdict(False, "rejected: ball would fall from 0.95 to 0.70", 0.8)

@@ -9,7 +9,7 @@ from ..console import note, say
 from ..errors import StorageError
 
 if TYPE_CHECKING:
-    from ..learner import Learner, Outcome
+    from ..learning.learner import Learner, Outcome
 
 
 def judged(outcome: Outcome, *, forgotten: bool = False) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from .bundle.content import Factory
-from .codes import Codes, CodeTransform, Int8
-from .heads import MOST_ROWS, RECENT_PER_CLASS, Evidence, hand_on
-from .statistics import Statistics, no_statistics, statistics_of
+from ..bundle.content import Factory
+from ..codes import Codes, CodeTransform, Int8
+from ..heads import MOST_ROWS, RECENT_PER_CLASS, Evidence, hand_on
+from ..statistics import Statistics, no_statistics, statistics_of
 
 Block = tuple[list[int], list[str], list[str], Int8]
 """Ids, labels, runtimes and (n, d) int8 raw embeddings."""

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .codes import Codes
-from .heads import Novelty
-from .heads.neighbours import ENOUGH, NEIGHBOURS, unit
+from ..codes import Codes
+from ..heads import Novelty
+from ..heads.neighbours import ENOUGH, NEIGHBOURS, unit
 
 WINDOW = 100  # frames that differ, so minutes to hours, not seconds
 FEWEST = 30

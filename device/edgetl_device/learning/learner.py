@@ -9,20 +9,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .bundle.content import Factory
-from .codes import Int8
+from ..bundle.content import Factory
+from ..codes import Int8
+from ..errors import EdgetlError, InputError, MismatchError, StorageError
+from ..heads import Evidence, Head, fit_head
+from ..inference.backbone import Backbone
+from ..inference.classifier import Classifier
+from ..labels import check_label
+from ..statistics import Statistics
+from ..store.lock import LearningLock, lock_path
+from ..store.schema import SampleRow, VersionRow
+from ..store.store import Store
 from .drift import Drift, DriftState
-from .errors import EdgetlError, InputError, MismatchError, StorageError
 from .gate import Judged, Samples, Verdict, judge
-from .heads import Evidence, Head, fit_head
-from .inference.backbone import Backbone
-from .inference.classifier import Classifier
-from .labels import check_label
 from .solver import Solved, Solver
-from .statistics import Statistics
-from .store.lock import LearningLock, lock_path
-from .store.schema import SampleRow, VersionRow
-from .store.store import Store
 
 log = logging.getLogger("edgetl.learner")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .bundle.content import Factory
-from .heads import Evidence, Head, fit_head
+from ..bundle.content import Factory
+from ..heads import Evidence, Head, fit_head
+from ..store.schema import VersionRow
+from ..store.store import Store
 from .memory import Memory
-from .store.schema import VersionRow
-from .store.store import Store
 
 
 @dataclass(frozen=True, eq=False)

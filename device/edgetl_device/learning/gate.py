@@ -19,8 +19,8 @@ from math import comb
 import numpy as np
 import numpy.typing as npt
 
-from .codes import Codes
-from .heads import Evidence, Head, left_out_scores
+from ..codes import Codes
+from ..heads import Evidence, Head, left_out_scores
 
 TOLERANCE = 0.05  # of a class's recall: ten good samples of one class already move its neighbours by 0.03
 SIGNIFICANCE = 0.01  # of questions 1 and 2; classes that are asked share it (Bonferroni)

@@ -1,0 +1,1 @@
+"""Samples → gate → version: what a device does when it is taught."""
