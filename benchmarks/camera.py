@@ -18,11 +18,11 @@ from pathlib import Path
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as `edgetl-device run` sets it; NumPy reads it once
 
-from edgetl_device.app import App
+from edgetl_device.app.app import App
+from edgetl_device.app.pipeline import Pipeline
+from edgetl_device.app.subscription import Moment
 from edgetl_device.camera import FakeCamera, open_camera
 from edgetl_device.home import Home
-from edgetl_device.moments import Moment
-from edgetl_device.pipeline import Pipeline
 
 from .arrow import BIN, edgetl, train_flowers
 from .harness import DATA, Report, need

@@ -14,7 +14,7 @@ from pathlib import Path
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as `edgetl-device run` sets it; NumPy reads it once
 
-from edgetl_device.app import App
+from edgetl_device.app.app import App
 from edgetl_device.camera import FakeCamera, Image, open_camera
 from edgetl_device.errors import CameraError
 from edgetl_device.home import Home

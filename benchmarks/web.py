@@ -18,7 +18,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as `edgetl-device run` sets it; NumP
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from edgetl_device.app import App
+from edgetl_device.app.app import App
 from edgetl_device.camera import open_camera
 from edgetl_device.home import Home
 from edgetl_device.web import serve

@@ -249,7 +249,7 @@ def test_a_visitor_of_the_page_teaches_the_bundle_a_part_it_never_saw(arrow, tmp
     pytest.importorskip("starlette")
     from browser import SHOTS, Visitor, chromium
 
-    from edgetl_device.app import App
+    from edgetl_device.app.app import App
     from edgetl_device.camera import FakeCamera
     from edgetl_device.home import Home
     from edgetl_device.web import serve

@@ -34,7 +34,7 @@ ORDER = {
         "bench",
         "parts",
         "camera",
-        "app moments smoothing pipeline workers watch sinks service",
+        "app",
         "web",
         "cli",
     ],

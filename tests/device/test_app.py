@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import build_bundle, draw, tiny_backbone
 
-from edgetl_device.app import App
+from edgetl_device.app.app import App
 from edgetl_device.camera import FakeCamera
 from edgetl_device.errors import CameraError, InputError, MismatchError
 from edgetl_device.home import Home
@@ -248,7 +248,7 @@ def test_short_runs_and_missing_cameras_are_no_failures_of_the_head(home: Home) 
 
 
 def test_the_drift_of_the_stream_is_watched_and_kept(home: Home, monkeypatch) -> None:
-    monkeypatch.setattr("edgetl_device.app.NOTICE_S", 0.002)
+    monkeypatch.setattr("edgetl_device.app.app.NOTICE_S", 0.002)
     noise = np.random.default_rng(0).integers(0, 256, (60, 64, 64, 3), np.uint8)
     with App(home, FakeCamera(cycle(list(noise)), fps=300.0, finite=False)) as app:
         until(lambda: app.status()["drift"]["state"] == "drifting")

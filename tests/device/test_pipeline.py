@@ -12,14 +12,14 @@ import pytest
 from conftest import draw, tiny_backbone
 from test_camera import mjpeg_server
 
+from edgetl_device.app.background import Listener, Periodic
+from edgetl_device.app.pipeline import _TOGETHER, Pipeline
 from edgetl_device.camera import FakeCamera
 from edgetl_device.camera.capture import NetworkCamera
 from edgetl_device.errors import CameraError
 from edgetl_device.home import Home
 from edgetl_device.inference.backbone import Backbone
 from edgetl_device.inference.classifier import Classifier
-from edgetl_device.pipeline import _TOGETHER, Pipeline
-from edgetl_device.workers import Listener, Periodic
 
 SOON_S = 20.0  # upper bound of every wait; a working pipeline is a thousand times faster
 IMAGES = [draw(("ball", "box")[number % 2], number) for number in range(40)]

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from edgetl_device import console
+from edgetl_device.app.pipeline import Health
+from edgetl_device.app.systemd import Notifier, unit
 from edgetl_device.cli import program
-from edgetl_device.pipeline import Health
-from edgetl_device.service import Notifier, unit
 
 HEALTH = Health("camera", True, 30.0, 0, 0, 0, None, None, None, 0.0, None)
 
@@ -150,7 +150,7 @@ def test_relative_options_mean_in_the_unit_what_they_mean_here(home, tmp_path, m
     ],
 )
 def test_what_run_would_refuse_is_not_installed(home, options, message: str, tmp_path, monkeypatch, capfd) -> None:
-    monkeypatch.setattr("edgetl_device.service.UNIT_PATH", tmp_path / "edgetl.service")
+    monkeypatch.setattr("edgetl_device.app.systemd.UNIT_PATH", tmp_path / "edgetl.service")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setenv("PATH", str(tmp_path))  # no systemctl
     assert console.run(program, "edgetl-device", ["--home", str(home.folder), "service", "--install", *options]) == 2

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgetl_device.app.sinks import ChangeLines, Changes, JsonLines, LabelCommand
+from edgetl_device.app.subscription import Moment
 from edgetl_device.camera import Frame
 from edgetl_device.errors import InputError
 from edgetl_device.inference.classifier import Prediction
-from edgetl_device.moments import Moment
-from edgetl_device.sinks import ChangeLines, Changes, JsonLines, LabelCommand
 
 SCRIPT = "import os, sys; open(sys.argv[1], 'a').write(os.environ['EDGETL_LABEL'] + ' ' + os.environ['EDGETL_PROBABILITY'] + chr(10))"
 

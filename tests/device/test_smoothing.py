@@ -5,8 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from edgetl_device.app.smoothing import Smoother
 from edgetl_device.inference.classifier import Prediction
-from edgetl_device.smoothing import Smoother
 
 
 def said(unknown: bool = False, **probabilities: float) -> Prediction:

@@ -17,7 +17,7 @@ from conftest import draw
 from web_site import PASSWORD, PASSWORD_HASH, Scene, Site, running, until
 
 import edgetl_device.web
-from edgetl_device.app import App
+from edgetl_device.app.app import App
 from edgetl_device.camera import open_camera
 from edgetl_device.home import Home
 from edgetl_device.web import serve

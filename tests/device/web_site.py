@@ -17,7 +17,7 @@ import numpy as np
 from conftest import draw
 from websockets.sync.client import ClientConnection, connect
 
-from edgetl_device.app import App
+from edgetl_device.app.app import App
 from edgetl_device.camera import FakeCamera
 from edgetl_device.home import Home
 from edgetl_device.web import hash_password

@@ -13,7 +13,7 @@ from edgetl.cli import program
 from edgetl.explain import Explainer, contributions, overlay, spread
 from edgetl.feature_map import expose_feature_map
 from edgetl_device import console
-from edgetl_device.app import App
+from edgetl_device.app.app import App
 from edgetl_device.bundle.bundle import open_bundle, write_bundle
 from edgetl_device.camera import FakeCamera
 from edgetl_device.codes import CodeTransform

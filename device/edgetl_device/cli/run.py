@@ -15,9 +15,9 @@ from .ending import Ending
 from .home_option import in_home, runtime_option
 
 if TYPE_CHECKING:
-    from ..app import App
+    from ..app.app import App
+    from ..app.sinks import LabelCommand
     from ..home import Home
-    from ..sinks import LabelCommand
 
 _LOOK_S = 0.2  # between two looks at whether it is time to end
 
@@ -91,11 +91,11 @@ def run_camera(
     home: Home,
 ) -> dict[str, Any]:
     """Recognise what a camera sees, live; teach it on the page that this serves."""
-    from ..app import App
+    from ..app.app import App
+    from ..app.background import Listener, Periodic
+    from ..app.sinks import ChangeLines, JsonLines
+    from ..app.systemd import Notifier
     from ..camera import open_camera
-    from ..service import Notifier
-    from ..sinks import ChangeLines, JsonLines
-    from ..workers import Listener, Periodic
 
     as_json = click.get_current_context().meta["edgetl.json"]
     if jsonl and as_json:
@@ -157,7 +157,7 @@ def _wait(app: App, ending: Ending) -> None:
 
 def label_command(command: str | None) -> LabelCommand | None:
     """What runs at each change of label, if anything."""
-    from ..sinks import LabelCommand
+    from ..app.sinks import LabelCommand
 
     return LabelCommand(command) if command is not None else None
 

@@ -33,7 +33,7 @@ _GROUPS = ("video", "render", "plugdev", "apex")  # that own cameras and acceler
 @reports
 def service(action: str | None, user: str | None, options: tuple[str, ...], home: Home) -> dict[str, Any]:
     """Print the systemd unit that runs the camera, or install it; RUN-OPTIONS are those of `edgetl-device run`."""
-    from ..service import UNIT_PATH, unit
+    from ..app.systemd import UNIT_PATH, unit
 
     runs_as = user or os.environ.get("SUDO_USER") or getpass.getuser()
     own = _home_of(runs_as)

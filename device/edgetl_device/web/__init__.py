@@ -9,7 +9,7 @@ from .access import hash_password, read_password_file
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..app import App
+    from ..app.app import App
     from .server import Server
 
 __all__ = ["hash_password", "read_password_file", "serve"]

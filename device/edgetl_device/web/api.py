@@ -26,9 +26,9 @@ from .guard import Refused
 from .live import listening, predicted, told
 
 if TYPE_CHECKING:
-    from ..app import App
+    from ..app.app import App
+    from ..app.pipeline import Moment
     from ..photos import Frame
-    from ..pipeline import Moment
 
 T = TypeVar("T")
 

@@ -30,10 +30,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from .guard import Refused
 
 if TYPE_CHECKING:
-    from ..app import App
+    from ..app.app import App
+    from ..app.pipeline import Moment, Pipeline
     from ..inference.classifier import Prediction
     from ..photos import Frame
-    from ..pipeline import Moment, Pipeline
 
 MAX_VIEWERS = 8  # at once; each costs bandwidth, and a Raspberry Pi has little
 MAX_FPS = 15.0  # of pictures sent; recognition is not limited by it

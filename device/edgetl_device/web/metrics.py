@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from .. import __version__
 
 if TYPE_CHECKING:
-    from ..app import App
+    from ..app.app import App
 
 
 class AppCollector(Collector):

@@ -17,7 +17,7 @@ from .guard import Hosts, require_password
 from .site import Site
 
 if TYPE_CHECKING:
-    from ..app import App
+    from ..app.app import App
 
 MAX_CONNECTIONS = 64  # at once; a browser opens up to 7
 DEAD_AFTER_MS = 30_000  # a connection whose other end takes nothing any more is dropped by the kernel

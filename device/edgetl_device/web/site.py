@@ -24,8 +24,8 @@ from .live import Live, MotionJpeg, watch
 from .metrics import registry
 
 if TYPE_CHECKING:
-    from ..app import App
-    from ..pipeline import Health
+    from ..app.app import App
+    from ..app.pipeline import Health
 
 STATIC = Path(__file__).parent / "static"
 STANDSTILL_S = 10.0  # without a new frame or inference the app is not healthy

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from .camera import Frame
-from .codes import Int8
-from .inference.classifier import Prediction
+from ..camera import Frame
+from ..codes import Int8
+from ..inference.classifier import Prediction
 
 T = TypeVar("T")
 

@@ -1,6 +1,6 @@
 """Where predictions go besides the web: a command at every change of label, lines on stdout.
 
-Each sink is called with the newest moment by a :class:`~edgetl_device.workers.Listener`, so it may take its time.
+Each sink is called with the newest moment by a :class:`~edgetl_device.app.background.Listener`, so it may take its time.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import TextIO
 
-from .errors import InputError
-from .moments import Moment
+from ..errors import InputError
+from .subscription import Moment
 
 log = logging.getLogger("edgetl.sinks")
 

@@ -6,8 +6,8 @@ import logging
 import threading
 from collections.abc import Callable
 
-from .moments import Moment
 from .pipeline import Pipeline
+from .subscription import Moment
 
 log = logging.getLogger("edgetl.workers")
 

@@ -22,13 +22,13 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from .camera import STALL_S, Camera, Frame
-from .codes import Int8
-from .errors import CameraError, EdgetlError
-from .inference.backbone import Backbone
-from .inference.classifier import Classifier
-from .moments import Moment, Slot, Subscription
+from ..camera import STALL_S, Camera, Frame
+from ..codes import Int8
+from ..errors import CameraError, EdgetlError
+from ..inference.backbone import Backbone
+from ..inference.classifier import Classifier
 from .smoothing import DEFAULT_S, Smoother
+from .subscription import Moment, Slot, Subscription
 
 __all__ = ["Health", "Moment", "Pipeline", "Subscription"]
 
@@ -82,7 +82,7 @@ class Pipeline:
         camera: where frames come from; the pipeline closes it.
         classifier: backbone and head.
         version: of the head.
-        smoothing_s: time constant of :class:`~edgetl_device.smoothing.Smoother`, seconds; 0 turns it off.
+        smoothing_s: time constant of :class:`~edgetl_device.app.smoothing.Smoother`, seconds; 0 turns it off.
         max_frames: stop after so many recognised frames.
         on_first_frame: called once, before the first frame is passed on.
         backoff_s: first and longest pause before a camera is tried again, seconds.

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .inference.classifier import Prediction
+from ..inference.classifier import Prediction
 
 DEFAULT_S = 0.3  # time constant: a new thing is named after about 0.2 s
 MARGIN = 0.1  # of probability, by which a label must lead the shown one

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from .codes import CodeTransform
-from .errors import EdgetlError
-from .learning.drift import DriftState
-from .learning.learner import Learner
-from .moments import Moment
+from ..codes import CodeTransform
+from ..errors import EdgetlError
+from ..learning.drift import DriftState
+from ..learning.learner import Learner
+from .subscription import Moment
 
 log = logging.getLogger("edgetl.watch")
 

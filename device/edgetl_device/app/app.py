@@ -12,24 +12,24 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from .bundle.bundle import Bundle
-from .camera import Camera
-from .errors import InputError, MismatchError, StorageError
-from .home import Home
-from .inference.activation_map import as_picture, can_explain, contributions, spread
-from .inference.backbone import Backbone, open_backbone
-from .inference.classifier import Classifier, Prediction
-from .inference.interpreter import TFLiteInterpreter
-from .labels import check_label
-from .learning.learner import Learner, Outcome
-from .moments import Moment
-from .photos import Frame as Photo
-from .photos import thumbnail
+from ..bundle.bundle import Bundle
+from ..camera import Camera
+from ..errors import InputError, MismatchError, StorageError
+from ..home import Home
+from ..inference.activation_map import as_picture, can_explain, contributions, spread
+from ..inference.backbone import Backbone, open_backbone
+from ..inference.classifier import Classifier, Prediction
+from ..inference.interpreter import TFLiteInterpreter
+from ..labels import check_label
+from ..learning.learner import Learner, Outcome
+from ..photos import Frame as Photo
+from ..photos import thumbnail
+from ..store.schema import SampleRow, VersionRow
+from .background import Periodic
+from .head_watch import HeadWatch
 from .pipeline import Pipeline
 from .smoothing import DEFAULT_S
-from .store.schema import SampleRow, VersionRow
-from .watch import HeadWatch
-from .workers import Periodic
+from .subscription import Moment
 
 log = logging.getLogger("edgetl.app")
 

@@ -1,0 +1,1 @@
+"""Frames → listeners: the running camera app. Threads live only here and in web/."""
