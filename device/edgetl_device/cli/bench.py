@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..console import note, reports, say, table
-from .home_option import in_home, runtime_option
+from .options import in_home, runtime_option
 
 if TYPE_CHECKING:
     from ..home import Home

@@ -10,8 +10,8 @@ import click
 
 from ..console import note, progress, reports, say
 from ..errors import InputError, PhotoError, StorageError
-from .home_option import in_home, runtime_option
-from .reading import photo_paths
+from .options import in_home, runtime_option
+from .photo_arguments import photo_paths
 
 if TYPE_CHECKING:
     from ..home import Home

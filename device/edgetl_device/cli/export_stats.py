@@ -10,7 +10,7 @@ import click
 
 from ..console import refuse_existing, reports, say
 from ..errors import InputError
-from .home_option import in_home
+from .options import in_home
 
 if TYPE_CHECKING:
     from ..home import Home

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..console import reports, say
-from .home_option import in_home, runtime_option
-from .outcome import judged_if_possible
+from .options import in_home, runtime_option
+from .retraining import judged_if_possible
 from .samples import say_elsewhere
 
 if TYPE_CHECKING:

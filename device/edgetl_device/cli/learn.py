@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..console import reports, say
-from .home_option import in_home, runtime_option
-from .outcome import idle, judged, judged_if_possible
-from .reading import embed, photo_paths
+from .options import in_home, runtime_option
+from .photo_arguments import embed, photo_paths
+from .retraining import idle, judged, judged_if_possible
 
 if TYPE_CHECKING:
     from ..home import Home

@@ -11,8 +11,8 @@ import click
 
 from ..console import INTERRUPTED, note, reports, say
 from ..errors import InputError
-from .ending import Ending
-from .home_option import in_home, runtime_option
+from .options import in_home, runtime_option
+from .signals import Ending
 
 if TYPE_CHECKING:
     from ..app.app import App

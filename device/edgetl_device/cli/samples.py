@@ -8,8 +8,8 @@ import click
 
 from ..console import reports, say, table
 from ..errors import InputError
-from .home_option import in_home
-from .outcome import judged_if_possible
+from .options import in_home
+from .retraining import judged_if_possible
 
 if TYPE_CHECKING:
     from ..home import Home

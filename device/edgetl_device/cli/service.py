@@ -15,7 +15,7 @@ import click
 
 from ..console import note, reports, say
 from ..errors import InputError, StorageError
-from .home_option import in_home
+from .options import in_home
 from .run import label_command, page_at, run_camera
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..console import reports, say
-from .home_option import in_home, runtime_option
+from .options import in_home, runtime_option
 from .samples import say_elsewhere
 
 if TYPE_CHECKING:

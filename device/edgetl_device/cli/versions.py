@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..console import reports, say, table
-from .home_option import in_home
+from .options import in_home
 
 if TYPE_CHECKING:
     from ..home import Home
