@@ -22,7 +22,7 @@ def main() -> None:
     from edgetl import training
     from edgetl.advisor import advise
     from edgetl.backbones import BackboneSpec
-    from edgetl.datasets import find_photos, split
+    from edgetl.data.datasets import find_photos, split
     from edgetl.finetuning import Plan
 
     spec = BackboneSpec("mobilenet_v2", 0.35, 224, str(need(DATA / "weights" / WEIGHTS)))

@@ -59,7 +59,7 @@ def noticed(novelty: Novelty, stream: Codes) -> int | None:
 
 def darker(share: float) -> tuple[Codes, Rows]:
     """Some flowers at a share of their light, embedded by the backbone of all benchmarks; and which they are."""
-    from edgetl.datasets import find_photos
+    from edgetl.data.datasets import find_photos
 
     interpreter = TFLiteInterpreter(backbone(), threads=2)
     transform = CodeTransform(interpreter.output.zero_point, interpreter.output.shape[1])

@@ -184,7 +184,7 @@ def backbone() -> bytes:
     if not path.exists():
         from edgetl import backbones
         from edgetl.conversion import representative_photos, to_int8
-        from edgetl.datasets import balanced, find_photos
+        from edgetl.data.datasets import balanced, find_photos
         from edgetl_device.errors import PhotoError
         from edgetl_device.inference.backbone import prepare_files
 
@@ -200,7 +200,7 @@ def backbone() -> bytes:
 
 
 def _embed(name: str, model: bytes, path: Path) -> None:
-    from edgetl.datasets import find_photos
+    from edgetl.data.datasets import find_photos
     from edgetl.embeddings import embed_device
     from edgetl_device.inference.backbone import Backbone
     from edgetl_device.inference.interpreter import TFLiteInterpreter

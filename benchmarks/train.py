@@ -102,7 +102,7 @@ def with_and_without_the_cache() -> None:
 def world(seed: int = SEED) -> tuple[Any, Any]:
     """Flowers with their split, and the backbone."""
     from edgetl.backbones import BackboneSpec
-    from edgetl.datasets import find_photos, split
+    from edgetl.data.datasets import find_photos, split
 
     spec = BackboneSpec("mobilenet_v2", 0.35, 224, str(need(DATA / "weights" / WEIGHTS)))
     return split(find_photos(need(DATA / "data" / "flowers")), 0.2, seed), spec

@@ -26,7 +26,7 @@ from edgetl_device.errors import InputError
 
 from . import backbones, embeddings
 from .backbones import BackboneSpec
-from .datasets import Dataset, balanced, split
+from .data.datasets import Dataset, balanced, split
 from .float_head import Floats, fit_float_head, float_codes, predict
 
 MOST = 3000  # photos looked at: enough for a third digit

@@ -28,9 +28,9 @@ from edgetl_device.errors import PhotoError, StorageError
 from edgetl_device.preprocess import Preprocessing
 
 from . import augmentation, tf
-from .duplicates import BYTES as HASH_BYTES
-from .duplicates import Hashes
-from .streaming import DIGEST_BYTES, Shot, batched, shots
+from .data.duplicates import BYTES as HASH_BYTES
+from .data.duplicates import Hashes
+from .data.streaming import DIGEST_BYTES, Shot, batched, shots
 
 Activations = npt.NDArray[np.float16]
 

@@ -27,7 +27,7 @@ from edgetl_device.photos import read_photo
 
 from . import packing, training
 from .backbones import BackboneSpec
-from .datasets import find_photos, split
+from .data.datasets import find_photos, split
 from .report import Gallery, Heading, Part, Picture, Table, Text, page
 
 Photo = npt.NDArray[np.uint8]

@@ -18,8 +18,8 @@ from edgetl_device.preprocess import Preprocessing
 
 from . import tf
 from .backbones import BackboneSpec
-from .duplicates import Hashes
-from .streaming import batched, shots
+from .data.duplicates import Hashes
+from .data.streaming import batched, shots
 
 BATCH = 32
 

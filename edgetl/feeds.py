@@ -15,7 +15,7 @@ from edgetl_device.preprocess import Preprocessing
 
 from . import augmentation, tf
 from .boundary import Filled
-from .streaming import ahead
+from .data.streaming import ahead
 
 Rows = npt.NDArray[np.intp]
 Arrays = tuple[npt.NDArray[Any], ...]

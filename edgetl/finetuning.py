@@ -23,7 +23,7 @@ from edgetl_device.errors import InputError
 
 from . import tf
 from .checkpoint import Checkpoint, load_checkpoint
-from .datasets import Dataset, split
+from .data.datasets import Dataset, split
 from .feeds import Feed, Rows
 from .network import Batch, Network, Step, default_step
 

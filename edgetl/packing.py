@@ -27,7 +27,7 @@ from . import compression, embeddings, fused, layer_errors
 from .compiling import Compiled, compile_model, find_compiler
 from .compression import Compressed, Compression
 from .conversion import Exported, export, representative_photos
-from .datasets import Dataset, balanced
+from .data.datasets import Dataset, balanced
 from .feature_map import expose_feature_map
 from .parity import Parity, compare, gate
 from .sources import Source, run_source

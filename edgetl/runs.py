@@ -19,8 +19,8 @@ from edgetl_device.errors import InputError, StorageError
 
 from . import tf
 from .backbones import BackboneSpec
-from .datasets import Dataset
-from .duplicates import Duplicates
+from .data.datasets import Dataset
+from .data.duplicates import Duplicates
 
 RUN_FORMAT = 1
 RUN_FILE, MODEL_FILE, FLOAT_FILE = "run.json", "backbone.keras", "float.npy"

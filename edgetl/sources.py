@@ -14,7 +14,7 @@ from edgetl_device.inference.backbone import prepare_files
 from edgetl_device.preprocess import Preprocessing
 
 from .classifiers import name_outputs, open_classifier, parse_scale, read_labels
-from .datasets import Dataset, find_photos, split
+from .data.datasets import Dataset, find_photos, split
 from .embeddings import to_float
 from .training import Run, check_classes, fit_float_head, float_codes, open_run
 

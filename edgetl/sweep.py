@@ -22,7 +22,7 @@ from edgetl_device.inference.interpreter import TFLiteInterpreter
 
 from .compression import MAX_PHOTOS, Compression, check, compress
 from .conversion import export, representative_photos
-from .datasets import balanced
+from .data.datasets import balanced
 from .packing import converted_backbone, fit
 from .proof import MODES
 from .report import Drawing, Heading, Part, Table, Text, page

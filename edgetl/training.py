@@ -21,8 +21,8 @@ from edgetl_device.errors import InputError
 
 from . import backbones, boundary, embeddings
 from .backbones import BackboneSpec
-from .datasets import Dataset
-from .duplicates import Hashes, find_duplicates
+from .data.datasets import Dataset
+from .data.duplicates import Hashes, find_duplicates
 from .feeds import CachedFeed, Feed, PhotoFeed
 from .finetuning import Plan, finetune, stopping_rows
 from .float_head import fit_float_head, float_codes, predict

@@ -40,7 +40,7 @@ ORDER = {
     ],
     "edgetl": [
         "tf",
-        "data datasets duplicates streaming",
+        "data",
         "backbones catalogue efficientnet_lite",
         "training embeddings float_head augmentation boundary hardware network feeds checkpoint finetuning runs advisor",
         "tflite flatbuffer metadata feature_map edgetpu compiling fused editing",

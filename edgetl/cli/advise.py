@@ -34,7 +34,7 @@ def advise(
 ) -> dict[str, Any]:
     """How much of the backbone to train on PHOTOS: head, top or full, and why."""
     from .. import advisor, backbones
-    from ..datasets import find_photos, group_by, split
+    from ..data.datasets import find_photos, group_by, split
 
     spec = spec_of(backbone, alpha, image_size, weights)
     dataset = find_photos(photos)

@@ -25,7 +25,7 @@ def evaluate(
     from edgetl_device.bundle.bundle import open_bundle
 
     from .. import evaluation
-    from ..datasets import find_photos
+    from ..data.datasets import find_photos
     from ..evaluation_page import write_report
 
     if report is not None:

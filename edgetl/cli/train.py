@@ -46,7 +46,7 @@ def train(
 ) -> dict[str, Any]:
     """Teach a backbone the classes of PHOTOS: a folder with one folder per class, or a CSV list."""
     from .. import backbones, training
-    from ..datasets import find_photos, group_by, split
+    from ..data.datasets import find_photos, group_by, split
     from ..finetuning import Plan
     from ..hardware import hardware
 

@@ -13,7 +13,7 @@ from edgetl.backbones import BUILTIN, BackboneSpec, DownloadError
 from edgetl.cli import program
 from edgetl.cli.train import train
 from edgetl.cli.training_options import spec_of
-from edgetl.datasets import Dataset, find_photos, split
+from edgetl.data.datasets import Dataset, find_photos, split
 from edgetl_device import console, parts
 
 

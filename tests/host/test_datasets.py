@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from conftest import write_photos
 
-from edgetl.datasets import Dataset, balanced, find_photos, group_by, split
+from edgetl.data.datasets import Dataset, balanced, find_photos, group_by, split
 from edgetl_device.errors import InputError
 
 

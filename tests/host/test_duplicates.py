@@ -3,8 +3,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgetl.datasets import Dataset
-from edgetl.duplicates import NEAR, difference_hash, find_duplicates, near_pairs
+from edgetl.data.datasets import Dataset
+from edgetl.data.duplicates import NEAR, difference_hash, find_duplicates, near_pairs
 
 
 def test_a_copy_in_another_size_quality_and_light_is_near_and_other_photos_are_not() -> None:

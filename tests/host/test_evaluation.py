@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import write_photos
 
-from edgetl.datasets import find_photos
+from edgetl.data.datasets import find_photos
 from edgetl.evaluation import MISTAKES, evaluate, with_columns
 from edgetl.evaluation_page import write_report
 from edgetl.plots import reliability_plot

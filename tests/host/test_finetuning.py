@@ -20,7 +20,7 @@ from conftest import write_photos
 from small_backbone import SMALL
 
 from edgetl import backbones, boundary, tf
-from edgetl.datasets import find_photos, group_by, split
+from edgetl.data.datasets import find_photos, group_by, split
 from edgetl.feeds import PhotoFeed
 from edgetl.finetuning import Plan, finetune, stopping_rows
 from edgetl.network import Network, build_network, default_step, unfreeze

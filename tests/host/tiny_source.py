@@ -7,7 +7,7 @@ from pathlib import Path
 from conftest import write_photos
 
 from edgetl import tf
-from edgetl.datasets import find_photos, split
+from edgetl.data.datasets import find_photos, split
 from edgetl.sources import Source
 from edgetl_device.errors import InputError
 from edgetl_device.preprocess import Preprocessing

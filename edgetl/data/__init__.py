@@ -1,0 +1,1 @@
+"""Photos on disk → a data set: finding, reading, splitting, near-copies."""
