@@ -21,7 +21,7 @@ def main() -> None:
     """Measure and save, after each set of photos."""
     from edgetl import training
     from edgetl.advisor import advise
-    from edgetl.backbones import BackboneSpec
+    from edgetl.backbones.backbone import BackboneSpec
     from edgetl.data.datasets import find_photos, split
     from edgetl.finetuning import Plan
 

@@ -73,7 +73,8 @@ def recipes(alpha: float = 0.35, chosen: dict[str, tuple[str, ...]] | None = Non
 
 def bare(alpha: float = 0.35, runs: int = 2, samples: int = 100) -> None:
     """Our export with its proof against the bare converter, taken in turn; the same model, photos and settings."""
-    from edgetl import backbones, tf
+    from edgetl import tf
+    from edgetl.backbones import backbone as backbones
     from edgetl.conversion import export, representative_photos
     from edgetl.embeddings import to_float
 

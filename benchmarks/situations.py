@@ -182,7 +182,7 @@ def backbone() -> bytes:
     """The int8 backbone of all heads' benchmarks, converted once with flowers as representative photos."""
     path = CACHE / "backbone.tflite"
     if not path.exists():
-        from edgetl import backbones
+        from edgetl.backbones import backbone as backbones
         from edgetl.conversion import representative_photos, to_int8
         from edgetl.data.datasets import balanced, find_photos
         from edgetl_device.errors import PhotoError

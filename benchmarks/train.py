@@ -101,7 +101,7 @@ def with_and_without_the_cache() -> None:
 
 def world(seed: int = SEED) -> tuple[Any, Any]:
     """Flowers with their split, and the backbone."""
-    from edgetl.backbones import BackboneSpec
+    from edgetl.backbones.backbone import BackboneSpec
     from edgetl.data.datasets import find_photos, split
 
     spec = BackboneSpec("mobilenet_v2", 0.35, 224, str(need(DATA / "weights" / WEIGHTS)))
@@ -110,7 +110,7 @@ def world(seed: int = SEED) -> tuple[Any, Any]:
 
 def cut_of(spec: Any) -> tuple[Any, Any]:
     """The backbone in two."""
-    from edgetl import backbones
+    from edgetl.backbones import backbone as backbones
 
     return backbones.cut(backbones.build(spec, SEED), name=spec.name)
 
@@ -122,7 +122,8 @@ def chained(lower: Any, upper: Any) -> Any:
 
 def tutorial(dataset: Any, spec: Any) -> float:
     """Keras ``fit`` as a tutorial has it → held-out accuracy."""
-    from edgetl import backbones, tf
+    from edgetl import tf
+    from edgetl.backbones import backbone as backbones
 
     tensorflow, keras = tf.load(), tf.keras()
     base = backbones.build(spec, SEED)

@@ -24,8 +24,9 @@ import numpy.typing as npt
 
 from edgetl_device.errors import InputError
 
-from . import backbones, embeddings
-from .backbones import BackboneSpec
+from . import embeddings
+from .backbones import backbone as backbones
+from .backbones.backbone import BackboneSpec
 from .data.datasets import Dataset, balanced, split
 from .float_head import Floats, fit_float_head, float_codes, predict
 

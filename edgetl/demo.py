@@ -26,7 +26,7 @@ from edgetl_device.learning.learner import Learner
 from edgetl_device.photos import read_photo
 
 from . import packing, training
-from .backbones import BackboneSpec
+from .backbones.backbone import BackboneSpec
 from .data.datasets import find_photos, split
 from .report import Gallery, Heading, Part, Picture, Table, Text, page
 

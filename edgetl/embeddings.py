@@ -17,7 +17,7 @@ from edgetl_device.inference.backbone import Backbone, prepare_files
 from edgetl_device.preprocess import Preprocessing
 
 from . import tf
-from .backbones import BackboneSpec
+from .backbones.backbone import BackboneSpec
 from .data.duplicates import Hashes
 from .data.streaming import batched, shots
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from edgetl_device.errors import InputError, StorageError
 
 from . import tf
-from .backbones import BackboneSpec
+from .backbones.backbone import BackboneSpec
 from .data.datasets import Dataset
 from .data.duplicates import Duplicates
 

@@ -19,8 +19,9 @@ import numpy.typing as npt
 from edgetl_device import metrics
 from edgetl_device.errors import InputError
 
-from . import backbones, boundary, embeddings
-from .backbones import BackboneSpec
+from . import boundary, embeddings
+from .backbones import backbone as backbones
+from .backbones.backbone import BackboneSpec
 from .data.datasets import Dataset
 from .data.duplicates import Hashes, find_duplicates
 from .feeds import CachedFeed, Feed, PhotoFeed

@@ -41,7 +41,7 @@ ORDER = {
     "edgetl": [
         "tf",
         "data",
-        "backbones catalogue efficientnet_lite",
+        "backbones",
         "training embeddings float_head augmentation boundary hardware network feeds checkpoint finetuning runs advisor",
         "tflite flatbuffer metadata feature_map edgetpu compiling fused editing",
         "models classifiers graphs flattening sources",

@@ -33,7 +33,8 @@ def advise(
     seed: int,
 ) -> dict[str, Any]:
     """How much of the backbone to train on PHOTOS: head, top or full, and why."""
-    from .. import advisor, backbones
+    from .. import advisor
+    from ..backbones import backbone as backbones
     from ..data.datasets import find_photos, group_by, split
 
     spec = spec_of(backbone, alpha, image_size, weights)

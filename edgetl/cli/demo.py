@@ -26,7 +26,7 @@ def demo(output: Path, photos: Path | None, force: bool) -> dict[str, Any]:
     note("starting TensorFlow and rendering photos: a few seconds")
 
     from .. import demo as story_of
-    from ..backbones import BUILTIN, BackboneSpec
+    from ..backbones.backbone import BUILTIN, BackboneSpec
 
     spec = BackboneSpec("mobilenet_v2", BUILTIN.alpha, BUILTIN.image_size, "builtin")
     work, mark = output / "work", output / "work" / ".edgetl-demo"

@@ -45,7 +45,8 @@ def train(
     **fine_tuning: Any,
 ) -> dict[str, Any]:
     """Teach a backbone the classes of PHOTOS: a folder with one folder per class, or a CSV list."""
-    from .. import backbones, training
+    from .. import training
+    from ..backbones import backbone as backbones
     from ..data.datasets import find_photos, group_by, split
     from ..finetuning import Plan
     from ..hardware import hardware

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from ..backbones import BackboneSpec
+    from ..backbones.backbone import BackboneSpec
 
 Command = Callable[..., Any]
 
@@ -55,7 +55,7 @@ def fine_tuning_options(command: Command) -> Command:
 
 def spec_of(backbone: str, alpha: float | None, image_size: int | None, weights: str | None) -> BackboneSpec:
     """What these options ask for, checked; raises InputError."""
-    from .. import backbones
+    from ..backbones import backbone as backbones
 
     base = backbones.default_spec(backbone, weights)
     alpha = base.alpha if alpha is None else alpha

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from edgetl import tf
-from edgetl.backbones import BackboneSpec
-from edgetl.catalogue import CATALOGUE, Architecture
+from edgetl.backbones.backbone import BackboneSpec
+from edgetl.backbones.catalogue import CATALOGUE, Architecture
 
 SMALL = BackboneSpec("small", 1.0, 32, "none")
 

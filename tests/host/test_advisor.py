@@ -9,7 +9,7 @@ import pytest
 
 from edgetl import advisor
 from edgetl.advisor import Advice, _decide, advise, logme, neighbour_accuracy
-from edgetl.backbones import BUILTIN, BackboneSpec, DownloadError
+from edgetl.backbones.backbone import BUILTIN, BackboneSpec, DownloadError
 from edgetl.cli import program
 from edgetl.cli.train import train
 from edgetl.cli.training_options import spec_of

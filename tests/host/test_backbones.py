@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgetl import backbones, tf
-from edgetl.backbones import BackboneSpec
-from edgetl.catalogue import CAFFE_MEANS_BGR
+from edgetl import tf
+from edgetl.backbones import backbone as backbones
+from edgetl.backbones.backbone import BackboneSpec
+from edgetl.backbones.catalogue import CAFFE_MEANS_BGR
 from edgetl_device.errors import InputError
 
 DIMENSIONS = {

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from edgetl import backbones, tf
+from edgetl import tf
+from edgetl.backbones import backbone as backbones
 from edgetl.conversion import representative_photos, to_int8
 from edgetl.embeddings import to_float
 from edgetl.training import fit_float_head, float_codes

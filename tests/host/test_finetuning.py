@@ -19,7 +19,8 @@ import pytest
 from conftest import write_photos
 from small_backbone import SMALL
 
-from edgetl import backbones, boundary, tf
+from edgetl import boundary, tf
+from edgetl.backbones import backbone as backbones
 from edgetl.data.datasets import find_photos, group_by, split
 from edgetl.feeds import PhotoFeed
 from edgetl.finetuning import Plan, finetune, stopping_rows

@@ -12,7 +12,7 @@ from typing import Any
 from edgetl_device.errors import InputError
 from edgetl_device.preprocess import Preprocessing
 
-from . import tf
+from .. import tf
 from .catalogue import CATALOGUE, with_caffe_scaling
 
 _BUILTIN_FILE = Path(__file__).parent / "builtin" / "mobilenet_v2_0.35_96.h5"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from . import tf
+from .. import tf
 from .efficientnet_lite import SCALES, efficientnet_lite
 
 CAFFE_MEANS_BGR = (103.939, 116.779, 123.68)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import ceil
 from typing import Any
 
-from . import tf
+from .. import tf
 
 SCALES = {
     "efficientnet_lite0": (1.0, 1.0),

@@ -1,0 +1,1 @@
+"""The backbones that can be taught, and their weights."""
