@@ -19,11 +19,11 @@ FOLDERS = ("pacs/art_painting", "rps", "flowers", "trashnet", "pacs/cartoon")
 
 def main() -> None:
     """Measure and save, after each set of photos."""
-    from edgetl import training
-    from edgetl.advisor import advise
     from edgetl.backbones.backbone import BackboneSpec
     from edgetl.data.datasets import find_photos, split
-    from edgetl.finetuning import Plan
+    from edgetl.training import train as training
+    from edgetl.training.advisor import advise
+    from edgetl.training.finetuning import Plan
 
     spec = BackboneSpec("mobilenet_v2", 0.35, 224, str(need(DATA / "weights" / WEIGHTS)))
     report = Report("advise", "advice against the held-out accuracy of each strategy", SEED, "within 0.01 of the best")

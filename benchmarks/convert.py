@@ -76,7 +76,7 @@ def bare(alpha: float = 0.35, runs: int = 2, samples: int = 100) -> None:
     from edgetl import tf
     from edgetl.backbones import backbone as backbones
     from edgetl.conversion import export, representative_photos
-    from edgetl.embeddings import to_float
+    from edgetl.training.embeddings import to_float
 
     spec = backbones.BackboneSpec("mobilenet_v2", alpha, 224, str(need(DATA / WEIGHTS[alpha])))
     model, tensorflow = backbones.build(spec), tf.load()

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl import fused
-from edgetl.embeddings import embed_device
-from edgetl.training import open_run
+from edgetl.training.embeddings import embed_device
+from edgetl.training.train import open_run
 from edgetl_device.bundle.bundle import open_bundle
 from edgetl_device.heads import HEADS, fit_head, gather
 from edgetl_device.inference.backbone import open_backbone, prepare_files

@@ -37,7 +37,7 @@ def main() -> None:
 
 def against_the_tutorial() -> None:
     """The head alone, against Keras; one split says little about 0.01 of accuracy, so there are three."""
-    from edgetl import training
+    from edgetl.training import train as training
 
     report = Report(
         "train_tutorial",
@@ -60,9 +60,10 @@ def against_the_tutorial() -> None:
 
 def with_and_without_the_cache() -> None:
     """Strategy ``top``, and what an epoch costs."""
-    from edgetl import boundary, training
-    from edgetl.embeddings import embed_float
-    from edgetl.finetuning import Plan
+    from edgetl.training import activation_cache as boundary
+    from edgetl.training import train as training
+    from edgetl.training.embeddings import embed_float
+    from edgetl.training.finetuning import Plan
 
     dataset, spec = world()
     report = Report(

@@ -25,10 +25,10 @@ from edgetl_device.console import note
 from edgetl_device.errors import CheckFailedError, InputError
 
 from . import tf
-from .embeddings import to_float
 from .flatbuffer import read
 from .flattening import flat_backbone
 from .proof import MODES
+from .training.embeddings import to_float
 
 MAX_PHOTOS = 4096  # fine-tuned on, class-balanced: 600 MB at 224 px
 BATCH = 16

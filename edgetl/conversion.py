@@ -17,8 +17,8 @@ from edgetl_device.errors import InputError
 from edgetl_device.preprocess import Preprocessing
 
 from . import tf
-from .embeddings import to_float
 from .proof import MODES, Proof, prove
+from .training.embeddings import to_float
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,10 +25,11 @@ from edgetl_device.inference.classifier import Prediction
 from edgetl_device.learning.learner import Learner
 from edgetl_device.photos import read_photo
 
-from . import packing, training
+from . import packing
 from .backbones.backbone import BackboneSpec
 from .data.datasets import find_photos, split
 from .report import Gallery, Heading, Part, Picture, Table, Text, page
+from .training import train as training
 
 Photo = npt.NDArray[np.uint8]
 Labelled = list[tuple[str, Photo]]

@@ -23,7 +23,7 @@ from edgetl_device.inference.backbone import Backbone, prepare_files
 from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.statistics import statistics_of
 
-from . import compression, embeddings, fused, layer_errors
+from . import compression, fused, layer_errors
 from .compiling import Compiled, compile_model, find_compiler
 from .compression import Compressed, Compression
 from .conversion import Exported, export, representative_photos
@@ -31,7 +31,8 @@ from .data.datasets import Dataset, balanced
 from .feature_map import expose_feature_map
 from .parity import Parity, compare, gate
 from .sources import Source, run_source
-from .training import Run
+from .training import embeddings
+from .training.train import Run
 
 HOLDOUT_PER_CLASS = 100
 CHECK_PHOTOS = 8

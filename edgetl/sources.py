@@ -15,8 +15,8 @@ from edgetl_device.preprocess import Preprocessing
 
 from .classifiers import name_outputs, open_classifier, parse_scale, read_labels
 from .data.datasets import Dataset, find_photos, split
-from .embeddings import to_float
-from .training import Run, check_classes, fit_float_head, float_codes, open_run
+from .training.embeddings import to_float
+from .training.train import Run, check_classes, fit_float_head, float_codes, open_run
 
 HELD_OUT = 0.2  # of the photos of each class, where no val or test folder says otherwise
 

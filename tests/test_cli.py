@@ -142,7 +142,7 @@ def test_in_a_process_of_its_own_errors_are_one_line_and_interrupts_exit_with_13
 
 
 def test_ctrl_c_exits_with_130(monkeypatch, edgetl, tmp_path) -> None:
-    from edgetl import training
+    from edgetl.training import train as training
 
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt

@@ -42,7 +42,7 @@ ORDER = {
         "tf",
         "data",
         "backbones",
-        "training embeddings float_head augmentation boundary hardware network feeds checkpoint finetuning runs advisor",
+        "training",
         "tflite flatbuffer metadata feature_map edgetpu compiling fused editing",
         "models classifiers graphs flattening sources",
         "reports report plots scatter",

@@ -33,9 +33,9 @@ def advise(
     seed: int,
 ) -> dict[str, Any]:
     """How much of the backbone to train on PHOTOS: head, top or full, and why."""
-    from .. import advisor
     from ..backbones import backbone as backbones
     from ..data.datasets import find_photos, group_by, split
+    from ..training import advisor
 
     spec = spec_of(backbone, alpha, image_size, weights)
     dataset = find_photos(photos)

@@ -13,7 +13,7 @@ from edgetl_device.console import note, refuse_existing, reports, say, table
 from .training_options import backbone_options, fine_tuning_options, spec_of
 
 if TYPE_CHECKING:
-    from ..runs import Run
+    from ..training.runs import Run
 
 
 @click.command()
@@ -45,11 +45,11 @@ def train(
     **fine_tuning: Any,
 ) -> dict[str, Any]:
     """Teach a backbone the classes of PHOTOS: a folder with one folder per class, or a CSV list."""
-    from .. import training
     from ..backbones import backbone as backbones
     from ..data.datasets import find_photos, group_by, split
-    from ..finetuning import Plan
-    from ..hardware import hardware
+    from ..training import train as training
+    from ..training.accelerator import hardware
+    from ..training.finetuning import Plan
 
     refuse_existing(output, force)
     spec = spec_of(backbone, alpha, image_size, weights)
@@ -63,7 +63,7 @@ def train(
     def attempt(spec: backbones.BackboneSpec) -> Run:
         chosen = strategy
         if strategy == "auto":
-            from ..advisor import advise
+            from ..training.advisor import advise
 
             advice = advise(dataset, spec, seed)
             chosen = advice.strategy

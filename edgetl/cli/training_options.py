@@ -49,7 +49,7 @@ def backbone_options(command: Command) -> Command:
 
 
 def fine_tuning_options(command: Command) -> Command:
-    """The fields of :class:`~edgetl.finetuning.Plan`."""
+    """The fields of :class:`~edgetl.training.finetuning.Plan`."""
     return _all(_FINE_TUNING, command)
 
 

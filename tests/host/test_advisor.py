@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgetl import advisor
-from edgetl.advisor import Advice, _decide, advise, logme, neighbour_accuracy
 from edgetl.backbones.backbone import BUILTIN, BackboneSpec, DownloadError
 from edgetl.cli import program
 from edgetl.cli.train import train
 from edgetl.cli.training_options import spec_of
 from edgetl.data.datasets import Dataset, find_photos, split
+from edgetl.training import advisor
+from edgetl.training.advisor import Advice, _decide, advise, logme, neighbour_accuracy
 from edgetl_device import console, parts
 
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from edgetl import augmentation, tf
+from edgetl import tf
+from edgetl.training import augmentation
 
 STILL = [1.0, 0, 0, 0, 0, 1.0, 0, 0, 0, 0, -1.0, 0, -1.0, 0, 0, 0]
 """The whole photo, not turned, not mirrored, colours as they are."""

@@ -87,8 +87,8 @@ def test_a_place_with_a_path_round_it_is_no_cut() -> None:
 )
 def test_published_weights_load_and_tell_flowers_apart(shared, alpha: float, file: str) -> None:
     """The head on 20 photos of each of three flowers, 20 others held out: chance is 0.33, one standard error 0.05."""
-    from edgetl.embeddings import embed_float
-    from edgetl.float_head import fit_float_head, float_codes
+    from edgetl.training.embeddings import embed_float
+    from edgetl.training.float_head import fit_float_head, float_codes
 
     spec = BackboneSpec("mobilenet_v2", alpha, 224, str(shared / "weights" / file))
     kinds = ("daisy", "roses", "sunflowers")

@@ -4,10 +4,10 @@ import pytest
 from edgetl import compression, tf
 from edgetl.compression import Compression, bought, check, compress
 from edgetl.conversion import export, representative_photos
-from edgetl.embeddings import to_float
 from edgetl.flattening import flat_backbone
 from edgetl.layer_errors import LayerError, measure, sqnr_db, verdict
 from edgetl.parity import compare, gate
+from edgetl.training.embeddings import to_float
 from edgetl_device.errors import CheckFailedError, InputError
 from edgetl_device.preprocess import Preprocessing
 

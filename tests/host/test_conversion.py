@@ -4,8 +4,8 @@ import pytest
 from edgetl import tf
 from edgetl.backbones import backbone as backbones
 from edgetl.conversion import representative_photos, to_int8
-from edgetl.embeddings import to_float
-from edgetl.training import fit_float_head, float_codes
+from edgetl.training.embeddings import to_float
+from edgetl.training.train import fit_float_head, float_codes
 from edgetl_device.codes import CodeTransform
 from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.preprocess import Preprocessing

@@ -19,13 +19,14 @@ import pytest
 from conftest import write_photos
 from small_backbone import SMALL
 
-from edgetl import boundary, tf
+from edgetl import tf
 from edgetl.backbones import backbone as backbones
 from edgetl.data.datasets import find_photos, group_by, split
-from edgetl.feeds import PhotoFeed
-from edgetl.finetuning import Plan, finetune, stopping_rows
-from edgetl.network import Network, build_network, default_step, unfreeze
-from edgetl.training import Training, checkpoint_of, in_mixed_precision, open_run, train
+from edgetl.training import activation_cache as boundary
+from edgetl.training.feeds import PhotoFeed
+from edgetl.training.finetuning import Plan, finetune, stopping_rows
+from edgetl.training.network import Network, build_network, default_step, unfreeze
+from edgetl.training.train import Training, checkpoint_of, in_mixed_precision, open_run, train
 from edgetl_device.errors import InputError
 
 KINDS = ("ball", "box", "kite", "ring")
@@ -108,7 +109,7 @@ def interrupted(dataset, output: Path, how: signal.Signals) -> tuple[int, str]:
     code = (
         "import signal, time, small_backbone\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background shell's children ignore it
-        "import edgetl.finetuning as f\n"
+        "import edgetl.training.finetuning as f\n"
         "line = f._line\n"
         "f._line = lambda *told: (time.sleep(60), line(*told))[1]\n"  # gives the test time to strike
         "from edgetl.cli import main\nmain()"
@@ -196,7 +197,7 @@ def test_the_start_is_the_solved_head_with_the_probabilities_of_the_stopping_par
     lower, upper = backbones.cut(model, name="small")
     network = build_network(upper, values, dataset.labels, fit, stop)
     logits = network.logits(lower(_pixels(tuned[0]))).numpy()
-    from edgetl.float_head import fit_float_head, predict
+    from edgetl.training.float_head import fit_float_head, predict
 
     expected, _ = predict(fit_float_head(values, [dataset.labels[r] for r in fit], fit), values, range(len(values)))
     assert (logits.argmax(1) == expected).mean() > 0.95

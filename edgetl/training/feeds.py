@@ -13,9 +13,10 @@ from edgetl_device.errors import InputError, PhotoError
 from edgetl_device.photos import read_photo
 from edgetl_device.preprocess import Preprocessing
 
-from . import augmentation, tf
-from .boundary import Filled
-from .data.streaming import ahead
+from .. import tf
+from ..data.streaming import ahead
+from . import augmentation
+from .activation_cache import Filled
 
 Rows = npt.NDArray[np.intp]
 Arrays = tuple[npt.NDArray[Any], ...]
@@ -66,7 +67,7 @@ class PhotoFeed:
         image_size: side of the backbone's input, pixels.
         lower: the frozen part, a Keras model, or None.
         augment: whether :meth:`varied` varies.
-        strong: as in :func:`~edgetl.augmentation.random_views`.
+        strong: as in :func:`~edgetl.training.augmentation.random_views`.
     """
 
     def __init__(self, files: Sequence[Path], image_size: int, lower: Any, augment: bool, strong: bool) -> None:

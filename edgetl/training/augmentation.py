@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import tf
+from .. import tf
 
 MARGIN = 8 / 7  # photos are prepared this much larger than the view, so that a crop is not an enlargement
 DRAWS = 16

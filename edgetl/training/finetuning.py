@@ -21,9 +21,9 @@ import numpy.typing as npt
 from edgetl_device.console import progress
 from edgetl_device.errors import InputError
 
-from . import tf
+from .. import tf
+from ..data.datasets import Dataset, split
 from .checkpoint import Checkpoint, load_checkpoint
-from .data.datasets import Dataset, split
 from .feeds import Feed, Rows
 from .network import Batch, Network, Step, default_step
 

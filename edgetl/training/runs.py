@@ -17,10 +17,10 @@ import numpy.typing as npt
 
 from edgetl_device.errors import InputError, StorageError
 
-from . import tf
-from .backbones.backbone import BackboneSpec
-from .data.datasets import Dataset
-from .data.duplicates import Duplicates
+from .. import tf
+from ..backbones.backbone import BackboneSpec
+from ..data.datasets import Dataset
+from ..data.duplicates import Duplicates
 
 RUN_FORMAT = 1
 RUN_FILE, MODEL_FILE, FLOAT_FILE = "run.json", "backbone.keras", "float.npy"

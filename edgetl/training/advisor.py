@@ -24,10 +24,10 @@ import numpy.typing as npt
 
 from edgetl_device.errors import InputError
 
+from ..backbones import backbone as backbones
+from ..backbones.backbone import BackboneSpec
+from ..data.datasets import Dataset, balanced, split
 from . import embeddings
-from .backbones import backbone as backbones
-from .backbones.backbone import BackboneSpec
-from .data.datasets import Dataset, balanced, split
 from .float_head import Floats, fit_float_head, float_codes, predict
 
 MOST = 3000  # photos looked at: enough for a third digit

@@ -19,15 +19,16 @@ import numpy.typing as npt
 from edgetl_device import metrics
 from edgetl_device.errors import InputError
 
-from . import boundary, embeddings
-from .backbones import backbone as backbones
-from .backbones.backbone import BackboneSpec
-from .data.datasets import Dataset
-from .data.duplicates import Hashes, find_duplicates
+from ..backbones import backbone as backbones
+from ..backbones.backbone import BackboneSpec
+from ..data.datasets import Dataset
+from ..data.duplicates import Hashes, find_duplicates
+from . import activation_cache as boundary
+from . import embeddings
+from .accelerator import hardware
 from .feeds import CachedFeed, Feed, PhotoFeed
 from .finetuning import Plan, finetune, stopping_rows
 from .float_head import fit_float_head, float_codes, predict
-from .hardware import hardware
 from .network import Step, build_network, default_step, unfreeze
 from .runs import FLOAT_FILE, MODEL_FILE, RUN_FILE, Run, new_folder, open_run, to_json
 

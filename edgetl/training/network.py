@@ -13,7 +13,7 @@ from edgetl_device import metrics
 from edgetl_device.codes import LEVELS_PER_RMS
 from edgetl_device.heads import Predictive
 
-from . import tf
+from .. import tf
 from .float_head import fit_float_head, predict
 
 _SOFT = 1e-3  # keeps the square root's slope finite where a feature is 0
@@ -90,7 +90,7 @@ class Network:
 
 Step = Callable[[Network, Any, Batch], Any]
 """One step of training: (network, Keras optimizer, batch) → the loss, a scalar tensor. It runs inside a
-``tf.function``; the learning rate is set outside. Give your own to :func:`edgetl.training.train`."""
+``tf.function``; the learning rate is set outside. Give your own to :func:`edgetl.training.train.train`."""
 
 
 def default_step(network: Network, optimizer: Any, batch: Batch) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from . import tf
+from .. import tf
 
 _BFLOAT16_CAPABILITY = (8, 0)  # NVIDIA's first generation with bfloat16 units: Ampere
 

@@ -27,10 +27,11 @@ from edgetl_device.console import progress
 from edgetl_device.errors import PhotoError, StorageError
 from edgetl_device.preprocess import Preprocessing
 
-from . import augmentation, tf
-from .data.duplicates import BYTES as HASH_BYTES
-from .data.duplicates import Hashes
-from .data.streaming import DIGEST_BYTES, Shot, batched, shots
+from .. import tf
+from ..data.duplicates import BYTES as HASH_BYTES
+from ..data.duplicates import Hashes
+from ..data.streaming import DIGEST_BYTES, Shot, batched, shots
+from . import augmentation
 
 Activations = npt.NDArray[np.float16]
 

@@ -16,10 +16,10 @@ from edgetl_device.errors import InputError, PhotoError
 from edgetl_device.inference.backbone import Backbone, prepare_files
 from edgetl_device.preprocess import Preprocessing
 
-from . import tf
-from .backbones.backbone import BackboneSpec
-from .data.duplicates import Hashes
-from .data.streaming import batched, shots
+from .. import tf
+from ..backbones.backbone import BackboneSpec
+from ..data.duplicates import Hashes
+from ..data.streaming import batched, shots
 
 BATCH = 32
 

@@ -1,0 +1,1 @@
+"""Data set → RUN: embeddings, the head, fine-tuning, advice."""
