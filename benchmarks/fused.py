@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edgetl import fused
+from edgetl.tflite import fused
 from edgetl.training.embeddings import embed_device
 from edgetl.training.train import open_run
 from edgetl_device.bundle.bundle import open_bundle

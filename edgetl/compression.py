@@ -25,9 +25,9 @@ from edgetl_device.console import note
 from edgetl_device.errors import CheckFailedError, InputError
 
 from . import tf
-from .flatbuffer import read
 from .flattening import flat_backbone
 from .proof import MODES
+from .tflite.model import read
 from .training.embeddings import to_float
 
 MAX_PHOTOS = 4096  # fine-tuned on, class-balanced: 600 MB at 224 px

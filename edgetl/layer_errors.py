@@ -19,7 +19,7 @@ import numpy.typing as npt
 from edgetl_device.inference.native_log import captured_stderr
 
 from .conversion import export
-from .flatbuffer import read
+from .tflite.model import read
 
 log = logging.getLogger("edgetl.layers")
 

@@ -23,14 +23,15 @@ from edgetl_device.inference.backbone import Backbone, prepare_files
 from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.statistics import statistics_of
 
-from . import compression, fused, layer_errors
-from .compiling import Compiled, compile_model, find_compiler
+from . import compression, layer_errors
 from .compression import Compressed, Compression
 from .conversion import Exported, export, representative_photos
 from .data.datasets import Dataset, balanced
-from .feature_map import expose_feature_map
 from .parity import Parity, compare, gate
 from .sources import Source, run_source
+from .tflite import fused
+from .tflite.edgetpu_compiler import Compiled, compile_model, find_compiler
+from .tflite.feature_map import expose_feature_map
 from .training import embeddings
 from .training.train import Run
 

@@ -125,7 +125,7 @@ def test_converting_again_gives_the_same_bytes(arrow) -> None:
 
 
 def test_other_apps_get_one_file_that_says_what_the_device_says(arrow) -> None:
-    from edgetl import fused
+    from edgetl.tflite import fused
     from edgetl_device.inference.backbone import open_backbone
     from edgetl_device.photos import read_photo
 

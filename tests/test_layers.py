@@ -43,7 +43,7 @@ ORDER = {
         "data",
         "backbones",
         "training",
-        "tflite flatbuffer metadata feature_map edgetpu compiling fused editing",
+        "tflite",
         "models classifiers graphs flattening sources",
         "reports report plots scatter",
         "conversion proof parity layer_errors compression packing sweep",

@@ -17,7 +17,7 @@ def inspect(file: Path) -> dict[str, Any]:
     """What is inside a bundle: manifest, sizes, operators."""
     from edgetl_device.bundle.bundle import open_bundle
 
-    from ..flatbuffer import operators
+    from ..tflite.model import operators
 
     bundle = open_bundle(file)
     manifest = bundle.manifest

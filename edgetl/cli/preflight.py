@@ -21,7 +21,7 @@ def preflight(file: Path) -> dict[str, Any]:
     from edgetl_device.bundle.bundle import open_bundle
     from edgetl_device.errors import InputError
 
-    from ..edgetpu import preflight as inspect
+    from ..tflite.preflight import preflight as inspect
 
     try:
         data = file.read_bytes()

@@ -11,7 +11,7 @@ from conftest import TINY, build_bundle, draw
 
 from edgetl.cli import program
 from edgetl.explain import Explainer, contributions, overlay, spread
-from edgetl.feature_map import expose_feature_map
+from edgetl.tflite.feature_map import expose_feature_map
 from edgetl_device import console
 from edgetl_device.app.app import App
 from edgetl_device.bundle.bundle import open_bundle, write_bundle

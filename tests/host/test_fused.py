@@ -17,11 +17,11 @@ import flatbuffers
 from flatbuffers import encode, number_types
 from flatbuffers import table as tables
 
-from edgetl import fused
-from edgetl.editing import Appender, constant, dimensions, operator_name, read_model, write_model
-from edgetl.metadata import NAME, with_labels
 from edgetl.packing import Options, convert
 from edgetl.proof import MODES
+from edgetl.tflite import fused
+from edgetl.tflite.editing import Appender, constant, dimensions, operator_name, read_model, write_model
+from edgetl.tflite.metadata import NAME, with_labels
 from edgetl_device.bundle.bundle import open_bundle
 from edgetl_device.codes import CodeTransform
 from edgetl_device.errors import CheckFailedError, InputError

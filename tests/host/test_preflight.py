@@ -16,10 +16,11 @@ from tiny_source import tiny_source
 
 pytest.importorskip("edgetl")
 
-from edgetl import compiling, sources
+from edgetl import sources
 from edgetl.cli import program
-from edgetl.edgetpu import preflight
-from edgetl.editing import Appender, read_model, schema, write_model
+from edgetl.tflite import edgetpu_compiler as compiling
+from edgetl.tflite.editing import Appender, read_model, schema, write_model
+from edgetl.tflite.preflight import preflight
 from edgetl_device import console
 from edgetl_device.bundle.bundle import open_bundle
 from edgetl_device.errors import CheckFailedError, InputError

@@ -17,8 +17,8 @@ from typing import Any
 
 from edgetl_device.errors import CheckFailedError, InputError
 
-from .edgetpu import preflight
 from .editing import dimensions, read_model, tensor_type
+from .preflight import preflight
 
 PROGRAM = "edgetpu_compiler"
 MAPPED = "Mapped to Edge TPU"

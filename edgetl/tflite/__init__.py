@@ -1,0 +1,1 @@
+"""`.tflite` files as objects: reading, editing, pre-flight, metadata, fused files."""
