@@ -25,7 +25,7 @@ from edgetl_device.console import note
 from edgetl_device.errors import CheckFailedError, InputError
 
 from . import tf
-from .flattening import flat_backbone
+from .models.flattening import flat_backbone
 from .proof import MODES
 from .tflite.model import read
 from .training.embeddings import to_float

@@ -27,8 +27,8 @@ from . import compression, layer_errors
 from .compression import Compressed, Compression
 from .conversion import Exported, export, representative_photos
 from .data.datasets import Dataset, balanced
+from .models.float_model import Source, run_source
 from .parity import Parity, compare, gate
-from .sources import Source, run_source
 from .tflite import fused
 from .tflite.edgetpu_compiler import Compiled, compile_model, find_compiler
 from .tflite.feature_map import expose_feature_map

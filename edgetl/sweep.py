@@ -23,11 +23,11 @@ from edgetl_device.inference.interpreter import TFLiteInterpreter
 from .compression import MAX_PHOTOS, Compression, check, compress
 from .conversion import export, representative_photos
 from .data.datasets import balanced
+from .models.float_model import Source
 from .packing import converted_backbone, fit
 from .proof import MODES
 from .report import Drawing, Heading, Part, Table, Text, page
 from .scatter import Point, scatter
-from .sources import Source
 
 DEFAULT = tuple(MODES)
 CLOSE = 1.1  # latencies within 10 % count as the same: machines have moods

@@ -44,7 +44,7 @@ ORDER = {
         "backbones",
         "training",
         "tflite",
-        "models classifiers graphs flattening sources",
+        "models",
         "reports report plots scatter",
         "conversion proof parity layer_errors compression packing sweep",
         "evaluation evaluation_page audit explain",

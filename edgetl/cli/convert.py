@@ -68,9 +68,9 @@ def convert(
     from edgetl_device.bundle.signing import read_private_key
 
     from ..compression import Compression
+    from ..models.float_model import open_source
     from ..packing import Options
     from ..packing import convert as pack
-    from ..sources import open_source
 
     refuse_existing(output, force)
     key = read_private_key(sign) if sign else None

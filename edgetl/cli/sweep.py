@@ -54,7 +54,7 @@ def sweep(
     RUN is what `edgetl train` made, or any Keras image classifier, as for `edgetl convert`.
     """
     from .. import sweep as sweeping
-    from ..sources import open_source
+    from ..models.float_model import open_source
 
     if report is not None:
         refuse_existing(report, force)

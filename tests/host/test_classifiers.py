@@ -8,8 +8,8 @@ import pytest
 from conftest import write_photos
 
 from edgetl import tf
-from edgetl.classifiers import name_outputs, open_classifier, parse_scale, read_labels
 from edgetl.cli import program
+from edgetl.models.keras_files import name_outputs, open_classifier, parse_scale, read_labels
 from edgetl_device import console
 from edgetl_device.bundle.bundle import open_bundle
 from edgetl_device.cli import program as device_program

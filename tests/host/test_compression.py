@@ -4,8 +4,8 @@ import pytest
 from edgetl import compression, tf
 from edgetl.compression import Compression, bought, check, compress
 from edgetl.conversion import export, representative_photos
-from edgetl.flattening import flat_backbone
 from edgetl.layer_errors import LayerError, measure, sqnr_db, verdict
+from edgetl.models.flattening import flat_backbone
 from edgetl.parity import compare, gate
 from edgetl.training.embeddings import to_float
 from edgetl_device.errors import CheckFailedError, InputError

@@ -16,8 +16,8 @@ from tiny_source import tiny_source
 
 pytest.importorskip("edgetl")
 
-from edgetl import sources
 from edgetl.cli import program
+from edgetl.models import float_model as sources
 from edgetl.tflite import edgetpu_compiler as compiling
 from edgetl.tflite.editing import Appender, read_model, schema, write_model
 from edgetl.tflite.preflight import preflight

@@ -8,7 +8,7 @@ from conftest import write_photos
 
 from edgetl import tf
 from edgetl.data.datasets import find_photos, split
-from edgetl.sources import Source
+from edgetl.models.float_model import Source
 from edgetl_device.errors import InputError
 from edgetl_device.preprocess import Preprocessing
 

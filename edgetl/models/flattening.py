@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from edgetl_device.errors import InputError
 
-from . import tf
+from .. import tf
 
 _IDENTITY = (
     "Dropout",

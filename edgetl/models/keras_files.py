@@ -18,9 +18,9 @@ from edgetl_device.errors import InputError
 from edgetl_device.labels import check_label
 from edgetl_device.preprocess import Preprocessing
 
-from . import tf
+from .. import tf
 from .flattening import flat_classifier_backbone
-from .graphs import Split, split
+from .frozen_graph import Split, split
 
 _NUMBERED = re.compile(r"(\d+)\s*[:\s]\s*(\S.*)")
 _UNKNOWN = re.compile(r"(?:Unknown layer: |Could not locate class |Received: layer=)['\"]?([\w>]+)")

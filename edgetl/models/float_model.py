@@ -13,10 +13,10 @@ from edgetl_device.errors import InputError, PhotoError
 from edgetl_device.inference.backbone import prepare_files
 from edgetl_device.preprocess import Preprocessing
 
-from .classifiers import name_outputs, open_classifier, parse_scale, read_labels
-from .data.datasets import Dataset, find_photos, split
-from .training.embeddings import to_float
-from .training.train import Run, check_classes, fit_float_head, float_codes, open_run
+from ..data.datasets import Dataset, find_photos, split
+from ..training.embeddings import to_float
+from ..training.train import Run, check_classes, fit_float_head, float_codes, open_run
+from .keras_files import name_outputs, open_classifier, parse_scale, read_labels
 
 HELD_OUT = 0.2  # of the photos of each class, where no val or test folder says otherwise
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from edgetl_device.errors import InputError
 
-from . import tf
+from .. import tf
 
 _PASS = ("Identity", "StopGradient", "PreventGradient")
 _BIAS = ("BiasAdd", "AddV2", "Add")

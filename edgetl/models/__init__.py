@@ -1,0 +1,1 @@
+"""Any float classifier, whoever made it."""
