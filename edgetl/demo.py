@@ -28,7 +28,7 @@ from edgetl_device.photos import read_photo
 from . import packing
 from .backbones.backbone import BackboneSpec
 from .data.datasets import find_photos, split
-from .report import Gallery, Heading, Part, Picture, Table, Text, page
+from .reports.page import Gallery, Heading, Part, Picture, Table, Text, page
 from .training import train as training
 
 Photo = npt.NDArray[np.uint8]

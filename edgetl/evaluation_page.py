@@ -9,8 +9,8 @@ import numpy as np
 from edgetl_device.bundle.bundle import Bundle, write_atomically
 
 from .evaluation import Evaluation
-from .plots import reliability_plot
-from .report import Drawing, Gallery, Heading, Part, Picture, Table, Text, page
+from .reports.page import Drawing, Gallery, Heading, Part, Picture, Table, Text, page
+from .reports.plots import reliability_plot
 
 _LONGEST = 160  # pixels of a thumbnail
 

@@ -26,8 +26,8 @@ from .data.datasets import balanced
 from .models.float_model import Source
 from .packing import converted_backbone, fit
 from .proof import MODES
-from .report import Drawing, Heading, Part, Table, Text, page
-from .scatter import Point, scatter
+from .reports.page import Drawing, Heading, Part, Table, Text, page
+from .reports.scatter import Point, scatter
 
 DEFAULT = tuple(MODES)
 CLOSE = 1.1  # latencies within 10 % count as the same: machines have moods

@@ -45,7 +45,7 @@ ORDER = {
         "training",
         "tflite",
         "models",
-        "reports report plots scatter",
+        "reports",
         "conversion proof parity layer_errors compression packing sweep",
         "evaluation evaluation_page audit explain",
         "deployment remote wheel merging",

@@ -1,6 +1,6 @@
 import numpy as np
 
-from edgetl.report import Gallery, Heading, Picture, Table, Text, page
+from edgetl.reports.page import Gallery, Heading, Picture, Table, Text, page
 
 
 def test_a_page_is_self_contained_and_escapes_what_it_shows() -> None:

@@ -18,7 +18,7 @@ from edgetl.cli import program
 from edgetl.cli.convert import convert
 from edgetl.compression import Compression
 from edgetl.models import float_model as sources
-from edgetl.scatter import Point, scatter
+from edgetl.reports.scatter import Point, scatter
 from edgetl.sweep import Row, Sweep, recipes_of, recommend, write_report
 from edgetl_device import console
 from edgetl_device.errors import InputError
