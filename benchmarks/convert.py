@@ -75,7 +75,7 @@ def bare(alpha: float = 0.35, runs: int = 2, samples: int = 100) -> None:
     """Our export with its proof against the bare converter, taken in turn; the same model, photos and settings."""
     from edgetl import tf
     from edgetl.backbones import backbone as backbones
-    from edgetl.conversion import export, representative_photos
+    from edgetl.conversion.converter import export, representative_photos
     from edgetl.training.embeddings import to_float
 
     spec = backbones.BackboneSpec("mobilenet_v2", alpha, 224, str(need(DATA / WEIGHTS[alpha])))

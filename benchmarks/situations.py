@@ -183,7 +183,7 @@ def backbone() -> bytes:
     path = CACHE / "backbone.tflite"
     if not path.exists():
         from edgetl.backbones import backbone as backbones
-        from edgetl.conversion import representative_photos, to_int8
+        from edgetl.conversion.converter import representative_photos, to_int8
         from edgetl.data.datasets import balanced, find_photos
         from edgetl_device.errors import PhotoError
         from edgetl_device.inference.backbone import prepare_files

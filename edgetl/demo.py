@@ -25,8 +25,8 @@ from edgetl_device.inference.classifier import Prediction
 from edgetl_device.learning.learner import Learner
 from edgetl_device.photos import read_photo
 
-from . import packing
 from .backbones.backbone import BackboneSpec
+from .conversion import convert as packing
 from .data.datasets import find_photos, split
 from .reports.page import Gallery, Heading, Part, Picture, Table, Text, page
 from .training import train as training

@@ -46,7 +46,7 @@ ORDER = {
         "tflite",
         "models",
         "reports",
-        "conversion proof parity layer_errors compression packing sweep",
+        "conversion",
         "evaluation evaluation_page audit explain",
         "deployment remote wheel merging",
         "demo",

@@ -11,7 +11,7 @@ import click
 from edgetl_device.console import is_verbose, note, refuse_existing, reports, say, table
 
 if TYPE_CHECKING:
-    from ..packing import Converted
+    from ..conversion.convert import Converted
 
 QUANTIZATIONS = ("int8", "int8-float-io", "int16x8", "float16", "dynamic", "none")
 
@@ -67,10 +67,10 @@ def convert(
     from edgetl_device.bundle.bundle import open_bundle
     from edgetl_device.bundle.signing import read_private_key
 
-    from ..compression import Compression
+    from ..conversion.compression import Compression
+    from ..conversion.convert import Options
+    from ..conversion.convert import convert as pack
     from ..models.float_model import open_source
-    from ..packing import Options
-    from ..packing import convert as pack
 
     refuse_existing(output, force)
     key = read_private_key(sign) if sign else None

@@ -14,7 +14,7 @@ from edgetl_device.console import is_verbose, note, refuse_existing, reports, sa
 from .next_command import given_options
 
 if TYPE_CHECKING:
-    from ..sweep import Row
+    from ..conversion.sweep import Row
 
 
 @click.command()
@@ -53,7 +53,7 @@ def sweep(
 
     RUN is what `edgetl train` made, or any Keras image classifier, as for `edgetl convert`.
     """
-    from .. import sweep as sweeping
+    from ..conversion import sweep as sweeping
     from ..models.float_model import open_source
 
     if report is not None:

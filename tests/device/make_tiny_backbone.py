@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from edgetl import tf
-from edgetl.conversion import representative_photos, to_int8
+from edgetl.conversion.converter import representative_photos, to_int8
 from edgetl_device.preprocess import Preprocessing
 
 

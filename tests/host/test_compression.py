@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 
-from edgetl import compression, tf
-from edgetl.compression import Compression, bought, check, compress
-from edgetl.conversion import export, representative_photos
-from edgetl.layer_errors import LayerError, measure, sqnr_db, verdict
+from edgetl import tf
+from edgetl.conversion import compression
+from edgetl.conversion.compression import Compression, bought, check, compress
+from edgetl.conversion.converter import export, representative_photos
+from edgetl.conversion.layer_errors import LayerError, measure, sqnr_db, verdict
+from edgetl.conversion.parity import compare, gate
 from edgetl.models.flattening import flat_backbone
-from edgetl.parity import compare, gate
 from edgetl.training.embeddings import to_float
 from edgetl_device.errors import CheckFailedError, InputError
 from edgetl_device.preprocess import Preprocessing

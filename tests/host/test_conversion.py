@@ -3,7 +3,7 @@ import pytest
 
 from edgetl import tf
 from edgetl.backbones import backbone as backbones
-from edgetl.conversion import representative_photos, to_int8
+from edgetl.conversion.converter import representative_photos, to_int8
 from edgetl.training.embeddings import to_float
 from edgetl.training.train import fit_float_head, float_codes
 from edgetl_device.codes import CodeTransform

@@ -17,8 +17,8 @@ import flatbuffers
 from flatbuffers import encode, number_types
 from flatbuffers import table as tables
 
-from edgetl.packing import Options, convert
-from edgetl.proof import MODES
+from edgetl.conversion.convert import Options, convert
+from edgetl.conversion.proof import MODES
 from edgetl.tflite import fused
 from edgetl.tflite.editing import Appender, constant, dimensions, operator_name, read_model, write_model
 from edgetl.tflite.metadata import NAME, with_labels

@@ -6,8 +6,8 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from edgetl import tf
-from edgetl.conversion import export, representative_photos
-from edgetl.proof import MODES, float_operators, leftover_pairs, prove
+from edgetl.conversion.converter import export, representative_photos
+from edgetl.conversion.proof import MODES, float_operators, leftover_pairs, prove
 from edgetl.tflite.model import operators, read
 from edgetl_device.errors import CheckFailedError, InputError
 from edgetl_device.inference.interpreter import TFLiteInterpreter

@@ -5,8 +5,8 @@ import pytest
 from conftest import draw, tiny_backbone
 from tiny_source import tiny_source
 
-from edgetl import packing
 from edgetl.cli import program
+from edgetl.conversion import convert as packing
 from edgetl.models import float_model as sources
 from edgetl_device import console
 from edgetl_device.bundle.bundle import open_bundle

@@ -16,10 +16,10 @@ pytest.importorskip("edgetl")
 
 from edgetl.cli import program
 from edgetl.cli.convert import convert
-from edgetl.compression import Compression
+from edgetl.conversion.compression import Compression
+from edgetl.conversion.sweep import Row, Sweep, recipes_of, recommend, write_report
 from edgetl.models import float_model as sources
 from edgetl.reports.scatter import Point, scatter
-from edgetl.sweep import Row, Sweep, recipes_of, recommend, write_report
 from edgetl_device import console
 from edgetl_device.errors import InputError
 from edgetl_device.inference import backbone as device_backbone

@@ -24,11 +24,11 @@ import numpy.typing as npt
 from edgetl_device.console import note
 from edgetl_device.errors import CheckFailedError, InputError
 
-from . import tf
-from .models.flattening import flat_backbone
+from .. import tf
+from ..models.flattening import flat_backbone
+from ..tflite.model import read
+from ..training.embeddings import to_float
 from .proof import MODES
-from .tflite.model import read
-from .training.embeddings import to_float
 
 MAX_PHOTOS = 4096  # fine-tuned on, class-balanced: 600 MB at 224 px
 BATCH = 16

@@ -20,14 +20,14 @@ from edgetl_device.errors import EdgetlError, InputError, PhotoError
 from edgetl_device.inference.backbone import prepare_files
 from edgetl_device.inference.interpreter import TFLiteInterpreter
 
+from ..data.datasets import balanced
+from ..models.float_model import Source
+from ..reports.page import Drawing, Heading, Part, Table, Text, page
+from ..reports.scatter import Point, scatter
 from .compression import MAX_PHOTOS, Compression, check, compress
-from .conversion import export, representative_photos
-from .data.datasets import balanced
-from .models.float_model import Source
-from .packing import converted_backbone, fit
+from .convert import converted_backbone, fit
+from .converter import export, representative_photos
 from .proof import MODES
-from .reports.page import Drawing, Heading, Part, Table, Text, page
-from .reports.scatter import Point, scatter
 
 DEFAULT = tuple(MODES)
 CLOSE = 1.1  # latencies within 10 % count as the same: machines have moods

@@ -23,17 +23,17 @@ from edgetl_device.inference.backbone import Backbone, prepare_files
 from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.statistics import statistics_of
 
+from ..data.datasets import Dataset, balanced
+from ..models.float_model import Source, run_source
+from ..tflite import fused
+from ..tflite.edgetpu_compiler import Compiled, compile_model, find_compiler
+from ..tflite.feature_map import expose_feature_map
+from ..training import embeddings
+from ..training.train import Run
 from . import compression, layer_errors
 from .compression import Compressed, Compression
-from .conversion import Exported, export, representative_photos
-from .data.datasets import Dataset, balanced
-from .models.float_model import Source, run_source
+from .converter import Exported, export, representative_photos
 from .parity import Parity, compare, gate
-from .tflite import fused
-from .tflite.edgetpu_compiler import Compiled, compile_model, find_compiler
-from .tflite.feature_map import expose_feature_map
-from .training import embeddings
-from .training.train import Run
 
 HOLDOUT_PER_CLASS = 100
 CHECK_PHOTOS = 8
@@ -50,7 +50,7 @@ class Options:
     """What ``edgetl convert`` may be asked for.
 
     Args:
-        quantize: a key of :data:`~edgetl.proof.MODES`.
+        quantize: a key of :data:`~edgetl.conversion.proof.MODES`.
         calibration_samples: training photos that set the ranges of the integers, class-balanced, at most.
         max_drop: accuracy on the held-out photos that conversion may cost, as a share: 0.01 is one photo in a hundred.
         head: a key of :data:`~edgetl_device.heads.HEADS`, the learning rule.

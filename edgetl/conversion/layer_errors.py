@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from edgetl_device.inference.native_log import captured_stderr
 
-from .conversion import export
-from .tflite.model import read
+from ..tflite.model import read
+from .converter import export
 
 log = logging.getLogger("edgetl.layers")
 

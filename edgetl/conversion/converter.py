@@ -16,9 +16,9 @@ import numpy.typing as npt
 from edgetl_device.errors import InputError
 from edgetl_device.preprocess import Preprocessing
 
-from . import tf
+from .. import tf
+from ..training.embeddings import to_float
 from .proof import MODES, Proof, prove
-from .training.embeddings import to_float
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ def export(
         photos: (m, h, w, 3) uint8 RGB representative dataset, class-balanced; calibrates the integer modes, and gives
             the size of the input in all of them.
         scale: what the uint8 values 0 and 255 stand for at the model's input.
-        mode: a key of :data:`~edgetl.proof.MODES`.
+        mode: a key of :data:`~edgetl.conversion.proof.MODES`.
 
     Raises:
         InputError: TensorFlow cannot convert it.
