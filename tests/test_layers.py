@@ -47,7 +47,7 @@ ORDER = {
         "models",
         "reports",
         "conversion",
-        "evaluation evaluation_page audit explain",
+        "evaluation",
         "deployment remote wheel merging",
         "demo",
         "cli",

@@ -79,7 +79,7 @@ def convert(
     done = pack(lambda: open_source(run, photos, labels, scale, seed), output, options, is_verbose(), key)
     _tell(done)
     if is_verbose():
-        from ..audit import audit_bundle
+        from ..evaluation.shrinkage_audit import audit_bundle
 
         note(audit_bundle(open_bundle(output)))
     return {

@@ -24,9 +24,9 @@ def evaluate(
     """How a bundle does on PHOTOS, with the device's own code and runtime."""
     from edgetl_device.bundle.bundle import open_bundle
 
-    from .. import evaluation
     from ..data.datasets import find_photos
-    from ..evaluation_page import write_report
+    from ..evaluation import evaluate as evaluation
+    from ..evaluation.page import write_report
 
     if report is not None:
         refuse_existing(report, force)
@@ -48,7 +48,7 @@ def evaluate(
     say(f"called unknown: {result.unknown:.1%}; calibration error {result.ece:.3f}; "
         f"latency p50 {result.latency_ms['p50']:.1f} ms, p95 {result.latency_ms['p95']:.1f} ms")  # fmt: skip
     if is_verbose():
-        from ..audit import audit_bundle
+        from ..evaluation.shrinkage_audit import audit_bundle
 
         note(audit_bundle(bundle))
     if report is not None:

@@ -29,7 +29,7 @@ def explain(
     from edgetl_device.bundle.bundle import open_bundle, write_atomically
     from edgetl_device.photos import is_photo_name, read_photo
 
-    from ..explain import Explainer, overlay
+    from ..evaluation.explain import Explainer, overlay
 
     refuse_existing(output, force)
     files = [f for p in photos for f in (sorted(filter(is_photo_name, p.rglob("*"))) if p.is_dir() else [p])]

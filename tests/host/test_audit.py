@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgetl.audit import STRENGTHS, audit_shrinkage
+from edgetl.evaluation.shrinkage_audit import STRENGTHS, audit_shrinkage
 from edgetl_device.heads import Evidence, fit_head, gather
 from edgetl_device.heads import evidence as evidence_module
 from edgetl_device.statistics import statistics_of

@@ -9,8 +9,8 @@ import pytest
 from conftest import write_photos
 
 from edgetl.data.datasets import find_photos
-from edgetl.evaluation import MISTAKES, evaluate, with_columns
-from edgetl.evaluation_page import write_report
+from edgetl.evaluation.evaluate import MISTAKES, evaluate, with_columns
+from edgetl.evaluation.page import write_report
 from edgetl.reports.plots import reliability_plot
 from edgetl_device import metrics
 from edgetl_device.bundle.bundle import open_bundle, write_bundle

@@ -10,7 +10,7 @@ import pytest
 from conftest import TINY, build_bundle, draw
 
 from edgetl.cli import program
-from edgetl.explain import Explainer, contributions, overlay, spread
+from edgetl.evaluation.explain import Explainer, contributions, overlay, spread
 from edgetl.tflite.feature_map import expose_feature_map
 from edgetl_device import console
 from edgetl_device.app.app import App

@@ -8,9 +8,9 @@ import numpy as np
 
 from edgetl_device.bundle.bundle import Bundle, write_atomically
 
-from .evaluation import Evaluation
-from .reports.page import Drawing, Gallery, Heading, Part, Picture, Table, Text, page
-from .reports.plots import reliability_plot
+from ..reports.page import Drawing, Gallery, Heading, Part, Picture, Table, Text, page
+from ..reports.plots import reliability_plot
+from .evaluate import Evaluation
 
 _LONGEST = 160  # pixels of a thumbnail
 

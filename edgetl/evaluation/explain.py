@@ -34,7 +34,7 @@ from edgetl_device.inference.backbone import Backbone
 from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.photos import Frame
 
-from .tflite.feature_map import expose_feature_map
+from ..tflite.feature_map import expose_feature_map
 
 _GAUSS = (0.5 - 0.5 / 3**0.5, 0.5 + 0.5 / 3**0.5)
 _STEP = 4.0  # levels of code; differences of float32 scores need a step that is not too small

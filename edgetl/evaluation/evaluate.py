@@ -18,7 +18,7 @@ from edgetl_device.console import progress
 from edgetl_device.errors import InputError, PhotoError
 from edgetl_device.inference.backbone import open_backbone, prepare_files
 
-from .data.datasets import Dataset, read_columns
+from ..data.datasets import Dataset, read_columns
 
 MISTAKES = 12  # shown in a report
 _BINS = 15

@@ -1,0 +1,1 @@
+"""A bundle against photos, and its explanations."""
