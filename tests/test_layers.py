@@ -48,7 +48,7 @@ ORDER = {
         "reports",
         "conversion",
         "evaluation",
-        "deployment remote wheel merging",
+        "deployment",
         "demo",
         "cli",
         "pretraining",

@@ -32,7 +32,7 @@ def deploy(
     allow_downgrade: bool,
 ) -> dict[str, Any]:
     """Bring a bundle to a device over ssh: send, verify, try it out there, switch; else the old one keeps running."""
-    from .. import deployment
+    from ..deployment import deploy as deployment
 
     options = ("--allow-downgrade",) if allow_downgrade else ()
     done = deployment.deploy(
@@ -70,7 +70,7 @@ def pull(target: str, output: Path, port: int | None, home: str, sign: str, publ
     """Bring back what a device learned, as statistics: no photos."""
     from edgetl_device.bundle.signing import read_public_key
 
-    from .. import deployment
+    from ..deployment import deploy as deployment
 
     trusted = read_public_key(public_key) if public_key else None
     path, export = deployment.pull(target, output, port=port, home=home, sign=sign, trusted=trusted)

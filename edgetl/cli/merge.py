@@ -25,7 +25,7 @@ def merge(
     from edgetl_device.bundle.bundle import open_bundle
     from edgetl_device.bundle.signing import read_private_key, read_public_key
 
-    from .. import merging
+    from ..deployment import merge as merging
 
     refuse_existing(output, force)
     trusted = read_public_key(public_key) if public_key else None

@@ -11,10 +11,10 @@ import pytest
 from conftest import build_bundle, draw, tiny_backbone
 from loopback import AVAILABLE, machine
 
-from edgetl import deployment
 from edgetl.cli import program
-from edgetl.remote import Remote
-from edgetl.wheel import device_wheel
+from edgetl.deployment import deploy as deployment
+from edgetl.deployment.ssh import Remote
+from edgetl.deployment.wheel import device_wheel
 from edgetl_device import console
 from edgetl_device.arrays import pack, text_array, unpack
 from edgetl_device.bundle.bundle import open_bundle, write_bundle

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgetl.wheel import device_wheel
+from edgetl.deployment.wheel import device_wheel
 
 SCRIPT = Path(__file__).parents[2] / "device" / "install.sh"
 

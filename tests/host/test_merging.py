@@ -5,7 +5,7 @@ import pytest
 from conftest import build_bundle, draw, tiny_backbone
 
 from edgetl.cli import program
-from edgetl.merging import merge, read_export
+from edgetl.deployment.merge import merge, read_export
 from edgetl_device import console
 from edgetl_device.bundle.bundle import open_bundle, write_bundle
 from edgetl_device.bundle.content import Factory

@@ -23,7 +23,7 @@ step() { echo "--- $1 ($SECONDS s)"; }
 
 rm -rf "$work"
 mkdir -p "$work/given"
-.venv/bin/python -c 'import sys; from pathlib import Path; from edgetl.wheel import device_wheel
+.venv/bin/python -c 'import sys; from pathlib import Path; from edgetl.deployment.wheel import device_wheel
 name, data = device_wheel(); Path(sys.argv[1], name).write_bytes(data)' "$work/given"
 .venv/bin/edgetl parts "$work/given/photos" --per-class 12 --classes bolt,gear,nut --size 200 --seed 3
 .venv/bin/edgetl train "$work/given/photos" -o "$work/run" --weights builtin

@@ -51,7 +51,7 @@ mkdir -p "$root/sys/devices/system/cpu"
 echo 0-3 | tee "$root/sys/devices/system/cpu/possible" > "$root/sys/devices/system/cpu/present"
 
 step "the wheel of edgetl-device, with aarch64 wheels of what it needs"
-wheel=$($python -c 'import sys; from pathlib import Path; from edgetl.wheel import device_wheel
+wheel=$($python -c 'import sys; from pathlib import Path; from edgetl.deployment.wheel import device_wheel
 name, data = device_wheel(); path = Path(sys.argv[1], name); path.write_bytes(data); print(path)' "$pi")
 .venv/bin/uv pip install --quiet --python $python --python-version 3.11 --python-platform aarch64-manylinux_2_36 \
     --only-binary :all: -c constraints.txt --target "$root/opt/edgetl" "${wheel}[web,sign]" pytest hypothesis

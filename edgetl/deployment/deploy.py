@@ -19,7 +19,7 @@ from edgetl_device.bundle.export import Export
 from edgetl_device.bundle.signing import PublicKey, read_public_key
 from edgetl_device.errors import CheckFailedError, InputError
 
-from .remote import Remote
+from .ssh import Remote
 from .wheel import device_wheel
 
 Tell = Callable[[str], None]

@@ -1,0 +1,1 @@
+"""To devices and back: bundles out, statistics in, merged."""
