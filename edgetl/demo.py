@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device import parts
-from edgetl_device.bundle.bundle import write_atomically
 from edgetl_device.console import note
 from edgetl_device.errors import InputError, PhotoError
+from edgetl_device.files import write_atomically
 from edgetl_device.home import Home
 from edgetl_device.inference.backbone import Backbone, open_backbone
 from edgetl_device.inference.classifier import Prediction

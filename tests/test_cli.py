@@ -129,7 +129,7 @@ def test_a_class_whose_photos_are_all_damaged_is_named(edgetl, tmp_path) -> None
 
 def test_weights_that_do_not_fit_are_refused_with_the_reason(edgetl, tmp_path) -> None:
     write_photos(tmp_path / "p", ("ball", "box"), 3)
-    weights = Path(__file__).parents[1] / "edgetl/builtin/mobilenet_v2_0.35_96.h5"
+    weights = Path(__file__).parents[1] / "edgetl/backbones/builtin/mobilenet_v2_0.35_96.h5"
     options = ("--weights", weights, "--alpha", "1.0", "-o", tmp_path / "run")
     done = edgetl("train", tmp_path / "p", *options, code=2)
     assert "does not fit mobilenet_v2 alpha 1.0" in done.stderr and "check --alpha" in done.stderr

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from .bundle.bundle import Bundle, load_bundle, open_bundle, write_atomically
+from .bundle.bundle import Bundle, load_bundle, open_bundle
 from .bundle.content import Factory
 from .bundle.signing import PublicKey, read_public_key
 from .environment import choose_runtime, runtime_name
 from .environment import default_home as default_home
 from .errors import BundleError, CheckFailedError, HomeError, InputError, SignatureError
+from .files import write_atomically
 from .inference import thread_count as threads
 from .inference.backbone import Backbone, open_backbone
 from .inference.classifier import predictions

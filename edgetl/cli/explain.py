@@ -26,7 +26,8 @@ def explain(
     import cv2
     import numpy as np
 
-    from edgetl_device.bundle.bundle import open_bundle, write_atomically
+    from edgetl_device.bundle.bundle import open_bundle
+    from edgetl_device.files import write_atomically
     from edgetl_device.photos import is_photo_name, read_photo
 
     from ..evaluation.explain import Explainer, overlay

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgetl_device.bundle.bundle import write_atomically
 from edgetl_device.console import progress
 from edgetl_device.errors import EdgetlError, InputError, PhotoError
+from edgetl_device.files import write_atomically
 from edgetl_device.inference.backbone import prepare_files
 from edgetl_device.inference.interpreter import TFLiteInterpreter
 

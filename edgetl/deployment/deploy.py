@@ -14,10 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgetl_device.bundle.bundle import load_bundle, write_atomically
+from edgetl_device.bundle.bundle import load_bundle
 from edgetl_device.bundle.export import Export
 from edgetl_device.bundle.signing import PublicKey, read_public_key
 from edgetl_device.errors import CheckFailedError, InputError
+from edgetl_device.files import write_atomically
 
 from .ssh import Remote
 from .wheel import device_wheel

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edgetl_device.bundle.bundle import Bundle, write_atomically
+from edgetl_device.bundle.bundle import Bundle
+from edgetl_device.files import write_atomically
 
 from ..reports.page import Drawing, Gallery, Heading, Part, Picture, Table, Text, page
 from ..reports.plots import reliability_plot

@@ -8,8 +8,7 @@ import numpy as np
 
 from edgetl_device.bundle.bundle import Bundle
 from edgetl_device.bundle.content import Factory
-from edgetl_device.heads import Evidence, solve_predictive
-from edgetl_device.heads import class_moments as moments
+from edgetl_device.heads import Evidence, moments, solve_predictive
 from edgetl_device.heads.precision import Precision
 
 STRENGTHS = tuple(2.0**power for power in range(-6, 7))

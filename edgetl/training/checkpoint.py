@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device.arrays import pack, text_array, text_values, unpack
-from edgetl_device.bundle.bundle import write_atomically
 from edgetl_device.errors import InputError
+from edgetl_device.files import write_atomically
 
 Weights = list[npt.NDArray[Any]]
 

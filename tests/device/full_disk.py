@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edgetl_device.bundle.bundle import write_atomically
 from edgetl_device.bundle.export import Export
 from edgetl_device.errors import StorageError
+from edgetl_device.files import write_atomically
 from edgetl_device.home import Home
 from edgetl_device.store.backup import what_is_wrong
 from edgetl_device.store.schema import check_backup

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from edgetl.pretraining.__main__ import main
-from edgetl.pretraining.archive import Archive, read_archive
-from edgetl.pretraining.errors import PretrainingError
-from edgetl.pretraining.probe import (
+from research.pretraining.__main__ import main
+from research.pretraining.archive import Archive, read_archive
+from research.pretraining.errors import PretrainingError
+from research.pretraining.probe import (
     LabelledPhotos,
     fit_lda,
     fit_logistic,
@@ -24,7 +24,7 @@ from edgetl.pretraining.probe import (
     pooled_features,
     read_folder,
 )
-from edgetl.pretraining.recipe import WEIGHTS_NAME, Recipe
+from research.pretraining.recipe import WEIGHTS_NAME, Recipe
 
 REPOSITORY = Path(__file__).parents[2]
 SHIPPED = REPOSITORY / "edgetl" / "builtin" / WEIGHTS_NAME
@@ -145,7 +145,7 @@ def test_the_learning_rate_of_a_longer_run_is_the_same_until_the_shorter_one_coo
 def test_views_are_repeatable_and_differ_from_each_other() -> None:
     import tensorflow as tf
 
-    from edgetl.pretraining.augment import random_views
+    from research.pretraining.augment import random_views
 
     images = np.repeat(photo(1, np.random.default_rng(0))[None], 4, axis=0)
     once, again, other = (random_views(images, 48, tf.constant([0, step])).numpy() for step in (1, 1, 2))
@@ -161,7 +161,7 @@ def test_views_are_repeatable_and_differ_from_each_other() -> None:
 def test_a_crop_of_everything_is_the_photo_or_its_mirror_image(monkeypatch: pytest.MonkeyPatch) -> None:
     import tensorflow as tf
 
-    from edgetl.pretraining import augment
+    from research.pretraining import augment
 
     monkeypatch.setattr(augment, "MIN_AREA", 1.0)
     for name in (
@@ -184,7 +184,7 @@ def test_a_crop_of_everything_is_the_photo_or_its_mirror_image(monkeypatch: pyte
 
 @pytest.fixture(scope="module")
 def finished_run(archive: Archive, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from edgetl.pretraining.training import pretrain
+    from research.pretraining.training import pretrain
 
     folder = tmp_path_factory.mktemp("finished")
     pretrain(archive, folder, TINY)
@@ -198,7 +198,7 @@ class Stop(Exception):
 def test_an_interrupted_and_resumed_run_gives_the_weights_of_an_uninterrupted_one(
     archive: Archive, finished_run: Path, tmp_path: Path
 ) -> None:
-    from edgetl.pretraining.training import pretrain
+    from research.pretraining.training import pretrain
 
     def stop(facts: dict) -> None:
         if "loss" in facts:  # an epoch's end; on a slow machine there are reports within one, too
@@ -235,7 +235,7 @@ def test_a_run_leaves_weights_that_keras_loads_and_that_are_its_average(archive:
     ],
 )
 def test_a_checkpoint_of_another_run_is_not_resumed(archive: Archive, finished_run: Path, change, message: str) -> None:
-    from edgetl.pretraining.checkpoint import load_checkpoint
+    from research.pretraining.checkpoint import load_checkpoint
 
     other, recipe = change(archive)
     with pytest.raises(PretrainingError, match=message):
@@ -243,7 +243,7 @@ def test_a_checkpoint_of_another_run_is_not_resumed(archive: Archive, finished_r
 
 
 def test_a_damaged_or_missing_checkpoint_is_an_error(tmp_path: Path) -> None:
-    from edgetl.pretraining.checkpoint import load_checkpoint
+    from research.pretraining.checkpoint import load_checkpoint
 
     with pytest.raises(PretrainingError, match="no such checkpoint"):
         load_checkpoint(tmp_path, TINY, "")
@@ -304,7 +304,7 @@ def shapes(per_class: int = 120) -> LabelledPhotos:
 def features_of(photos: LabelledPhotos, weights: Path | None) -> np.ndarray:
     import tf_keras
 
-    from edgetl.pretraining.network import backbone
+    from research.pretraining.network import backbone
 
     tf_keras.utils.set_random_seed(0)
     model = backbone()
@@ -343,8 +343,8 @@ def test_the_report_of_the_shipped_run_agrees_with_its_recipe() -> None:
 
 
 def test_rendered_photos_join_as_further_classes_and_leave_some_kinds_unseen() -> None:
-    from edgetl.pretraining.rendered import KINDS, UNSEEN_KINDS, rendered_photos
     from edgetl_device import parts
+    from research.pretraining.rendered import KINDS, UNSEEN_KINDS, rendered_photos
 
     photos = rendered_photos(Recipe(rendered_per_kind=3), 32, 200)
     assert photos.images.shape == (3 * len(KINDS), 32, 32, 3) and photos.images.dtype == np.uint8
@@ -353,8 +353,8 @@ def test_rendered_photos_join_as_further_classes_and_leave_some_kinds_unseen() -
 
 
 def test_rendered_photos_are_trained_on_from_their_epoch_on(tmp_path: Path) -> None:
-    from edgetl.pretraining.rendered import KINDS
-    from edgetl.pretraining.training import pretrain
+    from research.pretraining.rendered import KINDS
+    from research.pretraining.training import pretrain
 
     names = [f"{part}/{label}/{n}.png" for part in ("train", "val") for label in ("round", "square") for n in range(4)]
     archive = read_archive(write_archive(tmp_path / "a.tar.gz", names))

@@ -197,7 +197,7 @@ class App:
             return self._learner.add(label, np.stack(rows), pictures)
 
     def retrain(self, rule: str | None = None, *, accept_scene_change: bool = False) -> Outcome:
-        """As :meth:`Learner.retrain <edgetl_device.learning.learner.Learner.retrain>`; a promoted head is in use at once."""
+        """As :meth:`~edgetl_device.learning.learner.Learner.retrain`; a promoted head is in use at once."""
         return self._change(lambda: self._learner.retrain(rule, accept_scene_change=accept_scene_change))
 
     def relabel(self, label: str, ids: Sequence[int]) -> int:

@@ -1,6 +1,7 @@
 """Where predictions go besides the web: a command at every change of label, lines on stdout.
 
-Each sink is called with the newest moment by a :class:`~edgetl_device.app.background.Listener`, so it may take its time.
+Each sink is called with the newest moment by a :class:`~edgetl_device.app.background.Listener`, so it may take its
+time.
 """
 
 from __future__ import annotations

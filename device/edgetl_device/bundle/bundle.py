@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from ..codes import CodeTransform
-from ..errors import BundleError, InputError, SignatureError, StorageError
+from ..errors import BundleError, InputError, SignatureError
+from ..files import write_atomically
 from ..labels import check_label
 from ..preprocess import Preprocessing
 from .archive import pack_members, read_file, unpack_members
@@ -174,33 +174,6 @@ def read_bundle(data: bytes, trusted: PublicKey | None = None) -> Bundle:
     manifest = _manifest(text)
     _check_members(manifest, members)
     return Bundle(manifest, members, hashlib.sha256(data).hexdigest())
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Bytes → file, through a temporary file beside it; durable when it returns. Raises StorageError."""
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(path)
-        temporary = None
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
 
 
 def _manifest(data: bytes) -> dict[str, Any]:

@@ -15,11 +15,12 @@ import numpy.typing as npt
 from ..arrays import Arrays, pack, text_array, text_values, unpack
 from ..codes import Codes, Int8
 from ..errors import BundleError, InputError, StorageError
+from ..files import write_atomically
 from ..heads import HEADS, Correction, Evidence, Head, fit_head, gather
 from ..heads.precision import Precision
 from ..heads.precision_file import precision_bytes, read_precision
 from ..statistics import Statistics
-from .bundle import Bundle, write_atomically
+from .bundle import Bundle
 
 log = logging.getLogger("edgetl.factory")
 

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 @reports
 def export_stats(file: Path, sign: Path | None, force: bool, home: Home) -> dict[str, Any]:
     """Write what was learned as statistics: no photos, but class means can be read from them."""
-    from ..bundle.bundle import write_atomically
     from ..bundle.export import Export
     from ..bundle.signing import read_private_key
+    from ..files import write_atomically
 
     refuse_existing(file, force)
     key = read_private_key(sign) if sign else None

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..bundle.bundle import Bundle, write_atomically
+from ..bundle.bundle import Bundle
+from ..files import write_atomically
 
 DEFAULT = 1
 GAIN = 1.3  # times faster, at the slow end, that twice the threads must be

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from edgetl.pretraining.archive import Archive, Photos
-from edgetl.pretraining.checkpoint import Checkpoint, load_checkpoint
-from edgetl.pretraining.network import Network, save_weights
-from edgetl.pretraining.probe import LabelledPhotos, lda_accuracy, pooled_features
-from edgetl.pretraining.recipe import IMAGE_SIZE, WEIGHTS_NAME, Recipe
-from edgetl.pretraining.rendered import KINDS, rendered_photos
+from research.pretraining.archive import Archive, Photos
+from research.pretraining.checkpoint import Checkpoint, load_checkpoint
+from research.pretraining.network import Network, save_weights
+from research.pretraining.probe import LabelledPhotos, lda_accuracy, pooled_features
+from research.pretraining.recipe import IMAGE_SIZE, WEIGHTS_NAME, Recipe
+from research.pretraining.rendered import KINDS, rendered_photos
 
 
 def use_threads(towers: int) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from edgetl.pretraining.errors import PretrainingError
-from edgetl.pretraining.recipe import Recipe
+from research.pretraining.errors import PretrainingError
+from research.pretraining.recipe import Recipe
 
 CHECKPOINT_NAME = "checkpoint.npz"
 

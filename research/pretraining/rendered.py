@@ -8,9 +8,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edgetl.pretraining.archive import Photos
-from edgetl.pretraining.recipe import Recipe
 from edgetl_device import parts
+from research.pretraining.archive import Photos
+from research.pretraining.recipe import Recipe
 
 UNSEEN_KINDS = ("bearing", "hinge", "hook")
 KINDS = tuple(kind for kind in parts.KINDS if kind not in UNSEEN_KINDS)

@@ -1,4 +1,4 @@
-"""The command line: `python -m edgetl.pretraining --help`."""
+"""The command line: `python -m research.pretraining --help`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
-from edgetl.pretraining.errors import PretrainingError
-from edgetl.pretraining.recipe import WEIGHTS_NAME, Recipe
+from research.pretraining.errors import PretrainingError
+from research.pretraining.recipe import WEIGHTS_NAME, Recipe
 
 
-@click.command(name="python -m edgetl.pretraining")
+@click.command(name="python -m research.pretraining")
 @click.argument("archive", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder for the results.")
 @click.option("--epochs", type=click.IntRange(1), default=Recipe.epochs, show_default=True)
@@ -49,9 +49,9 @@ def _run(
     if not (resume or force) and (output / WEIGHTS_NAME).exists():
         raise PretrainingError(f"{output / WEIGHTS_NAME}: exists; go on with --resume, or start over with --force")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from edgetl.pretraining.archive import read_archive
-    from edgetl.pretraining.probe import read_folder
-    from edgetl.pretraining.training import pretrain, use_threads
+    from research.pretraining.archive import read_archive
+    from research.pretraining.probe import read_folder
+    from research.pretraining.training import pretrain, use_threads
 
     photos = read_archive(archive)
     looked_at = {folder.name: read_folder(folder) for folder in probes}

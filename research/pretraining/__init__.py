@@ -1,6 +1,6 @@
 """How the built-in backbone (`--weights builtin`) was made, and how to make it again.
 
-    python -m edgetl.pretraining tiny-imagenet-50k.tar.gz -o RUN
+    python -m research.pretraining tiny-imagenet-50k.tar.gz -o RUN
 
 trains a MobileNetV2 (alpha 0.35) from random weights on Tiny ImageNet, 200 kinds of things at 64 pixels, and
 writes `RUN/mobilenet_v2_0.35_96.h5`. No weights are downloaded and no other network is imitated.

@@ -14,11 +14,11 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from edgetl.pretraining.errors import PretrainingError
-from edgetl.pretraining.recipe import IMAGE_SIZE
 from edgetl_device.errors import PhotoError
 from edgetl_device.photos import is_photo_name, read_photo
 from edgetl_device.preprocess import Preprocessing
+from research.pretraining.errors import PretrainingError
+from research.pretraining.recipe import IMAGE_SIZE
 
 
 @dataclass(frozen=True)

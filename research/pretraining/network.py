@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from edgetl.pretraining.archive import Photos
-from edgetl.pretraining.augment import random_views, to_input
-from edgetl.pretraining.recipe import ALPHA, IMAGE_SIZE, Recipe
+from research.pretraining.archive import Photos
+from research.pretraining.augment import random_views, to_input
+from research.pretraining.recipe import ALPHA, IMAGE_SIZE, Recipe
 
 EVALUATION_BATCH = 100
 FEATURE_SCALE = 0.1

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import cv2
 import numpy as np
 
-from edgetl.pretraining.errors import PretrainingError
+from research.pretraining.errors import PretrainingError
 
 EXPECTED = "expected a .tar.gz with train/CLASS/*.JPEG and val/CLASS/*.JPEG"
 

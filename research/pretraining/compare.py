@@ -1,4 +1,4 @@
-"""The probe table of the model card: `python -m edgetl.pretraining.compare --help`."""
+"""The probe table of the model card: `python -m research.pretraining.compare --help`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 import click
 
-from edgetl.pretraining.errors import PretrainingError
+from research.pretraining.errors import PretrainingError
 
 LINE = "{photos:12} {features:64} LDA {lda:.3f}  logistic {logistic:.3f}"
 
 
-@click.command(name="python -m edgetl.pretraining.compare")
+@click.command(name="python -m research.pretraining.compare")
 @click.argument("folders", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option(
     "--weights",
@@ -41,8 +41,8 @@ def _compare(folders: tuple[Path, ...], weights: tuple[Path, ...], seed: int) ->
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tf_keras
 
-    from edgetl.pretraining.network import backbone
-    from edgetl.pretraining.probe import (
+    from research.pretraining.network import backbone
+    from research.pretraining.probe import (
         lda_accuracy,
         logistic_accuracy,
         pixel_features,
