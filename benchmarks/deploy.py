@@ -12,7 +12,7 @@ from .arrow import edgetl
 from .camera import flowers_bundle
 from .harness import Report, compile_packages
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 from loopback import AVAILABLE, machine  # type: ignore[import-not-found]
 
 ROUNDS = 5

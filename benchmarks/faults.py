@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def _script(name: str, *arguments: object) -> dict[str, Any]:
-    command = [sys.executable, str(TESTS / "device" / name), *map(str, arguments)]
+    command = [sys.executable, str(TESTS / "support" / name), *map(str, arguments)]
     return dict(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
 
 

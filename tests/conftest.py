@@ -21,7 +21,7 @@ from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.preprocess import Preprocessing
 from edgetl_device.statistics import statistics_of
 
-TINY = Path(__file__).parent / "device" / "tiny_backbone.tflite"
+TINY = Path(__file__).parent / "support" / "tiny_backbone.tflite"
 COLOURS = {"ball": (40, 40, 220), "box": (200, 120, 40), "kite": (60, 190, 60), "ring": (200, 60, 200)}
 
 

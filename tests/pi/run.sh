@@ -64,9 +64,9 @@ on_pi() {
 }
 
 step "the device's tests there"
-on_pi 'uname -m && python3 -m pytest -p no:cacheprovider -q tests/device/test_bundle.py tests/device/test_codes.py \
-    tests/device/test_preprocess.py tests/device/test_interpreter.py tests/device/test_signing.py \
-    tests/device/test_store.py tests/device/test_device_cli.py -k "not every_size and (not device_cli or story or own)"'
+on_pi 'uname -m && python3 -m pytest -p no:cacheprovider -q tests/device/bundle/test_bundle.py tests/device/test_codes.py \
+    tests/device/test_preprocess.py tests/device/inference/test_interpreter.py tests/device/bundle/test_signing.py \
+    tests/device/store/test_store.py tests/device/cli/test_device_cli.py -k "not every_size and (not device_cli or story or own)"'
 
 step "killed while it learns"
 on_pi 'python3 - <<END
@@ -75,7 +75,7 @@ from conftest import build_bundle
 from pathlib import Path
 build_bundle(Path("/project/toys.edgetl"))
 END
-python3 tests/device/crash.py toys.edgetl /tmp/home 10 0 3.0' | tee "$pi/crash.json"
+python3 tests/support/crash.py toys.edgetl /tmp/home 10 0 3.0' | tee "$pi/crash.json"
 $python -c 'import json, sys
 told = json.load(open(sys.argv[1]))
 assert told["problems"] == [] and told["acknowledged"] > 0, told' "$pi/crash.json"

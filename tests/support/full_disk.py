@@ -1,6 +1,6 @@
 """Let every write of a learning device meet a full disk, one after the other. Run by test_full_disk and the benchmark.
 
-    python tests/device/full_disk.py BUNDLE HOME STEP [fill]
+    python tests/support/full_disk.py BUNDLE HOME STEP [fill]
 
 Each step is tried with more and more room until it succeeds: none, then STEP pages of 4 KiB more each time. Room is
 taken away by a limit on the size of files, or with ``fill`` by filling the small file system that HOME is on. While

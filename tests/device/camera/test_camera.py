@@ -4,10 +4,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import draw, write_photos
+from mjpeg import mjpeg_server
 
 from edgetl_device import parts
 from edgetl_device.camera import FakeCamera, open_camera, opening, picamera, source
@@ -193,38 +191,6 @@ def test_codecs_metadata_and_csi_nodes_are_no_webcams(driver, capabilities, expe
 
 
 # a network camera, for real ------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def mjpeg_server(frames: int, then_stall_s: float = 0.0) -> Iterator[str]:
-    """An HTTP camera: a few JPEG frames, then silence, then the end of the connection."""
-    stop = threading.Event()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-            self.end_headers()
-            for number in range(frames):
-                jpeg = cv2.imencode(".jpg", np.full((48, 64, 3), number * 10 % 250, np.uint8))[1].tobytes()
-                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
-                self.wfile.write(head.encode() + jpeg + b"\r\n")
-            self.wfile.flush()
-            stop.wait(then_stall_s)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/stream.mjpg"
-    finally:
-        stop.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def test_a_network_stream_yields_frames_and_its_end_is_a_fault() -> None:

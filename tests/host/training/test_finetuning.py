@@ -117,7 +117,7 @@ def interrupted(dataset, output: Path, how: signal.Signals) -> tuple[int, str]:
     arguments = ["train", str(dataset.root), "-o", str(output), "--backbone", "small", "--image-size", "32", "--weights", "none", "--strategy", "top",
                  "--epochs", "2", "--batch-size", "16", "--views", "1", "--val-split", "0.25"]  # fmt: skip
     process = subprocess.Popen([sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, text=True,
-                               cwd=Path(__file__).parent)  # fmt: skip
+                               cwd=Path(__file__).parents[2] / "support")  # fmt: skip
     deadline = time.monotonic() + 300
     while not checkpoint_of(output).exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -353,7 +353,7 @@ def test_the_run_json_of_a_fine_tuned_run_holds_its_options(tuned) -> None:
 
 def test_the_training_step_that_the_readme_shows_trains(world) -> None:
     folder, dataset = world
-    text = (Path(__file__).parents[2] / "README.md").read_text()
+    text = (Path(__file__).parents[3] / "README.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)\nrun = train", text, re.S)
     shown: dict[str, Any] = {}
     exec(code, shown)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import draw, tiny_backbone
-from test_camera import mjpeg_server
+from mjpeg import mjpeg_server
 
 from edgetl_device.app.background import Listener, Periodic
 from edgetl_device.app.pipeline import _TOGETHER, Pipeline

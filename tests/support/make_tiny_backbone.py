@@ -1,6 +1,6 @@
 """Make ``tiny_backbone.tflite``: a real int8 backbone (32 × 32 photos, 64 features) small enough to keep beside the tests.
 
-Random weights of our own; run with ``python tests/device/make_tiny_backbone.py`` where TensorFlow is installed.
+Random weights of our own; run with ``python tests/support/make_tiny_backbone.py`` where TensorFlow is installed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Kill a learning device again and again, at any moment, and look at what is left. Run by test_crash and the benchmark.
 
-    python tests/device/crash.py BUNDLE HOME ROUNDS SEED [LONGEST]
+    python tests/support/crash.py BUNDLE HOME ROUNDS SEED [LONGEST]
 
 Each round forks a child that learns, forgets, relabels, retrains, rolls back, proves versions and backs up, on one store
 that grows from round to round. It reports a sample learned or forgotten only after it was acknowledged; then it is

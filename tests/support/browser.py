@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-SHOTS = Path(__file__).parents[1] / "build" / "browser"
+SHOTS = Path(__file__).parents[2] / "build" / "browser"
 PATIENCE_MS = 30_000  # a loaded machine of two cores
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from edgetl.deployment.wheel import device_wheel
 
-SCRIPT = Path(__file__).parents[2] / "device" / "install.sh"
+SCRIPT = Path(__file__).parents[3] / "device" / "install.sh"
 
 
 @pytest.fixture

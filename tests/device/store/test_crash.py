@@ -8,7 +8,7 @@ import pytest
 
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="needs fork")
 def test_a_hundred_kills_lose_and_double_nothing_and_leave_a_servable_head(bundle_path, tmp_path) -> None:
-    script = Path(__file__).with_name("crash.py")
+    script = Path(__file__).parents[2] / "support" / "crash.py"
     command = [sys.executable, str(script), str(bundle_path), str(tmp_path / "home"), "100", "0"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     told = json.loads(done.stdout)
