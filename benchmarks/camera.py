@@ -20,7 +20,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as `edgetl-device run` sets it; NumP
 
 from edgetl_device.app.app import App
 from edgetl_device.app.pipeline import Pipeline
-from edgetl_device.app.subscription import Moment
+from edgetl_device.app.subscription import Recognition
 from edgetl_device.camera import FakeCamera, open_camera
 from edgetl_device.home import Home
 
@@ -117,8 +117,8 @@ def gaps(report: Report, home: Home, video: Path) -> None:
         times: list[float] = []
         hand_out = app.pipeline._hand_out
 
-        def timed(moment: Moment) -> None:
-            hand_out(moment)
+        def timed(recognition: Recognition) -> None:
+            hand_out(recognition)
             times.append(time.monotonic())
 
         app.pipeline._hand_out = timed  # type: ignore[method-assign]
@@ -127,7 +127,7 @@ def gaps(report: Report, home: Home, video: Path) -> None:
         time.sleep(4)
         quiet, stored_ms, outcomes = longest_ms(times), [], []
         for number in range(RETRAININGS):
-            burst = [moment for _ in range(TAUGHT) if (moment := subscription.get(1)) is not None]
+            burst = [recognition for _ in range(TAUGHT) if (recognition := subscription.get(1)) is not None]
             if number == 0:
                 times.clear()
             began = time.perf_counter()

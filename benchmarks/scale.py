@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from edgetl_device.bundle.bundle import open_bundle, write_bundle
-from edgetl_device.bundle.content import Content, Factory
+from edgetl_device.bundle.content import BundleContent, BundleParts
 from edgetl_device.codes import CodeTransform, Int8
 from edgetl_device.learning.learner import Learner
 from edgetl_device.preprocess import Preprocessing
@@ -70,13 +70,13 @@ def make_bundle(path: Path) -> None:
         "parity": {},
         "ops": {},
     }
-    write_bundle(path, manifest, Content(backbone, factory, held, frozenset(), nothing).members())
+    write_bundle(path, manifest, BundleParts(backbone, factory, held, frozenset(), nothing).members())
 
 
 def open_learner(folder: Path) -> Learner:
     """With a budget that nothing here exceeds."""
     store = Store(folder / "device.sqlite", max_samples=10**8, max_bytes=1 << 40)
-    return Learner(Factory(open_bundle(folder / "scale.edgetl")), store, "synthetic")
+    return Learner(BundleContent(open_bundle(folder / "scale.edgetl")), store, "synthetic")
 
 
 def fill(folder: Path, count: int) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def main() -> None:
             listeners = [app.pipeline.subscribe() for _ in range(4)]
             for look in range(LOOKS + 1):
                 while time.monotonic() - began < look * MINUTES * 60 / LOOKS:
-                    burst = [moment for _ in range(TAUGHT) if (moment := listeners[0].get(10)) is not None]
+                    burst = [recognition for _ in range(TAUGHT) if (recognition := listeners[0].get(10)) is not None]
                     listeners[1].get(0)
                     ids = app.teach("bottle", burst)
                     app.retrain(accept_scene_change=True)

@@ -89,7 +89,7 @@ def with_and_without_the_cache() -> None:
                 epoch_seconds=statistics.median(epochs[1:]), cache_MB=size / 1e6,
             )  # fmt: skip
         lower, upper = cut_of(spec)
-        filled = boundary.fill(dataset.files(), lower, boundary.Recipe(spec.image_size, plan.views, SEED))
+        filled = boundary.fill(dataset.files(), lower, boundary.CacheKey(spec.image_size, plan.views, SEED))
         half = np.concatenate(list(boundary.batches_of(filled, upper)))
         exact = embed_float(chained(lower, upper), dataset.files(), spec.preprocessing, spec.input_range).values
         for name, values in (("head, exact activations", exact), ("head, float16 activations", half)):

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from edgetl_device import parts
 from edgetl_device.console import note
@@ -23,7 +22,7 @@ from edgetl_device.home import Home
 from edgetl_device.inference.backbone import Backbone, open_backbone
 from edgetl_device.inference.classifier import Prediction
 from edgetl_device.learning.learner import Learner
-from edgetl_device.photos import read_photo
+from edgetl_device.photos import Image, read_photo
 
 from .backbones.backbone import BackboneSpec
 from .conversion import convert as packing
@@ -31,8 +30,7 @@ from .data.datasets import find_photos, split
 from .reports.page import Gallery, Heading, Part, Picture, Table, Text, page
 from .training import train as training
 
-Photo = npt.NDArray[np.uint8]
-Labelled = list[tuple[str, Photo]]
+Labelled = list[tuple[str, Image]]
 
 SHOTS = 10  # photos of each kind that the person labels
 TESTS = 30  # photos of each of a user's classes that the device is tried on, at most
@@ -143,7 +141,7 @@ def _is_readable(path: Path) -> bool:
     return True
 
 
-def dimmed(photo: Photo, generator: np.random.Generator) -> Photo:
+def dimmed(photo: Image, generator: np.random.Generator) -> Image:
     """A photo as in dim, warm light: a third of the light, less blue, sensor noise."""
     light = photo.astype(np.float32) * np.array([0.22, 0.3, 0.36], np.float32)
     noisy = light + generator.normal(0, 5, photo.shape).astype(np.float32)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edgetl_device.bundle.bundle import write_bundle
-from edgetl_device.bundle.content import Content, fingerprint
+from edgetl_device.bundle.content import BundleParts, fingerprint
 from edgetl_device.codes import CodeTransform
 from edgetl_device.heads import fit_head, gather
 from edgetl_device.home import Home
@@ -84,7 +84,7 @@ def build_bundle(
     told = head.predict(backbone.codes(check_raw))[0]
     names = tuple(head.labels[row.argmax()] if head.labels else "" for row in told)
     seen = frozenset(fingerprint(photo.tobytes()) for shots in photos.values() for photo in shots[:half])
-    content = Content(TINY.read_bytes(), factory, (held, held_labels), seen, (check, check_raw, names))
+    content = BundleParts(TINY.read_bytes(), factory, (held, held_labels), seen, (check, check_raw, names))
     manifest = {
         "name": path.stem,
         "created": "2026-01-01T00:00:00+00:00",

@@ -15,7 +15,7 @@ pytest.importorskip("edgetl")
 from edgetl.cli import program as host_program
 from edgetl_device import console, parts
 from edgetl_device.bundle.bundle import open_bundle
-from edgetl_device.bundle.content import Factory
+from edgetl_device.bundle.content import BundleContent
 from edgetl_device.cli import program as device_program
 
 KNOWN = ("bolt", "gear", "washer")
@@ -82,10 +82,10 @@ def test_convert_reports_what_the_contract_says_and_stays_close_to_float(arrow) 
 def test_convert_with_the_softmax_rule_packs_what_the_photos_taught_it(arrow, tmp_path) -> None:
     bundle = tmp_path / "soft.edgetl"
     told(host_program, "convert", arrow.run, "-o", bundle, "--head", "softmax", "--max-drop", "0.1", "-v")
-    factory = Factory(open_bundle(bundle))
+    factory = BundleContent(open_bundle(bundle))
     assert factory.rule == "softmax" and factory.correction is not None
     assert factory.correction.labels == factory.statistics.labels
-    assert factory.statistics.to_bytes() == Factory(open_bundle(arrow.bundle)).statistics.to_bytes()
+    assert factory.statistics.to_bytes() == BundleContent(open_bundle(arrow.bundle)).statistics.to_bytes()
 
 
 def test_a_bundle_converted_with_a_key_is_signed_by_it(arrow, tmp_path) -> None:
@@ -96,7 +96,7 @@ def test_a_bundle_converted_with_a_key_is_signed_by_it(arrow, tmp_path) -> None:
 
 
 def test_the_head_was_fitted_without_the_held_out_photos(arrow) -> None:
-    factory = Factory(open_bundle(arrow.bundle))
+    factory = BundleContent(open_bundle(arrow.bundle))
     held_out = [s for s in json.loads((arrow.run / "run.json").read_text())["samples"] if s[2] == "val"]
     assert factory.statistics.samples == 123 - len(held_out) == len(factory.seen)
     assert len(factory.holdout) == len(held_out)
@@ -134,7 +134,7 @@ def test_other_apps_get_one_file_that_says_what_the_device_says(arrow) -> None:
     assert bundle.manifest["fused"] == arrow.converted["fused"]
     photos = [read_photo(path) for kind in KNOWN for path in sorted((arrow.photos / kind).glob(f"{kind}-*.jpg"))]
     told = fused.predict(bundle.members["model.tflite"], [bundle.preprocessing(photo) for photo in photos])
-    backbone, head = open_backbone(bundle), Factory(bundle).head()
+    backbone, head = open_backbone(bundle), BundleContent(bundle).head()
     wanted = head.predict(backbone.codes(np.stack([backbone.embed(photo) for photo in photos])))[0]
     assert len(photos) == 120 and (told.argmax(axis=1) == wanted.argmax(axis=1)).mean() >= 0.99
 

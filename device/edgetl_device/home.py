@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .bundle.bundle import Bundle, load_bundle, open_bundle
-from .bundle.content import Factory
+from .bundle.content import BundleContent
 from .bundle.signing import PublicKey, read_public_key
 from .environment import choose_runtime, runtime_name
 from .environment import default_home as default_home
@@ -68,7 +68,7 @@ class Home:
 
     def learner(self, runtime: str = "auto") -> Learner:
         """A learner over the current bundle and the store."""
-        factory = Factory(self.bundle(), self.solved_path)
+        factory = BundleContent(self.bundle(), self.solved_path)
         return Learner(factory, Store(self.store_path), runtime_name(choose_runtime(runtime)))
 
     @property
@@ -113,7 +113,7 @@ class Home:
         bundle, data = load_bundle(path, key)
         if key is not None and not allow_downgrade:
             self._refuse_downgrade(bundle)
-        factory = Factory(bundle)
+        factory = BundleContent(bundle)
         _ = factory.statistics  # parsed now: a bundle that cannot be learned with must not become current
         agreement = self_check(factory, open_backbone(bundle, runtime))
         if agreement < AGREEMENT:
@@ -131,7 +131,7 @@ class Home:
             if key is not None and not self.trusted_path.exists():
                 write_atomically(self.trusted_path, key.to_pem())
             write_atomically(self.bundle_path, data)
-            Factory(bundle, self.solved_path).keep_solved()
+            BundleContent(bundle, self.solved_path).keep_solved()
         return bundle, agreement
 
     def status(self, learner: Learner) -> dict[str, Any]:
@@ -195,7 +195,7 @@ class Home:
             store.close()
 
 
-def self_check(factory: Factory, backbone: Backbone) -> float:
+def self_check(factory: BundleContent, backbone: Backbone) -> float:
     """Share of the check photos whose label on this device equals the workstation's; 1 where there are none."""
     photos, raw, labels = factory.check
     found = np.stack([backbone.embed_photo(photo) for photo in photos]) if len(photos) else raw

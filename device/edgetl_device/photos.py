@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from .errors import PhotoError
 
-Frame = npt.NDArray[np.uint8]
+Image = npt.NDArray[np.uint8]
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 THUMBNAIL_SIDE = 160
@@ -29,7 +29,7 @@ def is_photo_name(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
-def read_photo(path: Path, max_pixels: int = MAX_PIXELS) -> Frame:
+def read_photo(path: Path, max_pixels: int = MAX_PIXELS) -> Image:
     """One photo file → (height, width, 3) uint8 BGR.
 
     Raises:
@@ -45,7 +45,7 @@ def read_photo(path: Path, max_pixels: int = MAX_PIXELS) -> Frame:
         raise PhotoError(f"{path}: {error}") from None
 
 
-def decode_photo(data: bytes, max_pixels: int = MAX_PIXELS) -> Frame:
+def decode_photo(data: bytes, max_pixels: int = MAX_PIXELS) -> Image:
     """The bytes of one photo file → (height, width, 3) uint8 BGR; raises PhotoError."""
     if not data:
         raise PhotoError("the file is empty")
@@ -107,7 +107,7 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
 
 
-def thumbnail(frame: Frame) -> bytes:
+def thumbnail(frame: Image) -> bytes:
     """(height, width, 3) uint8 BGR → a JPEG of at most 160 pixels a side, a few kilobytes."""
     height, width = frame.shape[:2]
     scale = min(1.0, THUMBNAIL_SIDE / max(height, width))

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError
-from .photos import Frame
+from .photos import Image
 
 MAX_SIZE = 1024  # pixels a side; every published classification backbone is far below
 
@@ -39,7 +39,7 @@ class Preprocessing:
         if not (1 <= self.height <= MAX_SIZE and 1 <= self.width <= MAX_SIZE):
             raise InputError(f"image size must be 1 to {MAX_SIZE} pixels a side, got {self.height}x{self.width}")
 
-    def __call__(self, frame: Frame) -> npt.NDArray[np.uint8]:
+    def __call__(self, frame: Image) -> npt.NDArray[np.uint8]:
         """(any, any, 3) uint8 BGR → (height, width, 3) uint8 RGB, contiguous."""
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or 0 in frame.shape:
             raise InputError(f"a frame must be (height, width, 3) uint8, got {frame.shape} {frame.dtype}")
@@ -52,7 +52,7 @@ class Preprocessing:
             frame = _resize(frame, (self.width, self.height))
         return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
 
-    def _crop(self, frame: Frame) -> Frame:
+    def _crop(self, frame: Image) -> Image:
         """The largest centred rectangle of the target's aspect ratio, at least one pixel a side."""
         height, width = frame.shape[:2]
         crop_height = max(1, min(height, round(width * self.height / self.width)))
@@ -75,5 +75,5 @@ class Preprocessing:
         return known
 
 
-def _resize(frame: Frame, size: tuple[int, int]) -> Frame:
+def _resize(frame: Image, size: tuple[int, int]) -> Image:
     return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR_EXACT), np.uint8)

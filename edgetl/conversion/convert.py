@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device.bundle.bundle import write_bundle
-from edgetl_device.bundle.content import Content, fingerprint
+from edgetl_device.bundle.content import BundleParts, fingerprint
 from edgetl_device.bundle.signing import PrivateKey
 from edgetl_device.codes import CodeTransform, Int8
 from edgetl_device.console import progress
@@ -24,7 +24,7 @@ from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.statistics import statistics_of
 
 from ..data.datasets import Dataset, balanced
-from ..models.float_model import Source, run_source
+from ..models.float_model import FloatModel, run_source
 from ..tflite import fused
 from ..tflite.edgetpu_compiler import Compiled, compile_model, find_compiler
 from ..tflite.feature_map import expose_feature_map
@@ -113,7 +113,7 @@ def convert_run(run: Run, output: Path, options: Options, verbose: bool = False)
 
 
 def convert(
-    load: Callable[[], Source], output: Path, options: Options, verbose: bool = False, key: PrivateKey | None = None
+    load: Callable[[], FloatModel], output: Path, options: Options, verbose: bool = False, key: PrivateKey | None = None
 ) -> Converted:
     """Convert a float model and write its bundle, or raise and leave ``output`` as it was.
 
@@ -211,7 +211,7 @@ class Fitted:
     worst_class: str
 
 
-def fit(source: Source, backbone: Backbone, raw: Int8, rule: str) -> Fitted:
+def fit(source: FloatModel, backbone: Backbone, raw: Int8, rule: str) -> Fitted:
     """Raw embeddings (n, d) of the source's photos, in the dataset's order → head, held against the float pipeline."""
     evidence = _evidence(source.dataset, raw, backbone, source.seed)
     if rule == "softmax":  # its factory part needs the embeddings, which only the workstation has
@@ -235,7 +235,7 @@ def _check_extras(options: Options) -> None:
         find_compiler()
 
 
-def _fuse(exported: Exported, source: Source, backbone: Backbone, fitted: Fitted, name: str) -> fused.Fused:
+def _fuse(exported: Exported, source: FloatModel, backbone: Backbone, fitted: Fitted, name: str) -> fused.Fused:
     """The fused model, proven on the held-out photos."""
     dataset = source.dataset
     formula = fused.formula(fitted.head, backbone.transform)
@@ -251,13 +251,13 @@ def _training(dataset: Dataset) -> Dataset:
     return dataset.take(dataset.rows("train"))
 
 
-def _photos(source: Source, rows: list[int]) -> npt.NDArray[np.uint8]:
+def _photos(source: FloatModel, rows: list[int]) -> npt.NDArray[np.uint8]:
     files = _training(source.dataset).take(rows).files()
     prepared = progress(prepare_files(files, source.preprocessing), len(files), "reading photos")
     return np.stack([photo for _, photo in prepared if not isinstance(photo, PhotoError)])
 
 
-def converted_backbone(model: bytes, source: Source, photos: npt.NDArray[np.uint8]) -> Backbone:
+def converted_backbone(model: bytes, source: FloatModel, photos: npt.NDArray[np.uint8]) -> Backbone:
     """The converted backbone; a float output gets the int8 range that it fills on the representative photos."""
     interpreter = TFLiteInterpreter(model, threads=2)
     output, digest = interpreter.output, hashlib.sha256(model).hexdigest()
@@ -301,7 +301,9 @@ def _holdout_rows(dataset: Dataset, seed: int) -> list[int]:
     return sorted(row for of_class in kept.values() for row in of_class[:HOLDOUT_PER_CLASS])
 
 
-def _content(model: bytes, head: Head, evidence: Evidence, source: Source, raw: Int8, backbone: Backbone) -> Content:
+def _content(
+    model: bytes, head: Head, evidence: Evidence, source: FloatModel, raw: Int8, backbone: Backbone
+) -> BundleParts:
     dataset = source.dataset
     held_out = dataset.rows("val", "test")
     check = [held_out[row] for row in balanced(dataset.take(held_out), CHECK_PHOTOS, source.seed)]
@@ -311,7 +313,7 @@ def _content(model: bytes, head: Head, evidence: Evidence, source: Source, raw: 
     labels = tuple(head.labels[row.argmax()] if head.labels else "" for row in told)
     holdout = _holdout_rows(dataset, source.seed) if head.labels else []
     seen = (fingerprint(path.read_bytes()) for path in _training(dataset).files()) if head.labels else ()
-    return Content(
+    return BundleParts(
         model,
         evidence.factory,
         (raw[holdout], tuple(dataset.labels[row] for row in holdout)),

@@ -21,7 +21,7 @@ from edgetl_device.inference.backbone import prepare_files
 from edgetl_device.inference.interpreter import TFLiteInterpreter
 
 from ..data.datasets import balanced
-from ..models.float_model import Source
+from ..models.float_model import FloatModel
 from ..reports.page import Drawing, Heading, Part, Table, Text, page
 from ..reports.scatter import Point, scatter
 from .compression import MAX_PHOTOS, Compression, check, compress
@@ -98,7 +98,7 @@ def recipes_of(text: str) -> tuple[Recipe, ...]:
 
 
 def sweep(
-    source: Source,
+    source: FloatModel,
     recipes: Sequence[Recipe],
     head: str,
     max_drop: float,
@@ -253,7 +253,7 @@ def _recipe(name: str) -> Recipe:
     return Recipe(name, mode, Compression(**asked))
 
 
-def _smaller(source: Source, training_photos: int) -> Source:
+def _smaller(source: FloatModel, training_photos: int) -> FloatModel:
     """At most so many training photos; and the float pipeline's answers, asked once."""
     dataset = source.dataset
     train, held_out = dataset.rows("train"), dataset.rows("val", "test")
@@ -264,7 +264,7 @@ def _smaller(source: Source, training_photos: int) -> Source:
 
 
 @contextmanager
-def _decoded(source: Source) -> Any:
+def _decoded(source: FloatModel) -> Any:
     """(n, h, w, 3) uint8 of all photos, in a temporary file rather than in memory: they may be gigabytes."""
     files, size = source.dataset.files(), source.preprocessing
     with tempfile.TemporaryDirectory(prefix="edgetl-") as folder:

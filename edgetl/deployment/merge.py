@@ -13,7 +13,7 @@ import numpy as np
 
 from edgetl_device import metrics
 from edgetl_device.bundle.bundle import Bundle, write_bundle
-from edgetl_device.bundle.content import Content, Factory
+from edgetl_device.bundle.content import BundleContent, BundleParts
 from edgetl_device.bundle.export import Export
 from edgetl_device.bundle.signing import PrivateKey, PublicKey
 from edgetl_device.errors import InputError
@@ -57,7 +57,7 @@ def merge(bundle: Bundle, exports: Sequence[Export], output: Path, key: PrivateK
         InputError: a device is in the bundle already; adding it again would count its samples twice.
         StorageError: ``output`` cannot be written.
     """
-    factory = Factory(bundle)
+    factory = BundleContent(bundle)
     before = list(bundle.manifest.get("merged", []))
     latest: dict[str, Export] = {}
     for export in sorted(exports, key=lambda export: export.time):
@@ -83,7 +83,7 @@ def merge(bundle: Bundle, exports: Sequence[Export], output: Path, key: PrivateK
     labels = tuple(head.labels[row.argmax()] if head.labels else "" for row in told)
     holdout = (factory.holdout_raw, factory.holdout_labels)
     model, check = bundle.members["backbone.tflite"], (photos, check_raw, labels)
-    content = Content(model, statistics, holdout, factory.seen, check, correction)
+    content = BundleParts(model, statistics, holdout, factory.seen, check, correction)
     # A fused model holds the old head: it is left out rather than kept wrong.
     manifest = {name: value for name, value in bundle.manifest.items() if name not in ("members", "format", "fused")}
     manifest |= {"name": output.stem, "labels": list(head.labels), "merged": sorted([*before, *latest])}

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from edgetl_device import metrics
 from edgetl_device.bundle.bundle import Bundle
-from edgetl_device.bundle.content import Factory, fingerprint
+from edgetl_device.bundle.content import BundleContent, fingerprint
 from edgetl_device.console import progress
 from edgetl_device.errors import InputError, PhotoError
 from edgetl_device.inference.backbone import open_backbone, prepare_files
@@ -110,7 +110,7 @@ def evaluate(bundle: Bundle, dataset: Dataset, runtime: str = "auto") -> Evaluat
     Raises:
         InputError: a class of the dataset is not one of the bundle's, or none of its photos can be read.
     """
-    factory = Factory(bundle)
+    factory = BundleContent(bundle)
     head = factory.head()
     strange = sorted(set(dataset.classes) - set(head.labels))
     if strange:

@@ -25,14 +25,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device.bundle.bundle import Bundle
-from edgetl_device.bundle.content import Factory
+from edgetl_device.bundle.content import BundleContent
 from edgetl_device.codes import CodeTransform
 from edgetl_device.errors import InputError
 from edgetl_device.heads import Head
 from edgetl_device.inference.activation_map import spread
 from edgetl_device.inference.backbone import Backbone
 from edgetl_device.inference.interpreter import TFLiteInterpreter
-from edgetl_device.photos import Frame
+from edgetl_device.photos import Image
 
 from ..tflite.feature_map import expose_feature_map
 
@@ -71,7 +71,7 @@ class Explainer:
     """
 
     def __init__(self, bundle: Bundle, runtime: str = "auto") -> None:
-        self.head = Factory(bundle).head()
+        self.head = BundleContent(bundle).head()
         if len(self.head.labels) < 2:
             raise InputError("the bundle knows fewer than two classes: there is nothing to explain")
         self._preprocessing, self._transform = bundle.preprocessing, bundle.codes
@@ -80,7 +80,7 @@ class Explainer:
         scale = bundle.embedding_scale
         self._backbone = Backbone(interpreter, bundle.preprocessing, bundle.codes, bundle.backbone_digest, scale)
 
-    def explain(self, frame: Frame, label: str | None = None) -> Explanation:
+    def explain(self, frame: Image, label: str | None = None) -> Explanation:
         """(any, any, 3) uint8 BGR → Explanation of a label, or of the most probable one.
 
         Raises:
@@ -120,7 +120,7 @@ def contributions(head: Head, codes: npt.NDArray[np.uint8], transform: CodeTrans
     return np.asarray(slopes * way, np.float32), float(ends[0] - ends[1])
 
 
-def overlay(photo: npt.NDArray[np.uint8], evidence: Map) -> Frame:
+def overlay(photo: npt.NDArray[np.uint8], evidence: Map) -> Image:
     """Evidence (h, w) over the photo it is of, (H, W, 3) uint8 RGB → (H, W, 3) uint8 BGR.
 
     Orange speaks for the label, blue against it (colours that the colour-blind tell apart), the photo is dimmed to grey
@@ -135,5 +135,5 @@ def overlay(photo: npt.NDArray[np.uint8], evidence: Map) -> Frame:
     grey = cv2.cvtColor(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2BGR).astype(np.float32)
     near = np.abs(strength)
     plain = grey * 0.75 * (1 - near) + photo[:, :, ::-1] * near
-    mixed: Frame = np.clip(plain * (1 - 0.45 * near) + colour * 0.45 * near, 0, 255).astype(np.uint8)
+    mixed: Image = np.clip(plain * (1 - 0.45 * near) + colour * 0.45 * near, 0, 255).astype(np.uint8)
     return mixed

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgetl_device.bundle.bundle import Bundle
-from edgetl_device.bundle.content import Factory
-from edgetl_device.heads import Evidence, moments, solve_predictive
+from edgetl_device.bundle.content import BundleContent
+from edgetl_device.heads import Evidence, class_moments, solve_predictive
 from edgetl_device.heads.precision import Precision
 
 STRENGTHS = tuple(2.0**power for power in range(-6, 7))
@@ -55,7 +55,7 @@ def audit_shrinkage(evidence: Evidence) -> Audit | None:
     D⁻½ Q (Λ + t)⁻¹ Qᵀ D⁻½ for every t (Hastie and Tibshirani, "Efficient quadratic regularization for expression
     arrays", Biostatistics 2004, https://doi.org/10.1093/biostatistics/kxh010).
     """
-    given = moments(evidence)
+    given = class_moments(evidence)
     index = {label: row for row, label in enumerate(given.labels)}
     rows = [row for row, label in enumerate(evidence.holdout_labels) if label in index]
     if not rows or len(index) < 2 or given.precision is None:
@@ -84,6 +84,6 @@ def audit_shrinkage(evidence: Evidence) -> Audit | None:
 
 def audit_bundle(bundle: Bundle) -> str:
     """What the audit says of a bundle's factory statistics, for a person."""
-    factory = Factory(bundle)
+    factory = BundleContent(bundle)
     found = audit_shrinkage(factory.evidence(factory.holdout[:0], (), ""))
     return "shrinkage by rule: no holdout to audit it on" if found is None else str(found)

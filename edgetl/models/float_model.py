@@ -22,7 +22,7 @@ HELD_OUT = 0.2  # of the photos of each class, where no val or test folder says 
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class FloatModel:
     """A float backbone, the photos it is converted with, and the float pipeline it is held against.
 
     Args:
@@ -52,7 +52,7 @@ class Source:
     caution: str = ""
 
 
-def run_source(run: Run, photos: Path | None = None) -> Source:
+def run_source(run: Run, photos: Path | None = None) -> FloatModel:
     """A RUN of ``edgetl train``; ``photos`` is where its photos are now, if they moved.
 
     Raises:
@@ -70,7 +70,7 @@ def run_source(run: Run, photos: Path | None = None) -> Source:
         head = fit_float_head(values[train], tuple(dataset.labels[row] for row in train))
         return [head.labels[index] for index in head.scores(float_codes(values[list(rows)])).argmax(axis=1)]
 
-    return Source(
+    return FloatModel(
         dataset,
         run.spec.preprocessing,
         run.spec.input_range,
@@ -90,7 +90,7 @@ def open_source(
     labels: Path | None = None,
     scale: str | None = None,
     seed: int | None = None,
-) -> Source:
+) -> FloatModel:
     """A RUN, or a Keras image classifier in a file or folder.
 
     Args:
@@ -111,7 +111,7 @@ def open_source(
     return classifier_source(path, photos, labels, scale, seed or 0)
 
 
-def classifier_source(path: Path, photos: Path | None, labels: Path | None, scale: str | None, seed: int) -> Source:
+def classifier_source(path: Path, photos: Path | None, labels: Path | None, scale: str | None, seed: int) -> FloatModel:
     """A Keras image classifier; its own last Dense layer is the float pipeline that the bundle is held against.
 
     The bundle's head is solved from the statistics of ``photos``, as every head is: so it can be retrained on the
@@ -141,7 +141,7 @@ def classifier_source(path: Path, photos: Path | None, labels: Path | None, scal
             told.append(outputs[max(known, key=lambda index: scores[index])])
         return told
 
-    return Source(
+    return FloatModel(
         dataset,
         model.preprocessing,
         model.parts.scale,

@@ -28,7 +28,7 @@ _EXPECTED = "expected a RUN of `edgetl train`, a .keras or .h5 file, or a SavedM
 
 
 @dataclass(frozen=True, eq=False)
-class Classifier:
+class KerasClassifier:
     """An image classifier, split where its embedding is.
 
     Args:
@@ -50,7 +50,7 @@ class Classifier:
         return np.array([0, logits[0]], np.float32) if len(logits) == 1 else logits
 
 
-def open_classifier(path: Path, scale: tuple[float, float] | None = None, verbose: bool = False) -> Classifier:
+def open_classifier(path: Path, scale: tuple[float, float] | None = None, verbose: bool = False) -> KerasClassifier:
     """Load a classifier; code inside the file is never run.
 
     Args:
@@ -89,7 +89,7 @@ def open_classifier(path: Path, scale: tuple[float, float] | None = None, verbos
         raise InputError(f"{path} has one output with softmax, which is always 1: it cannot tell anything apart")
     if source is not None:
         keras = _flat(source, parts, path)
-    return Classifier(parts, Preprocessing(*size), max(outputs, 2), keras)
+    return KerasClassifier(parts, Preprocessing(*size), max(outputs, 2), keras)
 
 
 def read_labels(path: Path) -> tuple[str, ...]:

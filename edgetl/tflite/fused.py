@@ -158,7 +158,7 @@ def fuse(
     low, high = input_range if is_integer else (0.0, 255.0)  # float backbones take pixels, and scale them inside
     std = 255 / (high - low)
     about = f"Tells {len(labels)} classes apart; transfer learning with edgetl."
-    metadata.describe(model, metadata.Classifier(name, about, labels, -low * std, std, low, high))
+    metadata.describe(model, metadata.ClassifierMetadata(name, about, labels, -low * std, std, low, high))
     return metadata.with_labels(write_model(model), labels)
 
 

@@ -27,7 +27,7 @@ _FEATURE, _IMAGE, _NORMALIZATION = 1, 2, 1  # members of the unions ContentPrope
 
 
 @dataclass(frozen=True)
-class Classifier:
+class ClassifierMetadata:
     """What the metadata of an image classifier says.
 
     Args:
@@ -47,7 +47,7 @@ class Classifier:
     largest: float
 
 
-def describe(model: Any, classifier: Classifier) -> None:
+def describe(model: Any, classifier: ClassifierMetadata) -> None:
     """Put the metadata into ``ModelT``, in place of what was there."""
     buffer = schema().BufferT()
     buffer.data = list(_flatbuffer(classifier))
@@ -66,7 +66,7 @@ def with_labels(model: bytes, labels: Sequence[str]) -> bytes:
     return buffer.getvalue()
 
 
-def _flatbuffer(given: Classifier) -> bytes:
+def _flatbuffer(given: ClassifierMetadata) -> bytes:
     """Bottom up, as flatbuffers are built; slots are the positions of fields in the schema's tables."""
     import flatbuffers
 

@@ -44,7 +44,7 @@ _LARGEST = 65504.0  # of float16; ReLU networks stay far below
 
 
 @dataclass(frozen=True)
-class Recipe:
+class CacheKey:
     """What is cached of each photo.
 
     Args:
@@ -148,7 +148,7 @@ def fits(shape: tuple[int, ...], views: int, photos: int, limit: int) -> bool:
 
 
 def fill(
-    files: Sequence[Path], lower: Any, recipe: Recipe, limit: int = DEFAULT_LIMIT, folder: Path | None = None
+    files: Sequence[Path], lower: Any, recipe: CacheKey, limit: int = DEFAULT_LIMIT, folder: Path | None = None
 ) -> Filled:
     """Pass every photo that is not known yet through the frozen network, and keep its activations.
 
@@ -176,7 +176,7 @@ def fill(
         ) from error
 
 
-def _fill(cache: BoundaryCache, files: Sequence[Path], lower: Any, recipe: Recipe) -> Filled:
+def _fill(cache: BoundaryCache, files: Sequence[Path], lower: Any, recipe: CacheKey) -> Filled:
     tensorflow = tf.load()
     size, wide = recipe.image_size, augmentation.wide_size(recipe.image_size)
 
@@ -231,7 +231,7 @@ def _half(values: Any) -> Any:
     return tensorflow.cast(tensorflow.clip_by_value(values, -_LARGEST, _LARGEST), tensorflow.float16)
 
 
-def _key(lower: Any, recipe: Recipe) -> str:
+def _key(lower: Any, recipe: CacheKey) -> str:
     digest = hashlib.sha256(json.dumps([_FORMAT, asdict(recipe), lower.output_shape[1:]]).encode())
     for layer in lower.layers:
         digest.update(type(layer).__name__.encode())

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device.codes import LEVELS_PER_RMS
-from edgetl_device.heads import Moments, Predictive, log_prior, solve_predictive
+from edgetl_device.heads import ClassMoments, Predictive, log_prior, solve_predictive
 from edgetl_device.heads.precision import solve_precision
 
 Floats = npt.NDArray[np.float32]
@@ -49,7 +49,7 @@ def fit_float_head(values: Floats, labels: Sequence[str], rows: Sequence[int] | 
     floored = np.maximum(variances, 0.1 * variances.mean()) + 1e-9
     precision = solve_precision(scatter.astype(np.float32), floored, len(chosen))
     found = tuple(str(name) for name in names)
-    return solve_predictive(Moments(found, means, counts.astype(np.float64), log_prior(counts), precision))
+    return solve_predictive(ClassMoments(found, means, counts.astype(np.float64), log_prior(counts), precision))
 
 
 def predict(head: Predictive, values: Floats, rows: Sequence[int]) -> tuple[npt.NDArray[np.intp], Floats]:

@@ -121,7 +121,7 @@ def _fine_tuned(
     filled, why = None, _why_not_cached(plan, lower, len(dataset))
     feed: Feed
     if lower is not None and not why:
-        recipe = boundary.Recipe(spec.image_size, plan.views if plan.augment else 0, plan.seed)
+        recipe = boundary.CacheKey(spec.image_size, plan.views if plan.augment else 0, plan.seed)
         filled = boundary.fill(dataset.files(), lower, recipe, plan.cache_limit)
         readable, hashes, skipped = readable_part(dataset, filled.rows), filled.hashes, filled.skipped
         tell(f"activations of {len(readable)} photos cached in {filled.cache.path.parent}: epochs run the top alone")

@@ -24,7 +24,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # no threads: this process forks
 import numpy as np
 
 from edgetl_device.bundle.bundle import open_bundle
-from edgetl_device.bundle.content import Factory
+from edgetl_device.bundle.content import BundleContent
 from edgetl_device.learning.learner import GOOD, Learner
 from edgetl_device.store.backup import what_is_wrong
 from edgetl_device.store.store import Store
@@ -33,7 +33,7 @@ ACTIONS = ("learn",) * 5 + ("retrain", "promote", "relabel", "forget", "rollback
 PICTURE = b"a small picture" * 100
 
 
-def live(folder: Path, factory: Factory, seed: int, report: int) -> None:
+def live(folder: Path, factory: BundleContent, seed: int, report: int) -> None:
     """Learn until killed; every acknowledged id is written to ``report``: +3 learned, ?3 to be forgotten, -3 forgotten."""
 
     def tell(sign: str, ids: list[int]) -> None:
@@ -71,7 +71,7 @@ def live(folder: Path, factory: Factory, seed: int, report: int) -> None:
             learner.store.backup(folder / "device.backup.sqlite")
 
 
-def check(folder: Path, factory: Factory, present: set[int], absent: set[int]) -> list[str]:
+def check(folder: Path, factory: BundleContent, present: set[int], absent: set[int]) -> list[str]:
     """What is wrong after a kill; empty is right."""
     path = folder / "device.sqlite"
     problems = []
@@ -102,7 +102,7 @@ def check(folder: Path, factory: Factory, present: set[int], absent: set[int]) -
 
 def main(bundle: Path, folder: Path, rounds: int, seed: int, longest_s: float = 0.08) -> None:
     """Run and print."""
-    factory = Factory(open_bundle(bundle))
+    factory = BundleContent(open_bundle(bundle))
     factory.statistics  # noqa: B018  parsed once, here, not in every child
     choose = random.Random(seed)
     present: set[int] = set()

@@ -8,14 +8,14 @@ from conftest import write_photos
 
 from edgetl import tf
 from edgetl.data.datasets import find_photos, split
-from edgetl.models.float_model import Source
+from edgetl.models.float_model import FloatModel
 from edgetl_device.errors import InputError
 from edgetl_device.preprocess import Preprocessing
 
 KINDS = ("ball", "box", "kite")
 
 
-def tiny_source(folder: Path) -> Source:
+def tiny_source(folder: Path) -> FloatModel:
     """60 photos of three kinds, 18 held out; a random backbone of 64 features; a float pipeline that is always right."""
     keras = tf.keras()
     keras.utils.set_random_seed(0)
@@ -32,7 +32,7 @@ def tiny_source(folder: Path) -> Source:
     def no_keras() -> None:
         raise InputError("this backbone cannot be trained")
 
-    return Source(
+    return FloatModel(
         data,
         Preprocessing(32, 32),
         (-1.0, 1.0),

@@ -22,14 +22,13 @@ from ..inference.classifier import Classifier, Prediction
 from ..inference.interpreter import TFLiteInterpreter
 from ..labels import check_label
 from ..learning.learner import Learner, Outcome
-from ..photos import Frame as Photo
-from ..photos import thumbnail
+from ..photos import Image, thumbnail
 from ..store.schema import SampleRow, VersionRow
 from .background import Periodic
 from .head_watch import HeadWatch
 from .pipeline import Pipeline
 from .smoothing import DEFAULT_S
-from .subscription import Moment
+from .subscription import Recognition
 
 log = logging.getLogger("edgetl.app")
 
@@ -55,7 +54,7 @@ class App:
 
     Attributes:
         pipeline: what the camera sees, live.
-        activation: moment → (h, w) uint8 class activation; None where the bundle was not made ``--explainable``.
+        activation: recognition → (h, w) uint8 class activation; None where the bundle was not made ``--explainable``.
 
     Raises:
         HomeError: no bundle is installed.
@@ -123,7 +122,7 @@ class App:
         """The current bundle."""
         return self._learner.bundle
 
-    def classify(self, photo: Photo) -> Prediction:
+    def classify(self, photo: Image) -> Prediction:
         """What the head in use says of a (height, width, 3) uint8 BGR photo, all labels in ``top``."""
         with self._lock:
             classifier = self._learner.classifier(self._backbone)
@@ -160,27 +159,27 @@ class App:
 
     # learning ----------------------------------------------------------------------------------------------------
 
-    def teach(self, label: str, moments: Sequence[Moment]) -> list[int]:
+    def teach(self, label: str, recognitions: Sequence[Recognition]) -> list[int]:
         """Store what recognition saw as samples of a label: its embeddings, so nothing is computed again.
 
         Returns:
             Their ids; durable when it returns. :meth:`retrain` makes a head that knows them.
 
         Raises:
-            InputError: no moments, or not a label.
+            InputError: no recognitions, or not a label.
             MismatchError: another bundle was installed since.
             StorageError: the store is full or cannot be written.
         """
         label = check_label(label)
-        if not moments:
+        if not recognitions:
             raise InputError(f"nothing to learn as {label}: no frame was captured")
-        pictures = [thumbnail(moment.frame.image) for moment in moments] if self._thumbnails else []
+        pictures = [thumbnail(recognition.frame.image) for recognition in recognitions] if self._thumbnails else []
         with self._lock:
-            if any(moment.backbone != self._backbone.digest for moment in moments):
+            if any(recognition.backbone != self._backbone.digest for recognition in recognitions):
                 raise MismatchError("another bundle was installed since these frames were seen: capture them again")
-            return self._learner.add(label, np.stack([moment.raw for moment in moments]), pictures)
+            return self._learner.add(label, np.stack([recognition.raw for recognition in recognitions]), pictures)
 
-    def teach_photos(self, label: str, photos: Iterable[Photo]) -> list[int]:
+    def teach_photos(self, label: str, photos: Iterable[Image]) -> list[int]:
         """Store photos (height, width, 3) uint8 BGR as samples of a label; returns their ids.
 
         Raises as :meth:`teach`.
@@ -300,19 +299,19 @@ class App:
         self.pipeline.swap(Classifier(self._backbone, head), self._learner.active_version)
         self.activation = self._explaining()
 
-    def _explaining(self) -> Callable[[Moment], npt.NDArray[np.uint8] | None] | None:
-        """Moment → (h, w) uint8 where the evidence for its label is; None where the bundle has no feature map."""
+    def _explaining(self) -> Callable[[Recognition], npt.NDArray[np.uint8] | None] | None:
+        """Recognition → (h, w) uint8 where the evidence for its label is; None where the bundle has no feature map."""
         interpreter, head = self._backbone.interpreter, self._learner.active_head()
         if not (isinstance(interpreter, TFLiteInterpreter) and interpreter.explains and can_explain(head)):
             return None
         preprocessing, transform, digest = self._backbone.preprocessing, self._backbone.transform, self._backbone.digest
 
-        def activation(moment: Moment) -> npt.NDArray[np.uint8] | None:
-            if moment.backbone != digest or moment.prediction.label not in head.labels:
+        def activation(recognition: Recognition) -> npt.NDArray[np.uint8] | None:
+            if recognition.backbone != digest or recognition.prediction.label not in head.labels:
                 return None
-            number = head.labels.index(moment.prediction.label)
-            shares = contributions(head, transform(moment.raw[None])[0], transform, number)
-            return as_picture(spread(shares, interpreter.feature_map(preprocessing(moment.frame.image))))
+            number = head.labels.index(recognition.prediction.label)
+            shares = contributions(head, transform(recognition.raw[None])[0], transform, number)
+            return as_picture(spread(shares, interpreter.feature_map(preprocessing(recognition.frame.image))))
 
         return activation
 
@@ -323,9 +322,13 @@ class App:
                 self._swap()
 
     def _look(self) -> None:
-        moment = self.pipeline.latest()
-        if moment and moment.version == self.pipeline.version and moment.backbone == self._backbone.digest:
-            self._watch.look(moment)
+        recognition = self.pipeline.latest()
+        if (
+            recognition
+            and recognition.version == self.pipeline.version
+            and recognition.backbone == self._backbone.digest
+        ):
+            self._watch.look(recognition)
 
     def _state(self) -> tuple[int, int]:
         """What decides which head is in use."""

@@ -7,23 +7,23 @@ import threading
 from collections.abc import Callable
 
 from .pipeline import Pipeline
-from .subscription import Moment
+from .subscription import Recognition
 
 log = logging.getLogger("edgetl.workers")
 
 
 class Listener:
-    """Calls a function with the newest moment, again and again, in a thread of its own.
+    """Calls a function with the newest recognition, again and again, in a thread of its own.
 
     However long the function takes, it slows nobody; what it missed meanwhile is gone.
 
     Args:
         name: of the thread.
         pipeline: to listen to.
-        function: gets a :class:`Moment`; if it raises, it is called no more.
+        function: gets a :class:`Recognition`; if it raises, it is called no more.
     """
 
-    def __init__(self, name: str, pipeline: Pipeline, function: Callable[[Moment], object]) -> None:
+    def __init__(self, name: str, pipeline: Pipeline, function: Callable[[Recognition], object]) -> None:
         self._subscription = pipeline.subscribe()
         self._function = function
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -41,8 +41,8 @@ class Listener:
 
     def _run(self) -> None:
         try:
-            while (moment := self._subscription.get()) is not None:
-                self._function(moment)
+            while (recognition := self._subscription.get()) is not None:
+                self._function(recognition)
         except Exception:  # a listener's fault is its own
             log.exception("%s failed and is off", self._thread.name)
             self._subscription.close()

@@ -11,7 +11,7 @@ from ..codes import CodeTransform
 from ..errors import EdgetlError
 from ..learning.drift import DriftState
 from ..learning.learner import Learner
-from .subscription import Moment
+from .subscription import Recognition
 
 log = logging.getLogger("edgetl.watch")
 
@@ -55,15 +55,15 @@ class HeadWatch:
         self._unproven, self._good_looks = self._learner.active_version, 0
         return found is not None and found.failed is not None
 
-    def look(self, moment: Moment) -> None:
-        """A moment that the head in use recognised."""
-        if self._unproven == moment.version:
+    def look(self, recognition: Recognition) -> None:
+        """A recognition that the head in use recognised."""
+        if self._unproven == recognition.version:
             self._good_looks += 1
             if self._good_looks >= GOOD_LOOKS:
                 self._prove()
-        if moment.frame.number != self._looked_at:
-            self._looked_at = moment.frame.number
-            self._drift.update(self._codes(moment.raw[None]))
+        if recognition.frame.number != self._looked_at:
+            self._looked_at = recognition.frame.number
+            self._drift.update(self._codes(recognition.raw[None]))
         if time.monotonic() - self._kept_s > KEEP_DRIFT_S:
             self._keep()
 

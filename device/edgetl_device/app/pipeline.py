@@ -28,9 +28,9 @@ from ..errors import CameraError, EdgetlError
 from ..inference.backbone import Backbone
 from ..inference.classifier import Classifier
 from .smoothing import DEFAULT_S, Smoother
-from .subscription import Moment, Slot, Subscription
+from .subscription import Recognition, Slot, Subscription
 
-__all__ = ["Health", "Moment", "Pipeline", "Subscription"]
+__all__ = ["Health", "Pipeline", "Recognition", "Subscription"]
 
 log = logging.getLogger("edgetl.pipeline")
 
@@ -111,7 +111,7 @@ class Pipeline:
         self._lock = threading.Lock()  # subscriptions, and what health() reads in one piece
         self._stopping = threading.Event()
         self._finished = threading.Event()
-        self._latest: Moment | None = None
+        self._latest: Recognition | None = None
         self._number = self._frames = self._dropped = self._reconnects = 0
         self._captured_s: float | None = None
         self._embedded_s: float | None = None
@@ -166,12 +166,12 @@ class Pipeline:
             raise self._failure
         return done
 
-    def latest(self) -> Moment | None:
-        """The newest moment, or None before the first."""
+    def latest(self) -> Recognition | None:
+        """The newest recognition, or None before the first."""
         return self._latest
 
     def subscribe(self, notify: Callable[[], None] | None = None) -> Subscription:
-        """Listen. ``notify`` is called from the recognition thread at a moment that finds none waiting, and at the end.
+        """Listen. The recognition thread calls ``notify`` when a recognition finds none waiting, and at the end.
 
         It must return at once; ``lambda: loop.call_soon_threadsafe(event.set)`` serves an asyncio listener.
         """
@@ -291,22 +291,22 @@ class Pipeline:
                 instants = classifier.classify_codes(codes, top=max(1, len(classifier.head.labels)))
                 for (frame, raw, _, _), instant in zip(batch, instants, strict=True):
                     smoothed = self._smoother(instant, frame.time_s)
-                    self._hand_out(Moment(frame, raw, smoothed, instant, used, backbone.digest))
+                    self._hand_out(Recognition(frame, raw, smoothed, instant, used, backbone.digest))
                     if self._frames == self._max_frames:
                         return
             self._stopping.wait(next_s - time.monotonic())  # at a camera's 30 frames a second nothing is kept waiting
 
-    def _hand_out(self, moment: Moment) -> None:
+    def _hand_out(self, recognition: Recognition) -> None:
         now = time.monotonic()
         if not self._frames:
             self._first_s = now
-        self._latest = moment
+        self._latest = recognition
         self._frames += 1
         with self._lock:
             self._delivered_s.append(now)
             subscriptions = self._subscriptions
         for subscription in subscriptions:
-            subscription.offer(moment)
+            subscription.offer(recognition)
 
     # ends --------------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Where predictions go besides the web: a command at every change of label, lines on stdout.
 
-Each sink is called with the newest moment by a :class:`~edgetl_device.app.background.Listener`, so it may take its
+Each sink is called with the newest recognition by a :class:`~edgetl_device.app.background.Listener`, so it may take its
 time.
 """
 
@@ -20,7 +20,7 @@ from datetime import datetime, timezone
 from typing import TextIO
 
 from ..errors import InputError
-from .subscription import Moment
+from .subscription import Recognition
 
 log = logging.getLogger("edgetl.sinks")
 
@@ -30,9 +30,9 @@ _GRACE_S = 0.5  # between asking a command to end and killing it
 UNKNOWN = "unknown"  # cannot be a class: labels.RESERVED
 
 
-def shown(moment: Moment) -> str:
-    """The label of a moment, ``unknown`` where it resembles nothing learned."""
-    prediction = moment.prediction
+def shown(recognition: Recognition) -> str:
+    """The label of a recognition, ``unknown`` where it resembles nothing learned."""
+    prediction = recognition.prediction
     return UNKNOWN if prediction.unknown or prediction.label is None else prediction.label
 
 
@@ -49,12 +49,12 @@ class Changes:
         self._candidate = UNKNOWN
         self._since_s = 0.0
 
-    def __call__(self, moment: Moment) -> str | None:
-        """The label if it changed for good with this moment, else None. Before the first, the label is ``unknown``."""
-        label = shown(moment)
+    def __call__(self, recognition: Recognition) -> str | None:
+        """The label if this recognition changed it for good, else None. Before the first, it is ``unknown``."""
+        label = shown(recognition)
         if label != self._candidate:
-            self._candidate, self._since_s = label, moment.frame.time_s
-        if label == self._told or moment.frame.time_s - self._since_s < self._hold_s:
+            self._candidate, self._since_s = label, recognition.frame.time_s
+        if label == self._told or recognition.frame.time_s - self._since_s < self._hold_s:
             return None
         self._told = label
         return label
@@ -88,12 +88,12 @@ class LabelCommand:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __call__(self, moment: Moment) -> None:
+    def __call__(self, recognition: Recognition) -> None:
         """Run the command, and wait for it, if the label changed."""
-        label = self._changes(moment)
+        label = self._changes(recognition)
         if label is None:
             return
-        probability = moment.prediction.probability
+        probability = recognition.prediction.probability
         environment = os.environ | {"EDGETL_LABEL": label, "EDGETL_PROBABILITY": f"{probability:.4f}"}
         with self._lock:
             if self._closed.is_set():
@@ -135,7 +135,7 @@ def _end(process: subprocess.Popen[bytes]) -> int:
 
 
 class JsonLines:
-    """One JSON object a line for every moment: time (UTC), frame, label, probability, unknown, version.
+    """One JSON object a line for every recognition: time (UTC), frame, label, probability, unknown, version.
 
     Args:
         gone: called once when nobody reads any more, as after ``| head``.
@@ -146,16 +146,16 @@ class JsonLines:
         self._gone = gone
         self._stream = stream or sys.stdout
 
-    def __call__(self, moment: Moment) -> None:
+    def __call__(self, recognition: Recognition) -> None:
         """Write a line."""
-        prediction = moment.prediction
+        prediction = recognition.prediction
         line = {
             "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-            "frame": moment.frame.number,
+            "frame": recognition.frame.number,
             "label": prediction.label,
             "probability": round(prediction.probability, 4),
             "unknown": prediction.unknown,
-            "version": moment.version,
+            "version": recognition.version,
         }
         _print(json.dumps(line, ensure_ascii=False), self._stream, self._gone)
 
@@ -173,11 +173,11 @@ class ChangeLines:
         self._stream = stream or sys.stdout
         self._changes = Changes(0.0)
 
-    def __call__(self, moment: Moment) -> None:
+    def __call__(self, recognition: Recognition) -> None:
         """Tell a change."""
-        label = self._changes(moment)
+        label = self._changes(recognition)
         if label is not None:
-            share = "" if label == UNKNOWN else f" {moment.prediction.probability:.2f}"
+            share = "" if label == UNKNOWN else f" {recognition.prediction.probability:.2f}"
             _print(f"{datetime.now():%H:%M:%S}  {label}{share}", self._stream, self._gone)
 
 

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
-class Moment:
+class Recognition:
     """One recognised frame.
 
     Args:
@@ -92,20 +92,20 @@ class Slot(Generic[T]):
 
 
 class Subscription:
-    """One listener's view of a pipeline: always the newest moment, never a queue."""
+    """One listener's view of a pipeline: always the newest recognition, never a queue."""
 
     def __init__(self, leave: Callable[[Subscription], None], notify: Callable[[], None] | None) -> None:
-        self._slot: Slot[Moment] = Slot()
+        self._slot: Slot[Recognition] = Slot()
         self._leave = leave
         self._notify = notify
 
-    def get(self, timeout_s: float | None = None) -> Moment | None:
-        """The newest moment not yet taken, waiting for it; None after the timeout or when there will be no more."""
+    def get(self, timeout_s: float | None = None) -> Recognition | None:
+        """The newest recognition not yet taken, waited for; None after the timeout or when no more will come."""
         return self._slot.get(timeout_s)
 
     @property
     def ended(self) -> bool:
-        """Whether no more moments will come."""
+        """Whether no more recognitions will come."""
         return self._slot.closed
 
     def close(self) -> None:
@@ -119,9 +119,9 @@ class Subscription:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def offer(self, moment: Moment) -> None:
-        """For the pipeline: leave a moment and tell the listener; never waits."""
-        if not self._slot.put(moment):  # who has not come yet for the one before has been told already
+    def offer(self, recognition: Recognition) -> None:
+        """For the pipeline: leave a recognition and tell the listener; never waits."""
+        if not self._slot.put(recognition):  # who has not come yet for the one before has been told already
             self._tell()
 
     def end(self) -> None:

@@ -29,7 +29,7 @@ _FLOAT32 = np.dtype(np.float32)
 FINGERPRINT_BYTES = 8  # of a photo file's SHA-256: one false match among 10⁵ photos in 10⁹ bundles
 
 
-class Factory:
+class BundleContent:
     """The learned content of a verified bundle.
 
     Args:
@@ -168,13 +168,13 @@ class Factory:
 
 
 def fingerprint(photo: bytes) -> bytes:
-    """The bytes of a photo file → what :attr:`Factory.seen` holds of it."""
+    """The bytes of a photo file → what :attr:`BundleContent.seen` holds of it."""
     return hashlib.sha256(photo).digest()[:FINGERPRINT_BYTES]
 
 
 @dataclass(frozen=True, eq=False)
-class Content:
-    """What goes into a bundle: the writing side of :class:`Factory`.
+class BundleParts:
+    """What goes into a bundle: the writing side of :class:`BundleContent`.
 
     Args:
         backbone: the ``.tflite`` file.

@@ -9,6 +9,6 @@ To add a kind, write a class that is a :class:`~edgetl_device.camera.source.Came
 
 from .fake import FakeCamera
 from .opening import find_cameras, open_camera
-from .source import STALL_S, Camera, Frame, Image
+from .source import STALL_S, Camera, Frame
 
-__all__ = ["STALL_S", "Camera", "FakeCamera", "Frame", "Image", "find_cameras", "open_camera"]
+__all__ = ["STALL_S", "Camera", "FakeCamera", "Frame", "find_cameras", "open_camera"]

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CameraError
-from .source import STALL_S, Image
+from ..photos import Image
+from .source import STALL_S
 
 CONNECT_S = 10.0  # to a network camera
 _QUIET = {  # read by OpenCV once, at the first capture

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Generator, Iterable, Iterator
 
 from ..errors import CameraError
-from .source import STALL_S, Image, paced
+from ..photos import Image
+from .source import STALL_S, paced
 
 
 class FakeCamera:

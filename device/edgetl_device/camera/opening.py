@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import CameraError
-from ..photos import is_photo_name
+from ..photos import Image, is_photo_name
 from ..v4l2 import v4l2_cameras
 from .capture import NetworkCamera, V4L2Camera, check_device
 from .picamera import PiCamera, load_picamera2, pi_cameras
 from .recorded import PartsCamera, Photos, VideoFile
-from .source import Camera, Image
+from .source import Camera
 
 SPECS = "auto, a number, /dev/v4l/by-id/…, picamera2, an rtsp:// or http:// address, a video, a photo folder, or parts"
 

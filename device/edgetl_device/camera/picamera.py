@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CameraError
-from .source import STALL_S, Image
+from ..photos import Image
+from .source import STALL_S
 
 SIZE = (640, 480)  # (width, height), as picamera2 wants it
 _APT = Path("/usr/lib/python3/dist-packages/picamera2")

@@ -8,9 +8,9 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from ..errors import CameraError, PhotoError
-from ..photos import is_photo_name, read_photo
+from ..photos import Image, is_photo_name, read_photo
 from .capture import frames_of, open_capture
-from .source import Image, paced
+from .source import paced
 
 log = logging.getLogger("edgetl.camera")
 

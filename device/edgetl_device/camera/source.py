@@ -8,12 +8,9 @@ from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
+from ..photos import Image
 
 STALL_S = 5.0  # a camera that sends nothing for so long counts as gone
-
-Image = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,6 @@
 """Heads: embedding → class scores, each a deterministic function of exact statistics."""
 
-from .class_moments import Moments, log_prior, moments
+from .class_moments import ClassMoments, class_moments, log_prior
 from .evidence import Correction, Evidence, empty_evidence, extend, gather, hand_on
 from .head import DEFAULT, HEADS, Head, fit_head
 from .lda import Linear, solve_lda
@@ -15,14 +15,15 @@ __all__ = [
     "HEADS",
     "MOST_ROWS",
     "RECENT_PER_CLASS",
+    "ClassMoments",
     "Correction",
     "Evidence",
     "Head",
     "Linear",
-    "Moments",
     "Novelty",
     "Predictive",
     "Softmax",
+    "class_moments",
     "empty_evidence",
     "extend",
     "fit_correction",
@@ -31,7 +32,6 @@ __all__ = [
     "hand_on",
     "left_out_scores",
     "log_prior",
-    "moments",
     "solve_lda",
     "solve_predictive",
 ]

@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
+class ClassMoments:
     """The input of discriminant rules.
 
     Args:
@@ -35,7 +35,7 @@ class Moments:
     precision: Precision | None
 
 
-def moments(evidence: Evidence) -> Moments:
+def class_moments(evidence: Evidence) -> ClassMoments:
     """Means of classes that both know weigh the device's samples; integers until the division."""
     factory, device = evidence.factory, evidence.device
     labels = tuple(sorted({*factory.labels, *device.labels}))
@@ -47,7 +47,7 @@ def moments(evidence: Evidence) -> Moments:
     means = (factory_sums + class_weight[:, None] * device_sums) / np.maximum(total, 1)[:, None]
     effective = total.astype(np.float64) ** 2 / np.maximum(factory_counts + class_weight**2 * device_counts, 1)
     shown = [index for index, label in enumerate(labels) if label not in evidence.hidden]
-    return Moments(
+    return ClassMoments(
         tuple(labels[index] for index in shown),
         means[shown],
         effective[shown],

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..codes import Codes
-from .class_moments import Moments, moments
+from .class_moments import ClassMoments, class_moments
 from .evidence import Evidence
 
 
@@ -37,11 +37,11 @@ class Linear:
 
 def fit_lda(evidence: Evidence) -> Linear:
     """The linear rule for everything known."""
-    return solve_lda(moments(evidence))
+    return solve_lda(class_moments(evidence))
 
 
-def solve_lda(given: Moments) -> Linear:
-    """Moments → linear scores with weights P M and bias log prior − ½ (mᵀ P m − E / n_c).
+def solve_lda(given: ClassMoments) -> Linear:
+    """ClassMoments → linear scores with weights P M and bias log prior − ½ (mᵀ P m − E / n_c).
 
     The mean of n samples lies by E / n too far out (E: expected squared distance of a sample): without the last term a
     class known from few samples would always lose.

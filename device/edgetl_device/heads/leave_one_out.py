@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ..codes import Codes
 from ..statistics import Int64, statistics_of
-from .class_moments import moments
+from .class_moments import class_moments
 from .evidence import Evidence, aligned, device_weight
 from .head import Head, fit_head
 from .predictive import PRIOR_SAMPLES, VOLUME_SHARE, Predictive
@@ -49,7 +49,7 @@ def _in_folds(head: Head, evidence: Evidence, codes: Codes, labels: tuple[str, .
 
 
 def _one_by_one(evidence: Evidence, codes: Codes, labels: tuple[str, ...]) -> Floats:
-    given = moments(evidence)
+    given = class_moments(evidence)
     precision = given.precision
     assert precision is not None, "there are device samples"
     index = {label: column for column, label in enumerate(given.labels)}

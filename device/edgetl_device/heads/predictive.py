@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..codes import Codes
-from .class_moments import Moments, moments
+from .class_moments import ClassMoments, class_moments
 from .evidence import Evidence
 from .precision import Precision
 
@@ -80,12 +80,12 @@ class Predictive:
 
 def fit_predictive(evidence: Evidence) -> Predictive:
     """The predictive discriminant of everything known."""
-    given = moments(evidence)
+    given = class_moments(evidence)
     return solve_predictive(given, evidence.centre if given.precision is not None else None)
 
 
-def solve_predictive(given: Moments, centre: Floats | None = None) -> Predictive:
-    """Moments → Predictive, expanded at ``centre`` (d,); also of float features."""
+def solve_predictive(given: ClassMoments, centre: Floats | None = None) -> Predictive:
+    """ClassMoments → Predictive, expanded at ``centre`` (d,); also of float features."""
     dimension = given.means.shape[1]
     found = given.precision
     if not given.labels or found is None:

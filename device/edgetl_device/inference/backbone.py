@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ..bundle.bundle import Bundle
 from ..codes import Codes, CodeTransform, Int8
 from ..errors import MismatchError, PhotoError
-from ..photos import Frame, read_photo
+from ..photos import Image, read_photo
 from ..preprocess import Preprocessing
 from .edgetpu import TWIN
 from .interpreter import DEFAULT_THREADS, Interpreter, open_interpreter
@@ -51,7 +51,7 @@ class Backbone:
         """Name and version of the TFLite runtime."""
         return self.interpreter.runtime
 
-    def embed(self, frame: Frame) -> Int8:
+    def embed(self, frame: Image) -> Int8:
         """(any, any, 3) uint8 BGR frame → (d,) int8 raw embedding."""
         return self.embed_photo(self.preprocessing(frame))
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..codes import Codes
 from ..heads import Head
-from ..photos import Frame
+from ..photos import Image
 from .backbone import Backbone
 
 
@@ -36,7 +36,7 @@ class Classifier:
         self.backbone = backbone
         self.head = head
 
-    def classify(self, frame: Frame, top: int = 3) -> Prediction:
+    def classify(self, frame: Image, top: int = 3) -> Prediction:
         """(any, any, 3) uint8 BGR → Prediction."""
         return self.classify_codes(self.backbone.codes(self.backbone.embed(frame)[None]), top)[0]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..bundle.content import Factory
+from ..bundle.content import BundleContent
 from ..codes import Int8
 from ..errors import EdgetlError, InputError, MismatchError, StorageError
 from ..heads import Evidence, Head, fit_head
@@ -80,7 +80,7 @@ class Learner:
         runtime: name of the TFLite runtime recorded with samples.
     """
 
-    def __init__(self, factory: Factory, store: Store, runtime: str) -> None:
+    def __init__(self, factory: BundleContent, store: Store, runtime: str) -> None:
         self.factory = factory
         self.store = store
         self.runtime = runtime

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from ..bundle.content import Factory
+from ..bundle.content import BundleContent
 from ..codes import Codes, CodeTransform, Int8
 from ..heads import MOST_ROWS, RECENT_PER_CLASS, Evidence, hand_on
 from ..statistics import Statistics, no_statistics, statistics_of
@@ -60,7 +60,7 @@ class Memory:
         codes = np.stack([row[2] for row in rows]) if rows else np.zeros((0, self.statistics.dimension), np.uint8)
         return [row[0] for row in rows], tuple(row[1] for row in rows), codes
 
-    def evidence(self, factory: Factory, hidden: frozenset[str]) -> Evidence:
+    def evidence(self, factory: BundleContent, hidden: frozenset[str]) -> Evidence:
         """With what the factory brought: all that a head may be fitted on.
 
         What was worked out of the last evidence is updated where few samples came since.

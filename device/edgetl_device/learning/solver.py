@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..bundle.content import Factory
+from ..bundle.content import BundleContent
 from ..heads import Evidence, Head, fit_head
 from ..store.schema import VersionRow
 from ..store.store import Store
@@ -23,7 +23,7 @@ class Solved:
 class Solver:
     """Reads only what was added since the last call, unless something was taken away, by whichever process."""
 
-    def __init__(self, factory: Factory, store: Store) -> None:
+    def __init__(self, factory: BundleContent, store: Store) -> None:
         self.factory = factory
         self.store = store
         self._memory: Memory | None = None

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .bench import bench
 from .light import LIGHTS, Finish, Light, Lighting, finishes, lighting, shade
 from .mesh import Floats, Mesh, moved
 from .raster import Fragments, View, rasterise, shadow
 from .shapes import build, resting
+from .workbench import workbench
 
 # uint8; OpenCV's stubs do not say so.
 Bytes = NDArray[Any]
@@ -63,7 +63,7 @@ def photo(kind: str | None, light: str, size: int, entropy: tuple[int, ...]) -> 
 
 def scene(rng: Rng, lamp: Rng, light: str, view: View, size: tuple[int, int]) -> Scene:
     """A bench drawn from `rng` under lamps drawn from `lamp`."""
-    colours, cast = bench(rng, view, size)
+    colours, cast = workbench(rng, view, size)
     ground = cv2.LUT(colours, _to_linear())
     mean = np.array(cv2.mean(ground)[:3], np.float32)
     lit = lighting(LIGHTS[light], lamp, mean)

@@ -23,12 +23,12 @@ from ..errors import CheckFailedError, EdgetlError, InputError, StorageError
 from ..labels import check_label
 from ..photos import decode_photo
 from .guard import Refused
-from .live import listening, predicted, told
+from .live import as_json, listening, predicted
 
 if TYPE_CHECKING:
     from ..app.app import App
-    from ..app.pipeline import Moment
-    from ..photos import Frame
+    from ..app.pipeline import Recognition
+    from ..photos import Image
 
 T = TypeVar("T")
 
@@ -90,10 +90,10 @@ class Api:
 
     async def prediction(self, _request: Request) -> Response:
         """The newest frame's prediction."""
-        moment = self._app.pipeline.latest()
-        if moment is None:
+        recognition = self._app.pipeline.latest()
+        if recognition is None:
             raise Refused(503, self._no_frame())
-        return JSONResponse(told(moment))
+        return JSONResponse(as_json(recognition))
 
     async def samples(self, request: Request) -> Response:
         """Newest first, a page at a time: ``?label=L&before=ID&limit=N``."""
@@ -143,8 +143,8 @@ class Api:
             if "label" not in wish:
                 raise InputError('say what it is: {"label": "…"}')
             label, retrain = check_label(wish["label"]), wish.get("retrain", True)
-            moments = await self._capture(wish.get("frames", 1), wish.get("interval_ms", 150))
-            ids = await self._run(self._app.teach, label, moments)
+            recognitions = await self._capture(wish.get("frames", 1), wish.get("interval_ms", 150))
+            ids = await self._run(self._app.teach, label, recognitions)
         stored = {"label": label, "stored": len(ids), "ids": ids}
         if not retrain:
             version = self._app.pipeline.version
@@ -212,23 +212,23 @@ class Api:
             reason = f"the samples are safe, but there is no new head ({error}): retrain when there is room again"
             return {"version": self._app.pipeline.version, "promoted": False, "reason": reason}
 
-    async def _capture(self, frames: int, interval_ms: int) -> list[Moment]:
+    async def _capture(self, frames: int, interval_ms: int) -> list[Recognition]:
         """The next frames of the live picture, at least the interval apart."""
         if not 1 <= frames <= MAX_BURST or not 0 <= interval_ms <= 5000:
             raise InputError(f"frames must be 1 to {MAX_BURST} and interval_ms 0 to 5000, got {frames}, {interval_ms}")
-        found: list[Moment] = []
-        with listening(self._app.pipeline) as next_moment:
+        found: list[Recognition] = []
+        with listening(self._app.pipeline) as next_recognition:
             while len(found) < frames:
                 if found:
                     await anyio.sleep(interval_ms / 1e3)
-                    await next_moment(0)  # what came during the wait is old
-                moment = await next_moment(PATIENCE_S)
-                if moment is None:
+                    await next_recognition(0)  # what came during the wait is old
+                recognition = await next_recognition(PATIENCE_S)
+                if recognition is None:
                     raise Refused(503, self._no_frame())
-                found.append(moment)
+                found.append(recognition)
         return found
 
-    async def _photo(self, request: Request) -> Frame:
+    async def _photo(self, request: Request) -> Image:
         data = bytearray()
         await receive(request, MAX_PHOTO, lambda chunk: _extend(data, chunk))
         return await self._run(decode_photo, bytes(data), MAX_PHOTO_PIXELS)

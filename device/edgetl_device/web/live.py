@@ -31,9 +31,9 @@ from .guard import Refused
 
 if TYPE_CHECKING:
     from ..app.app import App
-    from ..app.pipeline import Moment, Pipeline
+    from ..app.pipeline import Pipeline, Recognition
     from ..inference.classifier import Prediction
-    from ..photos import Frame
+    from ..photos import Image
 
 MAX_VIEWERS = 8  # at once; each costs bandwidth, and a Raspberry Pi has little
 MAX_FPS = 15.0  # of pictures sent; recognition is not limited by it
@@ -44,20 +44,20 @@ HEARTBEAT_S = 0.5  # between messages while there is no picture to send
 
 GOING_AWAY, UNREADABLE, LOGGED_OUT, STALLED, FULL = 1001, 1003, 4401, 4408, 4503  # close codes of the WebSocket
 
-Activation = Callable[["Moment"], "npt.NDArray[np.uint8] | None"]
-"""A moment → (rows, columns) uint8, how much each region spoke for the label; None where the bundle cannot say."""
+Activation = Callable[["Recognition"], "npt.NDArray[np.uint8] | None"]
+"""A recognition → (rows, columns) uint8, how much each region spoke for the label; None where the bundle cannot say."""
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One encoded moment, shared by all viewers."""
+    """One encoded recognition, shared by all viewers."""
 
-    moment: Moment
+    recognition: Recognition
     jpeg: bytes
 
 
 class Live:
-    """Encodes the pipeline's moments while there are viewers.
+    """Encodes the pipeline's recognitions while there are viewers.
 
     Args:
         app: whose pipeline is watched.
@@ -100,12 +100,12 @@ class Live:
 
     async def _encode(self) -> None:
         try:
-            with listening(self._app.pipeline) as next_moment:
+            with listening(self._app.pipeline) as next_recognition:
                 while self.viewers:
                     started = time.monotonic()
-                    moment = await next_moment(HEARTBEAT_S)
-                    if moment is not None:
-                        self._newest = Picture(moment, await run_in_threadpool(encoded, moment.frame.image))
+                    recognition = await next_recognition(HEARTBEAT_S)
+                    if recognition is not None:
+                        self._newest = Picture(recognition, await run_in_threadpool(encoded, recognition.frame.image))
                         self._changed.set()
                         self._changed = asyncio.Event()
                     await asyncio.sleep(started + 1 / MAX_FPS - time.monotonic())
@@ -114,8 +114,8 @@ class Live:
 
 
 @contextlib.contextmanager
-def listening(pipeline: Pipeline) -> Iterator[Callable[[float], Awaitable[Moment | None]]]:
-    """Inside, a function that waits for the next moment, or so many seconds and gives None."""
+def listening(pipeline: Pipeline) -> Iterator[Callable[[float], Awaitable[Recognition | None]]]:
+    """Inside, a function that waits for the next recognition, or so many seconds and gives None."""
     loop, arrived = asyncio.get_running_loop(), asyncio.Event()
 
     def notify() -> None:
@@ -123,16 +123,16 @@ def listening(pipeline: Pipeline) -> Iterator[Callable[[float], Awaitable[Moment
 
     with pipeline.subscribe(notify) as subscription:
 
-        async def next_moment(timeout_s: float) -> Moment | None:
+        async def next_recognition(timeout_s: float) -> Recognition | None:
             with anyio.move_on_after(timeout_s):
                 await arrived.wait()
             arrived.clear()
             return subscription.get(0)
 
-        yield next_moment
+        yield next_recognition
 
 
-def encoded(image: Frame, side: int = MAX_SIDE) -> bytes:
+def encoded(image: Image, side: int = MAX_SIDE) -> bytes:
     """(h, w, 3) uint8 BGR → JPEG, its longer side at most ``side`` pixels."""
     shrink = side / max(image.shape[:2])
     if shrink < 1:
@@ -156,9 +156,9 @@ async def watch(socket: WebSocket, live: Live, app: App, is_welcome: Callable[[]
                 message = {"picture": picture is not None, "health": asdict(app.pipeline.health())}
                 if picture is not None:
                     activation: Activation | None = app.activation  # another one after every new head
-                    message |= told(picture.moment) | {"explains": activation is not None}
+                    message |= as_json(picture.recognition) | {"explains": activation is not None}
                     if activation is not None and wants.get("overlay"):
-                        message["overlay"] = _overlay(await run_in_threadpool(activation, picture.moment))
+                        message["overlay"] = _overlay(await run_in_threadpool(activation, picture.recognition))
                 with anyio.fail_after(STALL_S):
                     await socket.send_text(json.dumps(message))
                     if picture is not None:
@@ -209,13 +209,13 @@ class MotionJpeg(StreamingResponse):
                 yield head.encode() + picture.jpeg + b"\r\n"
 
 
-def told(moment: Moment) -> dict[str, Any]:
-    """A moment as JSON: what REST and the WebSocket say of it."""
+def as_json(recognition: Recognition) -> dict[str, Any]:
+    """A recognition as JSON: what REST and the WebSocket say of it."""
     return {
-        "number": moment.frame.number,
-        "age_s": round(time.monotonic() - moment.frame.time_s, 3),
-        "version": moment.version,
-        **predicted(moment.prediction),
+        "number": recognition.frame.number,
+        "age_s": round(time.monotonic() - recognition.frame.time_s, 3),
+        "version": recognition.version,
+        **predicted(recognition.prediction),
     }
 
 

@@ -40,13 +40,13 @@ def burst(app: App, count: int) -> list:
 
 def test_teaching_stores_the_embeddings_that_recognition_made(home: Home) -> None:
     with App(home, showing("kite")) as app:
-        moments = burst(app, 4)
+        recognitions = burst(app, 4)
         app.pipeline.stop(SOON_S)
         app._backbone.embed_photo = None  # a second inference would fail
-        ids = app.teach("kite", moments)
+        ids = app.teach("kite", recognitions)
         ((stored, labels, _, raw),) = app._learner.store.embeddings(app.bundle.backbone_digest, 64)
     assert stored == ids and labels == ["kite"] * 4
-    np.testing.assert_array_equal(raw, np.stack([moment.raw for moment in moments]))
+    np.testing.assert_array_equal(raw, np.stack([recognition.raw for recognition in recognitions]))
 
 
 def test_a_taught_thing_is_recognised_live_and_gone_after_a_rollback(home: Home) -> None:
@@ -111,7 +111,7 @@ def test_another_bundle_takes_over_without_a_gap_and_old_moments_cannot_be_taugh
         changed = [type(old[0])(**{**vars(old[0]), "backbone": "another"})]
         with pytest.raises(MismatchError, match="another bundle was installed"):
             app.teach("kite", changed)
-        numbers = [moment.frame.number for moment in burst(app, 3)]
+        numbers = [recognition.frame.number for recognition in burst(app, 3)]
         assert numbers == sorted(numbers) and app.pipeline.health().reconnects == 0
 
 
@@ -154,12 +154,12 @@ def test_a_restored_store_is_noticed_and_what_is_taught_afterwards_goes_there(ho
 def test_many_threads_may_use_an_app_at_once(home: Home) -> None:
     failures: list[BaseException] = []
     with App(home, showing("kite")) as app:
-        moments = burst(app, 2)
+        recognitions = burst(app, 2)
 
         def use(number: int) -> None:
             try:
                 for _ in range(5):
-                    app.teach(f"thing {number}", moments)
+                    app.teach(f"thing {number}", recognitions)
                     app.status(), app.samples(), app.versions()
                     if number == 0:
                         app.retrain(accept_scene_change=True)
@@ -183,9 +183,9 @@ def test_status_is_what_the_program_tells_and_the_cameras_health(home: Home) -> 
 
 def test_what_cannot_be_taught_is_refused(home: Home) -> None:
     with App(home, showing("box")) as app:
-        for label, moments in (("kite", []), ("unknown", burst(app, 1)), ("", burst(app, 1))):
+        for label, recognitions in (("kite", []), ("unknown", burst(app, 1)), ("", burst(app, 1))):
             with pytest.raises(InputError):
-                app.teach(label, moments)
+                app.teach(label, recognitions)
         with pytest.raises(InputError, match="no photo was given"):
             app.teach_photos("kite", [])
         assert app.samples() == []
@@ -193,9 +193,9 @@ def test_what_cannot_be_taught_is_refused(home: Home) -> None:
 
 def test_a_taught_sample_keeps_its_picture_until_it_is_forgotten_and_only_if_wanted(home: Home) -> None:
     with App(home, showing("kite")) as app:
-        moments = burst(app, 2)
-        first, second = app.teach("kite", moments)
-        assert app.thumbnail(second) == thumbnail(moments[1].frame.image) != thumbnail(moments[0].frame.image)
+        recognitions = burst(app, 2)
+        first, second = app.teach("kite", recognitions)
+        assert app.thumbnail(second) == thumbnail(recognitions[1].frame.image) != thumbnail(recognitions[0].frame.image)
         (photo,) = app.teach_photos("ring", [draw("ring", 1)])
         assert app.thumbnail(photo) and app.thumbnail(99) is None
         app.forget([first])

@@ -42,7 +42,11 @@ def collect(pipeline: Pipeline, before=None) -> list:
     """Run to the end; everything recognised, in order."""
     found: list = []
     hand_out = pipeline._hand_out
-    pipeline._hand_out = lambda moment: (found.append(moment), hand_out(moment), before and before(moment))
+    pipeline._hand_out = lambda recognition: (
+        found.append(recognition),
+        hand_out(recognition),
+        before and before(recognition),
+    )
     with pipeline:
         assert pipeline.wait(SOON_S)
     return found
@@ -76,24 +80,24 @@ def threads_and_files() -> tuple[int, int]:
 
 
 def test_each_frame_of_a_recording_is_recognised_once_as_the_classifier_would(classifier) -> None:
-    moments = collect(Pipeline(FakeCamera(IMAGES, live=False), classifier, version=7))
-    assert [moment.frame.number for moment in moments] == list(range(1, 41))
-    for moment, image in zip(moments, IMAGES, strict=True):
-        same(moment.instant, classifier.classify(image, top=2))
-        np.testing.assert_array_equal(moment.raw, classifier.backbone.embed(image))
-        assert moment.version == 7 and moment.frame.image is image
+    recognitions = collect(Pipeline(FakeCamera(IMAGES, live=False), classifier, version=7))
+    assert [recognition.frame.number for recognition in recognitions] == list(range(1, 41))
+    for recognition, image in zip(recognitions, IMAGES, strict=True):
+        same(recognition.instant, classifier.classify(image, top=2))
+        np.testing.assert_array_equal(recognition.raw, classifier.backbone.embed(image))
+        assert recognition.version == 7 and recognition.frame.image is image
 
 
 def test_of_a_live_camera_the_latest_frame_wins(classifier) -> None:
     held = Held(classifier.backbone)
     pipeline = Pipeline(FakeCamera(IMAGES[:10], live=True), classifier)
     found: list[int] = []
-    pipeline._hand_out = lambda moment: found.append(moment.frame.number)
+    pipeline._hand_out = lambda recognition: found.append(recognition.frame.number)
     with pipeline:
         until(lambda: pipeline._number == 10)
         held.go.set()
         assert pipeline.wait(SOON_S)
-        # One frame may be with the backbone when the others come, one may be taken at the last moment.
+        # One frame may be with the backbone when the others come, one may be taken at the last recognition.
         assert found[-1] == 10 and len(found) <= 3
         assert pipeline.health().dropped == 10 - len(found)
 
@@ -104,9 +108,9 @@ def test_listeners_that_never_take_anything_hold_nothing_up_and_get_the_newest_l
     told, taken = [], []
     pipeline.subscribe(notify=lambda: told.append(1))
     eager = pipeline.subscribe(notify=lambda: taken.append(eager.get(0)))
-    moments = collect(pipeline)
-    assert len(moments) == 40 and len(told) == 2  # that there is something, and the end
-    assert [moment.frame.number for moment in taken[:-1]] == list(range(1, 41)) and taken[-1] is None
+    recognitions = collect(pipeline)
+    assert len(recognitions) == 40 and len(told) == 2  # that there is something, and the end
+    assert [recognition.frame.number for recognition in taken[:-1]] == list(range(1, 41)) and taken[-1] is None
     for subscription in stalled:
         assert subscription.get(0).frame.number == 40
         assert subscription.get(0) is None and subscription.ended
@@ -115,8 +119,8 @@ def test_listeners_that_never_take_anything_hold_nothing_up_and_get_the_newest_l
 def test_a_listener_that_takes_its_time_or_fails_bothers_nobody(classifier, caplog) -> None:
     pipeline = Pipeline(FakeCamera(IMAGES, live=False), classifier)
     blocked, release = [], threading.Event()
-    slow = Listener("slow", pipeline, lambda moment: (blocked.append(moment), release.wait(SOON_S)))
-    broken = Listener("broken", pipeline, lambda moment: 1 / 0)
+    slow = Listener("slow", pipeline, lambda recognition: (blocked.append(recognition), release.wait(SOON_S)))
+    broken = Listener("broken", pipeline, lambda recognition: 1 / 0)
     gone = pipeline.subscribe(notify=lambda: (_ for _ in ()).throw(RuntimeError("Event loop is closed")))
     slow.start(), broken.start()
     assert len(collect(pipeline)) == 40
@@ -131,13 +135,13 @@ def test_a_head_is_swapped_between_two_frames_without_losing_one(home: Home, cla
     learner.retrain()
     other = learner.classifier(classifier.backbone)
     pipeline = Pipeline(FakeCamera(IMAGES, live=False), classifier, version=1)
-    moments = collect(pipeline, lambda moment: moment.frame.number == 15 and pipeline.swap(other, 2))
-    versions = [moment.version for moment in moments]
-    assert [moment.frame.number for moment in moments] == list(range(1, 41))
+    recognitions = collect(pipeline, lambda recognition: recognition.frame.number == 15 and pipeline.swap(other, 2))
+    versions = [recognition.version for recognition in recognitions]
+    assert [recognition.frame.number for recognition in recognitions] == list(range(1, 41))
     assert versions == sorted(versions) and set(versions) == {1, 2} and versions.index(2) in range(15, 15 + _TOGETHER)
-    for moment, image in zip(moments, IMAGES, strict=True):
-        used = other if moment.version == 2 else classifier
-        same(moment.instant, used.classify(image, top=3))
+    for recognition, image in zip(recognitions, IMAGES, strict=True):
+        used = other if recognition.version == 2 else classifier
+        same(recognition.instant, used.classify(image, top=3))
 
 
 def test_it_ends_after_the_frames_asked_for(classifier) -> None:

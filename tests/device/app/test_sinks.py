@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edgetl_device.app.sinks import ChangeLines, Changes, JsonLines, LabelCommand
-from edgetl_device.app.subscription import Moment
+from edgetl_device.app.subscription import Recognition
 from edgetl_device.camera import Frame
 from edgetl_device.errors import InputError
 from edgetl_device.inference.classifier import Prediction
@@ -20,55 +20,60 @@ from edgetl_device.inference.classifier import Prediction
 SCRIPT = "import os, sys; open(sys.argv[1], 'a').write(os.environ['EDGETL_LABEL'] + ' ' + os.environ['EDGETL_PROBABILITY'] + chr(10))"
 
 
-def moment(label: str | None, time_s: float, unknown: bool = False, number: int = 1) -> Moment:
+def recognition(label: str | None, time_s: float, unknown: bool = False, number: int = 1) -> Recognition:
     prediction = Prediction(
         label, 0.875 if label else 0.0, unknown or label is None, ((label, 0.875),) if label else ()
     )
     image = np.zeros((2, 2, 3), np.uint8)
-    return Moment(Frame(image, number, time_s), np.zeros(4, np.int8), prediction, prediction, 3, "digest")
+    return Recognition(Frame(image, number, time_s), np.zeros(4, np.int8), prediction, prediction, 3, "digest")
 
 
 def test_a_change_counts_once_and_only_when_it_lasts() -> None:
     changes = Changes(0.5)
     shown = ["cat"] * 8 + ["dog"] * 2 + ["cat"] * 8 + ["dog"] * 8
-    told = [changes(moment(label, number / 8)) for number, label in enumerate(shown)]
+    told = [changes(recognition(label, number / 8)) for number, label in enumerate(shown)]
     assert [(number, label) for number, label in enumerate(told) if label] == [(4, "cat"), (22, "dog")]
 
 
 def test_unknown_is_where_it_begins_and_a_change_like_any_other() -> None:
     changes = Changes(0.0)
-    shown = [moment("cat", 0.0, unknown=True), moment("cat", 0.1), moment(None, 0.2), moment("cat", 0.3)]
+    shown = [
+        recognition("cat", 0.0, unknown=True),
+        recognition("cat", 0.1),
+        recognition(None, 0.2),
+        recognition("cat", 0.3),
+    ]
     assert [changes(one) for one in shown] == [None, "cat", "unknown", "cat"]
 
 
 def test_the_command_gets_label_and_probability_and_no_shell_sees_them(tmp_path) -> None:
     target = tmp_path / "a file; touch injected"
     command = LabelCommand(f'{sys.executable} -c "{SCRIPT}" "{target}"', hold_s=0.0)
-    command(moment("$(touch injected); `touch injected`", 1.0))
-    command(moment("cat", 2.0))
-    command(moment("cat", 3.0))
+    command(recognition("$(touch injected); `touch injected`", 1.0))
+    command(recognition("cat", 2.0))
+    command(recognition("cat", 3.0))
     assert target.read_text() == "$(touch injected); `touch injected` 0.8750\ncat 0.8750\n"
     assert list(tmp_path.iterdir()) == [target] and not Path("injected").exists()
 
 
 def test_a_command_that_fails_is_told_and_the_next_change_runs_it_again(caplog) -> None:
     command = LabelCommand("false", hold_s=0.0)
-    command(moment("cat", 1.0))
-    command(moment("dog", 2.0))
+    command(recognition("cat", 1.0))
+    command(recognition("dog", 2.0))
     assert caplog.text.count("false failed for label") == 2
 
 
 def test_a_command_that_does_not_end_is_ended_with_its_children(tmp_path, caplog) -> None:
     child = tmp_path / "child"
     command = LabelCommand(f"sh -c 'sleep 60 & echo $! > {child}; wait'", hold_s=0.0, timeout_s=0.3)
-    command(moment("cat", 1.0))
+    command(recognition("cat", 1.0))
     assert "was still running after 0.3 s" in caplog.text and _is_gone(int(child.read_text()))
 
 
 def test_closing_ends_a_running_command_and_starts_no_other(tmp_path) -> None:
     child = tmp_path / "child"
     command = LabelCommand(f"sh -c 'echo $$ > {child}; sleep 60'", hold_s=0.0)
-    running = threading.Thread(target=command, args=(moment("cat", 1.0),))
+    running = threading.Thread(target=command, args=(recognition("cat", 1.0),))
     running.start()
     while not child.exists() or not child.read_text().strip():
         time.sleep(0.005)
@@ -76,7 +81,7 @@ def test_closing_ends_a_running_command_and_starts_no_other(tmp_path) -> None:
     running.join(10)
     assert not running.is_alive() and _is_gone(int(child.read_text()))
     child.unlink()
-    command(moment("dog", 2.0))
+    command(recognition("dog", 2.0))
     assert not child.exists()
 
 
@@ -89,8 +94,8 @@ def test_a_command_that_cannot_run_is_refused_before_anything_starts(command: st
 def test_json_lines_are_one_object_for_every_moment() -> None:
     stream = io.StringIO()
     lines = JsonLines(lambda: None, stream)
-    lines(moment("Käfer", 1.0, number=5))
-    lines(moment(None, 1.1, number=6))
+    lines(recognition("Käfer", 1.0, number=5))
+    lines(recognition(None, 1.1, number=6))
     first, second = (json.loads(line) for line in stream.getvalue().splitlines())
     assert first.pop("time").endswith("+00:00")
     assert first == {"frame": 5, "label": "Käfer", "probability": 0.875, "unknown": False, "version": 3}
@@ -103,17 +108,17 @@ def test_a_reader_that_goes_away_asks_for_the_end(sink: type[JsonLines] | type[C
     gone = []
     with os.fdopen(write, "w") as stream:
         lines = sink(lambda: gone.append(1), stream)
-        lines(moment("cat", 1.0))
+        lines(recognition("cat", 1.0))
         os.close(read)
-        lines(moment("dog", 1.1))
-        lines(moment("cat", 1.2))
+        lines(recognition("dog", 1.1))
+        lines(recognition("cat", 1.2))
     assert gone == [1]
 
 
 def test_people_get_a_line_for_each_change() -> None:
     stream = io.StringIO()
     lines = ChangeLines(lambda: None, stream)
-    for one in (moment("cat", 0.0), moment("cat", 0.1), moment("cat", 0.2, unknown=True)):
+    for one in (recognition("cat", 0.0), recognition("cat", 0.1), recognition("cat", 0.2, unknown=True)):
         lines(one)
     assert [line.split("  ")[1] for line in stream.getvalue().splitlines()] == ["cat 0.88", "unknown"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from edgetl_device.bundle.archive import MAX_SIZE
 from edgetl_device.bundle.bundle import open_bundle, read_bundle, write_bundle
-from edgetl_device.bundle.content import Factory
+from edgetl_device.bundle.content import BundleContent
 from edgetl_device.errors import BundleError, StorageError
 
 
@@ -40,7 +40,7 @@ def manifest(**changes):
 
 def test_a_bundle_is_read_back(bundle_path) -> None:
     bundle = open_bundle(bundle_path)
-    factory = Factory(bundle)
+    factory = BundleContent(bundle)
     assert bundle.name == "toys" and bundle.labels == ("ball", "box")
     assert factory.statistics.samples == 40 and len(factory.holdout) == 40
     assert factory.head().labels == bundle.labels

@@ -8,7 +8,7 @@ from conftest import build_bundle, draw, tiny_backbone
 
 from edgetl_device.arrays import pack, text_array
 from edgetl_device.bundle.bundle import open_bundle, write_bundle
-from edgetl_device.bundle.content import Factory
+from edgetl_device.bundle.content import BundleContent
 from edgetl_device.errors import BundleError
 from edgetl_device.heads import Correction, fit_correction
 from edgetl_device.heads.softmax import Softmax
@@ -21,7 +21,7 @@ def taught(path: Path, **changed: np.ndarray) -> Correction:
     """Write a bundle with the rule's correction, or with something else in its place."""
     plain = build_bundle(path.with_name("plain.edgetl"), rule="softmax")
     bundle, backbone = open_bundle(plain), tiny_backbone()
-    factory = Factory(bundle)
+    factory = BundleContent(bundle)
     codes = backbone.codes(np.stack([backbone.embed(draw(kind, number)) for kind, number in PHOTOS]))
     odd = {3: "box", 27: "ball"}  # so easy are these photos that only wrong labels leave something to correct
     labels = [odd.get(row, kind) for row, (kind, _) in enumerate(PHOTOS)]
@@ -63,4 +63,4 @@ def test_a_device_may_change_to_the_softmax_rule_and_back(home: Home) -> None:
 def test_a_correction_that_does_not_fit_is_refused(tmp_path: Path, changed: dict[str, np.ndarray]) -> None:
     taught(tmp_path / "odd.edgetl", **changed)
     with pytest.raises(BundleError, match=r"head\.npz|row labels"):
-        _ = Factory(open_bundle(tmp_path / "odd.edgetl")).correction
+        _ = BundleContent(open_bundle(tmp_path / "odd.edgetl")).correction

@@ -21,7 +21,7 @@ from test_bundle import manifest, rebuilt
 from edgetl_device.arrays import pack, text_array, unpack
 from edgetl_device.bundle import bundle as bundle_module
 from edgetl_device.bundle.bundle import Bundle, read_bundle
-from edgetl_device.bundle.content import Factory
+from edgetl_device.bundle.content import BundleContent
 from edgetl_device.errors import BundleError, EdgetlError
 from edgetl_device.home import Home
 from edgetl_device.preprocess import Preprocessing
@@ -276,7 +276,7 @@ def test_any_manifest_is_read_or_refused_and_never_crashes_the_reader(bundle_pat
     assert isinstance(bundle.name, str) and isinstance(bundle.preprocessing, Preprocessing)
     assert (bundle.codes.dimension > 0 and bundle.signed is None) or bundle.signed.endswith("+00:00")
     with contextlib.suppress(EdgetlError):
-        assert isinstance(Factory(bundle).rule, str)
+        assert isinstance(BundleContent(bundle).rule, str)
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
@@ -322,7 +322,7 @@ def test_arrays_of_another_shape_or_type_are_refused(bundle_path, member, name, 
     arrays = {**(head if member == "head.npz" else unpack(members[member])), name: np.asarray(array)}
     bundle = Bundle(good_manifest(bundle_path), members | {member: pack(arrays)}, "")
     with pytest.raises(BundleError):
-        getattr(Factory(bundle), part)
+        getattr(BundleContent(bundle), part)
 
 
 def test_a_holdout_of_strange_classes_is_refused(bundle_path) -> None:
@@ -330,4 +330,4 @@ def test_a_holdout_of_strange_classes_is_refused(bundle_path) -> None:
     arrays = unpack(members["holdout.npz"]) | {"labels": text_array(("kite",) * 40)}
     bundle = Bundle(good_manifest(bundle_path), members | {"holdout.npz": pack(arrays)}, "")
     with pytest.raises(BundleError, match="other labels than the manifest"):
-        assert Factory(bundle).holdout
+        assert BundleContent(bundle).holdout

@@ -8,17 +8,15 @@ import pytest
 from edgetl_device.errors import InputError
 from edgetl_device.heads import (
     HEADS,
+    ClassMoments,
     Evidence,
     Head,
-    Moments,
+    class_moments,
     extend,
     fit_head,
     gather,
     solve_lda,
     solve_predictive,
-)
-from edgetl_device.heads import (
-    class_moments as moments,
 )
 from edgetl_device.heads.evidence import device_weight
 from edgetl_device.heads.precision import MOST_ROWS, invert, solve_precision
@@ -218,12 +216,12 @@ def test_head(check, rule: str) -> None:
     check(rule)
 
 
-def plain(features: np.ndarray, rows: np.ndarray) -> Moments:
-    """Moments of float features, so many that there is no shrinkage."""
+def plain(features: np.ndarray, rows: np.ndarray) -> ClassMoments:
+    """ClassMoments of float features, so many that there is no shrinkage."""
     means = np.stack([features[rows == row].mean(axis=0) for row in range(4)])
     scatter = ((features - means[rows]).T @ (features - means[rows])).astype(np.float32)
     precision = solve_precision(scatter, np.full(6, 1e-9), len(features))
-    return Moments(("a", "b", "c", "d"), means, np.full(4, 5e8), np.zeros(4), precision)
+    return ClassMoments(("a", "b", "c", "d"), means, np.full(4, 5e8), np.zeros(4), precision)
 
 
 @pytest.mark.parametrize("solve", [solve_lda, solve_predictive])
@@ -240,7 +238,7 @@ def test_with_many_samples_scores_agree_with_scikit_learns_lda(solve) -> None:
 
 def test_a_class_of_one_sample_is_wider_by_the_closed_form_of_the_posterior_predictive() -> None:
     """With the covariance known and τ → 0, log p differs by N(m, (1 + 1/n) Σ), up to the share of the volume term."""
-    found = moments(evidence(factory=3, per_class=30, new=range(3, 4), shots=1))
+    found = class_moments(evidence(factory=3, per_class=30, new=range(3, 4), shots=1))
     rule = solve_predictive(found)
     spread = -0.5 / rule.slope
     np.testing.assert_allclose(spread, 1 + 1 / (found.effective + PRIOR_SAMPLES), rtol=1e-6)
@@ -270,7 +268,7 @@ def test_the_block_inverse_agrees_with_lapack() -> None:
 
 def test_moments_equal_those_of_the_weighted_samples() -> None:
     known = evidence(factory=2, per_class=10, new=range(1, 3), shots=3)
-    found = moments(known)
+    found = class_moments(known)
     factory, factory_labels = draw(range(2), 10)
     device, device_labels = draw(range(1, 3), 3, seed=2)
     codes = np.concatenate([factory, device]).astype(float)

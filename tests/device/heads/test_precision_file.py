@@ -7,14 +7,14 @@ import pytest
 from conftest import build_bundle, draw, tiny_backbone
 
 from edgetl_device.bundle.bundle import open_bundle
-from edgetl_device.bundle.content import Factory
+from edgetl_device.bundle.content import BundleContent
 from edgetl_device.home import Home
 
 
 def evidence(home: Home, shots: int = 3):
     backbone = tiny_backbone()
     codes = backbone.codes(np.stack([backbone.embed(draw("ring", number)) for number in range(shots)]))
-    return Factory(open_bundle(home.bundle_path), home.solved_path).evidence(codes, ["ring"] * shots, "r")
+    return BundleContent(open_bundle(home.bundle_path), home.solved_path).evidence(codes, ["ring"] * shots, "r")
 
 
 def test_installing_keeps_what_was_solved_and_starting_uses_it_without_the_gram_matrix(home: Home) -> None:

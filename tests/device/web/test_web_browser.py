@@ -286,7 +286,7 @@ def test_activations_are_shown_to_who_asks_why(browser, site) -> None:
 
     grid = np.zeros((4, 4), np.uint8)
     grid[1:3, 1:3] = 255
-    site.app.activation = lambda moment: grid
+    site.app.activation = lambda recognition: grid
     with Visitor(browser, site.url) as visitor:
         visitor.sees("ball")
         visitor.page.get_by_role("button", name="Show why").click()

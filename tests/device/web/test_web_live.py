@@ -181,7 +181,7 @@ def test_class_activations_come_to_who_asks_for_them_where_the_app_has_them(site
     with Client(site.url).watch() as watching:
         assert next_picture(watching, overlay=True)[0]["explains"] is False
     grid = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    site.app.activation = lambda moment: grid
+    site.app.activation = lambda recognition: grid
     with Client(site.url).watch() as watching:
         first, _ = next_picture(watching, overlay=True)
         second, _ = next_picture(watching)
@@ -194,7 +194,7 @@ def test_an_open_page_shows_the_class_activations_of_the_head_that_is_in_use_now
     with Client(site.url).watch() as watching:
         assert next_picture(watching, overlay=True)[0]["explains"] is False
         for value in (1, 2):
-            site.app.activation = lambda moment, value=value: np.full((1, 1), value, np.uint8)
+            site.app.activation = lambda recognition, value=value: np.full((1, 1), value, np.uint8)
             next_picture(watching, overlay=True)  # may have been made before
             message, _ = next_picture(watching, overlay=True)
             assert message["explains"] and message["overlay"]["values"] == {1: "AQ==", 2: "Ag=="}[value]

@@ -8,7 +8,7 @@ from edgetl.cli import program
 from edgetl.deployment.merge import merge, read_export
 from edgetl_device import console
 from edgetl_device.bundle.bundle import open_bundle, write_bundle
-from edgetl_device.bundle.content import Factory
+from edgetl_device.bundle.content import BundleContent
 from edgetl_device.bundle.export import Export
 from edgetl_device.errors import InputError, MismatchError
 from edgetl_device.statistics import no_statistics, statistics_of
@@ -36,10 +36,10 @@ def test_the_merged_statistics_are_those_of_one_machine_with_all_samples(bundle_
         [codes("kite", 3, 300), codes("ball", 2, 300), codes("ring", 2, 400), codes("kite", 1, 400)]
     )
     labels = ["kite"] * 3 + ["ball"] * 2 + ["ring"] * 2 + ["kite"]
-    one = Factory(open_bundle(bundle_path)).statistics + statistics_of(
+    one = BundleContent(open_bundle(bundle_path)).statistics + statistics_of(
         everything, labels, BACKBONE.digest, BACKBONE.runtime
     )
-    merged = Factory(open_bundle(tmp_path / "new.edgetl"))
+    merged = BundleContent(open_bundle(tmp_path / "new.edgetl"))
     assert merged.statistics.to_bytes() == one.to_bytes()
     assert merged.head().labels == ("ball", "box", "kite", "ring")
 

@@ -294,7 +294,7 @@ def test_a_plan_that_cannot_be_meant_is_refused(options) -> None:
 def test_a_second_fill_computes_nothing_and_a_renamed_photo_is_known(world) -> None:
     folder, dataset = world
     lower, _ = backbones.cut(backbones.build(SMALL), name="small")
-    recipe = boundary.Recipe(32, 1, 0)
+    recipe = boundary.CacheKey(32, 1, 0)
     first = boundary.fill(dataset.files(), lower, recipe)
     stamp = first.cache.path.stat().st_size
 
@@ -331,7 +331,7 @@ def test_caches_of_other_networks_make_room_the_longest_unused_first(world, tmp_
         os.utime(tmp_path / f"{name}.float16", (number, number))
     files = dataset.files()[:4]
     needed = 4 * 2 * int(np.prod(lower.output_shape[1:]))
-    boundary.fill(files, lower, boundary.Recipe(32, 0, 0), needed + 1500, tmp_path)
+    boundary.fill(files, lower, boundary.CacheKey(32, 0, 0), needed + 1500, tmp_path)
     assert not (tmp_path / "old.float16").exists() and (tmp_path / "new.float16").exists()
 
 

@@ -20,7 +20,7 @@ Rng = np.random.Generator
 _SIDE = 768
 
 
-def bench(rng: Rng, view: View, size: tuple[int, int]) -> tuple[Bytes, Bytes]:
+def workbench(rng: Rng, view: View, size: tuple[int, int]) -> tuple[Bytes, Bytes]:
     """A bench's colours (h, w, 3) uint8 BGR before light, and the litter's hard shadow (h, w) uint8."""
     name = SURFACES[int(rng.integers(len(SURFACES)))]
     colours = _ramp(rng, name)
