@@ -15,9 +15,10 @@ from pathlib import Path
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as `edgetl-device run` sets it; NumPy reads it once
 
 from edgetl_device.app.app import App
-from edgetl_device.camera import FakeCamera, Image, open_camera
+from edgetl_device.camera import FakeCamera, open_camera
 from edgetl_device.errors import CameraError
 from edgetl_device.home import Home
+from edgetl_device.photos import Image
 
 from .camera import VIDEO, flowers_bundle
 from .harness import DATA, Report, need
