@@ -1,3 +1,3 @@
 """edgetl: on-device transfer learning for cameras, the workstation's side."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -1,3 +1,3 @@
 """edgetl-device: the part of edgetl that runs on the camera, and the part both sides share."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
