@@ -22,7 +22,7 @@ DEVICE_MODULES = sorted(
 ORDER = {
     "device/edgetl_device": [
         "errors v4l2",
-        "environment files",
+        "environment extensions files",
         "labels photos preprocess codes arrays statistics metrics console",
         "heads",
         "store",

@@ -1,7 +1,7 @@
-"""Where predictions go besides the web: a command at every change of label, lines on stdout.
+"""Where recognitions go besides the page: a command at every change of label, lines on stdout, and what packages add.
 
 Each sink is called with the newest recognition by a :class:`~edgetl_device.app.background.Listener`, so it may take its
-time.
+time. A package of your own adds one through the entry point group ``edgetl.sinks`` (:mod:`edgetl_device.extensions`).
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import sys
 import threading
 from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import TextIO
+from typing import Protocol, TextIO, cast
 
 from ..errors import InputError
+from ..extensions import SINKS, call_factory, extension_names, load_extension
 from .subscription import Recognition
 
 log = logging.getLogger("edgetl.sinks")
@@ -30,6 +31,33 @@ _GRACE_S = 0.5  # between asking a command to end and killing it
 UNKNOWN = "unknown"  # cannot be a class: labels.RESERVED
 
 
+class Sink(Protocol):
+    """What takes recognitions."""
+
+    def __call__(self, recognition: Recognition) -> object:
+        """Take the newest recognition; called in a thread of the sink's own, and may take its time."""
+
+    def close(self) -> None:
+        """The app ends: make a running call return soon. Comes from another thread; one last call may follow it."""
+
+
+def open_sink(spec: str) -> Sink:
+    """``NAME`` or ``NAME:ARGUMENT``, as for ``--sink`` → the sink.
+
+    Raises:
+        InputError: there is no such sink, or it refuses its argument.
+    """
+    name, _, argument = spec.partition(":")
+    factory = BUILT_IN.get(name) or load_extension(SINKS, name)
+    if factory is None:
+        names = ", ".join([*BUILT_IN, *extension_names(SINKS)])
+        raise InputError(f"no sink {name!r}: expected {names}; a package adds one by the entry point group {SINKS}")
+    sink = call_factory(factory, SINKS, name, argument)
+    if not callable(sink) or not callable(getattr(sink, "close", None)):
+        raise InputError(f"{name!r} ({SINKS}) returned {type(sink).__name__}, which cannot be called or has no close()")
+    return cast(Sink, sink)
+
+
 def shown(recognition: Recognition) -> str:
     """The label of a recognition, ``unknown`` where it resembles nothing learned."""
     prediction = recognition.prediction
@@ -37,7 +65,7 @@ def shown(recognition: Recognition) -> str:
 
 
 class Changes:
-    """Debounces labels: tells a change once the new label has lasted.
+    """Debounces labels: reports a change once the new label has lasted.
 
     Args:
         hold_s: how long it must last, seconds of the camera's time.
@@ -45,7 +73,7 @@ class Changes:
 
     def __init__(self, hold_s: float = HOLD_S) -> None:
         self._hold_s = hold_s
-        self._told = UNKNOWN
+        self._confirmed = UNKNOWN
         self._candidate = UNKNOWN
         self._since_s = 0.0
 
@@ -54,9 +82,9 @@ class Changes:
         label = shown(recognition)
         if label != self._candidate:
             self._candidate, self._since_s = label, recognition.frame.time_s
-        if label == self._told or recognition.frame.time_s - self._since_s < self._hold_s:
+        if label == self._confirmed or recognition.frame.time_s - self._since_s < self._hold_s:
             return None
-        self._told = label
+        self._confirmed = label
         return label
 
 
@@ -134,6 +162,10 @@ def _end(process: subprocess.Popen[bytes]) -> int:
     return process.wait()
 
 
+BUILT_IN: dict[str, Callable[[str], Sink]] = {"command": LabelCommand}
+"""The sinks that ``--sink`` knows without any further package."""
+
+
 class JsonLines:
     """One JSON object a line for every recognition: time (UTC), frame, label, probability, unknown, version.
 
@@ -159,6 +191,9 @@ class JsonLines:
         }
         _print(json.dumps(line, ensure_ascii=False), self._stream, self._gone)
 
+    def close(self) -> None:
+        """Nothing to end."""
+
 
 class ChangeLines:
     """A line for a person at every change of label.
@@ -174,11 +209,14 @@ class ChangeLines:
         self._changes = Changes(0.0)
 
     def __call__(self, recognition: Recognition) -> None:
-        """Tell a change."""
+        """Print a change."""
         label = self._changes(recognition)
         if label is not None:
             share = "" if label == UNKNOWN else f" {recognition.prediction.probability:.2f}"
             _print(f"{datetime.now():%H:%M:%S}  {label}{share}", self._stream, self._gone)
+
+    def close(self) -> None:
+        """Nothing to end."""
 
 
 def _print(line: str, stream: TextIO, gone: Callable[[], None]) -> None:

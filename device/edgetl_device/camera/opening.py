@@ -6,8 +6,10 @@ import re
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from ..errors import CameraError
+from ..extensions import CAMERAS, call_factory, extension_names, load_extension
 from ..photos import Image, is_photo_name
 from ..v4l2 import v4l2_cameras
 from .capture import NetworkCamera, V4L2Camera, check_device
@@ -19,17 +21,17 @@ SPECS = "auto, a number, /dev/v4l/by-id/…, picamera2, an rtsp:// or http:// ad
 
 
 @dataclass(frozen=True)
-class Found:
-    """One camera of this machine: what to give to ``--camera``, and its model."""
+class DetectedCamera:
+    """One camera of this machine: the value for ``--camera``, and its model."""
 
     spec: str
     model: str
 
 
-def find_cameras() -> list[Found]:
+def find_cameras() -> list[DetectedCamera]:
     """USB cameras, then CSI cameras where picamera2 can be used."""
-    usb = [Found(str(device), model) for device, model in v4l2_cameras()]
-    csi = [Found(f"picamera2:{number}", model) for number, model in enumerate(pi_cameras())]
+    usb = [DetectedCamera(str(device), model) for device, model in v4l2_cameras()]
+    csi = [DetectedCamera(f"picamera2:{number}", model) for number, model in enumerate(pi_cameras())]
     return usb + csi
 
 
@@ -39,7 +41,8 @@ def open_camera(spec: str, *, loop: bool = False, pace: bool = True) -> Camera:
     Args:
         spec: ``auto`` (the first of :func:`find_cameras`), ``0`` (``/dev/video0``), a device path, ``picamera2`` or
             ``picamera2:1``, an ``rtsp``, ``rtsps``, ``http`` or ``https`` address, a video file, a photo or a folder of
-            photos, ``parts`` or ``parts:dim``.
+            photos, ``parts`` or ``parts:dim``, or ``NAME`` or ``NAME:ARGUMENT`` of a camera that a package adds
+            (:data:`~edgetl_device.extensions.CAMERAS`).
         loop: files begin again at their end.
         pace: files and ``parts`` play at their own frame rate; otherwise every frame, as fast as it is taken.
 
@@ -60,12 +63,27 @@ def open_camera(spec: str, *, loop: bool = False, pace: bool = True) -> Camera:
         return NetworkCamera(spec)
     if kind == "parts":
         return PartsCamera(detail or "normal", pace=pace)
+    if (added := _added_camera(kind, detail)) is not None:
+        return added
     path = Path(spec).expanduser()
     if (spec and path.is_dir()) or (path.is_file() and is_photo_name(path)):
         return Photos(path, loop=loop, pace=pace)
     if path.is_file():
         return VideoFile(path, loop=loop, pace=pace)
-    raise CameraError(f"no camera, file or folder {spec!r}: expected {SPECS}")
+    names = ", ".join(extension_names(CAMERAS))
+    raise CameraError(f"no camera, file or folder {spec!r}: expected {SPECS}" + (f", or {names}" if names else ""))
+
+
+def _added_camera(name: str, argument: str) -> Camera | None:
+    """The camera of an installed extension; None where no package adds one of that name."""
+    factory = load_extension(CAMERAS, name) if name else None
+    if factory is None:
+        return None
+    camera = call_factory(factory, CAMERAS, name, argument)
+    missing = [part for part in ("name", "live", "finite", "frames", "close") if not hasattr(camera, part)]
+    if missing:
+        raise CameraError(f"{name!r} ({CAMERAS}) returned {type(camera).__name__}, which lacks {', '.join(missing)}")
+    return cast(Camera, camera)
 
 
 class AutoCamera:

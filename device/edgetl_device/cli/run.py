@@ -16,7 +16,8 @@ from .signals import Ending
 
 if TYPE_CHECKING:
     from ..app.app import App
-    from ..app.sinks import LabelCommand
+    from ..app.sinks import ChangeLines, JsonLines, LabelCommand, Sink
+    from ..app.systemd import Notifier
     from ..home import Home
 
 _LOOK_S = 0.2  # between two looks at whether it is time to end
@@ -34,7 +35,9 @@ def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, va
     "spec",
     default="auto",
     show_default=True,
-    help="auto, a number, a device path, picamera2, an rtsp:// or http:// address, a video, a photo folder, or parts.",
+    metavar="CAMERA",
+    help="auto, a number, a device path, picamera2, an rtsp:// or http:// address, a video, a photo folder, parts, or "
+    "NAME[:ARGUMENT] of a camera that another package adds.",
 )
 @click.option(
     "--web",
@@ -62,6 +65,13 @@ def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, va
     metavar="CMD",
     help="Run CMD at each change of label; it finds EDGETL_LABEL and EDGETL_PROBABILITY set.",
 )
+@click.option(
+    "--sink",
+    "sinks",
+    multiple=True,
+    metavar="NAME[:ARGUMENT]",
+    help="Send recognitions to a sink that another package adds; repeatable.",
+)
 @click.option("--jsonl", is_flag=True, help="Print one JSON object a line for every frame.")
 @click.option("--no-thumbnails", is_flag=True, help="Keep no small picture (160 px) of what is taught.")
 @click.option(
@@ -84,6 +94,7 @@ def run_camera(
     max_frames: int | None,
     loop: bool,
     command: str | None,
+    sinks: tuple[str, ...],
     jsonl: bool,
     no_thumbnails: bool,
     smoothing: float,
@@ -92,61 +103,76 @@ def run_camera(
 ) -> dict[str, Any]:
     """Recognise what a camera sees, live; teach it on the page that this serves."""
     from ..app.app import App
-    from ..app.background import Listener, Periodic
-    from ..app.sinks import ChangeLines, JsonLines
-    from ..app.systemd import Notifier
     from ..camera import open_camera
 
-    as_json = click.get_current_context().meta["edgetl.json"]
-    if jsonl and as_json:
-        raise InputError("--json prints one object at the end, --jsonl one for every frame: choose")
-    on_label = label_command(command)
+    lines = _lines(jsonl)
+    print_line = note if jsonl else say
     page = None if no_web else page_at(address, password_file, hosts)
-    notifier = Notifier()
     with ExitStack() as stack:
         ending = stack.enter_context(Ending())
         camera = open_camera(spec, loop=loop)
-        if not camera.live:
-            smoothing = 0.0  # photos have nothing to do with each other
         app = App(
             home,
             camera,
             runtime=runtime,
             threads=threads,
-            smoothing_s=smoothing,
+            smoothing_s=smoothing if camera.live else 0.0,  # photos have nothing to do with each other
             max_frames=max_frames,
             thumbnails=not no_thumbnails,
         )
         stack.callback(app.stop)
-        sinks: dict[str, Any] = {}
-        if jsonl:
-            sinks["lines"] = JsonLines(ending.ask)
-        elif not as_json:
-            sinks["lines"] = ChangeLines(ending.ask)
-        if on_label is not None:
-            sinks["on-label"] = on_label
-        for name, sink in sinks.items():
-            listener = Listener(name, app.pipeline, sink)
-            stack.callback(listener.stop)
-            listener.start()
-        if on_label is not None:
-            stack.callback(on_label.close)
-        if notifier.interval_s:
-            watchdog = Periodic("watchdog", notifier.interval_s, lambda: notifier.report(app.pipeline.health()))
-            stack.callback(watchdog.stop)
-            watchdog.start()
-        (note if jsonl else say)(f"camera  {app.pipeline.health().camera}")
+        _listen(app, lines(ending.ask) if lines else None, command, sinks, stack)
+        notifier = _feed_watchdog(app, stack)
+        print_line(f"camera  {app.pipeline.health().camera}")
         if page is not None:
             server = stack.enter_context(page(app))
-            (note if jsonl else say)(f"page    {server.url}")
+            print_line(f"page    {server.url}")
         app.start()
         _wait(app, ending)
         notifier.stopping()
         health = app.pipeline.health()
     fps = (health.frames - 1) / health.seconds if health.seconds else 0.0
-    (note if jsonl else say)(f"ended: {health.frames} frames, {fps:.1f} a second, {health.dropped} dropped")
+    print_line(f"ended after {health.frames} frames: {fps:.1f} a second, {health.dropped} dropped")
     code = INTERRUPTED if ending.interrupted else 0
     return {"frames": health.frames, "fps": round(fps, 2), "dropped": health.dropped, "exit_code": code}
+
+
+def _lines(jsonl: bool) -> type[JsonLines] | type[ChangeLines] | None:
+    """What prints recognitions on stdout, if anything does."""
+    from ..app.sinks import ChangeLines, JsonLines
+
+    as_json = click.get_current_context().meta["edgetl.json"]
+    if jsonl and as_json:
+        raise InputError("--json prints one object at the end, --jsonl one for every frame: choose one of them")
+    return JsonLines if jsonl else None if as_json else ChangeLines
+
+
+def _listen(app: App, lines: Sink | None, command: str | None, specs: tuple[str, ...], stack: ExitStack) -> None:
+    """Give each sink a thread that calls it; they end with the stack."""
+    from ..app.background import Listener
+    from ..app.sinks import open_sink
+
+    on_label = label_command(command)
+    sinks = [("lines", lines), ("on-label", on_label), *((spec.partition(":")[0], open_sink(spec)) for spec in specs)]
+    for name, sink in sinks:
+        if sink is not None:
+            listener = Listener(name, app.pipeline, sink)
+            stack.callback(listener.stop)
+            stack.callback(sink.close)
+            listener.start()
+
+
+def _feed_watchdog(app: App, stack: ExitStack) -> Notifier:
+    """Under systemd, report health until the stack ends."""
+    from ..app.background import Periodic
+    from ..app.systemd import Notifier
+
+    notifier = Notifier()
+    if notifier.interval_s:
+        watchdog = Periodic("watchdog", notifier.interval_s, lambda: notifier.report(app.pipeline.health()))
+        stack.callback(watchdog.stop)
+        watchdog.start()
+    return notifier
 
 
 def _wait(app: App, ending: Ending) -> None:

@@ -66,7 +66,7 @@ def test_people_see_the_camera_each_change_of_label_and_the_end(home: Home, tmp_
     photos = write_photos(tmp_path / "photos", ("ball", "box"), 1, seed=3)
     out, err = run(home, "--camera", photos)
     first, ball, box, last = out.splitlines()
-    assert first == "camera  photos in photos" and last.startswith("ended: 2 frames, ") and err == ""
+    assert first == "camera  photos in photos" and last.startswith("ended after 2 frames: ") and err == ""
     assert ball.split()[1] == "ball" and box.split()[1] == "box"
 
 
