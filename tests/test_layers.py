@@ -30,6 +30,7 @@ ORDER = {
         "inference",
         "learning",
         "home",
+        "open_home",
         "doctor",
         "bench",
         "parts",

@@ -17,11 +17,12 @@ from ..camera import Camera
 from ..errors import InputError, MismatchError, StorageError
 from ..home import Home
 from ..inference.activation_map import as_picture, can_explain, contributions, spread
-from ..inference.backbone import Backbone, open_backbone
+from ..inference.backbone import Backbone
 from ..inference.classifier import Classifier, Prediction
 from ..inference.interpreter import TFLiteInterpreter
 from ..labels import check_label
 from ..learning.learner import Learner, Outcome
+from ..open_home import OpenHome
 from ..photos import Image, thumbnail
 from ..store.schema import SampleRow, VersionRow
 from .background import Periodic
@@ -75,10 +76,8 @@ class App:
         self.home = home
         self._thumbnails = thumbnails
         self._runtime = runtime
-        self._threads = threads
         self._lock = threading.RLock()
-        self._installed = _identity(home.bundle_path)
-        self._learner, self._backbone = self._open()
+        self._opened = OpenHome(home, runtime, threads)
         head = self._learner.active_head()
         self._swapped = self._state()
         self._watch = HeadWatch(self._learner, self._backbone.transform)
@@ -105,7 +104,7 @@ class App:
         with self._lock:
             self._look()
             self._watch.end(good=self.pipeline.failure is None)
-            self._learner.store.close()
+            self._opened.close()
         return ended
 
     def __enter__(self) -> App:
@@ -241,9 +240,9 @@ class App:
         """Take over what another process changed in this home; whether there was anything."""
         with self._lock:
             self._look()
-            installed = _identity(self.home.bundle_path) != self._installed
-            if installed or self._learner.store.is_replaced():
-                self._reopen(relearn=installed)
+            replaced = self._opened.replaced()
+            if replaced is not None:
+                self._reopen(relearn=replaced == "bundle")
                 return True
             if self._state() != self._swapped:
                 self._swap()
@@ -252,21 +251,19 @@ class App:
 
     # inside ------------------------------------------------------------------------------------------------------
 
-    def _open(self) -> tuple[Learner, Backbone]:
-        learner = self.home.learner(self._runtime)
-        threads = self._threads or self.home.best_threads(learner.bundle, self._runtime)
-        backbone = open_backbone(learner.bundle, self._runtime, threads)
-        learner.runtime = backbone.runtime  # it may be the Edge TPU's
-        return learner, backbone
+    @property
+    def _learner(self) -> Learner:
+        return self._opened.learner
+
+    @property
+    def _backbone(self) -> Backbone:
+        return self._opened.backbone
 
     def _reopen(self, *, relearn: bool = True) -> None:
         """Another bundle was installed or another store restored: load it beside the running one, then swap."""
-        identity = _identity(self.home.bundle_path)
-        learner, backbone = self._open()
-        self._learner.store.close()
-        self._learner, self._backbone, self._installed = learner, backbone, identity
-        self._watch = HeadWatch(learner, backbone.transform)
-        if relearn and learner.samples() and learner.versions()[-1].id == learner.active_version:
+        self._opened.reload()
+        self._watch = HeadWatch(self._learner, self._backbone.transform)
+        if relearn and self._learner.is_new_to_its_samples:
             self._relearn()
         self._swap()
 
@@ -333,9 +330,3 @@ class App:
     def _state(self) -> tuple[int, int]:
         """What decides which head is in use."""
         return self._learner.active_version, self._learner.store.revision()
-
-
-def _identity(path: Path) -> tuple[int, int, int]:
-    """Which file is at a path: another after it was replaced."""
-    found = path.stat() if path.exists() else None
-    return (found.st_ino, found.st_mtime_ns, found.st_size) if found else (0, 0, 0)

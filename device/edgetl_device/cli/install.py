@@ -31,7 +31,7 @@ def install(file: Path, public_key: Path | None, allow_downgrade: bool, runtime:
     say(f"installed {bundle.name}: {', '.join(bundle.labels) or 'no classes yet'} (version {version})")
     say_elsewhere(learner.store.count_elsewhere(bundle.backbone_digest))
     outcome: dict[str, Any] = {"version": version}
-    if learner.samples() and learner.versions()[-1].id == version:
+    if learner.is_new_to_its_samples:
         outcome = judged_if_possible(learner)
         if outcome["exit_code"] == 1:  # the bundle is installed; of `install`, 1 says that the old one stays
             outcome["exit_code"] = 0

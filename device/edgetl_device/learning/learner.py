@@ -125,6 +125,11 @@ class Learner:
         """All versions made with this bundle."""
         return self.store.versions(self.bundle.digest)
 
+    @property
+    def is_new_to_its_samples(self) -> bool:
+        """Whether samples are stored and no version was made since the one in use: so it is after an installation."""
+        return bool(self.samples()) and self.versions()[-1].id == self.active_version
+
     def device_statistics(self) -> Statistics:
         """What was learned here, without what the factory brought."""
         return self.evidence().device

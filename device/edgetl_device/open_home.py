@@ -1,0 +1,81 @@
+"""OpenHome: a device home with its learner and its backbone loaded, for whoever works on it for longer."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from .bundle.bundle import Bundle
+from .bundle.content import BundleContent
+from .home import Home
+from .inference.backbone import Backbone, open_backbone
+from .learning.learner import Learner
+from .store.store import Store
+
+
+class OpenHome:
+    """What a home holds, loaded once, and again when another bundle or another store has taken its place.
+
+    It keeps no lock: callers do, where several threads use it.
+
+    Args:
+        home: with a bundle installed.
+        runtime: ``auto``, ``litert`` or ``tflite``.
+        threads: of the runtime; None for what proved best when the bundle was installed.
+
+    Attributes:
+        learner, backbone: of the current bundle; samples are recorded with the backbone's runtime, which may be the
+            Edge TPU's.
+
+    Raises:
+        HomeError: no bundle is installed.
+        RuntimeMissingError: no runtime can run it.
+    """
+
+    def __init__(self, home: Home, runtime: str = "auto", threads: int | None = None) -> None:
+        self.home = home
+        self._runtime = runtime
+        self._threads = threads
+        self._file = _identity(home)
+        self.learner, self.backbone = self._load()
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle that is loaded."""
+        return self.learner.bundle
+
+    def replaced(self) -> Literal["bundle", "store"] | None:
+        """What another process, or ``install``, has put in the place of what is loaded here."""
+        if _identity(self.home) != self._file:
+            return "bundle"
+        return "store" if self.learner.store.is_replaced() else None
+
+    def reload(self) -> None:
+        """Load what the home holds now; the old one stays in use if that fails. Raises as the constructor."""
+        file = _identity(self.home)
+        learner, backbone = self._load()
+        self.learner.store.close()
+        self.learner, self.backbone, self._file = learner, backbone, file
+
+    def close(self) -> None:
+        """Close the store."""
+        self.learner.store.close()
+
+    def __enter__(self) -> OpenHome:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _load(self) -> tuple[Learner, Backbone]:
+        bundle = self.home.bundle()
+        threads = self._threads or self.home.best_threads(bundle, self._runtime)
+        backbone = open_backbone(bundle, self._runtime, threads)
+        factory = BundleContent(bundle, self.home.solved_path)
+        return Learner(factory, Store(self.home.store_path), backbone.runtime), backbone
+
+
+def _identity(home: Home) -> tuple[int, int, int]:
+    """Which bundle file is installed: another after it was replaced."""
+    path = home.bundle_path
+    found = path.stat() if path.exists() else None
+    return (found.st_ino, found.st_mtime_ns, found.st_size) if found else (0, 0, 0)
