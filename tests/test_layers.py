@@ -37,6 +37,7 @@ ORDER = {
         "camera",
         "app",
         "web",
+        "device",
         "cli",
     ],
     "edgetl": [

@@ -1,3 +1,84 @@
-"""edgetl-device: the part of edgetl that runs on the camera, and the part both sides share."""
+"""edgetl-device: a camera that recognises your things offline and learns a new one on the spot.
+
+What a program needs of it is here, and is loaded when it is first used::
+
+    from edgetl_device import Device
+
+    device = Device()
+    device.install("pets.edgetl")
+    print(device.classify("photo.jpg").label)
+    device.learn("hamster", ["hamster-1.jpg", "hamster-2.jpg"])
+    device.rollback()
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .app.app import App
+    from .app.subscription import Recognition
+    from .bundle.bundle import Bundle, open_bundle
+    from .camera import Camera, open_camera
+    from .device import Device, Forgotten, Installed, Learned, Relabelled
+    from .errors import EdgetlError
+    from .inference.classifier import Prediction
+    from .learning.learner import Outcome
+    from .store.schema import SampleRow, VersionRow
 
 __version__ = "0.2.0"
+
+__all__ = [
+    "App",
+    "Bundle",
+    "Camera",
+    "Device",
+    "EdgetlError",
+    "Forgotten",
+    "Installed",
+    "Learned",
+    "Outcome",
+    "Prediction",
+    "Recognition",
+    "Relabelled",
+    "SampleRow",
+    "VersionRow",
+    "__version__",
+    "open_bundle",
+    "open_camera",
+]
+
+_MODULES = {
+    "App": "app.app",
+    "Bundle": "bundle.bundle",
+    "Camera": "camera",
+    "Device": "device",
+    "EdgetlError": "errors",
+    "Forgotten": "device",
+    "Installed": "device",
+    "Learned": "device",
+    "Outcome": "learning.learner",
+    "Prediction": "inference.classifier",
+    "Recognition": "app.subscription",
+    "Relabelled": "device",
+    "SampleRow": "store.schema",
+    "VersionRow": "store.schema",
+    "open_bundle": "bundle.bundle",
+    "open_camera": "camera",
+}
+"""Where each public name is defined."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562): NumPy, OpenCV and a runtime take a while to load."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

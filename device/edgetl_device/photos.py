@@ -10,14 +10,16 @@ from __future__ import annotations
 import re
 import struct
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .errors import PhotoError
+from .errors import InputError, PhotoError
 
 Image = npt.NDArray[np.uint8]
+ColorOrder = Literal["bgr", "rgb"]
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 THUMBNAIL_SIDE = 160
@@ -63,6 +65,28 @@ def decode_photo(data: bytes, max_pixels: int = MAX_PIXELS) -> Image:
     if frame is None:
         raise PhotoError("it is damaged: OpenCV cannot decode it")
     return np.ascontiguousarray(frame, np.uint8)
+
+
+def as_image(image: object, color: ColorOrder | None) -> Image:
+    """An image that a program holds → (height, width, 3) uint8 BGR.
+
+    Args:
+        image: (height, width, 3) uint8.
+        color: the order of its channels, which an array does not tell: OpenCV's is ``bgr``, Pillow's ``rgb``.
+
+    Raises:
+        InputError: it is no such array, or ``color`` is missing.
+    """
+    if not isinstance(image, np.ndarray):
+        raise InputError(f"an image must be a path or a NumPy array, got {type(image).__name__}")
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise InputError(f"an image must be (height, width, 3) uint8, got {image.shape} {image.dtype}")
+    if color not in ("bgr", "rgb"):
+        got = "none" if color is None else repr(color)
+        raise InputError(
+            f'say the order of the image\'s channels: color="bgr" (OpenCV) or color="rgb" (Pillow), got {got}'
+        )
+    return np.ascontiguousarray(image if color == "bgr" else image[..., ::-1])
 
 
 def photo_size(data: bytes) -> tuple[int, int] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -113,6 +113,23 @@ class App:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def __iter__(self) -> Iterator[Recognition]:
+        """The newest recognition again and again, until there are no more frames.
+
+        What comes while the loop's body runs is skipped, but for the newest; ``pipeline.subscribe`` has more to offer.
+
+        Raises:
+            EdgetlError: what ended recognition, if that was no wish.
+        """
+        with self.pipeline.subscribe() as subscription:
+            first = self.pipeline.latest()
+            if first is not None:
+                yield first
+            while (recognition := subscription.get()) is not None:
+                if recognition is not first:
+                    yield recognition
+        self.pipeline.wait(0)
 
     # reading -----------------------------------------------------------------------------------------------------
 

@@ -136,9 +136,22 @@ def signing_time() -> str:
     return datetime.fromtimestamp(int(seconds), timezone.utc).isoformat()
 
 
-def open_bundle(path: Path, trusted: PublicKey | None = None) -> Bundle:
-    """Read, verify and parse a bundle file; raises BundleError, and SignatureError where a key is trusted."""
-    return load_bundle(path, trusted)[0]
+def open_bundle(path: str | Path, trusted: PublicKey | None = None) -> Bundle:
+    """Read, verify and parse a bundle file.
+
+        >>> from edgetl_device import open_bundle
+        >>> bundle = open_bundle("toys.edgetl")
+        >>> bundle.name, bundle.labels
+        ('toys', ('ball', 'box'))
+
+    Args:
+        trusted: refuse what is not signed by this key; None accepts unsigned bundles and looks at no signature.
+
+    Raises:
+        BundleError: not a bundle, damaged, or of a newer format.
+        SignatureError: not signed by the trusted key.
+    """
+    return load_bundle(Path(path), trusted)[0]
 
 
 def load_bundle(path: Path, trusted: PublicKey | None = None) -> tuple[Bundle, bytes]:

@@ -38,6 +38,11 @@ def find_cameras() -> list[DetectedCamera]:
 def open_camera(spec: str, *, loop: bool = False, pace: bool = True) -> Camera:
     """The camera that a person named; it connects when its frames are asked for.
 
+        >>> from edgetl_device import open_camera
+        >>> camera = open_camera("photos", pace=False)
+        >>> [image.shape for image in camera.frames()]
+        [(64, 64, 3), (64, 64, 3)]
+
     Args:
         spec: ``auto`` (the first of :func:`find_cameras`), ``0`` (``/dev/video0``), a device path, ``picamera2`` or
             ``picamera2:1``, an ``rtsp``, ``rtsps``, ``http`` or ``https`` address, a video file, a photo or a folder of

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 @reports
 def classify(images: tuple[Path, ...], top: int, no_drift: bool, runtime: str, home: Home) -> dict[str, Any]:
     """Label photos, or all photos of a folder."""
-    from ..inference.backbone import open_backbone
+    from ..open_home import OpenHome
     from ..photos import read_photo
 
-    learner = home.learner(runtime)
-    classifier = learner.classifier(open_backbone(learner.bundle, runtime, home.best_threads(learner.bundle, runtime)))
+    opened = OpenHome(home, runtime)
+    learner, classifier = opened.learner, opened.learner.classifier(opened.backbone)
     drift = learner.drift()
     found, skipped = [], []
     paths = photo_paths(images)

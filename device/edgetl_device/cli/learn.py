@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..console import reports, say
+from ..console import note, reports, say
 from .options import in_home, runtime_option
-from .photo_arguments import embed, photo_paths
+from .photo_arguments import photo_paths
 from .retraining import idle, judged, judged_if_possible
 
 if TYPE_CHECKING:
@@ -28,21 +28,22 @@ def learn(
     label: str, images: tuple[Path, ...], no_retrain: bool, keep_photos: bool, runtime: str, home: Home
 ) -> dict[str, Any]:
     """Store photos as samples of LABEL (a new label is a new class), then retrain."""
-    from ..inference.backbone import open_backbone
     from ..labels import check_label
+    from ..open_home import OpenHome
     from ..photos import read_photo, thumbnail
 
     label = check_label(label)
-    learner = home.learner(runtime)
-    backbone = open_backbone(learner.bundle, runtime, home.best_threads(learner.bundle, runtime))
-    learner.runtime = backbone.runtime  # it may be the Edge TPU's
-    raw, used, skipped = embed(backbone.embed_files, photo_paths(images))
-    pictures = [thumbnail(read_photo(path)) for path in used] if keep_photos else []
-    with learner.lock():
-        stored = len(learner.add(label, raw, pictures))
-        say(f"stored {stored} sample{'s' if stored != 1 else ''} of {label}")
-        result = {"stored": stored, "skipped": skipped}
-        return result | (idle(learner) if no_retrain else judged_if_possible(learner))
+    with OpenHome(home, runtime) as opened:
+        embedded = opened.backbone.embed_readable(photo_paths(images))
+        for _, reason in embedded.skipped:
+            note(f"skipped: {reason}")
+        pictures = [thumbnail(read_photo(path)) for path in embedded.used] if keep_photos else []
+        learner = opened.learner
+        with learner.lock():
+            stored = len(learner.add(label, embedded.raw, pictures))
+            say(f"stored {stored} sample{'s' if stored != 1 else ''} of {label}")
+            result = {"stored": stored, "skipped": [str(path) for path, _ in embedded.skipped]}
+            return result | (idle(learner) if no_retrain else judged_if_possible(learner))
 
 
 @click.command()

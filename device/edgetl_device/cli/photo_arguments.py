@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from ..console import note, progress
-from ..errors import InputError, PhotoError
-
-if TYPE_CHECKING:
-    from ..codes import Int8
+from ..errors import InputError
 
 
 def photo_paths(images: Iterable[Path]) -> list[Path]:
@@ -29,20 +24,3 @@ def photo_paths(images: Iterable[Path]) -> list[Path]:
         else:
             found.append(path)
     return found
-
-
-def embed(embed_files: Callable[[Iterable[Path]], Any], paths: list[Path]) -> tuple[Int8, list[Path], list[str]]:
-    """Photo files → (n, d) int8 raw embeddings, their n paths, and the names of those that could not be read."""
-    import numpy as np
-
-    rows, used, skipped = [], [], []
-    for path, raw in progress(embed_files(paths), len(paths), "embedding"):
-        if isinstance(raw, PhotoError):
-            note(f"skipped: {raw}")
-            skipped.append(str(path))
-        else:
-            rows.append(raw)
-            used.append(path)
-    if not rows:
-        raise InputError(f"none of {len(paths)} photos could be read: nothing was learned")
-    return np.stack(rows), used, skipped

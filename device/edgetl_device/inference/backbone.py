@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ..bundle.bundle import Bundle
 from ..codes import Codes, CodeTransform, Int8
-from ..errors import MismatchError, PhotoError
+from ..console import progress
+from ..errors import InputError, MismatchError, PhotoError
 from ..photos import Image, read_photo
 from ..preprocess import Preprocessing
 from .edgetpu import TWIN
 from .interpreter import DEFAULT_THREADS, Interpreter, open_interpreter
 
+P = TypeVar("P", bound="Path | Image")
+
 _AHEAD = 16  # photos decoded ahead of the interpreter: enough to keep it busy, few enough to stay small
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded(Generic[P]):
+    """What became of a number of photos.
+
+    Args:
+        raw: (n, d) int8 raw embeddings of those that could be read.
+        used: these n.
+        skipped: the others, each with what is wrong with it.
+    """
+
+    raw: Int8
+    used: tuple[P, ...]
+    skipped: tuple[tuple[P, str], ...]
 
 
 class Backbone:
@@ -63,10 +83,31 @@ class Backbone:
             return raw
         return quantize(values, self.scale, self.transform.zero_point)
 
-    def embed_files(self, paths: Iterable[Path]) -> Iterator[tuple[Path, Int8 | PhotoError]]:
-        """Photo files → (path, (d,) int8 or what is wrong with the photo), in order; decodes ahead in one thread."""
-        for path, photo in prepare_files(paths, self.preprocessing):
-            yield path, photo if isinstance(photo, PhotoError) else self.embed_photo(photo)
+    def embed_files(self, photos: Iterable[P]) -> Iterator[tuple[P, Int8 | PhotoError]]:
+        """Photo files or (any, any, 3) uint8 BGR → (photo, (d,) int8 or what is wrong with it), in order.
+
+        Decodes ahead in one thread.
+        """
+        for photo, prepared in prepare_files(photos, self.preprocessing):
+            yield photo, prepared if isinstance(prepared, PhotoError) else self.embed_photo(prepared)
+
+    def embed_readable(self, photos: Sequence[P]) -> Embedded[P]:
+        """Photo files or (any, any, 3) uint8 BGR → the embeddings of those that can be read.
+
+        Raises:
+            InputError: none of them can.
+        """
+        rows, used, skipped = [], [], []
+        for photo, raw in progress(self.embed_files(photos), len(photos), "embedding"):
+            if isinstance(raw, PhotoError):
+                skipped.append((photo, str(raw)))
+            else:
+                rows.append(raw)
+                used.append(photo)
+        if not rows:
+            reason = f" ({skipped[0][1]})" if skipped else ""
+            raise InputError(f"none of {len(photos)} photos could be read{reason}: nothing was learned")
+        return Embedded(np.stack(rows), tuple(used), tuple(skipped))
 
     def codes(self, raw: Int8) -> Codes:
         """(n, d) int8 → (n, d) uint8."""
@@ -98,20 +139,23 @@ def open_backbone(bundle: Bundle, runtime: str = "auto", threads: int = DEFAULT_
 
 
 def prepare_files(
-    paths: Iterable[Path], preprocessing: Preprocessing
-) -> Iterator[tuple[Path, npt.NDArray[np.uint8] | PhotoError]]:
-    """Photo files → (path, preprocessed (height, width, 3) uint8 RGB or the error), in order, a few ahead."""
+    photos: Iterable[P], preprocessing: Preprocessing
+) -> Iterator[tuple[P, npt.NDArray[np.uint8] | PhotoError]]:
+    """Photo files → (photo, preprocessed (height, width, 3) uint8 RGB or the error), in order, a few ahead.
 
-    def prepare(path: Path) -> npt.NDArray[np.uint8] | PhotoError:
+    What was decoded before, (any, any, 3) uint8 BGR, may be among them.
+    """
+
+    def prepare(photo: P) -> npt.NDArray[np.uint8] | PhotoError:
         try:
-            return preprocessing(read_photo(path))
+            return preprocessing(read_photo(photo) if isinstance(photo, Path) else photo)
         except PhotoError as error:
             return error
 
     with ThreadPoolExecutor(1, thread_name_prefix="decode") as pool:
-        waiting: deque[tuple[Path, Future[npt.NDArray[np.uint8] | PhotoError]]] = deque()
-        for path in paths:
-            waiting.append((path, pool.submit(prepare, path)))
+        waiting: deque[tuple[P, Future[npt.NDArray[np.uint8] | PhotoError]]] = deque()
+        for photo in photos:
+            waiting.append((photo, pool.submit(prepare, photo)))
             if len(waiting) > _AHEAD:
                 first, future = waiting.popleft()
                 yield first, future.result()
