@@ -1,7 +1,10 @@
 """Two real processes and one device."""
 
+import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,7 +20,7 @@ pytest.importorskip("fcntl")
 HOLD = """
 import sys, time
 from pathlib import Path
-from edgetl_device.lock import LearningLock
+from edgetl_device.store.lock import LearningLock
 with LearningLock(Path(sys.argv[1]))():
     print("held", flush=True)
     time.sleep(float(sys.argv[2]))
@@ -57,8 +60,65 @@ def test_its_holder_may_take_it_again(tmp_path) -> None:
     lock = LearningLock(tmp_path / "lock", wait_s=0)
     with lock(), lock():
         pass
-    with pytest.raises(StorageError), lock(), LearningLock(tmp_path / "lock", wait_s=0)():
-        pass  # another learner of the same process is another one all the same
+
+
+def test_a_thread_that_holds_it_may_take_it_again_through_another_object(tmp_path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    for other in (tmp_path / "lock", tmp_path / "link" / "lock"):
+        with LearningLock(tmp_path / "lock", wait_s=0)(), LearningLock(other, wait_s=0)():
+            pass
+    with holder(tmp_path / "lock", 30) as process:  # and gave it back after the last
+        process.kill()
+
+
+def test_another_thread_waits_for_it_whichever_object_it_takes_it_through(tmp_path) -> None:
+    order: list[str] = []
+    held, refused = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with LearningLock(tmp_path / "lock")():
+            order.append("first")
+            held.set()
+            refused.wait(30)
+            order.append("first ends")
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(30)
+    with pytest.raises(StorageError, match="another part of this program"), LearningLock(tmp_path / "lock", 0.05)():
+        pass
+    refused.set()
+    with LearningLock(tmp_path / "lock", 30)():
+        order.append("second")
+    thread.join()
+    assert order == ["first", "first ends", "second"]
+
+
+def test_a_forked_child_holds_nothing_and_keeps_nothing_alive(tmp_path) -> None:
+    lock = LearningLock(tmp_path / "lock", wait_s=0)
+    with lock():
+        child = os.fork()
+        if child == 0:  # the parent holds it: the child must be refused, by whichever object
+            code = 1
+            try:
+                with lock():
+                    pass
+            except StorageError:
+                code = 0
+            os.write(ready := os.open(tmp_path / "done", os.O_WRONLY | os.O_CREAT), bytes([65 + code]))
+            os.close(ready)
+            time.sleep(30)
+            os._exit(0)
+        deadline = time.monotonic() + 20
+        while not ((tmp_path / "done").exists() and (tmp_path / "done").read_bytes()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+    try:
+        assert (tmp_path / "done").read_bytes() == b"A"
+        command = [sys.executable, "-c", HOLD, str(tmp_path / "lock"), "0"]
+        assert subprocess.run(command, capture_output=True, text=True, timeout=20).stdout == "held\n"
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 def test_while_another_process_learns_nothing_is_stored_but_things_are_recognised(home: Home) -> None:
