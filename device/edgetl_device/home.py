@@ -198,15 +198,15 @@ class Home:
 def self_check(factory: BundleContent, backbone: Backbone) -> float:
     """Share of the check photos whose label on this device equals the workstation's; 1 where there are none."""
     photos, raw, labels = factory.check
-    found = np.stack([backbone.embed_photo(photo) for photo in photos]) if len(photos) else raw
+    embedded = np.stack([backbone.embed_photo(photo) for photo in photos]) if len(photos) else raw
     if not len(photos):
         return 1.0
     if not any(labels):  # a bundle without classes: compare embeddings by direction instead
-        a, b = (backbone.codes(rows).astype(np.float64) - backbone.transform.origin for rows in (found, raw))
+        a, b = (backbone.codes(rows).astype(np.float64) - backbone.transform.origin for rows in (embedded, raw))
         cosine = (a * b).sum(axis=1) / np.maximum(np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1), 1e-12)
         return float((cosine > 0.99).mean())
-    told = [prediction.label for prediction in predictions(factory.head(), backbone.codes(found))]
-    return float(np.mean([one == other for one, other in zip(told, labels, strict=True)]))
+    labels_here = [prediction.label for prediction in predictions(factory.head(), backbone.codes(embedded))]
+    return float(np.mean([one == other for one, other in zip(labels_here, labels, strict=True)]))
 
 
 def free_bytes(folder: Path) -> int:

@@ -43,7 +43,7 @@ def deploy(
         runtime=not no_runtime,
         install_options=options,
         public_key=public_key,
-        tell=note,
+        progress=note,
     )
     what = f"{file.name} runs" if done.sent else f"{file.name} was there already and runs"
     say(f"{what} on {target}, version {done.version}; {done.agreement:.0%} of its check photos get the same label "

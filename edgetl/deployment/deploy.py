@@ -23,7 +23,7 @@ from edgetl_device.files import write_atomically
 from .ssh import Remote
 from .wheel import device_wheel
 
-Tell = Callable[[str], None]
+Progress = Callable[[str], None]
 
 _SCRIPT = (Path(__file__).parent / "on_device.sh").read_text()
 
@@ -56,7 +56,7 @@ def deploy(
     runtime: bool = True,
     install_options: tuple[str, ...] = (),
     public_key: Path | None = None,
-    tell: Tell = lambda text: None,
+    progress: Progress = lambda text: None,
 ) -> Deployed:
     """Bring a bundle, and the runtime it needs, to a device and make it the current one there.
 
@@ -65,7 +65,7 @@ def deploy(
         runtime: also install or update ``edgetl-device``.
         install_options: more for ``edgetl-device install``.
         public_key: have the device trust this key from now on.
-        tell: called with what happens now.
+        progress: called with what happens now.
 
     Raises:
         BundleError: ``path`` is no bundle.
@@ -75,14 +75,16 @@ def deploy(
     _, data = load_bundle(path)
     digest = hashlib.sha256(data).hexdigest()
     with Remote(target, port) as remote:
-        tell(f"connecting to {target}")
+        progress(f"connecting to {target}")
         facts = _facts(remote, home)
         program, new_runtime = facts["program"], ""
         if runtime:
             name, wheel = device_wheel()
             wheel_digest = hashlib.sha256(wheel).hexdigest()
             if facts["runtime"] != wheel_digest:
-                tell(f"installing {name} there (Python {facts['python'] or 'missing'}); the first time takes minutes")
+                progress(
+                    f"installing {name} there (Python {facts['python'] or 'missing'}); the first time takes minutes"
+                )
                 new_runtime = _last_line(_run(remote, "runtime", home, name, wheel_digest, data=wheel))
                 program = f"{new_runtime}/bin/edgetl-device"
         if not program:
@@ -93,17 +95,17 @@ def deploy(
         if public_key is not None:
             options += ["--public-key", _send_key(remote, home, facts["home"], public_key)]
         if sent:
-            tell(f"sending {path.name}, {len(data) / 1e6:.1f} MB")
+            progress(f"sending {path.name}, {len(data) / 1e6:.1f} MB")
             arrived = _last_line(_run(remote, "receive", home, f"{facts['home']}/{incoming}", digest, data=data))
         else:
             arrived = _last_line(_run(remote, "again", home, incoming))
-        tell("checking it on the device")
+        progress("checking it on the device")
         answer = _run(remote, "switch", home, arrived, new_runtime, program, *options)
         if _facts(remote, home)["bundle"] != digest:
             raise CheckFailedError(f"{target} does not hold the bundle that was sent: is another deployment running?")
-    told = json.loads(answer)
+    outcome = json.loads(answer)
     elapsed = time.perf_counter() - started
-    return Deployed(int(told["version"]), float(told["agreement"]), bool(new_runtime), sent, elapsed)
+    return Deployed(int(outcome["version"]), float(outcome["agreement"]), bool(new_runtime), sent, elapsed)
 
 
 def pull(
@@ -152,10 +154,10 @@ def _send_key(remote: Remote, home: str, folder: str, path: Path) -> str:
 
 def _facts(remote: Remote, home: str) -> dict[str, str]:
     said = _run(remote, "facts", home).decode(errors="replace")
-    found = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
-    if not {"home", "program", "runtime", "bundle", "python"} <= set(found):
+    facts = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+    if not {"home", "program", "runtime", "bundle", "python"} <= set(facts):
         raise CheckFailedError(f"{remote.target} answers with something else than a POSIX shell: {said[:60]!r}")
-    return found
+    return facts
 
 
 def _last_line(output: bytes) -> str:

@@ -46,8 +46,8 @@ def device_wheel() -> tuple[str, bytes]:
 
 def _package_files(folder: Path) -> dict[str, bytes]:
     """Every file of the package but what Python compiled, by its name in the wheel, sorted."""
-    found = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    return {f"{_NAME}/{path.relative_to(folder).as_posix()}": path.read_bytes() for path in found}
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {f"{_NAME}/{path.relative_to(folder).as_posix()}": path.read_bytes() for path in paths}
 
 
 def _record(files: dict[str, bytes], itself: str) -> bytes:

@@ -87,7 +87,7 @@ def check(folder: Path, factory: BundleContent, present: set[int], absent: set[i
     if back := absent & set(ids):
         problems.append(f"{len(back)} forgotten samples are back")
     stray = "SELECT count(*) FROM thumbnails WHERE sample NOT IN (SELECT id FROM samples)"
-    if next(store._rows(stray)) != (0,):
+    if next(store.database.rows(stray)) != (0,):
         problems.append("a thumbnail without its sample")
     active = store.version(learner.bundle.digest, learner.active_version)
     if active is None or active.state not in GOOD:

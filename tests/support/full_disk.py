@@ -153,7 +153,7 @@ def main(bundle: Path, folder: Path, step: int, room: Callable[[Path, int], cont
     names = ("learn", "retrain", "relabel", "forget", "rollback", "trial", "drift", "backup", "export", "install")
     for name in (*names, "reopen", "learn"):
         for pages in range(0, 100_000, step):
-            device.learner.store._db.wal_checkpoint(mode=3)  # every write from the first page on
+            device.learner.store.database._db.wal_checkpoint(mode=3)  # every write from the first page on
             before, error = device.state(), None
             with room(folder, pages):
                 try:

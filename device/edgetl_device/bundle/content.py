@@ -44,14 +44,14 @@ class BundleContent:
     def statistics(self) -> Statistics:
         """Statistics of the factory's training samples."""
         try:
-            found = Statistics.from_bytes(self.bundle.members["statistics.npz"])
+            statistics = Statistics.from_bytes(self.bundle.members["statistics.npz"])
         except InputError as error:
             raise BundleError(f"statistics.npz: {error}") from None
-        if found.backbone != self.bundle.backbone_digest or found.dimension != self.bundle.codes.dimension:
+        if statistics.backbone != self.bundle.backbone_digest or statistics.dimension != self.bundle.codes.dimension:
             raise BundleError("statistics.npz belongs to another backbone")
-        if found.labels != self.bundle.labels:
+        if statistics.labels != self.bundle.labels:
             raise BundleError("statistics.npz has other labels than the manifest")
-        return found
+        return statistics
 
     @cached_property
     def solved(self) -> Precision | None:
@@ -206,8 +206,12 @@ class BundleParts:
             "labels.txt": "".join(f"{label}\n" for label in self.statistics.labels).encode(),
         }
         if self.correction is not None:
-            found = self.correction
-            arrays: Arrays = {"labels": text_array(found.labels), "weights": found.weights, "bias": found.bias}
+            correction = self.correction
+            arrays: Arrays = {
+                "labels": text_array(correction.labels),
+                "weights": correction.weights,
+                "bias": correction.bias,
+            }
             members["head.npz"] = pack(arrays)
         return members
 

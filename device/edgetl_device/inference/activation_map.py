@@ -28,11 +28,11 @@ def contributions(head: Head, codes: Codes, transform: CodeTransform, number: in
         number: of the label in ``head.labels``; :func:`can_explain` must hold.
     """
     assert isinstance(head.scorer, Predictive | Softmax | Linear)
-    way = codes.astype(np.float32) - np.float32(transform.origin)
-    halfway: Map = np.asarray(way * 0.5 + transform.origin, np.float32)
+    offset = codes.astype(np.float32) - np.float32(transform.origin)
+    halfway: Map = np.asarray(offset * 0.5 + transform.origin, np.float32)
     slopes = head.scorer.slopes(halfway)
     others = (slopes.sum(axis=0) - slopes[number]) / (len(slopes) - 1)
-    return np.asarray((slopes[number] - others) * way, np.float32)
+    return np.asarray((slopes[number] - others) * offset, np.float32)
 
 
 def spread(shares: Map, features: Map) -> Map:

@@ -131,10 +131,10 @@ def open_backbone(bundle: Bundle, runtime: str = "auto", threads: int = DEFAULT_
     preprocessing, transform = bundle.preprocessing, bundle.codes
     scale, output = bundle.embedding_scale, interpreter.output
     is_float = output.dtype == np.float32
-    found = interpreter.input.shape, output.shape[1], transform.zero_point if is_float else output.zero_point, is_float
+    actual = interpreter.input.shape, output.shape[1], transform.zero_point if is_float else output.zero_point, is_float
     stated = (1, preprocessing.height, preprocessing.width, 3), transform.dimension, transform.zero_point, bool(scale)
-    if found != stated:
-        raise MismatchError(f"the manifest describes a backbone {stated}, the file holds {found}")
+    if actual != stated:
+        raise MismatchError(f"the manifest describes a backbone {stated}, the file holds {actual}")
     return Backbone(interpreter, preprocessing, transform, bundle.backbone_digest, scale)
 
 

@@ -51,7 +51,7 @@ class EdgeTpu:
 def choice() -> tuple[str, str] | None:
     """``EDGETL_EDGETPU`` (auto, off, usb, usb:0, pci:0, :0) and ``EDGETL_EDGETPU_LIBRARY`` → library and device.
 
-    None where it is off. An unknown choice counts as given: the trial tells that there is no such device.
+    None where it is off. An unknown choice is passed on: the trial says that there is no such device.
     """
     wanted = os.environ.get("EDGETL_EDGETPU", "auto").strip().lower() or "auto"
     if wanted == "off":
@@ -118,17 +118,17 @@ def _explained(stages: list[dict[str, object]], code: int, library: str, device:
     facts: dict[str, object] = {}
     for stage in stages:
         facts |= stage
-    found = [str(name) for name in _list(facts.get("devices"))]
+    attached = [str(name) for name in _list(facts.get("devices"))]
     version = facts.get("runtime_version")
     runtime_version = version if isinstance(version, int) else None
 
     def result(ok: bool, detail: str, fix: str = "") -> EdgeTpu:
-        return EdgeTpu(ok, detail, fix, library, device, tuple(found), runtime_version)
+        return EdgeTpu(ok, detail, fix, library, device, tuple(attached), runtime_version)
 
     last, error = str(facts.get("stage", "start")), str(facts.get("error", ""))
     if code == 0 and last == "done":
         label = f" (runtime version {runtime_version})" if runtime_version else ""
-        return result(True, f"{device or found[0]} of {', '.join(found)}, by {library}{label}")
+        return result(True, f"{device or attached[0]} of {', '.join(attached)}, by {library}{label}")
     if code < 0:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         return result(
@@ -143,7 +143,7 @@ def _explained(stages: list[dict[str, object]], code: int, library: str, device:
         return result(False, *_device_problem(error))
     if last == "choose":
         return result(
-            False, f"there is no Edge TPU {device}; attached: {', '.join(found)}", f"EDGETL_EDGETPU={found[0]}"
+            False, f"there is no Edge TPU {device}; attached: {', '.join(attached)}", f"EDGETL_EDGETPU={attached[0]}"
         )
     if newer := re.search(r"requires runtime version \((\d+)\).*this runtime version \((\d+)\)", error):
         return result(

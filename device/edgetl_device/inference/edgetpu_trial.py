@@ -25,7 +25,7 @@ class _Device(ctypes.Structure):
     _fields_ = (("kind", ctypes.c_int), ("path", ctypes.c_char_p))
 
 
-def _tell(stage: str, **facts: object) -> None:
+def _report(stage: str, **facts: object) -> None:
     print(json.dumps({"stage": stage, **facts}), flush=True)
 
 
@@ -36,10 +36,10 @@ def _attached(library: Any) -> list[str]:
     library.edgetpu_list_devices.argtypes = [ctypes.POINTER(ctypes.c_size_t)]
     library.edgetpu_free_devices.argtypes = [ctypes.POINTER(_Device)]
     library.edgetpu_free_devices.restype = None
-    found = library.edgetpu_list_devices(ctypes.byref(count))
-    kinds = [_KINDS.get(found[index].kind, "other") for index in range(count.value)]
-    if found:
-        library.edgetpu_free_devices(found)
+    listed = library.edgetpu_list_devices(ctypes.byref(count))
+    kinds = [_KINDS.get(listed[index].kind, "other") for index in range(count.value)]
+    if listed:
+        library.edgetpu_free_devices(listed)
     return [f"{kind}:{kinds[:index].count(kind)}" for index, kind in enumerate(kinds)]
 
 
@@ -61,36 +61,36 @@ def main(name: str, device: str, module: str) -> int:
     stage = "library"
     facts: dict[str, object] = {}
     try:
-        _tell(stage)
+        _report(stage)
         library = ctypes.CDLL(name)
         library.tflite_plugin_create_delegate  # noqa: B018  an AttributeError tells that this is not libedgetpu
         stage = "devices"
-        _tell(stage)
+        _report(stage)
         devices = _attached(library)
         facts = {"devices": devices, "runtime_version": _runtime_version(library)}
         if not devices:
-            _tell(stage, error="", **facts)
+            _report(stage, error="", **facts)
             return 1
         stage = "choose"
-        _tell(stage, **facts)
+        _report(stage, **facts)
         if device and not _is_attached(device, devices):
             return 1
         stage = "delegate"
-        _tell(stage, **facts)
+        _report(stage, **facts)
         accelerator = EdgeTpu(True, "", library=name, device=device)
         try_delegate(module, accelerator)
         model = sys.stdin.buffer.read()
         if model:
             stage = "model"
-            _tell(stage, **facts)
+            _report(stage, **facts)
             run_once(module, model, accelerator)
     except (OSError, ValueError, RuntimeError, AttributeError, ImportError) as error:
         reason = " ".join(str(error).split())
         if stage == "delegate":  # the runtime's own words say nothing: "Failed to load delegate from … "
             reason = re.sub(r"^Failed to load delegate from \S+\s*", "", reason)
-        _tell(stage, error=reason, **facts)
+        _report(stage, error=reason, **facts)
         return 1
-    _tell("done", **facts)
+    _report("done", **facts)
     return 0
 
 

@@ -141,13 +141,13 @@ def open_interpreter(
     wanted = edgetpu.choice() if compiled is not None else None
     if compiled is None or wanted is None:
         return TFLiteInterpreter(model, runtime, threads)
-    found = edgetpu.try_out(*wanted, RUNTIMES[choose_runtime(runtime)][0], compiled)
-    if found.ok:
+    trial = edgetpu.try_out(*wanted, RUNTIMES[choose_runtime(runtime)][0], compiled)
+    if trial.ok:
         try:
-            return TFLiteInterpreter(compiled, runtime, threads, found)
+            return TFLiteInterpreter(compiled, runtime, threads, trial)
         except RuntimeMissingError as error:  # it was there a moment ago
-            found = EdgeTpu(False, str(error), "plug it in again")
-    log.warning("computing on the CPU, not on an Edge TPU: %s. To use it: %s", found.detail, found.fix)
+            trial = EdgeTpu(False, str(error), "plug it in again")
+    log.warning("computing on the CPU, not on an Edge TPU: %s. To use it: %s", trial.detail, trial.fix)
     return TFLiteInterpreter(model, runtime, threads)
 
 

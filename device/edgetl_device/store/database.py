@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -103,15 +103,33 @@ class Database:
         pages = self._db.pragma("page_count") - self._db.pragma("freelist_count")
         return int(pages * self._db.pragma("page_size"))
 
-    def _event(self, kind: str, detail: dict[str, Any]) -> None:
+    def log_event(self, kind: str, detail: dict[str, Any]) -> None:
+        """Add a line to the event log, in the running transaction."""
         row = (now(), kind, json.dumps(detail, sort_keys=True))
         self._db.execute("INSERT INTO events (time, kind, detail) VALUES (?,?,?)", row)
 
-    def _rows(self, query: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> None:
+        """Run one statement of the running transaction."""
+        self._db.execute(statement, values)
+
+    def executemany(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run a statement of the running transaction once for each row of values."""
+        self._db.executemany(statement, rows)
+
+    def changes(self) -> int:
+        """How many rows the last statement changed."""
+        return int(self._db.changes())
+
+    def last_insert_rowid(self) -> int:
+        """The number of the row that was inserted last."""
+        return int(self._db.last_insert_rowid())
+
+    def rows(self, query: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """The rows a query gives."""
         with self._errors():
             yield from self._db.execute(query, values)
 
-    def _scrub(self) -> None:
+    def scrub(self) -> None:
         """Take what was removed out of the write-ahead log and the automatic backup too."""
         try:
             with self._errors():
@@ -167,10 +185,10 @@ class Database:
 def _file_at(path: Path) -> tuple[int, int] | None:
     """Which file is at a path, whatever other names it has; None where there is none."""
     try:
-        found = path.stat()
+        entry = path.stat()
     except FileNotFoundError:
         return None
-    return found.st_dev, found.st_ino
+    return entry.st_dev, entry.st_ino
 
 
 def now() -> str:

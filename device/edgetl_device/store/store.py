@@ -27,7 +27,7 @@ MAX_ID = (1 << 63) - 1  # of SQLite
 BLOCK_SAMPLES = 1024  # read at once: a megabyte or so, whatever is stored
 
 
-class Store(Database):
+class Store:
     """One open store; not shared between threads.
 
     Args:
@@ -40,13 +40,39 @@ class Store(Database):
     """
 
     def __init__(self, path: Path, max_samples: int = MAX_SAMPLES, max_bytes: int = MAX_BYTES) -> None:
-        super().__init__(path)
+        self.database = Database(path)
         self.max_samples, self.max_bytes = max_samples, max_bytes
+
+    def close(self) -> None:
+        """Give the file back; afterwards the store cannot be used."""
+        self.database.close()
+
+    @property
+    def path(self) -> Path:
+        """The SQLite file."""
+        return self.database.path
+
+    @property
+    def backup_path(self) -> Path:
+        """The automatic backup beside the store."""
+        return self.database.backup_path
+
+    def backup(self, target: Path) -> None:
+        """A verified copy as one file, while the store is in use; without thumbnails, which stay on the device."""
+        self.database.backup(target)
+
+    def backup_if_due(self) -> None:
+        """Renew the automatic backup if it is older than a day."""
+        self.database.backup_if_due()
+
+    def is_replaced(self) -> bool:
+        """Whether another file has taken this one's place, as after ``edgetl-device restore``."""
+        return self.database.is_replaced()
 
     @property
     def device(self) -> str:
         """A random identifier, made with the store: merging tells devices apart by it."""
-        ((device,),) = self._rows("SELECT device FROM identity")
+        ((device,),) = self.database.rows("SELECT device FROM identity")
         return str(device)
 
     # samples -----------------------------------------------------------------------------------------------------
@@ -60,24 +86,26 @@ class Store(Database):
             thumbnails: none, or one JPEG (or None) for each sample; left out where the budget has no room for them.
         """
         made = now()
-        with self.transaction():
+        with self.database.transaction():
             self._make_room(raw)
             self._show(backbone, label)
             ids = []
             for row in raw:
                 values = (backbone, runtime, label, row.tobytes(), made)
-                self._db.execute("INSERT INTO samples (backbone, runtime, label, raw, time) VALUES (?,?,?,?,?)", values)
-                ids.append(self._db.last_insert_rowid())
+                self.database.execute(
+                    "INSERT INTO samples (backbone, runtime, label, raw, time) VALUES (?,?,?,?,?)", values
+                )
+                ids.append(self.database.last_insert_rowid())
             pictures = [(i, jpeg) for i, jpeg in zip(ids, thumbnails, strict=False) if jpeg is not None]
-            if self.size_bytes() + sum(len(jpeg) for _, jpeg in pictures) <= self.max_bytes:
-                self._db.executemany("INSERT INTO thumbnails VALUES (?, ?)", pictures)
-            self._event("learn", {"label": label, "samples": len(ids)})
+            if self.database.size_bytes() + sum(len(jpeg) for _, jpeg in pictures) <= self.max_bytes:
+                self.database.executemany("INSERT INTO thumbnails VALUES (?, ?)", pictures)
+            self.database.log_event("learn", {"label": label, "samples": len(ids)})
         return ids
 
     def samples(self, backbone: str, label: str | None = None) -> list[SampleRow]:
         """Stored samples of a backbone, oldest first."""
         query = "SELECT id, label, time FROM samples WHERE backbone = ? AND (? IS NULL OR label = ?) ORDER BY id"
-        return [SampleRow(*row) for row in self._rows(query, (backbone, label, label))]
+        return [SampleRow(*row) for row in self.database.rows(query, (backbone, label, label))]
 
     def newest_samples(
         self, backbone: str, label: str | None = None, before: int | None = None, limit: int = 48
@@ -87,16 +115,18 @@ class Store(Database):
         if label is None:  # the sign keeps SQLite from the index, whose rows it would have to sort
             mine, values = "+backbone = ?", [backbone]
         query = f"SELECT id, label, time FROM samples WHERE {mine} AND id < ? ORDER BY id DESC LIMIT ?"
-        return [SampleRow(*row) for row in self._rows(query, (*values, MAX_ID if before is None else before, limit))]
+        return [
+            SampleRow(*row) for row in self.database.rows(query, (*values, MAX_ID if before is None else before, limit))
+        ]
 
     def counts(self, backbone: str) -> dict[str, int]:
         """Label → how many samples are stored; sorted."""
         query = "SELECT label, count(*) FROM samples WHERE backbone = ? GROUP BY label ORDER BY label"
-        return {label: int(count) for label, count in self._rows(query, (backbone,))}
+        return {label: int(count) for label, count in self.database.rows(query, (backbone,))}
 
     def count_elsewhere(self, backbone: str) -> int:
         """How many samples belong to other backbones: of no use with this one, but counted in the budget."""
-        ((count,),) = self._rows("SELECT count(*) FROM samples WHERE backbone <> ?", (backbone,))
+        ((count,),) = self.database.rows("SELECT count(*) FROM samples WHERE backbone <> ?", (backbone,))
         return int(count)
 
     def embeddings(
@@ -105,7 +135,7 @@ class Store(Database):
         """Samples with ``after`` < id ≤ ``up_to`` in blocks: ids, labels, runtimes and (n, d) int8 raw embeddings."""
         condition = "backbone = ? AND id > ? AND (? IS NULL OR id <= ?)"
         query = f"SELECT id, label, runtime, raw FROM samples WHERE {condition} ORDER BY id LIMIT {BLOCK_SAMPLES}"
-        while block := list(self._rows(query, (backbone, after, up_to, up_to))):
+        while block := list(self.database.rows(query, (backbone, after, up_to, up_to))):
             for identity, _, _, blob in block:
                 if len(blob) != dimension:
                     raise HomeError(
@@ -117,7 +147,7 @@ class Store(Database):
 
     def thumbnail(self, identity: int) -> bytes | None:
         """The JPEG kept with a sample, or None."""
-        rows = list(self._rows("SELECT jpeg FROM thumbnails WHERE sample = ?", (identity,)))
+        rows = list(self.database.rows("SELECT jpeg FROM thumbnails WHERE sample = ?", (identity,)))
         return bytes(rows[0][0]) if rows else None
 
     def labels_of(self, backbone: str, ids: Sequence[int]) -> dict[int, str]:
@@ -125,48 +155,50 @@ class Store(Database):
         query = (
             "SELECT id, label FROM samples WHERE backbone = ? AND id IN (SELECT value FROM json_each(?)) ORDER BY id"
         )
-        return dict(self._rows(query, (backbone, json.dumps([int(identity) for identity in ids]))))
+        return dict(self.database.rows(query, (backbone, json.dumps([int(identity) for identity in ids]))))
 
     def remove_samples(self, backbone: str, ids: Sequence[int]) -> None:
         """Delete samples with their thumbnails in one step; nothing of them stays in the files."""
-        with self.transaction():
-            self._db.executemany("DELETE FROM samples WHERE backbone = ? AND id = ?", [(backbone, i) for i in ids])
-            self._event("forget", {"samples": len(ids)})
-        self._scrub()
+        with self.database.transaction():
+            self.database.executemany("DELETE FROM samples WHERE backbone = ? AND id = ?", [(backbone, i) for i in ids])
+            self.database.log_event("forget", {"samples": len(ids)})
+        self.database.scrub()
 
     def remove_everything(self) -> int:
         """Delete the samples of all backbones and show hidden labels again, in one step; returns how many samples."""
-        with self.transaction():
-            for backbone, label in list(self._rows("SELECT backbone, label FROM hidden")):
+        with self.database.transaction():
+            for backbone, label in list(self.database.rows("SELECT backbone, label FROM hidden")):
                 self._show(backbone, label)
-            self._db.execute("DELETE FROM samples")
-            removed = self._db.changes()
-            self._event("forget", {"samples": removed})
-        self._scrub()
+            self.database.execute("DELETE FROM samples")
+            removed = self.database.changes()
+            self.database.log_event("forget", {"samples": removed})
+        self.database.scrub()
         return removed
 
     def relabel_samples(self, backbone: str, ids: Sequence[int], label: str) -> None:
         """Move samples to another label; a hidden one is shown again."""
-        with self.transaction():
+        with self.database.transaction():
             self._show(backbone, label)
             rows = [(label, backbone, identity) for identity in ids]
-            self._db.executemany("UPDATE samples SET label = ? WHERE backbone = ? AND id = ?", rows)
-            self._event("relabel", {"samples": len(ids), "label": label})
+            self.database.executemany("UPDATE samples SET label = ? WHERE backbone = ? AND id = ?", rows)
+            self.database.log_event("relabel", {"samples": len(ids), "label": label})
 
     def hidden(self, backbone: str) -> frozenset[str]:
         """Factory labels that were forgotten."""
-        return frozenset(label for (label,) in self._rows("SELECT label FROM hidden WHERE backbone = ?", (backbone,)))
+        return frozenset(
+            label for (label,) in self.database.rows("SELECT label FROM hidden WHERE backbone = ?", (backbone,))
+        )
 
     def hide(self, backbone: str, label: str) -> None:
         """Hide a factory label until it is learned again."""
-        with self.transaction():
-            self._db.execute("INSERT OR IGNORE INTO hidden VALUES (?, ?)", (backbone, label))
-            self._event("hide", {"label": label})
+        with self.database.transaction():
+            self.database.execute("INSERT OR IGNORE INTO hidden VALUES (?, ?)", (backbone, label))
+            self.database.log_event("hide", {"label": label})
 
     def revision(self) -> int:
         """Changes whenever anything but an addition happened to samples or labels, in this process or another."""
         query = "SELECT coalesce(max(id), 0) FROM events WHERE kind IN ('forget', 'relabel', 'hide', 'show')"
-        ((number,),) = self._rows(query)
+        ((number,),) = self.database.rows(query)
         return int(number)
 
     # versions ----------------------------------------------------------------------------------------------------
@@ -184,15 +216,15 @@ class Store(Database):
     ) -> int:
         """Record a version and, in the same step, make it the active one; returns its number."""
         row = (bundle, now(), state, reason, rule, last_sample, json.dumps(metrics, sort_keys=True))
-        with self.transaction():
-            self._db.execute(
+        with self.database.transaction():
+            self.database.execute(
                 "INSERT INTO versions (bundle, time, state, reason, rule, last_sample, metrics) VALUES (?,?,?,?,?,?,?)",
                 row,
             )
-            number = self._db.last_insert_rowid()
+            number = self.database.last_insert_rowid()
             if activate:
-                self._db.execute("INSERT OR REPLACE INTO active VALUES (?, ?)", (bundle, number))
-            self._event(state, {"version": number, "reason": reason})
+                self.database.execute("INSERT OR REPLACE INTO active VALUES (?, ?)", (bundle, number))
+            self.database.log_event(state, {"version": number, "reason": reason})
         return number
 
     def versions(self, bundle: str) -> list[VersionRow]:
@@ -206,64 +238,64 @@ class Store(Database):
 
     def active(self, bundle: str) -> int | None:
         """The number of the active version, or None before the first."""
-        rows = list(self._rows("SELECT version FROM active WHERE bundle = ?", (bundle,)))
+        rows = list(self.database.rows("SELECT version FROM active WHERE bundle = ?", (bundle,)))
         return int(rows[0][0]) if rows else None
 
     def activate(self, bundle: str, number: int) -> None:
         """Make an existing version the active one."""
-        with self.transaction():
-            self._db.execute("INSERT OR REPLACE INTO active VALUES (?, ?)", (bundle, number))
-            self._event("rollback", {"version": number})
+        with self.database.transaction():
+            self.database.execute("INSERT OR REPLACE INTO active VALUES (?, ?)", (bundle, number))
+            self.database.log_event("rollback", {"version": number})
 
     # trials ------------------------------------------------------------------------------------------------------
 
     def count_start(self, number: int) -> int:
         """Note that a version is put to use; → how often it was without being proven, this time included. 0: proven."""
-        if list(self._rows("SELECT 1 FROM trials WHERE version = ? AND proven", (number,))):
+        if list(self.database.rows("SELECT 1 FROM trials WHERE version = ? AND proven", (number,))):
             return 0
-        with self.transaction():
-            self._db.execute(
+        with self.database.transaction():
+            self.database.execute(
                 "INSERT INTO trials VALUES (?, 1, 0) ON CONFLICT (version) DO UPDATE SET starts = starts + 1", (number,)
             )
-            ((starts,),) = self._db.execute("SELECT starts FROM trials WHERE version = ?", (number,))
+            ((starts,),) = self.database.rows("SELECT starts FROM trials WHERE version = ?", (number,))
         return int(starts)
 
     def prove(self, number: int) -> None:
         """Note that a version works: its later starts are not counted."""
-        with self.transaction():
-            self._db.execute("INSERT OR REPLACE INTO trials VALUES (?, 0, 1)", (number,))
+        with self.database.transaction():
+            self.database.execute("INSERT OR REPLACE INTO trials VALUES (?, 0, 1)", (number,))
 
     def fail(self, bundle: str, number: int, successor: int, reason: str) -> None:
         """In one step: a version is ``failed``, another one is active, and the log says why."""
-        with self.transaction():
-            self._db.execute("UPDATE versions SET state = 'failed', reason = ? WHERE id = ?", (reason, number))
-            self._db.execute("INSERT OR REPLACE INTO active VALUES (?, ?)", (bundle, successor))
-            self._event("failed", {"version": number, "active": successor, "reason": reason})
+        with self.database.transaction():
+            self.database.execute("UPDATE versions SET state = 'failed', reason = ? WHERE id = ?", (reason, number))
+            self.database.execute("INSERT OR REPLACE INTO active VALUES (?, ?)", (bundle, successor))
+            self.database.log_event("failed", {"version": number, "active": successor, "reason": reason})
 
     # the rest ----------------------------------------------------------------------------------------------------
 
     def drift(self, bundle: str) -> dict[str, Any] | None:
         """What was last kept about the stream (see :mod:`.drift`), or None."""
-        rows = list(self._rows("SELECT state FROM drift WHERE bundle = ?", (bundle,)))
+        rows = list(self.database.rows("SELECT state FROM drift WHERE bundle = ?", (bundle,)))
         return dict(json.loads(rows[0][0])) if rows else None
 
     def keep_drift(self, bundle: str, state: dict[str, Any]) -> None:
         """Replace what is kept about the stream."""
-        with self.transaction():
-            self._db.execute("INSERT OR REPLACE INTO drift VALUES (?, ?, ?)", (bundle, now(), json.dumps(state)))
+        with self.database.transaction():
+            self.database.execute("INSERT OR REPLACE INTO drift VALUES (?, ?, ?)", (bundle, now(), json.dumps(state)))
 
     def _show(self, backbone: str, label: str) -> None:
-        self._db.execute("DELETE FROM hidden WHERE backbone = ? AND label = ?", (backbone, label))
-        if self._db.changes():
-            self._event("show", {"label": label})
+        self.database.execute("DELETE FROM hidden WHERE backbone = ? AND label = ?", (backbone, label))
+        if self.database.changes():
+            self.database.log_event("show", {"label": label})
 
     def _make_room(self, raw: Int8) -> None:
         """Within the budget, if need be without old thumbnails; else StorageError."""
-        ((count,),) = self._rows("SELECT count(*) FROM samples")
-        excess = self.size_bytes() + raw.nbytes - self.max_bytes
+        ((count,),) = self.database.rows("SELECT count(*) FROM samples")
+        excess = self.database.size_bytes() + raw.nbytes - self.max_bytes
         if excess > 0 and count + len(raw) <= self.max_samples and (dropped := self._drop_thumbnails(excess)):
             log.warning("the store is full: %d old thumbnails were dropped to make room for samples", dropped)
-        size_bytes = self.size_bytes()
+        size_bytes = self.database.size_bytes()
         if count + len(raw) > self.max_samples or size_bytes + raw.nbytes > self.max_bytes:
             raise StorageError(
                 f"the store is full ({count} samples, {size_bytes / 1e6:.0f} MB; at most {self.max_samples} and "
@@ -272,21 +304,21 @@ class Store(Database):
 
     def _drop_thumbnails(self, excess_bytes: int) -> int:
         """Delete the oldest until so many bytes are free; whole pages count, so a tenth more. → how many."""
-        before, dropped = self.size_bytes(), 0
-        while before - self.size_bytes() < excess_bytes:
-            self._db.execute(
+        before, dropped = self.database.size_bytes(), 0
+        while before - self.database.size_bytes() < excess_bytes:
+            self.database.execute(
                 "DELETE FROM thumbnails WHERE sample IN (SELECT sample FROM thumbnails ORDER BY sample LIMIT 64)"
             )
-            if not self._db.changes():
+            if not self.database.changes():
                 break
-            dropped += self._db.changes()
+            dropped += self.database.changes()
         if dropped:
-            self._event("thumbnails dropped", {"thumbnails": dropped})
+            self.database.log_event("thumbnails dropped", {"thumbnails": dropped})
         return dropped
 
     def _versions(self, condition: str, values: Sequence[Any]) -> list[VersionRow]:
         columns = "id, time, state, reason, rule, last_sample, metrics"
-        rows = self._rows(f"SELECT {columns} FROM versions WHERE {condition}", values)
+        rows = self.database.rows(f"SELECT {columns} FROM versions WHERE {condition}", values)
         return [
             VersionRow(number, made, state, reason, rule, last_sample, json.loads(metrics))
             for number, made, state, reason, rule, last_sample, metrics in rows

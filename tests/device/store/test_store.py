@@ -36,9 +36,9 @@ def test_the_newest_samples_cost_the_same_however_many_are_stored(path, label) -
 
     def newest(before: int | None) -> list[int]:
         steps.append(0)
-        store._db.set_progress_handler(lambda: steps.append(steps.pop() + 1) or False, 1)
+        store.database._db.set_progress_handler(lambda: steps.append(steps.pop() + 1) or False, 1)
         rows = store.newest_samples("one", label, before, 4)
-        store._db.set_progress_handler(None)
+        store.database._db.set_progress_handler(None)
         return [row.id for row in rows]
 
     ids = store.add_samples("cat", RAW, "one", "r") + store.add_samples("cat", RAW, "one", "r")
@@ -67,10 +67,10 @@ def test_closing_a_store_that_was_replaced_leaves_the_files_of_the_new_one_alone
 
 def test_a_failed_step_leaves_nothing_behind(path) -> None:
     store = Store(path)
-    with pytest.raises(ZeroDivisionError), store.transaction():
-        store._event("learn", {})
+    with pytest.raises(ZeroDivisionError), store.database.transaction():
+        store.database.log_event("learn", {})
         raise ZeroDivisionError
-    assert list(store._rows("SELECT count(*) FROM events")) == [(0,)]
+    assert list(store.database.rows("SELECT count(*) FROM events")) == [(0,)]
 
 
 def test_a_new_version_and_its_activation_are_one_step(path) -> None:
@@ -182,7 +182,7 @@ def test_a_full_budget_refuses_with_the_remedy_and_stores_nothing(path) -> None:
 
 
 def test_a_store_of_a_newer_edgetl_asks_for_an_update(path) -> None:
-    Store(path)._db.pragma("user_version", len(MIGRATIONS) + 1)
+    Store(path).database._db.pragma("user_version", len(MIGRATIONS) + 1)
     with pytest.raises(HomeError, match="newer edgetl"):
         Store(path)
 
@@ -190,19 +190,19 @@ def test_a_store_of_a_newer_edgetl_asks_for_an_update(path) -> None:
 def test_a_busy_store_says_so(path, monkeypatch) -> None:
     monkeypatch.setattr("edgetl_device.store.backup.BUSY_TIMEOUT_MS", 50)
     one, other = Store(path), Store(path)
-    with one.transaction(), pytest.raises(StorageError, match="in use by another process"):
+    with one.database.transaction(), pytest.raises(StorageError, match="in use by another process"):
         other.add_samples("cat", RAW, "backbone", "r")
     assert other.add_samples("cat", RAW, "backbone", "r") == [1, 2, 3]
 
 
 def test_a_full_database_is_a_clear_error_and_the_store_goes_on(path) -> None:
     store = Store(path)
-    pages = store._db.pragma("page_count")
-    store._db.pragma("max_page_count", pages + 2)
+    pages = store.database._db.pragma("page_count")
+    store.database._db.pragma("max_page_count", pages + 2)
     with pytest.raises(StorageError, match="free some disk space"):
         store.add_samples("cat", np.zeros((50, 1000), np.int8), "backbone", "r")
     assert store.samples("backbone") == []
-    store._db.pragma("max_page_count", 10**6)
+    store.database._db.pragma("max_page_count", 10**6)
     assert len(store.add_samples("cat", RAW, "backbone", "r")) == 3
 
 
@@ -294,10 +294,10 @@ def test_where_the_budget_is_hit_the_oldest_thumbnails_go_first_and_no_sample(pa
     ids = [i for _ in range(8) for i in store.add_samples("cat", raw, "backbone", "r", [large] * 10)]
     for _ in range(50):
         ids += store.add_samples("cat", raw, "backbone", "r")
-    assert store.samples("backbone")[-1].id == 580 and store.size_bytes() <= store.max_bytes
+    assert store.samples("backbone")[-1].id == 580 and store.database.size_bytes() <= store.max_bytes
     kept = [store.thumbnail(i) is not None for i in ids[:80]]
     assert not kept[0] and not any(kept[:64])
-    logged = [kind for (kind,) in store._rows("SELECT kind FROM events ORDER BY id")]
+    logged = [kind for (kind,) in store.database.rows("SELECT kind FROM events ORDER BY id")]
     assert logged[-1] == "learn" and "thumbnails dropped" in logged
 
 
@@ -348,7 +348,7 @@ def test_a_commit_that_fails_leaves_the_store_usable(path) -> None:
             return self.db.execute(query, *values)
 
     store = Store(path)
-    store._db = Failing(store._db)
+    store.database._db = Failing(store.database._db)
     with pytest.raises(StorageError, match="free some disk space"):
         store.add_samples("cat", RAW, "backbone", "r")
     assert store.samples("backbone") == [] and len(store.add_samples("cat", RAW, "backbone", "r")) == 3

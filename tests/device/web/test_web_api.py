@@ -218,7 +218,7 @@ def test_an_upload_that_meets_a_full_disk_is_told_so_and_leaves_nothing_behind(s
 def no_room_for_versions(site: Site) -> None:
     """Let SQLite meet the end of the disk when a version is recorded, and not before."""
     with site.app._lock:
-        database = site.app._learner.store._db
+        database = site.app._learner.store.database._db
         database.pragma("max_page_count", database.pragma("page_count") + 200)
         database.execute(
             "CREATE TEMP TRIGGER full BEFORE INSERT ON main.versions BEGIN"
