@@ -30,7 +30,7 @@ def known(
     name: str, seed: int, learned: tuple[Codes, Names] | None = None, without: Rows = NO_ROWS
 ) -> tuple[Novelty, Codes, Names]:
     """What a head knows that has a holdout of 16 % and learned some device samples; then photos it does not hold."""
-    from edgetl_device.heads import gather
+    from edgetl_device.heads.evidence import gather
     from edgetl_device.statistics import no_statistics
 
     codes, labels = embeddings(name)

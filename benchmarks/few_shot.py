@@ -16,7 +16,7 @@ from .peers import few
 from .situations import BACKBONE, far, near, ours, scene, swapped_far, swapped_near, swapped_scene
 
 DRAWS, SWAPPED_DRAWS = 10, 5
-RULES = ("predictive", "softmax", "lda", "prototype")  # familiar needs a holdout, which no peer gives up
+RULES = ("predictive", "softmax", "lda", "prototype")
 QUESTIONS = {
     "near": (near, (1, 2, 5, 20, 100)),
     "far": (far, (1, 2, 5, 20)),

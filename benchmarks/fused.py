@@ -19,7 +19,9 @@ from edgetl.tflite import fused
 from edgetl.training.embeddings import embed_device
 from edgetl.training.train import open_run
 from edgetl_device.bundle.bundle import open_bundle
-from edgetl_device.heads import HEADS, fit_head, gather
+from edgetl_device.heads.evidence import gather
+from edgetl_device.heads.head import fit_head
+from edgetl_device.heads.registry import HEADS
 from edgetl_device.inference.backbone import open_backbone, prepare_files
 from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.statistics import statistics_of

@@ -13,7 +13,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from edgetl_device.heads import Evidence, empty_evidence, extend, fit_head, gather
+from edgetl_device.heads.evidence import Evidence, empty_evidence, extend, gather
+from edgetl_device.heads.head import fit_head
 from edgetl_device.learning.gate import Judged, Samples, judge
 from edgetl_device.statistics import statistics_of
 

@@ -7,7 +7,9 @@ from functools import partial
 
 import numpy as np
 
-from edgetl_device.heads import HEADS, Evidence, Head, extend, fit_head, gather
+from edgetl_device.heads.evidence import Evidence, extend, gather
+from edgetl_device.heads.head import Head, fit_head
+from edgetl_device.heads.registry import HEADS
 from edgetl_device.statistics import statistics_of
 
 from .harness import Report, median_ms

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device.codes import CodeTransform
-from edgetl_device.heads import extend, fit_correction, fit_head, gather
+from edgetl_device.heads.evidence import extend, gather
+from edgetl_device.heads.head import fit_head, with_correction
 from edgetl_device.statistics import statistics_of
 
 from .harness import DATA, need
@@ -62,8 +63,7 @@ def ours(situation: Situation, rule: str = "predictive") -> Names:
     labels = [str(label) for label in s.factory_labels]
     factory = statistics_of(s.factory, labels, "b", "r")
     evidence = gather(factory, s.factory[:0], (), s.factory[:0], (), "r")
-    if rule == "softmax":
-        evidence = replace(evidence, correction=fit_correction(evidence, s.factory, labels))
+    evidence = with_correction(evidence, rule, s.factory, labels)
     evidence = extend(evidence, s.shown, [str(label) for label in s.shown_labels], "r")
     head = fit_head(evidence, rule)
     told: Names = np.asarray(head.labels)[head.scorer.scores(s.tests).argmax(axis=1)]

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgetl_device.heads import fit_head, gather
+from edgetl_device.heads.evidence import gather
+from edgetl_device.heads.head import fit_head
 from edgetl_device.heads.precision import Precision, solve_precision
 from edgetl_device.metrics import auroc
 from edgetl_device.statistics import statistics_of

@@ -14,7 +14,8 @@ import pytest
 from edgetl_device.bundle.bundle import write_bundle
 from edgetl_device.bundle.content import BundleParts, fingerprint
 from edgetl_device.codes import CodeTransform
-from edgetl_device.heads import fit_head, gather
+from edgetl_device.heads.evidence import gather
+from edgetl_device.heads.head import fit_head
 from edgetl_device.home import Home
 from edgetl_device.inference.backbone import Backbone
 from edgetl_device.inference.interpreter import TFLiteInterpreter

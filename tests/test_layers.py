@@ -29,7 +29,7 @@ ORDER = {
         "bundle",
         "inference",
         "learning",
-        "home",
+        "home head_option",
         "open_home",
         "doctor",
         "bench",

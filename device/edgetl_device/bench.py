@@ -21,7 +21,7 @@ from .doctor.check import System
 from .doctor.hardware import processor_temperature
 from .environment import available_runtimes, choose_runtime, runtime_name
 from .errors import EdgetlError, InputError
-from .heads import fit_head
+from .heads.head import fit_head
 from .home import Home
 from .inference.backbone import open_backbone
 from .inference.classifier import Classifier

@@ -60,6 +60,11 @@ class CodeTransform:
         """The code of the value 0."""
         return 128 if self.signed else 0
 
+    @property
+    def length(self) -> float:
+        """The norm of an embedding's codes less :attr:`origin`, but for rounding: the same for all embeddings."""
+        return float(LEVELS_PER_RMS // (2 if self.signed else 1) * self.dimension**0.5)
+
     def __call__(self, raw: Int8) -> Codes:
         """(n, d) int8 → (n, d) uint8; an all-zero embedding gives all ``origin``."""
         if raw.ndim != 2 or raw.shape[1] != self.dimension or raw.dtype != np.int8:

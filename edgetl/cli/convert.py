@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgetl_device.console import is_verbose, note, refuse_existing, reports, say, table
+from edgetl_device.head_option import head_option
 
 if TYPE_CHECKING:
     from ..conversion.convert import Converted
@@ -34,8 +35,7 @@ QUANTIZATIONS = ("int8", "int8-float-io", "int16x8", "float16", "dynamic", "none
 @click.option("--calibration-samples", type=click.IntRange(1), default=200, show_default=True,
               help="Representative photos, class-balanced.")  # fmt: skip
 @click.option("--max-drop", type=float, default=0.01, show_default=True, help="Accuracy that conversion may cost.")
-@click.option("--head", type=click.Choice(["predictive", "softmax", "familiar", "lda", "prototype"]),
-              default="predictive", show_default=True, help="Learning rule.")  # fmt: skip
+@head_option()
 @click.option("--no-classes", is_flag=True, help="A bundle that knows nothing yet and is taught on the device.")
 @click.option("--fused", is_flag=True, help="Add model.tflite, backbone and head in one file, for other apps.")
 @click.option("--edgetpu", is_flag=True, help="Add the backbone compiled for the Edge TPU; needs edgetpu_compiler.")

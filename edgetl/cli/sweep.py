@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgetl_device.console import is_verbose, note, refuse_existing, reports, say, table
+from edgetl_device.head_option import head_option
 
 from .next_command import given_options
 
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
               help="Fit each head on at most so many photos.")  # fmt: skip
 @click.option("--calibration-samples", type=click.IntRange(1), default=200, show_default=True,
               help="Representative photos, class-balanced.")  # fmt: skip
-@click.option("--head", type=click.Choice(["predictive", "familiar", "lda", "prototype"]), default="predictive",
-              show_default=True, help="Learning rule.")  # fmt: skip
+@head_option()
 @click.option("--force", is_flag=True, help="Overwrite the report.")
 @reports
 def sweep(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from edgetl_device.bundle.signing import PrivateKey
 from edgetl_device.codes import CodeTransform, Int8
 from edgetl_device.console import progress
 from edgetl_device.errors import InputError, PhotoError
-from edgetl_device.heads import DEFAULT, Evidence, Head, empty_evidence, fit_correction, fit_head, gather
+from edgetl_device.heads.evidence import Evidence, empty_evidence, gather
+from edgetl_device.heads.head import Head, fit_head, with_correction
+from edgetl_device.heads.registry import DEFAULT
 from edgetl_device.inference.backbone import Backbone, prepare_files
 from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.statistics import statistics_of
@@ -53,7 +55,7 @@ class Options:
         quantize: a key of :data:`~edgetl.conversion.proof.MODES`.
         calibration_samples: training photos that set the ranges of the integers, class-balanced, at most.
         max_drop: accuracy on the held-out photos that conversion may cost, as a share: 0.01 is one photo in a hundred.
-        head: a key of :data:`~edgetl_device.heads.HEADS`, the learning rule.
+        head: a key of :data:`~edgetl_device.heads.registry.HEADS`, the learning rule.
         no_classes: whether the bundle shall know nothing yet, to be taught on the device.
         compression: what TFMOT does before.
         photos: where the run's photos are now; None where they were.
@@ -214,10 +216,9 @@ class Fitted:
 def fit(source: FloatModel, backbone: Backbone, raw: Int8, rule: str) -> Fitted:
     """Raw embeddings (n, d) of the source's photos, in the dataset's order → head, held against the float pipeline."""
     evidence = _evidence(source.dataset, raw, backbone, source.seed)
-    if rule == "softmax":  # its factory part needs the embeddings, which only the workstation has
-        train = source.dataset.rows("train")
-        labels = [source.dataset.labels[row] for row in train]
-        evidence = replace(evidence, correction=fit_correction(evidence, backbone.codes(raw[train]), labels))
+    train = source.dataset.rows("train")
+    labels = [source.dataset.labels[row] for row in train]
+    evidence = with_correction(evidence, rule, backbone.codes(raw[train]), labels)
     head = fit_head(evidence, rule)
     held_out = source.dataset.rows("val", "test")
     told = tuple(head.labels[row.argmax()] for row in head.predict(backbone.codes(raw[held_out]))[0])

@@ -17,7 +17,8 @@ from edgetl_device.bundle.content import BundleContent, BundleParts
 from edgetl_device.bundle.export import Export
 from edgetl_device.bundle.signing import PrivateKey, PublicKey
 from edgetl_device.errors import InputError
-from edgetl_device.heads import fit_head, gather
+from edgetl_device.heads.evidence import gather
+from edgetl_device.heads.head import fit_head
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ things stand between pooled features and scores, and this is what is done about 
    score*; but it says how the score of this photo is made up, not what the score would be if a place changed (the root
    has another slope there, and the norm couples all places).
 2. A head need not be linear (``predictive`` has a quadratic part). What a feature contributes is the integral of the
-   score's slope from the empty embedding to this photo's (Integrated Gradients, Sundararajan et al. 2017,
-   https://arxiv.org/abs/1703.01365), by Gauss' rule with two points: exact for scores up to cubic in the codes, so for
-   every head but ``familiar`` and ``prototype``, whose kinks and norms leave a rest. The rest is measured and told.
+   score's slope from the empty embedding to this photo's (:mod:`edgetl_device.heads.contributions`): exact for scores
+   up to cubic in the codes, so for every built-in head but ``prototype``, whose kinks and norms leave a rest. The rest
+   is measured, and the command shows it.
 
 The score explained is that of the label over the mean of the others: what all classes share moves no decision.
 """
@@ -26,18 +26,14 @@ import numpy.typing as npt
 
 from edgetl_device.bundle.bundle import Bundle
 from edgetl_device.bundle.content import BundleContent
-from edgetl_device.codes import CodeTransform
 from edgetl_device.errors import InputError
-from edgetl_device.heads import Head
+from edgetl_device.heads.contributions import contributions
 from edgetl_device.inference.activation_map import spread
 from edgetl_device.inference.backbone import Backbone
 from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.photos import Image
 
 from ..tflite.feature_map import expose_feature_map
-
-_GAUSS = (0.5 - 0.5 / 3**0.5, 0.5 + 0.5 / 3**0.5)
-_STEP = 4.0  # levels of code; differences of float32 scores need a step that is not too small
 
 _FOR, _AGAINST = (0, 140, 255), (200, 90, 0)  # BGR: orange and blue
 
@@ -92,32 +88,10 @@ class Explainer:
         codes = self._backbone.codes(self._backbone.embed_photo(photo)[None])
         probabilities = self.head.probabilities(codes)[0]
         number = int(probabilities.argmax()) if label is None else self.head.labels.index(label)
-        shares, score = contributions(self.head, codes[0], self._transform, number)
-        evidence = spread(shares, self._interpreter.feature_map(photo))
-        rest = abs(float(evidence.sum(dtype=np.float64)) - score) / max(abs(score), 1e-6)
-        return Explanation(self.head.labels[number], float(probabilities[number]), evidence, score, rest)
-
-
-def contributions(head: Head, codes: npt.NDArray[np.uint8], transform: CodeTransform, number: int) -> tuple[Map, float]:
-    """One photo's codes (d,) uint8 → (d,) what each feature adds to a label's score over the others, and that score."""
-    origin = np.full(len(codes), transform.origin, np.float32)
-    way = codes.astype(np.float32) - origin
-
-    def score(rows: Map) -> npt.NDArray[np.float64]:
-        scores = head.scorer.scores(rows).astype(np.float64)  # type: ignore[arg-type]  # every rule takes floats too
-        others = (scores.sum(axis=1) - scores[:, number]) / (scores.shape[1] - 1)
-        return np.asarray(scores[:, number] - others)
-
-    present = np.flatnonzero(way)
-    slopes = np.zeros(len(codes))
-    for at in _GAUSS:
-        point = origin + np.float32(at) * way
-        rows = np.repeat(point[None], len(present), axis=0)
-        steps = np.zeros_like(rows)
-        steps[np.arange(len(present)), present] = _STEP
-        slopes[present] += (score(rows + steps) - score(rows - steps)) / (2 * _STEP) / len(_GAUSS)
-    ends = score(np.stack([codes.astype(np.float32), origin]))
-    return np.asarray(slopes * way, np.float32), float(ends[0] - ends[1])
+        parts = contributions(self.head.scorer, codes[0], self._transform, number)
+        evidence = spread(parts.shares, self._interpreter.feature_map(photo))
+        rest = abs(float(evidence.sum(dtype=np.float64)) - parts.score) / max(abs(parts.score), 1e-6)
+        return Explanation(self.head.labels[number], float(probabilities[number]), evidence, parts.score, rest)
 
 
 def overlay(photo: npt.NDArray[np.uint8], evidence: Map) -> Image:

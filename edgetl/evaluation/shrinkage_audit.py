@@ -8,8 +8,10 @@ import numpy as np
 
 from edgetl_device.bundle.bundle import Bundle
 from edgetl_device.bundle.content import BundleContent
-from edgetl_device.heads import Evidence, class_moments, solve_predictive
+from edgetl_device.heads.class_moments import class_moments
+from edgetl_device.heads.evidence import Evidence
 from edgetl_device.heads.precision import Precision
+from edgetl_device.heads.predictive import solve_predictive
 
 STRENGTHS = tuple(2.0**power for power in range(-6, 7))
 TOLERATED = 0.02  # of held-out accuracy; the best of thirteen is better than the rule by luck alone

@@ -24,14 +24,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgetl_device.codes import LEVELS_PER_RMS, CodeTransform
+from edgetl_device.codes import CodeTransform
 from edgetl_device.errors import CheckFailedError, InputError
-from edgetl_device.heads import Head
-from edgetl_device.heads.familiar import Familiar
-from edgetl_device.heads.lda import Linear
-from edgetl_device.heads.predictive import Predictive
-from edgetl_device.heads.prototype import Prototypes
-from edgetl_device.heads.softmax import Softmax
+from edgetl_device.heads.head import Head
+from edgetl_device.heads.scorer import QuadraticTerm
 from edgetl_device.inference.native_log import captured_stderr
 
 from . import metadata
@@ -100,22 +96,14 @@ def formula(head: Head, transform: CodeTransform) -> Formula:
     """
     if not head.labels:
         raise InputError("a bundle that knows no classes has nothing to fuse: leave out --fused or --no-classes")
-    scorer, factor = head.scorer, np.float32(1 / head.temperature)
-    if isinstance(scorer, Familiar):  # what it does with things that resemble what it was trained on
-        factor = np.float32(1 / scorer.temperatures[0])
-        return Formula(scorer.linear.weights * factor, scorer.linear.bias * factor)
-    if isinstance(scorer, Linear):
-        return Formula(scorer.weights * factor, scorer.bias * factor)
-    if isinstance(scorer, Predictive):
-        return _predictive(scorer, scorer.weights, scorer.bias, factor)
-    if isinstance(scorer, Softmax):
-        weights, bias = scorer.base.weights + scorer.weights, scorer.base.bias + scorer.bias
-        return _predictive(scorer.base, weights, bias, factor)
-    if isinstance(scorer, Prototypes) and len(scorer.vectors) == len(scorer.labels):
-        # Codes are unit vectors times a constant, so a cosine is linear in them.
-        weights = scorer.vectors * (factor / np.float32(_levels(transform)))
-        return Formula(weights, -scorer.origin * weights.sum(axis=1))
-    raise InputError(f"a {head.rule} head cannot be written into a .tflite file: choose another --head, or no --fused")
+    form = head.scorer.closed_form(transform)
+    if form is None:
+        raise InputError(
+            f"a {head.rule} head cannot be written into a .tflite file: choose another --head, or no --fused"
+        )
+    factor = np.float32(1 / head.temperature)
+    quadratic = None if form.quadratic is None else _quadratic(form.quadratic, factor)
+    return Formula(form.weights * factor, form.bias * factor, quadratic)
 
 
 def fuse(
@@ -171,12 +159,12 @@ class Runner:
         with captured_stderr():
             self._interpreter = Interpreter(model_content=model, num_threads=1)
             self._interpreter.allocate_tensors()
-        (self._given,), (self._told,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        (self._input,), (self._output,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
 
     def __call__(self, photo: npt.NDArray[np.uint8]) -> Floats:
-        self._interpreter.set_tensor(self._given["index"], photo[None].astype(self._given["dtype"], copy=False))
+        self._interpreter.set_tensor(self._input["index"], photo[None].astype(self._input["dtype"], copy=False))
         self._interpreter.invoke()
-        return np.asarray(self._interpreter.get_tensor(self._told["index"])[0], np.float32)
+        return np.asarray(self._interpreter.get_tensor(self._output["index"])[0], np.float32)
 
 
 def predict(model: bytes, photos: Iterable[npt.NDArray[np.uint8]]) -> Floats:
@@ -185,24 +173,24 @@ def predict(model: bytes, photos: Iterable[npt.NDArray[np.uint8]]) -> Floats:
     return np.stack([run(photo) for photo in photos])
 
 
-def prove(model: bytes, photos: Iterable[npt.NDArray[np.uint8]], told: Sequence[int]) -> Fused:
+def prove(model: bytes, photos: Iterable[npt.NDArray[np.uint8]], expected: Sequence[int]) -> Fused:
     """Hold a fused model against what the bundle says of n photos.
 
     Args:
         photos: n (height, width, 3) uint8 RGB preprocessed photos.
-        told: n indices of labels.
+        expected: the bundle's n labels, as indices.
 
     Raises:
         CheckFailedError: they differ on more than 0.5 % of the photos; one photo, a near tie, is always forgiven.
     """
-    same = int((predict(model, photos).argmax(axis=1) == np.asarray(told)).sum())
-    found = Fused(model, same / len(told), len(told))
-    if len(told) - same > max(1, (1 - AGREEMENT) * len(told)):
+    same = int((predict(model, photos).argmax(axis=1) == np.asarray(expected)).sum())
+    fused = Fused(model, same / len(expected), len(expected))
+    if len(expected) - same > max(1, (1 - AGREEMENT) * len(expected)):
         raise CheckFailedError(
-            f"the fused model says what the bundle says on {found.agreement:.1%} of {len(told)} held-out photos only, "
-            f"expected {AGREEMENT:.1%}; nothing was written. Try --head lda, or leave out --fused"
+            f"the fused model agrees with the bundle on only {fused.agreement:.1%} of {len(expected)} held-out photos "
+            f"(at least {AGREEMENT:.1%} expected); nothing was written. Try --head lda, or leave out --fused"
         )
-    return found
+    return fused
 
 
 def _codes(appender: Appender, output: int, transform: CodeTransform, scale: float | None) -> int:
@@ -220,7 +208,7 @@ def _codes(appender: Appender, output: int, transform: CodeTransform, scale: flo
     else:
         value = appender.operator("SQRT", [value], shape)
     value = appender.operator("L2_NORMALIZATION", [value], shape, "L2NormOptions")
-    levels = appender.constant("head/levels", _levels(transform))
+    levels = appender.constant("head/levels", transform.length)
     value = appender.operator("MUL", [value, levels], shape, "MulOptions")
     value = appender.operator("ROUND", [value], shape)
     if transform.signed:
@@ -261,22 +249,12 @@ def _dense(appender: Appender, value: int, name: str, weights: Floats, bias: Flo
     return appender.operator("FULLY_CONNECTED", inputs, (1, len(weights)), "FullyConnectedOptions")
 
 
-def _levels(transform: CodeTransform) -> float:
-    """What a unit vector is multiplied with to become codes."""
-    return float(LEVELS_PER_RMS // (2 if transform.signed else 1) * np.sqrt(transform.dimension))
-
-
-def _predictive(base: Predictive, weights: Floats, bias: Floats, factor: np.float32) -> Formula:
-    """Weights (C, d) and bias (C,) are for codes less the centre."""
-    return Formula(weights * factor, (bias - weights @ base.centre) * factor, _quadratic(base, factor))
-
-
-def _quadratic(scorer: Predictive, factor: np.float32) -> Quadratic | None:
+def _quadratic(term: QuadraticTerm, factor: np.float32) -> Quadratic | None:
     """The quadratic term with the directions that it depends on most; None where it tells no class from another."""
-    slope = scorer.slope - scorer.slope.mean()  # what all classes share, softmax does not see
-    if scorer.precision is None or not slope.any():
+    slope = term.slope - term.slope.mean()  # what all classes share, softmax does not see
+    if not slope.any():
         return None
-    precision = scorer.precision.matrix.astype(np.float64)
+    precision = term.precision.matrix.astype(np.float64)
     scaling = np.sqrt(np.diagonal(precision))
     values, vectors = np.linalg.eigh(precision / np.outer(scaling, scaling))
     variances = 1 / values  # of embeddings along each direction; those of training samples would be too small
@@ -284,7 +262,7 @@ def _quadratic(scorer: Predictive, factor: np.float32) -> Quadratic | None:
     chosen, others = order[:DIRECTIONS], order[DIRECTIONS:]
     rest = len(others) / float(variances[others].sum()) if len(others) else 0.0
     return Quadratic(
-        scorer.centre,
+        term.centre,
         scaling.astype(np.float32),
         np.ascontiguousarray(vectors[:, chosen].T, np.float32),
         (values[chosen] - rest).astype(np.float32),

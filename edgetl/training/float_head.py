@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device.codes import LEVELS_PER_RMS
-from edgetl_device.heads import ClassMoments, Predictive, log_prior, solve_predictive
+from edgetl_device.heads.class_moments import ClassMoments, log_prior
 from edgetl_device.heads.precision import solve_precision
+from edgetl_device.heads.predictive import Predictive, solve_predictive
 
 Floats = npt.NDArray[np.float32]
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from edgetl_device import metrics
 from edgetl_device.codes import LEVELS_PER_RMS
-from edgetl_device.heads import Predictive
+from edgetl_device.heads.predictive import Predictive
 
 from .. import tf
 from .float_head import fit_float_head, predict

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from edgetl_device.arrays import pack, unpack
 from edgetl_device.errors import InputError, MismatchError
-from edgetl_device.heads import fit_head, gather
+from edgetl_device.heads.evidence import gather
+from edgetl_device.heads.head import fit_head
 from edgetl_device.statistics import BLOCK_ROWS, FEW_ROWS, Statistics, exact_gram, no_statistics, statistics_of
 
 BACKBONE, RUNTIME = "b" * 64, "litert-1"

@@ -15,8 +15,9 @@ import numpy.typing as npt
 from ..bundle.bundle import Bundle
 from ..camera import Camera
 from ..errors import InputError, MismatchError, StorageError
+from ..heads.contributions import contributions
 from ..home import Home
-from ..inference.activation_map import as_picture, can_explain, contributions, spread
+from ..inference.activation_map import as_picture, can_explain, spread
 from ..inference.backbone import Backbone
 from ..inference.classifier import Classifier, Prediction
 from ..inference.interpreter import TFLiteInterpreter
@@ -324,7 +325,7 @@ class App:
             if recognition.backbone != digest or recognition.prediction.label not in head.labels:
                 return None
             number = head.labels.index(recognition.prediction.label)
-            shares = contributions(head, transform(recognition.raw[None])[0], transform, number)
+            shares = contributions(head.scorer, transform(recognition.raw[None])[0], transform, number).shares
             return as_picture(spread(shares, interpreter.feature_map(preprocessing(recognition.frame.image))))
 
         return activation

@@ -16,9 +16,11 @@ from ..arrays import Arrays, pack, text_array, text_values, unpack
 from ..codes import Codes, Int8
 from ..errors import BundleError, InputError, StorageError
 from ..files import write_atomically
-from ..heads import HEADS, Correction, Evidence, Head, fit_head, gather
+from ..heads.evidence import Correction, Evidence, gather
+from ..heads.head import Head, fit_head
 from ..heads.precision import Precision
 from ..heads.precision_file import precision_bytes, read_precision
+from ..heads.registry import current_name
 from ..statistics import Statistics
 from .bundle import Bundle
 
@@ -138,11 +140,11 @@ class BundleContent:
 
     @property
     def rule(self) -> str:
-        """Name of the learning rule the bundle was made with."""
-        rule = str(self.bundle.manifest["head"])
-        if rule not in HEADS:
-            raise BundleError(f"the bundle asks for a head {rule!r} that this edgetl does not have: update it")
-        return rule
+        """Name of the learning rule that the bundle was made with, or of the one that took its place since."""
+        try:
+            return current_name(str(self.bundle.manifest["head"]))
+        except InputError as error:
+            raise BundleError(f"the bundle's head cannot be used: {error}; or update edgetl-device") from None
 
     def evidence(
         self, codes: Codes, labels: Sequence[str], runtime: str | Sequence[str], hidden: frozenset[str] = frozenset()
@@ -159,7 +161,7 @@ class BundleContent:
             origin=origin,
             hidden=hidden,
             correction=self.correction,
-            solved=self.solved,
+            factory_precision=self.solved,
         )
 
     def head(self) -> Head:

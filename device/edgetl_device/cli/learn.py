@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..console import note, reports, say
+from ..head_option import head_option
 from .options import in_home, runtime_option
 from .photo_arguments import photo_paths
 from .retraining import idle, judged, judged_if_possible
@@ -47,8 +48,7 @@ def learn(
 
 
 @click.command()
-@click.option("--head", type=str,
-              help="Learning rule: predictive, softmax, familiar, lda or prototype (default: as before).")  # fmt: skip
+@head_option(as_before=True)
 @click.option("--accept-scene-change", is_flag=True, help="Promote whatever the gate says: the scene really changed.")
 @runtime_option
 @in_home

@@ -8,10 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..statistics import Int64
-from .evidence import Evidence, aligned, device_weight
+from .evidence import Evidence
 from .precision import Precision
+from .scatter import aligned, device_weight
 
 PRIOR_SHARE = 0.5  # of the log frequency of factory classes: the field's frequencies are like the training's, not equal
+PRIOR_SAMPLES = 2.0  # τ, how many samples the prior of a class's mean is worth
 
 Floats = npt.NDArray[np.float64]
 
@@ -63,3 +65,8 @@ def log_prior(factory_counts: Int64) -> Floats:
         return np.zeros(len(factory_counts))
     average = factory_counts[known].mean()
     return np.asarray(PRIOR_SHARE * np.log(np.where(known, factory_counts, average) / average))
+
+
+def posterior(effective: Floats) -> tuple[Floats, Floats]:
+    """Effective numbers of samples → how far means are trusted, 0 … 1, and by how much classes are widened, from 1."""
+    return effective / (effective + PRIOR_SAMPLES), 1.0 + 1.0 / (effective + PRIOR_SAMPLES)

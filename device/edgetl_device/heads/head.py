@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,39 +11,11 @@ import numpy.typing as npt
 from ..codes import Codes
 from ..errors import InputError
 from ..metrics import fit_temperature, softmax
+from . import registry
 from .evidence import Evidence
-from .familiar import fit_familiar
-from .lda import fit_lda
 from .neighbours import ENOUGH
 from .novelty import Novelty, fit_novelty
-from .predictive import Predictive, fit_predictive
-from .prototype import fit_prototypes
-from .softmax import Softmax, fit_softmax
-
-DEFAULT = "predictive"
-
-
-class Rule(Protocol):
-    """What a learning rule makes of evidence."""
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """(C,) sorted."""
-
-    def scores(self, codes: Codes) -> npt.NDArray[np.float32]:
-        """(n, d) uint8 → (n, C) float32, the larger the likelier."""
-
-
-HEADS: dict[str, Callable[[Evidence], Rule]] = {
-    "predictive": fit_predictive,
-    "softmax": fit_softmax,
-    "familiar": fit_familiar,
-    "lda": fit_lda,
-    "prototype": fit_prototypes,
-}
-"""Name → learning rule, a deterministic function of the evidence."""
-
-_TEMPERATURES = {"prototype": 0.05}  # where there is no holdout to set them on; else 1
+from .scorer import Scorer
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,18 +23,18 @@ class Head:
     """A fitted rule with calibrated probabilities and an answer for strangers.
 
     Args:
-        rule: a key of :data:`HEADS`.
+        rule: its name in :mod:`.registry`.
         scorer: the fitted rule.
         novelty: decides what is unknown.
         temperature: divides scores (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
-        held: (h, C) float32, scores of the evidence's holdout.
+        holdout_scores: (h, C) float32, scores of the evidence's holdout.
     """
 
     rule: str
-    scorer: Rule
+    scorer: Scorer
     novelty: Novelty
     temperature: float
-    held: npt.NDArray[np.float32]
+    holdout_scores: npt.NDArray[np.float32]
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -84,20 +55,40 @@ class Head:
         return self.probabilities(codes), self.novelty.is_unknown(codes)
 
 
-def fit_head(evidence: Evidence, rule: str = DEFAULT) -> Head:
+def scorer_class(rule: str) -> type[Scorer]:
+    """The class of a rule's scorers.
+
+    Raises:
+        InputError: there is no such rule here, or it is not a :class:`~.scorer.Scorer`.
+    """
+    kind = registry.load(rule)
+    if not (isinstance(kind, type) and issubclass(kind, Scorer)):
+        raise InputError(f"the head {rule} is no subclass of edgetl_device.heads.scorer.Scorer, got {kind!r}")
+    return kind
+
+
+def fit_head(evidence: Evidence, rule: str = registry.DEFAULT) -> Head:
     """Evidence → Head; a deterministic function of the evidence. Temperature and thresholds come from the holdout only.
 
     Raises:
         InputError: no such rule.
     """
-    if rule not in HEADS:
-        raise InputError(f"unknown head {rule!r}: expected one of {', '.join(HEADS)}")
-    scorer = HEADS[rule](evidence)
-    held = scorer.held_scores(evidence) if isinstance(scorer, Predictive | Softmax) else scorer.scores(evidence.holdout)
+    rule = registry.current_name(rule)
+    scorer = scorer_class(rule).fit(evidence)
+    scores = scorer.holdout_scores(evidence)
     index = {label: row for row, label in enumerate(scorer.labels)}
     rows = [row for row, label in enumerate(evidence.holdout_labels) if label in index]
-    temperature = _TEMPERATURES.get(rule, 1.0)
+    temperature = scorer.usual_temperature
     if len(rows) >= ENOUGH and len(index) > 1:
         truth = np.array([index[evidence.holdout_labels[row]] for row in rows])
-        temperature = fit_temperature(held[rows], truth)
-    return Head(rule, scorer, fit_novelty(evidence), temperature, held)
+        temperature = fit_temperature(scores[rows], truth)
+    return Head(rule, scorer, fit_novelty(evidence), temperature, scores)
+
+
+def with_correction(evidence: Evidence, rule: str, codes: Codes, labels: Sequence[str]) -> Evidence:
+    """Evidence, and what a rule learns from the factory's embeddings (n, d) uint8 with their n labels.
+
+    For the workstation, which has them; most rules learn all they need from statistics, and nothing changes.
+    """
+    correction = scorer_class(rule).correction(evidence, codes, labels)
+    return evidence if correction is None else replace(evidence, correction=correction)

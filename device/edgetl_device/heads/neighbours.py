@@ -45,7 +45,7 @@ class Bank:
     @cached_property
     def familiarity(self) -> Vectors:
         """(b,) similarity of each to the others."""
-        return mean_of_nearest(self._cosine())
+        return mean_of_nearest(cosines_to_others(self.vectors))
 
     def nearness(self, count: int) -> float:
         """Cosine to the nearest of ``count`` samples of its class that three of four held-out things reach."""
@@ -57,19 +57,21 @@ class Bank:
         column = own.shape[1] - 1 - sizes + np.maximum(rank, 1)
         return float(np.quantile(own[np.arange(len(own)), column], STRICTNESS))
 
-    def _cosine(self) -> Vectors:
-        """(b, b), nothing its own neighbour."""
-        cosine = self.vectors @ self.vectors.T
-        cosine[np.diag_indices(len(cosine))] = -1.0
-        return cosine
-
     @cached_property
     def _own(self) -> tuple[Vectors, npt.NDArray[np.int64]]:
         """Cosines to others of the same class, ascending after −1 for the rest, and how many; of those with others."""
         same = self.labels[:, None] == self.labels[None, :]
         sizes = same.sum(axis=1) - 1
-        own = np.sort(np.where(same, self._cosine(), np.float32(-1.0)), axis=1)
+        own = np.sort(np.where(same, cosines_to_others(self.vectors), np.float32(-1.0)), axis=1)
         return own[sizes > 0], sizes[sizes > 0]
+
+
+def cosines_to_others(vectors: Vectors, rows: npt.NDArray[np.intp] | None = None) -> Vectors:
+    """(b, d) unit vectors → (r, b) cosines of those at ``rows``, or of all, to each; −1 to itself."""
+    chosen = np.arange(len(vectors)) if rows is None else rows
+    cosine = vectors[chosen] @ vectors.T
+    cosine[np.arange(len(chosen)), chosen] = -1.0
+    return cosine
 
 
 def mean_of_nearest(cosine: Vectors) -> Vectors:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .evidence import PRIOR_FREEDOM, VARIANCE_FLOOR
 from .precision import Precision
+from .scatter import PRIOR_FREEDOM, VARIANCE_FLOOR
 
 _MAGIC = f"edgetl precision 1 {PRIOR_FREEDOM} {VARIANCE_FLOOR}".encode()  # whatever changes the solution
 _DIGEST_BYTES = 32

@@ -10,30 +10,31 @@ LDA.
 
 E is the expected squared distance of an unseen sample of a class (see :class:`~.precision.Precision`): a class of one
 sample is not punished for all d dimensions of its volume but for those that carry information. τ, ρ and the weight of
-device samples are the same for all situations; how they were chosen and confirmed is told in ``benchmarks/README.md``.
+device samples are the same for all situations; ``benchmarks/README.md`` says how they were chosen and confirmed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from ..codes import Codes
-from .class_moments import ClassMoments, class_moments
+from ..codes import Codes, CodeTransform
+from .class_moments import ClassMoments, class_moments, posterior
 from .evidence import Evidence
+from .leave_one_out import distances_without_each
 from .precision import Precision
+from .scorer import ClosedForm, Floats, Numbers, QuadraticTerm, Scorer
 
-PRIOR_SAMPLES = 2.0  # τ
 VOLUME_SHARE = 0.6  # ρ
 _BLOCK_ROWS = 128  # scored at once, to spare memory
 
-Floats = npt.NDArray[np.float32]
-
 
 @dataclass(frozen=True, eq=False)
-class Predictive:
+class Predictive(Scorer):
     """Scores = y · weightsᵀ + (yᵀ P y) · slope + bias, with y = code − centre: linear but for one shared feature.
 
     Args:
@@ -44,6 +45,8 @@ class Predictive:
         slope, bias: (C,) float32.
     """
 
+    has_slopes: ClassVar[bool] = True
+
     labels: tuple[str, ...]
     centre: Floats
     precision: Precision | None
@@ -51,7 +54,13 @@ class Predictive:
     slope: Floats
     bias: Floats
 
-    def scores(self, codes: Codes | npt.NDArray[np.floating]) -> Floats:
+    @classmethod
+    def fit(cls, evidence: Evidence) -> Predictive:
+        """The predictive discriminant of everything known."""
+        moments = class_moments(evidence)
+        return solve_predictive(moments, evidence.centre if moments.precision is not None else None)
+
+    def scores(self, codes: Numbers) -> Floats:
         """(n, d) → (n, C) float32 log-posteriors up to a constant for each row."""
         scores = np.empty((len(codes), len(self.labels)), np.float32)
         if self.precision is None:
@@ -62,49 +71,54 @@ class Predictive:
             scores[start : start + _BLOCK_ROWS] = self._scored(centred, quadratic)
         return scores
 
+    def holdout_scores(self, evidence: Evidence) -> Floats:
+        """As :meth:`scores`, without most of the work."""
+        if self.precision is None:
+            return self.scores(evidence.holdout)
+        return self._scored(evidence.holdout - self.centre, evidence.holdout_distances.astype(np.float32))
+
+    def scores_without_each(self, evidence: Evidence, codes: Codes, labels: Sequence[str]) -> npt.NDArray[np.float64]:
+        """In closed form (see :mod:`.leave_one_out`)."""
+        moments = class_moments(evidence)
+        distances, spread = distances_without_each(evidence, moments, codes, labels)
+        unseen = moments.precision.unseen if moments.precision is not None else 0.0
+        return np.asarray(moments.log_prior - 0.5 * (distances / spread + VOLUME_SHARE * unseen * np.log(spread)))
+
     def slopes(self, point: Floats) -> Floats:
         """Codes (d,) float32 → (C, d) by how much each score rises with each code there."""
         if self.precision is None:
             return np.zeros_like(self.weights)
         return self.weights + 2 * self.slope[:, None] * ((point - self.centre)[None] @ self.precision)
 
-    def held_scores(self, evidence: Evidence) -> Floats:
-        """As :meth:`scores` of the holdout of the very evidence this was fitted on, without most of the work."""
-        if self.precision is None:
-            return self.scores(evidence.holdout)
-        return self._scored(evidence.holdout - self.centre, evidence.held.astype(np.float32))
+    def closed_form(self, transform: CodeTransform) -> ClosedForm:
+        """Linear, and the one quadratic feature."""
+        term = None if self.precision is None else QuadraticTerm(self.centre, self.precision, self.slope)
+        return ClosedForm(self.weights, self.bias - self.weights @ self.centre, term)
 
     def _scored(self, centred: Floats, quadratic: Floats) -> Floats:
         return centred @ self.weights.T + quadratic[:, None] * self.slope + self.bias
 
 
-def fit_predictive(evidence: Evidence) -> Predictive:
-    """The predictive discriminant of everything known."""
-    given = class_moments(evidence)
-    return solve_predictive(given, evidence.centre if given.precision is not None else None)
-
-
-def solve_predictive(given: ClassMoments, centre: Floats | None = None) -> Predictive:
+def solve_predictive(moments: ClassMoments, centre: Floats | None = None) -> Predictive:
     """ClassMoments → Predictive, expanded at ``centre`` (d,); also of float features."""
-    dimension = given.means.shape[1]
-    found = given.precision
-    if not given.labels or found is None:
+    dimension = moments.means.shape[1]
+    precision = moments.precision
+    if not moments.labels or precision is None:
         none, nothing = np.zeros(0, np.float32), np.zeros((0, dimension), np.float32)
         return Predictive((), np.zeros(dimension, np.float32), None, nothing, none, none)
-    middle = given.means.mean(axis=0)
+    middle = moments.means.mean(axis=0)
     if centre is None:
         centre = middle.astype(np.float32)
-    trust = given.effective / (given.effective + PRIOR_SAMPLES)
-    means = (middle + trust[:, None] * (given.means - middle) - centre).astype(np.float32)
-    spread = 1.0 + 1.0 / (given.effective + PRIOR_SAMPLES)
-    directions = means @ found
-    quadratic = np.einsum("cd,cd->c", directions, means)
-    bias = given.log_prior - 0.5 * (quadratic / spread + VOLUME_SHARE * found.unseen * np.log(spread))
+    trust, spread = posterior(moments.effective)
+    means = (middle + trust[:, None] * (moments.means - middle) - centre).astype(np.float32)
+    whitened = means @ precision
+    quadratic = np.einsum("cd,cd->c", whitened, means)
+    bias = moments.log_prior - 0.5 * (quadratic / spread + VOLUME_SHARE * precision.unseen * np.log(spread))
     return Predictive(
-        given.labels,
+        moments.labels,
         centre,
-        found,
-        (directions / spread[:, None]).astype(np.float32),
+        precision,
+        (whitened / spread[:, None]).astype(np.float32),
         (-0.5 / spread).astype(np.float32),
         bias.astype(np.float32),
     )

@@ -8,17 +8,19 @@ apart, or a new scene would be drowned by the old one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from ..codes import Codes
+from ..codes import CodeTransform
 from .evidence import Evidence
 from .neighbours import unit
+from .scorer import ClosedForm, Floats, Numbers, Scorer
 
 
 @dataclass(frozen=True, eq=False)
-class Prototypes:
+class Prototypes(Scorer):
     """Unit vectors, one or two a class.
 
     Args:
@@ -28,27 +30,36 @@ class Prototypes:
         origin: code of the value 0, subtracted from codes before they are compared.
     """
 
+    usual_temperature: ClassVar[float] = 0.05
+
     labels: tuple[str, ...]
     first: npt.NDArray[np.intp]
-    vectors: npt.NDArray[np.float32]
+    vectors: Floats
     origin: int
 
-    def scores(self, codes: Codes) -> npt.NDArray[np.float32]:
-        """(n, d) uint8 → (n, C) float32: cosine to the nearest prototype of each class, −1 … 1."""
+    @classmethod
+    def fit(cls, evidence: Evidence) -> Prototypes:
+        """One prototype for each class and origin."""
+        means = [
+            (label, total / count)
+            for part in (evidence.factory, evidence.device)
+            for label, count, total in zip(part.labels, part.counts, part.sums, strict=True)
+            if label not in evidence.hidden
+        ]
+        means.sort(key=lambda item: item[0])
+        owners = np.array([label for label, _ in means], np.str_)
+        rows = np.stack([mean for _, mean in means]) if means else np.zeros((0, evidence.factory.dimension))
+        first = np.searchsorted(owners, evidence.labels).astype(np.intp)
+        return cls(evidence.labels, first, unit(rows, evidence.origin), evidence.origin)
+
+    def scores(self, codes: Numbers) -> Floats:
+        """(n, d) → (n, C) float32: cosine to the nearest prototype of each class, −1 … 1."""
         cosine = unit(codes, self.origin) @ self.vectors.T
         return np.maximum.reduceat(cosine, self.first, axis=1) if self.labels else cosine
 
-
-def fit_prototypes(evidence: Evidence) -> Prototypes:
-    """One prototype for each class and origin."""
-    found = [
-        (label, total / count)
-        for part in (evidence.factory, evidence.device)
-        for label, count, total in zip(part.labels, part.counts, part.sums, strict=True)
-        if label not in evidence.hidden
-    ]
-    found.sort(key=lambda item: item[0])
-    owners = np.array([label for label, _ in found], np.str_)
-    means = np.stack([mean for _, mean in found]) if found else np.zeros((0, evidence.factory.dimension))
-    first = np.searchsorted(owners, evidence.labels).astype(np.intp)
-    return Prototypes(evidence.labels, first, unit(means, evidence.origin), evidence.origin)
+    def closed_form(self, transform: CodeTransform) -> ClosedForm | None:
+        """Codes are unit vectors times a constant, so a cosine is linear in them; the nearer of two is not."""
+        if len(self.vectors) != len(self.labels):
+            return None
+        weights = self.vectors / np.float32(transform.length)
+        return ClosedForm(weights, -self.origin * weights.sum(axis=1))

@@ -15,82 +15,87 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from ..codes import Codes
+from ..codes import Codes, CodeTransform
 from .evidence import Correction, Evidence
 from .lbfgs import Vector, minimise
-from .predictive import Predictive, fit_predictive
+from .predictive import Predictive
+from .scorer import ClosedForm, Floats, Numbers, Scorer
 
 STIFFNESS = 100.0  # ρ: the best of 10, 100, 1000 and 10000 on litter and flowers
 _TOLERANCE = 1e-2  # of the gradient, in samples: no score moves by more than 1e-3 after that
 
-Floats = npt.NDArray[np.float32]
-
 
 @dataclass(frozen=True, eq=False)
-class Softmax:
+class Softmax(Scorer):
     """Predictive scores plus a linear correction.
 
     Args:
+        labels: (C,), the base's.
         base: the predictive discriminant.
         weights: (C, d) float32, for codes less the base's centre.
         bias: (C,) float32.
     """
 
+    has_slopes: ClassVar[bool] = True
+
+    labels: tuple[str, ...]
     base: Predictive
     weights: Floats
     bias: Floats
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """(C,)."""
-        return self.base.labels
+    @classmethod
+    def fit(cls, evidence: Evidence) -> Softmax:
+        """The factory's correction, continued on the device samples that are remembered."""
+        start = _from_factory(evidence)
+        known = [row for row, label in enumerate(evidence.recent_labels) if label in start.labels]
+        return fit_on(start, evidence.recent[known], [evidence.recent_labels[row] for row in known])
 
-    def scores(self, codes: Codes | npt.NDArray[np.floating]) -> Floats:
+    @classmethod
+    def correction(cls, evidence: Evidence, codes: Codes, labels: Sequence[str]) -> Correction:
+        """What the factory's embeddings (n, d) uint8 with their n labels ask for beyond their statistics."""
+        fitted = fit_on(_from_factory(evidence), codes, labels)
+        return Correction(fitted.labels, fitted.weights, fitted.bias)
+
+    def scores(self, codes: Numbers) -> Floats:
         """(n, d) → (n, C) float32 log-posteriors up to a constant for each row."""
         return self.base.scores(codes) + self._corrections(codes)
+
+    def holdout_scores(self, evidence: Evidence) -> Floats:
+        """As :meth:`scores`, without most of the work."""
+        return self.base.holdout_scores(evidence) + self._corrections(evidence.holdout)
 
     def slopes(self, point: Floats) -> Floats:
         """Codes (d,) float32 → (C, d) by how much each score rises with each code there."""
         return self.base.slopes(point) + self.weights
 
-    def held_scores(self, evidence: Evidence) -> Floats:
-        """As :meth:`scores` of the holdout of the evidence this was fitted on."""
-        return self.base.held_scores(evidence) + self._corrections(evidence.holdout)
+    def closed_form(self, transform: CodeTransform) -> ClosedForm:
+        """The base's, with other weights."""
+        base = self.base.closed_form(transform)
+        bias = base.bias + self.bias - self.weights @ self.base.centre
+        return ClosedForm(base.weights + self.weights, bias, base.quadratic)
 
-    def _corrections(self, codes: Codes | npt.NDArray[np.floating]) -> Floats:
+    def _corrections(self, codes: Numbers) -> Floats:
         return np.asarray((codes - self.base.centre) @ self.weights.T + self.bias, np.float32)
 
 
-def fit_softmax(evidence: Evidence) -> Softmax:
-    """The factory's correction, continued on the device samples that are remembered."""
-    start = _started(evidence)
-    known = [row for row, label in enumerate(evidence.recent_labels) if label in start.labels]
-    return _fitted(start, evidence.recent[known], [evidence.recent_labels[row] for row in known])
-
-
-def fit_correction(evidence: Evidence, codes: Codes, labels: Sequence[str]) -> Correction:
-    """What the factory's embeddings (n, d) uint8 with their n labels ask for beyond their statistics."""
-    found = _fitted(_started(evidence), codes, labels)
-    return Correction(found.labels, found.weights, found.bias)
-
-
-def _started(evidence: Evidence) -> Softmax:
+def _from_factory(evidence: Evidence) -> Softmax:
     """With the factory's correction; none for classes it does not know."""
-    base = fit_predictive(evidence)
+    base = Predictive.fit(evidence)
     weights, bias = np.zeros_like(base.weights), np.zeros_like(base.bias)
-    given = evidence.correction
-    for row, label in enumerate(given.labels if given is not None else ()):
-        if given is not None and label in base.labels:
+    correction = evidence.correction
+    for row, label in enumerate(correction.labels if correction is not None else ()):
+        if correction is not None and label in base.labels:
             column = base.labels.index(label)
-            weights[column], bias[column] = given.weights[row], given.bias[row]
-    return Softmax(base, weights, bias)
+            weights[column], bias[column] = correction.weights[row], correction.bias[row]
+    return Softmax(base.labels, base, weights, bias)
 
 
-def _fitted(start: Softmax, codes: Codes, labels: Sequence[str]) -> Softmax:
+def fit_on(start: Softmax, codes: Codes, labels: Sequence[str]) -> Softmax:
+    """``start``, with its correction moved to where the cross-entropy of these embeddings (n, d) is least."""
     precision = start.base.precision
     if precision is None or len(codes) == 0 or len(start.labels) < 2:
         return start
@@ -118,4 +123,4 @@ def _fitted(start: Softmax, codes: Codes, labels: Sequence[str]) -> Softmax:
 
     change = minimise(objective, np.zeros(shape[0] * shape[1]), _TOLERANCE).reshape(shape)
     weights = start.weights + (change[:, :-1].astype(np.float32) @ root.T)
-    return Softmax(start.base, weights, start.bias + change[:, -1].astype(np.float32))
+    return Softmax(start.labels, start.base, weights, start.bias + change[:, -1].astype(np.float32))

@@ -1,8 +1,7 @@
 """Class activation while the camera runs: where in a photo the evidence for its label is.
 
-The rule is that of ``edgetl explain``, which says what it means and measures what it leaves out. Here slopes come from
-the head's own formula instead of differences: scores of these rules are at most quadratic in the codes, so their mean
-slope between the empty embedding and the photo's is the slope halfway.
+:mod:`edgetl_device.heads.contributions` says what each feature adds to a label's score; here it is shared out over the
+places of the feature map. ``edgetl explain`` says what such a map means and measures what it leaves out.
 """
 
 from __future__ import annotations
@@ -10,29 +9,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..codes import Codes, CodeTransform
-from ..heads import Head, Linear, Predictive, Softmax
+from ..heads.head import Head
 
 Map = npt.NDArray[np.float32]
 
 
 def can_explain(head: Head) -> bool:
-    """Whether :func:`contributions` knows the head's rule and there is another label to compare with."""
-    return isinstance(head.scorer, Predictive | Softmax | Linear) and len(head.labels) > 1
-
-
-def contributions(head: Head, codes: Codes, transform: CodeTransform, number: int) -> Map:
-    """One photo's codes (d,) uint8 → (d,) what each feature adds to a label's score over the mean of the others'.
-
-    Args:
-        number: of the label in ``head.labels``; :func:`can_explain` must hold.
-    """
-    assert isinstance(head.scorer, Predictive | Softmax | Linear)
-    offset = codes.astype(np.float32) - np.float32(transform.origin)
-    halfway: Map = np.asarray(offset * 0.5 + transform.origin, np.float32)
-    slopes = head.scorer.slopes(halfway)
-    others = (slopes.sum(axis=0) - slopes[number]) / (len(slopes) - 1)
-    return np.asarray((slopes[number] - others) * offset, np.float32)
+    """Whether the head's contributions are fast enough for every frame, and there is a label to compare with."""
+    return head.scorer.has_slopes and len(head.labels) > 1
 
 
 def spread(shares: Map, features: Map) -> Map:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..codes import Codes
-from ..heads import Head
+from ..heads.head import Head
 from ..photos import Image
 from .backbone import Backbone
 

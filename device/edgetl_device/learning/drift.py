@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..codes import Codes
-from ..heads import Novelty
-from ..heads.neighbours import ENOUGH, NEIGHBOURS, unit
+from ..heads.neighbours import ENOUGH, cosines_to_others, mean_of_nearest, unit
+from ..heads.novelty import Novelty
 
 WINDOW = 100  # frames that differ, so minutes to hours, not seconds
 FEWEST = 30
@@ -62,8 +62,10 @@ class Drift:
     def __init__(self, novelty: Novelty, kept: dict[str, Any] | None = None) -> None:
         self._known = np.concatenate([novelty.bank, novelty.recent])
         self._origin = novelty.origin
-        cosine = _cosines(self._known)
-        self._reference = np.sort(_nearest(cosine))
+        count = min(len(self._known), _REFERENCES)
+        rows = np.unique(np.linspace(0, len(self._known) - 1, count).round().astype(np.intp))
+        cosine = cosines_to_others(self._known, rows)
+        self._reference = np.sort(mean_of_nearest(cosine))
         self._same = float(np.quantile(cosine.max(axis=1), SAME)) if len(self._known) > 1 else 1.0
         self._ranks: deque[int] = deque((kept or {}).get("ranks", ()), WINDOW)
         self._drifting = bool((kept or {}).get("drifting", False))
@@ -77,7 +79,7 @@ class Drift:
             if self._last is not None and float(row @ self._last) > self._same:
                 continue
             self._last = row
-            familiarity = _nearest((self._known @ row)[None])[0]
+            familiarity = mean_of_nearest((self._known @ row)[None])[0]
             below = np.searchsorted(self._reference, familiarity, "left")
             same = np.searchsorted(self._reference, familiarity, "right") - below
             self._ranks.append(round(_LEVELS * (float(below) + 0.5 * float(same) + 0.5) / (len(self._reference) + 1)))
@@ -106,19 +108,3 @@ class Drift:
             self._drifting = rank < STEADY
         else:
             self._drifting = rank < min(DRIFTING, 0.5 - Z * error)
-
-
-def _cosines(known: Floats) -> Floats:
-    """(k, d) unit vectors → (r, k) cosines of some of them to all the others, −1 to itself."""
-    rows = np.unique(np.linspace(0, len(known) - 1, min(len(known), _REFERENCES)).round().astype(np.intp))
-    cosine = known[rows] @ known.T
-    cosine[np.arange(len(rows)), rows] = -1.0
-    return cosine
-
-
-def _nearest(cosine: Floats) -> Floats:
-    """(n, k) → (n,) mean of each row's largest entries."""
-    count = min(NEIGHBOURS, cosine.shape[1])
-    if count == 0:
-        return np.zeros(len(cosine))
-    return np.asarray(np.partition(cosine, cosine.shape[1] - count, axis=1)[:, -count:].mean(axis=1))

@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..codes import Codes
-from ..heads import Evidence, Head, left_out_scores
+from ..heads.evidence import Evidence
+from ..heads.head import Head
 
 TOLERANCE = 0.05  # of a class's recall: ten good samples of one class already move its neighbours by 0.03
 SIGNIFICANCE = 0.01  # of questions 1 and 2; classes that are asked share it (Bonferroni)
@@ -136,7 +137,7 @@ def _trusted(candidate: Judged, active: Judged) -> str | None:
     truth = np.array(labels)
     sides = []
     for judged in (active, candidate):
-        scores = left_out_scores(judged.head, judged.evidence, evidence.recent[rows], labels)
+        scores = judged.head.scorer.scores_without_each(judged.evidence, evidence.recent[rows], labels)
         sides.append(np.asarray(judged.head.labels, np.str_)[scores.argmax(axis=1)] == truth)
     losers = _losers(truth, sides[0], sides[1])
     return f"of the samples learned before, {_told(losers)}" if losers else None

@@ -12,7 +12,8 @@ import numpy as np
 from ..bundle.content import BundleContent
 from ..codes import Int8
 from ..errors import EdgetlError, InputError, MismatchError, StorageError
-from ..heads import Evidence, Head, fit_head
+from ..heads.evidence import Evidence
+from ..heads.head import Head, fit_head
 from ..inference.backbone import Backbone
 from ..inference.classifier import Classifier
 from ..labels import check_label
@@ -294,10 +295,10 @@ class Learner:
         self.active_head()
         active = self._version(self.active_version)
         before = self._solver.solve(active)
-        memory = self._solver.newest()
-        evidence = self._solver.evidence(memory)
+        summary = self._solver.newest()
+        evidence = self._solver.evidence(summary)
         candidate = fit_head(evidence, rule or active.rule)
-        _, new_labels, new_codes = memory.recent(after=active.last_sample)
+        _, new_labels, new_codes = summary.newest(after=active.last_sample)
         verdict = judge(
             Judged(candidate, evidence), Judged(before.head, before.evidence), Samples(new_codes, new_labels)
         )
@@ -309,7 +310,7 @@ class Learner:
             "promoted" if verdict.promoted else "rejected",
             verdict.reason,
             candidate.rule,
-            memory.last,
+            summary.last,
             {"accuracy": verdict.accuracy, "samples": evidence.device.samples},
             activate=verdict.promoted,
         )

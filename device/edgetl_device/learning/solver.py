@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..bundle.content import BundleContent
-from ..heads import Evidence, Head, fit_head
+from ..heads.evidence import Evidence
+from ..heads.head import Head, fit_head
 from ..store.schema import VersionRow
 from ..store.store import Store
-from .memory import Memory
+from .sample_summary import SampleSummary
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +27,7 @@ class Solver:
     def __init__(self, factory: BundleContent, store: Store) -> None:
         self.factory = factory
         self.store = store
-        self._memory: Memory | None = None
+        self._summary: SampleSummary | None = None
         self._solved: Solved | None = None
         self._revision = 0
 
@@ -34,12 +35,12 @@ class Solver:
         """A version's head; the last one is remembered."""
         self._refresh()
         if self._solved is None or self._solved.version != row.id:
-            memory = self._memory
-            if memory is None or memory.last > row.last_sample:  # else what is remembered is a part of it
-                memory = self._empty()
-            self._read(memory, row.last_sample)
-            self._memory = self._memory or memory
-            evidence = self.evidence(memory)
+            summary = self._summary
+            if summary is None or summary.last > row.last_sample:  # else what is remembered is a part of it
+                summary = self._empty()
+            self._read(summary, row.last_sample)
+            self._summary = self._summary or summary
+            evidence = self.evidence(summary)
             self._solved = Solved(row.id, fit_head(evidence, row.rule), evidence)
         return self._solved
 
@@ -47,28 +48,28 @@ class Solver:
         """A version that was just solved elsewhere."""
         self._solved = solved
 
-    def newest(self) -> Memory:
+    def newest(self) -> SampleSummary:
         """All that is stored now."""
         self._refresh()
-        self._memory = self._memory or self._empty()
-        self._read(self._memory, None)
-        return self._memory
+        self._summary = self._summary or self._empty()
+        self._read(self._summary, None)
+        return self._summary
 
-    def evidence(self, memory: Memory) -> Evidence:
+    def evidence(self, summary: SampleSummary) -> Evidence:
         """With what the factory brought, less what is hidden."""
-        return memory.evidence(self.factory, self.store.hidden(self.factory.bundle.backbone_digest))
+        return summary.evidence(self.factory, self.store.hidden(self.factory.bundle.backbone_digest))
 
-    def _empty(self) -> Memory:
-        return Memory.empty(self.factory.bundle.backbone_digest, self.factory.bundle.codes.dimension)
+    def _empty(self) -> SampleSummary:
+        return SampleSummary.empty(self.factory.bundle.backbone_digest, self.factory.bundle.codes.dimension)
 
-    def _read(self, memory: Memory, up_to: int | None) -> None:
+    def _read(self, summary: SampleSummary, up_to: int | None) -> None:
         bundle = self.factory.bundle
         backbone, dimension = bundle.backbone_digest, bundle.codes.dimension
-        memory.add(self.store.embeddings(backbone, dimension, after=memory.last, up_to=up_to), bundle.codes)
+        summary.add(self.store.embeddings(backbone, dimension, after=summary.last, up_to=up_to), bundle.codes)
 
     def _refresh(self) -> None:
         """Let go of what may know samples that are gone: someone forgot, relabelled or hid something."""
         revision = self.store.revision()
         if revision != self._revision:
-            self._memory = self._solved = None
+            self._summary = self._solved = None
             self._revision = revision

@@ -7,7 +7,6 @@ import sys
 import numpy as np
 import pytest
 
-from edgetl_device import heads
 from edgetl_device.home import Home
 from edgetl_device.learning import solver
 
@@ -81,7 +80,7 @@ def test_a_failed_version_cannot_be_rolled_back_to_and_learning_goes_on(home: Ho
 
 def test_a_head_that_cannot_be_made_is_rolled_back_at_once(home: Home, monkeypatch, caplog) -> None:
     taught(home, "kite")
-    fit_head = heads.fit_head
+    fit_head = solver.fit_head
 
     def fails(evidence, rule):
         if "kite" in evidence.device.labels:

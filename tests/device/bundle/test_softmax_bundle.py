@@ -10,7 +10,7 @@ from edgetl_device.arrays import pack, text_array
 from edgetl_device.bundle.bundle import open_bundle, write_bundle
 from edgetl_device.bundle.content import BundleContent
 from edgetl_device.errors import BundleError
-from edgetl_device.heads import Correction, fit_correction
+from edgetl_device.heads.evidence import Correction
 from edgetl_device.heads.softmax import Softmax
 from edgetl_device.home import Home
 
@@ -25,7 +25,7 @@ def taught(path: Path, **changed: np.ndarray) -> Correction:
     codes = backbone.codes(np.stack([backbone.embed(draw(kind, number)) for kind, number in PHOTOS]))
     odd = {3: "box", 27: "ball"}  # so easy are these photos that only wrong labels leave something to correct
     labels = [odd.get(row, kind) for row, (kind, _) in enumerate(PHOTOS)]
-    found = fit_correction(factory.evidence(codes[:0], (), ""), codes, labels)
+    found = Softmax.correction(factory.evidence(codes[:0], (), ""), codes, labels)
     arrays = {"labels": text_array(found.labels), "weights": found.weights, "bias": found.bias} | changed
     manifest = {name: value for name, value in bundle.manifest.items() if name not in ("members", "format")}
     write_bundle(path, manifest, {**bundle.members, "head.npz": pack(arrays)})

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from edgetl_device.heads import fit_head, gather, left_out_scores
+from edgetl_device.heads.evidence import gather
+from edgetl_device.heads.head import fit_head
 from edgetl_device.statistics import Statistics, no_statistics, statistics_of
 
 DIMENSION = 48
@@ -35,7 +36,7 @@ def test_in_closed_form_it_is_what_refitting_without_the_sample_gives() -> None:
     codes, labels = draw(40, range(5), 2)
     evidence = gather(factory, codes[:0], (), codes, labels, "r")
     head = fit_head(evidence)
-    found = left_out_scores(head, evidence, codes, labels)
+    found = head.scorer.scores_without_each(evidence, codes, labels)
     oracle = refitted(factory, codes, labels, "predictive")
     learned = head.scorer.scores(codes)
     errors = [np.abs(relative(a) - relative(b)).max() for a, b in zip(found, oracle, strict=True)]
@@ -47,19 +48,19 @@ def test_without_a_factory_it_is_close_too() -> None:
     codes, labels = draw(40, range(4), 3)
     nothing = no_statistics("b", DIMENSION)
     evidence = gather(nothing, codes[:0], (), codes, labels, "r")
-    found = left_out_scores(fit_head(evidence), evidence, codes, labels)
+    found = fit_head(evidence).scorer.scores_without_each(evidence, codes, labels)
     oracle = refitted(nothing, codes, labels, "predictive")
     same = [a.argmax() == b.argmax() for a, b in zip(found, oracle, strict=True)]
     assert np.mean(same) >= 0.95
     assert np.median([np.abs(relative(a) - relative(b)).max() for a, b in zip(found, oracle, strict=True)]) < 0.1
 
 
-@pytest.mark.parametrize("rule", ["lda", "prototype", "familiar"])
+@pytest.mark.parametrize("rule", ["lda", "prototype", "softmax"])
 def test_other_rules_are_fitted_again_without_a_fifth(rule: str) -> None:
     factory = statistics_of(*draw(300, range(3), 1), "b", "r")
     codes, labels = draw(20, range(5), 2)
     evidence = gather(factory, codes[:0], (), codes, labels, "r")
-    found = left_out_scores(fit_head(evidence, rule), evidence, codes, labels)
+    found = fit_head(evidence, rule).scorer.scores_without_each(evidence, codes, labels)
     oracle = refitted(factory, codes, labels, rule)
     assert np.mean([a.argmax() == b.argmax() for a, b in zip(found, oracle, strict=True)]) >= 0.85
 
@@ -70,11 +71,11 @@ def test_the_only_sample_of_a_class_leaves_it_empty(rule: str) -> None:
     codes, _ = draw(1, range(4, 5), 2)
     evidence = gather(factory, codes[:0], (), codes, ("class-4",), "r")
     head = fit_head(evidence, rule)
-    (scores,) = left_out_scores(head, evidence, codes, ("class-4",))
+    (scores,) = head.scorer.scores_without_each(evidence, codes, ("class-4",))
     assert scores[head.labels.index("class-4")] == -np.inf and np.isfinite(scores[:3]).all()
 
 
 def test_without_the_only_sample_of_all_nothing_is_known() -> None:
     codes, labels = draw(1, range(2), 2)
     evidence = gather(no_statistics("b", DIMENSION), codes[:0], (), codes, labels, "r")
-    assert left_out_scores(fit_head(evidence), evidence, codes, labels).tolist() == [[-np.inf]]
+    assert fit_head(evidence).scorer.scores_without_each(evidence, codes, labels).tolist() == [[-np.inf]]

@@ -30,7 +30,7 @@ def test_what_was_kept_gives_the_same_head_as_a_solve(home: Home) -> None:
     kept = evidence(home)
     home.solved_path.unlink()
     solved = evidence(home)
-    assert kept.solved is not None and solved.solved is None
+    assert kept.factory_precision is not None and solved.factory_precision is None
     scale = np.abs(solved.precision.matrix).max()
     np.testing.assert_allclose(kept.precision.matrix, solved.precision.matrix, atol=1e-6 * scale)
     assert kept.precision.unseen == pytest.approx(solved.precision.unseen, rel=1e-6)
@@ -44,7 +44,7 @@ def test_a_damaged_file_is_ignored(home: Home, damage: str) -> None:
     home.solved_path.unlink()
     if damage in wrong:
         home.solved_path.write_bytes(wrong[damage])
-    assert evidence(home).solved is None
+    assert evidence(home).factory_precision is None
     assert home.learner().active_head().labels == ("ball", "box")
 
 
@@ -53,7 +53,7 @@ def test_what_another_bundle_left_is_ignored(home: Home, tmp_path: Path) -> None
     home.install(build_bundle(tmp_path / "other.edgetl", per_class=20))
     assert home.solved_path.read_bytes() != left
     home.solved_path.write_bytes(left)
-    assert evidence(home).solved is None
+    assert evidence(home).factory_precision is None
 
 
 def test_learning_and_forgetting_leave_the_file_as_it_was(home: Home) -> None:

@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgetl_device.heads import Evidence, fit_correction, fit_head, gather
+from edgetl_device.heads.evidence import Evidence, gather
+from edgetl_device.heads.head import fit_head
 from edgetl_device.heads.lbfgs import minimise
-from edgetl_device.heads.predictive import fit_predictive
-from edgetl_device.heads.softmax import STIFFNESS, Softmax, _fitted
+from edgetl_device.heads.predictive import Predictive
+from edgetl_device.heads.softmax import STIFFNESS, Softmax, fit_on
 from edgetl_device.statistics import statistics_of
 
 DIMENSION, CLASSES = 24, 4
@@ -47,9 +48,9 @@ def test_lbfgs_crosses_rosenbrocks_valley() -> None:
 def test_without_offsets_it_is_scikit_learns_logistic_regression_in_the_whitened_space() -> None:
     linear_model = pytest.importorskip("sklearn.linear_model")
     codes, labels = photos(60, seed=1)
-    base = fit_predictive(known(codes, labels))
+    base = Predictive.fit(known(codes, labels))
     silent = replace(base, weights=base.weights * 0, slope=base.slope * 0, bias=base.bias * 0)
-    ours = _fitted(Softmax(silent, silent.weights, silent.bias), codes, labels)
+    ours = fit_on(Softmax(silent.labels, silent, silent.weights, silent.bias), codes, labels)
     assert base.precision is not None
     whitened = (codes - base.centre) @ np.linalg.cholesky(base.precision.matrix.astype(np.float64))
     oracle = linear_model.LogisticRegression(C=1 / STIFFNESS, fit_intercept=False, tol=1e-8, max_iter=10_000)
@@ -62,7 +63,7 @@ def test_without_offsets_it_is_scikit_learns_logistic_regression_in_the_whitened
 def test_the_factorys_correction_lowers_the_loss_on_what_it_was_fitted_on() -> None:
     codes, labels = photos(60, seed=1)
     before = known(codes, labels)
-    after = replace(before, correction=fit_correction(before, codes, labels))
+    after = replace(before, correction=Softmax.correction(before, codes, labels))
 
     def loss(evidence: Evidence) -> float:
         head = fit_head(evidence, "softmax")
@@ -76,7 +77,7 @@ def test_the_factorys_correction_lowers_the_loss_on_what_it_was_fitted_on() -> N
 def test_a_device_starts_from_the_factorys_correction_and_new_or_hidden_classes_have_none() -> None:
     codes, labels = photos(60, seed=1)
     before = known(codes, labels)
-    correction = fit_correction(before, codes, labels)
+    correction = Softmax.correction(before, codes, labels)
     found = fit_head(replace(before, correction=correction, hidden=frozenset({"class-1"})), "softmax").scorer
     assert isinstance(found, Softmax)
     kept = [0, 2, 3]

@@ -10,7 +10,7 @@ import pytest
 from conftest import TINY, build_bundle, draw
 
 from edgetl.cli import program
-from edgetl.evaluation.explain import Explainer, contributions, overlay, spread
+from edgetl.evaluation.explain import Explainer, overlay
 from edgetl.tflite.feature_map import expose_feature_map
 from edgetl_device import console
 from edgetl_device.app.app import App
@@ -18,6 +18,8 @@ from edgetl_device.bundle.bundle import open_bundle, write_bundle
 from edgetl_device.camera import FakeCamera
 from edgetl_device.codes import CodeTransform
 from edgetl_device.errors import InputError, RuntimeMissingError
+from edgetl_device.heads.contributions import contributions
+from edgetl_device.heads.scorer import Scorer
 from edgetl_device.home import Home
 from edgetl_device.inference import activation_map as activation
 from edgetl_device.inference.interpreter import TFLiteInterpreter
@@ -58,7 +60,7 @@ def test_the_score_explained_is_the_heads_own_difference_from_an_empty_embedding
     codes = np.random.default_rng(0).integers(0, 200, (1, 64), dtype=np.uint8)
     scores = explainer.head.scorer.scores(np.concatenate([codes, np.zeros_like(codes)])).astype(np.float64)
     over = scores[:, 1] - (scores[:, 0] + scores[:, 2]) / 2
-    _, score = contributions(explainer.head, codes[0], CodeTransform(-128, 64), 1)
+    score = contributions(explainer.head.scorer, codes[0], CodeTransform(-128, 64), 1).score
     assert score == pytest.approx(over[0] - over[1], rel=1e-4)
 
 
@@ -67,14 +69,14 @@ def test_contributions_to_a_linear_head_are_weight_times_code(tmp_path) -> None:
     codes = np.random.default_rng(0).integers(0, 200, 64, dtype=np.uint8)
     weights = explainer.head.scorer.weights
     expected = (weights[0] - (weights[1] + weights[2]) / 2) * codes
-    found, _ = contributions(explainer.head, codes, CodeTransform(-128, 64), 0)
+    found = contributions(explainer.head.scorer, codes, CodeTransform(-128, 64), 0).shares
     np.testing.assert_allclose(found, expected, atol=2e-3 * np.abs(expected).max())
 
 
 def test_evidence_goes_to_the_places_where_its_features_are() -> None:
     features = np.zeros((3, 3, 4), np.float32)
     features[0, 0, 0], features[2, 1, 1], features[1, 1, 2], features[1, 2, 2] = 2, 5, 1, 3
-    found = spread(np.array([1.0, -2.0, 4.0, 9.0], np.float32), features)
+    found = activation.spread(np.array([1.0, -2.0, 4.0, 9.0], np.float32), features)
     expected = np.full((3, 3), 1.0)  # a feature that is nowhere is spread evenly
     expected[0, 0] += 1
     expected[2, 1] -= 2
@@ -93,7 +95,7 @@ def test_evidence_moves_with_the_thing() -> None:
         base = np.full((32, 32, 3), 120, np.uint8)
         moved = np.abs(backbone.feature_map(photo) - backbone.feature_map(base))
         shares = moved.sum(axis=(0, 1))
-        evidence = spread(shares, moved)
+        evidence = activation.spread(shares, moved)
         shifts.append((evidence.sum(axis=0) * np.arange(evidence.shape[1])).sum() / evidence.sum() / evidence.shape[1])
     assert shifts[0] < 0.45 < 0.5 < shifts[1]
 
@@ -141,12 +143,12 @@ def test_a_bundle_without_classes_has_nothing_to_explain(empty_bundle_path) -> N
         Explainer(open_bundle(empty_bundle_path))
 
 
-def test_the_devices_formula_gives_what_differences_give(explainer) -> None:
+def test_a_heads_formula_for_slopes_gives_what_differences_give(explainer) -> None:
+    scorer = explainer.head.scorer
     for seed in range(3):
-        codes = np.random.default_rng(seed).integers(0, 200, 64, dtype=np.uint8)
-        wanted, _ = contributions(explainer.head, codes, CodeTransform(-128, 64), 2)
-        found = activation.contributions(explainer.head, codes, CodeTransform(-128, 64), 2)
-        np.testing.assert_allclose(found, wanted, atol=5e-3 * np.abs(wanted).max())
+        point = np.random.default_rng(seed).integers(0, 200, 64).astype(np.float32)
+        wanted = Scorer.slopes(scorer, point)
+        np.testing.assert_allclose(scorer.slopes(point), wanted, atol=5e-3 * np.abs(wanted).max())
 
 
 def test_a_running_app_shows_where_the_evidence_is_if_the_bundle_exports_its_feature_map(tmp_path) -> None:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from edgetl.evaluation.shrinkage_audit import STRENGTHS, audit_shrinkage
-from edgetl_device.heads import Evidence, fit_head, gather
 from edgetl_device.heads import evidence as evidence_module
+from edgetl_device.heads.evidence import Evidence, gather
+from edgetl_device.heads.head import fit_head
 from edgetl_device.statistics import statistics_of
 
 DIMENSION = 40
@@ -28,15 +29,15 @@ def known(per_class: int, holdout: int = 100, tangled: float = 0.4) -> Evidence:
 
 def accuracy(evidence: Evidence) -> float:
     head = fit_head(evidence)
-    return float(np.mean(np.asarray(head.labels)[head.held.argmax(1)] == np.asarray(evidence.holdout_labels)))
+    return float(np.mean(np.asarray(head.labels)[head.holdout_scores.argmax(1)] == np.asarray(evidence.holdout_labels)))
 
 
 @pytest.mark.parametrize("strength", [0.125, 1.0, 8.0])
 def test_every_strength_gives_what_a_solve_with_that_strength_gives(strength, monkeypatch) -> None:
     found = audit_shrinkage(known(30))
     assert found is not None and found.samples == 500
-    plain = evidence_module._variances
-    monkeypatch.setattr(evidence_module, "_variances", lambda statistics: strength * plain(statistics))
+    plain = evidence_module.variances
+    monkeypatch.setattr(evidence_module, "variances", lambda statistics: strength * plain(statistics))
     assert found.accuracies[strength] == pytest.approx(accuracy(known(30)), abs=0.0021)  # one photo of 500
 
 

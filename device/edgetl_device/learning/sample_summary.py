@@ -1,9 +1,9 @@
-"""What a learner remembers of the stored samples: their statistics, and the newest codes of each label."""
+"""What a learner keeps in memory of the stored samples: their statistics, and the newest codes of each label."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,17 +11,19 @@ import numpy.typing as npt
 
 from ..bundle.content import BundleContent
 from ..codes import Codes, CodeTransform, Int8
-from ..heads import MOST_ROWS, RECENT_PER_CLASS, Evidence, hand_on
+from ..heads.evidence import Evidence, carry_over
+from ..heads.novelty import RECENT_PER_CLASS
+from ..heads.precision import MOST_ROWS
 from ..statistics import Statistics, no_statistics, statistics_of
 
 Block = tuple[list[int], list[str], list[str], Int8]
 """Ids, labels, runtimes and (n, d) int8 raw embeddings."""
 
-_Recent = deque[tuple[int, npt.NDArray[np.uint8]]]
+_Newest = deque[tuple[int, npt.NDArray[np.uint8]]]
 
 
 @dataclass
-class Memory:
+class SampleSummary:
     """Grows by addition and needs the same room for a thousand and a million samples.
 
     Args:
@@ -31,12 +33,12 @@ class Memory:
 
     statistics: Statistics
     last: int = 0
-    _recent: dict[str, _Recent] = field(default_factory=dict)
-    _told: Evidence | None = None
-    _untold: list[tuple[Codes, list[str]]] | None = field(default_factory=list)
+    _newest: dict[str, _Newest] = field(default_factory=dict)
+    _evidence: Evidence | None = None  # the last that was made
+    _added: list[tuple[Codes, list[str]]] | None = field(default_factory=list)  # since then; None: too many
 
     @classmethod
-    def empty(cls, backbone: str, dimension: int) -> Memory:
+    def empty(cls, backbone: str, dimension: int) -> SampleSummary:
         """Nothing learned yet."""
         return cls(no_statistics(backbone, dimension))
 
@@ -47,16 +49,16 @@ class Memory:
             self.statistics = self.statistics + statistics_of(codes, labels, self.statistics.backbone, runtimes)
             for identity, label, code in zip(ids, labels, codes, strict=True):
                 # A copy: a row would keep its whole block in memory.
-                self._recent.setdefault(label, deque(maxlen=RECENT_PER_CLASS)).append((identity, code.copy()))
+                self._newest.setdefault(label, deque(maxlen=RECENT_PER_CLASS)).append((identity, code.copy()))
             self.last = ids[-1]
-            if self._untold is not None:
-                self._untold.append((codes, labels))
-                if sum(len(block) for block, _ in self._untold) > MOST_ROWS:  # solving is cheaper than updating
-                    self._told = self._untold = None
+            if self._added is not None:
+                self._added.append((codes, labels))
+                if sum(len(block) for block, _ in self._added) > MOST_ROWS:  # solving is cheaper than updating
+                    self._evidence = self._added = None
 
-    def recent(self, after: int = 0) -> tuple[list[int], tuple[str, ...], Codes]:
+    def newest(self, after: int = 0) -> tuple[list[int], tuple[str, ...], Codes]:
         """Ids, labels and (r, d) uint8 codes of the newest samples of each label, by id; only those with larger ids."""
-        rows = sorted((i, label, code) for label, codes in self._recent.items() for i, code in codes if i > after)
+        rows = sorted((i, label, code) for label, codes in self._newest.items() for i, code in codes if i > after)
         codes = np.stack([row[2] for row in rows]) if rows else np.zeros((0, self.statistics.dimension), np.uint8)
         return [row[0] for row in rows], tuple(row[1] for row in rows), codes
 
@@ -65,12 +67,11 @@ class Memory:
 
         What was worked out of the last evidence is updated where few samples came since.
         """
-        _, labels, codes = self.recent()
-        nothing: Sequence[str] = ()
-        known = factory.evidence(codes[:0], nothing, "", hidden)
+        _, labels, codes = self.newest()
+        known = factory.evidence(codes[:0], (), "", hidden)
         evidence = replace(known, device=self.statistics, recent=codes, recent_labels=labels)
-        if self._untold is not None:
-            fresh = np.concatenate([codes[:0], *(block for block, _ in self._untold)])
-            hand_on(self._told or known, evidence, fresh, [label for _, names in self._untold for label in names])
-        self._told, self._untold = evidence, []
+        if self._added is not None:
+            added = np.concatenate([codes[:0], *(block for block, _ in self._added)])
+            carry_over(self._evidence or known, evidence, added, [label for _, names in self._added for label in names])
+        self._evidence, self._added = evidence, []
         return evidence

@@ -1,8 +1,8 @@
 import numpy as np
 
 from edgetl_device.codes import CodeTransform
-from edgetl_device.heads import RECENT_PER_CLASS
-from edgetl_device.learning.memory import Memory
+from edgetl_device.heads.novelty import RECENT_PER_CLASS
+from edgetl_device.learning.sample_summary import SampleSummary
 from edgetl_device.statistics import statistics_of
 
 TRANSFORM = CodeTransform(-128, 8)
@@ -19,17 +19,17 @@ def blocks(sizes: list[int], labels: int = 2):
 
 
 def test_block_by_block_it_has_the_statistics_of_all() -> None:
-    memory = Memory.empty("b", 8)
-    memory.add(blocks([3, 1, 200]), TRANSFORM)
+    summary = SampleSummary.empty("b", 8)
+    summary.add(blocks([3, 1, 200]), TRANSFORM)
     codes = np.concatenate([TRANSFORM(block[3]) for block in blocks([3, 1, 200])])
     labels = [label for block in blocks([3, 1, 200]) for label in block[1]]
-    assert memory.statistics.to_bytes() == statistics_of(codes, labels, "b", "r").to_bytes() and memory.last == 204
+    assert summary.statistics.to_bytes() == statistics_of(codes, labels, "b", "r").to_bytes() and summary.last == 204
 
 
 def test_it_keeps_the_newest_of_each_label_however_many_there_were() -> None:
-    memory = Memory.empty("b", 8)
-    memory.add(blocks([500, 500]), TRANSFORM)
-    ids, labels, codes = memory.recent()
+    summary = SampleSummary.empty("b", 8)
+    summary.add(blocks([500, 500]), TRANSFORM)
+    ids, labels, codes = summary.newest()
     assert ids == list(range(1001 - 2 * RECENT_PER_CLASS, 1001)) and labels[-2:] == ("c1", "c0")
     assert (codes == np.concatenate([TRANSFORM(block[3]) for block in blocks([500, 500])])[-len(ids) :]).all()
-    assert memory.recent(after=998)[0] == [999, 1000]
+    assert summary.newest(after=998)[0] == [999, 1000]

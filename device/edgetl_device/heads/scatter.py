@@ -1,0 +1,102 @@
+"""How samples scatter within their classes: from exact statistics, and by how much a few more change it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ..codes import LEVELS_PER_RMS, Codes
+from ..statistics import Int64, Statistics
+from .precision import Matrix, Vector
+
+MAX_DEVICE_WEIGHT = 20
+PRIOR_FREEDOM = 10  # degrees of freedom's worth of equal variances
+VARIANCE_FLOOR = 0.1  # of the mean variance: constant features would otherwise get infinite weight
+BLOCK_ROWS = 64  # worked on at once, to spare memory
+
+
+def device_weight(factory: Int64, device: Int64) -> int:
+    """Counts a class → how much a device sample weighs, 1 … 20: a device class at most as much as a factory class."""
+    if not len(factory) or not len(device):
+        return 1
+    ratio = int(factory.sum()) * len(device) // (int(device.sum()) * len(factory))
+    return min(max(ratio, 1), MAX_DEVICE_WEIGHT)
+
+
+def scatter(factory: Statistics, device: Statistics) -> Matrix:
+    """(d, d) Σ (x − μ)(x − μ)ᵀ = Σ xxᵀ − Aᵀμ over both, in blocks of rows to spare memory; μ is rounded first."""
+    parts = [part for part in (factory, device) if part.labels]
+    sums = np.concatenate([part.sums for part in parts]).astype(np.float64)
+    means = sums / np.concatenate([part.counts for part in parts])[:, None]
+    within = np.empty(factory.gram.shape, np.float32)
+    for start in range(0, len(within), BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
+        block = -sums[:, rows].T @ means
+        for part in parts:
+            block += part.gram[rows]  # integers below 2⁵³: exact in float64
+        within[rows] = block
+    return within
+
+
+def directions(device: Statistics, codes: Codes, labels: Sequence[str]) -> Matrix:
+    """(k, d) float32 rows u: these samples more make the scatter within the device's classes grow by Σ u uᵀ.
+
+    Scatter of a union = scatter of both parts + n m / (n + m) · δ δᵀ, δ the difference of their means.
+    """
+    names = np.asarray(labels, np.str_)
+    rows = [np.zeros((0, codes.shape[1]))]
+    for label in sorted(set(labels)):
+        of_label = codes[names == label].astype(np.float64)
+        mean = of_label.mean(axis=0)
+        if len(of_label) > 1:
+            rows.append(of_label - mean)
+        if label in device.labels:
+            row = device.labels.index(label)
+            count = int(device.counts[row])
+            shift = mean - device.sums[row] / count
+            rows.append(np.sqrt(count * len(of_label) / (count + len(of_label))) * shift[None])
+    return np.concatenate(rows).astype(np.float32)
+
+
+def freedom(statistics: Statistics) -> int:
+    """Samples beyond one a class: what a variance can be estimated from."""
+    return statistics.samples - len(statistics.labels)
+
+
+def variances(statistics: Statistics) -> Vector:
+    """(d,) within-class variances, drawn to their mean and floored; all equal where there is nothing to go by."""
+    degrees = freedom(statistics)
+    if degrees > 0:
+        between = (statistics.sums.astype(np.float64) ** 2 / statistics.counts[:, None]).sum(axis=0)
+        within = np.maximum(np.diagonal(statistics.gram) - between, 0.0) / degrees
+        mean = float(within.mean())
+        if mean > 1e-9:
+            drawn = (degrees * within + PRIOR_FREEDOM * mean) / (degrees + PRIOR_FREEDOM)
+            return np.asarray(np.maximum(drawn, VARIANCE_FLOOR * mean))
+    return np.full(statistics.dimension, float(LEVELS_PER_RMS) ** 2)
+
+
+def aligned(statistics: Statistics, labels: tuple[str, ...]) -> tuple[Int64, Int64]:
+    """Counts (C,) and sums (C, d) in the order of ``labels``, zero for classes that are not there.
+
+    Classes that are not among the labels, as hidden ones, are left out.
+    """
+    index = {label: row for row, label in enumerate(labels)}
+    there = [row for row, label in enumerate(statistics.labels) if label in index]
+    rows = np.array([index[statistics.labels[row]] for row in there], np.intp)
+    counts, sums = np.zeros(len(labels), np.int64), np.zeros((len(labels), statistics.dimension), np.int64)
+    counts[rows], sums[rows] = statistics.counts[there], statistics.sums[there]
+    return counts, sums
+
+
+def label_rows(statistics: Statistics, labels: Sequence[str]) -> npt.NDArray[np.intp]:
+    """Row of each label in the statistics."""
+    index = {label: row for row, label in enumerate(statistics.labels)}
+    return np.array([index[label] for label in labels], np.intp)
+
+
+def row_products(one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) -> Vector:
+    """(n, d), (n, d) → (n,) inner products of their rows."""
+    return np.asarray(np.einsum("nd,nd->n", one, other, dtype=np.float64))
