@@ -1,12 +1,18 @@
-"""Files that are there whole or not at all."""
+"""Files and folders that are there whole or not at all, and files that are read within bounds."""
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
+import shutil
+import stat
 import tempfile
 from pathlib import Path
 
-from .errors import StorageError
+from .errors import InputError, StorageError
+
+_WORKING_DIRECTORY, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -24,13 +30,79 @@ def write_atomically(path: Path, data: bytes) -> None:
         Path(temporary).chmod(0o666 & ~umask)
         Path(temporary).replace(path)
         temporary = None
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        _sync(path.parent)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def replace_folder(new: Path, target: Path) -> None:
+    """Put a folder where another is, or nothing; at every moment the old or the new one is there whole.
+
+    Linux exchanges the two names in one step (``renameat2``, https://man7.org/linux/man-pages/man2/rename.2.html).
+    Elsewhere the old folder steps aside, and comes back if the new one cannot take its place.
+
+    Raises:
+        OSError: it cannot be done; both folders are as they were.
+    """
+    for path in new.rglob("*"):
+        _sync(path)
+    _sync(new)
+    if not target.exists():
+        new.rename(target)
+    elif not target.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(target))
+    elif _exchanged(new, target):
+        shutil.rmtree(new, ignore_errors=True)
+    else:
+        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        target.rename(aside)
+        try:
+            new.rename(target)
+        except BaseException:
+            aside.rename(target)
+            raise
+        shutil.rmtree(aside, ignore_errors=True)
+    _sync(target.parent)
+
+
+def read_bounded(path: Path, max_bytes: int) -> bytes:
+    """The bytes of a regular file.
+
+    Raises:
+        InputError: it is a pipe, a device or a folder, or larger than ``max_bytes``.
+        OSError: it is not there, or cannot be read.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # without it, opening a pipe waits for somebody to write
+    with os.fdopen(handle, "rb") as stream:
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise InputError(f"{path} is not a regular file")
+        if status.st_size > max_bytes:
+            raise InputError(f"{path} has {status.st_size / 1e6:.0f} MB, the limit is {max_bytes / 1e6:.0f} MB")
+        return stream.read(max_bytes + 1)[:max_bytes]
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Exchange two names in one step; False where system or file system cannot."""
+    try:
+        call = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    call.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+    if not call(_WORKING_DIRECTORY, os.fsencode(one), _WORKING_DIRECTORY, os.fsencode(other), _EXCHANGE):
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP):
+        return False
+    raise OSError(number, os.strerror(number), str(other))
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

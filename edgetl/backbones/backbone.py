@@ -18,6 +18,10 @@ from .catalogue import CATALOGUE, with_caffe_scaling
 _BUILTIN_FILE = Path(__file__).parent / "builtin" / "mobilenet_v2_0.35_96.h5"
 
 
+LARGEST = 2048  # pixels: a camera's whole picture
+WIDEST = 4.0  # times the channels: three times as wide as the widest that was published
+
+
 class DownloadError(InputError):
     """The published weights cannot be downloaded."""
 
@@ -70,8 +74,10 @@ def check(spec: BackboneSpec) -> None:
     if spec.image_size < found.smallest or spec.image_size % found.multiple:
         halvings = f"a multiple of {found.multiple} (five halvings)" if found.multiple > 1 else "whole"
         raise InputError(f"image size must be {halvings} and at least {found.smallest}, got {spec.image_size}")
-    if spec.alpha <= 0:
-        raise InputError(f"alpha must be positive, got {spec.alpha}")
+    if spec.image_size > LARGEST:
+        raise InputError(f"image size must be at most {LARGEST}, got {spec.image_size}")
+    if not 0 < spec.alpha <= WIDEST:
+        raise InputError(f"alpha must be above 0 and at most {WIDEST:g}, got {spec.alpha}")
     if spec.alpha != 1.0 and not found.any_alpha:
         raise InputError(f"{spec.name} has one width: leave --alpha away, got {spec.alpha}")
     if spec.weights == "imagenet" and spec.alpha not in found.alphas:

@@ -165,7 +165,7 @@ def split(dataset: Dataset, share: float, seed: int) -> Dataset:
     members: dict[str, list[int]] = {}
     for row, name in enumerate(names):
         members.setdefault(name, []).append(row)
-    drawn = sorted(members, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
+    drawn = sorted(members, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogatepass")).digest())
     sizes, left = Counter(dataset.labels), Counter[str]()
     for rows in members.values():
         left.update({dataset.labels[row] for row in rows})  # groups that each class could still train on

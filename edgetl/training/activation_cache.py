@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -60,13 +60,15 @@ class CacheKey:
 
 
 @dataclass(eq=False)
-class BoundaryCache:
+class ActivationCache:
     """Records of one frozen network and recipe.
 
     Args:
         path: of the records; their index lies beside it.
         shape: of the activations of one view, without batch.
         views: how many random views a record holds.
+        rows: digest of a photo → number of its record.
+        hashes: digest of a photo → its difference hash, (16,) uint8.
     """
 
     path: Path
@@ -80,21 +82,17 @@ class BoundaryCache:
         """Size of one photo's record."""
         return (1 + self.views) * int(np.prod(self.shape)) * 2
 
-    def read(self, rows: npt.NDArray[np.intp], views: npt.NDArray[np.intp] | int = 0) -> Activations:
-        """Record numbers (n,) and view numbers (n,), 0 the plain photo → (n, *shape) float16."""
-        return np.asarray(self._records[rows, views])
-
     @property
-    def _records(self) -> npt.NDArray[np.float16]:
-        count = self.path.stat().st_size // self.record_bytes
-        return np.memmap(self.path, np.float16, "r", shape=(count, 1 + self.views, *self.shape))
+    def index(self) -> Path:
+        """The file that says which photo each record is of."""
+        return self.path.with_suffix(".index")
 
     def load_index(self) -> None:
         """Read what is there; a record whose index entry was never written does not count."""
-        data = self._index.read_bytes() if self._index.exists() else b""
+        data = self.index.read_bytes() if self.index.exists() else b""
         stored = self.path.stat().st_size // self.record_bytes if self.path.exists() else 0
         count = min(len(data) // _ENTRY, stored)
-        for target, entry in ((self.path, self.record_bytes), (self._index, _ENTRY)):
+        for target, entry in ((self.path, self.record_bytes), (self.index, _ENTRY)):
             with target.open("ab") as stream:
                 stream.truncate(count * entry)
         entries = np.frombuffer(data, np.uint8, count * _ENTRY).reshape(-1, _ENTRY)
@@ -106,34 +104,41 @@ class BoundaryCache:
         """Records first, then their index: a cut between the two loses records, never mixes them up."""
         with self.path.open("ab") as stream:
             stream.write(np.ascontiguousarray(values, np.float16).tobytes())
-        with self._index.open("ab") as stream:
+        with self.index.open("ab") as stream:
             stream.write(b"".join(shot.digest + shot.hash.tobytes() for shot in items))
         for shot in items:
             self.hashes[shot.digest] = shot.hash
             self.rows[shot.digest] = len(self.rows)
 
-    @property
-    def _index(self) -> Path:
-        return self.path.with_suffix(".index")
-
 
 @dataclass(frozen=True, eq=False)
-class Filled:
-    """A cache that holds a dataset's photos.
+class CachedPhotos:
+    """The records of a dataset's photos; while this object lives no other training deletes them.
 
     Args:
-        cache: the records.
+        values: (stored, 1 + views, …) float16, mapped from the cache's file; the mapping holds the lock on it.
         records: (m,) record number of each readable photo.
-        rows: m indices into the files that were given.
+        rows: m indices into the files that were asked for.
         skipped: what is wrong with each of the others.
         hashes: (m, 16) difference hashes.
+        path: of the cache's file.
     """
 
-    cache: BoundaryCache
+    values: Activations
     records: npt.NDArray[np.intp]
     rows: tuple[int, ...]
     skipped: tuple[str, ...]
     hashes: Hashes
+    path: Path
+
+    @property
+    def views(self) -> int:
+        """How many random views there are of each photo, beside the plain one."""
+        return int(self.values.shape[1]) - 1
+
+    def read(self, rows: npt.NDArray[np.intp], views: npt.NDArray[np.intp] | int = 0) -> Activations:
+        """Photos (n,), numbered as ``records``, and view numbers (n,), 0 the plain photo → (n, …) float16."""
+        return np.asarray(self.values[self.records[rows], views])
 
 
 def cache_folder() -> Path:
@@ -149,26 +154,27 @@ def fits(shape: tuple[int, ...], views: int, photos: int, limit: int) -> bool:
 
 def fill(
     files: Sequence[Path], lower: Any, recipe: CacheKey, limit: int = DEFAULT_LIMIT, folder: Path | None = None
-) -> Filled:
+) -> CachedPhotos:
     """Pass every photo that is not known yet through the frozen network, and keep its activations.
 
     Args:
         files: the photos.
         lower: Keras model, (n, s, s, 3) float32 in [−1, 1] → (n, *shape) float32.
-        limit: bytes on disk; records of other networks are deleted, the longest unused first, to stay below it.
+        limit: bytes on disk; records of other networks are deleted, the longest unused first, to stay below it,
+            unless a training uses them.
 
     Raises:
         StorageError: the disk is full, or the cache cannot be written.
     """
     folder = folder or cache_folder() / "boundary"
     shape = tuple(int(size) for size in lower.output_shape[1:])
-    cache = BoundaryCache(folder / f"{_key(lower, recipe)}.float16", shape, recipe.views)
+    cache = ActivationCache(folder / f"{_key(lower, recipe)}.float16", shape, recipe.views)
     try:
-        with _locked(folder, cache.path.stem):
+        with _filled_by_one(folder, cache.path.stem), _in_use(cache.path) as stream:
             cache.load_index()
             cache.path.touch()
             _make_room(folder, cache, len(files), limit)
-            return _fill(cache, files, lower, recipe)
+            return _fill(cache, stream, files, lower, recipe)
     except OSError as error:
         raise StorageError(
             f"cannot write the cache in {folder}: {error.strerror or error}; EDGETL_CACHE says where it is, "
@@ -176,7 +182,9 @@ def fill(
         ) from error
 
 
-def _fill(cache: BoundaryCache, files: Sequence[Path], lower: Any, recipe: CacheKey) -> Filled:
+def _fill(
+    cache: ActivationCache, stream: BinaryIO, files: Sequence[Path], lower: Any, recipe: CacheKey
+) -> CachedPhotos:
     tensorflow = tf.load()
     size, wide = recipe.image_size, augmentation.wide_size(recipe.image_size)
 
@@ -202,8 +210,8 @@ def _fill(cache: BoundaryCache, files: Sequence[Path], lower: Any, recipe: Cache
             cache.append(batch, np.stack(views, axis=1))
             waiting.clear()
 
-    found = shots(files, sizes, lambda digest: digest in cache.rows)
-    for row, shot in enumerate(progress(found, len(files), "frozen part, once")):
+    decoded = shots(files, sizes, lambda digest: digest in cache.rows)
+    for row, shot in enumerate(progress(decoded, len(files), "frozen part, once")):
         if isinstance(shot, PhotoError):
             skipped.append(str(shot))
             continue
@@ -216,14 +224,22 @@ def _fill(cache: BoundaryCache, files: Sequence[Path], lower: Any, recipe: Cache
     flush()
     records = np.array([cache.rows[digest] for digest in digests], np.intp)
     hashes = np.array([cache.hashes[digest] for digest in digests], np.uint8).reshape(-1, HASH_BYTES)
-    return Filled(cache, records, tuple(rows), tuple(skipped), hashes)
+    return CachedPhotos(_mapped(stream, cache), records, tuple(rows), tuple(skipped), hashes, cache.path)
 
 
-def batches_of(filled: Filled, upper: Any, size: int = 256) -> Iterator[npt.NDArray[np.float32]]:
+def _mapped(stream: BinaryIO, cache: ActivationCache) -> Activations:
+    """The records of an open file. The mapping keeps a descriptor of it, and with that the lock that it is in use."""
+    shape = (len(cache.rows), 1 + cache.views, *cache.shape)
+    if not cache.rows:  # nothing cannot be mapped
+        return np.zeros(shape, np.float16)
+    return np.memmap(stream, np.float16, "r", shape=shape)
+
+
+def batches_of(cached: CachedPhotos, upper: Any, size: int = 256) -> Iterator[npt.NDArray[np.float32]]:
     """The rest of the network on the plain photos, in order: (≤ size, d) float32 at a time."""
     call = tf.load().function(lambda values: upper(values, training=False), reduce_retracing=True)
-    for records in batched(filled.records, size):
-        yield np.asarray(call(filled.cache.read(np.array(records)).astype(np.float32)))
+    for rows in batched(range(len(cached.records)), size):
+        yield np.asarray(call(cached.read(np.array(rows)).astype(np.float32)))
 
 
 def _half(values: Any) -> Any:
@@ -240,16 +256,16 @@ def _key(lower: Any, recipe: CacheKey) -> str:
     return digest.hexdigest()[:32]
 
 
-def _make_room(folder: Path, cache: BoundaryCache, photos: int, limit: int) -> None:
+def _make_room(folder: Path, cache: ActivationCache, photos: int, limit: int) -> None:
     needed = photos * cache.record_bytes
-    others = sorted((p for p in folder.glob("*.float16") if p != cache.path), key=lambda p: p.stat().st_mtime)
-    used = sum(path.stat().st_size for path in others)
+    others = {path: path.stat() for path in folder.glob("*.float16") if path != cache.path}
+    used = sum(status.st_size for status in others.values())
     free = shutil.disk_usage(folder).free + cache.path.stat().st_size - _SPARE
-    while others and (used + needed > limit or needed > free):
-        path = others.pop(0)
-        used, free = used - path.stat().st_size, free + path.stat().st_size
-        for suffix in (".float16", ".index", ".lock"):
-            path.with_suffix(suffix).unlink(missing_ok=True)
+    for path in sorted(others, key=lambda path: others[path].st_mtime):
+        if used + needed <= limit and needed <= free:
+            return
+        if _deleted(path):
+            used, free = used - others[path].st_size, free + others[path].st_size
     if needed > free:
         raise StorageError(
             f"the cache of {photos} photos needs {needed / 1e9:.1f} GB and {folder} has {max(free, 0) / 1e9:.1f} GB "
@@ -257,9 +273,46 @@ def _make_room(folder: Path, cache: BoundaryCache, photos: int, limit: int) -> N
         )
 
 
+def _deleted(path: Path) -> bool:
+    """Delete a cache, unless somebody uses it; whether it is gone."""
+    try:
+        with path.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not _is_at(path, stream):
+                return False  # somebody else deleted it, and began another
+            # The index first: while the records are there under their name, nobody begins a new index.
+            path.with_suffix(".index").unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+    except BlockingIOError:
+        return False
+    except FileNotFoundError:
+        pass
+    return True
+
+
 @contextmanager
-def _locked(folder: Path, name: str) -> Iterator[None]:
-    """One process fills a cache at a time; another waits and finds it filled."""
+def _in_use(path: Path) -> Iterator[BinaryIO]:
+    """The records, open and locked against deletion; the lock ends with the last descriptor or mapping of it."""
+    while True:
+        with path.open("a+b") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH)
+            if _is_at(path, stream):
+                yield stream
+                return
+        # Deleted between opening and locking: begin another file.
+
+
+def _is_at(path: Path, stream: IO[bytes]) -> bool:
+    """Whether an open file is still the one of this name."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(stream.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def _filled_by_one(folder: Path, name: str) -> Iterator[None]:
+    """One training fills a cache at a time; another waits and finds it filled. The lock's file stays for ever."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{name}.lock").open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)

@@ -22,6 +22,7 @@ from ..data.duplicates import Hashes
 from ..data.streaming import batched, shots
 
 BATCH = 32
+_HEADER_BYTES = 128  # of a .npy file
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,12 +102,29 @@ def write_rows(path: Path, chunks: Iterable[npt.NDArray[np.float32]], expected: 
         stream.write(_header(count, dimension))
 
 
+def read_rows(path: Path, count: int) -> npt.NDArray[np.float32]:
+    """What :func:`write_rows` wrote of ``count`` photos → (count, d) float32, mapped from the file, not read.
+
+    Raises:
+        ValueError: the file holds anything else.
+        OSError: it cannot be read.
+    """
+    if not path.is_file():
+        raise ValueError("it is not there")
+    values, rest = divmod(path.stat().st_size - _HEADER_BYTES, 4)
+    with path.open("rb") as stream:
+        header = stream.read(_HEADER_BYTES)
+    if rest or count < 1 or values < count or header != _header(count, values // count):
+        raise ValueError(f"it does not hold the embeddings of {count} photos")
+    return np.memmap(path, np.float32, "r", _HEADER_BYTES, (count, values // count))
+
+
 def _header(rows: int, dimension: int) -> bytes:
     """Of a ``.npy`` file; its padding makes it as long for any number of rows up to 10¹⁸."""
     stream = io.BytesIO()
     description = {"descr": "<f4", "fortran_order": False, "shape": (rows, dimension)}
     np.lib.format.write_array_header_1_0(stream, description)
-    assert len(stream.getvalue()) == 128, "room for other row counts"
+    assert len(stream.getvalue()) == _HEADER_BYTES, "room for other row counts"
     return stream.getvalue()
 
 

@@ -16,7 +16,7 @@ from edgetl_device.preprocess import Preprocessing
 from .. import tf
 from ..data.streaming import ahead
 from . import augmentation
-from .activation_cache import Filled
+from .activation_cache import CachedPhotos
 
 Rows = npt.NDArray[np.intp]
 Arrays = tuple[npt.NDArray[Any], ...]
@@ -38,13 +38,13 @@ class Feed(Protocol):
 class CachedFeed:
     """Activations at the boundary; each epoch takes one of a photo's cached views at random, or the plain one."""
 
-    def __init__(self, filled: Filled) -> None:
-        self._filled = filled
+    def __init__(self, cached: CachedPhotos) -> None:
+        self._cached = cached
 
     def varied(self, batches: Sequence[Rows], key: tuple[int, ...]) -> Iterator[Arrays]:
         """(n, …) float16."""
         generator = np.random.default_rng(key)
-        views = [generator.integers(0, 1 + self._filled.cache.views, len(rows)) for rows in batches]
+        views = [generator.integers(0, 1 + self._cached.views, len(rows)) for rows in batches]
         return ahead(lambda item: self._read(*item), zip(batches, views, strict=True), 4, 1)
 
     def plain(self, batches: Sequence[Rows]) -> Iterator[Arrays]:
@@ -56,7 +56,7 @@ class CachedFeed:
         return tf.load().cast(arrays[0], "float32")
 
     def _read(self, rows: Rows, views: Any) -> Arrays:
-        return (self._filled.cache.read(self._filled.records[rows], views),)
+        return (self._cached.read(rows, views),)
 
 
 class PhotoFeed:

@@ -1,29 +1,49 @@
-"""RUN: the folder that training writes and conversion reads."""
+"""RUN: the folder that training writes and conversion reads.
+
+    run.json       the backbone's specification, the photos with label and split, and how training went
+    backbone.npz   the backbone's weights in the order of its layers, float32, nothing pickled
+    float.npy      the float embeddings of the photos, (n, d) float32
+
+The architecture is rebuilt from its name by this project's own catalogue, so a RUN holds numbers and text, never code:
+one from a stranger is as safe to open as a picture.
+"""
 
 from __future__ import annotations
 
 import json
-import os
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from edgetl_device.arrays import pack, unpack
 from edgetl_device.errors import InputError, StorageError
+from edgetl_device.files import read_bounded, replace_folder
+from edgetl_device.labels import check_label
 
-from .. import tf
+from ..backbones import backbone as backbones
 from ..backbones.backbone import BackboneSpec
-from ..data.datasets import Dataset
+from ..data.datasets import SPLITS, Dataset
 from ..data.duplicates import Duplicates
+from .embeddings import read_rows
 
-RUN_FORMAT = 1
-RUN_FILE, MODEL_FILE, FLOAT_FILE = "run.json", "backbone.keras", "float.npy"
+RUN_FORMAT = 2
+RUN_FILE, WEIGHTS_FILE, FLOAT_FILE = "run.json", "backbone.npz", "float.npy"
+STRATEGIES = ("head", "top", "full")
+
+MOST_PHOTOS = 1_000_000
+_MOST_MEMORY = 500 << 20  # bytes that Python makes of run.json: enough for so many photos
+_PER_ARRAY = 1024  # bytes beside the numbers of one array in the weights file, at most
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -59,48 +79,85 @@ class Run:
     duplicates: Duplicates = field(default_factory=Duplicates)
 
     def model(self) -> Any:
-        """The Keras backbone."""
+        """The Keras backbone: the catalogue's architecture with the weights of this run.
+
+        Raises:
+            InputError: the weights cannot be read, or are not of this architecture.
+        """
+        path = self.folder / WEIGHTS_FILE
+        model = backbones.build(replace(self.spec, weights="none"), self.seed)
+        shapes = [tuple(weight.shape) for weight in model.weights]
+        most = sum(4 * math.prod(shape) + _PER_ARRAY for shape in shapes) + _PER_ARRAY
         try:
-            return tf.keras().models.load_model(self.folder / MODEL_FILE, compile=False)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            reason = " ".join(str(error).split())[:160]
-            raise InputError(f"{self.folder / MODEL_FILE} cannot be read ({reason}): train again") from None
+            stored = unpack(read_bounded(path, most), frozenset(_names(len(shapes))))
+        except OSError as error:
+            raise InputError(f"cannot read {path} ({error.strerror or error}): train again") from None
+        except InputError as error:
+            raise InputError(f"{path} does not hold the weights of {self.spec.name} ({error}): train again") from None
+        arrays = [stored[name] for name in _names(len(shapes))]
+        if any(a.dtype != np.float32 or a.shape != shape for a, shape in zip(arrays, shapes, strict=True)):
+            raise InputError(f"{path} does not hold the weights of {self.spec.name}: train again")
+        if not all(np.isfinite(array).all() for array in arrays):
+            raise InputError(f"{path} holds weights that are no numbers: train again")
+        model.set_weights(arrays)
+        return model
 
     def float_embeddings(self) -> npt.NDArray[np.float32]:
         """(n, d) float32 of the dataset's photos, in its order; mapped from the file, not read."""
         path = self.folder / FLOAT_FILE
         try:
-            values: npt.NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
+            return read_rows(path, len(self.dataset))
         except (OSError, ValueError) as error:
             raise InputError(f"{path} cannot be read ({error}): train again") from None
-        return values
 
 
 def open_run(folder: Path) -> Run:
-    """Read a RUN; raises InputError where the folder is none."""
+    """Read a RUN, whoever made it: everything in it is checked before it is used.
+
+    Raises:
+        InputError: the folder is none, is damaged, or was written by another version of edgetl.
+    """
+    path = folder / RUN_FILE
     try:
-        value = json.loads((folder / RUN_FILE).read_text())
-    except (OSError, ValueError):
+        data = read_bounded(path, _MOST_MEMORY // 4)
+        if _memory(data) > _MOST_MEMORY:
+            raise InputError(f"{path} is too large: a RUN holds at most {MOST_PHOTOS:,} photos")
+        value = json.loads(data)
+    except OSError:
         raise InputError(f"{folder} is not a RUN: make one with `edgetl train PHOTOS -o {folder}`") from None
+    except (ValueError, RecursionError):
+        raise InputError(f"{path} is not JSON: train again") from None
+    if isinstance(value, dict) and value.get("format") == 1:
+        raise InputError(
+            f"{folder} was written by edgetl 0.1: train it again, `edgetl train PHOTOS -o {folder} --force`"
+        )
     if not isinstance(value, dict) or value.get("format") != RUN_FORMAT:
-        raise InputError(f"{folder} was written by another edgetl: train again")
+        raise InputError(f"{folder} was written by another version of edgetl: train again")
     try:
-        paths, labels, splits = (tuple(column) for column in zip(*value["samples"], strict=True))
-        dataset = Dataset(Path(value["photos"]), tuple(Path(path) for path in paths), labels, splits)
-        kept = {name: value[name] for name in ("seed", "strategy", "accuracy", "per_class", "created", "seconds")}
-        kept["details"] = value.get("details", {})
-        return Run(folder, BackboneSpec(**value["backbone"]), dataset, tuple(value["skipped"]), **kept)
-    except (KeyError, TypeError, ValueError):
-        raise InputError(f"{folder / RUN_FILE} is damaged: train again") from None
+        return _from_json(folder, value)
+    except InputError as error:
+        raise InputError(f"{path} is damaged ({error}): train again") from None
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{path} is damaged ({error!r:.100}): train again") from None
+
+
+def save_run(folder: Path, run: Run, model: Any) -> None:
+    """Write a run's description and the weights of its Keras model into a folder; its embeddings are there already."""
+    weights = [np.asarray(value, np.float32) for value in model.get_weights()]
+    (folder / WEIGHTS_FILE).write_bytes(pack(dict(zip(_names(len(weights)), weights, strict=True))))
+    # In ASCII, because a file name need not be Unicode: "\udce9" is how JSON can hold one in Latin-1.
+    (folder / RUN_FILE).write_text(json.dumps(_to_json(run), indent=1), encoding="ascii")
 
 
 @contextmanager
-def new_folder(output: Path, force: bool) -> Iterator[Path]:
-    """A temporary folder that takes ``output``'s place when the block ends well, and vanishes when it does not."""
-    if output.exists() and not force:
-        raise InputError(f"{output} exists: give another name or --force")
-    if output.exists() and not (output / RUN_FILE).is_file():
-        raise InputError(f"{output} is not a RUN, so --force does not replace it: give another name")
+def new_run(output: Path, force: bool) -> Iterator[Path]:
+    """A temporary folder that takes ``output``'s place when the block ends well, and vanishes when it does not.
+
+    An earlier RUN stays whole until the new one is in its place. If it cannot be put there, the new one is kept, and
+    the error says where.
+    """
+    output = output.resolve() if output.is_symlink() else output
+    _check_place(output, force)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
@@ -108,17 +165,41 @@ def new_folder(output: Path, force: bool) -> Iterator[Path]:
         raise StorageError(f"cannot write {output}: {error.strerror or error}") from error
     try:
         yield folder
-        folder.chmod(0o755)
-        if output.is_dir():
-            shutil.rmtree(output)
-        os.replace(folder, output)  # noqa: PTH105
     except OSError as error:
-        raise StorageError(f"cannot write {output}: {error.strerror or error}") from error
-    finally:
         shutil.rmtree(folder, ignore_errors=True)
+        raise StorageError(f"cannot write {output}: {error.strerror or error}") from error
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    try:
+        _check_place(output, force)  # hours may have passed
+        folder.chmod(0o755)
+        replace_folder(folder, output)
+    except (OSError, InputError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise StorageError(
+            f"cannot put the RUN at {output} ({reason}): it is whole in {folder}; rename that folder"
+        ) from error
 
 
-def to_json(run: Run) -> dict[str, Any]:
+def _check_place(output: Path, force: bool) -> None:
+    if output.exists() and not force:
+        raise InputError(f"{output} exists: give another name or --force")
+    if output.exists() and not (output / RUN_FILE).is_file():
+        raise InputError(f"{output} is not a RUN, so --force does not replace it: give another name")
+
+
+def _memory(data: bytes) -> int:
+    """About how many bytes Python's objects of a JSON text take, at most."""
+    objects = 88 * data.count(b"[") + 240 * data.count(b"{") + 32 * data.count(b",") + 64 * (data.count(b'"') // 2)
+    return len(data) + objects
+
+
+def _names(count: int) -> list[str]:
+    return [f"{number:04}" for number in range(count)]
+
+
+def _to_json(run: Run) -> dict[str, Any]:
     """What ``run.json`` holds: all of a run but its folder and its duplicates, with the photos' folder as it is now."""
     dataset = run.dataset
     samples = zip(dataset.paths, dataset.labels, dataset.splits, strict=True)
@@ -131,3 +212,68 @@ def to_json(run: Run) -> dict[str, Any]:
         **{n: getattr(run, n) for n in ("skipped", "seed", "strategy", "accuracy", "per_class", "created", "seconds")},
         "details": dict(run.details),
     }
+
+
+def _from_json(folder: Path, value: dict[str, Any]) -> Run:
+    """The inverse; raises KeyError, TypeError, ValueError, OverflowError or InputError for anything else."""
+    dataset = _dataset(Path(_as(str, value["photos"])), _as(list, value["samples"]))
+    if value["classes"] != list(dataset.classes):
+        raise ValueError("its classes are not those of its photos")
+    recalls = {label: None if r is None else _share(r) for label, r in _as(dict, value["per_class"]).items()}
+    if set(recalls) != set(dataset.classes):
+        raise ValueError("its recalls are not of its classes")
+    if value["strategy"] not in STRATEGIES or _as(int, value["seed"]) < 0:
+        raise ValueError("no such strategy or seed")
+    return Run(
+        folder,
+        _spec(_as(dict, value["backbone"])),
+        dataset,
+        tuple(_as(str, reason) for reason in _as(list, value["skipped"])),
+        value["seed"],
+        value["strategy"],
+        _share(value["accuracy"]),
+        recalls,
+        datetime.fromisoformat(_as(str, value["created"])).isoformat(timespec="seconds"),
+        float(value["seconds"]),
+        _as(dict, value["details"]),
+    )
+
+
+def _spec(value: dict[str, Any]) -> BackboneSpec:
+    names = {"name": str, "alpha": float, "image_size": int, "weights": str}
+    if set(value) != set(names):
+        raise ValueError("the backbone is not described as expected")
+    spec = BackboneSpec(**{name: _as(kind, value[name]) for name, kind in names.items()})
+    backbones.check(replace(spec, weights="none"))
+    return spec
+
+
+def _dataset(root: Path, samples: list[Any]) -> Dataset:
+    checked: dict[Any, str] = {}  # there are few labels and many photos
+    for sample in samples:
+        path, label, split = _as(list, sample)
+        if label not in checked:
+            checked[label] = check_label(_as(str, label))
+        place = PurePosixPath(_as(str, path))
+        if place.is_absolute() or ".." in place.parts or "\0" in path or split not in SPLITS or checked[label] != label:
+            raise ValueError(f"no photo of a data set: {sample!r:.60}")
+    paths, labels, splits = (tuple(column) for column in zip(*samples, strict=True))
+    dataset = Dataset(root, tuple(Path(path) for path in paths), labels, splits)
+    if not dataset.rows("train") or not dataset.rows("val", "test"):
+        raise ValueError("it has no photos to train on, or none held out")
+    return dataset
+
+
+def _as(kind: type[T], value: Any) -> T:
+    """The value, if it is of this type."""
+    if kind is float and type(value) is int:
+        return float(value)  # type: ignore[return-value]
+    if type(value) is not kind:
+        raise TypeError(f"expected {kind.__name__}, got {value!r:.40}")
+    return value
+
+
+def _share(value: Any) -> float:
+    if not 0.0 <= _as(float, value) <= 1.0:
+        raise ValueError(f"expected a share of 0 to 1, got {value!r:.40}")
+    return float(value)

@@ -5,7 +5,6 @@ The head is one linear solve on embeddings, whatever the strategy; ``top`` and `
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -30,7 +29,7 @@ from .feeds import CachedFeed, Feed, PhotoFeed
 from .finetuning import Plan, finetune, stopping_rows
 from .float_head import fit_float_head, float_codes, predict
 from .network import Step, build_network, default_step, unfreeze
-from .runs import FLOAT_FILE, MODEL_FILE, RUN_FILE, Run, new_folder, open_run, to_json
+from .runs import FLOAT_FILE, MOST_PHOTOS, Run, new_run, open_run, save_run
 
 __all__ = ["Plan", "Run", "Training", "fit_float_head", "float_codes", "open_run", "train", "train_head"]
 
@@ -72,11 +71,13 @@ def train(dataset: Dataset, spec: BackboneSpec, output: Path, options: Training 
     """
     started = time.perf_counter()
     checkpoint = checkpoint_of(output)
+    if len(dataset) > MOST_PHOTOS:
+        raise InputError(f"at most {MOST_PHOTOS:,} photos can be trained on, got {len(dataset):,}")
     if options.plan is not None and checkpoint.exists() and not options.resume and not options.force:
         raise InputError(f"{checkpoint} is of an interrupted training: go on with --resume, or start anew with --force")
     if options.resume and options.plan is not None and not checkpoint.exists():
         options.tell(f"no {checkpoint} to go on from: starting anew")
-    with new_folder(output, options.force) as folder:
+    with new_run(output, options.force) as folder:
         model = backbones.build(spec, options.seed)
         if options.plan is None:
             embedded = embeddings.embed_to_file(model, dataset.files(), spec, folder / FLOAT_FILE)
@@ -101,8 +102,7 @@ def train(dataset: Dataset, spec: BackboneSpec, output: Path, options: Training 
             details,
             find_duplicates(readable, hashes),
         )
-        model.save(folder / MODEL_FILE)
-        (folder / RUN_FILE).write_text(json.dumps(to_json(run), indent=1, ensure_ascii=False))
+        save_run(folder, run, model)
     checkpoint.unlink(missing_ok=True)
     return run
 
@@ -118,15 +118,15 @@ def _fine_tuned(
     """Train ``model`` in place and write its embeddings → readable photos, their hashes, what was skipped, facts."""
     machine, tell = hardware(), options.tell
     lower, upper = (None, model) if plan.strategy == "full" else backbones.cut(model, plan.boundary, spec.name)
-    filled, why = None, _why_not_cached(plan, lower, len(dataset))
+    cached, why = None, _why_not_cached(plan, lower, len(dataset))
     feed: Feed
     if lower is not None and not why:
         recipe = boundary.CacheKey(spec.image_size, plan.views if plan.augment else 0, plan.seed)
-        filled = boundary.fill(dataset.files(), lower, recipe, plan.cache_limit)
-        readable, hashes, skipped = readable_part(dataset, filled.rows), filled.hashes, filled.skipped
-        tell(f"activations of {len(readable)} photos cached in {filled.cache.path.parent}: epochs run the top alone")
-        embeddings.write_rows(folder / FLOAT_FILE, boundary.batches_of(filled, upper), len(readable))
-        feed = CachedFeed(filled)
+        cached = boundary.fill(dataset.files(), lower, recipe, plan.cache_limit)
+        readable, hashes, skipped = readable_part(dataset, cached.rows), cached.hashes, cached.skipped
+        tell(f"activations of {len(readable)} photos cached in {cached.path.parent}: epochs run the top alone")
+        embeddings.write_rows(folder / FLOAT_FILE, boundary.batches_of(cached, upper), len(readable))
+        feed = CachedFeed(cached)
     else:
         if plan.strategy == "top":
             tell(f"no cache of activations: {why}; every epoch runs the whole backbone")
@@ -148,12 +148,12 @@ def _fine_tuned(
         upper.set_weights(body.get_weights())
     for layer in model.layers:
         layer.trainable = layer.name != "scaling"
-    if filled is not None:
-        embeddings.write_rows(folder / FLOAT_FILE, boundary.batches_of(filled, upper), len(readable))
+    if cached is not None:
+        embeddings.write_rows(folder / FLOAT_FILE, boundary.batches_of(cached, upper), len(readable))
     else:
         embeddings.embed_to_file(model, readable.files(), spec, folder / FLOAT_FILE)
     options_used = asdict(replace(plan, epochs=plan.chosen_epochs, learning_rate=plan.chosen_rate))
-    facts = {"device": machine.device, "cached": filled is not None, "plan": options_used, "epochs": history}
+    facts = {"device": machine.device, "cached": cached is not None, "plan": options_used, "epochs": history}
     return readable, hashes, skipped, facts
 
 

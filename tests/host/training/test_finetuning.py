@@ -22,7 +22,6 @@ from small_backbone import SMALL
 from edgetl import tf
 from edgetl.backbones import backbone as backbones
 from edgetl.data.datasets import find_photos, group_by, split
-from edgetl.training import activation_cache as boundary
 from edgetl.training.feeds import PhotoFeed
 from edgetl.training.finetuning import Plan, finetune, stopping_rows
 from edgetl.training.network import Network, build_network, default_step, unfreeze
@@ -289,50 +288,6 @@ def test_batch_normalization_is_trained_if_asked() -> None:
 def test_a_plan_that_cannot_be_meant_is_refused(options) -> None:
     with pytest.raises(InputError):
         Plan(**{"strategy": "top", **options})
-
-
-def test_a_second_fill_computes_nothing_and_a_renamed_photo_is_known(world) -> None:
-    folder, dataset = world
-    lower, _ = backbones.cut(backbones.build(SMALL), name="small")
-    recipe = boundary.CacheKey(32, 1, 0)
-    first = boundary.fill(dataset.files(), lower, recipe)
-    stamp = first.cache.path.stat().st_size
-
-    def never(*arguments: object, **options: object):
-        raise AssertionError("computed again")
-
-    lower.call = never
-    moved = folder / "moved.png"
-    moved.write_bytes(dataset.files()[3].read_bytes())
-    again = boundary.fill([*dataset.files(), moved], lower, recipe)
-    assert again.records[-1] == first.records[3] and again.cache.path.stat().st_size == stamp
-    assert (again.hashes[:-1] == first.hashes).all()
-
-
-def test_a_torn_record_is_computed_again(tmp_path) -> None:
-    cache = boundary.BoundaryCache(tmp_path / "k.float16", (2, 3), 1)
-    shots = [boundary.Shot(bytes([n]) * 16, (), np.full(16, n, np.uint8)) for n in range(3)]
-    values = np.arange(36, dtype=np.float16).reshape(3, 2, 2, 3)
-    cache.append(shots, values)
-    with cache.path.open("r+b") as stream:
-        stream.truncate(2 * cache.record_bytes + 5)
-    found = boundary.BoundaryCache(cache.path, (2, 3), 1)
-    found.load_index()
-    assert sorted(found.rows.values()) == [0, 1] and cache.path.stat().st_size == 2 * cache.record_bytes
-    assert (found.read(np.array([1, 0]), np.array([1, 0])) == values[[1, 0], [1, 0]]).all()
-
-
-def test_caches_of_other_networks_make_room_the_longest_unused_first(world, tmp_path, monkeypatch) -> None:
-    _, dataset = world
-    lower, _ = backbones.cut(backbones.build(SMALL), "last")
-    for number, name in enumerate(("old", "new")):
-        (tmp_path / f"{name}.float16").write_bytes(bytes(1000))
-        (tmp_path / f"{name}.index").write_bytes(b"")
-        os.utime(tmp_path / f"{name}.float16", (number, number))
-    files = dataset.files()[:4]
-    needed = 4 * 2 * int(np.prod(lower.output_shape[1:]))
-    boundary.fill(files, lower, boundary.CacheKey(32, 0, 0), needed + 1500, tmp_path)
-    assert not (tmp_path / "old.float16").exists() and (tmp_path / "new.float16").exists()
 
 
 def _read(path: Path) -> np.ndarray:

@@ -1,0 +1,72 @@
+"""A RUN takes the place of another whole, or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import write_photos
+from small_backbone import SMALL
+
+from edgetl.data.datasets import Dataset, find_photos, split
+from edgetl.training.runs import RUN_FILE, new_run, open_run
+from edgetl.training.train import Training, train, train_head
+from edgetl_device.errors import InputError, StorageError
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return split(find_photos(write_photos(tmp_path_factory.mktemp("runs"), ("ball", "box"), 6, size=32)), 0.25, 0)
+
+
+def test_a_training_that_fails_leaves_the_earlier_run_as_it_was(dataset, tmp_path) -> None:
+    run = train_head(dataset, SMALL, tmp_path / "run")
+    before = {path.name: path.read_bytes() for path in run.folder.iterdir()}
+    with pytest.raises(RuntimeError), new_run(run.folder, True) as folder:
+        (folder / RUN_FILE).write_text("half")
+        raise RuntimeError
+    assert {path.name: path.read_bytes() for path in run.folder.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_run_that_cannot_take_its_place_is_kept_and_the_error_says_where(tmp_path) -> None:
+    with pytest.raises(StorageError, match="it is whole in") as caught, new_run(tmp_path / "run", False) as folder:
+        (folder / RUN_FILE).write_text("whole")
+        (tmp_path / "run").write_text("meanwhile somebody wrote a file of this name")
+    assert str(folder) in str(caught.value) and (folder / RUN_FILE).read_text() == "whole"
+    assert "meanwhile" in (tmp_path / "run").read_text()
+
+
+def test_force_replaces_a_run_behind_a_link_where_it_lies(dataset, tmp_path) -> None:
+    (tmp_path / "disk").mkdir()
+    train_head(dataset, SMALL, tmp_path / "disk" / "run")
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "run")
+    train_head(dataset, SMALL, tmp_path / "link", seed=1, force=True)
+    assert (tmp_path / "link").is_symlink() and open_run(tmp_path / "disk" / "run").seed == 1
+
+
+def test_a_file_name_that_is_not_utf8_comes_back_from_a_run(dataset, tmp_path) -> None:
+    photos = write_photos(tmp_path / "photos", ("ball", "box"), 6, size=32)
+    for kind in ("ball", "box"):
+        (photos / kind / "0000.png").rename(photos / kind / os.fsdecode(b"\xe9t\xe9.png"))
+    run = train(split(find_photos(photos), 0.25, 0), SMALL, tmp_path / "run", Training())
+    again = open_run(run.folder)
+    assert again.dataset.paths == run.dataset.paths and all(path.is_file() for path in again.dataset.files())
+    json.loads((run.folder / RUN_FILE).read_bytes().decode("utf-8"))
+
+
+def test_embeddings_are_mapped_from_the_file(dataset, tmp_path) -> None:
+    values = train_head(dataset, SMALL, tmp_path / "run").float_embeddings()
+    assert isinstance(values, np.memmap) and values.shape == (len(dataset), 24)
+
+
+def test_more_photos_than_a_run_holds_are_refused_before_training(dataset, tmp_path, monkeypatch) -> None:
+    from edgetl.training import train as module
+
+    monkeypatch.setattr(module, "MOST_PHOTOS", 5)
+    with pytest.raises(InputError, match="at most 5 photos"):
+        train_head(dataset, SMALL, tmp_path / "run")
+    assert not Path(tmp_path / "run").exists()
