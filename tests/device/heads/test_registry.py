@@ -130,7 +130,10 @@ def test_help_and_errors_name_the_installed_heads(other_package: Path, capfd) ->
     assert console.run(program, "edgetl-device", ["retrain", "--help"]) == 0
     assert "[predictive|softmax|lda|prototype|broken|nearest|wrong]" in capfd.readouterr().out
     assert console.run(program, "edgetl-device", ["retrain", "--head", "familiar"]) == 2
-    assert "expected one of predictive, softmax, lda, prototype, broken, nearest, wrong, got 'familiar'" in capfd.readouterr().err
+    assert (
+        "expected one of predictive, softmax, lda, prototype, broken, nearest, wrong, got 'familiar'"
+        in capfd.readouterr().err
+    )
 
 
 def test_a_store_and_a_bundle_that_name_the_head_familiar_go_on_with_its_successor_and_one_line(
