@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgetl_device.console import is_verbose, note, refuse_existing, reports, say, table
+
+if TYPE_CHECKING:
+    from ..evaluation.evaluate import Evaluation
 
 
 @click.command()
@@ -35,18 +38,7 @@ def evaluate(
     if slices is not None:
         dataset = evaluation.with_columns(dataset, slices)
     result = evaluation.evaluate(bundle, dataset, runtime)
-    for reason in result.skipped:
-        note(f"skipped: {reason}")
-    say(f"accuracy {result.accuracy:.3f} on {result.samples} photos, {result.runtime}")
-    if result.unseen < result.samples:
-        unseen = f"{result.accuracy_unseen:.3f} on {result.unseen}" if result.unseen else "none"
-        say(f"photos the bundle was not trained on: {unseen}")
-    table(("class", "recall"), list(result.per_class.items()))
-    for column, found in result.slices.items():
-        table((column, "photos", "accuracy", ""), [(s.value, s.samples, s.accuracy, "worse" if s.worse else "")
-                                                   for s in found])  # fmt: skip
-    say(f"called unknown: {result.unknown:.1%}; calibration error {result.ece:.3f}; "
-        f"latency p50 {result.latency_ms['p50']:.1f} ms, p95 {result.latency_ms['p95']:.1f} ms")  # fmt: skip
+    _say(result)
     if is_verbose():
         from ..evaluation.shrinkage_audit import audit_bundle
 
@@ -54,6 +46,27 @@ def evaluate(
     if report is not None:
         write_report(result, bundle, report)
         say(f"wrote {report}")
+    return _as_json(result)
+
+
+def _say(result: Evaluation) -> None:
+    for reason in result.skipped:
+        note(f"skipped: {reason}")
+    say(f"accuracy {result.accuracy:.3f} on {result.samples} photos, {result.runtime}")
+    if result.unseen < result.samples:
+        unseen = f"{result.accuracy_unseen:.3f} on {result.unseen}" if result.unseen else "none"
+        say(f"photos the bundle was not trained on: {unseen}")
+    table(("class", "recall"), list(result.per_class.items()))
+    for column, slices in result.slices.items():
+        rows = [(s.value, s.samples, s.accuracy, "worse" if s.worse else "") for s in slices]
+        table((column, "photos", "accuracy", ""), rows)
+    say(
+        f"called unknown: {result.unknown:.1%}; calibration error {result.ece:.3f}; "
+        f"latency p50 {result.latency_ms['p50']:.1f} ms, p95 {result.latency_ms['p95']:.1f} ms"
+    )
+
+
+def _as_json(result: Evaluation) -> dict[str, Any]:
     return {
         "accuracy": result.accuracy,
         "accuracy_unseen": result.accuracy_unseen,
@@ -67,8 +80,8 @@ def evaluate(
         "ece": result.ece,
         "latency_ms": result.latency_ms,
         "slices": {
-            column: [{"value": s.value, "samples": s.samples, "accuracy": s.accuracy, "worse": s.worse} for s in found]
-            for column, found in result.slices.items()
+            column: [{"value": s.value, "samples": s.samples, "accuracy": s.accuracy, "worse": s.worse} for s in slices]
+            for column, slices in result.slices.items()
         },
         "skipped": list(result.skipped),
         "runtime": result.runtime,

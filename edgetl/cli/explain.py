@@ -49,20 +49,20 @@ def explain(
             skipped.append(str(error))
             note(f"skipped: {error}")
             continue
-        found = explainer.explain(frame, label)
+        explanation = explainer.explain(frame, label)
         photo = bundle.preprocessing(frame)
-        picture = np.hstack([photo[:, :, ::-1], overlay(photo, found.evidence)])
+        picture = np.hstack([photo[:, :, ::-1], overlay(photo, explanation.evidence)])
         target = output / _name(path, written)
         done, data = cv2.imencode(".png", picture)
         if not done:
             raise StorageError(f"cannot encode {target}")
         write_atomically(target, data.tobytes())
-        written.append({"path": str(path), "picture": str(target), "label": found.label,
-                        "probability": found.probability, "rest": found.rest})  # fmt: skip
-        rows.append((path.name, found.label, found.probability, f"{found.rest:.1%}"))
+        written.append({"path": str(path), "picture": str(target), "label": explanation.label,
+                        "probability": explanation.probability, "rest": explanation.rest})  # fmt: skip
+        rows.append((path.name, explanation.label, explanation.probability, f"{explanation.rest:.1%}"))
     if not written:
         raise InputError(f"none of {len(skipped)} photos could be read, for example {skipped[0]}")
-    table(("photo", "label", "probability", "not in the map"), rows)
+    table(("photo", "label", "probability", "rounding left over"), rows)
     say(f"wrote {len(written)} pictures to {output}: the photo as the backbone sees it, and where the evidence is")
     return {"written": written, "skipped": skipped}
 

@@ -16,7 +16,8 @@ from edgetl_device.bundle.bundle import Bundle
 from edgetl_device.bundle.content import BundleContent, fingerprint
 from edgetl_device.console import progress
 from edgetl_device.errors import InputError, PhotoError
-from edgetl_device.inference.backbone import open_backbone, prepare_files
+from edgetl_device.heads.head import Head
+from edgetl_device.inference.backbone import Backbone, open_backbone, prepare_files
 
 from ..data.datasets import Dataset, read_columns
 
@@ -104,6 +105,25 @@ class Evaluation:
     mistakes: tuple[Mistake, ...] = ()
 
 
+@dataclass(eq=False)
+class _Answers:
+    """What a bundle said of the photos that could be read; one entry a photo, but for :attr:`skipped`."""
+
+    rows: list[int] = field(default_factory=list)
+    truth: list[int] = field(default_factory=list)
+    probabilities: list[npt.NDArray[np.float32]] = field(default_factory=list)
+    unknown: list[bool] = field(default_factory=list)
+    unseen: list[bool] = field(default_factory=list)
+    times_ms: list[float] = field(default_factory=list)
+    worst: list[tuple[float, int, Mistake]] = field(default_factory=list)  # a heap of the most confident mistakes
+    skipped: list[str] = field(default_factory=list)
+
+    def keep_if_among_worst(self, mistake: Mistake, row: int) -> None:
+        heapq.heappush(self.worst, (mistake.probability, -row, mistake))
+        if len(self.worst) > MISTAKES:
+            heapq.heappop(self.worst)
+
+
 def evaluate(bundle: Bundle, dataset: Dataset, runtime: str = "auto") -> Evaluation:
     """Classify every photo of a dataset.
 
@@ -114,60 +134,66 @@ def evaluate(bundle: Bundle, dataset: Dataset, runtime: str = "auto") -> Evaluat
     head = factory.head()
     strange = sorted(set(dataset.classes) - set(head.labels))
     if strange:
-        raise InputError(f"the photos have a class {strange[0]!r}, the bundle knows {', '.join(head.labels) or 'none'}")
+        known = ", ".join(head.labels) or "none"
+        raise InputError(f"the photos have a class {strange[0]!r} that the bundle does not know (it knows {known})")
     backbone = open_backbone(bundle, runtime)
+    answers = _ask(dataset, backbone, head, factory.seen)
+    if not answers.rows:
+        raise InputError(f"none of {len(answers.skipped)} photos could be read")
+    unread = sorted(set(dataset.classes) - {dataset.labels[row] for row in answers.rows})
+    if unread:
+        raise InputError(f"class {unread[0]!r} has no readable photo: replace the damaged files, or leave it out")
+    return _measured(answers, dataset, head.labels, backbone.runtime)
+
+
+def _ask(dataset: Dataset, backbone: Backbone, head: Head, seen: frozenset[bytes]) -> _Answers:
     index = {label: number for number, label in enumerate(head.labels)}
-    truth, chances, flags, fresh, times, skipped = [], [], [], [], [], []
-    kept: list[int] = []
-    worst: list[tuple[float, int, Mistake]] = []
+    answers = _Answers()
     files = dataset.files()
     pairs = progress(prepare_files(files, backbone.preprocessing), len(files), "evaluating")
     for row, (label, (path, photo)) in enumerate(zip(dataset.labels, pairs, strict=True)):
         if isinstance(photo, PhotoError):
-            skipped.append(str(photo))
+            answers.skipped.append(str(photo))
             continue
         started = time.perf_counter()
         probabilities, unknown = head.predict(backbone.codes(backbone.embed_photo(photo)[None]))
-        times.append((time.perf_counter() - started) * 1e3)
-        truth.append(index[label])
-        kept.append(row)
+        answers.times_ms.append((time.perf_counter() - started) * 1e3)
+        answers.rows.append(row)
+        answers.truth.append(index[label])
+        answers.probabilities.append(probabilities[0])
+        answers.unknown.append(bool(unknown[0]))
+        answers.unseen.append(fingerprint(path.read_bytes()) not in seen)
         best = int(probabilities[0].argmax())
         if best != index[label]:
             mistake = Mistake(dataset.paths[row], label, head.labels[best], float(probabilities[0, best]), photo)
-            heapq.heappush(worst, (mistake.probability, -row, mistake))
-            if len(worst) > MISTAKES:
-                heapq.heappop(worst)
-        fresh.append(fingerprint(path.read_bytes()) not in factory.seen)
-        chances.append(probabilities[0])
-        flags.append(bool(unknown[0]))
-    if not truth:
-        raise InputError(f"none of {len(skipped)} photos could be read")
-    unread = sorted(set(dataset.classes) - {dataset.labels[row] for row in kept})
-    if unread:
-        raise InputError(f"class {unread[0]!r} has no readable photo: replace the damaged files, or leave it out")
-    actual, scores, unseen = np.array(truth), np.stack(chances), np.array(fresh)
-    predicted = scores.argmax(axis=1)
-    recall = metrics.per_class_recall(actual, predicted, len(head.labels))
-    p50, p95 = np.percentile(times, [50, 95])
-    sure, right = scores.max(axis=1), predicted == actual
-    columns = dataset.take(kept).columns
+            answers.keep_if_among_worst(mistake, row)
+    return answers
+
+
+def _measured(answers: _Answers, dataset: Dataset, labels: tuple[str, ...], runtime: str) -> Evaluation:
+    truth, probabilities, unseen = np.array(answers.truth), np.stack(answers.probabilities), np.array(answers.unseen)
+    predicted = probabilities.argmax(axis=1)
+    sure, right = probabilities.max(axis=1), predicted == truth
+    recall = metrics.per_class_recall(truth, predicted, len(labels))
+    p50, p95 = np.percentile(answers.times_ms, [50, 95])
+    columns = dataset.take(answers.rows).columns
     return Evaluation(
-        head.labels,
-        len(actual),
-        metrics.accuracy(actual, predicted),
-        metrics.balanced_accuracy(actual, predicted, len(head.labels)),
-        int(unseen.sum()),
-        metrics.accuracy(actual[unseen], predicted[unseen]) if unseen.any() else None,
-        float(np.mean(flags)),
-        {label: float(recall[index[label]]) for label in dataset.classes},
-        metrics.confusion(actual, predicted, len(head.labels)),
-        metrics.expected_calibration_error(sure, right, _BINS),
-        {"p50": float(p50), "p95": float(p95)},
-        tuple(skipped),
-        backbone.runtime,
-        metrics.reliability(sure, right, _BINS),
-        {name: _slices(values, right) for name, values in columns.items() if len(set(values)) <= _MOST_VALUES},
-        tuple(mistake for _, _, mistake in sorted(worst, key=lambda item: (-item[0], -item[1]))),
+        labels=labels,
+        samples=len(truth),
+        accuracy=metrics.accuracy(truth, predicted),
+        balanced_accuracy=metrics.balanced_accuracy(truth, predicted, len(labels)),
+        unseen=int(unseen.sum()),
+        accuracy_unseen=metrics.accuracy(truth[unseen], predicted[unseen]) if unseen.any() else None,
+        unknown=float(np.mean(answers.unknown)),
+        per_class={label: float(recall[labels.index(label)]) for label in dataset.classes},
+        confusion=metrics.confusion(truth, predicted, len(labels)),
+        ece=metrics.expected_calibration_error(sure, right, _BINS),
+        latency_ms={"p50": float(p50), "p95": float(p95)},
+        skipped=tuple(answers.skipped),
+        runtime=runtime,
+        reliability=metrics.reliability(sure, right, _BINS),
+        slices={name: _slices(values, right) for name, values in columns.items() if len(set(values)) <= _MOST_VALUES},
+        mistakes=tuple(mistake for _, _, mistake in sorted(answers.worst, key=lambda item: (-item[0], -item[1]))),
     )
 
 
@@ -185,19 +211,19 @@ def with_columns(dataset: Dataset, path: Path) -> Dataset:
     if missing:
         raise InputError(f"{path} does not name {len(missing)} photos, for example {missing[0].as_posix()}")
     rows = [row_of[name] for name in dataset.paths]
-    found = {name: tuple(values[row] for row in rows) for name, values in columns.items() if name != "label"}
-    return replace(dataset, columns={**dataset.columns, **found})
+    added = {name: tuple(values[row] for row in rows) for name, values in columns.items() if name != "label"}
+    return replace(dataset, columns={**dataset.columns, **added})
 
 
 def _slices(values: Sequence[str], right: npt.NDArray[np.bool_]) -> tuple[Slice, ...]:
     names, rows = np.unique(np.asarray(values), return_inverse=True)
-    overall, found = float(right.mean()), []
+    overall, slices = float(right.mean()), []
     for number, name in enumerate(names):
         of_value = right[rows == number]
         low, high = _wilson(int(of_value.sum()), len(of_value))
         worse = len(of_value) >= _FEW and high < overall
-        found.append(Slice(str(name), len(of_value), float(of_value.mean()), (low, high), worse))
-    return tuple(sorted(found, key=lambda item: (item.accuracy, item.value)))
+        slices.append(Slice(str(name), len(of_value), float(of_value.mean()), (low, high), worse))
+    return tuple(sorted(slices, key=lambda item: (item.accuracy, item.value)))
 
 
 def _wilson(hits: int, total: int, z: float = 1.96) -> tuple[float, float]:

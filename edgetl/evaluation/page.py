@@ -27,17 +27,17 @@ def write_report(result: Evaluation, bundle: Bundle, path: Path) -> None:
 
 def _summary(result: Evaluation) -> list[Part]:
     everything = f"{result.accuracy:.3f} on {result.samples} photos"
-    headline = f"Accuracy {everything}, all of which it was trained on: not what to expect of new ones"
+    headline = f"Accuracy {everything}. It was trained on all of them: new photos will do worse"
     if result.accuracy_unseen is not None:
         headline = f"Accuracy {result.accuracy_unseen:.3f} on {result.unseen} photos that it was not trained on"
         if result.unseen < result.samples:
-            headline += f" ({everything}, those it was trained on among them, as in all that follows)"
+            headline += f" ({everything} in all; everything below includes the photos it was trained on)"
     return [
         Text(headline, strong=True),
         Text(
             f"{result.balanced_accuracy:.3f} if every class counts the same. {result.unknown:.1%} were called unknown. "
-            f"One photo takes {result.latency_ms['p50']:.1f} ms here, 95 % of them less than "
-            f"{result.latency_ms['p95']:.1f} ms."
+            f"A photo takes {result.latency_ms['p50']:.1f} ms on this machine (median; 95 % take less than "
+            f"{result.latency_ms['p95']:.1f} ms)."
         ),
     ]
 
@@ -53,10 +53,12 @@ def _classes(result: Evaluation) -> list[Part]:
     shares = result.confusion / np.maximum(totals[:, None], 1)
     return [
         Heading("Each class"),
-        Text("Recall: how many of a class are recognised. Precision: how often its name is right when it is given."),
+        Text(
+            "Recall: the share of a class that is recognised. Precision: how often the label is right when it is used."
+        ),
         Table(("class", "photos", "recall", "precision"), rows, shade=(2, 3)),
-        Heading("What is taken for what"),
-        Text("Rows are what a photo shows, columns what it was called; shares of each row."),
+        Heading("Confusion matrix"),
+        Text("Rows are what a photo shows, columns what it was called; each row adds up to 1."),
         Table(
             ("", *result.labels),
             [(label, *map(float, row)) for label, row in zip(result.labels, shares, strict=True)],
@@ -69,7 +71,9 @@ def _slices(result: Evaluation) -> list[Part]:
     parts: list[Part] = []
     for column, slices in result.slices.items():
         worse = [item.value for item in slices if item.worse]
-        verdict = f"Served worse, beyond chance: {', '.join(worse)}." if worse else "None is worse beyond chance."
+        verdict = "No group is worse than the rest by more than chance."
+        if worse:
+            verdict = f"Worse than the rest by more than chance: {', '.join(worse)}."
         rows = [(s.value, s.samples, s.accuracy, f"{s.interval[0]:.2f} … {s.interval[1]:.2f}") for s in slices]
         parts += [
             Heading(f"By {column}"),
@@ -83,11 +87,11 @@ def _calibration(result: Evaluation) -> list[Part]:
     counts, sure, right = result.reliability
     drawn = reliability_plot(counts.tolist(), sure.tolist(), right.tolist(), 1 / len(counts))
     excess = float((counts * (sure - right)).sum())
-    verdict = "about as sure as right" if result.ece < 0.05 else "surer than right" if excess > 0 else "too modest"
+    verdict = "well calibrated" if result.ece < 0.05 else "overconfident" if excess > 0 else "underconfident"
     return [
-        Heading("How sure, and how right"),
-        Text(f"Expected calibration error {result.ece:.3f}: {verdict}. Perfect bars would end on the dashed line."),
-        Drawing(drawn, "Share of right answers among those with such a probability; dots are at the bins' means."),
+        Heading("Calibration"),
+        Text(f"Expected calibration error {result.ece:.3f}: {verdict}. Perfect bars end on the dashed line."),
+        Drawing(drawn, "Share of right answers at each predicted probability; dots mark the mean of each bin."),
     ]
 
 
@@ -109,8 +113,8 @@ def _thumbnail(photo: np.ndarray) -> np.ndarray:
     import cv2
 
     scale = _LONGEST / max(photo.shape[:2])
-    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
-    small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=way)
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
+    small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=interpolation)
     return np.ascontiguousarray(small[:, :, ::-1])
 
 

@@ -42,12 +42,12 @@ class Audit:
 
     def __str__(self) -> str:
         rule, best = self.accuracies[1.0], self.accuracies[self.best]
-        told = (
+        measured = (
             f"shrinkage by rule: {rule:.3f} on {self.samples} held-out photos; best, at {self.best:g} × it: {best:.3f}"
         )
         if self.lost <= TOLERATED:
-            return told
-        return f"warning: {told}. Few or very uneven photos? More of them help most; please report the data set"
+            return measured
+        return f"warning: {measured}. Few or very uneven photos? More of them help most; please report the data set"
 
 
 def audit_shrinkage(evidence: Evidence) -> Audit | None:
@@ -57,14 +57,14 @@ def audit_shrinkage(evidence: Evidence) -> Audit | None:
     D⁻½ Q (Λ + t)⁻¹ Qᵀ D⁻½ for every t (Hastie and Tibshirani, "Efficient quadratic regularization for expression
     arrays", Biostatistics 2004, https://doi.org/10.1093/biostatistics/kxh010).
     """
-    given = class_moments(evidence)
-    index = {label: row for row, label in enumerate(given.labels)}
+    moments = class_moments(evidence)
+    index = {label: row for row, label in enumerate(moments.labels)}
     rows = [row for row, label in enumerate(evidence.holdout_labels) if label in index]
-    if not rows or len(index) < 2 or given.precision is None:
+    if not rows or len(index) < 2 or moments.precision is None:
         return None
     truth = np.array([index[evidence.holdout_labels[row]] for row in rows])
     codes = evidence.holdout[rows]
-    rule = given.precision
+    rule = moments.precision
     unit = np.sqrt(rule.penalty)
     shrunk = np.linalg.inv(rule.matrix.astype(np.float64)) * rule.samples  # S + D
     values, vectors = np.linalg.eigh(shrunk / np.outer(unit, unit))  # Λ + 1
@@ -72,14 +72,14 @@ def audit_shrinkage(evidence: Evidence) -> Audit | None:
     accuracies = {}
     for strength in STRENGTHS:
         inverse = (vectors / np.maximum(values - 1.0 + strength, 1e-6)) @ vectors.T
-        found = Precision(
+        precision = Precision(
             inverse.astype(np.float32),
             np.zeros((0, len(unit)), np.float32),
             np.diagonal(inverse).copy(),
             strength * rule.penalty,
             rule.samples,
         )
-        scores = solve_predictive(replace(given, precision=found), evidence.centre).scores(codes)
+        scores = solve_predictive(replace(moments, precision=precision), evidence.centre).scores(codes)
         accuracies[strength] = float((scores.argmax(axis=1) == truth).mean())
     return Audit(accuracies, len(rows))
 
@@ -87,5 +87,5 @@ def audit_shrinkage(evidence: Evidence) -> Audit | None:
 def audit_bundle(bundle: Bundle) -> str:
     """What the audit says of a bundle's factory statistics, for a person."""
     factory = BundleContent(bundle)
-    found = audit_shrinkage(factory.evidence(factory.holdout[:0], (), ""))
-    return "shrinkage by rule: no holdout to audit it on" if found is None else str(found)
+    audit = audit_shrinkage(factory.evidence(factory.holdout[:0], (), ""))
+    return "shrinkage by rule: no holdout to audit it on" if audit is None else str(audit)

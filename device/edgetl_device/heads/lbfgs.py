@@ -37,10 +37,10 @@ def minimise(objective: Objective, start: Vector, tolerance: float = 1e-6, itera
             break
         direction = _direction(gradient, pairs)
         length = 1.0 if pairs else min(1.0, 1.0 / float(np.abs(gradient).sum()))
-        found = _search(objective, at, value, gradient, direction, length)
-        if found is None:  # no descent beyond rounding
+        reached = _search(objective, at, value, gradient, direction, length)
+        if reached is None:  # no descent beyond rounding
             break
-        after, value, new_gradient = found
+        after, value, new_gradient = reached
         step, change = after - at, new_gradient - gradient
         curvature = float(step @ change)
         if curvature > 1e-12 * float(change @ change):

@@ -47,10 +47,10 @@ def read_precision(path: Path, source: bytes, dimension: int) -> Precision | Non
     body = content[_DIGEST_BYTES:]
     if content[:_DIGEST_BYTES] != _seal(body, source):
         return None
-    samples, found = np.frombuffer(body, "<i8", 2)
+    samples, features = np.frombuffer(body, "<i8", 2)
     diagonal, penalty = np.frombuffer(body, "<f8", 2 * dimension, 16).reshape(2, dimension)
     base = np.frombuffer(body, "<f4", dimension**2, 16 + 16 * dimension).reshape(dimension, dimension)
-    if found != dimension:
+    if features != dimension:
         return None
     return Precision(base, np.zeros((0, dimension), np.float32), diagonal, penalty, int(samples))
 

@@ -248,11 +248,11 @@ class Learner:
                 if target is None:
                     raise InputError(f"version {active} is the oldest: there is nothing to roll back to")
             else:
-                found = [row for row in good if row.id == number]
-                if not found:
+                matching = [row for row in good if row.id == number]
+                if not matching:
                     known = ", ".join(str(row.id) for row in good)
                     raise InputError(f"no version {number} to roll back to: expected one of {known}")
-                target = found[0]
+                target = matching[0]
             self.store.activate(self.bundle.digest, target.id)
         return target.id
 
