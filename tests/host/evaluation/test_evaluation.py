@@ -105,7 +105,8 @@ def test_the_page_is_whole_and_loads_nothing(result, bundle_path, tmp_path) -> N
     page = Checked()
     page.feed(text)
     assert page.open == [] and all(source.startswith("data:") for source in page.sources)
-    assert "Served worse, beyond chance: evening." in text and "None is worse beyond chance." in text
+    assert "Worse than the rest by more than chance: evening." in text
+    assert "No group is worse than the rest by more than chance." in text
     assert text.count("data:image/jpeg") == MISTAKES and "reliability diagram" in text
 
 
