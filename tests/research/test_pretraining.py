@@ -27,7 +27,7 @@ from research.pretraining.probe import (
 from research.pretraining.recipe import WEIGHTS_NAME, Recipe
 
 REPOSITORY = Path(__file__).parents[2]
-SHIPPED = REPOSITORY / "edgetl" / "builtin" / WEIGHTS_NAME
+SHIPPED = REPOSITORY / "edgetl" / "backbones" / "builtin" / WEIGHTS_NAME
 REAL_DATA = Path(os.environ.get("EDGETL_TEST_DATA", REPOSITORY.parent / "shared")) / "data"
 
 TINY = Recipe(epochs=2, stages=((0.0, 32),), batch_size=8, warmup=0.0, cooldown=0.5)
