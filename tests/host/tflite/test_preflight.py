@@ -284,7 +284,7 @@ def test_convert_puts_the_compiled_twin_into_the_bundle(edgetl, tmp_path: Path, 
 
 def test_verbose_shows_the_compilers_log(tmp_path: Path, monkeypatch, caplog) -> None:
     install_compiler(tmp_path, "all", monkeypatch)
-    with caplog.at_level("INFO", "edgetl.compiling"):
+    with caplog.at_level("INFO", "edgetl.tflite.edgetpu_compiler"):
         assert compiling.compile_model(TINY.read_bytes()).on_cpu == ()
     assert "Model compiled successfully in 52 ms." in caplog.messages
 
