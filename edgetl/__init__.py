@@ -1,3 +1,74 @@
-"""edgetl: on-device transfer learning for cameras, the workstation's side."""
+"""edgetl: on-device transfer learning for cameras, the workstation's side.
+
+What a program needs of it is here, and is loaded when it is first used::
+
+    from edgetl import convert, evaluate, load_photos, train
+
+    run = train(load_photos("photos"), "run", alpha=0.35)
+    convert(run, "pets.edgetl")
+    print(evaluate("pets.edgetl", "new-photos").accuracy)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .api import convert, deploy, evaluate, load_photos, train
+    from .conversion.convert import Converted
+    from .data.datasets import Dataset
+    from .deployment.deploy import Deployed
+    from .evaluation.evaluate import Evaluation
+    from .training.network import Batch, Network, default_step
+    from .training.runs import Run
 
 __version__ = "0.2.0"
+
+__all__ = [
+    "Batch",
+    "Converted",
+    "Dataset",
+    "Deployed",
+    "Evaluation",
+    "Network",
+    "Run",
+    "__version__",
+    "convert",
+    "default_step",
+    "deploy",
+    "evaluate",
+    "load_photos",
+    "train",
+]
+
+_MODULES = {
+    "Batch": "training.network",
+    "Converted": "conversion.convert",
+    "Dataset": "data.datasets",
+    "Deployed": "deployment.deploy",
+    "Evaluation": "evaluation.evaluate",
+    "Network": "training.network",
+    "Run": "training.runs",
+    "convert": "api",
+    "default_step": "training.network",
+    "deploy": "api",
+    "evaluate": "api",
+    "load_photos": "api",
+    "train": "api",
+}
+"""Where each public name is defined."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

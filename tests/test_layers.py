@@ -51,7 +51,7 @@ ORDER = {
         "conversion",
         "evaluation",
         "deployment",
-        "demo",
+        "api demo",
         "cli",
         "pretraining",
     ],

@@ -18,6 +18,8 @@ import click
 
 from .errors import EdgetlError, InputError
 
+log = logging.getLogger("edgetl")
+
 T = TypeVar("T")
 
 INTERRUPTED = 130
@@ -88,9 +90,17 @@ def say(text: str = "") -> None:
         click.echo(text)
 
 
+def is_program() -> bool:
+    """Whether a command runs; otherwise a program of someone else's calls, which is nobody to talk to."""
+    return click.get_current_context(silent=True) is not None
+
+
 def note(text: str) -> None:
-    """A line for a person on stderr: what was skipped, assumed or will take long."""
-    click.echo(text, err=True)
+    """A line for a person on stderr, what was skipped, assumed or will take long; of the log where no command runs."""
+    if is_program():
+        click.echo(text, err=True)
+    else:
+        log.info("%s", text)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -107,8 +117,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
 
 def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """The same items, with a progress bar on stderr where that is a terminal."""
-    if not sys.stderr.isatty() or total < 8:
+    """The same items, with a progress bar on stderr where that is a terminal and a command runs."""
+    if total < 8 or not is_program() or not sys.stderr.isatty():
         yield from items
         return
     from rich.console import Console

@@ -12,7 +12,7 @@ import click
 from edgetl_device.console import note, reports, say, table
 
 from .next_command import given_options
-from .training_options import backbone_options, spec_of
+from .training_options import backbone_options
 
 
 @click.command()
@@ -33,13 +33,12 @@ def advise(
     seed: int,
 ) -> dict[str, Any]:
     """How much of the backbone to train on PHOTOS: head, top or full, and why."""
+    from ..api import backbone_spec, load_photos
     from ..backbones import backbone as backbones
-    from ..data.datasets import find_photos, group_by, split
     from ..training import advisor
 
-    spec = spec_of(backbone, alpha, image_size, weights)
-    dataset = find_photos(photos)
-    dataset = split(group_by(dataset, group) if group else dataset, val_split, seed)
+    spec = backbone_spec(backbone, alpha, image_size, weights)
+    dataset = load_photos(photos, val_split=val_split, group=group, seed=seed)
     which = given_options("backbone", "alpha", "image_size", "weights")
     try:
         advice = advisor.advise(dataset, spec, seed)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgetl_device.console import is_verbose, note, refuse_existing, reports, say, table
+from edgetl_device.console import is_verbose, note, reports, say, table
 from edgetl_device.head_option import head_option
 
 if TYPE_CHECKING:
@@ -47,38 +47,21 @@ QUANTIZATIONS = ("int8", "int8-float-io", "int16x8", "float16", "dynamic", "none
 def convert(
     run: Path,
     output: Path,
-    photos: Path | None,
-    labels: Path | None,
     scale: str | None,
-    seed: int | None,
-    sign: Path | None,
-    force: bool,
-    qat: bool,
-    prune: float | None,
-    cluster: int | None,
-    epochs: int | None,
-    **chosen: Any,
+    **options: Any,
 ) -> dict[str, Any]:
     """Quantize RUN, fit the head on the result, check it against the float model and pack a bundle.
 
     RUN is what `edgetl train` made, or any Keras image classifier: a .keras or .h5 file or a SavedModel folder. A model
     file needs --photos: they calibrate it, the head is fitted on them, and some are held out for the check.
     """
-    from edgetl_device.bundle.bundle import open_bundle
-    from edgetl_device.bundle.signing import read_private_key
+    from .. import api
 
-    from ..conversion.compression import Compression
-    from ..conversion.convert import Options
-    from ..conversion.convert import convert as pack
-    from ..models.float_model import open_source
-
-    refuse_existing(output, force)
-    key = read_private_key(sign) if sign else None
-    compression = Compression(qat, prune, cluster, epochs)
-    options = Options(photos=photos, compression=compression, layers=is_verbose(), **chosen)
-    done = pack(lambda: open_source(run, photos, labels, scale, seed), output, options, is_verbose(), key)
+    done = api.convert(run, output, scale=parsed(scale), verbose=is_verbose(), **options)
     _tell(done)
     if is_verbose():
+        from edgetl_device.bundle.bundle import open_bundle
+
         from ..evaluation.shrinkage_audit import audit_bundle
 
         note(audit_bundle(open_bundle(output)))
@@ -94,6 +77,13 @@ def convert(
         "edgetpu": done.compiled.to_json() if done.compiled else None,
         "seconds": done.seconds,
     }
+
+
+def parsed(scale: str | None) -> tuple[float, float] | None:
+    """``MIN,MAX`` → two numbers; raises InputError for anything else."""
+    from ..models.keras_files import parse_scale
+
+    return None if scale is None else parse_scale(scale)
 
 
 def _tell(done: Converted) -> None:

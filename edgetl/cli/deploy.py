@@ -32,17 +32,16 @@ def deploy(
     allow_downgrade: bool,
 ) -> dict[str, Any]:
     """Bring a bundle to a device over ssh: send, verify, try it out there, switch; else the old one keeps running."""
-    from ..deployment import deploy as deployment
+    from .. import api
 
-    options = ("--allow-downgrade",) if allow_downgrade else ()
-    done = deployment.deploy(
+    done = api.deploy(
         target,
         file,
         port=port,
         home=home,
         runtime=not no_runtime,
-        install_options=options,
         public_key=public_key,
+        allow_downgrade=allow_downgrade,
         progress=note,
     )
     what = f"{file.name} runs" if done.sent else f"{file.name} was there already and runs"

@@ -27,24 +27,18 @@ def evaluate(
     """How a bundle does on PHOTOS, with the device's own code and runtime."""
     from edgetl_device.bundle.bundle import open_bundle
 
-    from ..data.datasets import find_photos
-    from ..evaluation import evaluate as evaluation
-    from ..evaluation.page import write_report
+    from .. import api
 
     if report is not None:
         refuse_existing(report, force)
     bundle = open_bundle(file)
-    dataset = find_photos(photos)
-    if slices is not None:
-        dataset = evaluation.with_columns(dataset, slices)
-    result = evaluation.evaluate(bundle, dataset, runtime)
+    result = api.evaluate(bundle, photos, slices=slices, report=report, runtime=runtime, force=force)
     _say(result)
     if is_verbose():
         from ..evaluation.shrinkage_audit import audit_bundle
 
         note(audit_bundle(bundle))
     if report is not None:
-        write_report(result, bundle, report)
         say(f"wrote {report}")
     return _as_json(result)
 

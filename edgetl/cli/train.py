@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import click
 
 from edgetl_device.console import note, refuse_existing, reports, say, table
 
-from .training_options import backbone_options, fine_tuning_options, spec_of
+from .training_options import backbone_options, fine_tuning_options
 
 if TYPE_CHECKING:
     from ..training.runs import Run
@@ -36,7 +35,7 @@ def train(
     alpha: float | None,
     image_size: int | None,
     weights: str | None,
-    strategy: str,
+    strategy: Any,
     val_split: float,
     group: str | None,
     resume: bool,
@@ -45,46 +44,32 @@ def train(
     **fine_tuning: Any,
 ) -> dict[str, Any]:
     """Teach a backbone the classes of PHOTOS: a folder with one folder per class, or a CSV list."""
-    from ..backbones import backbone as backbones
-    from ..data.datasets import find_photos, group_by, split
-    from ..training import train as training
-    from ..training.accelerator import hardware
-    from ..training.finetuning import Plan
+    from .. import api
+    from ..training.train import checkpoint_of
 
     refuse_existing(output, force)
-    spec = spec_of(backbone, alpha, image_size, weights)
-    plan = Plan("full" if strategy == "full" else "top", seed=seed, **fine_tuning)
-    dataset = find_photos(photos)
-    dataset = split(group_by(dataset, group) if group else dataset, val_split, seed)
-    groups = f" in {len(set(dataset.groups))} groups" if dataset.groups else ""
-    note(f"{len(dataset)} photos of {len(dataset.classes)} classes{groups}")
-    note(f"computing on: {hardware().device}")
-
-    def attempt(spec: backbones.BackboneSpec) -> Run:
-        chosen = strategy
-        if strategy == "auto":
-            from ..training.advisor import advise
-
-            advice = advise(dataset, spec, seed)
-            chosen = advice.strategy
-            note(f"strategy {chosen}: {'; '.join(advice.reasons)}")
-        chosen_plan = None if chosen == "head" else replace(plan, strategy=chosen)
-        options = training.Training(chosen_plan, resume=resume, force=force, seed=seed, tell=note)
-        return training.train(dataset, spec, output, options)
-
+    api.backbone_spec(backbone, alpha, image_size, weights)  # a mistake in it is told before photos are looked for
+    dataset = api.load_photos(photos, val_split=val_split, group=group, seed=seed)
     try:
-        try:
-            run = attempt(spec)
-        except backbones.DownloadError:
-            if weights is not None or backbone != backbones.BUILTIN.name:
-                raise
-            spec = backbones.BUILTIN
-            note("the ImageNet weights could not be downloaded: using the small built-in backbone (--weights builtin)")
-            run = attempt(spec)
+        run = api.train(
+            dataset,
+            output,
+            strategy=strategy,
+            backbone=backbone,
+            alpha=alpha,
+            image_size=image_size,
+            weights=weights,
+            seed=seed,
+            resume=resume,
+            force=force,
+            progress=note,
+            **fine_tuning,
+        )
     except KeyboardInterrupt:
-        if training.checkpoint_of(output).exists():
+        if checkpoint_of(output).exists():
             note("what was trained so far is kept: go on with the same command and --resume")
         raise
+    spec = run.spec
     note(f"{spec.name} alpha {spec.alpha} at {spec.image_size} px, {Path(spec.weights).name} weights")
     for reason in run.skipped:
         note(f"skipped: {reason}")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-
-if TYPE_CHECKING:
-    from ..backbones.backbone import BackboneSpec
 
 Command = Callable[..., Any]
 
@@ -51,18 +48,6 @@ def backbone_options(command: Command) -> Command:
 def fine_tuning_options(command: Command) -> Command:
     """The fields of :class:`~edgetl.training.finetuning.Plan`."""
     return _all(_FINE_TUNING, command)
-
-
-def spec_of(backbone: str, alpha: float | None, image_size: int | None, weights: str | None) -> BackboneSpec:
-    """What these options ask for, checked; raises InputError."""
-    from ..backbones import backbone as backbones
-
-    base = backbones.default_spec(backbone, weights)
-    alpha = base.alpha if alpha is None else alpha
-    image_size = base.image_size if image_size is None else image_size
-    spec = backbones.BackboneSpec(backbone, alpha, image_size, base.weights if weights is None else weights)
-    backbones.check(spec)
-    return spec
 
 
 def _all(options: tuple[Command, ...], command: Command) -> Command:

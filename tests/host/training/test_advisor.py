@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgetl.api import backbone_spec
 from edgetl.backbones.backbone import BUILTIN, BackboneSpec, DownloadError
 from edgetl.cli import program
 from edgetl.cli.train import train
-from edgetl.cli.training_options import spec_of
 from edgetl.data.datasets import Dataset, find_photos, split
 from edgetl.training import advisor
 from edgetl.training.advisor import Advice, _decide, advise, logme, neighbour_accuracy
@@ -112,4 +112,4 @@ def test_the_advice_is_a_command_with_all_that_was_advised_on(tmp_path, monkeypa
 
     monkeypatch.setattr(advisor, "advise", without_a_network)
     found = advised(photos, capsys, "--alpha", "1.0")
-    assert spec_of(found["backbone"], found["alpha"], found["image_size"], found["weights"]) == BUILTIN
+    assert backbone_spec(found["backbone"], found["alpha"], found["image_size"], found["weights"]) == BUILTIN

@@ -1,0 +1,318 @@
+"""What the program ``edgetl`` does, for a program of your own: photos → run → bundle → device.
+
+One after the other, the examples of the functions below are one program. Nothing is printed; where something takes
+minutes, ``progress=print`` tells what happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, TypedDict, Unpack
+
+from edgetl_device.bundle.bundle import Bundle, open_bundle
+from edgetl_device.bundle.signing import read_private_key
+from edgetl_device.console import refuse_existing
+
+from .backbones import backbone as backbones
+from .backbones.backbone import BackboneSpec
+from .conversion import convert as conversion
+from .conversion.compression import Compression
+from .conversion.convert import Converted
+from .data.datasets import Dataset, find_photos, group_by, split
+from .deployment import deploy as deployment
+from .deployment.deploy import Deployed
+from .evaluation import evaluate as evaluation
+from .evaluation.evaluate import Evaluation
+from .evaluation.page import write_report
+from .models.float_model import open_source
+from .training import train as training
+from .training.accelerator import hardware
+from .training.advisor import advise
+from .training.finetuning import Plan
+from .training.network import Step, default_step
+from .training.runs import Run
+
+Progress = Callable[[str], None]
+"""Is told a line for a person now and then."""
+
+Quantization = Literal["int8", "int8-float-io", "int16x8", "float16", "dynamic", "none"]
+Strategy = Literal["head", "top", "full", "auto"]
+
+
+class FineTuning(TypedDict, total=False):
+    """How ``train`` fine-tunes: the fields of :class:`~edgetl.training.finetuning.Plan`, which has the defaults."""
+
+    epochs: int | None
+    batch_size: int
+    learning_rate: float | None
+    warmup: float
+    patience: int
+    label_smoothing: float
+    class_weights: bool
+    train_batch_norm: bool
+    augment: bool
+    strong: bool
+    views: int
+    boundary: str | None
+    cache_limit: int
+
+
+def _silent(text: str) -> None:
+    """Nobody is told."""
+
+
+def load_photos(path: str | Path, *, val_split: float = 0.2, group: str | None = None, seed: int = 0) -> Dataset:
+    """Labelled photo files, with some of each class held out.
+
+        >>> photos = load_photos("photos")
+        >>> photos.classes, len(photos.rows("train")), len(photos.rows("val"))
+        (('ball', 'box'), 32, 8)
+
+    Args:
+        path: a folder with one folder of photos per class, or the same under ``train/``, ``val/`` and ``test/``, or a
+            CSV file with the columns ``path`` and ``label``, perhaps ``split`` and ``group``.
+        val_split: share to hold out, 0 … 0.9, where ``path`` says nothing of it.
+        group: keeps photos on one side that belong together: a regular expression for their paths, or a column.
+        seed: of the split; a photo that is added changes nothing for the others.
+
+    Raises:
+        InputError: it is none of these, or a class has no photo.
+    """
+    dataset = find_photos(Path(path))
+    return split(group_by(dataset, group) if group else dataset, val_split, seed)
+
+
+def train(
+    photos: str | Path | Dataset,
+    output: str | Path,
+    *,
+    strategy: Strategy = "head",
+    backbone: str = backbones.BUILTIN.name,
+    alpha: float | None = None,
+    image_size: int | None = None,
+    weights: str | None = None,
+    step: Step = default_step,
+    seed: int = 0,
+    resume: bool = False,
+    force: bool = False,
+    progress: Progress = _silent,
+    **fine_tuning: Unpack[FineTuning],
+) -> Run:
+    """Teach a backbone the classes of photos and write the run, a folder that :func:`convert` reads.
+
+        >>> run = train("photos", "run", weights="builtin")
+        >>> run.strategy, run.spec.name, sorted(run.per_class)
+        ('head', 'mobilenet_v2', ['ball', 'box'])
+
+    Args:
+        photos: of :func:`load_photos`, or a path for it.
+        output: folder to write.
+        strategy: how much to train: ``head``, ``top``, ``full``, or ``auto`` for what :mod:`edgetl.training.advisor`
+            says.
+        backbone: a name of :mod:`edgetl.backbones.catalogue`.
+        alpha: width multiplier; default is 1.0, of the built-in weights 0.35.
+        image_size: side of the input, pixels; default is that of the weights.
+        weights: ``imagenet``, ``builtin``, ``none`` (random) or a weights file; default is ``imagenet``, and
+            ``builtin`` where these cannot be downloaded.
+        step: one step of fine-tuning; your own may compute another loss.
+        seed: of split, views and calibration.
+        resume: go on with an interrupted training.
+        force: replace a run that is there.
+        progress: told what happens.
+        fine_tuning: how to fine-tune, for ``top`` and ``full``.
+
+    Raises:
+        InputError: photos, backbone or output cannot be used.
+        StorageError: the run cannot be written.
+    """
+    refuse_existing(Path(output), force)
+    spec = backbone_spec(backbone, alpha, image_size, weights)
+    plan = Plan("full" if strategy == "full" else "top", seed=seed, **fine_tuning)
+    dataset = photos if isinstance(photos, Dataset) else load_photos(photos, seed=seed)
+    groups = f" in {len(set(dataset.groups))} groups" if dataset.groups else ""
+    progress(f"{len(dataset)} photos of {len(dataset.classes)} classes{groups}")
+    progress(f"computing on: {hardware().device}")
+
+    def attempt(spec: BackboneSpec) -> Run:
+        chosen: str = strategy
+        if chosen == "auto":
+            advice = advise(dataset, spec, seed)
+            chosen = advice.strategy
+            progress(f"strategy {chosen}: {'; '.join(advice.reasons)}")
+        chosen_plan = None if chosen == "head" else replace(plan, strategy=chosen)
+        options = training.Training(chosen_plan, step=step, resume=resume, force=force, seed=seed, tell=progress)
+        return training.train(dataset, spec, Path(output), options)
+
+    try:
+        return attempt(spec)
+    except backbones.DownloadError:
+        if weights is not None or backbone != backbones.BUILTIN.name:
+            raise
+        progress("the ImageNet weights could not be downloaded: using the small built-in backbone (--weights builtin)")
+        return attempt(backbones.BUILTIN)
+
+
+def convert(
+    run: str | Path | Run,
+    output: str | Path,
+    *,
+    quantize: Quantization = "int8",
+    head: str = conversion.Options.head,
+    photos: str | Path | None = None,
+    labels: str | Path | None = None,
+    scale: tuple[float, float] | None = None,
+    calibration_samples: int = 200,
+    max_drop: float = 0.01,
+    qat: bool = False,
+    prune: float | None = None,
+    cluster: int | None = None,
+    epochs: int | None = None,
+    no_classes: bool = False,
+    fused: bool = False,
+    edgetpu: bool = False,
+    explainable: bool = False,
+    sign: str | Path | None = None,
+    seed: int | None = None,
+    force: bool = False,
+    verbose: bool = False,
+) -> Converted:
+    """Quantize a float model, fit the head on the result, hold it against the float model and write a bundle.
+
+        >>> converted = convert("run", "toys.edgetl", quantize="float16")
+        >>> converted.parity.converted_accuracy >= converted.parity.float_accuracy - 0.01
+        True
+
+    Args:
+        run: what :func:`train` made, or a Keras image classifier: ``.keras``, ``.h5`` or a SavedModel folder.
+        output: file to write, ``NAME.edgetl``.
+        quantize: number format of the backbone.
+        head: learning rule, a name of :data:`edgetl_device.heads.HEADS`.
+        photos: of a run: where its photos are now; of a classifier: the photos to convert with.
+        labels: of a classifier: file with the label of each output, one a line.
+        scale: of a classifier: what pixel values 0 and 255 became in its training.
+        calibration_samples: representative photos, class-balanced.
+        max_drop: accuracy that conversion may cost, as a share.
+        qat, prune, cluster, epochs: quantization-aware training, share of weights to set to zero, distinct values a
+            kernel, and how long each is fine-tuned.
+        no_classes: make a bundle that knows nothing yet, and is taught on the device.
+        fused: add one file with backbone and head, for other apps.
+        edgetpu: add the backbone compiled for the Edge TPU.
+        explainable: let the backbone export its feature map.
+        sign: private key to sign with.
+        seed: of calibration, holdout and fine-tuning; default is the run's.
+        force: replace a file that is there.
+        verbose: let TensorFlow's converter speak, on stderr, and compare layers.
+
+    Raises:
+        InputError: a combination that does not work, or photos that are gone.
+        CheckFailedError: the result loses more than ``max_drop``, or is not what was asked for; nothing is written.
+        StorageError: the bundle cannot be written.
+    """
+    refuse_existing(Path(output), force)
+    source = run.folder if isinstance(run, Run) else Path(run)
+    key = None if sign is None else read_private_key(Path(sign))
+    moved, names = (None if path is None else Path(path) for path in (photos, labels))
+    options = conversion.Options(
+        quantize, calibration_samples, max_drop, head, no_classes, moved, Compression(qat, prune, cluster, epochs),
+        layers=verbose, fused=fused, edgetpu=edgetpu, explainable=explainable,
+    )  # fmt: skip
+    limits = None if scale is None else f"{scale[0]},{scale[1]}"
+    return conversion.convert(
+        lambda: open_source(source, moved, names, limits, seed), Path(output), options, verbose, key
+    )
+
+
+def evaluate(
+    bundle: str | Path | Bundle,
+    photos: str | Path | Dataset,
+    *,
+    slices: str | Path | None = None,
+    report: str | Path | None = None,
+    runtime: str = "auto",
+    force: bool = False,
+) -> Evaluation:
+    """How a bundle does on labelled photos, with the device's own code and runtime.
+
+        >>> evaluation = evaluate("toys.edgetl", "new-photos")
+        >>> evaluation.labels, evaluation.confusion.shape, evaluation.samples
+        (('ball', 'box'), (2, 2), 12)
+
+    Args:
+        photos: folders or a list, as for :func:`load_photos`; all of them count.
+        slices: CSV file with the column ``path`` and columns to tell accuracy apart by.
+        report: also write one self-contained HTML page.
+        runtime: TFLite runtime: ``auto``, ``litert`` or ``tflite``.
+        force: replace a report that is there.
+
+    Raises:
+        InputError: no bundle, or photos of a class that it does not know.
+        StorageError: the report cannot be written.
+    """
+    if report is not None:
+        refuse_existing(Path(report), force)
+    opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
+    dataset = photos if isinstance(photos, Dataset) else find_photos(Path(photos))
+    if slices is not None:
+        dataset = evaluation.with_columns(dataset, Path(slices))
+    result = evaluation.evaluate(opened, dataset, runtime)
+    if report is not None:
+        write_report(result, opened, Path(report))
+    return result
+
+
+def deploy(
+    target: str,
+    bundle: str | Path,
+    *,
+    port: int | None = None,
+    home: str = "",
+    runtime: bool = True,
+    public_key: str | Path | None = None,
+    allow_downgrade: bool = False,
+    progress: Progress = _silent,
+) -> Deployed:
+    """Bring a bundle to a device over your own ssh: send, verify, try it out there, switch; else the old one stays.
+
+        >>> deploy("camera", "toys.edgetl", runtime=False).version
+        1
+
+    Args:
+        target: as for ssh, ``USER@HOST``.
+        port: of the ssh server there; default is as configured.
+        home: device home there; default is ``~/.local/share/edgetl``.
+        runtime: also install or update ``edgetl-device`` there.
+        public_key: have the device accept only what this key signed, from now on.
+        allow_downgrade: accept a bundle that was signed before the one that is there.
+        progress: told what happens.
+
+    Raises:
+        InputError: no bundle.
+        CheckFailedError: anything failed; on the device the old bundle keeps running.
+    """
+    return deployment.deploy(
+        target,
+        Path(bundle),
+        port=port,
+        home=home,
+        runtime=runtime,
+        install_options=("--allow-downgrade",) if allow_downgrade else (),
+        public_key=None if public_key is None else Path(public_key),
+        tell=progress,
+    )
+
+
+def backbone_spec(
+    backbone: str, alpha: float | None = None, image_size: int | None = None, weights: str | None = None
+) -> BackboneSpec:
+    """What identifies a backbone, where None is the default of its weights; raises InputError if there is none such."""
+    base = backbones.default_spec(backbone, weights)
+    spec = BackboneSpec(
+        backbone,
+        base.alpha if alpha is None else alpha,
+        base.image_size if image_size is None else image_size,
+        base.weights if weights is None else weights,
+    )
+    backbones.check(spec)
+    return spec
