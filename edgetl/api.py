@@ -299,7 +299,7 @@ def deploy(
         runtime=runtime,
         install_options=("--allow-downgrade",) if allow_downgrade else (),
         public_key=None if public_key is None else Path(public_key),
-        tell=progress,
+        progress=progress,
     )
 
 
