@@ -20,6 +20,10 @@ from .. import tf
 
 _PASS = ("Identity", "StopGradient", "PreventGradient")
 _BIAS = ("BiasAdd", "AddV2", "Add")
+RANDOM_AT_INFERENCE = (
+    "it draws random numbers at inference: Keras exports augmentation layers in training mode; "
+    "convert the .keras file, or export the model without them"
+)
 PLAUSIBLE = 300.0  # beyond this no network is fed: then pixels of 0 … 255 are not what the model takes
 
 
@@ -43,32 +47,47 @@ class Split:
     scaled_inside: bool
 
 
-def split(call: Callable[[Any], Any], size: tuple[int, int], given: tuple[float, float] | None) -> Split:
-    """A classifier (1, h, w, 3) float32 → (1, C), as a function of TensorFlow, in its two parts.
+@dataclass(frozen=True, eq=False)
+class FrozenGraph:
+    """A classifier as one graph without variables and functions.
 
     Args:
-        size: (height, width) of its input.
+        definition: GraphDef.
+        entry, output: names of the tensors (1, h, w, 3) float32 and (1, C).
+    """
+
+    definition: Any
+    entry: str
+    output: str
+
+
+def freeze(call: Callable[[Any], Any], size: tuple[int, int]) -> FrozenGraph:
+    """A function of TensorFlow, (1, h, w, 3) float32 → (1, C), as a frozen graph; ``size`` is (height, width)."""
+    tensorflow = tf.load()
+    signature = [tensorflow.TensorSpec((1, *size, 3), tensorflow.float32)]
+    traced = tensorflow.function(call, input_signature=signature).get_concrete_function()
+    return FrozenGraph(_frozen(traced), traced.inputs[0].name, traced.outputs[0].name)
+
+
+def split(frozen: FrozenGraph, given: tuple[float, float] | None) -> Split:
+    """A classifier in its two parts.
+
+    Args:
         given: what pixels 0 and 255 become before the classifier sees them; None to find out.
 
     Raises:
         InputError: it does not end in a Dense layer, or what it makes of pixels cannot be found out.
     """
-    tensorflow = tf.load()
-    signature = [tensorflow.TensorSpec((1, *size, 3), tensorflow.float32)]
-    traced = tensorflow.function(call, input_signature=signature).get_concrete_function()
-    graph = _Graph(_frozen(traced))
+    graph = _Graph(frozen.definition)
     if any("Random" in node.op for node in graph.definition.node):
-        raise InputError(
-            "it draws random numbers at inference: Keras exports augmentation layers in training mode; "
-            "convert the .keras file, or export the model without them"
-        )
-    weights, bias, activation, end = graph.head(traced.outputs[0].name)
-    start, scale, inside = graph.scaling(traced.inputs[0].name, given)
+        raise InputError(RANDOM_AT_INFERENCE)
+    weights, bias, activation, end = graph.head(frozen.output)
+    start, scale, inside = graph.scaling(frozen.entry, given)
 
     def imported() -> None:
-        tensorflow.graph_util.import_graph_def(graph.definition, name="")
+        tf.load().graph_util.import_graph_def(graph.definition, name="")
 
-    wrapped = tensorflow.compat.v1.wrap_function(imported, [])
+    wrapped = tf.load().compat.v1.wrap_function(imported, [])
     tensors = [wrapped.graph.get_tensor_by_name(name) for name in (start, end)]
     backbone = wrapped.prune([tensors[0]], tensors[1])
     return Split(backbone, weights, bias, activation, scale, inside)

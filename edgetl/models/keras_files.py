@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,11 +18,12 @@ from edgetl_device.preprocess import Preprocessing
 
 from .. import tf
 from .flattening import flat_classifier_backbone
-from .frozen_graph import Split, split
+from .frozen_graph import FrozenGraph, Split, freeze, split
+from .image_shapes import image_size
+from .keras_loading import EXPECTED, load_keras
+from .saved_models import load_saved_model
 
 _NUMBERED = re.compile(r"(\d+)\s*[:\s]\s*(\S.*)")
-_UNKNOWN = re.compile(r"(?:Unknown layer: |Could not locate class |Received: layer=)['\"]?([\w>]+)")
-_EXPECTED = "expected a RUN of `edgetl train`, a .keras or .h5 file, or a SavedModel folder"
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,25 +59,20 @@ def open_classifier(path: Path, scale: tuple[float, float] | None = None, verbos
         InputError: it cannot be loaded, or is no image classifier that can be split; the message says why.
     """
     if not path.exists():
-        raise InputError(f"no such file or folder: {path}; {_EXPECTED}")
+        raise InputError(f"no such file or folder: {path}; {EXPECTED}")
+    source = None
     if path.is_dir():
-        call, shape = _saved_model(path, verbose)
-        keras: Callable[[], Any] = _no_keras(f"{path} is a SavedModel")
-        size, source = _image_size(shape), None
+        frozen, size = load_saved_model(path)
+        keras = _no_keras(f"{path} is a SavedModel")
     else:
-        model, major = _keras_model(path, verbose)
-        shapes = [getattr(model, "input_shape", None), getattr(model, "output_shape", None)]
-        if any(isinstance(each, list | dict) for each in shapes):
-            raise InputError(f"{path} has several inputs or outputs: an image classifier has one of each")
-        size, call, source = _image_size(shapes[0]), tf.inference(model), model if major == 2 else None
-        keras = _no_keras(f"{path} was saved by Keras 3")
+        model, major = load_keras(path, verbose)
+        frozen, size = _frozen_keras(model, path, verbose)
+        keras, source = _no_keras(f"{path} was saved by Keras 3"), model if major == 2 else None
     try:
         with tf.quiet(verbose):
-            parts = split(call, size, scale)
+            parts = split(frozen, scale)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    except (ValueError, tf.load().errors.OpError) as error:
-        raise InputError(f"{path} cannot be frozen into one graph: {' '.join(str(error).split())[:200]}") from None
     outputs = len(parts.bias)
     if parts.activation == "sigmoid" and outputs > 1:
         raise InputError(
@@ -90,6 +84,18 @@ def open_classifier(path: Path, scale: tuple[float, float] | None = None, verbos
     if source is not None:
         keras = _flat(source, parts, path)
     return KerasClassifier(parts, Preprocessing(*size), max(outputs, 2), keras)
+
+
+def _frozen_keras(model: Any, path: Path, verbose: bool) -> tuple[FrozenGraph, tuple[int, int]]:
+    shapes = [getattr(model, "input_shape", None), getattr(model, "output_shape", None)]
+    if any(isinstance(each, list | dict) for each in shapes):
+        raise InputError(f"{path} has several inputs or outputs: an image classifier has one of each")
+    size = image_size(shapes[0])
+    try:
+        with tf.quiet(verbose):
+            return freeze(tf.inference(model), size), size
+    except (ValueError, tf.load().errors.OpError) as error:
+        raise InputError(f"{path} cannot be frozen into one graph: {' '.join(str(error).split())[:200]}") from None
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
@@ -146,100 +152,6 @@ def name_outputs(classes: int, labels: Sequence[str] | None, folders: Sequence[s
             "device, with `edgetl-device learn`, or with `edgetl train`"
         )
     return tuple(labels)
-
-
-def _keras_model(path: Path, verbose: bool) -> tuple[Any, int]:
-    """The model in a file, and the major version of the Keras that saved it."""
-    version = _keras_version(path)
-    try:
-        major = int(version.split(".")[0])
-        loader = tf.keras3(verbose).saving if major >= 3 else tf.keras(verbose).models
-        with tf.quiet(verbose):
-            return loader.load_model(str(path), compile=False), major
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, NotImplementedError) as error:
-        reason = " ".join(str(error).split())
-        custom = _UNKNOWN.search(reason)
-        if custom:
-            raise InputError(
-                f"{path} uses a layer of your own, {custom[1]!r}, whose code is not in the file: "
-                "export the model with model.export('folder') and convert that SavedModel, which holds the graph"
-            ) from None
-        if "Lambda" in reason:
-            raise _lambda(path) from None
-        raise InputError(f"{path} cannot be loaded by Keras (it was saved by {version}): {reason[:200]}") from None
-
-
-def _keras_version(path: Path) -> str:
-    """What the file says of the Keras that saved it; refuses what is no whole model, and code inside."""
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                return str(json.loads(archive.read("metadata.json"))["keras_version"])
-        import h5py
-
-        with h5py.File(path) as file:
-            config = file.attrs.get("model_config")
-            if config is None:
-                raise InputError(f"{path} holds weights only: save the whole model with model.save('model.keras')")
-            text = config if isinstance(config, str) else config.decode()
-            if '"class_name": "Lambda"' in text:
-                raise _lambda(path)
-            found = file.attrs.get("keras_version", "2")
-            return found if isinstance(found, str) else found.decode()
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
-        kind = (
-            "already a .tflite file: convert the Keras model it was made of" if path.suffix == ".tflite" else _EXPECTED
-        )
-        raise InputError(f"{path} is not a Keras model; {kind}") from None
-
-
-def _lambda(path: Path) -> InputError:
-    return InputError(
-        f"{path} has a Lambda layer, which is Python code inside the file and is not run: use a layer of Keras, "
-        "or export the model with model.export('folder') and convert that SavedModel"
-    )
-
-
-def _saved_model(path: Path, verbose: bool) -> tuple[Callable[[Any], Any], Any]:
-    """The serving signature of a SavedModel, and its input shape."""
-    tensorflow = tf.load(verbose)
-    if not (path / "saved_model.pb").is_file():
-        raise InputError(f"{path} holds neither run.json nor saved_model.pb; {_EXPECTED}")
-    try:
-        with tf.quiet(verbose):
-            loaded = tensorflow.saved_model.load(str(path))
-    except Exception as error:  # whatever a damaged SavedModel raises inside TensorFlow
-        raise InputError(f"{path} cannot be loaded: {' '.join(str(error).split())[:200]}") from None
-    signatures = dict(loaded.signatures)
-    function = signatures.get("serving_default") or next(iter(signatures.values()), None)
-    if function is None:
-        raise InputError(f"{path} has no signature to call: export it with model.export('folder')")
-    inputs, outputs = function.structured_input_signature[1], function.structured_outputs
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise InputError(f"{path} has {len(inputs)} inputs and {len(outputs)} outputs: a classifier has one of each")
-    ((name, spec),) = inputs.items()
-    (output,) = outputs
-
-    def call(batch: Any) -> Any:
-        return function(**{name: tensorflow.cast(batch, spec.dtype)})[output]
-
-    call.keep = loaded  # type: ignore[attr-defined]  # its variables die with it
-    return call, tuple(spec.shape)
-
-
-def _image_size(shape: Any) -> tuple[int, int]:
-    """(batch, height, width, 3) → (height, width); raises InputError for anything else."""
-    found = tuple(shape) if shape is not None else None
-    if found is not None and len(found) == 4 and found[1] in (1, 3) and found[3] not in (1, 3):
-        raise InputError(f"the model takes {found}, channels first: edgetl needs (batch, height, width, 3)")
-    if found is None or len(found) != 4 or found[3] != 3:
-        raise InputError(f"not an image classifier: it takes {found}, expected (batch, height, width, 3) in colour")
-    if found[1] is None or found[2] is None:
-        raise InputError(
-            f"the model takes images of any size, {found}: fix it, as with keras.Input((224, 224, 3)), "
-            "because the device needs one size"
-        )
-    return int(found[1]), int(found[2])
 
 
 def _no_keras(what: str) -> Callable[[], Any]:
