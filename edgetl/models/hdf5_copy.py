@@ -12,7 +12,7 @@ from typing import Any
 
 from edgetl_device.errors import InputError
 
-_MAX_OBJECTS = 200_000
+_MAX_OBJECTS = 20_000
 _MAX_DEPTH = 64
 _MAX_ATTRIBUTE_BYTES = 8 << 20
 _PLAIN_FILTERS = (1, 2, 3)  # deflate, shuffle, Fletcher's checksum: those of HDF5 itself
