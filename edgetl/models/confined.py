@@ -99,7 +99,7 @@ def answer(work: Callable[[], dict[str, Any]]) -> None:
     ):
         resource.setrlimit(kind, (value, value))
     try:
-        result = {"done": work()}
+        result: dict[str, Any] = {"done": work()}
     except InputError as error:
         result = {"refused": str(error)}
     except MemoryError:
@@ -126,9 +126,10 @@ def _result(output: bytes, code: int, path: Path) -> dict[str, Any]:
         result = {}
     if isinstance(result, dict) and isinstance(result.get("refused"), str):
         raise InputError(f"{path}: {result['refused']}")
-    if not isinstance(result, dict) or not isinstance(result.get("done"), dict):
+    done = result.get("done") if isinstance(result, dict) else None
+    if not isinstance(done, dict):
         raise InputError(f"{path} cannot be read: it is damaged, or made to harm (its reader ended with {code})")
-    return result["done"]
+    return done
 
 
 def _walls(folder: Path) -> list[str]:
