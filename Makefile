@@ -16,7 +16,7 @@ TFLITE_PYTHON = $(shell $(call find_python,python3.11 python3.10,10))
 UV = .venv/bin/uv pip install --quiet --compile-bytecode --python
 SOURCES = pyproject.toml device/pyproject.toml constraints.txt
 
-.PHONY: help install demo test lint test-device test-pi test-install bench constraints clean
+.PHONY: help install demo test lint docs test-device test-pi test-install bench constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +32,7 @@ install: .venv/installed ## Set up .venv with both packages, editable
 	    $$python -m venv .venv
 	    .venv/bin/python -m pip install --quiet --disable-pip-version-check uv
 	fi
-	$(UV) .venv/bin/python -c constraints.txt -e 'device[web,sign]' -e '.[dev]'
+	$(UV) .venv/bin/python -c constraints.txt -e 'device[web,sign]' -e '.[dev,docs]'
 	touch $@
 
 demo: .venv/installed ## The main job: train, convert, deploy, learn, forget, on this machine, offline
@@ -45,6 +45,10 @@ lint: .venv/installed ## ruff and mypy
 	@.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+docs: .venv/installed ## Build the documentation into build/docs; a broken link or a missing page fails
+	@.venv/bin/python -m sphinx --builder html --quiet --fail-on-warning --keep-going --nitpicky docs build/docs
+	echo "open build/docs/index.html"
 
 # The device's package alone, without TensorFlow, once for each runtime.
 .venv-device/installed: .venv/installed $(SOURCES)

@@ -287,6 +287,6 @@ def test_a_visitor_of_the_page_teaches_the_bundle_a_part_it_never_saw(arrow, tmp
         visitor.sees("hinge")
         SHOTS.mkdir(parents=True, exist_ok=True)
         page.set_viewport_size({"width": 1280, "height": 720})
-        page.screenshot(path=SHOTS / "page.jpg", quality=82)  # README shows it: copy it to docs/ when the page changes
+        page.screenshot(path=SHOTS / "page.jpg", quality=82)
         belt.kind = "gear"
         visitor.sees("gear")  # nothing was forgotten

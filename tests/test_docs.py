@@ -1,0 +1,214 @@
+"""The documentation against the code: what it names exists, and what exists is named."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import click
+import pytest
+
+pytest.importorskip("edgetl")
+
+from test_layers import ORDER
+
+from edgetl.backbones.catalogue import CATALOGUE
+from edgetl.cli import program as host_program
+from edgetl_device.app.sinks import BUILT_IN
+from edgetl_device.camera import opening
+from edgetl_device.cli import program as device_program
+from edgetl_device.heads import registry
+from edgetl_device.store.store import Store
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md")) + [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+PAGES += [ROOT / "device" / "README.md", ROOT / "benchmarks" / "README.md"]
+PROGRAMS = {"edgetl": host_program, "edgetl-device": device_program}
+
+
+def names_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def section(text: str, title: str) -> str:
+    """What stands under a heading, up to the next one."""
+    (body,) = re.findall(rf"^#+ {re.escape(title)}\n(.*?)(?=^#|\Z)", text, re.S | re.M)
+    return body
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text()
+
+
+def shell_blocks(path: Path) -> list[str]:
+    return re.findall(r"^ *```sh\n(.*?)^ *```", path.read_text(), re.S | re.M)
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """The words of each call of one of the two programs in a text for a shell."""
+    for line in re.sub(r"\\\n", " ", text).splitlines():
+        for call in re.split(r"[|;&]|\bsudo\b", line.partition(" #")[0]):
+            words = [word.strip("\"'") for word in call.split()]
+            if words and words[0].rpartition("/")[2] in PROGRAMS:
+                yield [words[0].rpartition("/")[2], *words[1:]]
+
+
+# links -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", PAGES, ids=names_of)
+def test_every_link_to_a_file_leads_to_one(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
+        if not re.match(r"[a-z]+:|#", target):
+            assert (path.parent / target.partition("#")[0]).is_file(), f"{names_of(path)} links to {target}"
+
+
+def test_the_readme_fits_on_three_screens() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 180
+
+
+# the quick start -------------------------------------------------------------------------------------------------
+
+
+def test_the_quick_start_runs_as_it_stands(tmp_path) -> None:
+    blocks = shell_blocks(ROOT / "README.md")
+    story = next(block for block in blocks if block.startswith("edgetl parts"))
+    live = next(block.strip() for block in blocks if "run --camera parts" in block)
+    environment = os.environ | {
+        "EDGETL_HOME": str(tmp_path / "home"),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    for command, code in ((story, 0), (f"{live} --web 127.0.0.1:0 --max-frames 20", 0)):
+        done = subprocess.run(
+            ["bash", "-euc", command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        if command == story:
+            assert "stored 15 samples of hinge" in done.stdout and "forgot 15 samples" in done.stdout
+            lines = [line for line in done.stdout.splitlines() if line.startswith(("new/hinge/", "photos/gear/"))]
+            right = [line for line in lines if line.split("/")[1] in line.partition(": ")[2]]
+            assert len(lines) == 16 and len(right) >= 14, lines
+    assert "page    http://127.0.0.1:" in done.stdout and "20 frames" in done.stdout
+
+
+# commands --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", PAGES, ids=names_of)
+def test_every_command_and_option_that_a_page_shows_exists(path: Path) -> None:
+    for block in shell_blocks(path):
+        for program, *words in commands(block):
+            group = PROGRAMS[program]
+            options = {o for p in group.params for o in p.opts}
+            while words and words[0].startswith("-"):
+                assert words[0] in options | {"--version", "--help"}, f"{program} has no {words[0]}"
+                words = words[2:] if words[0] == "--home" else words[1:]
+            if not words:
+                continue
+            name, *arguments = words
+            assert name in group.commands, f"{names_of(path)}: {program} has no command {name}"
+            known = {o for p in group.commands[name].params for o in (*p.opts, *p.secondary_opts)} | {"--help"}
+            if name == "service":
+                known |= {o for p in group.commands["run"].params for o in p.opts}
+            for word in arguments:
+                if word.startswith("--"):
+                    assert word.partition("=")[0] in known, f"{names_of(path)}: {program} {name} has no {word}"
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_command_s_result_is_on_the_page_of_json_keys(program: str) -> None:
+    table = section(page("reference/json.md"), f"Keys of `{program}`")
+    documented = {name for row in re.findall(r"^\| (`[^|]*)\|", table, re.M) for name in re.findall(r"`([\w-]+)`", row)}
+    assert documented == set(PROGRAMS[program].commands)
+
+
+def test_the_reference_is_made_from_the_programs_themselves() -> None:
+    for program, module in (("edgetl", "edgetl.cli"), ("edgetl-device", "edgetl_device.cli")):
+        text = page(f"reference/cli-{program}.rst")
+        assert f".. click:: {module}:program\n   :prog: {program}\n   :nested: full" in text
+    for group in PROGRAMS.values():
+        assert isinstance(group, click.Group) and group.help
+
+
+# messages --------------------------------------------------------------------------------------------------------
+
+
+@cache
+def texts() -> str:
+    """Every constant text in the code, adjacent literals joined, and the shell scripts."""
+    found = []
+    for package in ("edgetl", "device/edgetl_device"):
+        for path in (ROOT / package).rglob("*.py"):
+            found += [
+                n.value
+                for n in ast.walk(ast.parse(path.read_text()))
+                if isinstance(n, ast.Constant) and type(n.value) is str
+            ]
+        found += [path.read_text() for path in (ROOT / package).rglob("*.sh")]
+    return "\0".join(found)
+
+
+def test_every_message_that_is_explained_still_exists() -> None:
+    messages = re.findall(r"^`+(.*?)`+\n: ", page("troubleshooting.md"), re.M)
+    assert len(messages) > 40
+    missing = [part for message in messages for part in message.split("…") if part.strip() not in texts()]
+    assert not missing
+
+
+# tables ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("package", "title"),
+    [
+        ("device/edgetl_device", "On the device, and shared: `device/edgetl_device`"),
+        ("edgetl", "On the workstation: `edgetl`"),
+    ],
+)
+def test_the_architecture_page_lists_the_rooms_in_the_order_that_the_tests_hold(package: str, title: str) -> None:
+    table = section(page("architecture.md"), title)
+    rows = [set(re.findall(r"`(\w+)`", first)) for first in re.findall(r"^\| (`[^|]*)\|", table, re.M)]
+    rooms = [set(group.split()) for group in ORDER[package] if group != "pretraining"]
+    assert rows == rooms
+
+
+def test_every_table_and_column_of_the_store_is_described(tmp_path) -> None:
+    store = Store(tmp_path / "device.sqlite")
+    store.close()
+    import apsw
+
+    database = apsw.Connection(str(tmp_path / "device.sqlite"))
+    tables = [
+        n
+        for (n,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+    ]
+    real = {
+        (t, column) for t in tables for (column,) in database.execute("SELECT name FROM pragma_table_info(?)", (t,))
+    }
+    described, table = set(), ""
+    for first, second in re.findall(
+        r"^\| (.*?) \| (.*?) \|", page("reference/store.md").replace("| | ", "| - | "), re.M
+    ):
+        table = first.strip("`") if first.startswith("`") else table
+        described |= {(table, column) for column in re.findall(r"`(\w+)`", second)}
+    assert described == real
+
+
+def test_every_learning_rule_is_explained() -> None:
+    assert set(re.findall(r"^\| `(\w+)`", page("explanation/heads.md"), re.M)) == set(registry.HEADS)
+
+
+def test_every_backbone_camera_and_sink_is_named() -> None:
+    lite = {f"efficientnet_lite{number}" for number in range(5)}
+    assert set(re.findall(r"`(\w+)`", page("how-to/weights.md"))) | lite >= set(CATALOGUE) - {"small"}  # of other tests
+    for word in re.findall(r"picamera2|parts|rtsp://|http://|auto|/dev/v4l/by-id/…", opening.SPECS):
+        assert f"`{word}" in page("how-to/cameras.md")
+    for name in BUILT_IN:
+        assert f"--sink {name}" in page("how-to/act-on-labels.md")
