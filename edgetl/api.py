@@ -188,7 +188,7 @@ def convert(
         run: what :func:`train` made, or a Keras image classifier: ``.keras``, ``.h5`` or a SavedModel folder.
         output: file to write, ``NAME.edgetl``.
         quantize: number format of the backbone.
-        head: learning rule, a name of :data:`edgetl_device.heads.HEADS`.
+        head: learning rule, a name of :data:`edgetl_device.heads.registry.HEADS`.
         photos: of a run: where its photos are now; of a classifier: the photos to convert with.
         labels: of a classifier: file with the label of each output, one a line.
         scale: of a classifier: what pixel values 0 and 255 became in its training.
