@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .app.app import App
+    from .app.sinks import Sink
     from .app.subscription import Recognition
     from .bundle.bundle import Bundle, open_bundle
     from .camera import Camera, open_camera
     from .device import Device, Forgotten, Installed, Learned, Relabelled
     from .errors import EdgetlError
+    from .heads.evidence import Evidence
+    from .heads.scorer import Scorer
     from .inference.classifier import Prediction
     from .learning.learner import Outcome
     from .store.schema import SampleRow, VersionRow
@@ -34,6 +37,7 @@ __all__ = [
     "Camera",
     "Device",
     "EdgetlError",
+    "Evidence",
     "Forgotten",
     "Installed",
     "Learned",
@@ -42,6 +46,8 @@ __all__ = [
     "Recognition",
     "Relabelled",
     "SampleRow",
+    "Scorer",
+    "Sink",
     "VersionRow",
     "__version__",
     "open_bundle",
@@ -54,6 +60,7 @@ _MODULES = {
     "Camera": "camera",
     "Device": "device",
     "EdgetlError": "errors",
+    "Evidence": "heads.evidence",
     "Forgotten": "device",
     "Installed": "device",
     "Learned": "device",
@@ -62,6 +69,8 @@ _MODULES = {
     "Recognition": "app.subscription",
     "Relabelled": "device",
     "SampleRow": "store.schema",
+    "Scorer": "heads.scorer",
+    "Sink": "app.sinks",
     "VersionRow": "store.schema",
     "open_bundle": "bundle.bundle",
     "open_camera": "camera",

@@ -44,7 +44,7 @@ from .store.schema import SampleRow, VersionRow
 
 log = logging.getLogger("edgetl.device")
 
-Photo = str | Path | npt.NDArray[np.uint8]
+Photo = str | Path | npt.NDArray[Any]
 """A photo file, or (height, width, 3) uint8, whose order of channels ``color=`` says."""
 
 

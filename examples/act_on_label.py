@@ -1,0 +1,60 @@
+"""Switch a GPIO pin on while a label is seen; where there are no pins, print what would happen.
+
+python examples/act_on_label.py mug 17 auto      pin 17 is on while the camera sees a mug
+"""
+
+import sys
+from typing import Protocol
+
+from edgetl_device import Device
+
+
+class Output(Protocol):
+    """Whatever can be switched."""
+
+    def on(self) -> None:
+        """Switch it on."""
+
+    def off(self) -> None:
+        """Switch it off."""
+
+
+class PrintedOutput:
+    """An output for machines without pins, and for tests."""
+
+    def __init__(self, pin: int) -> None:
+        self._pin = pin
+
+    def on(self) -> None:
+        """Say so."""
+        print(f"pin {self._pin} on", flush=True)
+
+    def off(self) -> None:
+        """Say so."""
+        print(f"pin {self._pin} off", flush=True)
+
+
+def output(pin: int) -> Output:
+    """The pin of a Raspberry Pi (pip install gpiozero lgpio), else a printed one."""
+    try:
+        from gpiozero import OutputDevice
+    except ImportError:
+        return PrintedOutput(pin)
+    device: Output = OutputDevice(pin)
+    return device
+
+
+def main(label: str, pin: str, camera: str) -> None:
+    """Follow the camera until it ends, or for ever."""
+    switch, is_on = output(int(pin)), False
+    with Device().run(camera) as app:
+        for recognition in app:
+            prediction = recognition.prediction  # averaged over a third of a second, so that it does not flicker
+            is_seen = prediction.label == label and not prediction.unknown
+            if is_seen != is_on:
+                is_on = is_seen
+                (switch.on if is_on else switch.off)()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
