@@ -25,10 +25,10 @@ from edgetl_device.learning.learner import Learner
 from edgetl_device.photos import Image, read_photo
 
 from .backbones.backbone import BackboneSpec
-from .conversion import convert as packing
+from .conversion.convert import Options, convert_run
 from .data.datasets import find_photos, split
 from .reports.page import Gallery, Heading, Part, Picture, Table, Text, page
-from .training import train as training
+from .training.train import train_head
 
 Labelled = list[tuple[str, Image]]
 
@@ -112,21 +112,21 @@ def own_world(photos: Path, folder: Path) -> World:
     files, labels = dataset.files(), np.asarray(dataset.labels)
     for label in dataset.classes:
         rows = generator.permutation(np.flatnonzero(labels == label))[:160]
-        found = [files[row] for row in rows if _is_readable(files[row])]
-        if len(found) < 3 * SHOTS:
+        readable = [files[row] for row in rows if _is_readable(files[row])]
+        if len(readable) < 3 * SHOTS:
             raise InputError(
                 f"the story needs at least {3 * SHOTS} photos of each class that can be read, "
-                f"{label!r} has {len(found)}"
+                f"{label!r} has {len(readable)}"
             )
-        half = len(found) // 2
-        held = [(label, read_photo(path)) for path in found[: min(half, SHOTS + TESTS)]]
+        half = len(readable) // 2
+        held = [(label, read_photo(path)) for path in readable[: min(half, SHOTS + TESTS)]]
         shown += [(label, dimmed(photo, generator)) for _, photo in held[:SHOTS]]
         tests = held[SHOTS:]
         changed += [(label, dimmed(photo, generator)) for _, photo in tests]
         if label in known:
             usual += tests
             (folder / "factory" / label).mkdir(parents=True)
-            for number, path in enumerate(found[half:]):
+            for number, path in enumerate(readable[half:]):
                 target = folder / "factory" / label / f"{number:04}{path.suffix.lower()}"
                 target.write_bytes(path.read_bytes())
     return World(folder / "factory", new, usual, changed, shown)
@@ -169,7 +169,7 @@ def write_page(story: Story, path: Path, seconds: float) -> None:
 def _factory(world: World, spec: BackboneSpec, folder: Path, story: Story) -> tuple[Backbone, Learner]:
     started = time.perf_counter()
     dataset = split(find_photos(world.factory), 0.25, 0)
-    trained = training.train_head(dataset, spec, folder / "run", force=True)
+    trained = train_head(dataset, spec, folder / "run", force=True)
     story.add(
         "train at the factory",
         trained.accuracy,
@@ -179,8 +179,8 @@ def _factory(world: World, spec: BackboneSpec, folder: Path, story: Story) -> tu
     )
     started = time.perf_counter()
     # The story goes on if int8 costs a photo or two of these small test sets; `edgetl convert` would refuse.
-    options = packing.Options(max_drop=0.05)
-    done = packing.convert_run(trained, folder / "demo.edgetl", options)
+    options = Options(max_drop=0.05)
+    done = convert_run(trained, folder / "demo.edgetl", options)
     story.add(
         "convert to int8",
         done.parity.converted_accuracy,
@@ -206,17 +206,17 @@ def _factory(world: World, spec: BackboneSpec, folder: Path, story: Story) -> tu
 
 def _meet(world: World, backbone: Backbone, learner: Learner, story: Story) -> None:
     started = time.perf_counter()
-    told = _classify(world.changed, backbone, learner)
-    strange = [p.unknown for (label, _), p in zip(world.changed, told, strict=True) if label == world.new]
-    alarms = [p.unknown for (label, _), p in zip(world.changed, told, strict=True) if label != world.new]
+    predictions = _classify(world.changed, backbone, learner)
+    strange = [p.unknown for (label, _), p in zip(world.changed, predictions, strict=True) if label == world.new]
+    alarms = [p.unknown for (label, _), p in zip(world.changed, predictions, strict=True) if label != world.new]
     story.add(
         f"meet dim light and {world.new}",
-        accuracy(world.changed, told),
+        accuracy(world.changed, predictions),
         time.perf_counter() - started,
         f"{sum(strange)} of {len(strange)} {world.new} photos flagged unknown, "
         f"and {sum(alarms)} of {len(alarms)} photos of known kinds",
     )
-    story.parts += [Heading(f"The device meets dim light and {world.new}"), _gallery(world.changed, told, 10)]
+    story.parts += [Heading(f"The device meets dim light and {world.new}"), _gallery(world.changed, predictions, 10)]
 
 
 def _learn(world: World, backbone: Backbone, learner: Learner, story: Story) -> None:
@@ -225,10 +225,10 @@ def _learn(world: World, backbone: Backbone, learner: Learner, story: Story) -> 
         shots = [photo for name, photo in world.shown if name == label]
         learner.add(label, np.stack([backbone.embed(photo) for photo in shots]))
     outcome = learner.retrain()
-    told = _classify(world.changed, backbone, learner)
+    predictions = _classify(world.changed, backbone, learner)
     story.add(
         f"a person labels {SHOTS} photos of each",
-        accuracy(world.changed, told),
+        accuracy(world.changed, predictions),
         time.perf_counter() - started,
         f"{outcome.reason}; retrained in {outcome.retrain_ms:.0f} ms",
     )
@@ -236,7 +236,7 @@ def _learn(world: World, backbone: Backbone, learner: Learner, story: Story) -> 
     story.add(
         "what it knew before", accuracy(world.usual, usual), 0.0, "the same factory photos as above, not forgotten"
     )
-    story.parts += [Heading("After learning"), _gallery(world.changed, told, 10)]
+    story.parts += [Heading("After learning"), _gallery(world.changed, predictions, 10)]
 
 
 def _forget(world: World, backbone: Backbone, learner: Learner, story: Story) -> None:
@@ -280,15 +280,15 @@ def _classify(photos: Labelled, backbone: Backbone, learner: Learner) -> list[Pr
     return [classifier.classify(photo) for _, photo in photos]
 
 
-def accuracy(photos: Labelled, told: Sequence[Prediction]) -> float:
+def accuracy(photos: Labelled, predictions: Sequence[Prediction]) -> float:
     """Share of photos whose top label is right; a class that nobody taught counts as wrong, as it is for the user."""
-    return float(np.mean([label == p.label for (label, _), p in zip(photos, told, strict=True)]))
+    return float(np.mean([label == p.label for (label, _), p in zip(photos, predictions, strict=True)]))
 
 
-def _gallery(photos: Labelled, told: Sequence[Prediction], count: int) -> Gallery:
+def _gallery(photos: Labelled, predictions: Sequence[Prediction], count: int) -> Gallery:
     def pictures() -> Iterator[Picture]:
         step = max(len(photos) // count, 1)
-        for (label, photo), prediction in list(zip(photos, told, strict=True))[::step][:count]:
+        for (label, photo), prediction in list(zip(photos, predictions, strict=True))[::step][:count]:
             said = "unknown" if prediction.unknown else f"{prediction.label} {prediction.probability:.2f}"
             mark = "✓" if prediction.label == label and not prediction.unknown else "✗"
             side = min(photo.shape[:2])

@@ -204,6 +204,18 @@ def test_force_replaces_a_run_but_never_a_folder_of_photos(edgetl, tmp_path) -> 
     assert (tmp_path / "work" / "mine.txt").exists()
 
 
+def test_a_demo_that_cannot_begin_leaves_the_earlier_one_as_it_was(edgetl, tmp_path) -> None:
+    photos = write_photos(tmp_path / "p", ("ball", "box"), 3)
+    work = tmp_path / "demo" / "work"
+    work.mkdir(parents=True)
+    (work / ".edgetl-demo").touch()
+    (work / "mine.edgetl").write_text("earlier")
+    edgetl("demo", "--output", tmp_path / "demo", "--photos", photos, "--force", code=2)
+    assert (work / "mine.edgetl").read_text() == "earlier" and [p.name for p in (tmp_path / "demo").iterdir()] == [
+        "work"
+    ]
+
+
 @pytest.mark.parametrize(
     "content", ["[]", '{"format": 1}', '{"format": 1, "samples": [], "photos": 3}', "{", '{"format": 9}']
 )

@@ -22,6 +22,9 @@ LARGEST = 2048  # pixels: a camera's whole picture
 WIDEST = 4.0  # times the channels: three times as wide as the widest that was published
 
 
+_MOST_TIMES, _SPARE = 4, 64 << 20  # of a weights file: top and optimizer may be in it too
+
+
 class DownloadError(InputError):
     """The published weights cannot be downloaded."""
 
@@ -70,20 +73,20 @@ def check(spec: BackboneSpec) -> None:
     """Raise InputError for a backbone that cannot be built; quick, loads nothing."""
     if spec.name not in CATALOGUE:
         raise InputError(f"unknown backbone {spec.name!r}: expected one of {', '.join(CATALOGUE)}")
-    found = CATALOGUE[spec.name]
-    if spec.image_size < found.smallest or spec.image_size % found.multiple:
-        halvings = f"a multiple of {found.multiple} (five halvings)" if found.multiple > 1 else "whole"
-        raise InputError(f"image size must be {halvings} and at least {found.smallest}, got {spec.image_size}")
+    architecture = CATALOGUE[spec.name]
+    if spec.image_size < architecture.smallest or spec.image_size % architecture.multiple:
+        halvings = f"a multiple of {architecture.multiple} (five halvings)" if architecture.multiple > 1 else "whole"
+        raise InputError(f"image size must be {halvings} and at least {architecture.smallest}, got {spec.image_size}")
     if spec.image_size > LARGEST:
         raise InputError(f"image size must be at most {LARGEST}, got {spec.image_size}")
     if not 0 < spec.alpha <= WIDEST:
         raise InputError(f"alpha must be above 0 and at most {WIDEST:g}, got {spec.alpha}")
-    if spec.alpha != 1.0 and not found.any_alpha:
+    if spec.alpha != 1.0 and not architecture.any_alpha:
         raise InputError(f"{spec.name} has one width: leave --alpha away, got {spec.alpha}")
-    if spec.weights == "imagenet" and spec.alpha not in found.alphas:
-        if not found.alphas:
+    if spec.weights == "imagenet" and spec.alpha not in architecture.alphas:
+        if not architecture.alphas:
             raise InputError(f"Keras publishes no ImageNet weights of {spec.name}: give --weights FILE, or none")
-        published = ", ".join(str(alpha) for alpha in found.alphas)
+        published = ", ".join(str(alpha) for alpha in architecture.alphas)
         raise InputError(f"no ImageNet weights for alpha {spec.alpha}: expected one of {published}")
     if spec.weights == "builtin" and (spec.name, spec.alpha) != (BUILTIN.name, BUILTIN.alpha):
         raise InputError(
@@ -102,12 +105,12 @@ def build(spec: BackboneSpec, seed: int = 0) -> Any:
     """
     check(spec)
     tf.keras().utils.set_random_seed(seed)
-    found, shape = CATALOGUE[spec.name], (spec.image_size, spec.image_size, 3)
-    model = _published(spec, shape) if spec.weights == "imagenet" else found.make(None, spec.alpha, shape)
+    architecture, shape = CATALOGUE[spec.name], (spec.image_size, spec.image_size, 3)
+    model = _published(spec, shape) if spec.weights == "imagenet" else architecture.make(None, spec.alpha, shape)
     if spec.weights not in ("imagenet", "none"):
         _load(model, spec)
-    if found.caffe:
-        model = with_caffe_scaling(lambda tensor: found.make(None, spec.alpha, shape, tensor), model)
+    if architecture.caffe:
+        model = with_caffe_scaling(lambda tensor: architecture.make(None, spec.alpha, shape, tensor), model)
     return model
 
 
@@ -137,13 +140,13 @@ def cut(model: Any, boundary: str | None = None, name: str = "") -> tuple[Any, A
 def cuts(model: Any) -> tuple[str, ...]:
     """The layers through which everything passes, first to last, but for input and output."""
     order = {layer.name: position for position, layer in enumerate(model.layers)}
-    found, reach = [], 0
+    places, reach = [], 0
     for position, layer in enumerate(model.layers):
         if 0 < position < len(order) - 1 and reach <= position:
-            found.append(layer.name)
+            places.append(layer.name)
         after = [order.get(node.outbound_layer.name, position) for node in layer.outbound_nodes]
         reach = max([reach, *after])
-    return tuple(found)
+    return tuple(places)
 
 
 def _published(spec: BackboneSpec, shape: tuple[int, int, int]) -> Any:
@@ -159,6 +162,8 @@ def _published(spec: BackboneSpec, shape: tuple[int, int, int]) -> Any:
 
 
 def _load(model: Any, spec: BackboneSpec) -> None:
+    if spec.weights != "builtin":
+        _check_weights_file(Path(spec.weights), 4 * model.count_params())
     try:
         model.load_weights(_BUILTIN_FILE if spec.weights == "builtin" else spec.weights)
     except (OSError, ValueError, KeyError, ImportError) as error:
@@ -167,3 +172,35 @@ def _load(model: Any, spec: BackboneSpec) -> None:
         raise InputError(
             f"{spec.weights} does not fit {spec.name} alpha {spec.alpha} without top: {reason}{hint}"
         ) from None
+
+
+def _check_weights_file(path: Path, model_bytes: int) -> None:
+    """Raise InputError unless a file is HDF5 and holds about as much as a model takes, in itself."""
+    import h5py
+
+    elsewhere: list[str] = []
+    sizes: list[int] = []
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.SoftLink | h5py.ExternalLink):
+            elsewhere.append(name)
+            return
+        dataset = item if isinstance(item, h5py.Dataset) else file.get(name)
+        if isinstance(dataset, h5py.Dataset):
+            sizes.append(dataset.size * dataset.dtype.itemsize)
+            if dataset.is_virtual or dataset.external:
+                elsewhere.append(name)
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems_links(visit)
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError):
+        raise InputError(
+            f"{path} is not a file of Keras weights: expected HDF5, as model.save_weights writes it"
+        ) from None
+    if elsewhere:
+        raise InputError(f"{path} takes {elsewhere[0]} from another place: expected a file that holds its own weights")
+    if sum(sizes) > _MOST_TIMES * model_bytes + _SPARE:
+        raise InputError(
+            f"{path} holds {sum(sizes) / 1e6:.0f} MB of weights, this backbone has {model_bytes / 1e6:.0f} MB"
+        )

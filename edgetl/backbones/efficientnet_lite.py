@@ -77,5 +77,5 @@ def efficientnet_lite(name: str, shape: tuple[int, int, int]) -> Any:
 
 def _rounded(filters: float, divisor: int = 8) -> int:
     """To a multiple of ``divisor``, not more than 10 % below."""
-    found = max(divisor, int(filters + divisor / 2) // divisor * divisor)
-    return found + divisor if found < 0.9 * filters else found
+    multiple = max(divisor, int(filters + divisor / 2) // divisor * divisor)
+    return multiple + divisor if multiple < 0.9 * filters else multiple

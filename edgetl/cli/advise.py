@@ -11,8 +11,7 @@ import click
 
 from edgetl_device.console import note, reports, say, table
 
-from .next_command import given_options
-from .training_options import backbone_options
+from .options import backbone_options, typed_options
 
 
 @click.command()
@@ -39,7 +38,7 @@ def advise(
 
     spec = backbone_spec(backbone, alpha, image_size, weights)
     dataset = load_photos(photos, val_split=val_split, group=group, seed=seed)
-    which = given_options("backbone", "alpha", "image_size", "weights")
+    which = typed_options("backbone", "alpha", "image_size", "weights")
     try:
         advice = advisor.advise(dataset, spec, seed)
     except backbones.DownloadError:
@@ -63,5 +62,5 @@ def advise(
     for reason in advice.reasons:
         say(f"- {reason}")
     command = ["edgetl", "train", str(photos), "-o", "run", "--strategy", advice.strategy]
-    say(f"advice: {shlex.join([*command, *which, *given_options('val_split', 'group', 'seed')])}")
+    say(f"advice: {shlex.join([*command, *which, *typed_options('val_split', 'group', 'seed')])}")
     return asdict(advice)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,29 +34,44 @@ def demo(output: Path, photos: Path | None, force: bool) -> dict[str, Any]:
     work, mark = output / "work", output / "work" / ".edgetl-demo"
     if output.is_file() or (work.exists() and not mark.exists()):
         raise InputError(f"{output} was not made by a demo: give another --output")
-    try:
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-        mark.touch()
-    except OSError as error:
-        raise StorageError(f"cannot write {output}: {error.strerror or error}") from None
-    try:
-        world = story_of.parts_world(work) if photos is None else story_of.own_world(photos, work)
-    except InputError:
-        shutil.rmtree(work)
-        if not any(output.iterdir()):
-            output.rmdir()
-        raise
 
     def tell(step: story_of.Step) -> None:
         share = "     " if step.accuracy is None else f"{step.accuracy:5.3f}"
         say(f"{step.name:<34} {share}  {step.seconds:5.1f} s  {step.detail}")
 
     story = story_of.Story(tell=tell)
-    say(f"{'step':<34} {'acc.':<5}  {'time':>7}  what happened")
-    story_of.run(world, spec, work, story)
-    seconds = time.perf_counter() - started
-    story_of.write_page(story, output / "index.html", seconds)
+    with _new_work_folder(work, mark):
+        world = story_of.parts_world(work) if photos is None else story_of.own_world(photos, work)
+        say(f"{'step':<34} {'acc.':<5}  {'time':>7}  what happened")
+        story_of.run(world, spec, work, story)
+        seconds = time.perf_counter() - started
+        story_of.write_page(story, output / "index.html", seconds)
     say(f"\ndone in {seconds:.0f} s: open {output / 'index.html'} in a browser")
     steps = [{"name": s.name, "accuracy": s.accuracy, "seconds": s.seconds, "detail": s.detail} for s in story.steps]
     return {"steps": steps, "seconds": seconds, "page": str(output / "index.html")}
+
+
+@contextmanager
+def _new_work_folder(work: Path, mark: Path) -> Iterator[None]:
+    """An empty folder; that of an earlier demo steps aside, and comes back if the block does not end well."""
+    aside, made = work.with_name(f".{work.name}.earlier"), not work.parent.exists()
+    try:
+        if aside.exists():  # a demo was killed: what it made is worth nothing
+            shutil.rmtree(work, ignore_errors=True)
+        elif work.exists():
+            work.rename(aside)
+        work.mkdir(parents=True)
+        mark.touch()
+    except OSError as error:
+        raise StorageError(f"cannot write {work.parent}: {error.strerror or error}") from None
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        if aside.exists():
+            aside.rename(work)
+        elif made:
+            with suppress(OSError):
+                work.parent.rmdir()
+        raise
+    shutil.rmtree(aside, ignore_errors=True)

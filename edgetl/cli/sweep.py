@@ -12,7 +12,7 @@ import click
 from edgetl_device.console import is_verbose, note, refuse_existing, reports, say, table
 from edgetl_device.head_option import head_option
 
-from .next_command import given_options
+from .options import typed_options
 
 if TYPE_CHECKING:
     from ..conversion.sweep import Row
@@ -71,7 +71,7 @@ def sweep(
     say(f"float pipeline {done.float_accuracy:.3f}; heads fitted on {done.trained} photos, checked on {done.held_out}")
     if done.recommended is not None:
         arguments = next(recipe.arguments for recipe in chosen if recipe.name == done.recommended)
-        given = given_options("photos", "labels", "scale", "calibration_samples", "head")
+        given = typed_options("photos", "labels", "scale", "calibration_samples", "head")
         command = ["edgetl", "convert", str(run), *arguments.split(), *given, "-o", f"{run.name}.edgetl"]
         say(f"take {done.recommended}: {done.reason}; next: {shlex.join(command)}")
     if report is not None:

@@ -9,7 +9,7 @@ import click
 
 from edgetl_device.console import note, refuse_existing, reports, say, table
 
-from .training_options import backbone_options, fine_tuning_options
+from .options import backbone_options, fine_tuning_options
 
 if TYPE_CHECKING:
     from ..training.runs import Run
@@ -94,14 +94,14 @@ def train(
 
 def tell_duplicates(run: Run, most: int = 3) -> None:
     """A line for near-copies that contradict or flatter."""
-    found = run.duplicates
-    if found.labels:
-        pairs = "; ".join(f"{one} and {other}" for one, other in found.labels[:most])
-        more = f" and {len(found.labels) - most} more" if len(found.labels) > most else ""
+    copies = run.duplicates
+    if copies.labels:
+        pairs = "; ".join(f"{one} and {other}" for one, other in copies.labels[:most])
+        more = f" and {len(copies.labels) - most} more" if len(copies.labels) > most else ""
         note(f"near-copies under two labels, one of which is wrong: {pairs}{more}")
-    if found.splits:
-        held_out = len({other for _, other in found.splits})
-        one, other = found.splits[0]
+    if copies.splits:
+        held_out = len({other for _, other in copies.splits})
+        one, other = copies.splits[0]
         note(
             f"{held_out} of the held-out photos nearly copy a training photo, such as {other} {one}: the accuracy "
             "flatters; keep them together with --group, or remove copies"

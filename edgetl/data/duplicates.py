@@ -1,4 +1,4 @@
-"""The same picture twice: near-copies found by difference hashes, wherever they would flatter or contradict.
+"""The same picture twice: near-copies by difference hashes, wherever they would flatter or contradict.
 
 A copy under two labels is a mistake in the labels; a copy in training and held-out photos makes accuracy look better
 than it is. Consecutive frames of a film are near-copies too.
@@ -18,7 +18,7 @@ from .datasets import Dataset
 BYTES = 16
 NEAR = 7  # bits of 128 that may differ; then one of eight pieces of 16 bits is equal, which is what makes it fast
 _PIECES = 8
-_CROWD = 400  # photos that share a piece; more are featureless pictures, of which only exact copies are told
+_CROWD = 400  # photos that share a piece; more are featureless pictures, of which only exact copies are reported
 
 Hashes = npt.NDArray[np.uint8]
 
@@ -64,19 +64,19 @@ def find_duplicates(dataset: Dataset, hashes: Hashes) -> Duplicates:
 
 def near_pairs(hashes: Hashes) -> list[tuple[int, int]]:
     """(n, 16) → the pairs (i < j) that differ in at most ``NEAR`` bits, sorted."""
-    found: set[tuple[int, int]] = set()
+    pairs: set[tuple[int, int]] = set()
     pieces = np.ascontiguousarray(hashes).view(np.uint16).reshape(-1, _PIECES)
     for piece in range(_PIECES):
         order = np.argsort(pieces[:, piece], kind="stable")
         for rows in np.split(order, np.flatnonzero(np.diff(pieces[order, piece])) + 1):
             if 2 <= len(rows) <= _CROWD:
-                found.update(_near(hashes, rows))
+                pairs.update(_near(hashes, rows))
     _, same = np.unique(hashes, axis=0, return_inverse=True)
     order = np.argsort(same.ravel(), kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(same.ravel()[order])) + 1):
         if len(rows) > 1:  # a chain is enough to name every one of them
-            found.update((int(a), int(b)) for a, b in zip(np.sort(rows)[:-1], np.sort(rows)[1:], strict=True))
-    return sorted(found)
+            pairs.update((int(a), int(b)) for a, b in zip(np.sort(rows)[:-1], np.sort(rows)[1:], strict=True))
+    return sorted(pairs)
 
 
 def _near(hashes: Hashes, rows: npt.NDArray[np.intp]) -> Iterator[tuple[int, int]]:

@@ -24,10 +24,9 @@ import numpy.typing as npt
 
 from edgetl_device.errors import InputError
 
-from ..backbones import backbone as backbones
-from ..backbones.backbone import BackboneSpec
+from ..backbones.backbone import BackboneSpec, build
 from ..data.datasets import Dataset, balanced, split
-from . import embeddings
+from .embeddings import embed_to_file
 from .float_head import Floats, fit_float_head, float_codes, predict
 
 MOST = 3000  # photos looked at: enough for a third digit
@@ -76,7 +75,7 @@ def advise(dataset: Dataset, spec: BackboneSpec, seed: int = 0) -> Advice:
     sample = train.take(sorted(balanced(train, MOST, seed)))
     with TemporaryDirectory(prefix="edgetl-advise-") as folder:
         path = Path(folder) / "float.npy"
-        written = embeddings.embed_to_file(backbones.build(spec, seed), sample.files(), spec, path)
+        written = embed_to_file(build(spec, seed), sample.files(), spec, path)
         values = np.load(path)
     readable = sample.take(written.rows)
     inner = split(readable, PROBED, seed + 2)
@@ -85,14 +84,14 @@ def advise(dataset: Dataset, spec: BackboneSpec, seed: int = 0) -> Advice:
         raise InputError(f"{len(readable)} readable training photos are too few to advise on: take strategy head")
     labels = np.searchsorted(inner.classes, inner.labels)
     head = fit_float_head(values, [inner.labels[row] for row in fit], fit)
-    told = np.searchsorted(inner.classes, np.asarray(head.labels)[predict(head, values, probed)[0]])
-    probe = float((told == labels[probed]).mean())
+    predicted = np.searchsorted(inner.classes, np.asarray(head.labels)[predict(head, values, probed)[0]])
+    probe = float((predicted == labels[probed]).mean())
     codes = float_codes(values)
     nearest = neighbour_accuracy(codes[fit], labels[fit], codes[probed], labels[probed])
     chance = max(Counter(labels[probed].tolist()).values()) / len(probed)
     sizes = sorted(Counter(train.labels).values())
-    found = _decide(len(train), sizes[len(sizes) // 2], _above(chance, (probe + nearest) / 2))
-    return Advice(*found, probe, nearest, logme(values, labels))
+    decision = _decide(len(train), sizes[len(sizes) // 2], _above(chance, (probe + nearest) / 2))
+    return Advice(*decision, probe, nearest, logme(values, labels))
 
 
 def _decide(size: int, per_class: int, similarity: float) -> tuple[str, tuple[str, ...], int, int, float]:

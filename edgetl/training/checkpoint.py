@@ -41,8 +41,8 @@ class Checkpoint:
         Args:
             identity: what the training is of, JSON; only the same may go on from here.
         """
-        told = {"identity": _digest(identity), "history": self.history, "best": self.best}
-        arrays = {"told": text_array((json.dumps(told),))}
+        facts = {"identity": _digest(identity), "history": self.history, "best": self.best}
+        arrays = {"facts": text_array((json.dumps(facts),))}
         for name in ("state", "best_state", "optimizer"):
             arrays |= {f"{name}{number}": np.asarray(value) for number, value in enumerate(getattr(self, name))}
         write_atomically(path, pack(arrays))
@@ -54,19 +54,22 @@ def load_checkpoint(path: Path, identity: Any) -> Checkpoint | None:
         return None
     try:
         arrays = unpack(path.read_bytes())
-        (text,) = text_values(arrays.pop("told"))
-        told = json.loads(text)
-    except (OSError, InputError, KeyError, ValueError) as error:
+        (text,) = text_values(arrays.pop("facts"))
+        facts = json.loads(text)
+        parts: dict[str, Weights] = {"state": [], "best_state": [], "optimizer": []}
+        for name, value in arrays.items():  # in the order they were saved
+            parts[name.rstrip("0123456789")].append(value)
+        accuracy, loss = facts["best"]
+        checkpoint = Checkpoint(facts["history"], (float(accuracy), float(loss)), **parts)
+        same = facts["identity"] == _digest(identity)
+    except (OSError, InputError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{path} cannot be read ({error}): start anew with --force") from None
-    if told["identity"] != _digest(identity):
+    if not same:
         raise InputError(
             "the interrupted training had other photos or options: give the same ones to --resume, "
             "or start anew with --force"
         )
-    parts: dict[str, Weights] = {"state": [], "best_state": [], "optimizer": []}
-    for name, value in arrays.items():  # in the order they were saved
-        parts[name.rstrip("0123456789")].append(value)
-    return Checkpoint(told["history"], tuple(told["best"]), **parts)
+    return checkpoint
 
 
 def _digest(identity: Any) -> str:

@@ -31,7 +31,7 @@ class Embedded:
 
     Args:
         values: (n, d), float32 of the float backbone or int8 of the converted one.
-        rows: n indices into the files that were given.
+        rows: n indices into the files that were asked for.
         skipped: what is wrong with each of the others.
     """
 
@@ -45,7 +45,7 @@ class Written:
     """Which photos' embeddings a file holds.
 
     Args:
-        rows: m indices into the files that were given.
+        rows: m indices into the files that were asked for.
         skipped: what is wrong with each of the others.
         hashes: (m, 16) difference hashes.
     """
@@ -65,8 +65,8 @@ def embed_to_file(model: Any, files: Sequence[Path], spec: BackboneSpec, path: P
     )
 
     def readable() -> Iterator[npt.NDArray[np.uint8]]:
-        found = shots(files, (spec.preprocessing,))
-        for row, shot in enumerate(progress(found, len(files), "embedding photos")):
+        decoded = shots(files, (spec.preprocessing,))
+        for row, shot in enumerate(progress(decoded, len(files), "embedding photos")):
             if isinstance(shot, PhotoError):
                 skipped.append(str(shot))
                 continue
@@ -79,8 +79,7 @@ def embed_to_file(model: Any, files: Sequence[Path], spec: BackboneSpec, path: P
     if not rows:
         path.unlink()
         raise InputError(f"none of {len(skipped)} photos could be read, for example {skipped[0]}")
-    found = np.frombuffer(bytes(hashes), np.uint8).reshape(len(rows), -1)
-    return Written(tuple(rows), tuple(skipped), found)
+    return Written(tuple(rows), tuple(skipped), np.frombuffer(bytes(hashes), np.uint8).reshape(len(rows), -1))
 
 
 def write_rows(path: Path, chunks: Iterable[npt.NDArray[np.float32]], expected: int, dimension: int = 0) -> None:

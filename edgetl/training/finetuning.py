@@ -129,73 +129,111 @@ def finetune(
         resume: go on from the checkpoint, if there is one; the result is that of a training that was never interrupted.
         xla: whether to compile the step.
         step: what happens to a batch.
-        tell: told a line about each epoch.
+        tell: called with a line about each epoch.
 
     Returns:
         For each epoch: ``epoch``, ``learning_rate``, ``loss``, ``seconds``, and ``stop_accuracy`` and ``stop_loss``.
     """
-    tensorflow = tf.load()
-    fit, stop = np.asarray(rows[0], np.intp), np.asarray(rows[1], np.intp)
-    targets, weights = _targets(dataset, fit, plan)
-    optimizer = tf.keras().optimizers.Adam(plan.rate_at(0.0))
-    optimizer.build(network.variables)
-    trained = tensorflow.function(lambda batch: step(network, optimizer, batch), jit_compile=xla, reduce_retracing=True)
-    prepared = tensorflow.function(feed.inputs, reduce_retracing=True)
-    measured = tensorflow.function(lambda arrays: network.logits(feed.inputs(arrays)), reduce_retracing=True)
-    truth = np.searchsorted(dataset.classes, [dataset.labels[row] for row in stop])
+    epochs = _Epochs(network, feed, dataset, np.asarray(rows[0], np.intp), plan, step, xla)
+    stopping = _StoppingPart(network, feed, dataset, np.asarray(rows[1], np.intp))
     identity = {"plan": asdict(replace(plan, cache_limit=0)), "photos": _identity(dataset)}
-
-    found = load_checkpoint(checkpoint, identity) if resume else None
-    if found is None:
-        score = _score(measured, feed, stop, truth)
-        found = Checkpoint([], score, network.state(), network.state(), [v.numpy() for v in optimizer.variables])
-    network.restore(found.state)
-    for variable, value in zip(optimizer.variables, found.optimizer, strict=True):
-        variable.assign(value)
-    history, best, best_state = list(found.history), found.best, found.best_state
+    start = load_checkpoint(checkpoint, identity) if resume else None
+    if start is None:
+        start = Checkpoint([], stopping.score(), network.state(), network.state(), epochs.optimizer_state())
+    network.restore(start.state)
+    epochs.restore_optimizer(start.optimizer)
+    history, best, best_state = list(start.history), start.best, start.best_state
 
     while len(history) < plan.chosen_epochs and not _stale(history, plan.patience):
-        epoch, started = len(history), time.perf_counter()
-        order = np.random.default_rng([plan.seed, epoch]).permutation(len(fit))
-        batches = [order[start : start + plan.batch_size] for start in range(0, len(order), plan.batch_size)]
-        if len(batches) > 1 and len(batches[-1]) == 1:  # one photo has no batch statistics
-            batches[-2:] = [np.concatenate(batches[-2:])]
-        losses = []
-        varied = feed.varied([fit[batch] for batch in batches], (plan.seed, epoch))
-        for number, arrays in enumerate(progress(varied, len(batches), f"epoch {epoch + 1}")):
-            optimizer.learning_rate.assign(plan.rate_at(epoch + number / len(batches)))
-            chosen = batches[number]
-            losses.append(trained(Batch(prepared(arrays), targets[chosen], weights[chosen])))
-        score = _score(measured, feed, stop, truth)
-        better = score > best or not len(stop)
+        started = time.perf_counter()
+        loss = epochs.train(len(history))
+        score = stopping.score()
+        better = score > best or not len(stopping.rows)
         if better:
             best, best_state = score, network.state()
         facts = {
-            "epoch": epoch + 1,
-            "learning_rate": plan.rate_at(epoch + 1.0),
-            "loss": float(np.mean([float(loss) for loss in losses])),
-            "stop_accuracy": score[0] if len(stop) else None,
-            "stop_loss": -score[1] if len(stop) else None,
+            "epoch": len(history) + 1,
+            "learning_rate": plan.rate_at(len(history) + 1.0),
+            "loss": loss,
+            "stop_accuracy": score[0] if len(stopping.rows) else None,
+            "stop_loss": -score[1] if len(stopping.rows) else None,
             "best": better,
             "seconds": time.perf_counter() - started,
         }
         history.append(facts)
-        values = [variable.numpy() for variable in optimizer.variables]
-        Checkpoint(history, best, network.state(), best_state, values).save(checkpoint, identity)
+        Checkpoint(history, best, network.state(), best_state, epochs.optimizer_state()).save(checkpoint, identity)
         tell(_line(facts, plan))
     network.restore(best_state)
     return history
 
 
-def _score(measured: Any, feed: Feed, rows: Rows, truth: npt.NDArray[np.intp]) -> tuple[float, float]:
-    """Accuracy and minus cross-entropy on the stopping part; the larger the better."""
-    if not len(rows):
-        return (0.0, 0.0)
-    batches = [rows[start : start + _EVALUATED] for start in range(0, len(rows), _EVALUATED)]
-    logits = np.concatenate([measured(arrays).numpy() for arrays in feed.plain(batches)]).astype(np.float64)
-    logits -= logits.max(axis=1, keepdims=True)
-    entropy = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(rows)), truth]
-    return float((logits.argmax(axis=1) == truth).mean()), -float(entropy.mean())
+class _Epochs:
+    """Passes over the photos that are trained on.
+
+    Args:
+        fit: rows of the dataset.
+    """
+
+    def __init__(
+        self, network: Network, feed: Feed, dataset: Dataset, fit: Rows, plan: Plan, step: Step, xla: bool
+    ) -> None:
+        tensorflow = tf.load()
+        self._feed, self._fit, self._plan = feed, fit, plan
+        self._targets, self._weights = _targets(dataset, fit, plan)
+        self._optimizer = optimizer = tf.keras().optimizers.Adam(plan.rate_at(0.0))
+        optimizer.build(network.variables)
+        self._step = tensorflow.function(
+            lambda batch: step(network, optimizer, batch), jit_compile=xla, reduce_retracing=True
+        )
+        self._inputs = tensorflow.function(feed.inputs, reduce_retracing=True)
+
+    def train(self, epoch: int) -> float:
+        """One pass, in an order drawn for this epoch → the mean loss of its steps."""
+        plan, fit = self._plan, self._fit
+        order = np.random.default_rng([plan.seed, epoch]).permutation(len(fit))
+        batches = [order[start : start + plan.batch_size] for start in range(0, len(order), plan.batch_size)]
+        if len(batches) > 1 and len(batches[-1]) == 1:  # one photo has no batch statistics
+            batches[-2:] = [np.concatenate(batches[-2:])]
+        losses = []
+        varied = self._feed.varied([fit[batch] for batch in batches], (plan.seed, epoch))
+        for number, arrays in enumerate(progress(varied, len(batches), f"epoch {epoch + 1}")):
+            self._optimizer.learning_rate.assign(plan.rate_at(epoch + number / len(batches)))
+            chosen = batches[number]
+            losses.append(self._step(Batch(self._inputs(arrays), self._targets[chosen], self._weights[chosen])))
+        return float(np.mean([float(loss) for loss in losses]))
+
+    def optimizer_state(self) -> list[npt.NDArray[Any]]:
+        """The optimizer's variables, for :meth:`restore_optimizer`."""
+        return [variable.numpy() for variable in self._optimizer.variables]
+
+    def restore_optimizer(self, values: Sequence[npt.NDArray[Any]]) -> None:
+        """The inverse of :meth:`optimizer_state`."""
+        for variable, value in zip(self._optimizer.variables, values, strict=True):
+            variable.assign(value)
+
+
+class _StoppingPart:
+    """The training photos that decide when to stop, and which epoch was best.
+
+    Args:
+        rows: of the dataset; perhaps none.
+    """
+
+    def __init__(self, network: Network, feed: Feed, dataset: Dataset, rows: Rows) -> None:
+        self.rows, self._feed = rows, feed
+        self._truth = np.searchsorted(dataset.classes, [dataset.labels[row] for row in rows])
+        self._logits = tf.load().function(lambda arrays: network.logits(feed.inputs(arrays)), reduce_retracing=True)
+
+    def score(self) -> tuple[float, float]:
+        """Accuracy and minus cross-entropy of the network as it is; the larger the better."""
+        rows = self.rows
+        if not len(rows):
+            return (0.0, 0.0)
+        batches = [rows[start : start + _EVALUATED] for start in range(0, len(rows), _EVALUATED)]
+        logits = np.concatenate([self._logits(arrays).numpy() for arrays in self._feed.plain(batches)])
+        logits = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+        entropy = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(rows)), self._truth]
+        return float((logits.argmax(axis=1) == self._truth).mean()), -float(entropy.mean())
 
 
 def _targets(dataset: Dataset, fit: Rows, plan: Plan) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

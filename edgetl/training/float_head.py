@@ -49,8 +49,8 @@ def fit_float_head(values: Floats, labels: Sequence[str], rows: Sequence[int] | 
     variances = np.diag(scatter) / max(len(chosen) - len(names), 1)
     floored = np.maximum(variances, 0.1 * variances.mean()) + 1e-9
     precision = solve_precision(scatter.astype(np.float32), floored, len(chosen))
-    found = tuple(str(name) for name in names)
-    return solve_predictive(ClassMoments(found, means, counts.astype(np.float64), log_prior(counts), precision))
+    labelled = tuple(str(name) for name in names)
+    return solve_predictive(ClassMoments(labelled, means, counts.astype(np.float64), log_prior(counts), precision))
 
 
 def predict(head: Predictive, values: Floats, rows: Sequence[int]) -> tuple[npt.NDArray[np.intp], Floats]:
@@ -59,5 +59,5 @@ def predict(head: Predictive, values: Floats, rows: Sequence[int]) -> tuple[npt.
     scores = [
         head.scores(float_codes(values[chosen[start : start + _BLOCK]])) for start in range(0, len(chosen), _BLOCK)
     ]
-    found = np.concatenate(scores) if scores else np.zeros((0, len(head.labels)), np.float32)
-    return found.argmax(axis=1), found
+    joined = np.concatenate(scores) if scores else np.zeros((0, len(head.labels)), np.float32)
+    return joined.argmax(axis=1), joined

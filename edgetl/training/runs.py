@@ -29,8 +29,7 @@ from edgetl_device.errors import InputError, StorageError
 from edgetl_device.files import read_bounded, replace_folder
 from edgetl_device.labels import check_label
 
-from ..backbones import backbone as backbones
-from ..backbones.backbone import BackboneSpec
+from ..backbones.backbone import BackboneSpec, build, check
 from ..data.datasets import SPLITS, Dataset
 from ..data.duplicates import Duplicates
 from .embeddings import read_rows
@@ -85,7 +84,7 @@ class Run:
             InputError: the weights cannot be read, or are not of this architecture.
         """
         path = self.folder / WEIGHTS_FILE
-        model = backbones.build(replace(self.spec, weights="none"), self.seed)
+        model = build(replace(self.spec, weights="none"), self.seed)
         shapes = [tuple(weight.shape) for weight in model.weights]
         most = sum(4 * math.prod(shape) + _PER_ARRAY for shape in shapes) + _PER_ARRAY
         try:
@@ -244,7 +243,7 @@ def _spec(value: dict[str, Any]) -> BackboneSpec:
     if set(value) != set(names):
         raise ValueError("the backbone is not described as expected")
     spec = BackboneSpec(**{name: _as(kind, value[name]) for name, kind in names.items()})
-    backbones.check(replace(spec, weights="none"))
+    check(replace(spec, weights="none"))
     return spec
 
 

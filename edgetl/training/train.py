@@ -18,17 +18,16 @@ import numpy.typing as npt
 from edgetl_device import metrics
 from edgetl_device.errors import InputError
 
-from ..backbones import backbone as backbones
-from ..backbones.backbone import BackboneSpec
+from ..backbones.backbone import BackboneSpec, build, cut
 from ..data.datasets import Dataset
 from ..data.duplicates import Hashes, find_duplicates
-from . import activation_cache as boundary
-from . import embeddings
 from .accelerator import hardware
+from .activation_cache import CachedPhotos, CacheKey, batches_of, fill, fits
+from .embeddings import embed_to_file, write_rows
 from .feeds import CachedFeed, Feed, PhotoFeed
 from .finetuning import Plan, finetune, stopping_rows
 from .float_head import fit_float_head, float_codes, predict
-from .network import Step, build_network, default_step, unfreeze
+from .network import Network, Step, build_network, default_step, unfreeze
 from .runs import FLOAT_FILE, MOST_PHOTOS, Run, new_run, open_run, save_run
 
 __all__ = ["Plan", "Run", "Training", "fit_float_head", "float_codes", "open_run", "train", "train_head"]
@@ -44,7 +43,7 @@ class Training:
         resume: go on with what an interrupt left.
         force: replace an existing RUN, and drop what an interrupt left.
         seed: of split, head and calibration.
-        tell: told a line now and then.
+        tell: called with a line now and then.
     """
 
     plan: Plan | None = None
@@ -78,29 +77,27 @@ def train(dataset: Dataset, spec: BackboneSpec, output: Path, options: Training 
     if options.resume and options.plan is not None and not checkpoint.exists():
         options.tell(f"no {checkpoint} to go on from: starting anew")
     with new_run(output, options.force) as folder:
-        model = backbones.build(spec, options.seed)
+        model = build(spec, options.seed)
         if options.plan is None:
-            embedded = embeddings.embed_to_file(model, dataset.files(), spec, folder / FLOAT_FILE)
-            readable, details = readable_part(dataset, embedded.rows), {"device": hardware().device}
-            hashes, skipped = embedded.hashes, embedded.skipped
+            trained = _as_it_is(model, dataset, spec, folder / FLOAT_FILE)
         else:
-            fine = _fine_tuned(model, dataset, spec, options.plan, options, checkpoint, folder)
-            readable, hashes, skipped, details = fine
+            trained = _fine_tuned(model, dataset, spec, options.plan, options, checkpoint, folder / FLOAT_FILE)
+        readable = trained.dataset
         truth, predicted = held_out_predictions(readable, np.load(folder / FLOAT_FILE, mmap_mode="r"))
         recall = metrics.per_class_recall(truth, predicted, len(readable.classes))
         run = Run(
             output,
             spec,
             readable,
-            skipped,
+            trained.skipped,
             options.seed,
             options.plan.strategy if options.plan else "head",
             metrics.accuracy(truth, predicted),
             {label: None if np.isnan(r) else float(r) for label, r in zip(readable.classes, recall, strict=True)},
             datetime.now(UTC).isoformat(timespec="seconds"),
             time.perf_counter() - started,
-            details,
-            find_duplicates(readable, hashes),
+            trained.details,
+            find_duplicates(readable, trained.hashes),
         )
         save_run(folder, run, model)
     checkpoint.unlink(missing_ok=True)
@@ -112,36 +109,53 @@ def checkpoint_of(output: Path) -> Path:
     return output.with_name(f"{output.name}.checkpoint")
 
 
+@dataclass(frozen=True, eq=False)
+class _Trained:
+    """A trained backbone's photos; their embeddings are in a file.
+
+    Args:
+        dataset: the photos that could be read.
+        hashes: (n, 16) difference hashes of them.
+        skipped: what is wrong with each of the others.
+        details: of the training, for a reader.
+    """
+
+    dataset: Dataset
+    hashes: Hashes
+    skipped: tuple[str, ...]
+    details: dict[str, Any]
+
+
+def _as_it_is(model: Any, dataset: Dataset, spec: BackboneSpec, embeddings: Path) -> _Trained:
+    """Embed the photos with the backbone as it is, into a file."""
+    embedded = embed_to_file(model, dataset.files(), spec, embeddings)
+    readable = readable_part(dataset, embedded.rows)
+    return _Trained(readable, embedded.hashes, embedded.skipped, {"device": hardware().device})
+
+
 def _fine_tuned(
-    model: Any, dataset: Dataset, spec: BackboneSpec, plan: Plan, options: Training, checkpoint: Path, folder: Path
-) -> tuple[Dataset, Hashes, tuple[str, ...], dict[str, Any]]:
-    """Train ``model`` in place and write its embeddings → readable photos, their hashes, what was skipped, facts."""
+    model: Any, dataset: Dataset, spec: BackboneSpec, plan: Plan, options: Training, checkpoint: Path, embeddings: Path
+) -> _Trained:
+    """Train ``model`` in place, and write its embeddings into a file."""
     machine, tell = hardware(), options.tell
-    lower, upper = (None, model) if plan.strategy == "full" else backbones.cut(model, plan.boundary, spec.name)
-    cached, why = None, _why_not_cached(plan, lower, len(dataset))
-    feed: Feed
-    if lower is not None and not why:
-        recipe = boundary.CacheKey(spec.image_size, plan.views if plan.augment else 0, plan.seed)
-        cached = boundary.fill(dataset.files(), lower, recipe, plan.cache_limit)
-        readable, hashes, skipped = readable_part(dataset, cached.rows), cached.hashes, cached.skipped
-        tell(f"activations of {len(readable)} photos cached in {cached.path.parent}: epochs run the top alone")
-        embeddings.write_rows(folder / FLOAT_FILE, boundary.batches_of(cached, upper), len(readable))
-        feed = CachedFeed(cached)
+    lower, upper = (None, model) if plan.strategy == "full" else cut(model, plan.boundary, spec.name)
+    cached = _cached(dataset, lower, spec, plan, tell)
+    if cached is None:
+        start = _as_it_is(model, dataset, spec, embeddings)
+        feed: Feed = PhotoFeed(start.dataset.files(), spec.image_size, lower, plan.augment, plan.strong)
     else:
-        if plan.strategy == "top":
-            tell(f"no cache of activations: {why}; every epoch runs the whole backbone")
-        embedded = embeddings.embed_to_file(model, dataset.files(), spec, folder / FLOAT_FILE)
-        readable, hashes, skipped = readable_part(dataset, embedded.rows), embedded.hashes, embedded.skipped
-        feed = PhotoFeed(readable.files(), spec.image_size, lower, plan.augment, plan.strong)
-    fit, stop = stopping_rows(readable, plan.seed)
+        start = _Trained(readable_part(dataset, cached.rows), cached.hashes, cached.skipped, {})
+        write_rows(embeddings, batches_of(cached, upper), len(start.dataset))
+        feed = CachedFeed(cached)
+    readable = start.dataset
+    fit, stop = rows = stopping_rows(readable, plan.seed)
     unfreeze(model, upper, plan.train_batch_norm)
     body = in_mixed_precision(upper) if machine.mixed_precision else upper
-    values = np.load(folder / FLOAT_FILE, mmap_mode="r")
+    values = np.load(embeddings, mmap_mode="r")
     network = build_network(body, values, readable.labels, fit, stop, plan.train_batch_norm)
-    weights = int(sum(np.prod(variable.shape) for variable in network.variables))
-    tell(f"{weights:,} of {model.count_params():,} weights are trained, on {len(fit)} photos; {len(stop)} to stop on")
+    _tell_size(network, model, rows, tell)
     history = finetune(
-        network, feed, readable, (fit, stop), plan, checkpoint,
+        network, feed, readable, rows, plan, checkpoint,
         resume=options.resume, xla=machine.xla, step=options.step, tell=tell,
     )  # fmt: skip
     if body is not upper:
@@ -149,12 +163,33 @@ def _fine_tuned(
     for layer in model.layers:
         layer.trainable = layer.name != "scaling"
     if cached is not None:
-        embeddings.write_rows(folder / FLOAT_FILE, boundary.batches_of(cached, upper), len(readable))
+        write_rows(embeddings, batches_of(cached, upper), len(readable))
     else:
-        embeddings.embed_to_file(model, readable.files(), spec, folder / FLOAT_FILE)
+        embed_to_file(model, readable.files(), spec, embeddings)
     options_used = asdict(replace(plan, epochs=plan.chosen_epochs, learning_rate=plan.chosen_rate))
     facts = {"device": machine.device, "cached": cached is not None, "plan": options_used, "epochs": history}
-    return readable, hashes, skipped, facts
+    return replace(start, details=facts)
+
+
+def _tell_size(network: Network, model: Any, rows: tuple[list[int], list[int]], tell: Callable[[str], None]) -> None:
+    weights = int(sum(np.prod(variable.shape) for variable in network.variables))
+    fit, stop = map(len, rows)
+    tell(f"{weights:,} of {model.count_params():,} weights are trained, on {fit} photos; {stop} to stop on")
+
+
+def _cached(
+    dataset: Dataset, lower: Any, spec: BackboneSpec, plan: Plan, tell: Callable[[str], None]
+) -> CachedPhotos | None:
+    """The activations of the frozen part, or None where a cache is of no use."""
+    why_not = _why_not_cached(plan, lower, len(dataset))
+    if why_not:
+        if plan.strategy == "top":
+            tell(f"no cache of activations: {why_not}; every epoch runs the whole backbone")
+        return None
+    key = CacheKey(spec.image_size, plan.views if plan.augment else 0, plan.seed)
+    cached = fill(dataset.files(), lower, key, plan.cache_limit)
+    tell(f"activations of {len(cached.rows)} photos cached in {cached.path.parent}: epochs run the top alone")
+    return cached
 
 
 def _why_not_cached(plan: Plan, lower: Any, photos: int) -> str:
@@ -164,7 +199,7 @@ def _why_not_cached(plan: Plan, lower: Any, photos: int) -> str:
         return "strong augmentation is drawn anew for every epoch"
     if plan.augment and plan.views == 0:
         return "--views 0 draws new views for every epoch"
-    if not boundary.fits(lower.output_shape[1:], plan.views if plan.augment else 0, photos, plan.cache_limit):
+    if not fits(lower.output_shape[1:], plan.views if plan.augment else 0, photos, plan.cache_limit):
         return f"it would be larger than --cache-limit, {plan.cache_limit / 1e9:.1f} GB"
     return ""
 

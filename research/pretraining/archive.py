@@ -57,25 +57,25 @@ def read_archive(path: Path) -> Archive:
         PretrainingError: not an archive, no such folders in it, a photo that does not decode, photos of
             different sizes, or a class of `val` that is missing from `train`.
     """
-    found: dict[str, list[tuple[str, str, np.ndarray]]] = {"train": [], "val": []}
+    parts: dict[str, list[tuple[str, str, np.ndarray]]] = {"train": [], "val": []}
     try:
         for name, content in _members(path):
             part, label = name.parts[-3], name.parts[-2]
-            found[part].append((label, name.name, _decode(path, name, content)))
+            parts[part].append((label, name.name, _decode(path, name, content)))
         digest = _sha256(path)
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise PretrainingError(f"{path}: cannot be read ({reason}); {EXPECTED}") from error
-    for part, photos in found.items():
+    for part, photos in parts.items():
         if not photos:
             raise PretrainingError(f"{path}: no photos under {part}/; {EXPECTED}")
-    classes = tuple(sorted({label for label, _, _ in found["train"]}))
+    classes = tuple(sorted({label for label, _, _ in parts["train"]}))
     if len(classes) < 2:
         raise PretrainingError(f"{path}: train/ has only the class {classes[0]!r}; at least two are needed")
-    strangers = sorted({label for label, _, _ in found["val"]} - set(classes))
+    strangers = sorted({label for label, _, _ in parts["val"]} - set(classes))
     if strangers:
         raise PretrainingError(f"{path}: val/{strangers[0]} has no counterpart under train/; {EXPECTED}")
-    return Archive(classes, _stack(path, found["train"], classes), _stack(path, found["val"], classes), digest)
+    return Archive(classes, _stack(path, parts["train"], classes), _stack(path, parts["val"], classes), digest)
 
 
 def _members(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
@@ -98,15 +98,15 @@ def _decode(path: Path, name: PurePosixPath, content: bytes) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def _stack(path: Path, found: list[tuple[str, str, np.ndarray]], classes: tuple[str, ...]) -> Photos:
+def _stack(path: Path, photos: list[tuple[str, str, np.ndarray]], classes: tuple[str, ...]) -> Photos:
     """Sorted by class and file name, so that the order inside the archive does not matter."""
-    found.sort(key=lambda photo: photo[:2])
-    shapes = sorted({image.shape for _, _, image in found})
+    photos.sort(key=lambda photo: photo[:2])
+    shapes = sorted({image.shape for _, _, image in photos})
     if len(shapes) > 1 or shapes[0][0] != shapes[0][1]:
         raise PretrainingError(f"{path}: expected square photos of one size, received {shapes[0]} … {shapes[-1]}")
     index = {label: position for position, label in enumerate(classes)}
-    labels = np.array([index[label] for label, _, _ in found], np.int32)
-    return Photos(np.stack([image for _, _, image in found]), labels)
+    labels = np.array([index[label] for label, _, _ in photos], np.int32)
+    return Photos(np.stack([image for _, _, image in photos]), labels)
 
 
 def _sha256(path: Path) -> str:

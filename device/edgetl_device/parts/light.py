@@ -127,9 +127,9 @@ def lighting(light: Light, rng: Rng, ground: Floats) -> Lighting:
     window = _direction(rng.uniform(0, 360), rng.uniform(30, 80))
     key = float(rng.uniform(*light.key))
     rest = 1 - key
-    way = _directions()
-    to_sun, to_fill, to_window = way @ sun, way @ fill, way @ window
-    up = way[:, 2]
+    direction = _directions()
+    to_sun, to_fill, to_window = direction @ sun, direction @ fill, direction @ window
+    up = direction[:, 2]
     # Diffuse: the lamp, a weaker second one; what is missing to 1 on the bench comes from the room.
     second = 0.35 * rest * np.maximum(to_fill, 0) / fill[2] * min(1.0, float(fill[2]) * 1.5)
     spread = rest * (1 - 0.35 * min(1.0, float(fill[2]) * 1.5))
@@ -142,7 +142,7 @@ def lighting(light: Light, rng: Rng, ground: Floats) -> Lighting:
     room = max(rest, 0.3)
     pane = _step(to_window, 0.86, 0.92) * room * rng.uniform(2, 4)
     glow = 0.5 * room * np.maximum(to_fill, 0) ** 3
-    sky = room * (0.35 + 1.0 * np.maximum(up, 0) ** 1.5) * (0.8 + 0.2 * np.sin(way[:, 0] * 5 + rng.uniform(0, 6)))
+    sky = room * (0.35 + 1.0 * np.maximum(up, 0) ** 1.5) * (0.8 + 0.2 * np.sin(direction[:, 0] * 5 + rng.uniform(0, 6)))
     above = _step(up, -0.06, 0.1)[:, None]
     sharp = (lamp + pane + glow + sky)[:, None] * above + ground * (0.6 * (1 - above))
     return Lighting(
@@ -154,9 +154,9 @@ def lighting(light: Light, rng: Rng, ground: Floats) -> Lighting:
     )
 
 
-def shade(seen: Fragments, surfaces: tuple[Finish, Finish], lit: Lighting, towards: Floats, grain: Floats) -> Floats:
+def shade(visible: Fragments, surfaces: tuple[Finish, Finish], lit: Lighting, towards: Floats, grain: Floats) -> Floats:
     """(n, 3) linear BGR radiance of each sample; grain: (n, 2) noise around 0, scratches and stains."""
-    normal, sky = seen.normal, np.clip(seen.openness, 0, 1)
+    normal, sky = visible.normal, np.clip(visible.openness, 0, 1)
     streak = grain[:, 0] * np.float32(surfaces[0].grain * 0.1)
     facing = np.clip(normal @ towards, 0, 1)
     # Scratches tip the mirror image, sideways only.
@@ -168,7 +168,7 @@ def shade(seen: Fragments, surfaces: tuple[Finish, Finish], lit: Lighting, towar
     edge = square * square * (1 - facing)
     blot = np.clip(grain[:, 1] - 0.3, 0, 2)
     out = _surface(surfaces[0], lit, sky, blot, edge, toward_light, toward_room)
-    insert = np.flatnonzero(seen.tone > 0.5)
+    insert = np.flatnonzero(visible.tone > 0.5)
     if len(insert):
         chosen = (a[insert] for a in (sky, blot, edge, toward_light, toward_room))
         out[insert] = _surface(surfaces[1], lit, *chosen)  # type: ignore[arg-type]
@@ -205,11 +205,11 @@ def _blurred(radiance: Floats, roughness: float) -> Floats:
     return picture.reshape(-1, 3)
 
 
-def _lookup(way: Floats) -> NDArray[np.intp]:
+def _lookup(direction: Floats) -> NDArray[np.intp]:
     """Directions (n, 3) to their place in a map: Lambert's azimuthal projection, up in the middle."""
-    spread = np.float32(_MAP / 2 - 0.51) / np.sqrt(2 * np.maximum(1 + way[:, 2], 1e-3))
-    column = way[:, 0] * spread + np.float32(_MAP / 2)
-    row = way[:, 1] * spread + np.float32(_MAP / 2)
+    spread = np.float32(_MAP / 2 - 0.51) / np.sqrt(2 * np.maximum(1 + direction[:, 2], 1e-3))
+    column = direction[:, 0] * spread + np.float32(_MAP / 2)
+    row = direction[:, 1] * spread + np.float32(_MAP / 2)
     place = np.clip(row, 0, _MAP - 1).astype(np.intp) * _MAP
     return np.asarray(place + np.clip(column, 0, _MAP - 1).astype(np.intp))
 

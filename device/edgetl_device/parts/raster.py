@@ -33,12 +33,12 @@ class View:
 
     def project(self, points: Floats) -> tuple[Floats, Floats]:
         """(…, 3) points to pixels (…, 2) and nearness (…): larger is nearer to the camera."""
-        seen = points @ rotation("x", -self.tilt_deg).T
-        near = seen[..., 2]
+        turned = points @ rotation("x", -self.tilt_deg).T
+        near = turned[..., 2]
         zoom = np.float32(self.scale) / (1 - near / np.float32(self.distance))
         pixels = np.empty((*points.shape[:-1], 2), np.float32)
-        pixels[..., 0] = self.centre[0] + seen[..., 0] * zoom
-        pixels[..., 1] = self.centre[1] - seen[..., 1] * zoom
+        pixels[..., 0] = self.centre[0] + turned[..., 0] * zoom
+        pixels[..., 1] = self.centre[1] - turned[..., 1] * zoom
         return pixels, near
 
     def ground(self) -> NDArray[np.float64]:

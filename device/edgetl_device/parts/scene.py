@@ -81,22 +81,22 @@ def with_part(picture: Scene, part: Mesh, surfaces: tuple[Finish, Finish], grain
     grain_at: which piece of the bank of scratches and stains the part wears.
     """
     view, lit, size = picture.view, picture.lit, picture.size
-    seen = rasterise(part, view, size)
-    if seen is None:
+    visible = rasterise(part, view, size)
+    if visible is None:
         return empty(picture)
-    top, left, height, width = seen.box
-    colour = shade(seen, surfaces, lit, view.towards, _grain(seen, grain_at))
+    top, left, height, width = visible.box
+    colour = shade(visible, surfaces, lit, view.towards, _grain(visible, grain_at))
     count = height * width
     np.minimum(colour, 4, out=colour)
     over = np.zeros((count, 3), np.float32)
-    over[seen.pixel[: seen.whole]] = colour[: seen.whole]
+    over[visible.pixel[: visible.whole]] = colour[: visible.whole]
     cover = np.zeros(count, np.float32)
-    cover[seen.pixel[: seen.whole]] = 1
-    edge = seen.pixel[seen.whole :]
+    cover[visible.pixel[: visible.whole]] = 1
+    edge = visible.pixel[visible.whole :]
     if len(edge):
         first = np.flatnonzero(np.diff(edge, prepend=-1))
-        over[edge[first]] = np.add.reduceat(colour[seen.whole :] * seen.share[:, None], first, axis=0)
-        cover[edge[first]] = np.add.reduceat(seen.share, first)
+        over[edge[first]] = np.add.reduceat(colour[visible.whole :] * visible.share[:, None], first, axis=0)
+        cover[edge[first]] = np.add.reduceat(visible.share, first)
     part_over, cover_over = over.reshape(height, width, 3), cover.reshape(height, width)
     dark = shadow(part, view, lit.sun, size, 2)
     dark = _soft(dark, lit.blur * view.scale / 2)
@@ -223,9 +223,9 @@ def _grain_bank() -> Floats:
     return np.stack([streaks / streaks.std(), blotch / np.std(blotch)], 2).astype(np.float32)
 
 
-def _grain(seen: Fragments, at: tuple[int, int]) -> Floats:
+def _grain(visible: Fragments, at: tuple[int, int]) -> Floats:
     """(n, 2) of the bank under each sample; the first coordinate also turns the streaks."""
-    row, column = seen.row.astype(np.intp) + at[0], seen.column.astype(np.intp) + at[1]
+    row, column = visible.row.astype(np.intp) + at[0], visible.column.astype(np.intp) + at[1]
     if at[0] & 1:
         row, column = column, row
     if at[0] & 2:

@@ -1,4 +1,4 @@
-"""Options that say which backbone, and how to fine-tune it."""
+"""Options that commands share: which backbone, how to fine-tune it; and those that were typed, for the next command."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 Command = Callable[..., Any]
 
@@ -48,6 +49,20 @@ def backbone_options(command: Command) -> Command:
 def fine_tuning_options(command: Command) -> Command:
     """The fields of :class:`~edgetl.training.finetuning.Plan`."""
     return _all(_FINE_TUNING, command)
+
+
+def typed_options(*names: str) -> list[str]:
+    """Those of the running command's options, by parameter name, that its user typed, as words of a command line.
+
+    A command that is printed as the next step does with them what was measured with them.
+    """
+    context = click.get_current_context()
+    return [
+        word
+        for parameter in context.command.params
+        if parameter.name in names and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+        for word in (parameter.opts[0], str(context.params[parameter.name]))
+    ]
 
 
 def _all(options: tuple[Command, ...], command: Command) -> Command:
