@@ -21,9 +21,9 @@ def main() -> None:
     """Measure and save, after each set of photos."""
     from edgetl.backbones.backbone import BackboneSpec
     from edgetl.data.datasets import find_photos, split
-    from edgetl.training import train as training
     from edgetl.training.advisor import advise
     from edgetl.training.finetuning import Plan
+    from edgetl.training.train import Training, train
 
     spec = BackboneSpec("mobilenet_v2", 0.35, 224, str(need(DATA / "weights" / WEIGHTS)))
     report = Report("advise", "advice against the held-out accuracy of each strategy", SEED, "within 0.01 of the best")
@@ -35,8 +35,8 @@ def main() -> None:
             os.environ["EDGETL_CACHE"] = str(Path(folder) / "cache")
             for strategy in ("head", "top", "full"):
                 plan = None if strategy == "head" else Plan(strategy, seed=SEED)
-                options = training.Training(plan, seed=SEED, tell=print)
-                found[strategy] = training.train(dataset, spec, Path(folder) / strategy, options).accuracy
+                options = Training(plan, seed=SEED, tell=print)
+                found[strategy] = train(dataset, spec, Path(folder) / strategy, options).accuracy
                 print(name, strategy, found[strategy], flush=True)
         short = max(found.values()) - found[advice.strategy]
         report.add(

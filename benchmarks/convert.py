@@ -74,12 +74,12 @@ def recipes(alpha: float = 0.35, chosen: dict[str, tuple[str, ...]] | None = Non
 def bare(alpha: float = 0.35, runs: int = 2, samples: int = 100) -> None:
     """Our export with its proof against the bare converter, taken in turn; the same model, photos and settings."""
     from edgetl import tf
-    from edgetl.backbones import backbone as backbones
+    from edgetl.backbones.backbone import BackboneSpec, build
     from edgetl.conversion.converter import export, representative_photos
     from edgetl.training.embeddings import to_float
 
-    spec = backbones.BackboneSpec("mobilenet_v2", alpha, 224, str(need(DATA / WEIGHTS[alpha])))
-    model, tensorflow = backbones.build(spec), tf.load()
+    spec = BackboneSpec("mobilenet_v2", alpha, 224, str(need(DATA / WEIGHTS[alpha])))
+    model, tensorflow = build(spec), tf.load()
     photos = np.random.default_rng(0).integers(0, 256, (samples, 224, 224, 3), dtype=np.uint8)
     photos = representative_photos(photos, spec.preprocessing)
 

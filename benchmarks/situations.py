@@ -182,18 +182,18 @@ def backbone() -> bytes:
     """The int8 backbone of all heads' benchmarks, converted once with flowers as representative photos."""
     path = CACHE / "backbone.tflite"
     if not path.exists():
-        from edgetl.backbones import backbone as backbones
+        from edgetl.backbones.backbone import BackboneSpec, build
         from edgetl.conversion.converter import representative_photos, to_int8
         from edgetl.data.datasets import balanced, find_photos
         from edgetl_device.errors import PhotoError
         from edgetl_device.inference.backbone import prepare_files
 
-        spec = backbones.BackboneSpec("mobilenet_v2", 0.35, 224, str(need(DATA / WEIGHTS)))
+        spec = BackboneSpec("mobilenet_v2", 0.35, 224, str(need(DATA / WEIGHTS)))
         dataset = find_photos(need(DATA / FOLDERS["flowers"]))
         files = dataset.take(balanced(dataset, 200, 0)).files()
         prepared = prepare_files(files, spec.preprocessing)
         photos = np.stack([photo for _, photo in prepared if not isinstance(photo, PhotoError)])
-        model = to_int8(backbones.build(spec), representative_photos(photos, spec.preprocessing), spec.input_range)
+        model = to_int8(build(spec), representative_photos(photos, spec.preprocessing), spec.input_range)
         CACHE.mkdir(parents=True, exist_ok=True)
         path.write_bytes(model)
     return path.read_bytes()

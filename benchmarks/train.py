@@ -37,7 +37,7 @@ def main() -> None:
 
 def against_the_tutorial() -> None:
     """The head alone, against Keras; one split says little about 0.01 of accuracy, so there are three."""
-    from edgetl.training import train as training
+    from edgetl.training.train import Training, train
 
     report = Report(
         "train_tutorial",
@@ -51,7 +51,7 @@ def against_the_tutorial() -> None:
             started = time.perf_counter()
             accuracy = tutorial(dataset, spec)
             seconds = time.perf_counter() - started
-            run = training.train(dataset, spec, Path(folder) / "head", training.Training(seed=seed))
+            run = train(dataset, spec, Path(folder) / "head", Training(seed=seed))
         report.add(split=seed, way=f"Keras fit, {EPOCHS} epochs", seconds=seconds, accuracy=accuracy, times_faster=1.0)
         faster = seconds / run.seconds
         report.add(split=seed, way="edgetl train", seconds=run.seconds, accuracy=run.accuracy, times_faster=faster)
@@ -60,10 +60,10 @@ def against_the_tutorial() -> None:
 
 def with_and_without_the_cache() -> None:
     """Strategy ``top``, and what an epoch costs."""
-    from edgetl.training import activation_cache as boundary
-    from edgetl.training import train as training
+    from edgetl.training.activation_cache import CacheKey, batches_of, cache_folder, fill
     from edgetl.training.embeddings import embed_float
     from edgetl.training.finetuning import Plan
+    from edgetl.training.train import Training, held_out_predictions, train
 
     dataset, spec = world()
     report = Report(
@@ -81,19 +81,19 @@ def with_and_without_the_cache() -> None:
             ("not cached, 2 epochs", replace(plan, epochs=2, views=0)),
         ):
             output = Path(folder) / f"run{len(report.rows)}"
-            run = training.train(dataset, spec, output, training.Training(chosen, seed=SEED, tell=print))
+            run = train(dataset, spec, output, Training(chosen, seed=SEED, tell=print))
             epochs = [epoch["seconds"] for epoch in run.details["epochs"]]
-            size = sum(path.stat().st_size for path in (boundary.cache_folder() / "boundary").glob("*.float16"))
+            size = sum(path.stat().st_size for path in (cache_folder() / "boundary").glob("*.float16"))
             report.add(
                 way=name, seconds=run.seconds, accuracy=run.accuracy, epochs=len(epochs),
                 epoch_seconds=statistics.median(epochs[1:]), cache_MB=size / 1e6,
             )  # fmt: skip
         lower, upper = cut_of(spec)
-        filled = boundary.fill(dataset.files(), lower, boundary.CacheKey(spec.image_size, plan.views, SEED))
-        half = np.concatenate(list(boundary.batches_of(filled, upper)))
+        filled = fill(dataset.files(), lower, CacheKey(spec.image_size, plan.views, SEED))
+        half = np.concatenate(list(batches_of(filled, upper)))
         exact = embed_float(chained(lower, upper), dataset.files(), spec.preprocessing, spec.input_range).values
         for name, values in (("head, exact activations", exact), ("head, float16 activations", half)):
-            truth, told = training.held_out_predictions(dataset, values)
+            truth, told = held_out_predictions(dataset, values)
             report.add(
                 way=name, seconds="", accuracy=float((truth == told).mean()), epochs=0, epoch_seconds="", cache_MB=""
             )
@@ -111,9 +111,9 @@ def world(seed: int = SEED) -> tuple[Any, Any]:
 
 def cut_of(spec: Any) -> tuple[Any, Any]:
     """The backbone in two."""
-    from edgetl.backbones import backbone as backbones
+    from edgetl.backbones.backbone import build, cut
 
-    return backbones.cut(backbones.build(spec, SEED), name=spec.name)
+    return cut(build(spec, SEED), name=spec.name)
 
 
 def chained(lower: Any, upper: Any) -> Any:
@@ -124,10 +124,10 @@ def chained(lower: Any, upper: Any) -> Any:
 def tutorial(dataset: Any, spec: Any) -> float:
     """Keras ``fit`` as a tutorial has it → held-out accuracy."""
     from edgetl import tf
-    from edgetl.backbones import backbone as backbones
+    from edgetl.backbones.backbone import build
 
     tensorflow, keras = tf.load(), tf.keras()
-    base = backbones.build(spec, SEED)
+    base = build(spec, SEED)
     base.trainable = False
     size = spec.image_size
 
@@ -182,12 +182,12 @@ def watch():
         peak = max(peak, next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")))
         time.sleep(0.05)
 threading.Thread(target=watch, daemon=True).start()
-from edgetl import training
-from edgetl.backbones import BackboneSpec
-from edgetl.datasets import find_photos, split
+from edgetl.backbones.backbone import BackboneSpec
+from edgetl.data.datasets import find_photos, split
+from edgetl.training.train import train
 started = time.perf_counter()
 dataset = split(find_photos(folder / "p"), 0.2, 0)
-training.train(dataset, BackboneSpec("mobilenet_v2", 0.35, 32, "builtin"), folder / "run")
+train(dataset, BackboneSpec("mobilenet_v2", 0.35, 32, "builtin"), folder / "run")
 print(json.dumps({"seconds": time.perf_counter() - started, "MiB": peak / 1024}))
 """
 

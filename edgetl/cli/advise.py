@@ -33,7 +33,7 @@ def advise(
 ) -> dict[str, Any]:
     """How much of the backbone to train on PHOTOS: head, top or full, and why."""
     from ..api import backbone_spec, load_photos
-    from ..backbones import backbone as backbones
+    from ..backbones.backbone import BUILTIN, DownloadError
     from ..training import advisor
 
     spec = backbone_spec(backbone, alpha, image_size, weights)
@@ -41,11 +41,11 @@ def advise(
     which = typed_options("backbone", "alpha", "image_size", "weights")
     try:
         advice = advisor.advise(dataset, spec, seed)
-    except backbones.DownloadError:
-        if weights is not None or backbone != backbones.BUILTIN.name:
+    except DownloadError:
+        if weights is not None or backbone != BUILTIN.name:
             raise
         note("the ImageNet weights could not be downloaded: using the small built-in backbone (--weights builtin)")
-        advice = advisor.advise(dataset, backbones.BUILTIN, seed)
+        advice = advisor.advise(dataset, BUILTIN, seed)
         which = ["--weights", "builtin"]
     table(
         ("measured", "value"),

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from edgetl import tf
-from edgetl.backbones import backbone as backbones
-from edgetl.backbones.backbone import BackboneSpec
+from edgetl.backbones.backbone import BUILTIN, BackboneSpec, build, check, cut
 from edgetl.backbones.catalogue import CAFFE_MEANS_BGR
 from edgetl_device.errors import InputError
 
@@ -25,7 +24,7 @@ PARAMETERS = {"efficientnet_lite0": 3_413_024, "vgg16": 14_714_688 + 12, "resnet
 def built(request):
     """Each architecture, small and with random weights."""
     spec = BackboneSpec(request.param, 1.0, 96, "none")
-    return spec, backbones.build(spec)
+    return spec, build(spec)
 
 
 def test_every_backbone_ends_in_pooled_features(built) -> None:
@@ -37,7 +36,7 @@ def test_every_backbone_ends_in_pooled_features(built) -> None:
 def test_every_backbone_is_cut_in_two_that_compute_what_it_computes(built) -> None:
     spec, model = built
     photos = np.random.default_rng(0).uniform(-1, 1, (2, 96, 96, 3)).astype(np.float32)
-    lower, upper = backbones.cut(model, name=spec.name)
+    lower, upper = cut(model, name=spec.name)
     np.testing.assert_allclose(upper(lower(photos)), model(photos), rtol=1e-4, atol=1e-5)
     assert 0 < upper.count_params() < model.count_params()
     assert len(upper.trainable_weights) >= 4
@@ -45,11 +44,11 @@ def test_every_backbone_is_cut_in_two_that_compute_what_it_computes(built) -> No
 
 def test_a_larger_lite_network_can_be_built_and_cut() -> None:
     spec = BackboneSpec("efficientnet_lite2", 1.0, 32, "none")
-    assert backbones.cut(backbones.build(spec), name=spec.name)[1].output_shape == (None, 1280)
+    assert cut(build(spec), name=spec.name)[1].output_shape == (None, 1280)
 
 
 def test_caffe_backbones_turn_pixels_into_bgr_minus_the_means() -> None:
-    model = backbones.build(BackboneSpec("vgg16", 1.0, 32, "none"))
+    model = build(BackboneSpec("vgg16", 1.0, 32, "none"))
     pixels = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3)).astype(np.float32)
     scaled = tf.keras().Model(model.input, model.get_layer("scaling").output)(pixels / 127.5 - 1)
     np.testing.assert_allclose(scaled, pixels[..., ::-1] - np.array(CAFFE_MEANS_BGR, np.float32), atol=1e-3)
@@ -67,15 +66,15 @@ def test_caffe_backbones_turn_pixels_into_bgr_minus_the_means() -> None:
 )
 def test_what_cannot_be_built_is_refused_with_the_reason(spec: BackboneSpec, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        backbones.check(spec)
+        check(spec)
 
 
 def test_a_place_with_a_path_round_it_is_no_cut() -> None:
-    model = backbones.build(backbones.BUILTIN)
+    model = build(BUILTIN)
     with pytest.raises(InputError, match=r"paths round it: try one of .*block_12_add"):
-        backbones.cut(model, "block_12_expand")
+        cut(model, "block_12_expand")
     with pytest.raises(InputError, match="no such layer"):
-        backbones.cut(model, "block_99")
+        cut(model, "block_99")
 
 
 @pytest.mark.parametrize(
@@ -93,7 +92,7 @@ def test_published_weights_load_and_tell_flowers_apart(shared, alpha: float, fil
     spec = BackboneSpec("mobilenet_v2", alpha, 224, str(shared / "weights" / file))
     kinds = ("daisy", "roses", "sunflowers")
     files = [sorted((shared / "data/flowers" / kind).iterdir())[n] for n in range(40) for kind in kinds]
-    values = embed_float(backbones.build(spec), files, spec.preprocessing, spec.input_range).values
+    values = embed_float(build(spec), files, spec.preprocessing, spec.input_range).values
     head = fit_float_head(values[:60], kinds * 20)
     assert (head.scores(float_codes(values[60:])).argmax(axis=1) == np.tile(range(3), 20)).mean() > 0.75
 
@@ -101,11 +100,11 @@ def test_published_weights_load_and_tell_flowers_apart(shared, alpha: float, fil
 def test_weights_of_another_architecture_are_refused(shared) -> None:
     weights = shared / "weights/mobilenet_v2_1.0_224_no_top_dequantized.h5"
     with pytest.raises(InputError, match="does not fit vgg16"):
-        backbones.build(BackboneSpec("vgg16", 1.0, 64, str(weights)))
+        build(BackboneSpec("vgg16", 1.0, 64, str(weights)))
 
 
 def test_random_efficientnet_lite_weights_keep_the_signal_alive() -> None:
     """Without batch statistics, glorot's scale would let it vanish over fifty layers."""
-    model = backbones.build(BackboneSpec("efficientnet_lite0", 1.0, 32, "none"))
+    model = build(BackboneSpec("efficientnet_lite0", 1.0, 32, "none"))
     values = model(np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)).numpy()
     assert values.max() > 0.1 and np.abs(values[0] - values[1]).mean() > 1e-3

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from edgetl import tf
-from edgetl.backbones import backbone as backbones
+from edgetl.backbones.backbone import BUILTIN, build
 from edgetl.conversion.converter import representative_photos, to_int8
 from edgetl.training.embeddings import to_float
 from edgetl.training.train import fit_float_head, float_codes
@@ -65,5 +65,5 @@ def test_the_float_head_agrees_with_scikit_learn_on_separated_classes() -> None:
 
 
 def test_every_backbone_has_the_size_its_specification_says() -> None:
-    model = backbones.build(backbones.BUILTIN)
+    model = build(BUILTIN)
     assert model.input_shape == (None, 96, 96, 3) and model.output_shape == (None, 1280)

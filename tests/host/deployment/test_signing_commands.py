@@ -6,7 +6,7 @@ from conftest import draw, tiny_backbone
 from tiny_source import tiny_source
 
 from edgetl.cli import program
-from edgetl.conversion import convert as packing
+from edgetl.conversion.convert import Options, convert
 from edgetl.models import float_model as sources
 from edgetl_device import console
 from edgetl_device.bundle.bundle import open_bundle
@@ -52,7 +52,7 @@ def test_convert_writes_a_signed_bundle_at_once_and_tells_its_size(edgetl, tmp_p
     edgetl(program, "keygen", tmp_path / "owner")
     key, new = read_private_key(tmp_path / "owner.key"), tmp_path / "new.edgetl"
     source = tiny_source(tmp_path / "photos")
-    done = packing.convert(lambda: source, new, packing.Options(max_drop=1), key=key)
+    done = convert(lambda: source, new, Options(max_drop=1), key=key)
     assert open_bundle(new, key.public).signed and done.size_bytes == new.stat().st_size
     monkeypatch.setattr(sources, "open_source", lambda *arguments: source)
     options = ("--max-drop", 1, "--sign", tmp_path / "owner.key", "--force")

@@ -11,7 +11,7 @@ import pytest
 from conftest import write_photos
 from small_backbone import SMALL
 
-from edgetl.backbones import backbone as backbones
+from edgetl.backbones.backbone import build, cut
 from edgetl.data.datasets import Dataset, find_photos
 from edgetl.training.activation_cache import ActivationCache, CacheKey, Shot, batches_of, fill
 from edgetl_device.photos import read_photo
@@ -25,7 +25,7 @@ def dataset(tmp_path_factory) -> Dataset:
 
 
 def frozen_part(boundary: str | None = None):
-    return backbones.cut(backbones.build(SMALL), boundary, "small")[0]
+    return cut(build(SMALL), boundary, "small")[0]
 
 
 def test_a_second_fill_computes_nothing_and_a_renamed_photo_is_known(dataset, tmp_path) -> None:
@@ -83,8 +83,8 @@ def test_records_in_use_are_not_deleted_to_make_room(dataset, tmp_path) -> None:
 
 def test_two_caches_in_one_process_keep_their_photos_apart(dataset, tmp_path) -> None:
     """Filling a second cache once made room by deleting the first, which was then begun anew in another order."""
-    files, model = dataset.files(), backbones.build(SMALL)
-    lower, upper = backbones.cut(model, name="small")
+    files, model = dataset.files(), build(SMALL)
+    lower, upper = cut(model, name="small")
     first = fill(files, lower, CacheKey(32, 0, 0), folder=tmp_path)
     other = fill(files, lower, CacheKey(32, 0, 1), 1, tmp_path)
     turned = fill(files[::-1], lower, CacheKey(32, 0, 0), 1, tmp_path)

@@ -20,7 +20,7 @@ from conftest import write_photos
 from small_backbone import SMALL
 
 from edgetl import tf
-from edgetl.backbones import backbone as backbones
+from edgetl.backbones.backbone import BUILTIN, build, cut
 from edgetl.data.datasets import find_photos, group_by, split
 from edgetl.training.feeds import PhotoFeed
 from edgetl.training.finetuning import Plan, finetune, stopping_rows
@@ -56,7 +56,7 @@ def weights_of(model) -> dict[str, list[np.ndarray]]:
 
 def test_only_the_top_is_trained_and_batch_normalization_stays_as_it_was(tuned) -> None:
     run, said = tuned
-    before, after = weights_of(backbones.build(SMALL)), weights_of(run.model())
+    before, after = weights_of(build(SMALL)), weights_of(run.model())
     changed = {n for n in before if any((a != b).any() for a, b in zip(before[n], after[n], strict=True))}
     assert changed == {"last"} and any("epochs run the top alone" in line for line in said)
 
@@ -64,8 +64,8 @@ def test_only_the_top_is_trained_and_batch_normalization_stays_as_it_was(tuned) 
 def test_of_the_built_in_backbone_the_last_stage_is_trained(world) -> None:
     folder, dataset = world
     few = dataset.take([*range(0, len(dataset), 4)])
-    run = train(few, backbones.BUILTIN, folder / "builtin", Training(replace(PLAN, epochs=1)))
-    before, after = weights_of(backbones.build(backbones.BUILTIN)), weights_of(run.model())
+    run = train(few, BUILTIN, folder / "builtin", Training(replace(PLAN, epochs=1)))
+    before, after = weights_of(build(BUILTIN)), weights_of(run.model())
     changed = {n for n in before if any((a != b).any() for a, b in zip(before[n], after[n], strict=True))}
     assert changed >= {"block_13_expand", "Conv_1"} and not any("BN" in name or "_bn" in name for name in changed)
     assert not [name for name in changed if name.startswith("block_") and int(name.split("_")[1]) < 13]
@@ -92,7 +92,7 @@ def test_with_and_without_the_cache_training_ends_at_the_same_place(world) -> No
     ]
     assert [run.details["cached"] for run in runs] == [True, False]
     cached, fresh = (run.float_embeddings() for run in runs)
-    untrained = backbones.build(SMALL)(_pixels(runs[0])) if len(cached) else None
+    untrained = build(SMALL)(_pixels(runs[0])) if len(cached) else None
     moved = np.abs(fresh - untrained).mean()
     assert np.abs(cached - fresh).mean() < 0.1 * moved, "they differ by less than a tenth of what training did"
 
@@ -155,7 +155,7 @@ def test_a_step_of_ones_own_replaces_the_training_loops(world) -> None:
 
     run = train(dataset, SMALL, folder / "own", Training(replace(PLAN, epochs=1), step))
     assert seen and seen[0][1:] == (8, 8, 12)
-    before, after = backbones.build(SMALL).get_weights(), run.model().get_weights()
+    before, after = build(SMALL).get_weights(), run.model().get_weights()
     assert all((a == b).all() for a, b in zip(before, after, strict=True)), "no gradient, no change"
 
 
@@ -163,7 +163,7 @@ def test_full_trains_from_the_first_layer_and_says_why_nothing_is_cached(world) 
     folder, dataset = world
     few = dataset.take([*range(0, len(dataset), 4)])
     run = train(few, SMALL, folder / "full", Training(Plan("full", epochs=1, batch_size=8, strong=True)))
-    before, after = weights_of(backbones.build(SMALL)), weights_of(run.model())
+    before, after = weights_of(build(SMALL)), weights_of(run.model())
     assert (before["first"][0] != after["first"][0]).any() and run.details["cached"] is False
 
 
@@ -190,10 +190,10 @@ def test_what_does_not_commute_or_fit_disables_the_cache_with_the_reason(world, 
 
 def test_the_start_is_the_solved_head_with_the_probabilities_of_the_stopping_part(world, tuned) -> None:
     dataset = tuned[0].dataset
-    model = backbones.build(SMALL)
+    model = build(SMALL)
     values = model(_pixels(tuned[0])).numpy()
     fit, stop = dataset.rows("train"), dataset.rows("val")
-    lower, upper = backbones.cut(model, name="small")
+    lower, upper = cut(model, name="small")
     network = build_network(upper, values, dataset.labels, fit, stop)
     logits = network.logits(lower(_pixels(tuned[0]))).numpy()
     from edgetl.training.float_head import fit_float_head, predict
@@ -275,8 +275,8 @@ def test_in_bfloat16_and_compiled_training_comes_close_to_float32(world, tmp_pat
 
 
 def test_batch_normalization_is_trained_if_asked() -> None:
-    model = backbones.build(SMALL)
-    _, upper = backbones.cut(model, name="small")
+    model = build(SMALL)
+    _, upper = cut(model, name="small")
     unfreeze(model, upper, True)
     names = {variable.name for variable in upper.trainable_variables}
     assert names == {"last/kernel:0", "last/bias:0", "last_bn/gamma:0", "last_bn/beta:0"}
@@ -314,6 +314,4 @@ def test_the_training_step_that_the_docs_show_trains(world) -> None:
     exec(code, shown)
     run = train(dataset, SMALL, folder / "mixup", Training(replace(PLAN, epochs=1), shown["mixup"]))
     assert np.isfinite(run.details["epochs"][0]["loss"])
-    assert (
-        run.model().get_layer("last").get_weights()[0] != backbones.build(SMALL).get_layer("last").get_weights()[0]
-    ).any()
+    assert (run.model().get_layer("last").get_weights()[0] != build(SMALL).get_layer("last").get_weights()[0]).any()
