@@ -31,8 +31,10 @@ def device_wheel() -> tuple[str, bytes]:
     version = distribution.version
     info = f"{_NAME}-{version}.dist-info"
     files = _package_files(Path(edgetl_device.__file__).parent)
-    for name in ("METADATA", "entry_points.txt"):
-        files[f"{info}/{name}"] = (distribution.read_text(name) or "").encode()
+    for name in ("METADATA", "entry_points.txt", "licenses/LICENSE"):
+        text = distribution.read_text(name)
+        if text is not None:
+            files[f"{info}/{name}"] = text.encode()
     files[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nGenerator: edgetl\nRoot-Is-Purelib: true\nTag: {_TAG}\n".encode()
     files[f"{info}/RECORD"] = _record(files, f"{info}/RECORD")
     buffer = io.BytesIO()
