@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -16,10 +17,12 @@ import pytest
 
 pytest.importorskip("edgetl")
 
+from conftest import write_photos
 from test_layers import ORDER
 
 from edgetl.backbones.catalogue import CATALOGUE
 from edgetl.cli import program as host_program
+from edgetl_device import console
 from edgetl_device.app.sinks import BUILT_IN
 from edgetl_device.camera import opening
 from edgetl_device.cli import program as device_program
@@ -127,6 +130,56 @@ def test_every_command_s_result_is_on_the_page_of_json_keys(program: str) -> Non
     table = section(page("reference/json.md"), f"Keys of `{program}`")
     documented = {name for row in re.findall(r"^\| (`[^|]*)\|", table, re.M) for name in re.findall(r"`([\w-]+)`", row)}
     assert documented == set(PROGRAMS[program].commands)
+
+
+def promised(program: str, command: str) -> set[str]:
+    """The keys of a command's JSON object, without those of the objects in it."""
+    table = section(page("reference/json.md"), f"Keys of `{program}`")
+    (cells,) = (keys for names, keys in re.findall(r"^\| (.*?) \| (.*?) \|", table, re.M) if f"`{command}`" in names)
+    return set(re.findall(r"`(\w+)`", re.sub(r"\(.*?\)", "", cells)))
+
+
+def test_results_hold_the_keys_that_are_promised(tmp_path, bundle_path, photo_file, capfd) -> None:
+    def run(program: str, command: str, *arguments: object, code: int = 0) -> None:
+        capfd.readouterr()
+        words = [str(word) for word in (command, *arguments)] + ["--json"]
+        assert console.run(PROGRAMS[program], program, words) in (0, code)
+        assert set(json.loads(capfd.readouterr().out)) >= promised(program, command), command
+
+    home = ("--home", tmp_path / "home")
+    ball, kites = photo_file("ball", 500), [photo_file("kite", seed) for seed in range(3)]
+    run("edgetl-device", "install", bundle_path, *home)
+    run("edgetl-device", "learn", "kite", *kites, *home)
+    run("edgetl-device", "relabel", "kit", 1, *home, code=1)
+    for command, *arguments in (
+        ["classify", ball],
+        ["retrain"],
+        ["samples"],
+        ["versions"],
+        ["status"],
+        ["rollback", 1],
+        ["service"],
+        ["doctor"],
+        ["bench", "--runs", 10, "--no-cold-start"],
+        ["run", "--camera", ball.parent, "--no-web"],
+        ["export-stats", tmp_path / "statistics"],
+        ["backup", tmp_path / "backup"],
+        ["restore", tmp_path / "backup"],
+        ["forget", "--label", "kite"],
+    ):
+        run("edgetl-device", command, *arguments, *home, code=1)
+    photos = write_photos(tmp_path / "photos", ("ball", "box"), 2, seed=7)
+    for command, *arguments in (
+        ["parts", tmp_path / "parts", "--per-class", 1, "--classes", "nut,bolt", "--size", 32],
+        ["evaluate", bundle_path, photos],
+        ["explain", bundle_path, ball, "-o", tmp_path / "explained"],
+        ["inspect", bundle_path],
+        ["preflight", bundle_path],
+        ["merge", bundle_path, tmp_path / "statistics", "-o", tmp_path / "merged.edgetl"],
+        ["keygen", tmp_path / "owner"],
+        ["sign", tmp_path / "merged.edgetl", "--key", tmp_path / "owner.key"],
+    ):
+        run("edgetl", command, *arguments, code=1)
 
 
 def test_the_reference_is_made_from_the_programs_themselves() -> None:
