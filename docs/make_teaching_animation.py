@@ -22,7 +22,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 OUTPUT = ROOT / "docs" / "teaching.webp"
 KNOWN = ("bolt", "gear", "nut", "spring")
-SIZE = {"width": 1040, "height": 700}  # of the browser's window, pixels
+SIZE = {"width": 1040, "height": 790}  # of the browser's window, pixels
 WIDTH = 760  # of the film, pixels
 FRAME_MS = 125
 QUALITY = 60
@@ -99,13 +99,13 @@ def teach(page: Any, belt: Belt, film: Film) -> None:
         film.shoot()
     page.locator("#shutter").hover()
     page.mouse.down()
-    while page.locator("#film li[data-state=stored]").count() < 14:
+    while page.locator("#film li[data-state=stored]").count() < 20:
         film.shoot()
     page.mouse.up()
     film.shoot()
     page.locator("#result[data-state=promoted]").wait_for()
     page.locator("#label", has_text="hinge").wait_for()
-    film.shoot(14)
+    film.shoot(8)
     belt.kind = "gear"
     page.locator("#label", has_text="gear").wait_for()
     film.shoot(12)
