@@ -32,7 +32,7 @@ from edgetl_device.store.store import Store
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md")) + [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
-PAGES += [ROOT / "device" / "README.md", ROOT / "benchmarks" / "README.md"]
+PAGES += [ROOT / folder / "README.md" for folder in ("device", "benchmarks", "examples")] + [ROOT / "SECURITY.md"]
 PROGRAMS = {"edgetl": host_program, "edgetl-device": device_program}
 
 
@@ -70,7 +70,7 @@ def commands(text: str) -> Iterator[list[str]]:
 def test_every_link_to_a_file_leads_to_one(path: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
         if not re.match(r"[a-z]+:|#", target):
-            assert (path.parent / target.partition("#")[0]).is_file(), f"{names_of(path)} links to {target}"
+            assert (path.parent / target.partition("#")[0]).exists(), f"{names_of(path)} links to {target}"
 
 
 def test_the_readme_fits_on_three_screens() -> None:
@@ -264,4 +264,4 @@ def test_every_backbone_camera_and_sink_is_named() -> None:
     for word in re.findall(r"picamera2|parts|rtsp://|http://|auto|/dev/v4l/by-id/…", opening.SPECS):
         assert f"`{word}" in page("how-to/cameras.md")
     for name in BUILT_IN:
-        assert f"--sink {name}" in page("how-to/act-on-labels.md")
+        assert f"--sink {name}:" in page("how-to/act-on-labels.md")

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -304,14 +302,3 @@ def _pixels(run) -> np.ndarray:
 def test_the_run_json_of_a_fine_tuned_run_holds_its_options(tuned) -> None:
     value = json.loads((tuned[0].folder / "run.json").read_text())
     assert value["details"]["plan"]["learning_rate"] == PLAN.chosen_rate and "CPU" in value["details"]["device"]
-
-
-def test_the_training_step_that_the_docs_show_trains(world) -> None:
-    folder, dataset = world
-    text = (Path(__file__).parents[3] / "docs" / "how-to" / "own-training-step.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)\nrun = train", text, re.S)
-    shown: dict[str, Any] = {}
-    exec(code, shown)
-    run = train(dataset, SMALL, folder / "mixup", Training(replace(PLAN, epochs=1), shown["mixup"]))
-    assert np.isfinite(run.details["epochs"][0]["loss"])
-    assert (run.model().get_layer("last").get_weights()[0] != build(SMALL).get_layer("last").get_weights()[0]).any()
