@@ -115,13 +115,13 @@ def gaps(report: Report, home: Home, video: Path) -> None:
     """The longest time between two recognised frames of a camera at 30 frames a second."""
     with App(home, open_camera(str(video), loop=True)) as app, app.pipeline.subscribe() as subscription:
         times: list[float] = []
-        hand_out = app.pipeline._hand_out
+        hand_out = app.pipeline._deliver
 
         def timed(recognition: Recognition) -> None:
             hand_out(recognition)
             times.append(time.monotonic())
 
-        app.pipeline._hand_out = timed  # type: ignore[method-assign]
+        app.pipeline._deliver = timed  # type: ignore[method-assign]
         while subscription.get(10) is None:
             pass
         time.sleep(4)

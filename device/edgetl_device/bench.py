@@ -89,7 +89,7 @@ def measure(home: Home, runtime: str, threads: int | None, runs: int) -> Measure
 
 
 def compare(home: Home, runs: int) -> Iterator[dict[str, Any]]:
-    """Every installed runtime with 1, 2, 4 … threads, each in a process of its own: what ``bench --json`` tells."""
+    """Every installed runtime with 1, 2, 4 … threads, each in its own process: rows of ``bench --compare --json``."""
     for runtime in available_runtimes():
         for threads in (n for n in (1, 2, 4, 8) if n <= cores()):
             command = ["bench", "--json", "--runs", str(runs), "--runtime", runtime, "--threads", str(threads)]
@@ -124,9 +124,9 @@ def _frames() -> Iterator[Any]:
     """Endless different frames, (480, 640, 3) uint8 BGR: noise with large structures, decoded already."""
     generator = np.random.default_rng(0)
     coarse = generator.integers(0, 256, (8, 12, 16, 3), np.uint8)
-    made = [cv2.resize(picture, FRAME[::-1], interpolation=cv2.INTER_LINEAR) for picture in coarse]
+    frames = [cv2.resize(picture, FRAME[::-1], interpolation=cv2.INTER_LINEAR) for picture in coarse]
     while True:
-        yield from made
+        yield from frames
 
 
 def _timed_ms(call: Any) -> float:

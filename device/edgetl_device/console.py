@@ -56,7 +56,7 @@ def reports(function: Callable[..., dict[str, Any] | None]) -> Callable[..., int
     """
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
-    @click.option("-v", "--verbose", is_flag=True, help="Tell more, on stderr.")
+    @click.option("-v", "--verbose", is_flag=True, help="Print more detail on stderr.")
     @functools.wraps(function)
     def command(*args: Any, as_json: bool, verbose: bool, **options: Any) -> int:
         if verbose:
@@ -76,7 +76,7 @@ def reports(function: Callable[..., dict[str, Any] | None]) -> Callable[..., int
 def refuse_existing(path: Path, force: bool) -> None:
     """Raise InputError if an output exists and may not be overwritten."""
     if path.exists() and not force:
-        raise InputError(f"{path} exists: give another name or --force")
+        raise InputError(f"{path} exists: choose another name, or --force to overwrite it")
 
 
 def is_verbose() -> bool:

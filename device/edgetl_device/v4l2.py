@@ -17,15 +17,15 @@ _NOT_WEBCAMS = ("unicam", "rp1-cfe", "bcm2835-isp", "bcm2835-codec", "pispbe", "
 
 def v4l2_cameras() -> list[tuple[Path, str]]:
     """(device, model) of every camera, links of ``/dev/v4l/by-id`` where there are, by number."""
-    found = []
+    cameras = []
     links = {link.resolve(): link for link in sorted(Path("/dev/v4l/by-id").glob("*"))}
     nodes = sorted(Path("/dev").glob("video[0-9]*"), key=lambda node: int(node.name[5:]))
     for node in nodes:
         answer = capabilities(node)
         model = camera_model(answer) if answer is not None else None
         if model is not None:
-            found.append((links.get(node, node), model))
-    return found
+            cameras.append((links.get(node, node), model))
+    return cameras
 
 
 def capabilities(node: Path) -> bytes | None:

@@ -36,7 +36,7 @@ log = logging.getLogger("edgetl.app")
 
 T = TypeVar("T")
 
-NOTICE_S = 0.5  # between two looks at what other processes did to this home
+NOTICE_S = 0.5  # between two checks for what other processes did to this home
 
 
 class App:
@@ -103,7 +103,7 @@ class App:
         self._noticing.stop(timeout_s)
         ended = self.pipeline.stop(timeout_s)
         with self._lock:
-            self._look()
+            self._observe()
             self._watch.end(good=self.pipeline.failure is None)
             self._opened.close()
         return ended
@@ -159,7 +159,7 @@ class App:
             return store.newest_samples(backbone, label, before, limit), total
 
     def versions(self) -> list[VersionRow]:
-        """Head versions, oldest first; :meth:`status` tells the active one."""
+        """Head versions, oldest first; :meth:`status` has the active one."""
         with self._lock:
             return self._learner.versions()
 
@@ -193,7 +193,9 @@ class App:
         pictures = [thumbnail(recognition.frame.image) for recognition in recognitions] if self._thumbnails else []
         with self._lock:
             if any(recognition.backbone != self._backbone.digest for recognition in recognitions):
-                raise MismatchError("another bundle was installed since these frames were seen: capture them again")
+                raise MismatchError(
+                    "a different bundle was installed after these frames were captured: capture them again"
+                )
             return self._learner.add(label, np.stack([recognition.raw for recognition in recognitions]), pictures)
 
     def teach_photos(self, label: str, photos: Iterable[Image]) -> list[int]:
@@ -209,7 +211,7 @@ class App:
                 rows.append(self._backbone.embed(photo))
                 pictures += [thumbnail(photo)] if self._thumbnails else []
             if not rows:
-                raise InputError(f"nothing to learn as {label}: no photo was given")
+                raise InputError(f"nothing to learn as {label}: no photo")
             return self._learner.add(label, np.stack(rows), pictures)
 
     def retrain(self, rule: str | None = None, *, accept_scene_change: bool = False) -> Outcome:
@@ -229,7 +231,7 @@ class App:
             InputError: not exactly one of the three, or no such sample or label.
         """
         if bool(ids) + (label is not None) + everything != 1:
-            raise InputError("say what to forget: samples by id, a label, or everything")
+            raise InputError("choose what to forget: sample ids, a label, or everything")
 
         def forget() -> int:
             if label is not None:
@@ -257,7 +259,7 @@ class App:
     def notice(self) -> bool:
         """Take over what another process changed in this home; whether there was anything."""
         with self._lock:
-            self._look()
+            self._observe()
             replaced = self._opened.replaced()
             if replaced is not None:
                 self._reopen(relearn=replaced == "bundle")
@@ -294,7 +296,7 @@ class App:
             problem = str(error)
         if problem is not None:
             log.warning(
-                "the new bundle does not know the stored samples (%s): see `edgetl-device samples`, then "
+                "the new bundle was not taught the stored samples (%s): check `edgetl-device samples`, then run "
                 "`edgetl-device retrain`",
                 problem,
             )
@@ -336,14 +338,14 @@ class App:
             if self._watch.started():
                 self._swap()
 
-    def _look(self) -> None:
+    def _observe(self) -> None:
         recognition = self.pipeline.latest()
         if (
             recognition
             and recognition.version == self.pipeline.version
             and recognition.backbone == self._backbone.digest
         ):
-            self._watch.look(recognition)
+            self._watch.observe(recognition)
 
     def _state(self) -> tuple[int, int]:
         """What decides which head is in use."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from .pipeline import Pipeline
 from .subscription import Recognition
 
-log = logging.getLogger("edgetl.workers")
+log = logging.getLogger("edgetl.background")
 
 
 class Listener:

@@ -17,7 +17,7 @@ log = logging.getLogger("edgetl.watch")
 
 T = TypeVar("T")
 
-GOOD_LOOKS = 4  # at which a version was seen working, until it counts as healthy
+GOOD_OBSERVATIONS = 4  # of a version that works, until it counts as healthy
 KEEP_DRIFT_S = 600.0  # between two notes of the drift on disk: SD cards wear
 
 
@@ -35,9 +35,9 @@ class HeadWatch:
         self._learner = learner
         self._codes = codes
         self._kept_s = time.monotonic()
-        self._looked_at = 0  # number of the last frame that a look found
+        self._observed_frame = 0  # number of the last observed frame
         self._unproven: int | None = None  # the version that was started and is not known to be healthy
-        self._good_looks = 0
+        self._good_observations = 0
         self.renew()
 
     @property
@@ -51,25 +51,25 @@ class HeadWatch:
 
     def started(self) -> bool:
         """The active version is put to use; whether it was given up for an earlier one, as it never ran well."""
-        found = self._note(self._learner.mark_started)
-        self._unproven, self._good_looks = self._learner.active_version, 0
-        return found is not None and found.failed is not None
+        start = self._note(self._learner.mark_started)
+        self._unproven, self._good_observations = self._learner.active_version, 0
+        return start is not None and start.failed is not None
 
-    def look(self, recognition: Recognition) -> None:
+    def observe(self, recognition: Recognition) -> None:
         """A recognition that the head in use recognised."""
         if self._unproven == recognition.version:
-            self._good_looks += 1
-            if self._good_looks >= GOOD_LOOKS:
+            self._good_observations += 1
+            if self._good_observations >= GOOD_OBSERVATIONS:
                 self._prove()
-        if recognition.frame.number != self._looked_at:
-            self._looked_at = recognition.frame.number
+        if recognition.frame.number != self._observed_frame:
+            self._observed_frame = recognition.frame.number
             self._drift.update(self._codes(recognition.raw[None]))
         if time.monotonic() - self._kept_s > KEEP_DRIFT_S:
             self._keep()
 
     def end(self, good: bool) -> None:
         """The app ends; ``good`` unless recognition failed."""
-        if good and self._good_looks:  # a short run is no failed one
+        if good and self._good_observations:  # a short run is no failed one
             self._prove()
         self._keep()
 

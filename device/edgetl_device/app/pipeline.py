@@ -1,7 +1,7 @@
-"""Pipeline: camera → classifier → whoever listens. Threads live here and in ``workers``, and nowhere else.
+"""Pipeline: camera → classifier → whoever listens. Threads live here and in ``background``, and nowhere else.
 
 Three threads pass frames on through slots with little room: *capture* reads and preprocesses, *inference* runs the
-backbone, *recognition* applies the head, smooths and hands out. The backbone and OpenCV release Python's lock, so
+backbone, *recognition* applies the head, smooths and delivers. The backbone and OpenCV release Python's lock, so
 decoding and the head run beside the backbone. A live camera's frame that nobody took in time is replaced by the next;
 a listener's too, so no listener can slow anything. Above a hundred frames a second the head takes several at once.
 """
@@ -291,12 +291,12 @@ class Pipeline:
                 instants = classifier.classify_codes(codes, top=max(1, len(classifier.head.labels)))
                 for (frame, raw, _, _), instant in zip(batch, instants, strict=True):
                     smoothed = self._smoother(instant, frame.time_s)
-                    self._hand_out(Recognition(frame, raw, smoothed, instant, used, backbone.digest))
+                    self._deliver(Recognition(frame, raw, smoothed, instant, used, backbone.digest))
                     if self._frames == self._max_frames:
                         return
             self._stopping.wait(next_s - time.monotonic())  # at a camera's 30 frames a second nothing is kept waiting
 
-    def _hand_out(self, recognition: Recognition) -> None:
+    def _deliver(self, recognition: Recognition) -> None:
         now = time.monotonic()
         if not self._frames:
             self._first_s = now
@@ -311,7 +311,7 @@ class Pipeline:
     # ends --------------------------------------------------------------------------------------------------------
 
     def _guarded(self, step: Callable[[], None], after: Callable[[], None]) -> None:
-        """Run a thread's work; whatever ends it, the threads behind it end too, and :meth:`wait` tells why."""
+        """Run a thread's work; whatever ends it, the threads behind it end too, and :meth:`wait` raises it."""
         try:
             step()
         except BaseException as error:

@@ -38,7 +38,7 @@ class Smoother:
         self._votes: npt.NDArray[np.float64] = np.zeros(0)  # weighted sum of log-probabilities
         self._weight = 0.0  # of the votes
         self._strange = 0.0  # weighted sum of unknown frames
-        self._seen = 0.0  # weight of all frames
+        self._total = 0.0  # weight of all frames
         self._shown: str | None = None
         self._unknown = False
         self._time_s: float | None = None
@@ -64,12 +64,12 @@ class Smoother:
         self._votes = self._votes * keep + logs * vote
         self._weight = self._weight * keep + vote
         self._strange = self._strange * keep + new * instant.unknown
-        self._seen = self._seen * keep + new
+        self._total = self._total * keep + new
         mean = self._votes / self._weight if self._weight > _ENOUGH else logs
         return self._decide(mean)
 
     def _decide(self, mean: npt.NDArray[np.float64]) -> Prediction:
-        share = self._strange / self._seen
+        share = self._strange / self._total
         self._unknown = share > (UNKNOWN_OFF if self._unknown else UNKNOWN_ON)
         averaged = np.exp(mean - mean.max())
         averaged /= averaged.sum()

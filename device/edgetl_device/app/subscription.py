@@ -1,4 +1,4 @@
-"""Moments, and how they get from one thread to another: through slots of one value, never through queues."""
+"""Recognitions, and how they get from one thread to another: through slots of one value, never through queues."""
 
 from __future__ import annotations
 
@@ -120,16 +120,16 @@ class Subscription:
         self.close()
 
     def offer(self, recognition: Recognition) -> None:
-        """For the pipeline: leave a recognition and tell the listener; never waits."""
-        if not self._slot.put(recognition):  # who has not come yet for the one before has been told already
-            self._tell()
+        """For the pipeline: leave a recognition and notify the listener; never waits."""
+        if not self._slot.put(recognition):  # a listener that has not taken the one before was notified already
+            self._notify_listener()
 
     def end(self) -> None:
         """For the pipeline: no more will come."""
         self._slot.close()
-        self._tell()
+        self._notify_listener()
 
-    def _tell(self) -> None:
+    def _notify_listener(self) -> None:
         if self._notify is not None:
             try:
                 self._notify()

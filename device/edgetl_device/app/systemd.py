@@ -22,13 +22,13 @@ _UNIT = """\
 Description=edgetl: a camera that recognises and learns
 After=network-online.target
 Wants=network-online.target
-# A camera may be away for days: never give up.
+# A camera may be unplugged for days: never give up.
 StartLimitIntervalSec=0
 
 [Service]
 Type=notify
 ExecStart={command}
-# What relative options mean; absolute ones do without it.
+# Relative paths in the options start here.
 WorkingDirectory=-{folder}
 User={user}
 SupplementaryGroups={groups}
@@ -39,7 +39,7 @@ RestartSec=5
 TimeoutStopSec=10
 Environment=PYTHONUNBUFFERED=1
 
-# It writes its home and nothing else.
+# It may write to its home and nowhere else.
 ProtectSystem=strict
 ProtectHome=read-only
 ReadWritePaths={home}
@@ -103,7 +103,7 @@ def _quoted(word: str) -> str:
 
 
 class Notifier:
-    """Tells systemd how the app is doing; without systemd it does nothing.
+    """Reports to systemd how the app is doing; without systemd it does nothing.
 
     Args:
         environment: with ``NOTIFY_SOCKET`` and ``WATCHDOG_USEC``, as systemd sets them.

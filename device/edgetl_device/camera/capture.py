@@ -17,7 +17,7 @@ from .source import STALL_S
 CONNECT_S = 10.0  # to a network camera
 _QUIET = {  # read by OpenCV once, at the first capture
     "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": f"{STALL_S:.0f}",  # V4L2 knows no timeout property; the default is 10 s
-    "OPENCV_FFMPEG_LOGLEVEL": "-8",  # AV_LOG_QUIET: what goes wrong is told by us, in one line
+    "OPENCV_FFMPEG_LOGLEVEL": "-8",  # AV_LOG_QUIET: our own errors are one line
 }
 
 
@@ -135,7 +135,8 @@ def check_device(device: Path) -> None:
     """Raise CameraError, with the fix, where a device is not there or not ours to use."""
     if not device.exists():
         raise CameraError(
-            f"no camera {device}: is it plugged in? `--camera auto` takes any, `ls /dev/v4l/by-id` lists them"
+            f"no camera {device}: is it plugged in? `--camera auto` takes the first one found, "
+            "`ls /dev/v4l/by-id` lists them"
         )
     if not device.is_char_device():
         raise CameraError(f"{device} is not a camera device")

@@ -11,7 +11,7 @@ from .source import STALL_S, paced
 
 
 class FakeCamera:
-    """A camera that does what it is told.
+    """A camera that plays a script.
 
     Args:
         sessions: what each connection in turn plays: an image is a frame, a number a pause in seconds, an exception is

@@ -78,8 +78,8 @@ def load_picamera2() -> Any:
 def pi_cameras() -> list[str]:
     """Models of the CSI cameras, by number; none where picamera2 cannot be used."""
     try:
-        found = load_picamera2().Picamera2.global_camera_info()
+        cameras = load_picamera2().Picamera2.global_camera_info()
     except (CameraError, RuntimeError):
         return []
     # libcamera lists USB cameras too, which V4L2 serves with less.
-    return [str(camera["Model"]) for camera in found if "usb" not in str(camera.get("Id", "")).lower()]
+    return [str(camera["Model"]) for camera in cameras if "usb" not in str(camera.get("Id", "")).lower()]

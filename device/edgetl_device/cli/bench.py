@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--runs", type=click.IntRange(10), default=200, show_default=True, help="Frames to classify.")
-@click.option("--threads", type=click.IntRange(1), help="Of the runtime (default: as measured by `install`).")
+@click.option("--threads", type=click.IntRange(1), help="Threads of the runtime (default: what `install` measured).")
 @click.option("--compare", is_flag=True, help="Every installed runtime with 1, 2, 4 … threads, side by side.")
-@click.option("--cold-start/--no-cold-start", default=True, help="Also time `classify` from its start.")
+@click.option("--cold-start/--no-cold-start", default=True, help="Also time `classify` from a cold start.")
 @runtime_option
 @in_home
 @reports
@@ -30,7 +30,7 @@ def bench(runs: int, threads: int | None, compare: bool, cold_start: bool, runti
     from ..doctor import System
 
     if compare:
-        note("each runtime and number of threads in a process of its own: about a minute")
+        note("running every runtime with 1, 2, 4 … threads, each in its own process: about a minute")
     measured = benchmark.measure(home, runtime, threads, runs)
     result: dict[str, Any] = asdict(measured)
     result |= {"runs": runs, "machine": platform.machine(), "board": System().text("/proc/device-tree/model") or None}
@@ -41,7 +41,7 @@ def bench(runs: int, threads: int | None, compare: bool, cold_start: bool, runti
         rows = [_row(row) for row in result["compared"]]
     table(("runtime", "threads", "p50 ms", "p95 ms", "p99 ms", "fps", "MB", "retrain ms"), rows)
     if cold_start:
-        say(f"classify from its start: {result['cold_start_ms']:.0f} ms")
+        say(f"cold start of `classify`: {result['cold_start_ms']:.0f} ms")
     if measured.temperature_celsius is not None:
         say(f"processor: {measured.temperature_celsius:.0f} °C")
     if not measured.xnnpack and "edgetpu" not in measured.runtime:

@@ -16,11 +16,15 @@ from .photo_arguments import photo_paths
 if TYPE_CHECKING:
     from ..home import Home
 
+UNKNOWN_CLOSEST = "unknown; closest match {}, but unlike its examples"
+
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--top", type=click.IntRange(1), default=3, help="How many labels to name for each photo.")
-@click.option("--no-drift", is_flag=True, hidden=True, help="Photos that say nothing about the scene, as bench's.")
+@click.option("--top", type=click.IntRange(1), default=3, help="How many labels to print for each photo.")
+@click.option(
+    "--no-drift", is_flag=True, hidden=True, help="Do not count these photos for drift: `bench` classifies noise."
+)
 @runtime_option
 @in_home
 @reports
@@ -32,7 +36,7 @@ def classify(images: tuple[Path, ...], top: int, no_drift: bool, runtime: str, h
     opened = OpenHome(home, runtime)
     learner, classifier = opened.learner, opened.learner.classifier(opened.backbone)
     drift = learner.drift()
-    found, skipped = [], []
+    predictions, skipped = [], []
     paths = photo_paths(images)
     for path in progress(paths, len(paths), "classifying"):
         try:
@@ -48,8 +52,8 @@ def classify(images: tuple[Path, ...], top: int, no_drift: bool, runtime: str, h
         drift.update(codes)
         others = ", ".join(f"{label} {probability:.2f}" for label, probability in prediction.top)
         best = prediction.label or "nothing learned yet"
-        say(f"{path}: {f'unknown (nearest: {best})' if prediction.unknown and prediction.label else best}  [{others}]")
-        found.append(
+        say(f"{path}: {UNKNOWN_CLOSEST.format(best) if prediction.unknown and prediction.label else best}  [{others}]")
+        predictions.append(
             {
                 "path": str(path),
                 "label": prediction.label,
@@ -59,11 +63,11 @@ def classify(images: tuple[Path, ...], top: int, no_drift: bool, runtime: str, h
                 "latency_ms": latency_ms,
             }
         )
-    if not found:
+    if not predictions:
         raise InputError(f"none of {len(skipped)} photos could be read")
     try:
         if not no_drift:
             learner.keep_drift(drift)
     except StorageError as error:  # the labels are right all the same
-        note(f"drift was not kept: {error}")
-    return {"predictions": found, "skipped": skipped}
+        note(f"drift was not saved: {error}")
+    return {"predictions": predictions, "skipped": skipped}

@@ -25,16 +25,16 @@ def doctor(home: Path | None) -> dict[str, Any]:
 
     checks = []
     for check in examine(home or default_home()):
-        mark, colour = ("ok", "green") if check.ok else ("broken", "red") if check.needed else ("note", "yellow")
+        mark, colour = ("ok", "green") if check.ok else ("broken", "red") if check.needed else ("hint", "yellow")
         say(f"{click.style(f'{mark:<6}', fg=colour)}  {check.name:<12}  {check.detail}")
         if check.fix and not check.ok:
             say(f"{'':<22}{click.style('fix:', bold=True)} {check.fix}")
         checks.append(check)
     broken = [check.name for check in checks if check.needed and not check.ok]
-    notes = sum(not check.ok and not check.needed for check in checks)
+    suggestions = sum(not check.ok and not check.needed for check in checks)
     say()
     if broken:
-        say(f"broken: {', '.join(broken)}")
+        say(f"not ready; fix: {', '.join(broken)}")
     else:
-        say("edgetl-device can work here" + (f" (notes: {notes})" if notes else ""))
+        say("ready" + (f"; {suggestions} suggestion{'s' if suggestions != 1 else ''}" if suggestions else ""))
     return {"checks": [asdict(check) for check in checks], "exit_code": 1 if broken else 0}

@@ -47,23 +47,25 @@ def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, va
     metavar="HOST:PORT",
     help="Where to serve the page.",
 )
-@click.option("--no-web", is_flag=True, help="No page.")
+@click.option("--no-web", is_flag=True, help="Serve no page.")
 @click.option("--password-file", type=click.Path(path_type=Path), help="Its first line is the page's password.")
-@click.option("--host-name", "hosts", multiple=True, help="A further name of the page, as a reverse proxy's.")
+@click.option(
+    "--host-name", "hosts", multiple=True, help="Another name the page is reached by, such as a reverse proxy's."
+)
 @click.option(
     "--threads",
     type=click.IntRange(1),
     is_eager=True,  # NumPy, which the options after this one load, reads the environment once
     callback=_linear_algebra_too,
-    help="Of the TFLite runtime and of linear algebra.  [default: what `install` measured]",
+    help="Threads of the TFLite runtime and of linear algebra.  [default: what `install` measured]",
 )
-@click.option("--max-frames", type=click.IntRange(1), help="End after so many frames.")
-@click.option("--loop", is_flag=True, help="Begin a video or folder again at its end.")
+@click.option("--max-frames", type=click.IntRange(1), help="Stop after this many frames.")
+@click.option("--loop", is_flag=True, help="Start a video or folder again at its end.")
 @click.option(
     "--on-label",
     "command",
     metavar="CMD",
-    help="Run CMD at each change of label; it finds EDGETL_LABEL and EDGETL_PROBABILITY set.",
+    help="Run CMD at each change of label, with EDGETL_LABEL and EDGETL_PROBABILITY set.",
 )
 @click.option(
     "--sink",
@@ -72,14 +74,14 @@ def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, va
     metavar="NAME[:ARGUMENT]",
     help="Send recognitions to a sink that another package adds; repeatable.",
 )
-@click.option("--jsonl", is_flag=True, help="Print one JSON object a line for every frame.")
-@click.option("--no-thumbnails", is_flag=True, help="Keep no small picture (160 px) of what is taught.")
+@click.option("--jsonl", is_flag=True, help="Print one line of JSON for every frame.")
+@click.option("--no-thumbnails", is_flag=True, help="Do not keep a small picture (160 px) of each taught sample.")
 @click.option(
     "--smoothing",
     type=click.FloatRange(0),
     default=0.3,
     show_default=True,
-    help="Average predictions over so many seconds; 0 is off.",
+    help="Average predictions over this many seconds; 0 turns it off.",
 )
 @runtime_option
 @in_home

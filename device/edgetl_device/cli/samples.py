@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 def say_elsewhere(count: int) -> None:
-    """Tell of samples that other backbones left behind."""
+    """Say how many samples belong to other backbones."""
     if count:
-        belong = "s belong" if count != 1 else " belongs"
-        say(f"{count} sample{belong} to another backbone, unused until its bundle is back;")
-        say("`edgetl-device forget --all` removes these with all others")
+        belong = "samples belong" if count != 1 else "sample belongs"
+        say(f"{count} {belong} to another backbone: not used until its bundle is installed again")
+        say("(`edgetl-device forget --all` removes them too)")
 
 
 @click.command()
@@ -62,9 +62,9 @@ def forget(
 ) -> dict[str, Any]:
     """Remove samples exactly, as if they had never been learned, then retrain."""
     if (label is not None) + bool(ids) + everything != 1:
-        raise InputError("say what to forget: one of --label L, --sample ID… or --all")
+        raise InputError("choose what to forget: one of --label L, --sample ID… or --all")
     if more and not ids:
-        raise InputError(f"say what {more[0]} is: --sample {more[0]}")
+        raise InputError(f"unexpected argument {more[0]}: for a sample, write --sample {more[0]}")
     learner = home.learner()
     with learner.lock():
         if label is not None:
@@ -72,6 +72,7 @@ def forget(
         else:
             removed, hidden = learner.forget_all() if everything else learner.forget([*ids, *more]), False
         if hidden:
-            say(f"{label} came with the bundle: it is hidden from now on, but its statistics stay in the bundle")
-        say(f"forgot {removed} sample{'s' if removed != 1 else ''}")
+            say(f"{label} is hidden from now on; it came with the bundle, so its statistics stay there")
+        if removed or not hidden:
+            say(f"forgot {removed} sample{'s' if removed != 1 else ''}")
         return {"removed": removed, "hidden": hidden} | judged_if_possible(learner, forgotten=True)

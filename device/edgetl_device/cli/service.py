@@ -27,7 +27,7 @@ _GROUPS = ("video", "render", "plugdev", "apex")  # that own cameras and acceler
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.option("--install", "action", flag_value="install", help="Install, enable and start it (as root).")
 @click.option("--uninstall", "action", flag_value="uninstall", help="Stop, disable and remove it (as root).")
-@click.option("--user", help="Whom it runs as (default: you, also under sudo).")
+@click.option("--user", help="The user it runs as (default: you, also under sudo).")
 @click.argument("options", metavar="[RUN-OPTIONS]...", nargs=-1, type=click.UNPROCESSED)
 @in_home
 @reports
@@ -62,16 +62,16 @@ def service(action: str | None, user: str | None, options: tuple[str, ...], home
         _systemctl("daemon-reload")
         _systemctl("enable", UNIT_PATH.name)
         _systemctl("restart", UNIT_PATH.name)  # it may run already, with other options
-        say(f"installed {UNIT_PATH}: `systemctl status edgetl` tells how it does, `journalctl -u edgetl` what it said")
+        say(f"installed {UNIT_PATH}: `systemctl status edgetl` shows its state, `journalctl -u edgetl` its log")
     return {"path": str(UNIT_PATH), "installed": action == "install", "unit": text}
 
 
 def _refuse_what_run_would(options: tuple[str, ...]) -> None:
     """Raise UsageError or InputError for options that would make the service fail at each of its starts."""
-    given = run_camera.make_context("edgetl-device run", list(options)).params
-    label_command(given["command"])
-    if not given["no_web"]:
-        page_at(given["address"], given["password_file"], given["hosts"])
+    chosen = run_camera.make_context("edgetl-device run", list(options)).params
+    label_command(chosen["command"])
+    if not chosen["no_web"]:
+        page_at(chosen["address"], chosen["password_file"], chosen["hosts"])
 
 
 def _home_of(user: str) -> Path:
@@ -118,9 +118,9 @@ def _groups() -> list[str]:
 
 def _for_root(program: Path, action: str, home: Home, user: str | None, options: tuple[str, ...]) -> str:
     """The same command for a shell, as root; sudo hands EDGETL_HOME over to nobody."""
-    given = ["--home", str(home.folder.resolve())] if _is_chosen(home) else []
-    given += ["--user", user] if user else []
-    return shlex.join(["sudo", str(program), "service", f"--{action}", *given, *options])
+    chosen = ["--home", str(home.folder.resolve())] if _is_chosen(home) else []
+    chosen += ["--user", user] if user else []
+    return shlex.join(["sudo", str(program), "service", f"--{action}", *chosen, *options])
 
 
 def _needs_root(command: str) -> None:
@@ -130,7 +130,9 @@ def _needs_root(command: str) -> None:
 
 def _systemctl(*arguments: str) -> None:
     if shutil.which("systemctl") is None:
-        raise InputError("no systemd on this machine: print the unit without --install and adapt it to what you have")
+        raise InputError(
+            "no systemd on this machine: run this without --install and adapt the printed unit to your init system"
+        )
     done = subprocess.run(["systemctl", *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         raise InputError(f"systemctl {' '.join(arguments)} failed: {' '.join(done.stderr.split())}")

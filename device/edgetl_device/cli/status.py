@@ -20,21 +20,24 @@ if TYPE_CHECKING:
 @reports
 def status(runtime: str, home: Home) -> dict[str, Any]:
     """Bundle, runtime, samples per label, active version, disk, and whether the scene drifted."""
-    found = home.status(home.learner(runtime))
-    say(f"bundle   {found['bundle']['name']}: {', '.join(found['bundle']['labels']) or 'no classes'}")
-    say(f"runtime  {found['runtime']}")
-    say(f"samples  {', '.join(f'{label} {count}' for label, count in found['samples'].items()) or 'none yet'}")
-    say(f"version  {found['version']}")
-    say(f"disk     {found['store_bytes'] / 1e6:.1f} MB used, {found['free_bytes'] / 1e9:.1f} GB free in {home.folder}")
-    drift = found["drift"]
-    say(f"drift    {_TOLD[drift['state']].format(frames=drift['frames'])}")
-    say_elsewhere(found["samples_elsewhere"])
-    return found
+    report = home.status(home.learner(runtime))
+    say(f"bundle   {report['bundle']['name']}: {', '.join(report['bundle']['labels']) or 'no classes'}")
+    say(f"runtime  {report['runtime']}")
+    say(f"samples  {', '.join(f'{label} {count}' for label, count in report['samples'].items()) or 'none yet'}")
+    say(f"version  {report['version']}")
+    say(
+        f"disk     {report['store_bytes'] / 1e6:.1f} MB used, {report['free_bytes'] / 1e9:.1f} GB free in {home.folder}"
+    )
+    drift = report["drift"]
+    say(f"drift    {_DRIFT[drift['state']].format(frames=drift['frames'])}")
+    say_elsewhere(report["samples_elsewhere"])
+    return report
 
 
-_TOLD = {
-    "collecting": "cannot be told yet: {frames} different photos since this version (30 are needed, and a holdout)",
-    "steady": "none: the last {frames} photos resemble what the head was trained on",
-    "drifting": "the scene changed: the last {frames} photos resemble little that the head knows; "
-    "teach it some with `edgetl-device learn`",
+_DRIFT = {
+    "collecting": "not known yet: it needs 30 different photos since this version (so far {frames}), "
+    "and a bundle with a holdout",
+    "steady": "none: the last {frames} photos look like what it learned from",
+    "drifting": "the scene has changed: the last {frames} photos look like little that it learned from; "
+    "teach it what it gets wrong: `edgetl-device learn LABEL IMAGE…`",
 }

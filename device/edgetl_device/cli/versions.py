@@ -26,8 +26,8 @@ def versions(home: Home) -> dict[str, Any]:
         [("*" if r.id == active else "", r.id, r.state, r.rule, r.time[:19], r.reason) for r in rows],
     )
     keys = ("id", "time", "state", "reason", "rule", "metrics")
-    found = [{key: getattr(row, key) for key in keys} | {"active": row.id == active} for row in rows]
-    return {"versions": [{"version": row.pop("id"), **row} for row in found]}
+    listed = [{key: getattr(row, key) for key in keys} | {"active": row.id == active} for row in rows]
+    return {"versions": [{"version": row.pop("id"), **row} for row in listed]}
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""What is wrong with this device, and the exact command that mends it.
+"""What is wrong with this device, and the exact command that fixes it.
 
 Nothing here imports NumPy, OpenCV or a runtime before a child process has shown that they load: an environment in which
 they do not is what a doctor is for.

@@ -90,9 +90,9 @@ def guarded(name: str, check: Examination, system: System, home: Path) -> Check:
     try:
         return replace(check(system, home), name=name)
     except EdgetlError as error:
-        return Check(name, False, str(error), "mend that first")
+        return Check(name, False, str(error), "fix that first")
     except ImportError as error:  # the checks of the packages say what to do
-        return Check(name, False, f"cannot be looked at: {error}", "mend the packages first", needed=False)
+        return Check(name, False, f"cannot be checked: {error}", "fix the packages first", needed=False)
     except Exception as error:
         detail = f"the check itself failed: {type(error).__name__}: {error}"
         return Check(name, False, detail, "please report this, with the output of --json", needed=False)

@@ -19,21 +19,21 @@ _BUILT = 1_760_000_000  # October 2025: a clock that shows an earlier time has n
 
 def cameras(system: System, _home: Path) -> Check:
     """Which cameras does the kernel offer, and may this user open them?"""
-    found, closed = [], []
+    usable, closed = [], []
     for entry in sorted(system.path("/sys/class/video4linux").glob("video*"), key=lambda entry: int(entry.name[5:])):
         node = f"/dev/{entry.name}"
         if os.access(system.path(node), os.R_OK | os.W_OK):
             answer = system.video_device(node)
             model = camera_model(answer) if answer is not None else None
-            found += [f"{node} ({model})"] if model is not None else []
+            usable += [f"{node} ({model})"] if model is not None else []
         elif _looks_like_webcam(system, entry.name):
             closed.append(node)
     if closed:
         fix = "sudo usermod -aG video $USER, then log in again"
         return Check("", False, f"this user may not open {', '.join(closed)}", fix, needed=False)
-    if found:
-        return Check("", True, ", ".join(found))
-    fix = "plug a USB camera in, or for a ribbon camera see picamera2 below; files, URLs and `parts` need none"
+    if usable:
+        return Check("", True, ", ".join(usable))
+    fix = "plug in a USB camera; for a ribbon camera see picamera2 below (videos, URLs and `parts` need no camera)"
     return Check("", False, "no USB camera", fix, needed=False)
 
 
@@ -49,13 +49,13 @@ def picamera2(system: System, _home: Path) -> Check:
     """Can this environment see picamera2, which comes by apt and not by pip?"""
     if not system.text("/proc/device-tree/model").startswith("Raspberry Pi"):
         return Check("", True, "not a Raspberry Pi: not needed", needed=False)
-    seen = importlib.util.find_spec("picamera2")
+    module = importlib.util.find_spec("picamera2")
     libcamera = importlib.util.find_spec("libcamera")
     if libcamera is not None and libcamera.origin and libcamera.origin.startswith(sys.prefix) and _in_venv():
         fix = "pip uninstall -y rpi-libcamera libcamera; the one that apt installs fits the system"
-        return Check("", False, "libcamera was installed by pip: it breaks with the next upgrade", fix, needed=False)
-    if seen is not None and libcamera is not None:
-        return Check("", True, f"{seen.origin}")
+        return Check("", False, "libcamera was installed by pip: the next system upgrade breaks it", fix, needed=False)
+    if module is not None and libcamera is not None:
+        return Check("", True, f"{module.origin}")
     if not system.path("/usr/lib/python3/dist-packages/picamera2").exists():
         fix = "sudo apt install -y --no-install-recommends python3-picamera2"
         return Check("", False, "not installed: ribbon cameras cannot be used", fix, needed=False)
@@ -74,7 +74,11 @@ def clock(system: System, _home: Path) -> Check:
     now = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
     if time.time() < _BUILT:
         return Check(
-            "", False, f"{now}: it was never set", "sudo timedatectl set-ntp true, or an RTC module", needed=False
+            "",
+            False,
+            f"{now}: the clock was never set",
+            "sudo timedatectl set-ntp true, or an RTC module",
+            needed=False,
         )
     synchronised = system.command("timedatectl", "show", "--property=NTPSynchronized", "--value")
     if synchronised == "no":
@@ -84,16 +88,16 @@ def clock(system: System, _home: Path) -> Check:
 
 def power(system: System, _home: Path) -> Check:
     """Does the firmware hold the machine back? Raspberry Pi only."""
-    said = system.command("vcgencmd", "get_throttled")
-    match = re.fullmatch(r"throttled=0x([0-9a-fA-F]+)", said or "")
+    output = system.command("vcgencmd", "get_throttled")
+    match = re.fullmatch(r"throttled=0x([0-9a-fA-F]+)", output or "")
     if match is None:
         return Check("", True, "no vcgencmd: not a Raspberry Pi", needed=False)
     bits = int(match[1], 16)
     now = [text for bit, text in _THROTTLED.items() if bits >> bit & 1]
     before = [text for bit, text in _THROTTLED.items() if bits >> (bit + 16) & 1]
     if not now and not before:
-        return Check("", True, "never throttled since it was started")
-    detail = f"now: {', '.join(now)}" if now else f"since it was started: {', '.join(before)}"
+        return Check("", True, "not throttled since boot")
+    detail = f"now: {', '.join(now)}" if now else f"since boot: {', '.join(before)}"
     volts = "a 5 V supply of 3 A (Pi 5: 5 A) and a short cable"
     fix = volts if "too little voltage" in (*now, *before) else "a heat sink or a fan"
     return Check("", False, detail, fix, needed=False)
@@ -105,7 +109,7 @@ def temperature(system: System, _home: Path) -> Check:
     if celsius is None:
         return Check("", True, "no sensor", needed=False)
     if celsius >= _HOT_CELSIUS:
-        return Check("", False, f"{celsius:.0f} °C: it slows itself down", "a heat sink or a fan", needed=False)
+        return Check("", False, f"{celsius:.0f} °C: the processor slows down", "a heat sink or a fan", needed=False)
     return Check("", True, f"{celsius:.0f} °C")
 
 

@@ -19,10 +19,8 @@ def folder(_system: System, home: Path) -> Check:
     """May this user write there?"""
     place = _existing(home)
     if not os.access(place, os.W_OK | os.X_OK):
-        return Check(
-            "", False, f"{place} cannot be written by this user", f"sudo chown -R $USER {place}, or --home DIR"
-        )
-    return Check("", True, f"{home}" + ("" if home.exists() else " (will be made)"))
+        return Check("", False, f"this user cannot write to {place}", f"sudo chown -R $USER {place}, or --home DIR")
+    return Check("", True, f"{home}" + ("" if home.exists() else " (will be created)"))
 
 
 def bundle(_system: System, home: Path) -> Check:
@@ -34,18 +32,18 @@ def bundle(_system: System, home: Path) -> Check:
     from ..errors import EdgetlError
 
     try:
-        found = open_bundle(path)
+        installed = open_bundle(path)
     except EdgetlError as error:
-        return Check("", False, str(error), "edgetl-device install FILE.edgetl, with the bundle you made it from")
-    signed = f", signed {found.signed}" if found.signed else ""
-    return Check("", True, f"{found.name}: {', '.join(found.labels) or 'no classes'}{signed}")
+        return Check("", False, str(error), "install the bundle again: edgetl-device install FILE.edgetl")
+    signed = f", signed {installed.signed}" if installed.signed else ""
+    return Check("", True, f"{installed.name}: {', '.join(installed.labels) or 'no classes'}{signed}")
 
 
 def store(_system: System, home: Path) -> Check:
     """Is the database sound?"""
     path = home / "device.sqlite"
     if not path.exists():
-        return Check("", True, "none yet: made with the first sample", needed=False)
+        return Check("", True, "none yet: created with the first sample", needed=False)
     from ..store.backup import what_is_wrong
 
     problem = what_is_wrong(path)
@@ -60,13 +58,13 @@ def space(_system: System, home: Path) -> Check:
     """Is there room for samples, backups and the next bundle?"""
     free = shutil.disk_usage(_existing(home)).free
     if free < MIN_FREE_BYTES:
-        fix = "make room: `sudo apt clean`, `journalctl --vacuum-size=50M`, old *.damaged-* files in the home"
+        fix = "free some space: `sudo apt clean`, `journalctl --vacuum-size=50M`, old *.damaged-* files in the home"
         return Check("", False, f"{free / 1e6:.0f} MB free, at least {MIN_FREE_BYTES / 1e6:.0f} MB expected", fix)
     return Check("", True, f"{free / 1e9:.1f} GB free")
 
 
 def speed(_system: System, home: Path) -> Check:
-    """How long does the disk take until a small write is safe?"""
+    """How long does the disk take to make a small write durable?"""
     times = []
     with tempfile.NamedTemporaryFile(dir=_existing(home), prefix=".doctor-") as stream:
         for _ in range(_WRITES):
@@ -77,7 +75,7 @@ def speed(_system: System, home: Path) -> Check:
             times.append((time.perf_counter() - started) * 1e3)
     times.sort()
     middle = times[len(times) // 2]
-    detail = f"a 4 kB write is safe after {middle:.1f} ms (slowest of {_WRITES}: {times[-1]:.0f} ms)"
+    detail = f"a 4 kB write is durable after {middle:.1f} ms (slowest of {_WRITES}: {times[-1]:.0f} ms)"
     if middle > SLOW_FSYNC_MS:
         return Check("", False, detail, "use a faster card (class A1 or A2) or a USB SSD", needed=False)
     return Check("", True, detail)

@@ -27,8 +27,8 @@ def serve(
     Args:
         app: the running app; the caller stops it, after the server.
         host: address to listen on; any but a loopback address needs a password.
-        port: 0 for any that is free: the server's ``url`` tells.
-        password_hash: what :func:`read_password_file` or :func:`hash_password` gave, or None.
+        port: 0 for any that is free: the server's ``url`` has it.
+        password_hash: of :func:`read_password_file` or :func:`hash_password`, or None.
         hosts: further names the page is reached by, such as a reverse proxy's.
 
     Raises:

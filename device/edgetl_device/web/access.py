@@ -40,8 +40,8 @@ def is_password(password: str, stored: str) -> bool:
     """Whether it is the password that was hashed; takes equally long for any wrong one."""
     _, cost, block, parallel, salt, key = stored.split("$")
     n, r, p = int(cost), int(block), int(parallel)
-    found = hashlib.scrypt(password.encode(), salt=base64.b64decode(salt), n=n, r=r, p=p)
-    return hmac.compare_digest(found, base64.b64decode(key))
+    derived = hashlib.scrypt(password.encode(), salt=base64.b64decode(salt), n=n, r=r, p=p)
+    return hmac.compare_digest(derived, base64.b64decode(key))
 
 
 def read_password_file(path: Path) -> str:
@@ -105,7 +105,7 @@ class Access:
         self._clock = clock
         self._sessions: dict[bytes, float] = {}  # SHA-256 of the token → when it ends
         self._secret = secrets.token_bytes(32)
-        self._proven: bytes | None = None  # keyed digest of the password, once someone has given it
+        self._proven: bytes | None = None  # keyed digest of the password, once someone has sent it
 
     @property
     def is_open(self) -> bool:

@@ -121,8 +121,8 @@ class Api:
         """Head versions, oldest first."""
         rows, active = await self._run(lambda: (self._app.versions(), self._app.pipeline.version))
         keys = ("time", "state", "reason", "rule", "metrics")
-        found = [{"version": r.id, **{key: getattr(r, key) for key in keys}, "active": r.id == active} for r in rows]
-        return JSONResponse({"versions": found})
+        versions = [{"version": r.id, **{key: getattr(r, key) for key in keys}, "active": r.id == active} for r in rows]
+        return JSONResponse({"versions": versions})
 
     # learning ----------------------------------------------------------------------------------------------------
 
@@ -139,11 +139,11 @@ class Api:
             photo = await self._photo(request)
             ids = await self._run(self._app.teach_photos, label, [photo])
         else:
-            wish = await read_json(request, {"label": str, "frames": int, "interval_ms": int, "retrain": bool})
-            if "label" not in wish:
-                raise InputError('say what it is: {"label": "…"}')
-            label, retrain = check_label(wish["label"]), wish.get("retrain", True)
-            recognitions = await self._capture(wish.get("frames", 1), wish.get("interval_ms", 150))
+            fields = await read_json(request, {"label": str, "frames": int, "interval_ms": int, "retrain": bool})
+            if "label" not in fields:
+                raise InputError('"label" is missing: expected {"label": "…"}')
+            label, retrain = check_label(fields["label"]), fields.get("retrain", True)
+            recognitions = await self._capture(fields.get("frames", 1), fields.get("interval_ms", 150))
             ids = await self._run(self._app.teach, label, recognitions)
         stored = {"label": label, "stored": len(ids), "ids": ids}
         if not retrain:
@@ -153,31 +153,34 @@ class Api:
 
     async def retrain(self, request: Request) -> Response:
         """``{"head", "accept_scene_change"}``, both optional."""
-        wish = await read_json(request, {"head": str, "accept_scene_change": bool})
-        accept = wish.get("accept_scene_change", False)
-        outcome = await self._run(self._app.retrain, wish.get("head"), accept_scene_change=accept)
+        fields = await read_json(request, {"head": str, "accept_scene_change": bool})
+        accept = fields.get("accept_scene_change", False)
+        outcome = await self._run(self._app.retrain, fields.get("head"), accept_scene_change=accept)
         return JSONResponse(asdict(outcome))
 
     async def relabel(self, request: Request) -> Response:
         """``{"label", "ids"}``, then retrain."""
-        wish = await read_json(request, {"label": str, "ids": list})
-        if not wish.get("ids"):
-            raise InputError('say which samples: {"label": "…", "ids": [1, 2]}')
-        moved = await self._run(self._app.relabel, wish.get("label", ""), _ids(wish["ids"]))
+        fields = await read_json(request, {"label": str, "ids": list})
+        if not fields.get("ids"):
+            raise InputError('"ids" is missing: expected {"label": "…", "ids": [1, 2]}')
+        moved = await self._run(self._app.relabel, fields.get("label", ""), _ids(fields["ids"]))
         return JSONResponse({"moved": moved} | await self._judged_if_possible())
 
     async def forget(self, request: Request) -> Response:
         """``{"ids"}``, ``{"label"}`` or ``{"all": true}``, then retrain."""
-        wish = await read_json(request, {"label": str, "ids": list, "all": bool})
+        fields = await read_json(request, {"label": str, "ids": list, "all": bool})
         removed = await self._run(
-            self._app.forget, _ids(wish.get("ids", [])), label=wish.get("label"), everything=wish.get("all", False)
+            self._app.forget,
+            _ids(fields.get("ids", [])),
+            label=fields.get("label"),
+            everything=fields.get("all", False),
         )
         return JSONResponse({"removed": removed} | await self._judged_if_possible())
 
     async def rollback(self, request: Request) -> Response:
         """``{"version"}``; without it the last good one before the active."""
-        wish = await read_json(request, {"version": int})
-        return JSONResponse({"version": await self._run(self._app.rollback, wish.get("version"))})
+        fields = await read_json(request, {"version": int})
+        return JSONResponse({"version": await self._run(self._app.rollback, fields.get("version"))})
 
     async def install(self, request: Request) -> Response:
         """A bundle as body."""
@@ -205,28 +208,28 @@ class Api:
         return await anyio.to_thread.run_sync(partial(function, *args, **named), limiter=self._limiter)
 
     async def _judged_if_possible(self) -> dict[str, Any]:
-        """Retrain after samples were changed, which must be told even where the disk has no room for a new version."""
+        """Retrain after a change of samples, which is reported even where the disk has no room for a new version."""
         try:
             return asdict(await self._run(self._app.retrain))
         except StorageError as error:
-            reason = f"the samples are safe, but there is no new head ({error}): retrain when there is room again"
+            reason = f"the samples are safe, but there is no new head ({error}): retrain once there is room"
             return {"version": self._app.pipeline.version, "promoted": False, "reason": reason}
 
     async def _capture(self, frames: int, interval_ms: int) -> list[Recognition]:
         """The next frames of the live picture, at least the interval apart."""
         if not 1 <= frames <= MAX_BURST or not 0 <= interval_ms <= 5000:
             raise InputError(f"frames must be 1 to {MAX_BURST} and interval_ms 0 to 5000, got {frames}, {interval_ms}")
-        found: list[Recognition] = []
+        captured: list[Recognition] = []
         with listening(self._app.pipeline) as next_recognition:
-            while len(found) < frames:
-                if found:
+            while len(captured) < frames:
+                if captured:
                     await anyio.sleep(interval_ms / 1e3)
                     await next_recognition(0)  # what came during the wait is old
                 recognition = await next_recognition(PATIENCE_S)
                 if recognition is None:
                     raise Refused(503, self._no_frame())
-                found.append(recognition)
-        return found
+                captured.append(recognition)
+        return captured
 
     async def _photo(self, request: Request) -> Image:
         data = bytearray()
@@ -238,13 +241,13 @@ class Api:
 
 
 async def receive(request: Request, limit: int, take: Callable[[bytes], Awaitable[object]]) -> None:
-    """Hand a body on piece by piece.
+    """Pass a body on piece by piece.
 
     Raises:
         Refused: 413 as soon as it is known to be over the limit, in bytes; what is too much is never kept. 408 where it
             takes too long.
     """
-    too_large = Refused(413, f"too large: at most {limit / (1 << 20):.3g} MB are taken here", {"Connection": "close"})
+    too_large = Refused(413, f"too large: the limit here is {limit / (1 << 20):.3g} MB", {"Connection": "close"})
     stated = request.headers.get("content-length", "0")
     if not stated.isdecimal() or int(stated) > limit:
         raise too_large
@@ -256,7 +259,7 @@ async def receive(request: Request, limit: int, take: Callable[[bytes], Awaitabl
                 raise too_large
             await take(chunk)
         return
-    raise Refused(408, f"the body did not come within {RECEIVE_S:.0f} s", {"Connection": "close"})
+    raise Refused(408, f"the body did not arrive within {RECEIVE_S:.0f} s", {"Connection": "close"})
 
 
 async def read_json(request: Request, kinds: Mapping[str, type]) -> dict[str, Any]:
@@ -271,19 +274,19 @@ async def read_json(request: Request, kinds: Mapping[str, type]) -> dict[str, An
     if not data:
         return {}
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise Refused(415, "expected JSON: send it with `Content-Type: application/json`")
+        raise Refused(415, "expected JSON with `Content-Type: application/json`")
     try:
-        wish = json.loads(data)
+        fields = json.loads(data)
     except (ValueError, RecursionError):
-        raise InputError("the body is not JSON") from None
-    if not isinstance(wish, dict):
+        raise InputError("the body is not valid JSON") from None
+    if not isinstance(fields, dict):
         raise InputError("expected a JSON object")
-    for key, value in wish.items():
+    for key, value in fields.items():
         if key not in kinds:
             raise InputError(f"unknown key {key!r}: expected {', '.join(kinds)}")
         if value is not None and type(value) is not kinds[key]:
             raise InputError(f"{key} must be of type {kinds[key].__name__}, got {json.dumps(value)[:40]}")
-    return {key: value for key, value in wish.items() if value is not None}
+    return {key: value for key, value in fields.items() if value is not None}
 
 
 async def _extend(data: bytearray, chunk: bytes) -> None:

@@ -156,7 +156,7 @@ class Guard:
             if await run_in_threadpool(self._access.check, password):
                 return
             self._access.failures.add(client)
-        raise Refused(401, "that is not the password")
+        raise Refused(401, "wrong password")
 
     def _check_failures(self, client: str) -> None:
         wait_s = math.ceil(self._access.failures.wait_s(client))
@@ -166,19 +166,19 @@ class Guard:
     def _check_host(self, headers: Headers) -> None:
         name = _name_of(headers.get("host", ""))
         if len(headers.getlist("host")) != 1 or name is None or name not in self._hosts:
-            told = f"{name or 'no name'!r} is not a name of this device"
-            raise Refused(403, f"{told}: open it by its IP address, or run it with --host-name NAME")
+            reason = f"{name!r} is not a name of this device" if name else "the request names no host"
+            raise Refused(403, f"{reason}: use its IP address, or start it with --host-name NAME")
 
     def _check_origin(self, scope: Scope, headers: Headers) -> None:
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc.casefold() != headers["host"].casefold():
-            raise Refused(403, "this request comes from another site's page")
+            raise Refused(403, "this request comes from another website")
         site = headers.get("sec-fetch-site", "same-origin")
         followed_a_link = (
             scope.get("method") == "GET" and scope["path"] == "/" and headers.get("sec-fetch-mode") == "navigate"
         )
         if site not in ("same-origin", "none") and not followed_a_link:
-            raise Refused(403, "this request comes from another site's page")
+            raise Refused(403, "this request comes from another website")
 
     async def _check_session(self, connection: HTTPConnection) -> None:
         path = connection.scope["path"]

@@ -1,10 +1,10 @@
 """The live picture: one encoder for all viewers, and no viewer that others wait for.
 
-Each frame is encoded once, however many look on, and only while someone does. A viewer gets the newest picture when it
+Each frame is encoded once, however many watch, and only while someone does. A viewer gets the newest picture when it
 is ready for one; what it missed is gone. So a slow or stalled viewer costs one small buffer and nothing else.
 
-The WebSocket ``/api/v1/live`` sends a JSON text message (:func:`told`) and, if its ``picture`` is true, the JPEG as a
-binary message; then it waits for ``{"ack": number}``. ``{"ack": number, "overlay": true}`` asks for class activations.
+The WebSocket ``/api/v1/live`` sends JSON as a text message (:func:`as_json`) and, if its ``picture`` is true, the JPEG
+as a binary message; then it waits for ``{"ack": number}``; ``"overlay": true`` in it asks for class activations.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Live:
     def viewer(self) -> Iterator[None]:
         """Take one of the places while inside; raises Refused where all are taken."""
         if self.viewers >= self._max_viewers:
-            raise Refused(503, f"{self.viewers} viewers are watching, which is as many as this device serves")
+            raise Refused(503, f"all {self.viewers} places for viewers are taken: close the page somewhere else")
         self.viewers += 1
         try:
             yield
@@ -141,7 +141,7 @@ def encoded(image: Image, side: int = MAX_SIDE) -> bytes:
 
 
 async def watch(socket: WebSocket, live: Live, app: App, is_welcome: Callable[[], bool]) -> None:
-    """Serve one WebSocket viewer until it leaves, stalls, is logged out or says what cannot be read.
+    """Serve one WebSocket viewer until it leaves, stalls, is logged out or sends what cannot be read.
 
     Args:
         is_welcome: asked before every message; a session may end while its page is open.
@@ -164,10 +164,10 @@ async def watch(socket: WebSocket, live: Live, app: App, is_welcome: Callable[[]
                     if picture is not None:
                         await socket.send_bytes(picture.jpeg)
                         last = picture
-                    wants = _wishes(await socket.receive())
+                    wants = _parsed(await socket.receive())
             await socket.close(UNREADABLE if wants is None else GOING_AWAY if live.closed else LOGGED_OUT)
             return
-    except Refused as refused:  # said here, for a browser's page cannot read the answer to a refused upgrade
+    except Refused as refused:  # sent as a close frame: a browser's page cannot read the answer to a refused upgrade
         await socket.close(FULL, str(refused))
         return
     with anyio.move_on_after(1), contextlib.suppress(RuntimeError, WebSocketDisconnect):  # gone already
@@ -236,16 +236,16 @@ def _overlay(values: npt.NDArray[np.uint8] | None) -> dict[str, Any] | None:
     return {"rows": rows, "columns": columns, "values": base64.b64encode(values.tobytes()).decode()}
 
 
-def _wishes(message: Message) -> dict[str, Any] | None:
+def _parsed(message: Message) -> dict[str, Any] | None:
     """What a viewer asks for; None where it speaks another protocol: bytes, or JSON deeper than can be parsed."""
     if message["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(message.get("code", GOING_AWAY))
     if message.get("text") is None:
         return None
     try:
-        wishes = json.loads(message["text"])
+        request = json.loads(message["text"])
     except RecursionError:
         return None
     except ValueError:
         return {}
-    return wishes if isinstance(wishes, dict) else {}
+    return request if isinstance(request, dict) else {}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class AppCollector(Collector):
-    """What the app knows of itself, read at every scrape.
+    """The app's state, read at every scrape.
 
     Args:
         app: the running app.
@@ -53,16 +53,16 @@ class AppCollector(Collector):
         for label, count in status["samples"].items():
             samples.add_metric([label], count)
         yield samples
-        told = {"version": __version__, "bundle": status["bundle"]["name"], "runtime": status["runtime"]}
-        yield InfoMetricFamily("edgetl", "What runs here.", value=told)
+        facts = {"version": __version__, "bundle": status["bundle"]["name"], "runtime": status["runtime"]}
+        yield InfoMetricFamily("edgetl", "Version, bundle and runtime.", value=facts)
 
 
 def registry(app: App, viewers: Callable[[], int]) -> CollectorRegistry:
     """Everything ``/metrics`` shows: the app and its process."""
-    made = CollectorRegistry()
-    made.register(AppCollector(app, viewers))
-    ProcessCollector(registry=made)
-    return made
+    collectors = CollectorRegistry()
+    collectors.register(AppCollector(app, viewers))
+    ProcessCollector(registry=collectors)
+    return collectors
 
 
 def _counter(name: str, text: str, value: float) -> CounterMetricFamily:

@@ -150,4 +150,4 @@ def _client_left(_request: Request, _error: Exception) -> Response:
 
 
 def _unexpected(_request: Request, _error: Exception) -> Response:
-    return JSONResponse({"error": "this should not happen; the device's log tells more"}, 500)
+    return JSONResponse({"error": "internal error: see the log on the device"}, 500)

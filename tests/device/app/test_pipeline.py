@@ -41,10 +41,10 @@ def until(condition) -> None:
 def collect(pipeline: Pipeline, before=None) -> list:
     """Run to the end; everything recognised, in order."""
     found: list = []
-    hand_out = pipeline._hand_out
-    pipeline._hand_out = lambda recognition: (
+    deliver = pipeline._deliver
+    pipeline._deliver = lambda recognition: (
         found.append(recognition),
-        hand_out(recognition),
+        deliver(recognition),
         before and before(recognition),
     )
     with pipeline:
@@ -92,7 +92,7 @@ def test_of_a_live_camera_the_latest_frame_wins(classifier) -> None:
     held = Held(classifier.backbone)
     pipeline = Pipeline(FakeCamera(IMAGES[:10], live=True), classifier)
     found: list[int] = []
-    pipeline._hand_out = lambda recognition: found.append(recognition.frame.number)
+    pipeline._deliver = lambda recognition: found.append(recognition.frame.number)
     with pipeline:
         until(lambda: pipeline._number == 10)
         held.go.set()

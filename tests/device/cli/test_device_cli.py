@@ -78,7 +78,7 @@ def test_a_rejected_retraining_exits_with_1_and_says_what_to_do(installed: Path,
     assert "rejected: box would fall" in wrong.stdout and "--accept-scene-change" in wrong.stdout
     assert not told(installed, "retrain", code=1)["promoted"]
     forgotten = run(installed, "forget", "--sample", 1, code=1).stdout
-    assert "forgot 1 sample\nrejected" in forgotten and "forgotten all the same: check the others" in forgotten
+    assert "forgot 1 sample\nrejected" in forgotten and "The samples are forgotten all the same" in forgotten
     assert told(installed, "retrain", "--accept-scene-change")["promoted"]
 
 
@@ -170,7 +170,7 @@ def test_where_there_is_no_room_for_a_new_head_the_samples_are_told_to_be_stored
         (("learn", "a/b", __file__), "label 'a/b' holds '/'"),
         (("learn", "unknown", __file__), "choose another label"),
         (("learn", "cat", __file__), "none of 1 photos could be read"),
-        (("forget",), "say what to forget"),
+        (("forget",), "choose what to forget"),
         (("forget", "--label", "x"), "no label 'x'"),
         (("forget", "--sample", "99"), "no sample 99"),
         (("rollback", "42"), "no version 42"),

@@ -113,7 +113,7 @@ def test_the_command_prints_a_table_or_json_and_exits_with_1_if_something_needed
     home.bundle_path.write_bytes(b"rubbish")
     assert console.run(program, "edgetl-device", arguments) == 1
     said = capsys.readouterr().out
-    assert "broken  bundle" in said and "fix: edgetl-device install" in said
+    assert "broken  bundle" in said and "fix: install the bundle again: edgetl-device install" in said
 
 
 def test_a_package_that_does_not_load_or_crashes_is_told_with_the_remedy(package, tmp_path) -> None:
@@ -137,7 +137,7 @@ def test_a_runtime_that_crashes_is_told(package, tmp_path, monkeypatch) -> None:
 def test_tflite_runtime_beside_numpy_2_is_told(package, tmp_path, monkeypatch) -> None:
     package("numpy", "__version__ = '2.1.0'")
     monkeypatch.setattr(software, "installed_version", {"tflite-runtime": "2.14.0"}.get)
-    refused(software.numpy(System(), tmp_path), "crashes beside NumPy 2", "'numpy<2'", True)
+    refused(software.numpy(System(), tmp_path), "crashes with NumPy 2", "'numpy<2'", True)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_32_bit_python_on_a_64_bit_kernel_is_told(pi, monkeypatch, tmp_path) -> 
 
 def test_a_python_without_wheels_is_told(pi, monkeypatch, tmp_path) -> None:
     monkeypatch.setattr("sys.version_info", (3, 9, 2))
-    refused(software.python(pi, tmp_path), "for 3.10 to 3.13", "python3.11", True)
+    refused(software.python(pi, tmp_path), "needs 3.10 to 3.13", "python3.11", True)
 
 
 def test_an_old_sqlite_is_told(package, tmp_path) -> None:
@@ -230,14 +230,14 @@ def test_a_home_that_cannot_be_written_is_told(tmp_path) -> None:
 
 def test_a_full_and_a_slow_disk_are_told(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(state, "MIN_FREE_BYTES", 1 << 60)
-    refused(state.space(System(), tmp_path), "MB free", "make room", True)
+    refused(state.space(System(), tmp_path), "MB free", "free some space", True)
     monkeypatch.setattr(state, "SLOW_FSYNC_MS", 0.0)
-    refused(state.speed(System(), tmp_path), "a 4 kB write is safe after", "A1 or A2", False)
+    refused(state.speed(System(), tmp_path), "a 4 kB write is durable after", "A1 or A2", False)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_cameras_are_named_without_the_pis_codecs_and_metadata_nodes(pi, tmp_path) -> None:
-    refused(hardware.cameras(pi, tmp_path), "no USB camera", "plug a USB camera in", False)
+    refused(hardware.cameras(pi, tmp_path), "no USB camera", "plug in a USB camera", False)
     pi.camera(10, "bcm2835-codec-decode", driver="bcm2835-codec", can=MEMORY_TO_MEMORY)
     pi.camera(0, "HDMI Display Capture")
     pi.camera(1, "HDMI Display Capture", index=1, can=METADATA)
@@ -287,7 +287,7 @@ def test_libcamera_by_pip_is_told(pi, tmp_path, monkeypatch) -> None:
     ("said", "detail", "fix"),
     [
         ("throttled=0x50005", "now: too little voltage, throttled", "5 V supply"),
-        ("throttled=0x80000", "since it was started: too hot", "heat sink"),
+        ("throttled=0x80000", "since boot: too hot", "heat sink"),
     ],
 )
 def test_too_little_power_and_too_much_heat_are_told(program_says, tmp_path, said: str, detail: str, fix: str) -> None:
@@ -297,7 +297,7 @@ def test_too_little_power_and_too_much_heat_are_told(program_says, tmp_path, sai
 
 def test_a_pi_that_was_never_throttled_passes(program_says, tmp_path) -> None:
     program_says("vcgencmd", "throttled=0x0")
-    assert hardware.power(System(), tmp_path).detail == "never throttled since it was started"
+    assert hardware.power(System(), tmp_path).detail == "not throttled since boot"
 
 
 def test_a_clock_that_is_not_set_is_told(program_says, tmp_path, monkeypatch) -> None:

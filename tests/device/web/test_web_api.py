@@ -111,21 +111,21 @@ def test_another_bundle_is_installed_and_used_without_a_trace_of_the_upload(site
         ("POST", "learn", {"label": ""}, 400, "a label must not be empty"),
         ("POST", "learn", {"label": "../etc"}, 400, "label '../etc' holds"),
         ("POST", "learn", {"label": "unknown"}, 400, "choose another label"),
-        ("POST", "learn", {"frames": 3}, 400, "say what it is"),
+        ("POST", "learn", {"frames": 3}, 400, '"label" is missing'),
         ("POST", "learn", {"label": "x", "frames": 51}, 400, "frames must be 1 to 50"),
         ("POST", "learn", {"label": "x", "frames": True}, 400, "frames must be of type int, got true"),
         ("POST", "learn", {"lable": "x"}, 400, "unknown key 'lable': expected label, frames"),
         ("POST", "retrain", {"head": "perceptron"}, 400, "unknown head 'perceptron': expected one of"),
         ("POST", "relabel", {"label": "x", "ids": [99]}, 400, "no sample 99"),
         ("POST", "relabel", {"label": "x", "ids": ["1"]}, 400, "ids must be a list of sample numbers"),
-        ("POST", "relabel", {"label": "x"}, 400, "say which samples"),
-        ("POST", "forget", {}, 400, "say what to forget"),
-        ("POST", "forget", {"all": True, "label": "x"}, 400, "say what to forget"),
+        ("POST", "relabel", {"label": "x"}, 400, '"ids" is missing'),
+        ("POST", "forget", {}, 400, "choose what to forget"),
+        ("POST", "forget", {"all": True, "label": "x"}, 400, "choose what to forget"),
         ("POST", "rollback", {"version": 7}, 400, "no version 7 to roll back to"),
         ("POST", "rollback", {}, 400, "there is nothing to roll back to"),
         ("POST", "rollback", "[1]", 400, "expected a JSON object"),
-        ("POST", "rollback", "{", 400, "the body is not JSON"),
-        ("POST", "rollback", "[" * 60000, 400, "the body is not JSON"),
+        ("POST", "rollback", "{", 400, "the body is not valid JSON"),
+        ("POST", "rollback", "[" * 60000, 400, "the body is not valid JSON"),
         ("POST", "install", b"not a bundle", 400, "not a bundle"),
         ("GET", "samples?before=x", None, 400, "before must be a whole number"),
         ("GET", "samples/x/thumbnail", None, 404, "Not Found"),
@@ -173,7 +173,7 @@ def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(site, pat
     connection.putheader("Content-Length", str(limit + 1))
     connection.endheaders()
     response = connection.getresponse()
-    assert response.status == 413 and b"too large: at most" in response.read()
+    assert response.status == 413 and b"too large: the limit here is" in response.read()
     connection.close()
 
 
@@ -234,7 +234,7 @@ def test_what_was_changed_is_told_where_the_disk_has_no_room_for_the_new_head(si
     assert (learned.json["stored"], moved.json["moved"], removed.json["removed"]) == (1, 1, 1)
     for answer in (learned, moved, removed):
         assert (answer.status, answer.json["version"], answer.json["promoted"]) == (200, 1, False)
-        assert "free some disk space" in answer.json["reason"] and "retrain when there is room" in answer.json["reason"]
+        assert "free some disk space" in answer.json["reason"] and "retrain once there is room" in answer.json["reason"]
     assert client.post("/api/v1/retrain").status == 507
 
 

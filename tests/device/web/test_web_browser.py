@@ -72,7 +72,7 @@ def test_a_person_watches_teaches_a_new_thing_sees_it_recognised_and_rolls_back(
         visitor.shoot("taught", whole=True)
 
         page.get_by_role("button", name="Use version 1").click()
-        page.locator("#versions-said", has_text="Version 1 is in use.").wait_for()
+        page.locator("#versions-message", has_text="Version 1 is in use.").wait_for()
         page.locator("#bars li", has_text="ring").wait_for(state="detached")
         until(lambda: site.app.pipeline.version == 1)
 
@@ -100,14 +100,14 @@ def test_samples_are_relabelled_and_forgotten_by_hand(browser, site) -> None:
         tiles.nth(1).click()
         page.fill("#samples-label", "ring")
         page.get_by_role("button", name="Relabel").click()
-        page.locator("#samples-said", has_text="Moved 2 samples to ring.").wait_for()
+        page.locator("#samples-message", has_text="Moved 2 samples to ring.").wait_for()
         page.locator("#samples-grid .sample", has_text="ring").nth(1).wait_for()
         page.select_option("#samples-filter", "ring")
         page.get_by_role("button", name="Forget all of ring").click()
         page.get_by_role("button", name="Keep").click()
         page.get_by_role("button", name="Forget all of ring").click()
         page.locator("#confirm-yes").click()
-        page.locator("#samples-said", has_text="Forgot 2 samples.").wait_for()
+        page.locator("#samples-message", has_text="Forgot 2 samples.").wait_for()
         until(lambda: len(site.app.samples()) == before - 2)
 
 

@@ -128,7 +128,7 @@ def test_more_viewers_than_places_are_told_so(site) -> None:
         until(lambda: viewers(site) == MAX_VIEWERS)
         with Client(site.url).watch() as outside, pytest.raises(ConnectionClosed) as closed:
             outside.recv(timeout=10)
-        assert closed.value.rcvd.code == FULL and f"{MAX_VIEWERS} viewers" in closed.value.rcvd.reason
+        assert closed.value.rcvd.code == FULL and f"all {MAX_VIEWERS} places" in closed.value.rcvd.reason
         assert Client(site.url).get("/stream.mjpg").status == 503
         inside.pop().close()
         until(lambda: viewers(site) == MAX_VIEWERS - 1)

@@ -5,20 +5,20 @@ async function call(path, options = {}) {
   try {
     response = await fetch(`/api/v1/${path}`, options);
   } catch {
-    throw new Error("the device does not answer");
+    throw new Error("the device is not responding");
   }
   if (response.status === 401 && path !== "login") {
     location.reload(); // the session has ended: the device now answers with the login page
     return new Promise(() => {});
   }
-  const said = response.status === 204 ? {} : await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(said.error ?? `the device answered ${response.status}`);
-  return said;
+  const answer = response.status === 204 ? {} : await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(answer.error ?? `the device answered with status ${response.status}`);
+  return answer;
 }
 
 export const get = (path) => call(path);
 
-export const post = (path, wish = {}) =>
-  call(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(wish) });
+export const post = (path, fields = {}) =>
+  call(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(fields) });
 
 export const send = (path, file, type) => call(path, { method: "POST", headers: { "Content-Type": type }, body: file });

@@ -12,14 +12,14 @@ export function startDevice(changed) {
     target.value = "";
     if (!file) return;
     if (file.size > MAX_BUNDLE)
-      return say(at("device-said"), `${file.name} is ${size(file.size)}: install it with edgetl-device install`, true);
-    say(at("device-said"), `Installing ${file.name}…`);
+      return say(at("device-message"), `${file.name} is ${size(file.size)}: too large for the page, so use `edgetl-device install``, true);
+    say(at("device-message"), `Installing ${file.name}…`);
     try {
       const { name } = await send("install", file, "application/octet-stream");
-      say(at("device-said"), `${name} is installed.`);
+      say(at("device-message"), `${name} is installed.`);
       changed();
     } catch (error) {
-      say(at("device-said"), error.message, true);
+      say(at("device-message"), error.message, true);
     }
   });
 }
@@ -48,9 +48,9 @@ export function showDevice({ bundle, runtime, camera, store_bytes: used, free_by
   );
 }
 
-/** What the drift test says of the scene, in words. */
+/** The drift of the scene, in words. */
 function drifted(drift) {
   if (!drift) return null;
-  if (drift.state === "drifting") return "the scene has changed: show it what it gets wrong";
-  return drift.state === "steady" ? "none: the scene is as it was learned" : "still watching";
+  if (drift.state === "drifting") return "the scene has changed: teach it what it gets wrong";
+  return drift.state === "steady" ? "none" : "not known yet";
 }

@@ -2,26 +2,26 @@
 
 /** The element with an id; it must be there. */
 export function at(id) {
-  const found = document.getElementById(id);
-  if (!found) throw new Error(`no element #${id}`);
-  return found;
+  const element = document.getElementById(id);
+  if (!element) throw new Error(`no element #${id}`);
+  return element;
 }
 
 /** A new element. Properties starting with "data-" or "aria-", and "role", become attributes. */
 export function h(tag, properties = {}, ...children) {
-  const made = document.createElement(tag);
+  const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
-    if (name.startsWith("data-") || name.startsWith("aria-") || name === "role") made.setAttribute(name, value);
-    else made[name] = value;
+    if (name.startsWith("data-") || name.startsWith("aria-") || name === "role") element.setAttribute(name, value);
+    else element[name] = value;
   }
-  made.append(...children.filter((child) => child !== null && child !== undefined));
-  return made;
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
 }
 
 /** 0.934 → "93 %". */
 export const percent = (share) => `${Math.round(share * 100)} %`;
 
-/** A reason as the device gives it, with typographic arrows. */
+/** The device's reason, with typographic arrows. */
 export const spoken = (reason) => reason.replaceAll("->", "→");
 
 /** 1, "frame" → "1 frame"; 3, "frame" → "3 frames". */
@@ -50,7 +50,7 @@ export function ago(iso) {
   return `${then.toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric" })}, ${clock}`;
 }
 
-/** Say something where the page says such things; failures look like failures. */
+/** Show a message in its place; failures look like failures. */
 export function say(place, text, failed = false) {
   place.textContent = text;
   place.dataset.state = failed ? "failed" : "done";

@@ -16,11 +16,11 @@ let socket = null;
 let attempt = 0;
 let retry = 0;
 
-/** Watch; `seen(message)` for every message of the device, `lost(reason)` when the connection is gone. */
-export function watch(seen, lost) {
+/** Watch; `onMessage(message)` for every message of the device, `onLost(reason)` when the connection is gone. */
+export function watch(onMessage, onLost) {
   const again = () => {
     clearTimeout(retry);
-    if (!document.hidden && !socket) connect(seen, lost, again);
+    if (!document.hidden && !socket) connect(onMessage, onLost, again);
   };
   document.addEventListener("visibilitychange", () => (document.hidden ? socket?.close() : again()));
   why.addEventListener("click", () => {
@@ -42,7 +42,7 @@ export async function snapshot() {
   return URL.createObjectURL(await new Promise((done) => small.toBlob(done, "image/jpeg", 0.8)));
 }
 
-function connect(seen, lost, again) {
+function connect(onMessage, onLost, again) {
   const own = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/v1/live`);
   let message = null;
   own.binaryType = "blob";
@@ -56,14 +56,14 @@ function connect(seen, lost, again) {
       await draw(data);
     }
     drawOverlay(message);
-    seen(message);
-    const wish = { ack: message.number ?? null, overlay: why.getAttribute("aria-pressed") === "true" };
-    if (own.readyState === WebSocket.OPEN) own.send(JSON.stringify(wish));
+    onMessage(message);
+    const reply = { ack: message.number ?? null, overlay: why.getAttribute("aria-pressed") === "true" };
+    if (own.readyState === WebSocket.OPEN) own.send(JSON.stringify(reply));
   });
   own.addEventListener("close", ({ code, reason }) => {
     socket = null;
     if (code === LOGGED_OUT) location.reload();
-    lost(code === FULL ? reason : null);
+    onLost(code === FULL ? reason : null);
     retry = setTimeout(again, PAUSES_MS[Math.min(attempt++, PAUSES_MS.length - 1)]);
   });
 }

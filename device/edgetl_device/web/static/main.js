@@ -40,7 +40,7 @@ onStatus((status) => {
 });
 
 let version = null;
-function seen(message) {
+function onMessage(message) {
   show(message);
   if (message.picture && message.version !== version) {
     if (version !== null) update(); // learned here, on another page or by a command
@@ -60,5 +60,5 @@ get("session").then(({ password }) => {
   at("sign-out").hidden = !password;
 });
 await update();
-watch(seen, disconnected);
+watch(onMessage, disconnected);
 setInterval(() => document.hidden || update(), STATUS_EVERY_MS);

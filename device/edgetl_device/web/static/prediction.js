@@ -1,4 +1,4 @@
-// What the device says of the picture: the verdict on it, the bars beside it, and a voice for who cannot see them.
+// The device's prediction: the verdict on the picture, the bars beside it, and announcements for screen readers.
 
 import { at, h, percent } from "./dom.js";
 
@@ -27,11 +27,11 @@ export function show(message) {
   const verdict = label === null ? "Nothing learned yet" : unknown ? "Unknown" : label;
   view.dataset.state = bars.dataset.state = state;
   set(at("label"), verdict);
-  set(at("hint"), label === null ? "" : unknown ? `nearest: ${label}` : percent(probability));
-  set(at("sees-title"), unknown && label !== null ? "If it had to choose" : "What it sees");
+  set(at("hint"), label === null ? "" : unknown ? `closest: ${label}` : percent(probability));
+  set(at("sees-title"), unknown && label !== null ? "Closest matches" : "What it sees");
   at("nothing").hidden = top.length > 0;
   showBars(top.slice(0, MAX_BARS));
-  announce(label === null ? "" : unknown ? "unknown thing" : label);
+  announce(label === null ? "" : unknown ? "something unknown" : label);
 }
 
 /** There is no picture, and why. */
@@ -44,14 +44,14 @@ export function unavailable(reason) {
 /** The connection to the device is gone. */
 export function disconnected(reason) {
   pulse.dataset.state = "down";
-  set(at("pulse-text"), reason ? "no place free" : "reconnecting…");
+  set(at("pulse-text"), reason ? "too many viewers" : "reconnecting…");
   if (reason) unavailable(reason);
 }
 
 function showPulse({ fps, inference_ms: milliseconds, error }) {
   pulse.dataset.state = error ? "down" : "live";
   const speed = milliseconds === null ? "" : ` · ${milliseconds.toFixed(milliseconds < 10 ? 1 : 0)} ms`;
-  set(at("pulse-text"), error ? "camera away" : `${fps.toFixed(0)} fps${speed}`);
+  set(at("pulse-text"), error ? "no camera" : `${fps.toFixed(0)} fps${speed}`);
 }
 
 function showBars(top) {

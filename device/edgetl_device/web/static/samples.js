@@ -8,7 +8,7 @@ const PAGE = 36;
 
 const grid = at("samples-grid");
 const filter = at("samples-filter");
-const said = at("samples-said");
+const message = at("samples-message");
 
 let selected = new Set();
 let trail = [null]; // where each page up to this one begins
@@ -46,12 +46,12 @@ export function showLabels() {
 export async function showSamples() {
   const number = ++asked;
   const before = trail.at(-1);
-  const wish = new URLSearchParams({
+  const query = new URLSearchParams({
     limit: PAGE,
     ...(filter.value && { label: filter.value }),
     ...(before && { before }),
   });
-  const page = await get(`samples?${wish}`);
+  const page = await get(`samples?${query}`);
   if (number !== asked) return;
   if (!page.samples.length && trail.length > 1) return turnTo([null]);
   grid.replaceChildren(...page.samples.map(tile));
@@ -115,7 +115,7 @@ async function move(changed) {
   if (!label) return at("samples-label").focus();
   await work(async () => {
     const outcome = await post("relabel", { label, ids: [...selected] });
-    say(said, `Moved ${counted(outcome.moved, "sample")} to ${label}. ${spoken(outcome.reason)}`);
+    say(message, `Moved ${counted(outcome.moved, "sample")} to ${label}. ${spoken(outcome.reason)}`);
     at("samples-label").value = "";
     changed();
   });
@@ -151,7 +151,7 @@ async function forgetLabel(changed) {
 const forget = (wish, changed) =>
   work(async () => {
     const outcome = await post("forget", wish);
-    say(said, `Forgot ${counted(outcome.removed, "sample")}. ${spoken(outcome.reason)}`);
+    say(message, `Forgot ${counted(outcome.removed, "sample")}. ${spoken(outcome.reason)}`);
     changed();
   });
 
@@ -159,6 +159,6 @@ async function work(task) {
   try {
     await task();
   } catch (error) {
-    say(said, error.message, true);
+    say(message, error.message, true);
   }
 }

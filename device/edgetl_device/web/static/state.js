@@ -1,4 +1,4 @@
-// What the device last said of itself, for whoever on the page wants to know.
+// The device's latest status, for every part of the page.
 
 import { get } from "./api.js";
 
@@ -7,7 +7,7 @@ let asked = 0;
 
 export let status = null;
 
-/** Be told each new status. */
+/** Call a listener with each new status. */
 export function onStatus(listener) {
   listeners.push(listener);
 }
@@ -15,10 +15,10 @@ export function onStatus(listener) {
 /** Ask the device for its status. Answers that were overtaken are dropped. */
 export async function refresh() {
   const number = ++asked;
-  const found = await get("status");
+  const latest = await get("status");
   if (number !== asked) return;
-  status = found;
-  for (const listener of listeners) listener(found);
+  status = latest;
+  for (const listener of listeners) listener(latest);
 }
 
 /** Every label that can be chosen: what the head knows, and what was taught. */

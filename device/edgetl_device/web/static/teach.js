@@ -80,7 +80,7 @@ function choose(label) {
 function wanted() {
   const label = input.value.trim();
   if (label) return label;
-  tell("failed", "Say first what it is.", "Type a name, or pick one.");
+  showResult("failed", "Type a name first.", "Or pick one of the labels.");
   setTimeout(() => input.focus()); // after the press has given the button its focus
   return null;
 }
@@ -141,10 +141,10 @@ async function teachPhotos(files, changed) {
   const skipped = [];
   film.replaceChildren();
   for (const [number, file] of files.entries()) {
-    tell("working", `Adding photo ${number + 1} of ${files.length}…`, "");
+    showResult("working", `Adding photo ${number + 1} of ${files.length}…`, "");
     try {
-      const wish = new URLSearchParams({ label, retrain: "false" });
-      ids.push(...(await send(`learn?${wish}`, file, file.type || "image/jpeg")).ids);
+      const query = new URLSearchParams({ label, retrain: "false" });
+      ids.push(...(await send(`learn?${query}`, file, file.type || "image/jpeg")).ids);
     } catch (error) {
       skipped.push(`${file.name}: ${error.message}`);
     }
@@ -153,14 +153,14 @@ async function teachPhotos(files, changed) {
   busy = shutter.disabled = false;
 }
 
-/** Retrain on what was stored, and say how it went. */
+/** Retrain on what was stored, and show the outcome. */
 async function learn(label, ids, problem, changed) {
-  if (!ids.length) return tell("failed", "Nothing was stored.", problem.message);
-  tell("working", `Learning ${label}…`, "");
+  if (!ids.length) return showResult("failed", "Nothing was stored.", problem.message);
+  showResult("working", `Learning ${label}…`, "");
   try {
     report(label, ids, await post("retrain"), changed);
   } catch (error) {
-    tell("failed", `Stored ${counted(ids.length, "sample")}, but not learned.`, error.message);
+    showResult("failed", `Stored ${counted(ids.length, "sample")}, but did not learn.`, error.message);
   }
   if (problem) result.append(h("p", { className: "detail", textContent: problem.message }));
   changed();
@@ -170,22 +170,22 @@ function report(label, ids, outcome, changed) {
   const learned = `${counted(ids.length, "sample")} of ${label}, learned in ${duration(outcome.retrain_ms)}`;
   const undo = action("Forget these", async () => {
     const after = await post("forget", { ids });
-    tell("promoted", "Forgotten, exactly.", spoken(after.reason));
+    showResult("promoted", "Forgotten.", spoken(after.reason));
     film.replaceChildren();
     changed();
   });
   if (outcome.promoted) {
-    tell("promoted", spoken(outcome.reason), learned, undo);
+    showResult("promoted", spoken(outcome.reason), learned, undo);
     return;
   }
-  const accept = action("Accept the new scene", async () => {
+  const accept = action("My labels are right: use them", async () => {
     report(label, ids, await post("retrain", { accept_scene_change: true }), changed);
     changed();
   });
-  tell(
+  showResult(
     "rejected",
     spoken(outcome.reason),
-    `${learned}. The samples are kept; the old head goes on. If the scene really changed, accept it.`,
+    `${learned}. The samples are stored; the previous version stays in use.`,
     accept,
     undo,
   );
@@ -198,13 +198,13 @@ function action(text, work) {
     try {
       await work();
     } catch (error) {
-      tell("failed", "That did not work.", error.message);
+      showResult("failed", "That did not work.", error.message);
     }
   });
   return button;
 }
 
-function tell(state, title, detail, ...actions) {
+function showResult(state, title, detail, ...actions) {
   result.hidden = false;
   result.dataset.state = state;
   result.replaceChildren(h("strong", { textContent: title }), h("span", { className: "detail", textContent: detail }));

@@ -18,11 +18,11 @@ export function startVersions(changed) {
 
 /** Fetch and show them. */
 export async function showVersions(changed) {
-  const found = (await get("versions")).versions.reverse();
-  const shown = all ? found : found.filter((version, row) => row < FEW || version.active);
+  const versions = (await get("versions")).versions.reverse();
+  const shown = all ? versions : versions.filter((version, row) => row < FEW || version.active);
   at("versions-list").replaceChildren(...shown.map((version) => row(version, changed)));
-  at("versions-more").hidden = shown.length === found.length;
-  at("versions-more").textContent = `Show all ${found.length}`;
+  at("versions-more").hidden = shown.length === versions.length;
+  at("versions-more").textContent = `Show all ${versions.length}`;
 }
 
 function row(version, changed) {
@@ -40,8 +40,8 @@ function row(version, changed) {
   return h("li", { "data-active": String(version.active) }, number, text, choice(version, changed));
 }
 
-function reason({ state, reason: said }) {
-  return state === "factory" ? "as it came with the bundle" : spoken(said);
+function reason({ state, reason: text }) {
+  return state === "factory" ? "from the bundle" : spoken(text);
 }
 
 function choice(version, changed) {
@@ -53,10 +53,10 @@ function choice(version, changed) {
     button.disabled = true;
     try {
       await post("rollback", { version: version.version });
-      say(at("versions-said"), `Version ${version.version} is in use.`);
+      say(at("versions-message"), `Version ${version.version} is in use.`);
       changed();
     } catch (error) {
-      say(at("versions-said"), error.message, true);
+      say(at("versions-message"), error.message, true);
       button.disabled = false;
     }
   });
