@@ -82,7 +82,7 @@ def test_an_unknown_thing_is_shown_as_unknown_with_what_is_nearest(browser, site
         visitor.sees("ball")
         site.scene.kind = "kite"
         visitor.sees("Unknown")
-        assert re.fullmatch("nearest: (ball|box)", visitor.page.locator("#hint").inner_text())
+        assert re.fullmatch("closest: (ball|box)", visitor.page.locator("#hint").inner_text())
         visitor.shoot("unknown")
 
 
@@ -117,7 +117,7 @@ def test_what_was_just_taught_can_be_forgotten_at_once(browser, site) -> None:
         visitor.page.fill("#teach-label", "mistake")
         visitor.page.locator("#shutter").click()  # a tap
         visitor.page.get_by_role("button", name="Forget these").click()
-        visitor.page.locator("#result", has_text="Forgotten, exactly.").wait_for()
+        visitor.page.locator("#result", has_text="Forgotten.").wait_for()
         assert site.app.samples() == []
 
 
@@ -163,7 +163,7 @@ def test_a_rejected_head_is_said_in_words_and_can_be_accepted(browser, site, mon
         page.locator("#shutter").click()
         page.locator("#result[data-state=rejected]", has_text="rejected: ball would fall from 0.95 to 0.70").wait_for()
         visitor.shoot("rejected")
-        page.get_by_role("button", name="Accept the new scene").click()
+        page.get_by_role("button", name="My labels are right: use them").click()
         page.locator("#result[data-state=promoted]", has_text="accepted as a change of scene").wait_for()
         assert site.app.pipeline.version > 1
 
@@ -184,7 +184,7 @@ def test_the_label_is_asked_for_and_a_bad_one_is_explained(browser, site) -> Non
         page = visitor.page
         visitor.sees("ball")
         page.locator("#shutter").click()
-        page.locator("#result", has_text="Say first what it is.").wait_for()
+        page.locator("#result", has_text="Type a name first.").wait_for()
         until(lambda: page.evaluate("document.activeElement.id") == "teach-label")
         page.fill("#teach-label", "a/b")
         page.locator("#shutter").click()
@@ -209,7 +209,7 @@ def test_one_logs_in_and_out(browser, home) -> None:
         page = visitor.page
         page.fill("#password", "a wrong guess")
         page.get_by_role("button", name="Log in").click()
-        page.locator("#problem", has_text="That is not the password.").wait_for()
+        page.locator("#problem", has_text="Wrong password.").wait_for()
         visitor.shoot("login")
         page.fill("#password", PASSWORD)
         page.keyboard.press("Enter")

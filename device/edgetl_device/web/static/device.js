@@ -12,7 +12,7 @@ export function startDevice(changed) {
     target.value = "";
     if (!file) return;
     if (file.size > MAX_BUNDLE)
-      return say(at("device-message"), `${file.name} is ${size(file.size)}: too large for the page, so use `edgetl-device install``, true);
+      return say(at("device-message"), `${file.name} is ${size(file.size)}: use “edgetl-device install” for it`, true);
     say(at("device-message"), `Installing ${file.name}…`);
     try {
       const { name } = await send("install", file, "application/octet-stream");
