@@ -115,7 +115,7 @@ def test_another_bundle_is_installed_and_used_without_a_trace_of_the_upload(site
         ("POST", "learn", {"label": "x", "frames": 51}, 400, "frames must be 1 to 50"),
         ("POST", "learn", {"label": "x", "frames": True}, 400, "frames must be of type int, got true"),
         ("POST", "learn", {"lable": "x"}, 400, "unknown key 'lable': expected label, frames"),
-        ("POST", "retrain", {"head": "perceptron"}, 400, "unknown head 'perceptron': expected one of"),
+        ("POST", "retrain", {"head": "perceptron"}, 400, "no head 'perceptron' is installed: expected one of"),
         ("POST", "relabel", {"label": "x", "ids": [99]}, 400, "no sample 99"),
         ("POST", "relabel", {"label": "x", "ids": ["1"]}, 400, "ids must be a list of sample numbers"),
         ("POST", "relabel", {"label": "x"}, 400, '"ids" is missing'),
