@@ -67,7 +67,7 @@ def run_confined(module: str, path: Path, folder: Path, limits: Limits) -> dict[
     """
     numbers = ",".join(str(value) for value in astuple(limits))
     command = [*_walls(folder), sys.executable, "-P", "-m", module, str(path.absolute()), str(folder), numbers]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -75,15 +75,16 @@ def run_confined(module: str, path: Path, folder: Path, limits: Limits) -> dict[
         cwd=folder,
         env=_environment(),
         start_new_session=True,
-    )
-    try:
-        output, _ = process.communicate(timeout=limits.seconds)
-    except subprocess.TimeoutExpired:
-        raise InputError(f"{path} took more than {limits.seconds} s to read: it is damaged, or made to harm") from None
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=limits.seconds)
+        except subprocess.TimeoutExpired:
+            raise InputError(
+                f"{path} took more than {limits.seconds} s to read: it is damaged, or made to harm"
+            ) from None
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     return _result(output, process.returncode, path)
 
 

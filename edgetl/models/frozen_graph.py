@@ -7,6 +7,7 @@ Keras 2 and 3, SavedModels. In a frozen graph there is no nesting, augmentation 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ RANDOM_AT_INFERENCE = (
     "it draws random numbers at inference: Keras exports augmentation layers in training mode; "
     "convert the .keras file, or export the model without them"
 )
+_MAX_NUMBERS = 1 << 28  # in one tensor; a gigabyte of float32
 PLAUSIBLE = 300.0  # beyond this no network is fed: then pixels of 0 … 255 are not what the model takes
 
 
@@ -88,9 +90,20 @@ def split(frozen: FrozenGraph, given: tuple[float, float] | None) -> Split:
         tf.load().graph_util.import_graph_def(graph.definition, name="")
 
     wrapped = tf.load().compat.v1.wrap_function(imported, [])
+    _check_sizes(wrapped.graph)
     tensors = [wrapped.graph.get_tensor_by_name(name) for name in (start, end)]
     backbone = wrapped.prune([tensors[0]], tensors[1])
     return Split(backbone, weights, bias, activation, scale, inside)
+
+
+def _check_sizes(graph: Any) -> None:
+    """Refuse a graph in which one tensor would fill the memory: nothing of it has run yet."""
+    for operation in graph.get_operations():
+        for tensor in operation.outputs:
+            if tensor.shape.rank is not None and math.prod(size or 1 for size in tensor.shape) > _MAX_NUMBERS:
+                raise InputError(
+                    f"its {operation.type} gives {tensor.shape} numbers for one photo: no memory holds that"
+                )
 
 
 def _frozen(traced: Any) -> Any:

@@ -23,7 +23,6 @@ from .confined import Limits, checked_file, run_confined
 EXPECTED = "expected a RUN of `edgetl train`, a .keras or .h5 file, or a SavedModel folder"
 MAX_BYTES = 2 << 30
 _SLACK = 1 << 16  # numbers that a model has beside its weights, such as the state of a random generator
-_MAX_OUTPUT = 1 << 28  # numbers that one layer gives for one photo
 
 
 def load_keras(path: Path, verbose: bool = False) -> tuple[Any, int]:
@@ -62,9 +61,6 @@ def _loaded(copy: Path, major: int, weights: int, verbose: bool) -> tuple[Any, i
         else:
             with _counted_variables(weights):
                 model = tf.keras(verbose).models.load_model(str(copy), compile=False)
-    for layer in _layers(model):
-        if any(_numbers(shape) > _MAX_OUTPUT for shape in _output_shapes(layer)):
-            raise InputError(f"its layer {layer.name!r} gives more numbers for one photo than any memory should hold")
     return model, major
 
 
@@ -113,18 +109,3 @@ def _too_large(weights: int) -> InputError:
 def _numbers(shape: Any) -> int:
     """How many numbers a shape takes, an unknown size counting as one."""
     return math.prod(size if isinstance(size, int) else 1 for size in tuple(shape)) if shape is not None else 1
-
-
-def _layers(model: Any) -> Iterator[Any]:
-    for layer in model.layers:
-        yield layer
-        if hasattr(layer, "layers"):
-            yield from _layers(layer)
-
-
-def _output_shapes(layer: Any) -> list[Any]:
-    try:
-        outputs = layer.output
-    except (AttributeError, ValueError, RuntimeError):  # never called, or called in several places
-        return []
-    return [output.shape for output in (outputs if isinstance(outputs, list | tuple) else [outputs])]

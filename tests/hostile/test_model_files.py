@@ -294,6 +294,14 @@ def test_a_file_with_more_layers_than_weights_is_refused_before_memory_is_asked_
             open_classifier(path)
 
 
+def test_a_layer_that_would_fill_the_memory_is_refused_before_it_runs(tmp_path) -> None:
+    large = hostile.layer("UpSampling2D", size=[1 << 13, 1 << 13])
+    small = hostile.layer("MaxPooling2D", pool_size=[1 << 13, 1 << 13])
+    path = hostile.write_keras(tmp_path / "m.keras", hostile.model(large, small))
+    with pytest.raises(InputError, match="no memory holds that"):
+        open_classifier(path)
+
+
 def test_damaged_files_are_refused_or_read_but_never_crash(tmp_path) -> None:
     generator = np.random.default_rng(0)
     sound = [
