@@ -17,7 +17,7 @@ def inspect(file: Path) -> dict[str, Any]:
     """What is inside a bundle: manifest, sizes, operators."""
     from edgetl_device.bundle.bundle import open_bundle
 
-    from ..tflite.model import operators
+    from ..tflite.graph import read
 
     bundle = open_bundle(file)
     manifest = bundle.manifest
@@ -32,7 +32,7 @@ def inspect(file: Path) -> dict[str, Any]:
     table(("member", "bytes"), [(name, entry["size"]) for name, entry in manifest["members"].items()])
     say()
     counts: dict[tuple[str, bool], int] = {}
-    for operator in operators(bundle.members["backbone.tflite"]):
+    for operator in read(bundle.members["backbone.tflite"]).operators:
         key = (operator.name, operator.is_float)
         counts[key] = counts.get(key, 0) + 1
     table(("operator", "count", "float"), [(n, c, "yes" if f else "no") for (n, f), c in sorted(counts.items())])

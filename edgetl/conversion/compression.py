@@ -26,7 +26,7 @@ from edgetl_device.errors import CheckFailedError, InputError
 
 from .. import tf
 from ..models.flattening import flat_backbone
-from ..tflite.model import read
+from ..tflite.graph import read
 from ..training.embeddings import to_float
 from .proof import MODES
 

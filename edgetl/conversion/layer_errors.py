@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from edgetl_device.inference.native_log import captured_stderr
 
-from ..tflite.model import read
+from ..tflite.graph import read
 from .converter import export
 
 log = logging.getLogger("edgetl.layers")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from edgetl_device.errors import CheckFailedError
 
-from ..tflite.model import Graph, Operator, Tensor, read
+from ..tflite.graph import Graph, Operator, Tensor, read
 
 
 @dataclass(frozen=True)

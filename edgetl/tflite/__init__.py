@@ -1,1 +1,1 @@
-"""`.tflite` files as objects: reading, editing, pre-flight, metadata, fused files."""
+"""`.tflite` files as objects: reading, appending, pre-flight, metadata, fused files."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from edgetl_device.errors import CheckFailedError, InputError
 
-from .editing import dimensions, read_model, tensor_type
+from .model import dimensions, read_model, tensor_type
 from .preflight import preflight
 
 PROGRAM = "edgetpu_compiler"

@@ -10,6 +10,8 @@ from typing import Any
 
 from edgetl_device.errors import InputError
 
+from .model import operator_name, read_model, schema, write_model
+
 _PASSED_THROUGH = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE")
 _POOLS = ("MEAN", "AVERAGE_POOL_2D")
 
@@ -23,33 +25,26 @@ def expose_feature_map(data: bytes) -> bytes:
     Raises:
         InputError: it does not end in global average pooling.
     """
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data))
+    model = read_model(data)
     (graph,) = model.subgraphs
     if len(graph.outputs) == 2:
         return data
-    tensor = _pooled(model, graph, schema)
+    tensor = _pooled(model, graph)
     graph.outputs = [*map(int, graph.outputs), tensor]
     for signature in model.signatureDefs or []:
-        extra = schema.TensorMapT()
+        extra = schema().TensorMapT()
         extra.name, extra.tensorIndex = "feature_map", tensor
         signature.outputs = [*signature.outputs, extra]
-    builder = flatbuffers.Builder(len(data) + 1024)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return write_model(model)
 
 
-def _pooled(model: Any, graph: Any, schema: Any) -> int:
+def _pooled(model: Any, graph: Any) -> int:
     """The tensor that the output is the mean of."""
-    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
     producer = {int(output): operator for operator in graph.operators for output in operator.outputs}
     tensor = int(graph.outputs[0])
     while tensor in producer:
         operator = producer[tensor]
-        code = model.operatorCodes[operator.opcodeIndex]
-        name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        name = operator_name(model, operator)
         tensor = int(operator.inputs[0])
         if name in _POOLS and len(graph.tensors[tensor].shape) == 4:
             return tensor

@@ -31,7 +31,8 @@ from edgetl_device.heads.scorer import QuadraticTerm
 from edgetl_device.inference.native_log import captured_stderr
 
 from . import metadata
-from .editing import Appender, read_model, tensor_type, write_model
+from .appender import Appender
+from .model import read_model, tensor_type, write_model
 
 DIRECTIONS = 192
 AGREEMENT = 0.995  # share of held-out photos on which a fused model must say what the bundle says

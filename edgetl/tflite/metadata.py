@@ -16,7 +16,7 @@ from typing import Any
 
 from edgetl_device.arrays import EPOCH
 
-from .editing import schema
+from .model import schema
 
 NAME = "TFLITE_METADATA"
 LABELS_FILE = "labels.txt"

@@ -1,141 +1,172 @@
-"""Reading a ``.tflite`` file back: operators, tensors, weights, exactly as they are stored."""
+"""``.tflite`` files as objects: read, look up, write again.
+
+The schema's classes come with LiteRT (:mod:`ai_edge_litert.tools.flatbuffer_utils`), so TensorFlow is not imported. They
+check nothing of what they read, so a file from a stranger is checked here: before, that no table claims more entries
+than the file has bytes; after, that every index points at something.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgetl_device.errors import InputError
 
-FLOAT_TYPES = frozenset({"FLOAT32", "FLOAT16", "FLOAT64", "BFLOAT16"})
-WEIGHT_INPUT = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "FULLY_CONNECTED": 1, "TRANSPOSE_CONV": 1}
-"""Operators that multiply with weights, and which of their inputs those are."""
+_IDENTIFIER = b"TFL3"
+_BUFFER_ALIGNMENT = 16  # bytes: what schema.fbs demands of weights and the generated Python packer forgets
+_NUMPY: Mapping[str, type[np.generic]] = {
+    "BOOL": np.bool_, "FLOAT16": np.float16, "FLOAT32": np.float32, "FLOAT64": np.float64, "INT8": np.int8,
+    "INT16": np.int16, "INT32": np.int32, "INT64": np.int64, "UINT8": np.uint8,
+}  # fmt: skip
 
-_DTYPES = {"INT8": np.int8, "UINT8": np.uint8, "INT16": np.int16, "INT32": np.int32, "INT64": np.int64,
-           "FLOAT16": np.float16, "FLOAT32": np.float32, "FLOAT64": np.float64, "BOOL": np.bool_}  # fmt: skip
+
+def schema() -> Any:
+    """The generated module with TFLite's tables and enumerations."""
+    from ai_edge_litert import schema_py_generated
+
+    return schema_py_generated
 
 
-@dataclass(frozen=True, eq=False)
-class Tensor:
-    """One tensor of a ``.tflite`` file.
+@cache
+def enumeration(name: str) -> Mapping[int, str]:
+    """Value → name of one of the schema's enumerations, such as ``BuiltinOperator`` or ``TensorType``."""
+    values = vars(getattr(schema(), name)).items()
+    return MappingProxyType({value: key for key, value in values if isinstance(value, int)})
 
-    Args:
-        name: given by the converter.
-        type: TFLite's name, such as ``INT8``.
-        shape: as stored.
-        scales: how many quantization scales it has: 0 float, 1 per tensor, more per channel.
-        value: the constant it holds; None where it is computed, or of a type that NumPy lacks.
+
+def read_model(data: bytes) -> Any:
+    """The bytes of a ``.tflite`` file → ``ModelT``, its weights inside, every index in it valid.
+
+    Raises:
+        InputError: it is no ``.tflite`` file, a damaged one, or has no graph.
     """
+    from ai_edge_litert.tools import flatbuffer_utils
 
-    name: str
-    type: str
-    shape: tuple[int, ...]
-    scales: int
-    value: npt.NDArray[np.generic] | None
-
-    @property
-    def is_float(self) -> bool:
-        """Whether it holds floating-point numbers."""
-        return self.type in FLOAT_TYPES
-
-
-@dataclass(frozen=True)
-class Operator:
-    """One operator of a ``.tflite`` file.
-
-    Args:
-        index: its position in execution order.
-        name: TFLite's builtin name, such as ``CONV_2D``.
-        inputs, outputs: indices into the file's tensors.
-        types: element types of its inputs and outputs.
-    """
-
-    index: int
-    name: str
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    types: tuple[str, ...]
-
-    @property
-    def is_float(self) -> bool:
-        """Whether any of its tensors is floating point."""
-        return bool(FLOAT_TYPES & set(self.types))
-
-
-@dataclass(frozen=True, eq=False)
-class Graph:
-    """A ``.tflite`` file with one subgraph.
-
-    Args:
-        inputs, outputs: indices into ``tensors``.
-    """
-
-    tensors: tuple[Tensor, ...]
-    operators: tuple[Operator, ...]
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-
-    def weights(self) -> list[tuple[Operator, Tensor]]:
-        """Each operator that multiplies with constant weights, and those; float16 weights are looked up behind their
-        DEQUANTIZE."""
-        stored = {
-            operator.outputs[0]: operator.inputs[0] for operator in self.operators if operator.name == "DEQUANTIZE"
-        }
-        found = []
-        for operator in self.operators:
-            if operator.name in WEIGHT_INPUT:
-                index = operator.inputs[WEIGHT_INPUT[operator.name]]
-                tensor = self.tensors[stored.get(index, index)]
-                if tensor.value is not None:
-                    found.append((operator, tensor))
-        return found
-
-
-def read(data: bytes) -> Graph:
-    """Parse the bytes of a ``.tflite`` file; raises InputError on anything else, or more than one subgraph."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    if data[4:8] != b"TFL3":
+    if data[4:8] != _IDENTIFIER:
         raise InputError("not a .tflite file")
     try:
-        model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data))
+        _check_lengths(schema().Model.GetRootAs(data), len(data))
+        model = flatbuffer_utils.read_model_from_bytearray(data)
+        if not model.subgraphs or not model.operatorCodes or not model.buffers:
+            raise InputError("a .tflite file without a graph")
+        for graph in model.subgraphs:
+            _check_indices(model, graph)
+    except InputError:
+        raise
     except Exception as error:  # flatbuffers raises struct.error, TypeError, IndexError and others on damaged bytes
-        raise InputError(f"a damaged .tflite file: {error}") from None
-    if len(model.subgraphs) != 1:
-        raise InputError(f"expected one subgraph, the .tflite file has {len(model.subgraphs)} (control flow?)")
-    type_names = {value: name for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
-    op_names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
-    graph = model.subgraphs[0]
-    tensors = tuple(_tensor(tensor, type_names[tensor.type], model.buffers, data) for tensor in graph.tensors)
-    operators = []
-    for position, operator in enumerate(graph.operators):
-        code = model.operatorCodes[operator.opcodeIndex]
-        inputs, outputs = (tuple(int(i) for i in ends if i >= 0) for ends in (operator.inputs, operator.outputs))
-        name = op_names[max(code.builtinCode, code.deprecatedBuiltinCode)]
-        types = tuple(tensors[index].type for index in (*inputs, *outputs))
-        operators.append(Operator(position, name, inputs, outputs, types))
-    return Graph(tensors, tuple(operators), tuple(map(int, graph.inputs)), tuple(map(int, graph.outputs)))
+        raise InputError(f"a damaged .tflite file: {' '.join(str(error).split())[:120]}") from None
+    for buffer in model.buffers:
+        if isinstance(buffer.data, bytes):  # from behind the flatbuffer, where large files keep their weights
+            buffer.data = np.frombuffer(buffer.data, np.uint8)
+    return model
 
 
-def operators(data: bytes) -> list[Operator]:
-    """The operators of a ``.tflite`` file in execution order; raises InputError on anything else."""
-    return list(read(data).operators)
+def write_model(model: Any) -> bytes:
+    """``ModelT`` → the bytes of a ``.tflite`` file, weights aligned as the schema demands."""
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    for buffer in model.buffers:
+        buffer.Pack = lambda builder, buffer=buffer: _pack_aligned(builder, buffer)
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
-def _tensor(tensor: object, kind: str, buffers: object, data: bytes) -> Tensor:
-    stored = buffers[tensor.buffer]  # type: ignore[attr-defined, index]
-    shape = tuple(int(size) for size in (tensor.shape if tensor.shape is not None else ()))  # type: ignore[attr-defined]
-    quantization = tensor.quantization  # type: ignore[attr-defined]
-    scale = quantization.scale if quantization is not None else None
-    value: npt.NDArray[np.generic] | None = None
-    if kind in _DTYPES:
-        if stored.data is not None and len(stored.data):
-            raw = np.asarray(stored.data, np.uint8).tobytes()
-        else:  # files above 2 GB, and some smaller ones, keep constants behind the flatbuffer
-            raw = data[stored.offset : stored.offset + stored.size] if stored.offset > 1 else b""
-        if raw:
-            value = np.frombuffer(raw, _DTYPES[kind]).reshape(shape)
-    name = tensor.name.decode(errors="replace") if tensor.name else ""  # type: ignore[attr-defined]
-    return Tensor(name, kind, shape, 0 if scale is None else len(scale), value)
+def operator_name(model: Any, operator: Any) -> str:
+    """``CONV_2D``; a custom operator's own name, such as ``edgetpu-custom-op``."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    name = enumeration("BuiltinOperator").get(max(code.builtinCode, code.deprecatedBuiltinCode), "unknown")
+    return text(code.customCode) if name == "CUSTOM" and code.customCode else name
+
+
+def tensor_type(tensor: Any) -> str:
+    """``INT8``, ``FLOAT32`` …"""
+    return enumeration("TensorType").get(tensor.type, "unknown")
+
+
+def dimensions(tensor: Any) -> tuple[int, ...]:
+    """A tensor's shape; −1 where the size is only known at run time."""
+    shape = sizes(tensor.shape)
+    signature = sizes(tensor.shapeSignature)
+    return signature if signature and len(signature) == len(shape) else shape
+
+
+def constant(model: Any, tensor: Any) -> npt.NDArray[Any] | None:
+    """A tensor's values, flat, if the file holds them, else None: they are computed or fed.
+
+    Bytes of a type that NumPy lacks, or that do not come out even, stay uint8.
+    """
+    data = model.buffers[tensor.buffer].data if tensor.buffer > 0 else None
+    if data is None or not len(data):
+        return None
+    raw, kind = np.asarray(data, np.uint8), _NUMPY.get(tensor_type(tensor))
+    values: npt.NDArray[Any] = raw if kind is None or len(raw) % np.dtype(kind).itemsize else raw.view(kind)
+    return values
+
+
+def text(value: bytes | str | None) -> str:
+    """A string of the file; bytes that are no UTF-8 are replaced."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value or "")
+
+
+def sizes(values: Iterable[int] | None) -> tuple[int, ...]:
+    """A list of integers of the file as Python's own."""
+    return () if values is None else tuple(int(value) for value in values)
+
+
+def _check_lengths(model: Any, size: int) -> None:
+    """Refuse lists that are longer than the file: reading them would take for ever.
+
+    Each entry takes a byte at least, unless lists overlap, as no writer makes them; so all together take no more
+    entries than the file has bytes.
+    """
+    left = size - model.BuffersLength() - model.OperatorCodesLength() - model.MetadataLength()
+    left -= model.SubgraphsLength() + model.SignatureDefsLength()
+    for number in range(model.SubgraphsLength() if left > 0 else 0):
+        graph = model.Subgraphs(number)
+        left -= graph.TensorsLength() + graph.OperatorsLength() + graph.InputsLength() + graph.OutputsLength()
+        for index in range(graph.TensorsLength() if left > 0 else 0):
+            tensor = graph.Tensors(index)
+            left -= tensor.ShapeLength() + tensor.ShapeSignatureLength()
+            quantization = tensor.Quantization()
+            if quantization is not None:
+                left -= quantization.ScaleLength() + quantization.ZeroPointLength()
+                left -= quantization.MinLength() + quantization.MaxLength()
+        for index in range(graph.OperatorsLength() if left > 0 else 0):
+            operator = graph.Operators(index)
+            left -= operator.InputsLength() + operator.OutputsLength() + operator.CustomOptionsLength()
+    for number in range(model.SignatureDefsLength() if left > 0 else 0):
+        left -= model.SignatureDefs(number).InputsLength() + model.SignatureDefs(number).OutputsLength()
+    if left < 0:
+        raise InputError("a damaged .tflite file: it lists more than it holds")
+
+
+def _check_indices(model: Any, graph: Any) -> None:
+    count = len(graph.tensors or [])
+    ends = [*sizes(graph.inputs), *sizes(graph.outputs)]
+    optional = [index for each in graph.operators or [] for index in (*sizes(each.inputs), *sizes(each.outputs))]
+    if not all(0 <= index < count for index in ends) or not all(-1 <= index < count for index in optional):
+        raise InputError("a damaged .tflite file: an operator uses a tensor that is not there")
+    if any(not 0 <= tensor.buffer < len(model.buffers) for tensor in graph.tensors or []):
+        raise InputError("a damaged .tflite file: a tensor uses a buffer that is not there")
+    if any(not 0 <= each.opcodeIndex < len(model.operatorCodes) for each in graph.operators or []):
+        raise InputError("a damaged .tflite file: an operator of no kind")
+
+
+def _pack_aligned(builder: Any, buffer: Any) -> int:
+    tables = schema()
+    vector = None
+    if buffer.data is not None:
+        content = np.asarray(buffer.data, np.uint8).tobytes()
+        builder.StartVector(1, len(content), _BUFFER_ALIGNMENT)
+        builder.head = builder.head - len(content)
+        builder.Bytes[builder.head : builder.head + len(content)] = content
+        vector = builder.EndVector()
+    tables.BufferStart(builder)
+    if vector is not None:
+        tables.BufferAddData(builder, vector)
+    end: int = tables.BufferEnd(builder)
+    return end

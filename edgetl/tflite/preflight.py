@@ -16,7 +16,7 @@ import numpy as np
 
 from edgetl_device.errors import InputError
 
-from .editing import constant, dimensions, enumeration, operator_name, read_model, tensor_type
+from .model import constant, dimensions, enumeration, operator_name, read_model, tensor_type
 
 COMPILED = "edgetpu-custom-op"
 NEWEST_VERSIONS = {"CONV_2D": 5, "QUANTIZE": 2, "TRANSPOSE_CONV": 3}

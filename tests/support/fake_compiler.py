@@ -28,7 +28,7 @@ if mode == "version":
     print("ERROR: Didn't find op for builtin opcode 'CONV_2D' version '6'. An older version of this builtin might be "
           "supported. Are you using an old TFLite binary with a newer model?\\n\\nERROR: Registration failed.\\n")
     sys.exit(1)
-from edgetl.tflite.editing import read_model, write_model, schema
+from edgetl.tflite.model import read_model, write_model, schema
 model = read_model(source.read_bytes())
 graph = model.subgraphs[0]
 if mode != "nothing":

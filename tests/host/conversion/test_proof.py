@@ -8,7 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 from edgetl import tf
 from edgetl.conversion.converter import export, representative_photos
 from edgetl.conversion.proof import MODES, float_operators, leftover_pairs, prove
-from edgetl.tflite.model import operators, read
+from edgetl.tflite.graph import read
 from edgetl_device.errors import CheckFailedError, InputError
 from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.preprocess import Preprocessing
@@ -146,6 +146,6 @@ def test_a_model_without_weights_proves_nothing(files) -> None:
 
 def test_operators_of_what_is_no_model_are_refused(files) -> None:
     with pytest.raises(InputError, match=r"not a \.tflite file"):
-        operators(b"hello world")
+        read(b"hello world")
     with pytest.raises(InputError, match=r"damaged \.tflite file"):
-        operators(b"\xff\xff\xff\x0fTFL3" + bytes(40))
+        read(b"\xff\xff\xff\x0fTFL3" + bytes(40))

@@ -20,8 +20,9 @@ from flatbuffers import table as tables
 from edgetl.conversion.convert import Options, convert
 from edgetl.conversion.proof import MODES
 from edgetl.tflite import fused
-from edgetl.tflite.editing import Appender, constant, dimensions, operator_name, read_model, write_model
+from edgetl.tflite.appender import Appender
 from edgetl.tflite.metadata import NAME, with_labels
+from edgetl.tflite.model import constant, dimensions, operator_name, read_model, write_model
 from edgetl_device.bundle.bundle import open_bundle
 from edgetl_device.codes import CodeTransform
 from edgetl_device.errors import CheckFailedError, InputError

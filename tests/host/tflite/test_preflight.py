@@ -19,7 +19,8 @@ pytest.importorskip("edgetl")
 from edgetl.cli import program
 from edgetl.models import float_model as sources
 from edgetl.tflite import edgetpu_compiler as compiling
-from edgetl.tflite.editing import Appender, read_model, schema, write_model
+from edgetl.tflite.appender import Appender
+from edgetl.tflite.model import read_model, schema, write_model
 from edgetl.tflite.preflight import preflight
 from edgetl_device import console
 from edgetl_device.bundle.bundle import open_bundle

@@ -1,0 +1,105 @@
+"""``.tflite`` files that are damaged, or made to hold up whoever reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import flatbuffers
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from edgetl.tflite.graph import Graph, read
+from edgetl.tflite.model import read_model, write_model
+from edgetl.tflite.preflight import preflight
+from edgetl_device.errors import InputError
+
+SOUND = (Path(__file__).parents[1] / "support" / "tiny_backbone.tflite").read_bytes()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_damaged_bytes_are_refused_or_read_and_nothing_else(seed) -> None:
+    generator = np.random.default_rng(seed)
+    for number in range(60):
+        data = bytearray(SOUND)
+        if number % 3 == 0:
+            data = data[: int(generator.integers(8, len(data)))]
+        start = 0 if number % 2 else len(data) - 6000  # the tables lie at the end
+        for place in generator.integers(max(start, 0), len(data), 1 + number % 10):
+            data[place] ^= int(generator.integers(1, 256))
+        for look in (read, preflight):
+            try:
+                look(bytes(data))
+            except InputError as error:
+                assert "\n" not in str(error)
+
+
+def crowded(count: int) -> bytes:
+    """A file whose graphs are all the same table, which lists one tensor over and over."""
+    builder = flatbuffers.Builder(1024)
+    shape = builder.CreateNumpyVector(np.ones(count, np.int32))
+    schema.TensorStart(builder)
+    schema.TensorAddShape(builder, shape)
+    tensor = schema.TensorEnd(builder)
+    tensors = vector(builder, [tensor] * count)
+    schema.SubGraphStart(builder)
+    schema.SubGraphAddTensors(builder, tensors)
+    graph = schema.SubGraphEnd(builder)
+    graphs = vector(builder, [graph] * count)
+    schema.ModelStart(builder)
+    schema.ModelAddSubgraphs(builder, graphs)
+    builder.Finish(schema.ModelEnd(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def vector(builder: flatbuffers.Builder, offsets: list[int]) -> int:
+    builder.StartVector(4, len(offsets), 4)
+    for offset in offsets:
+        builder.PrependUOffsetTRelative(offset)
+    return builder.EndVector()
+
+
+def test_tables_that_are_listed_a_million_million_times_are_refused_at_once() -> None:
+    with pytest.raises(InputError, match="lists more than it holds"):
+        read_model(crowded(20_000))
+
+
+def changed(change) -> bytes:
+    model = read_model(SOUND)
+    change(model)
+    return write_model(model)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda m: setattr(m.subgraphs[0].operators[0], "inputs", [99_999]), "a tensor that is not there"),
+        (lambda m: setattr(m.subgraphs[0], "outputs", [-1]), "a tensor that is not there"),
+        (lambda m: setattr(m.subgraphs[0].operators[0], "opcodeIndex", 999), "of no kind"),
+        (lambda m: setattr(m.subgraphs[0].tensors[1], "shape", [7, 7, 7]), "its shape is"),
+        (lambda m: setattr(m, "subgraphs", []), "without a graph"),
+        (lambda m: m.subgraphs.append(m.subgraphs[0]), "expected one graph"),
+    ],
+)
+def test_indices_that_point_nowhere_are_refused_by_name(change, match) -> None:
+    with pytest.raises(InputError, match=match):
+        for _ in range(2):
+            read(changed(change))
+
+
+def test_what_is_written_again_reads_the_same_with_its_weights_aligned() -> None:
+    again = write_model(read_model(SOUND))
+    one, other = read(SOUND), read(again)
+    assert isinstance(one, Graph) and [o.name for o in one.operators] == [o.name for o in other.operators]
+    for tensor, same in zip(one.tensors, other.tensors, strict=True):
+        assert (tensor.name, tensor.type, tensor.shape, tensor.scales) == (
+            same.name,
+            same.type,
+            same.shape,
+            same.scales,
+        )
+        assert (tensor.value is None) == (same.value is None)
+        assert tensor.value is None or np.array_equal(tensor.value, same.value)
+    packed = schema.Model.GetRootAs(again)
+    held = [packed.Buffers(i) for i in range(packed.BuffersLength()) if not packed.Buffers(i).DataIsNone()]
+    assert held and all(buffer._tab.Vector(buffer._tab.Offset(4)) % 16 == 0 for buffer in held)
