@@ -1,8 +1,8 @@
 """``.tflite`` files as objects: read, look up, write again.
 
-The schema's classes come with LiteRT (:mod:`ai_edge_litert.tools.flatbuffer_utils`), so TensorFlow is not imported. They
-check nothing of what they read, so a file from a stranger is checked here: before, that no table claims more entries
-than the file has bytes; after, that every index points at something.
+The schema's classes come with LiteRT (:mod:`ai_edge_litert.tools.flatbuffer_utils`), so TensorFlow is not imported.
+They check nothing of what they read, so a file from a stranger is checked here: before, that no table claims more
+entries than the file has bytes; after, that every index points at something.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def read_model(data: bytes) -> Any:
         raise InputError("not a .tflite file")
     try:
         _check_lengths(schema().Model.GetRootAs(data), len(data))
-        model = flatbuffer_utils.read_model_from_bytearray(data)
-        if not model.subgraphs or not model.operatorCodes or not model.buffers:
+        model = flatbuffer_utils.convert_bytearray_to_object(data)
+        if not model.subgraphs or model.operatorCodes is None or model.buffers is None:
             raise InputError("a .tflite file without a graph")
         for graph in model.subgraphs:
             _check_indices(model, graph)
@@ -61,8 +61,9 @@ def read_model(data: bytes) -> Any:
     except Exception as error:  # flatbuffers raises struct.error, TypeError, IndexError and others on damaged bytes
         raise InputError(f"a damaged .tflite file: {' '.join(str(error).split())[:120]}") from None
     for buffer in model.buffers:
-        if isinstance(buffer.data, bytes):  # from behind the flatbuffer, where large files keep their weights
-            buffer.data = np.frombuffer(buffer.data, np.uint8)
+        if buffer.offset > 1:  # large files keep weights behind the flatbuffer
+            buffer.data = np.frombuffer(data[buffer.offset : buffer.offset + buffer.size], np.uint8)
+            buffer.offset = buffer.size = 0
     return model
 
 
@@ -99,7 +100,7 @@ def constant(model: Any, tensor: Any) -> npt.NDArray[Any] | None:
 
     Bytes of a type that NumPy lacks, or that do not come out even, stay uint8.
     """
-    data = model.buffers[tensor.buffer].data if tensor.buffer > 0 else None
+    data = model.buffers[tensor.buffer].data if tensor.buffer > 0 else None  # the first one is always empty
     if data is None or not len(data):
         return None
     raw, kind = np.asarray(data, np.uint8), _NUMPY.get(tensor_type(tensor))
@@ -150,7 +151,7 @@ def _check_indices(model: Any, graph: Any) -> None:
     optional = [index for each in graph.operators or [] for index in (*sizes(each.inputs), *sizes(each.outputs))]
     if not all(0 <= index < count for index in ends) or not all(-1 <= index < count for index in optional):
         raise InputError("a damaged .tflite file: an operator uses a tensor that is not there")
-    if any(not 0 <= tensor.buffer < len(model.buffers) for tensor in graph.tensors or []):
+    if any(tensor.buffer and not 0 < tensor.buffer < len(model.buffers) for tensor in graph.tensors or []):
         raise InputError("a damaged .tflite file: a tensor uses a buffer that is not there")
     if any(not 0 <= each.opcodeIndex < len(model.operatorCodes) for each in graph.operators or []):
         raise InputError("a damaged .tflite file: an operator of no kind")
