@@ -21,8 +21,8 @@ def test_bench_tells_latency_throughput_memory_and_retraining_and_changes_nothin
     found = told(capsys, home, "--runs", "20")
     latency = found["latency_ms"]
     assert 0 < latency["p50"] <= latency["p95"] <= latency["p99"]
-    assert found["fps"] == pytest.approx(1e3 / latency["p50"], rel=0.9)
-    assert 20e6 < found["rss_bytes"] < 2e9 and found["retrain_ms"] > 0 and found["cold_start_ms"] > 50
+    assert 0 < found["fps"] <= 2e3 / latency["p50"]  # half of the frames took at least the median
+    assert 20e6 < found["rss_bytes"] < 2e9 and found["retrain_ms"] > 0 and found["cold_start_ms"] > 0
     assert found["runtime"].split("-")[0] in available_runtimes()
     assert {path.name: path.read_bytes() for path in home.folder.glob("*.edgetl")} == before
     assert (

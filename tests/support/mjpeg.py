@@ -10,12 +10,17 @@ import numpy as np
 
 
 @contextmanager
-def mjpeg_server(frames: int, then_stall_s: float = 0.0) -> Iterator[str]:
-    """An HTTP camera: a few JPEG frames, then silence, then the end of the connection."""
-    stop = threading.Event()
+def mjpeg_server(frames: int, then_stall_s: float = 0.0, connected: threading.Event | None = None) -> Iterator[str]:
+    """An HTTP camera: a few JPEG frames, then silence, then the end of the connection.
+
+    Args:
+        connected: set while there is a connection.
+    """
+    stop, connected = threading.Event(), connected or threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            connected.set()
             self.send_response(200)
             self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
             self.end_headers()
@@ -25,6 +30,7 @@ def mjpeg_server(frames: int, then_stall_s: float = 0.0) -> Iterator[str]:
                 self.wfile.write(head.encode() + jpeg + b"\r\n")
             self.wfile.flush()
             stop.wait(then_stall_s)
+            connected.clear()
 
         def log_message(self, *_: object) -> None:
             pass

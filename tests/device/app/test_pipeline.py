@@ -249,5 +249,5 @@ def test_health_tells_rates_and_ages(classifier) -> None:
         until(lambda: pipeline.health().frames >= 20)
         health = pipeline.health()
     assert health.camera == "fake camera" and health.running and health.error is None
-    assert 5 < health.fps <= 400 and 0 <= health.last_frame_age_s < SOON_S and 0 < health.inference_ms < 1e4
-    assert health.last_inference_age_s >= 0 and 0 < health.seconds < SOON_S
+    assert health.fps > 0 and health.last_frame_age_s >= 0 and health.inference_ms > 0
+    assert health.last_inference_age_s >= 0 and health.seconds > 0

@@ -36,10 +36,8 @@ def holder(path: Path, seconds: float) -> subprocess.Popen:
 def test_a_second_process_waits_and_then_says_who_is_learning(tmp_path) -> None:
     with holder(tmp_path / "lock", 30) as process:
         lock = LearningLock(tmp_path / "lock", wait_s=0.2)
-        started = time.monotonic()
         with pytest.raises(StorageError, match=rf"process {process.pid}\) is learning .*try again"), lock():
             pass
-        assert time.monotonic() - started >= 0.2
         process.kill()
 
 
