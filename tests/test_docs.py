@@ -215,6 +215,12 @@ def test_every_message_that_is_explained_still_exists() -> None:
     assert not missing
 
 
+def test_the_doctor_s_lines_are_shown_with_the_marks_that_it_prints() -> None:
+    blocks = [b for path in PAGES for b in re.findall(r"```text\n(.*?)```", path.read_text(), re.S) if "fix: " in b]
+    marks = {mark for block in blocks for mark in re.findall(r"^(\w+)  ", block, re.M)}
+    assert blocks and all(f"\0{mark}\0" in texts() for mark in marks), marks
+
+
 # tables ----------------------------------------------------------------------------------------------------------
 
 
