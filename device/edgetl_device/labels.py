@@ -7,7 +7,16 @@ import unicodedata
 from .errors import InputError
 
 MAX_LENGTH = 64  # characters
+MAX_LABELS = 2000  # one more sample then takes a second to learn on a desktop core; work grows with labels times labels
 RESERVED = frozenset({"unknown"})  # what the classifier says of a thing it has not seen; never a class by accident
+
+
+def check_label_count(count: int, remedy: str) -> None:
+    """Raise InputError if these are more labels than can be told apart in time; the remedy ends the message."""
+    if count > MAX_LABELS:
+        raise InputError(
+            f"expected at most {MAX_LABELS} labels, got {count}: with more, learning a sample is too slow; {remedy}"
+        )
 
 
 def check_label(label: str) -> str:

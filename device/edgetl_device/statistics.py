@@ -92,8 +92,9 @@ class Statistics:
         labels = tuple(sorted({*self.labels, *other.labels}))
         counts = np.zeros(len(labels), np.int64)
         sums = np.zeros((len(labels), self.dimension), np.int64)
+        row_of = {label: row for row, label in enumerate(labels)}
         for part, factor in ((self, 1), (other, sign)):
-            rows = np.array([labels.index(label) for label in part.labels], np.intp)
+            rows = np.array([row_of[label] for label in part.labels], np.intp)
             counts[rows] += factor * part.counts
             sums[rows] += factor * part.sums
         kind = _gram_type(int(np.abs(counts).sum()) if sign > 0 else self.samples)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from edgetl_device import metrics
 from edgetl_device.errors import InputError
+from edgetl_device.labels import check_label_count
 
 from ..backbones.backbone import BackboneSpec, build, cut
 from ..data.datasets import Dataset
@@ -234,7 +235,8 @@ def readable_part(dataset: Dataset, rows: tuple[int, ...]) -> Dataset:
 
 
 def check_classes(asked: Dataset, readable: Dataset) -> None:
-    """Raise InputError if unreadable photos left a class without training photos, or nothing to hold out."""
+    """Raise InputError if there are too many classes, one without training photos, or nothing to hold out."""
+    check_label_count(len(asked.classes), "leave some out")
     trained = {readable.labels[row] for row in readable.rows("train")}
     for label in asked.classes:
         if label not in trained:

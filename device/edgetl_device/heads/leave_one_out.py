@@ -18,7 +18,7 @@ from ..statistics import Int64
 from .class_moments import ClassMoments, posterior
 from .evidence import Evidence
 from .precision import Precision
-from .scatter import aligned, device_weight
+from .scatter import aligned, aligned_counts, device_weight, row_products
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
@@ -26,38 +26,40 @@ Rows = npt.NDArray[np.intp]
 
 @dataclass(frozen=True, eq=False)
 class _Classes:
-    """Counts and vectors of the C classes.
+    """Counts of the C classes, and vectors of the u own classes.
 
     Args:
         factory, device, weight: (C,) samples there and here, and what one of the latter counts for.
-        means: (C, d) as learned.
-        device_means: (C, d) of the device's samples alone.
-        shifts: (C, d) from the device's mean to the factory's; 0 for classes that only one of them knows.
+        device_means: (u, d) of the device's samples alone.
+        shifts: (u, d) from the device's mean to the factory's; 0 for classes that only one of them knows.
     """
 
     factory: Int64
     device: Int64
     weight: Int64
-    means: Floats
     device_means: Floats
     shifts: Floats
 
 
 @dataclass(frozen=True, eq=False)
 class _Products:
-    """Inner products under the precision, of n samples y, means z, device means d and shifts w, all from the centre.
+    """Inner products under the precision, of n samples y, C means z, and u own classes' device means d and shifts w.
+
+    All are taken from the centre of the means. Own classes are those that any of the samples belongs to.
 
     Args:
         yy: (n, 1).
         yz: (n, C).
-        zz, dz, wz: (C, C).
-        dd, dw, ww: (C,).
-        yd, yw: (n,) with those of a sample's own class.
+        zz: (C,).
+        oz, dz, wz: (u, C) of an own class's mean, device mean and shift with every mean.
+        dd, dw, ww: (u,).
+        yd, yw: (n,) with those of the sample's own class.
     """
 
     yy: Floats
     yz: Floats
     zz: Floats
+    oz: Floats
     dz: Floats
     wz: Floats
     dd: Floats
@@ -83,7 +85,8 @@ def distances_without_each(
         return np.full(shape, np.inf), np.ones(shape)
     own = np.array([index.get(label, -1) for label in labels], np.intp)
     o = np.maximum(own, 0)
-    classes = _classes_of(evidence, moments)
+    asked, u = np.unique(o, return_inverse=True)
+    classes = _classes_of(evidence, moments, asked)
     total = (classes.factory + classes.weight * classes.device).astype(np.float64)
     square = (classes.factory + classes.weight**2 * classes.device).astype(np.float64)
     left = np.where(own >= 0, total[o] - classes.weight[o], 1.0)
@@ -98,64 +101,67 @@ def distances_without_each(
     moved = np.where(changes, classes.weight[o] / left, 0.0)[:, None]  # the class's mean moves by −moved · (y − z_own),
     e = (1.0 - b) * moved / len(index)  # and with it the centre, which means are drawn to
     e += np.where(is_own, own_trust[:, None] * moved, 0.0)
-    products = _products(precision, classes, codes, o)
-    distances = _distances(products, o, b, e)
-    distances -= _gained(products, classes, precision.samples - 1, o, b, e, changes)
+    products = _products(precision, moments.means, classes, codes, asked, u)
+    y_own = np.take_along_axis(products.yz, o[:, None], axis=1)
+    distances = _distances(products, u, np.take_along_axis(products.oz[u], o[:, None], axis=1), y_own, b, e)
+    change = _change(classes.factory[o], classes.device[o], classes.weight[o], changes)
+    distances -= _gained(products, change, precision.samples - 1, o, u, y_own, b, e)
     distances[np.flatnonzero(vanishes), own[vanishes]] = np.inf
     return distances, np.where(is_own, own_spread[:, None], spread)
 
 
-def _classes_of(evidence: Evidence, moments: ClassMoments) -> _Classes:
-    factory, factory_sums = aligned(evidence.factory, moments.labels)
-    device, device_sums = aligned(evidence.device, moments.labels)
+def _classes_of(evidence: Evidence, moments: ClassMoments, asked: Rows) -> _Classes:
+    factory, device = aligned_counts(evidence.factory, moments.labels), aligned_counts(evidence.device, moments.labels)
     weight = np.where(factory > 0, device_weight(evidence.factory.counts, evidence.device.counts), 1)
-    device_means = device_sums / np.maximum(device, 1)[:, None]
-    shifts = factory_sums / np.maximum(factory, 1)[:, None] - device_means
-    shifts = np.where((factory * device > 0)[:, None], shifts, 0.0)
-    return _Classes(factory, device, weight, moments.means, device_means, shifts)
+    labels = tuple(moments.labels[column] for column in asked)
+    of_factory, factory_sums = aligned(evidence.factory, labels)
+    of_device, device_sums = aligned(evidence.device, labels)
+    device_means = device_sums / np.maximum(of_device, 1)[:, None]
+    shifts = factory_sums / np.maximum(of_factory, 1)[:, None] - device_means
+    shifts = np.where((of_factory * of_device > 0)[:, None], shifts, 0.0)
+    return _Classes(factory, device, weight, device_means, shifts)
 
 
-def _products(precision: Precision, classes: _Classes, codes: Codes, o: Rows) -> _Products:
-    centre = classes.means.mean(axis=0)
-    y, z = (codes - centre).astype(np.float32), (classes.means - centre).astype(np.float32)
+def _products(precision: Precision, means: Floats, classes: _Classes, codes: Codes, asked: Rows, u: Rows) -> _Products:
+    """``asked`` are the u own classes, ``u`` (n,) is which of them a sample belongs to."""
+    centre = means.mean(axis=0)
+    y, z = (codes - centre).astype(np.float32), (means - centre).astype(np.float32)
     d, w = (classes.device_means - centre).astype(np.float32), classes.shifts.astype(np.float32)
-    fewer = (precision.samples - 1) / precision.samples  # fewer samples: a wider covariance
-    py, pz, pd, pw = (((rows @ precision) * fewer).astype(np.float64) for rows in (y, z, d, w))
+    fewer = np.float32((precision.samples - 1) / precision.samples)  # fewer samples: a wider covariance
+    py, pz, pd, pw = ((rows @ precision) * fewer for rows in (y, z, d, w))
     return _Products(
-        yy=np.einsum("nd,nd->n", py, y)[:, None],
-        yz=py @ z.T,
-        zz=pz @ z.T,
-        dz=pd @ z.T,
-        wz=pw @ z.T,
-        dd=np.einsum("cd,cd->c", pd, d),
-        dw=np.einsum("cd,cd->c", pd, w),
-        ww=np.einsum("cd,cd->c", pw, w),
-        yd=np.einsum("nd,nd->n", py, d[o]),
-        yw=np.einsum("nd,nd->n", py, w[o]),
+        yy=row_products(py, y)[:, None],
+        yz=(py @ z.T).astype(np.float64),
+        zz=row_products(pz, z),
+        oz=pz[asked].astype(np.float64) @ z.T,
+        dz=pd.astype(np.float64) @ z.T,
+        wz=pw.astype(np.float64) @ z.T,
+        dd=row_products(pd, d),
+        dw=row_products(pd, w),
+        ww=row_products(pw, w),
+        yd=row_products(py, d[u]),
+        yw=row_products(py, w[u]),
     )
 
 
-def _distances(p: _Products, o: Rows, b: Floats, e: Floats) -> Floats:
+def _distances(p: _Products, u: Rows, own_own: Floats, y_own: Floats, b: Floats, e: Floats) -> Floats:
     """(n, C) vᵀ P v under the precision of all samples."""
     a = 1.0 + e
-    y_own, own_own = np.take_along_axis(p.yz, o[:, None], axis=1), p.zz[o, o][:, None]
-    squares = a**2 * p.yy + b**2 * np.diagonal(p.zz) + e**2 * own_own
-    return np.asarray(squares + 2 * (b * e * p.zz[o] - a * b * p.yz - a * e * y_own))
+    squares = a**2 * p.yy + b**2 * p.zz + e**2 * own_own
+    return np.asarray(squares + 2 * (b * e * p.oz[u] - a * b * p.yz - a * e * y_own))
 
 
-def _gained(
-    p: _Products, classes: _Classes, rest: int, o: Rows, b: Floats, e: Floats, changes: npt.NDArray[np.bool_]
-) -> Floats:
+def _gained(p: _Products, change: Floats, rest: int, o: Rows, u: Rows, y_own: Floats, b: Floats, e: Floats) -> Floats:
     """(n, C) by how much the precision without the sample makes these distances smaller."""
     a = 1.0 + e
-    y_own = np.take_along_axis(p.yz, o[:, None], axis=1)
-    along_u = a * (p.yy - p.yd[:, None]) - b * (p.yz - p.dz[o]) - e * (y_own - p.dz[o, o][:, None])
-    along_w = a * p.yw[:, None] - b * p.wz[o] - e * p.wz[o, o][:, None]
-    kernel = _symmetric(p.yy[:, 0] - 2 * p.yd + p.dd[o], p.yw - p.dw[o], p.ww[o])
-    change = _change(classes.factory[o], classes.device[o], classes.weight[o], changes)
+    d_own, w_own = (np.take_along_axis(rows[u], o[:, None], axis=1) for rows in (p.dz, p.wz))
+    along_u = a * (p.yy - p.yd[:, None]) - b * (p.yz - p.dz[u]) - e * (y_own - d_own)
+    along_w = a * p.yw[:, None] - b * p.wz[u] - e * w_own
+    kernel = _symmetric(p.yy[:, 0] - 2 * p.yd + p.dd[u], p.yw - p.dw[u], p.ww[u])
     update = change @ np.linalg.inv(np.eye(2) + kernel @ change / rest) / rest
-    forms = np.stack([along_u, along_w], axis=-1)
-    return np.asarray(np.einsum("nki,nij,nkj->nk", forms, update, forms))
+    first, side, last = (update[:, i, j, None] for i, j in ((0, 0), (0, 1), (1, 1)))
+    side = side + update[:, 1, 0, None]
+    return np.asarray(first * along_u**2 + side * along_u * along_w + last * along_w**2)
 
 
 def _change(factory: Int64, device: Int64, weight: Int64, changes: npt.NDArray[np.bool_]) -> Floats:

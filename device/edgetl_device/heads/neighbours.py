@@ -15,6 +15,8 @@ FALSE_ALARMS = 0.05  # share of known things that may fall below the threshold
 STRICTNESS = 0.25  # quantile, over known things, of how near a learned thing must come to its own samples
 ENOUGH = 20  # held-out embeddings needed before a 5 % quantile means anything
 
+_BLOCK_ROWS = 1024  # compared with all at once, to spare memory
+
 Vectors = npt.NDArray[np.float32]
 
 
@@ -45,7 +47,10 @@ class Bank:
     @cached_property
     def familiarity(self) -> Vectors:
         """(b,) similarity of each to the others."""
-        return mean_of_nearest(cosines_to_others(self.vectors))
+        rows = np.arange(len(self.vectors))
+        blocks = [rows[start : start + _BLOCK_ROWS] for start in range(0, len(rows), _BLOCK_ROWS)]
+        nearest = [mean_of_nearest(cosines_to_others(self.vectors, block)) for block in blocks]
+        return np.concatenate(nearest) if nearest else np.zeros(0, np.float32)
 
     def nearness(self, count: int) -> float:
         """Cosine to the nearest of ``count`` samples of its class that three of four held-out things reach."""
@@ -59,11 +64,17 @@ class Bank:
 
     @cached_property
     def _own(self) -> tuple[Vectors, npt.NDArray[np.int64]]:
-        """Cosines to others of the same class, ascending after −1 for the rest, and how many; of those with others."""
-        same = self.labels[:, None] == self.labels[None, :]
-        sizes = same.sum(axis=1) - 1
-        own = np.sort(np.where(same, cosines_to_others(self.vectors), np.float32(-1.0)), axis=1)
-        return own[sizes > 0], sizes[sizes > 0]
+        """Of those with others of their class: cosines to them, ascending, behind −1 where they are fewer; how many."""
+        names, class_of = np.unique(self.labels, return_inverse=True)
+        members = [np.flatnonzero(class_of == number) for number in range(len(names))]
+        members = [rows for rows in members if len(rows) > 1]
+        width = max((len(rows) - 1 for rows in members), default=0)
+        own, sizes = [np.zeros((0, width), np.float32)], [np.zeros(0, np.int64)]
+        for rows in members:
+            cosine = np.sort(cosines_to_others(self.vectors[rows]), axis=1)[:, 1:]  # less that to itself
+            own.append(np.pad(cosine, ((0, 0), (width + 1 - len(rows), 0)), constant_values=-1.0))
+            sizes.append(np.full(len(rows), len(rows) - 1))
+        return np.concatenate(own), np.concatenate(sizes)
 
 
 def cosines_to_others(vectors: Vectors, rows: npt.NDArray[np.intp] | None = None) -> Vectors:

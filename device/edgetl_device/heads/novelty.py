@@ -6,6 +6,8 @@ Nearest Neighbors", ICML 2022, https://arxiv.org/abs/2204.06507): the best of th
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +18,7 @@ from .evidence import Evidence
 from .neighbours import Vectors, mean_of_nearest, unit
 
 RECENT_PER_CLASS = 64  # device samples of each class that are remembered here, the newest
+MOST_RECENT = 4096  # of all classes together: 5 MB, and what one frame is compared with
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +62,7 @@ class Novelty:
 def fit_novelty(evidence: Evidence) -> Novelty:
     """The threshold is the holdout's 5 % quantile, each left out in turn; nearness asks what the holdout shows."""
     bank = evidence.bank
-    chosen = _newest(evidence.recent_labels)
+    chosen = newest(evidence.recent_labels)
     recent = unit(evidence.recent[chosen], evidence.origin)
     names, counts = np.unique(np.asarray(evidence.recent_labels, np.str_)[chosen], return_counts=True)
     count_of = {str(name): int(count) for name, count in zip(names, counts, strict=True)}
@@ -68,12 +71,22 @@ def fit_novelty(evidence: Evidence) -> Novelty:
     return Novelty(bank.vectors, recent, near, evidence.origin, bank.threshold)
 
 
-def _newest(labels: tuple[str, ...]) -> list[int]:
-    """Indices of the last ``RECENT_PER_CLASS`` of each label, ascending."""
-    left: dict[str, int] = {}
+def remembered_per_class(counts: Iterable[int]) -> int:
+    """Samples of each class → how many of a class may be remembered: 64, or as many as keep within the total."""
+    sizes = np.minimum(np.fromiter(counts, np.int64), RECENT_PER_CLASS)
+    most = RECENT_PER_CLASS
+    while most > 1 and int(np.minimum(sizes, most).sum()) > MOST_RECENT:
+        most -= 1
+    return most
+
+
+def newest(labels: Sequence[str]) -> list[int]:
+    """Indices of the newest of each label that are remembered, ascending."""
+    most = remembered_per_class(Counter(labels).values())
+    kept: Counter[str] = Counter()
     chosen = []
     for row in range(len(labels) - 1, -1, -1):
-        left[labels[row]] = left.get(labels[row], RECENT_PER_CLASS) - 1
-        if left[labels[row]] >= 0:
+        kept[labels[row]] += 1
+        if kept[labels[row]] <= most:
             chosen.append(row)
     return chosen[::-1]

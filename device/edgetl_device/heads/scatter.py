@@ -83,12 +83,25 @@ def aligned(statistics: Statistics, labels: tuple[str, ...]) -> tuple[Int64, Int
 
     Classes that are not among the labels, as hidden ones, are left out.
     """
+    there, rows = _common(statistics, labels)
+    sums = np.zeros((len(labels), statistics.dimension), np.int64)
+    sums[rows] = statistics.sums[there]
+    return aligned_counts(statistics, labels), sums
+
+
+def aligned_counts(statistics: Statistics, labels: tuple[str, ...]) -> Int64:
+    """As :func:`aligned`, the counts alone."""
+    there, rows = _common(statistics, labels)
+    counts = np.zeros(len(labels), np.int64)
+    counts[rows] = statistics.counts[there]
+    return counts
+
+
+def _common(statistics: Statistics, labels: tuple[str, ...]) -> tuple[list[int], list[int]]:
+    """Rows of the statistics whose labels are asked for, and where these are in ``labels``."""
     index = {label: row for row, label in enumerate(labels)}
     there = [row for row, label in enumerate(statistics.labels) if label in index]
-    rows = np.array([index[statistics.labels[row]] for row in there], np.intp)
-    counts, sums = np.zeros(len(labels), np.int64), np.zeros((len(labels), statistics.dimension), np.int64)
-    counts[rows], sums[rows] = statistics.counts[there], statistics.sums[there]
-    return counts, sums
+    return there, [index[statistics.labels[row]] for row in there]
 
 
 def label_rows(statistics: Statistics, labels: Sequence[str]) -> npt.NDArray[np.intp]:

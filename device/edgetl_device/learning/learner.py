@@ -16,13 +16,13 @@ from ..heads.evidence import Evidence
 from ..heads.head import Head, fit_head
 from ..inference.backbone import Backbone
 from ..inference.classifier import Classifier
-from ..labels import check_label
+from ..labels import check_label, check_label_count
 from ..statistics import Statistics
 from ..store.lock import LearningLock, lock_path
 from ..store.schema import SampleRow, VersionRow
 from ..store.store import Store
 from .drift import Drift, DriftState
-from .gate import Judged, Samples, Verdict, judge
+from .gate import Judged, Samples, judge
 from .solver import Solved, Solver
 
 log = logging.getLogger("edgetl.learner")
@@ -179,6 +179,7 @@ class Learner:
         if len(thumbnails) not in (0, len(raw)):
             raise InputError(f"expected no thumbnails or one for each of {len(raw)} samples, got {len(thumbnails)}")
         with self.lock():
+            self._check_room_for(label)
             return self.store.add_samples(label, raw, self.bundle.backbone_digest, self.runtime, thumbnails)
 
     def retrain(self, rule: str | None = None, *, accept_scene_change: bool = False) -> Outcome:
@@ -235,6 +236,7 @@ class Learner:
         label = check_label(label)
         with self.lock():
             distinct = self._existing(ids)
+            self._check_room_for(label)
             self.store.relabel_samples(self.bundle.backbone_digest, distinct, label)
         return len(distinct)
 
@@ -302,9 +304,8 @@ class Learner:
         verdict = judge(
             Judged(candidate, evidence), Judged(before.head, before.evidence), Samples(new_codes, new_labels)
         )
-        if not verdict.promoted and accept_scene_change:
-            reason = f"{verdict.reason.replace('rejected', 'promoted', 1)} (accepted as a change of scene)"
-            verdict = Verdict(True, reason, verdict.accuracy)
+        if accept_scene_change:
+            verdict = verdict.overruled()
         number = self.store.add_version(
             self.bundle.digest,
             "promoted" if verdict.promoted else "rejected",
@@ -329,6 +330,11 @@ class Learner:
         """The last good version before one."""
         earlier = [row for row in self.versions() if row.id < number and row.state in GOOD]
         return earlier[-1] if earlier else None
+
+    def _check_room_for(self, label: str) -> None:
+        if label not in self.bundle.labels:
+            labels = {*self.bundle.labels, *self.store.counts(self.bundle.backbone_digest), label}
+            check_label_count(len(labels), "`edgetl-device forget --label L` makes room")
 
     def _existing(self, ids: Sequence[int]) -> list[int]:
         distinct = list(dict.fromkeys(ids))

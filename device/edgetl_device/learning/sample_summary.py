@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..bundle.content import BundleContent
 from ..codes import Codes, CodeTransform, Int8
 from ..heads.evidence import Evidence, carry_over
-from ..heads.novelty import RECENT_PER_CLASS
+from ..heads.novelty import RECENT_PER_CLASS, remembered_per_class
 from ..heads.precision import MOST_ROWS
 from ..statistics import Statistics, no_statistics, statistics_of
 
@@ -50,11 +50,19 @@ class SampleSummary:
             for identity, label, code in zip(ids, labels, codes, strict=True):
                 # A copy: a row would keep its whole block in memory.
                 self._newest.setdefault(label, deque(maxlen=RECENT_PER_CLASS)).append((identity, code.copy()))
+            self._let_go_of_the_oldest()
             self.last = ids[-1]
             if self._added is not None:
                 self._added.append((codes, labels))
                 if sum(len(block) for block, _ in self._added) > MOST_ROWS:  # solving is cheaper than updating
                     self._evidence = self._added = None
+
+    def _let_go_of_the_oldest(self) -> None:
+        """Where there are so many labels that all together would be too much to remember."""
+        most = remembered_per_class(len(codes) for codes in self._newest.values())
+        for codes in self._newest.values():
+            while len(codes) > most:
+                codes.popleft()
 
     def newest(self, after: int = 0) -> tuple[list[int], tuple[str, ...], Codes]:
         """Ids, labels and (r, d) uint8 codes of the newest samples of each label, by id; only those with larger ids."""

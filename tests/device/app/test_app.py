@@ -122,7 +122,7 @@ def test_samples_that_a_new_bundle_refuses_to_learn_are_told_in_the_log(home: Ho
         app.install(other)
         assert app.pipeline.version == app.versions()[0].id and app.versions()[1].state == "rejected"
     (told,) = [record.message for record in caplog.records if record.name == "edgetl.app"]
-    assert "(rejected: " in told and "`edgetl-device samples`" in told
+    assert "(not learned: " in told and "`edgetl-device samples`" in told
 
 
 def test_a_bundle_installed_by_another_process_is_noticed(home: Home, tmp_path) -> None:

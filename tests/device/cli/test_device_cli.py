@@ -75,10 +75,10 @@ def test_the_story_of_a_device(installed: Path, tmp_path) -> None:
 def test_a_rejected_retraining_exits_with_1_and_says_what_to_do(installed: Path, tmp_path) -> None:
     photos = write_photos(tmp_path / "photos", ("box",), 30, seed=4)
     wrong = run(installed, "learn", "ball", photos / "box", code=1)
-    assert "rejected: box would fall" in wrong.stdout and "--accept-scene-change" in wrong.stdout
+    assert "not learned: box would fall" in wrong.stdout and "--accept-scene-change" in wrong.stdout
     assert not told(installed, "retrain", code=1)["promoted"]
     forgotten = run(installed, "forget", "--sample", 1, code=1).stdout
-    assert "forgot 1 sample\nrejected" in forgotten and "The samples are forgotten all the same" in forgotten
+    assert "forgot 1 sample\nnot learned" in forgotten and "The samples are forgotten all the same" in forgotten
     assert told(installed, "retrain", "--accept-scene-change")["promoted"]
 
 
@@ -87,7 +87,7 @@ def test_a_bundle_that_makes_nothing_better_of_the_samples_is_installed_and_says
     told(installed, "learn", "ball", photos / "box", code=1)
     other = build_bundle(tmp_path / "other.edgetl", rule="lda")
     result = told(installed, "install", other)
-    assert result["name"] == "other" and not result["promoted"] and "rejected: box would fall" in result["reason"]
+    assert result["name"] == "other" and not result["promoted"] and "not learned: box would fall" in result["reason"]
     assert result["version"] == told(installed, "status")["version"]
 
 

@@ -228,7 +228,7 @@ def test_wrong_labels_for_things_learned_here_are_rejected_although_no_holdout_k
     learner = taught(home, kite=10, ring=10)
     learner.add("ring", embeddings("kite", 10, start=200))
     outcome = learner.retrain()
-    assert not outcome.promoted and outcome.reason == "rejected: 10 of 10 new samples of ring look like kite"
+    assert not outcome.promoted and outcome.reason == "not learned: 10 of the 10 new photos of ring look like kite"
     learner.relabel("kite", [row.id for row in learner.samples("ring")[10:]])
     assert learner.retrain().promoted
 
@@ -238,7 +238,7 @@ def test_labels_swapped_between_two_classes_are_rejected_and_both_are_named(home
     learner.add("ring", embeddings("kite", 5, start=200))
     learner.add("kite", embeddings("ring", 5, start=200))
     reason = learner.retrain().reason
-    assert "5 of 5 new samples of ring look like kite" in reason and "5 new samples of kite look like ring" in reason
+    assert "5 of the 5 new photos of ring look like kite" in reason and "5 new photos of kite look like ring" in reason
 
 
 def test_a_few_samples_of_each_label_speak_together() -> None:
@@ -254,7 +254,7 @@ def test_a_few_samples_of_each_label_speak_together() -> None:
 
     new = Samples(np.zeros((4, 8), np.uint8), ("b", "c", "d", "e"))
     told = contradiction(Sure(), new)  # type: ignore[arg-type]
-    assert told == "4 of 4 new samples look like something else than their labels say"
+    assert told == "4 of 4 new photos look like something other than their labels"
     assert contradiction(Sure(), Samples(new.codes[:2], ("b", "c"))) is None  # type: ignore[arg-type]
     assert contradiction(Sure(), Samples(new.codes, ("a",) * 4)) is None  # type: ignore[arg-type]
     assert contradiction(Sure(), Samples(new.codes, ("new",) * 4)) is None  # type: ignore[arg-type]
@@ -283,7 +283,11 @@ def test_a_new_label_that_takes_a_class_learned_here_away_is_rejected(home: Home
     learner = taught(home, kite=20)
     learner.add("dragon", embeddings("kite", 60, start=300))
     outcome = learner.retrain()
-    assert not outcome.promoted and "of the samples learned before, kite would fall" in outcome.reason
+    assert (
+        not outcome.promoted
+        and "kite would fall" in outcome.reason
+        and "of the photos learned before" in outcome.reason
+    )
 
 
 def test_more_samples_of_what_was_learned_here_pass(home: Home) -> None:
@@ -293,3 +297,42 @@ def test_more_samples_of_what_was_learned_here_pass(home: Home) -> None:
             learner.add(kind, embeddings(kind, 3, start=300 + 10 * number))
         outcome = learner.retrain()
         assert outcome.promoted, outcome.reason
+
+
+def test_a_known_thing_under_another_name_is_asked_about_where_few_photos_are_held_out(tmp_path) -> None:
+    """Fifteen held-out photos can confirm no loss of a third; the head must not be promoted in silence all the same."""
+    home = Home(tmp_path / "home")
+    home.install(build_bundle(tmp_path / "few.edgetl", ("ball", "box", "ring"), per_class=10))
+    learner = home.learner()
+    learner.add("marble", embeddings("ball", 8))
+    outcome = learner.retrain()
+    assert not outcome.promoted and outcome.accuracy is not None and outcome.accuracy < 0.85
+    assert "with only 15 held-out photos" in outcome.reason and learner.active_version == 1
+    assert learner.retrain(accept_scene_change=True).promoted
+
+
+def test_a_blank_device_learns_its_first_things_without_a_question(tmp_path, empty_bundle_path) -> None:
+    home = Home(tmp_path / "home")
+    home.install(empty_bundle_path)
+    learner = home.learner()
+    reasons = []
+    for kind in ("ball", "kite", "ring", "box"):
+        learner.add(kind, embeddings(kind, 4))
+        outcome = learner.retrain()
+        assert outcome.promoted, outcome.reason
+        reasons.append(outcome.reason)
+    assert reasons[:2] == ["learned ball (4 photos); now teach a second thing", "learned kite (4 photos)"]
+
+
+def test_a_label_too_many_is_refused_with_the_number_and_known_ones_are_learned_on(home: Home, monkeypatch) -> None:
+    from edgetl_device import labels
+
+    monkeypatch.setattr(labels, "MAX_LABELS", 3)
+    learner = home.learner()
+    ids = learner.add("kite", embeddings("kite", 2))
+    for change in (lambda: learner.add("ring", embeddings("ring", 1)), lambda: learner.relabel("ring", ids[:1])):
+        with pytest.raises(InputError, match=r"at most 3 labels, got 4: .*`edgetl-device forget --label L` makes room"):
+            change()
+    assert len(learner.add("kite", embeddings("kite", 1))) == len(learner.add("ball", embeddings("ball", 1))) == 1
+    learner.forget_label("kite")
+    assert learner.add("ring", embeddings("ring", 1))

@@ -1,7 +1,7 @@
 import numpy as np
 
 from edgetl_device.codes import CodeTransform
-from edgetl_device.heads.novelty import RECENT_PER_CLASS
+from edgetl_device.heads.novelty import MOST_RECENT, RECENT_PER_CLASS
 from edgetl_device.learning.sample_summary import SampleSummary
 from edgetl_device.statistics import statistics_of
 
@@ -33,3 +33,12 @@ def test_it_keeps_the_newest_of_each_label_however_many_there_were() -> None:
     assert ids == list(range(1001 - 2 * RECENT_PER_CLASS, 1001)) and labels[-2:] == ("c1", "c0")
     assert (codes == np.concatenate([TRANSFORM(block[3]) for block in blocks([500, 500])])[-len(ids) :]).all()
     assert summary.newest(after=998)[0] == [999, 1000]
+
+
+def test_of_many_labels_it_keeps_fewer_each_and_never_more_than_the_budget() -> None:
+    summary = SampleSummary.empty("b", 8)
+    summary.add(blocks([1000] * 20, labels=500), TRANSFORM)
+    ids, labels, _ = summary.newest()
+    counts = [labels.count(label) for label in set(labels)]
+    assert len(counts) == 500 and set(counts) == {8} and len(ids) == 4000 <= MOST_RECENT
+    assert max(ids) == 20_000 and min(ids) == 20_000 - 4000 + 1

@@ -154,17 +154,19 @@ def test_a_rejected_head_is_said_in_words_and_can_be_accepted(browser, site, mon
     from edgetl_device.learning import gate, learner
 
     real = gate.judge
-    told = gate.Verdict(False, "rejected: ball would fall from 0.95 to 0.70", 0.8)
+    told = gate.Verdict(False, "not learned: ball would get worse", 0.8, "ball would get worse")
     monkeypatch.setattr(learner, "judge", lambda *arguments, **named: (real(*arguments, **named), told)[1])
     with Visitor(browser, site.url) as visitor:
         page = visitor.page
         visitor.sees("ball")
         page.fill("#teach-label", "box")
         page.locator("#shutter").click()
-        page.locator("#result[data-state=rejected]", has_text="rejected: ball would fall from 0.95 to 0.70").wait_for()
+        page.locator("#result[data-state=rejected]", has_text="not learned: ball would get worse").wait_for()
         visitor.shoot("rejected")
         page.get_by_role("button", name="My labels are right: use them").click()
-        page.locator("#result[data-state=promoted]", has_text="accepted as a change of scene").wait_for()
+        page.locator(
+            "#result[data-state=promoted]", has_text="learned as a change of scene, although ball would get worse"
+        ).wait_for()
         assert site.app.pipeline.version > 1
 
 

@@ -1,0 +1,81 @@
+"""What the gate says, for a person who reads it on the page or in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+_MOST_NAMED = 3
+
+
+def learned_change(counts: Mapping[str, int], before: float | None, after: float | None, known: int) -> str:
+    """What was learned, and what that did to the rest.
+
+    Args:
+        counts: label → new photos.
+        before, after: share of the held-out photos recognised; None where there are none.
+        known: how many labels the device tells apart now.
+
+    Example:
+        >>> learned_change({"bottles": 19}, None, None, 1)
+        'learned bottles (19 photos); now teach a second thing'
+        >>> learned_change({"daisy": 1}, 0.87, 0.833, 5)
+        'learned daisy (1 photo); the classes it knew are 4 points worse (0.87 → 0.83)'
+    """
+    subject = f"learned {_named(counts)}" if counts else "updated"
+    if before is None or after is None:
+        return f"{subject}; now teach a second thing" if known == 1 else subject
+    points = round(100 * (after - before))
+    if not points:
+        return f"{subject}; the classes it knew are as good as before ({after:.2f})"
+    better = "better" if points > 0 else "worse"
+    unit = "point" if abs(points) == 1 else "points"
+    return f"{subject}; the classes it knew are {abs(points)} {unit} {better} ({before:.2f} → {after:.2f})"
+
+
+def classes_that_lose(losers: Sequence[tuple[str, float, float]], photos: str) -> str:
+    """(label, recall before, recall after) of the classes that get worse, the worst first.
+
+    Example:
+        >>> classes_that_lose([("dog", 1.0, 0.7), ("cat", 0.9, 0.2)], "held-out photos")
+        'cat would fall from 90 % to 20 %, dog from 100 % to 70 % of the held-out photos recognised'
+    """
+    worst = sorted(losers, key=lambda loser: loser[2] - loser[1])
+    parts = [f"{label} {'would fall ' if not number else ''}from {before:.0%} to {after:.0%}".replace("%", " %")
+             for number, (label, before, after) in enumerate(worst[:_MOST_NAMED])]  # fmt: skip
+    more = f" (and {len(worst) - _MOST_NAMED} other classes)" if len(worst) > _MOST_NAMED else ""
+    return f"{', '.join(parts)}{more} of the {photos} recognised"
+
+
+def in_all(before: float, after: float, photos: str) -> str:
+    """The loss of all classes together."""
+    return f"{after:.0%} of the {photos} would be recognised instead of {before:.0%}".replace("%", " %")
+
+
+def too_few_to_tell(loss: str, count: int, photos: str) -> str:
+    """A loss that no test can confirm."""
+    return f"{loss}; with only {count} {photos} that may be chance or a wrong label, so you decide"
+
+
+def looks_like(label: str, count: int, total: int, looks: npt.NDArray[np.str_]) -> str:
+    """``count`` of ``total`` new photos of a label that look like these other labels.
+
+    Example:
+        >>> import numpy as np
+        >>> looks_like("daisy", 12, 12, np.array(["roses"] * 12))
+        '12 of the 12 new photos of daisy look like roses'
+    """
+    names, counts = np.unique(looks, return_counts=True)
+    nearest = [str(name) for name in names[np.argsort(-counts, kind="stable")][:2]]
+    return f"{count} of the {total} new photos of {label} look like {' or '.join(nearest)}"
+
+
+def _named(counts: Mapping[str, int]) -> str:
+    total = sum(counts.values())
+    photos = f"({total} photo{'s' if total != 1 else ''})"
+    names = sorted(counts, key=lambda label: (-counts[label], label))
+    if len(names) > _MOST_NAMED:
+        return f"{', '.join(names[:2])} and {len(names) - 2} more {photos}"
+    return f"{', '.join(names[:-1])}{' and ' if len(names) > 1 else ''}{names[-1]} {photos}"

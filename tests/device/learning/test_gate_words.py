@@ -1,0 +1,36 @@
+import doctest
+
+import pytest
+
+from edgetl_device.learning import gate_words
+from edgetl_device.learning.gate_words import classes_that_lose, learned_change
+
+
+def test_the_examples_in_its_docstrings_hold() -> None:
+    tried = doctest.testmod(gate_words)
+    assert tried.attempted >= 5 and not tried.failed
+
+
+@pytest.mark.parametrize(
+    ("counts", "before", "after", "known", "words"),
+    [
+        ({"a": 1}, None, None, 2, "learned a (1 photo)"),
+        ({"a": 2, "b": 5}, None, None, 2, "learned b and a (7 photos)"),
+        ({"a": 1, "b": 1, "c": 1}, None, None, 3, "learned a, b and c (3 photos)"),
+        ({"a": 1, "b": 1, "c": 1, "d": 2}, None, None, 4, "learned d, a and 2 more (5 photos)"),
+        ({"a": 1}, 0.8, 0.81, 2, "learned a (1 photo); the classes it knew are 1 point better (0.80 → 0.81)"),
+        ({"a": 1}, 0.8, 0.802, 2, "learned a (1 photo); the classes it knew are as good as before (0.80)"),
+        ({}, 0.9, 0.87, 2, "updated; the classes it knew are 3 points worse (0.90 → 0.87)"),
+        ({}, None, None, 0, "updated"),
+    ],
+)
+def test_what_was_learned_is_said_in_words(counts, before, after, known: int, words: str) -> None:
+    assert learned_change(counts, before, after, known) == words
+
+
+def test_of_many_classes_the_three_that_lose_most_are_named() -> None:
+    losers = [(f"c{number}", 1.0, 0.1 * number) for number in range(5)]
+    assert classes_that_lose(losers, "photos") == (
+        "c0 would fall from 100 % to 0 %, c1 from 100 % to 10 %, c2 from 100 % to 20 % (and 2 other classes) of the "
+        "photos recognised"
+    )
