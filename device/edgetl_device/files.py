@@ -30,7 +30,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         Path(temporary).chmod(0o666 & ~umask)
         Path(temporary).replace(path)
         temporary = None
-        _sync(path.parent)
+        sync(path.parent)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
@@ -48,8 +48,8 @@ def replace_folder(new: Path, target: Path) -> None:
         OSError: it cannot be done; both folders are as they were.
     """
     for path in new.rglob("*"):
-        _sync(path)
-    _sync(new)
+        sync(path)
+    sync(new)
     if not target.exists():
         new.rename(target)
     elif not target.is_dir():
@@ -65,7 +65,7 @@ def replace_folder(new: Path, target: Path) -> None:
             aside.rename(target)
             raise
         shutil.rmtree(aside, ignore_errors=True)
-    _sync(target.parent)
+    sync(target.parent)
 
 
 def read_bounded(path: Path, max_bytes: int) -> bytes:
@@ -78,11 +78,27 @@ def read_bounded(path: Path, max_bytes: int) -> bytes:
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # without it, opening a pipe waits for somebody to write
     with os.fdopen(handle, "rb") as stream:
         status = os.fstat(stream.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError(f"{path} is not a regular file")
-        if status.st_size > max_bytes:
-            raise InputError(f"{path} has {status.st_size / 1e6:.0f} MB, the limit is {max_bytes / 1e6:.0f} MB")
+        _check_status(path, status, max_bytes)
         return stream.read(max_bytes + 1)[:max_bytes]
+
+
+def sync(path: Path) -> None:
+    """Make a file's content durable, or the names in a folder: a rename is safe only then. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def check_regular_file(path: Path, max_bytes: int) -> None:
+    """As :func:`read_bounded`, for a file that somebody else opens.
+
+    Raises:
+        InputError: it is a pipe, a device or a folder, or larger than ``max_bytes``.
+        OSError: it is not there.
+    """
+    _check_status(path, path.stat(), max_bytes)
 
 
 def _exchanged(one: Path, other: Path) -> bool:
@@ -100,9 +116,8 @@ def _exchanged(one: Path, other: Path) -> bool:
     raise OSError(number, os.strerror(number), str(other))
 
 
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _check_status(path: Path, status: os.stat_result, max_bytes: int) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{path} is not a regular file")
+    if status.st_size > max_bytes:
+        raise InputError(f"{path} has {status.st_size / 1e6:.0f} MB, the limit is {max_bytes / 1e6:.0f} MB")

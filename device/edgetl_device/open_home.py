@@ -47,7 +47,7 @@ class OpenHome:
         """What another process, or ``install``, has put in the place of what is loaded here."""
         if _identity(self.home) != self._file:
             return "bundle"
-        return "store" if self.learner.store.is_replaced() else None
+        return "store" if self.learner.store.is_replaced() or self.learner.store.has_followed() else None
 
     def reload(self) -> None:
         """Load what the home holds now; the old one stays in use if that fails. Raises as the constructor."""

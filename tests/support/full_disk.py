@@ -26,8 +26,7 @@ from edgetl_device.bundle.export import Export
 from edgetl_device.errors import StorageError
 from edgetl_device.files import write_atomically
 from edgetl_device.home import Home
-from edgetl_device.store.backup import what_is_wrong
-from edgetl_device.store.schema import check_backup
+from edgetl_device.store.backup import check_backup, what_is_wrong
 
 PAGE = 4096
 PICTURE = os.urandom(3 * PAGE)

@@ -260,6 +260,7 @@ class App:
         """Take over what another process changed in this home; whether there was anything."""
         with self._lock:
             self._observe()
+            self._learner.store.settle()
             replaced = self._opened.replaced()
             if replaced is not None:
                 self._reopen(relearn=replaced == "bundle")

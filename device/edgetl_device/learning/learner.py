@@ -18,7 +18,6 @@ from ..inference.backbone import Backbone
 from ..inference.classifier import Classifier
 from ..labels import check_label, check_label_count
 from ..statistics import Statistics
-from ..store.lock import LearningLock, lock_path
 from ..store.schema import SampleRow, VersionRow
 from ..store.store import Store
 from .drift import Drift, DriftState
@@ -87,12 +86,9 @@ class Learner:
         self.runtime = runtime
         self.bundle = factory.bundle
         self.transform = self.bundle.codes
-        self.lock = LearningLock(lock_path(store.path))
+        self.lock = store.lock
         self._solver = Solver(factory, store)
-        if store.active(self.bundle.digest) is None:
-            with self.lock():
-                if store.active(self.bundle.digest) is None:  # another process may have been faster
-                    store.add_version(self.bundle.digest, "factory", "installed", factory.rule, 0, {}, activate=True)
+        _ = self.active_version
 
     # reading -----------------------------------------------------------------------------------------------------
 
@@ -100,7 +96,12 @@ class Learner:
     def active_version(self) -> int:
         """The number of the version in use."""
         number = self.store.active(self.bundle.digest)
-        assert number is not None, "the constructor made one"
+        if number is None:  # a new store, or one that was restored in its place and knows another bundle
+            with self.lock():
+                number = self.store.active(self.bundle.digest)  # another process may have been faster
+                if number is None:
+                    first = (self.bundle.digest, "factory", "installed", self.factory.rule, 0)
+                    number = self.store.add_version(*first, {}, activate=True)
         return number
 
     def active_head(self) -> Head:

@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
-import glob
-import os
-import time
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
 
-from ..errors import HomeError, StorageError
+from ..errors import HomeError, InputError, StorageError
+from ..files import check_regular_file, sync
+from .backup_check import check_content
+from .connection import companions_of, connect
+from .lock import LearningLock, lock_path
+from .replacement import building, put_in_place, remove_second_names, seal
+from .schema import migrate
+from .soundness import damage_of
+from .soundness import what_is_wrong as what_is_wrong
 
-BUSY_TIMEOUT_MS = 5000
-_LEFT_OVER_S = 3600.0  # no copy takes that long
+log = logging.getLogger("edgetl.store")
+
+MAX_BACKUP_BYTES = 1 << 30  # a store holds 256 MB, if nobody changed its budget
 _PAGES = 256  # copied between two looks at whether the source changed
+
+
+def copy_pages(source: Path | apsw.Connection, target: apsw.Connection) -> None:
+    """All pages of a database, which others may use meanwhile, into another one. Raises apsw.Error."""
+    database = connect(source, apsw.SQLITE_OPEN_READWRITE)[0] if isinstance(source, Path) else source
+    try:
+        if isinstance(source, Path):
+            database.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        with target.backup("main", database, "main") as backup:
+            while not backup.done:
+                backup.step(_PAGES)
+        target.pragma("journal_mode", "delete")  # one file, no -wal beside it
+    finally:
+        if isinstance(source, Path):
+            database.close()
 
 
 def copy_database(source: apsw.Connection, target: Path, without: Sequence[str] = ()) -> None:
@@ -26,125 +49,93 @@ def copy_database(source: apsw.Connection, target: Path, without: Sequence[str] 
     Raises:
         StorageError: it cannot be written, or did not arrive whole.
     """
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(target)
-        copy = apsw.Connection(str(temporary))
-        try:
-            with copy.backup("main", source, "main") as backup:
-                while not backup.done:
-                    backup.step(_PAGES)
-            copy.pragma("journal_mode", "delete")  # one file, no -wal beside it
-            for table in without:
-                copy.execute(f"DELETE FROM {table}")
-                if copy.changes():
-                    copy.execute("VACUUM")  # the pages too, not only the rows
-        finally:
-            copy.close()
-        problem = what_is_wrong(temporary)
+    with building(target) as (copy, staging):
+        copy_pages(source, copy)
+        for table in without:
+            copy.execute(f"DELETE FROM {table}")
+            if copy.changes():
+                copy.execute("VACUUM")  # the pages too, not only the rows
+        problem = damage_of(copy)
         if problem is not None:
             raise StorageError(f"the copy {target} did not arrive whole: {problem}")
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(target)
-    except (apsw.Error, OSError) as error:
-        # SQLite's backup says "not an error" where the disk is full.
-        why = error.strerror if isinstance(error, OSError) else type(error).__name__.removesuffix("Error")
-        raise StorageError(f"cannot write {target} ({why}): free some disk space or check the disk") from None
-    finally:
-        for suffix in ("-wal", "-shm", ""):
-            temporary.with_name(temporary.name + suffix).unlink(missing_ok=True)
-
-
-def _sweep(target: Path) -> None:
-    """Remove what copies left behind that were killed."""
-    for leftover in target.parent.glob(f".{glob.escape(target.name)}.*"):
-        if time.time() - leftover.stat().st_mtime > _LEFT_OVER_S:
-            leftover.unlink(missing_ok=True)
-
-
-def connect(
-    path: Path, flags: int = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-) -> tuple[apsw.Connection, bool]:
-    """Open a database; → the connection, and whether it has the file to itself.
-
-    Processes share the index of the write-ahead log in a small file. A full disk has no room for that, so a database
-    that nobody else has open is then read in exclusive mode, with the index in memory
-    (https://sqlite.org/wal.html#noshm): who cannot write can still read.
-    """
-    for exclusive in (False, True):
-        database = apsw.Connection(str(path), flags=flags)
-        try:
-            database.set_busy_timeout(BUSY_TIMEOUT_MS)
-            if exclusive:
-                database.pragma("locking_mode", "exclusive")
-            database.pragma("schema_version")
-            return database, exclusive
-        except (apsw.IOError, apsw.FullError, apsw.CantOpenError):
-            database.close()
-            if exclusive:
-                raise
-        except apsw.Error:
-            database.close()
-            raise
-    raise AssertionError("not reached")
-
-
-def what_is_wrong(path: Path) -> str | None:
-    """None if a database file is sound, else the first damage SQLite finds.
-
-    Raises:
-        StorageError: it could not be looked at, which says nothing about the file: disk full, locked, no permission.
-    """
     try:
-        database, _ = connect(path, apsw.SQLITE_OPEN_READWRITE)
-        try:
-            answer = str(database.pragma("quick_check", 1))
-        finally:
-            database.close()
-    except (apsw.NotADBError, apsw.CorruptError) as error:
-        return str(error)
-    except apsw.Error as error:
-        raise StorageError(f"cannot read {path}: {error}; free some disk space or check the disk") from None
-    return None if answer == "ok" else answer
-
-
-def quarantine(path: Path) -> Path:
-    """Move a database and its write-ahead log aside, under a name with the time; nothing is deleted. → the new path."""
-    aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
-    number = 0
-    while aside.exists():
-        number += 1
-        aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{number}")
-    try:
-        for suffix in ("-wal", "-shm", ""):
-            part = path.with_name(path.name + suffix)
-            if part.exists():
-                part.replace(aside.with_name(aside.name + suffix))
+        staging.replace(target)
+        sync(target.parent)
     except OSError as error:
-        raise StorageError(f"cannot move the damaged {path} aside: {error.strerror or error}") from error
-    return aside
+        staging.unlink(missing_ok=True)
+        raise StorageError(f"cannot write {target}: {error.strerror or error}") from None
+
+
+def check_backup(path: Path) -> None:
+    """Raise HomeError unless a file is a store that this edgetl can restore; nothing is changed."""
+    with _opened(path) as database:
+        _refuse_strange(path, database)
 
 
 def restore_database(backup: Path, target: Path) -> Path | None:
-    """Put a verified copy of ``backup`` in ``target``'s place; what stood there is quarantined. → where it is now.
+    """Put a verified copy of ``backup`` in ``target``'s place, under the learning lock; → where the old store is now.
 
-    The copy is made and verified beside the target before anything is moved.
+    The copy is made and verified beside the target before anything is moved. What another program learned until then is
+    in the old store; what it learns from then on goes to the new one.
 
     Raises:
-        HomeError: the backup is missing or not sound; nothing was changed.
-        StorageError: it cannot be written; nothing was changed.
+        HomeError: the backup is missing, not sound or not a store; nothing was changed.
+        StorageError: it cannot be written, or another program is learning all the time; nothing was changed.
     """
-    problem = what_is_wrong(backup) if backup.exists() else "there is no such file"
-    if problem is not None:
-        raise HomeError(f"{backup} cannot be restored: {problem}")
-    staging = target.with_name(f"{target.name}.restoring")
-    source = apsw.Connection(str(backup), flags=apsw.SQLITE_OPEN_READONLY)
+    with _opened(backup) as source, LearningLock(lock_path(target))():
+        with building(target) as (copy, staging):
+            try:
+                copy_pages(source, copy)
+            except (apsw.NotADBError, apsw.CorruptError) as error:
+                raise HomeError(f"{backup} cannot be restored: {error}") from None
+            _refuse_strange(backup, copy)
+            with copy:
+                migrate(copy)
+                copy.execute("DELETE FROM drift")  # what the camera saw then
+                seal(copy, target, [target] if target.exists() else [], "restored", {})
+        remove_second_names(target)
+        _settle(target)
+        return put_in_place(staging, target, "replaced")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[apsw.Connection]:
+    """A backup, for reading; not even SQLite's own files are made beside it."""
     try:
-        copy_database(source, staging)
+        check_regular_file(path, MAX_BACKUP_BYTES)
+        has_log = any(part.exists() and part.stat().st_size for part in companions_of(path))
+        if has_log:  # a copy of a store that was in use
+            database, _ = connect(path, apsw.SQLITE_OPEN_READWRITE)
+        else:
+            address = f"{path.absolute().as_uri()}?immutable=1"
+            database, _ = connect(address, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+    except (InputError, OSError, apsw.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error).removeprefix(f"{path} ")
+        raise HomeError(f"{path} cannot be restored: {reason}") from None
+    try:
+        yield database
     finally:
-        source.close()
-    aside = quarantine(target) if target.exists() else None
-    staging.replace(target)
-    return aside
+        database.close()
+
+
+def _refuse_strange(path: Path, database: apsw.Connection) -> None:
+    try:
+        problem = check_content(database)
+    except apsw.Error as error:
+        problem = str(error)
+    if problem is not None:
+        raise HomeError(f"{path} cannot be restored: {problem}")
+
+
+def _settle(target: Path) -> None:
+    """Bring what is in the write-ahead log of the store that goes into its file, so that this alone is all of it."""
+    if not target.exists():
+        return
+    try:
+        database, _ = connect(target, apsw.SQLITE_OPEN_READWRITE)
+        try:
+            database.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        finally:
+            database.close()
+    except apsw.Error as error:  # damaged, or somebody reads it: then its log is kept beside it
+        log.info("%s: %s", target, error)

@@ -1,7 +1,7 @@
-"""The SQLite file under the store: opened, recovered, migrated, and its errors told in one line.
+"""The SQLite file under the store: opened, migrated, held against what was acknowledged, and its errors in one line.
 
-What is acknowledged is on disk (WAL, ``synchronous=FULL``). apsw brings its own SQLite: the one in Raspberry Pi OS
-still has the WAL-reset bug fixed in 3.51.3 (https://sqlite.org/wal.html).
+What is acknowledged is on disk (WAL, ``synchronous=FULL``), counted in a file of its own (:mod:`.acknowledged`), and
+moved out of the write-ahead log within a second. Every row has a part in a sum of checksums (:mod:`.checksum`).
 """
 
 from __future__ import annotations
@@ -10,20 +10,30 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime, timezone
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import apsw
 
 from ..errors import HomeError, StorageError
-from .backup import connect, copy_database, restore_database, what_is_wrong
-from .schema import MIGRATIONS
+from . import connection
+from .acknowledged import Acknowledged, AcknowledgedFile, acknowledged_path
+from .backup import copy_database
+from .checksum import Value, add, row_checksum
+from .connection import connect
+from .lock import LearningLock, lock_path
+from .recovery import backup_path, recover
+from .replacement import now
+from .schema import MIGRATIONS, migrate
+from .soundness import damage_of
+from .state import CHECKED, State, read_state, write_state
 
 log = logging.getLogger("edgetl.store")
 
 BACKUP_INTERVAL_S = 24 * 3600.0
+SETTLE_AFTER_S = 1.0  # the longest time that acknowledged changes stay in the write-ahead log while more are made
 _PRAGMAS = {
     "journal_mode": "wal",
     "synchronous": "full",
@@ -35,33 +45,132 @@ _PRAGMAS = {
 class Database:
     """One open SQLite file; not shared between threads.
 
-    A damaged file is moved aside, never deleted, and the last automatic backup takes its place.
+    Writing takes the learning lock, and goes to the file that is at the path then: where ``restore`` put another one in
+    its place, that one is opened first. A damaged file is kept aside, never deleted, and what can be saved of it and of
+    the last automatic backup takes its place.
 
     Raises:
-        HomeError: the file is damaged and there is no backup, it is not a store, or of a newer edgetl.
+        HomeError: the file is damaged and nothing can be saved, it is not a store, or of a newer edgetl.
         StorageError: the disk is full, read-only or failing, or another process holds the store too long.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._recover()
+        self.lock = LearningLock(lock_path(path), when_taken=self._follow)
+        self.backup_path = backup_path(path)
+        self._counter = AcknowledgedFile(acknowledged_path(path))
+        self._is_open = False
+        self.followed = False
+        self._open()
+
+    # opening -----------------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
         with self._errors():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            problem = self._problem_of_opening() if self.path.exists() else "it is not there"
+            if problem is not None:
+                with self.lock():  # others may have found the same problem; the first one solves it
+                    problem = self._problem_of_opening() if self.path.exists() else "it is not there"
+                    if problem is not None:
+                        recover(self.path, problem)
+                        problem = self._problem_of_opening()
+            if problem is not None:
+                raise HomeError(f"{self.path} was repaired and is damaged again ({problem}): check the disk")
+        if self._state().unscrubbed:
+            self._scrub_if_nobody_learns()
+
+    def _problem_of_opening(self) -> str | None:
+        """Open the file that is there; → what is wrong with it, and then it is closed again."""
+        self._is_open = False
+        try:
+            records = self._counter.read()  # before the state: a writer counts after it has committed
+            self._connect()
+            version = self._db.pragma("user_version")
+            if version > len(MIGRATIONS):
+                raise HomeError(
+                    f"{self.path} was written by a newer edgetl: update with `pip install -U edgetl-device`"
+                )
+            problem = damage_of(self._db)
+            if problem is None and not version:
+                problem = "it is empty"
+            if problem is None and version < len(MIGRATIONS):
+                self._migrate()
+            if problem is None:
+                problem = self._problem_of_counting(records)
+        except (apsw.NotADBError, apsw.CorruptError) as error:
+            problem = str(error)
+        except BaseException:
+            self._disconnect()
+            raise
+        if problem is not None:
+            self._disconnect()
+        else:
+            self._is_open = True
+        return problem
+
+    def _connect(self) -> None:
+        before = _file_at(self.path)
+        self._db, self._exclusive = connect(self.path)
+        self._file = before or _file_at(self.path)
+        self._settled_s = float("-inf")
+        self._is_settled = False
+        if self._exclusive:
+            log.warning("the disk has no room: learning pauses until it has, recognising goes on")
+        for name, value in _PRAGMAS.items():
+            self._db.pragma(name, value)
+
+    def _disconnect(self) -> None:
+        self._is_open = False
+        if hasattr(self, "_db"):
+            self._db.close()
+
+    def _migrate(self) -> None:
+        with self.lock():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                migrate(self._db)  # nothing is left to do where another process was faster
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _problem_of_counting(self, records: Sequence[Acknowledged]) -> str | None:
+        ((device,),) = list(self._db.execute("SELECT device FROM identity"))
+        self._device = str(device)
+        acknowledged = next((record for record in records if record.device == self._device), None)
+        if acknowledged is None:  # a store that came from elsewhere
+            return None
+        state = self._state()
+        if (state.generation, state.sequence) >= acknowledged.order:
+            return None
+        return (
+            f"it is sound, but {acknowledged.sequence - state.sequence} acknowledged changes are missing"
+            if state.generation == acknowledged.generation
+            else "it is an older store, from before the last restore"
+        )
+
+    def _follow(self) -> None:
+        """Whoever was given the lock goes on with the file that is there now."""
+        if self._is_open and self.is_replaced():
+            log.info("%s was replaced: going on with the new file", self.path)
+            self._disconnect()
             self._open()
-            self._migrate()
+            self.followed = True
+
+    # using -------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Give the file back; afterwards the store cannot be used."""
-        self._db.close()
+        if self._is_open:
+            self.settle(0.0)
+        self._disconnect()
+        self._counter.close()
 
     def is_replaced(self) -> bool:
         """Whether another file has taken this one's place, as after ``edgetl-device restore``."""
         return _file_at(self.path) not in (None, self._file)
-
-    @property
-    def backup_path(self) -> Path:
-        """The automatic backup beside the store."""
-        return self.path.with_name(f"{self.path.stem}.backup{self.path.suffix}")
 
     def backup(self, target: Path) -> None:
         """A verified copy as one file, while the store is in use; without thumbnails, which stay on the device."""
@@ -76,95 +185,183 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Everything inside is one durable step, or nothing of it happened."""
-        with self._errors():
+        with self.lock(), self._errors():
             self._db.execute("BEGIN IMMEDIATE")
             try:
+                before = self._pending = self._state()
                 yield
+                after = replace(self._pending, sequence=before.sequence + 1)
+                if self._pending != before:
+                    write_state(self._db, after)
                 self._db.execute("COMMIT")
             except BaseException:  # also Ctrl-C: leave the store as it was, then go on failing
                 if self._db.in_transaction:  # a full disk may make SQLite roll back by itself
                     self._db.execute("ROLLBACK")
                 raise
+            if self._pending != before:
+                self._acknowledge(after)
             if self._exclusive:  # there is room again: let other processes in
                 self._db.close()
-                self._open()
+                self._connect()
 
-    def _open(self) -> None:
-        before = _file_at(self.path)
-        self._db, self._exclusive = connect(self.path)
-        self._file = before or _file_at(self.path)
-        if self._exclusive:
-            log.warning("the disk has no room: learning pauses until it has, recognising goes on")
-        for name, value in _PRAGMAS.items():
-            self._db.pragma(name, value)
+    def settle(self, after_s: float = SETTLE_AFTER_S) -> None:
+        """Move what was committed out of the write-ahead log, if the last time was so many seconds ago.
+
+        A log that is damaged just ends earlier, without a word; what was moved into the database is checked. Readers
+        are not waited for: then it is done the next time.
+        """
+        if self._is_settled or time.monotonic() - self._settled_s < after_s or self._exclusive:
+            return
+        self._settled_s = time.monotonic()
+        try:
+            self._db.set_busy_timeout(0)
+            try:
+                self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+                self._is_settled = True
+            finally:
+                self._db.set_busy_timeout(connection.BUSY_TIMEOUT_MS)
+            self._counter.sync()
+        except (apsw.Error, OSError) as error:
+            log.info("the write-ahead log of %s stays until the next time: %s", self.path, error)
 
     def size_bytes(self) -> int:
         """What the content takes, without free pages."""
         pages = self._db.pragma("page_count") - self._db.pragma("freelist_count")
         return int(pages * self._db.pragma("page_size"))
 
+    def state(self) -> State:
+        """What the store knows of itself."""
+        with self._errors():
+            return self._state()
+
+    # changing, in a transaction ----------------------------------------------------------------------------------
+
+    def insert(self, table: str, **values: Value) -> int:
+        """A new row; → its number. Rows of tables with checksums get theirs."""
+        marks = ",".join("?" * len(values))
+        query = f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks}) RETURNING *"
+        (row,) = list(self._db.execute(query, tuple(values.values())))
+        number = int(self._db.last_insert_rowid())
+        self._count(new=[self._checked(table, row, number)])
+        return number
+
+    def delete(self, table: str, condition: str, values: Sequence[Value] = ()) -> int:
+        """The rows for which a condition holds; → how many."""
+        columns = "checksum" if table in CHECKED else "*"
+        gone = list(self._db.execute(f"DELETE FROM {table} WHERE {condition} RETURNING {columns}", values))
+        self._count(gone=[row[0] if table in CHECKED else row_checksum(table, row) for row in gone])
+        return len(gone)
+
+    def update(self, table: str, changes: str, condition: str, values: Sequence[Value]) -> int:
+        """Change the rows for which a condition holds; ``values`` are those of the changes, then of the condition."""
+        needed = condition.count("?")
+        conditions = values[len(values) - needed :]
+        query = f"SELECT rowid, * FROM {table} WHERE {condition}"
+        before = list(self._db.execute(query, conditions))
+        self._count(gone=[row[-1] if table in CHECKED else row_checksum(table, row[1:]) for row in before])
+        for number, *_ in before:
+            change = f"UPDATE {table} SET {changes} WHERE rowid = ? RETURNING *"
+            (row,) = list(self._db.execute(change, (*values[: len(values) - needed], number)))
+            self._count(new=[self._checked(table, row, number)])
+        return len(before)
+
+    def insert_samples(self, rows: Sequence[tuple[Value, ...]]) -> list[int]:
+        """Samples (backbone, runtime, label, raw, time) → their ids."""
+        ((last,),) = list(self._db.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'samples'"))
+        numbered = [(last + 1 + number, *row) for number, row in enumerate(rows)]
+        checked = [(*row, row_checksum("samples", row)) for row in numbered]
+        self._db.executemany(
+            "INSERT INTO samples (id, backbone, runtime, label, raw, time, checksum) VALUES (?,?,?,?,?,?,?)", checked
+        )
+        self._count(new=[row[-1] for row in checked])
+        self._pending = replace(self._pending, samples=self._pending.samples + len(rows))
+        return [row[0] for row in numbered]
+
+    def delete_samples(self, condition: str, values: Sequence[Value] = ()) -> int:
+        """As :meth:`delete`; traces of them are to be removed by :meth:`scrub`."""
+        gone = self.delete("samples", condition, values)
+        self._pending = replace(self._pending, samples=self._pending.samples - gone, unscrubbed=True)
+        return gone
+
+    def taken_away(self) -> None:
+        """What was learned is not only more than before: :attr:`State.revision` changes."""
+        self._pending = replace(self._pending, revision=self._pending.revision + 1)
+
     def log_event(self, kind: str, detail: dict[str, Any]) -> None:
-        """Add a line to the event log, in the running transaction."""
-        row = (now(), kind, json.dumps(detail, sort_keys=True))
-        self._db.execute("INSERT INTO events (time, kind, detail) VALUES (?,?,?)", row)
+        """Add a line to the event log."""
+        self.insert("events", time=now(), kind=kind, detail=json.dumps(detail, sort_keys=True))
 
-    def execute(self, statement: str, values: Sequence[Any] = ()) -> None:
-        """Run one statement of the running transaction."""
-        self._db.execute(statement, values)
-
-    def executemany(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Run a statement of the running transaction once for each row of values."""
-        self._db.executemany(statement, rows)
-
-    def changes(self) -> int:
-        """How many rows the last statement changed."""
+    def run(self, statement: str, rows: Iterable[Sequence[Value]] | None = None) -> int:
+        """A statement on tables that no checksum adds up, once or for each row of values; → how many rows changed."""
+        if rows is None:
+            self._db.execute(statement)
+        else:
+            self._db.executemany(statement, rows)
         return int(self._db.changes())
 
-    def last_insert_rowid(self) -> int:
-        """The number of the row that was inserted last."""
-        return int(self._db.last_insert_rowid())
+    # reading -----------------------------------------------------------------------------------------------------
 
-    def rows(self, query: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+    def rows(self, query: str, values: Sequence[Value] = ()) -> Iterator[tuple[Any, ...]]:
         """The rows a query gives."""
         with self._errors():
             yield from self._db.execute(query, values)
 
     def scrub(self) -> None:
         """Take what was removed out of the write-ahead log and the automatic backup too."""
+        with self.lock():
+            try:
+                if not self._is_settled:
+                    with self._errors():
+                        self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+                if self.backup_path.exists():
+                    self.backup(self.backup_path)
+                with self.transaction():
+                    self._pending = replace(self._pending, unscrubbed=False)
+            except StorageError as error:
+                log.warning("forgotten, but traces stay in the files until the next time: %s", error)
+
+    # inside ------------------------------------------------------------------------------------------------------
+
+    def _scrub_if_nobody_learns(self) -> None:
+        with suppress(StorageError), LearningLock(self.lock.path, wait_s=0.0)():
+            self.scrub()
+
+    def _checked(self, table: str, row: Sequence[Value], number: int) -> bytes:
+        if table not in CHECKED:
+            return row_checksum(table, row)
+        checksum = row_checksum(table, row[:-1])
+        self._db.execute(f"UPDATE {table} SET checksum = ? WHERE rowid = ?", (checksum, number))
+        return checksum
+
+    def _count(self, gone: Iterable[bytes] = (), new: Iterable[bytes] = ()) -> None:
+        self._pending = replace(self._pending, total=add(self._pending.total, gone, new))
+
+    def _state(self) -> State:
+        state = read_state(self._db)
+        if state is None:
+            raise apsw.CorruptError("the row with its own counts is damaged")
+        return state
+
+    def _acknowledge(self, state: State) -> None:
+        self._is_settled = False
         try:
-            with self._errors():
-                self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-            if self.backup_path.exists():
-                self.backup(self.backup_path)
-        except StorageError as error:
-            log.warning("forgotten, but traces stay in the files until the next time: %s", error)
-
-    def _recover(self) -> None:
-        if self.path.exists():
-            problem = what_is_wrong(self.path)
-        else:  # killed while a backup was being put in its place, or deleted by hand
-            problem = "it is missing" if self.backup_path.exists() else None
-        if problem is None:
-            return
-        if not self.backup_path.exists():
-            raise HomeError(
-                f"{self.path} is damaged or not a store ({problem}) and there is no backup beside it; "
-                "`edgetl-device restore FILE`, or move it away to start empty"
+            self._counter.write(
+                Acknowledged(
+                    self._device,
+                    state.generation,
+                    state.sequence,
+                    state.revision,
+                    state.samples,
+                    self._last_id(),
+                )
             )
-        aside = restore_database(self.backup_path, self.path)
-        where = f"; it was moved to {aside}" if aside else ""
-        log.warning("%s was damaged (%s): the last backup is in its place%s", self.path, problem, where)
+        except (OSError, apsw.Error) as error:  # it was committed all the same
+            log.info("%s: %s", self._counter.path, error)
+        self.settle()
 
-    def _migrate(self) -> None:
-        version = self._db.pragma("user_version")
-        if version > len(MIGRATIONS):
-            raise HomeError(f"{self.path} was written by a newer edgetl: update with `pip install -U edgetl-device`")
-        if version < len(MIGRATIONS):
-            with self.transaction():
-                version = self._db.pragma("user_version")  # another process may have been faster
-                for migration in MIGRATIONS[version:]:
-                    migration(self._db)
-                self._db.pragma("user_version", len(MIGRATIONS))
+    def _last_id(self) -> int:
+        query = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'samples'"
+        return int(next(iter(list(self._db.execute(query))))[0])
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -172,7 +369,7 @@ class Database:
             yield
         except (apsw.NotADBError, apsw.CorruptError) as error:
             raise HomeError(
-                f"{self.path} is damaged or not a store ({error}); move it away, or restore a backup"
+                f"{self.path} is damaged or not a store ({error}): start again, and what can be saved will be"
             ) from None
         except apsw.BusyError:
             raise StorageError(f"{self.path} is in use by another process; try again when it is done") from None
@@ -189,8 +386,3 @@ def _file_at(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return entry.st_dev, entry.st_ino
-
-
-def now() -> str:
-    """UTC, ISO 8601, milliseconds."""
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")

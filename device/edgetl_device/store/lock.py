@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -70,11 +70,13 @@ class LearningLock:
     Args:
         path: of the lock file, made if missing; it holds the number of the process that holds the lock.
         wait_s: how long to wait for another process or thread.
+        when_taken: called each time the lock was given, before anything is done under it.
     """
 
-    def __init__(self, path: Path, wait_s: float = WAIT_S) -> None:
+    def __init__(self, path: Path, wait_s: float = WAIT_S, when_taken: Callable[[], None] = lambda: None) -> None:
         self.path = path
         self.wait_s = wait_s
+        self._when_taken = when_taken
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
@@ -94,6 +96,7 @@ class LearningLock:
                 holding.handle = self._take(started)
             holding.depth += 1
             try:
+                self._when_taken()
                 yield
             finally:
                 holding.depth -= 1
@@ -150,8 +153,10 @@ class LearningLock:
 
 def _sign(handle: int) -> None:
     """Write this process's number into the lock file."""
+    number = str(os.getpid()).encode()
     try:
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, str(os.getpid()).encode(), 0)
+        if os.pread(handle, 32, 0) != number:
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, number, 0)
     except OSError:  # a full disk: the number is only for the message
         pass

@@ -5,13 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import apsw
 
-from ..errors import HomeError
-from .backup import what_is_wrong
+from .checksum import row_checksum
+from .state import State, sum_of_rows, write_state
 
 APPLICATION_ID = 0x6564676C  # "edgl": tells a store from any other SQLite file
 
@@ -88,22 +87,37 @@ def _drift(db: apsw.Connection) -> None:
     db.execute("CREATE TABLE drift (bundle TEXT PRIMARY KEY, time TEXT NOT NULL, state TEXT NOT NULL)")
 
 
-MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (_first, _identity, _thumbnails, _trials, _drift)
-"""Append only: a store of any age is brought up to date by the ones it has not seen."""
+def _checksums(db: apsw.Connection) -> None:
+    """A checksum in each row that is worth one, and one row that counts changes and adds up the checksums."""
+    for table in ("samples", "versions", "thumbnails"):
+        db.execute(f"ALTER TABLE {table} ADD COLUMN checksum BLOB NOT NULL DEFAULT x''")
+        for (number,) in list(db.execute(f"SELECT rowid FROM {table}")):
+            (row,) = list(db.execute(f"SELECT * FROM {table} WHERE rowid = ?", (number,)))
+            values = (row_checksum(table, row[:-1]), number)
+            db.execute(f"UPDATE {table} SET checksum = ? WHERE rowid = ?", values)
+    db.execute(
+        "CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), generation INTEGER NOT NULL, "
+        "sequence INTEGER NOT NULL, revision INTEGER NOT NULL, samples INTEGER NOT NULL, unscrubbed INTEGER NOT NULL, "
+        "total BLOB NOT NULL, checksum BLOB NOT NULL)"
+    )
+    ((samples,),) = list(db.execute("SELECT count(*) FROM samples"))
+    ((changes,),) = list(db.execute("SELECT coalesce(max(id), 0) FROM events"))
+    write_state(db, State(1, changes + 1, changes, samples, False, sum_of_rows(db)), insert=True)
 
 
-def check_backup(path: Path) -> None:
-    """Raise HomeError unless a file is a store that this edgetl can read; nothing is changed."""
-    problem = what_is_wrong(path) if path.exists() else "there is no such file"
-    if problem is None:
-        database = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-        try:
-            kind, version = database.pragma("application_id"), database.pragma("user_version")
-        finally:
-            database.close()
-        if kind != APPLICATION_ID:
-            problem = "it is not a backup of an edgetl store"
-        elif not 1 <= version <= len(MIGRATIONS):
-            problem = "it was written by a newer edgetl: update with `pip install -U edgetl-device`"
-    if problem is not None:
-        raise HomeError(f"{path} cannot be restored: {problem}")
+MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (
+    _first,
+    _identity,
+    _thumbnails,
+    _trials,
+    _drift,
+    _checksums,
+)
+"""Append only: a store of any age is brought up to date by those migrations that it lacks."""
+
+
+def migrate(db: apsw.Connection) -> None:
+    """Bring a store up to date, in the running transaction."""
+    for migration in MIGRATIONS[db.pragma("user_version") :]:
+        migration(db)
+    db.pragma("user_version", len(MIGRATIONS))

@@ -16,7 +16,10 @@ import numpy as np
 
 from ..codes import Int8
 from ..errors import HomeError, StorageError
-from .database import Database, now
+from .checksum import row_checksum
+from .database import Database
+from .lock import LearningLock
+from .replacement import now
 from .schema import SampleRow, VersionRow
 
 log = logging.getLogger("edgetl.store")
@@ -53,6 +56,11 @@ class Store:
         return self.database.path
 
     @property
+    def lock(self) -> LearningLock:
+        """The learning lock: whoever takes it goes on with the store that is at the path then."""
+        return self.database.lock
+
+    @property
     def backup_path(self) -> Path:
         """The automatic backup beside the store."""
         return self.database.backup_path
@@ -64,6 +72,14 @@ class Store:
     def backup_if_due(self) -> None:
         """Renew the automatic backup if it is older than a day."""
         self.database.backup_if_due()
+
+    def settle(self) -> None:
+        """Move what was learned out of the write-ahead log: for an app, about once a second."""
+        self.database.settle()
+
+    def has_followed(self) -> bool:
+        """Whether a change of this store went to another file that had taken the place of the one first opened."""
+        return self.database.followed
 
     def is_replaced(self) -> bool:
         """Whether another file has taken this one's place, as after ``edgetl-device restore``."""
@@ -89,16 +105,12 @@ class Store:
         with self.database.transaction():
             self._make_room(raw)
             self._show(backbone, label)
-            ids = []
-            for row in raw:
-                values = (backbone, runtime, label, row.tobytes(), made)
-                self.database.execute(
-                    "INSERT INTO samples (backbone, runtime, label, raw, time) VALUES (?,?,?,?,?)", values
-                )
-                ids.append(self.database.last_insert_rowid())
+            rows = [(backbone, runtime, label, row.tobytes(), made) for row in raw]
+            ids = self.database.insert_samples(rows)
             pictures = [(i, jpeg) for i, jpeg in zip(ids, thumbnails, strict=False) if jpeg is not None]
             if self.database.size_bytes() + sum(len(jpeg) for _, jpeg in pictures) <= self.max_bytes:
-                self.database.executemany("INSERT INTO thumbnails VALUES (?, ?)", pictures)
+                checked = [(*picture, row_checksum("thumbnails", picture)) for picture in pictures]
+                self.database.run("INSERT INTO thumbnails VALUES (?, ?, ?)", checked)
             self.database.log_event("learn", {"label": label, "samples": len(ids)})
         return ids
 
@@ -146,9 +158,12 @@ class Store:
             after = ids[-1]
 
     def thumbnail(self, identity: int) -> bytes | None:
-        """The JPEG kept with a sample, or None."""
-        rows = list(self.database.rows("SELECT jpeg FROM thumbnails WHERE sample = ?", (identity,)))
-        return bytes(rows[0][0]) if rows else None
+        """The JPEG kept with a sample, or None, also where it was damaged."""
+        for row in self.database.rows("SELECT sample, jpeg, checksum FROM thumbnails WHERE sample = ?", (identity,)):
+            if row_checksum("thumbnails", row[:-1]) == row[-1]:
+                return bytes(row[1])
+            log.warning("the picture of sample %d is damaged", identity)
+        return None
 
     def labels_of(self, backbone: str, ids: Sequence[int]) -> dict[int, str]:
         """Those of the ids that exist → their labels."""
@@ -160,7 +175,9 @@ class Store:
     def remove_samples(self, backbone: str, ids: Sequence[int]) -> None:
         """Delete samples with their thumbnails in one step; nothing of them stays in the files."""
         with self.database.transaction():
-            self.database.executemany("DELETE FROM samples WHERE backbone = ? AND id = ?", [(backbone, i) for i in ids])
+            condition = "backbone = ? AND id IN (SELECT value FROM json_each(?))"
+            self.database.delete_samples(condition, (backbone, json.dumps([int(identity) for identity in ids])))
+            self.database.taken_away()
             self.database.log_event("forget", {"samples": len(ids)})
         self.database.scrub()
 
@@ -169,8 +186,8 @@ class Store:
         with self.database.transaction():
             for backbone, label in list(self.database.rows("SELECT backbone, label FROM hidden")):
                 self._show(backbone, label)
-            self.database.execute("DELETE FROM samples")
-            removed = self.database.changes()
+            removed = self.database.delete_samples("1")
+            self.database.taken_away()
             self.database.log_event("forget", {"samples": removed})
         self.database.scrub()
         return removed
@@ -179,8 +196,9 @@ class Store:
         """Move samples to another label; a hidden one is shown again."""
         with self.database.transaction():
             self._show(backbone, label)
-            rows = [(label, backbone, identity) for identity in ids]
-            self.database.executemany("UPDATE samples SET label = ? WHERE backbone = ? AND id = ?", rows)
+            for identity in ids:
+                self.database.update("samples", "label = ?", "backbone = ? AND id = ?", (label, backbone, identity))
+            self.database.taken_away()
             self.database.log_event("relabel", {"samples": len(ids), "label": label})
 
     def hidden(self, backbone: str) -> frozenset[str]:
@@ -192,14 +210,20 @@ class Store:
     def hide(self, backbone: str, label: str) -> None:
         """Hide a factory label until it is learned again."""
         with self.database.transaction():
-            self.database.execute("INSERT OR IGNORE INTO hidden VALUES (?, ?)", (backbone, label))
+            if label not in self.hidden(backbone):
+                self.database.insert("hidden", backbone=backbone, label=label)
+            self.database.taken_away()
             self.database.log_event("hide", {"label": label})
 
     def revision(self) -> int:
         """Changes whenever anything but an addition happened to samples or labels, in this process or another."""
-        query = "SELECT coalesce(max(id), 0) FROM events WHERE kind IN ('forget', 'relabel', 'hide', 'show')"
-        ((number,),) = self.database.rows(query)
-        return int(number)
+        state = self.database.state()
+        return (state.generation << 32) + state.revision
+
+    def sequence(self) -> int:
+        """Grows with every change, also when a backup is restored: of two exports the one with more is newer."""
+        state = self.database.state()
+        return (state.generation << 32) + state.sequence
 
     # versions ----------------------------------------------------------------------------------------------------
 
@@ -215,15 +239,19 @@ class Store:
         activate: bool,
     ) -> int:
         """Record a version and, in the same step, make it the active one; returns its number."""
-        row = (bundle, now(), state, reason, rule, last_sample, json.dumps(metrics, sort_keys=True))
         with self.database.transaction():
-            self.database.execute(
-                "INSERT INTO versions (bundle, time, state, reason, rule, last_sample, metrics) VALUES (?,?,?,?,?,?,?)",
-                row,
+            number = self.database.insert(
+                "versions",
+                bundle=bundle,
+                time=now(),
+                state=state,
+                reason=reason,
+                rule=rule,
+                last_sample=last_sample,
+                metrics=json.dumps(metrics, sort_keys=True),
             )
-            number = self.database.last_insert_rowid()
             if activate:
-                self.database.execute("INSERT OR REPLACE INTO active VALUES (?, ?)", (bundle, number))
+                self._activate(bundle, number)
             self.database.log_event(state, {"version": number, "reason": reason})
         return number
 
@@ -244,7 +272,7 @@ class Store:
     def activate(self, bundle: str, number: int) -> None:
         """Make an existing version the active one."""
         with self.database.transaction():
-            self.database.execute("INSERT OR REPLACE INTO active VALUES (?, ?)", (bundle, number))
+            self._activate(bundle, number)
             self.database.log_event("rollback", {"version": number})
 
     # trials ------------------------------------------------------------------------------------------------------
@@ -254,23 +282,26 @@ class Store:
         if list(self.database.rows("SELECT 1 FROM trials WHERE version = ? AND proven", (number,))):
             return 0
         with self.database.transaction():
-            self.database.execute(
-                "INSERT INTO trials VALUES (?, 1, 0) ON CONFLICT (version) DO UPDATE SET starts = starts + 1", (number,)
-            )
-            ((starts,),) = self.database.rows("SELECT starts FROM trials WHERE version = ?", (number,))
-        return int(starts)
+            rows = list(self.database.rows("SELECT starts FROM trials WHERE version = ?", (number,)))
+            starts = int(rows[0][0]) + 1 if rows else 1
+            self._note_trial(number, starts, proven=False)
+        return starts
 
     def prove(self, number: int) -> None:
         """Note that a version works: its later starts are not counted."""
         with self.database.transaction():
-            self.database.execute("INSERT OR REPLACE INTO trials VALUES (?, 0, 1)", (number,))
+            self._note_trial(number, 0, proven=True)
 
     def fail(self, bundle: str, number: int, successor: int, reason: str) -> None:
         """In one step: a version is ``failed``, another one is active, and the log says why."""
         with self.database.transaction():
-            self.database.execute("UPDATE versions SET state = 'failed', reason = ? WHERE id = ?", (reason, number))
-            self.database.execute("INSERT OR REPLACE INTO active VALUES (?, ?)", (bundle, successor))
+            self.database.update("versions", "state = 'failed', reason = ?", "id = ?", (reason, number))
+            self._activate(bundle, successor)
             self.database.log_event("failed", {"version": number, "active": successor, "reason": reason})
+
+    def _note_trial(self, number: int, starts: int, *, proven: bool) -> None:
+        self.database.delete("trials", "version = ?", (number,))
+        self.database.insert("trials", version=number, starts=starts, proven=int(proven))
 
     # the rest ----------------------------------------------------------------------------------------------------
 
@@ -282,16 +313,21 @@ class Store:
     def keep_drift(self, bundle: str, state: dict[str, Any]) -> None:
         """Replace what is kept about the stream."""
         with self.database.transaction():
-            self.database.execute("INSERT OR REPLACE INTO drift VALUES (?, ?, ?)", (bundle, now(), json.dumps(state)))
+            self.database.delete("drift", "bundle = ?", (bundle,))
+            self.database.insert("drift", bundle=bundle, time=now(), state=json.dumps(state))
 
     def _show(self, backbone: str, label: str) -> None:
-        self.database.execute("DELETE FROM hidden WHERE backbone = ? AND label = ?", (backbone, label))
-        if self.database.changes():
+        if self.database.delete("hidden", "backbone = ? AND label = ?", (backbone, label)):
+            self.database.taken_away()
             self.database.log_event("show", {"label": label})
+
+    def _activate(self, bundle: str, number: int) -> None:
+        self.database.delete("active", "bundle = ?", (bundle,))
+        self.database.insert("active", bundle=bundle, version=number)
 
     def _make_room(self, raw: Int8) -> None:
         """Within the budget, if need be without old thumbnails; else StorageError."""
-        ((count,),) = self.database.rows("SELECT count(*) FROM samples")
+        count = self.database.state().samples
         excess = self.database.size_bytes() + raw.nbytes - self.max_bytes
         if excess > 0 and count + len(raw) <= self.max_samples and (dropped := self._drop_thumbnails(excess)):
             log.warning("the store is full: %d old thumbnails were dropped to make room for samples", dropped)
@@ -305,13 +341,12 @@ class Store:
     def _drop_thumbnails(self, excess_bytes: int) -> int:
         """Delete the oldest until so many bytes are free; whole pages count, so a tenth more. → how many."""
         before, dropped = self.database.size_bytes(), 0
+        oldest = "SELECT sample FROM thumbnails ORDER BY sample LIMIT 64"
         while before - self.database.size_bytes() < excess_bytes:
-            self.database.execute(
-                "DELETE FROM thumbnails WHERE sample IN (SELECT sample FROM thumbnails ORDER BY sample LIMIT 64)"
-            )
-            if not self.database.changes():
+            gone = self.database.run(f"DELETE FROM thumbnails WHERE sample IN ({oldest})")
+            if not gone:
                 break
-            dropped += self.database.changes()
+            dropped += gone
         if dropped:
             self.database.log_event("thumbnails dropped", {"thumbnails": dropped})
         return dropped

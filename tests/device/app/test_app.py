@@ -147,7 +147,7 @@ def test_a_restored_store_is_noticed_and_what_is_taught_afterwards_goes_there(ho
         assert len(app.samples()) == 6 and len(app.versions()) == 2
         (sample,) = app.teach_photos("box", [draw("box", 1)])
         assert home.learner().samples()[-1].id == sample
-    (aside,) = home.folder.glob("device.sqlite.damaged-*[0-9]")
+    (aside,) = home.folder.glob("device.sqlite.replaced-*[0-9]")
     assert len(Store(aside).samples(app.bundle.backbone_digest)) == 12
 
 

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from edgetl_device.errors import HomeError, StorageError
-from edgetl_device.store.backup import restore_database, what_is_wrong
-from edgetl_device.store.schema import MIGRATIONS, check_backup
+from edgetl_device.store.backup import check_backup, restore_database, what_is_wrong
+from edgetl_device.store.schema import MIGRATIONS
 from edgetl_device.store.store import Store
 
 RAW = np.arange(12, dtype=np.int8).reshape(3, 4)
@@ -188,7 +188,7 @@ def test_a_store_of_a_newer_edgetl_asks_for_an_update(path) -> None:
 
 
 def test_a_busy_store_says_so(path, monkeypatch) -> None:
-    monkeypatch.setattr("edgetl_device.store.backup.BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr("edgetl_device.store.connection.BUSY_TIMEOUT_MS", 50)
     one, other = Store(path), Store(path)
     with one.database.transaction(), pytest.raises(StorageError, match="in use by another process"):
         other.add_samples("cat", RAW, "backbone", "r")

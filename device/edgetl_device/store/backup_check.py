@@ -1,0 +1,129 @@
+"""A backup that a stranger may have made: is it a store, with nothing in it that a store never has?
+
+Checksums tell damage, not intent. So the schema must be, letter by letter, the one that the migrations make (no
+trigger, no view, no generated column), and every value must be one that this program could have written.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+
+import apsw
+
+from ..errors import InputError
+from ..labels import check_label
+from .schema import APPLICATION_ID, MIGRATIONS
+from .soundness import damage_of
+
+_LONGEST_S = 60.0  # of one look at a backup; a store of 256 MB takes seconds
+_MAX_LABELS = 10_000
+_MAX_SAMPLES = 2_000_000
+
+_SHORT_TEXT = "typeof({0}) = 'text' AND length({0}) BETWEEN 1 AND 128"
+_LONG_TEXT = "typeof({0}) = 'text' AND length({0}) <= 65536"
+_NUMBER = "typeof({0}) = 'integer' AND {0} BETWEEN 0 AND 1000000000000"
+_EMBEDDING = "typeof({0}) = 'blob' AND length({0}) BETWEEN 1 AND 65536"
+_PICTURE = "typeof({0}) = 'blob' AND length({0}) <= 1048576"
+_STATE = "{0} IN ('factory', 'promoted', 'rejected', 'failed')"
+
+_RULES = {
+    "samples": {
+        **dict.fromkeys(("backbone", "runtime", "label", "time"), _SHORT_TEXT),
+        "id": _NUMBER,
+        "raw": _EMBEDDING,
+    },
+    "versions": {
+        **dict.fromkeys(("bundle", "time", "rule"), _SHORT_TEXT),
+        **dict.fromkeys(("reason", "metrics"), _LONG_TEXT),
+        "id": _NUMBER,
+        "last_sample": _NUMBER,
+        "state": _STATE,
+    },
+    "active": {"bundle": _SHORT_TEXT, "version": _NUMBER + " AND {0} IN (SELECT id FROM versions)"},
+    "hidden": {"backbone": _SHORT_TEXT, "label": _SHORT_TEXT},
+    "events": {"id": _NUMBER, "time": _SHORT_TEXT, "kind": _SHORT_TEXT, "detail": _LONG_TEXT},
+    "identity": {"device": _SHORT_TEXT},
+    "thumbnails": {"sample": _NUMBER, "jpeg": _PICTURE},
+    "trials": dict.fromkeys(("version", "starts", "proven"), _NUMBER),
+    "drift": {"bundle": _SHORT_TEXT, "time": _SHORT_TEXT, "state": _LONG_TEXT},
+}
+"""Table → column → what holds of each value."""
+
+
+def check_content(database: apsw.Connection) -> str | None:
+    """What keeps an open database from being restored, in one line; None if nothing does. Raises apsw.Error."""
+    deadline = time.monotonic() + _LONGEST_S
+    database.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
+    try:
+        return next(_problems(database), None)
+    except apsw.InterruptError:
+        return f"it cannot be checked within {_LONGEST_S:.0f} s"
+    finally:
+        database.set_progress_handler(None)
+
+
+def _problems(database: apsw.Connection) -> Iterator[str]:
+    version = database.pragma("user_version")
+    if database.pragma("application_id") != APPLICATION_ID:
+        yield "it is not a backup of an edgetl store"
+    elif version > len(MIGRATIONS):
+        yield "it was written by a newer edgetl: update with `pip install -U edgetl-device`"
+    elif version < 1 or _schema(database) != _schema_of_version(version):
+        yield "its tables are not those of a store: somebody changed them"
+    elif (damage := damage_of(database)) is not None:
+        yield damage
+    else:
+        yield from _strange_values(database)
+
+
+def _schema(database: apsw.Connection) -> list[tuple[object, ...]]:
+    return list(database.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name"))
+
+
+def _schema_of_version(version: int) -> list[tuple[object, ...]]:
+    database = apsw.Connection(":memory:")
+    try:
+        for migration in MIGRATIONS[:version]:
+            migration(database)
+        return _schema(database)
+    finally:
+        database.close()
+
+
+def _strange_values(database: apsw.Connection) -> Iterator[str]:
+    tables = {name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    for table in [name for name in _RULES if name in tables]:
+        for column, rule in _RULES[table].items():
+            query = f"SELECT rowid FROM {table} WHERE NOT coalesce({rule.format(column)}, 0) LIMIT 1"
+            for (number,) in database.execute(query):
+                yield f"row {number} of its table {table} has a strange {column}"
+    ((samples,),) = list(database.execute("SELECT count(*) FROM samples"))
+    if samples > _MAX_SAMPLES:
+        yield f"it holds {samples} samples, more than any store"
+    labels = [label for (label,) in database.execute("SELECT label FROM samples UNION SELECT label FROM hidden")]
+    if len(labels) > _MAX_LABELS:
+        yield f"it holds {len(labels)} labels, more than any store"
+    yield from (f"it holds the label {label[:40]!r}, which no store has" for label in labels if not _is_label(label))
+    for (metrics,) in database.execute("SELECT metrics FROM versions"):
+        if not _is_object(metrics):
+            yield "a version of it has strange metrics"
+    devices = list(database.execute("SELECT device FROM identity")) if "identity" in tables else [("0",)]
+    if len(devices) != 1 or not re.fullmatch(r"[0-9a-fA-F-]{1,64}", devices[0][0]):
+        yield "it does not say which device it belongs to"
+
+
+def _is_label(text: str) -> bool:
+    try:
+        return check_label(text) == text
+    except InputError:
+        return False
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False

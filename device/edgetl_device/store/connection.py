@@ -1,0 +1,64 @@
+"""How a database file is opened: by apsw, with what SQLite offers against files that somebody else made.
+
+apsw brings its own SQLite: the one in Raspberry Pi OS still has the WAL-reset bug fixed in 3.51.3
+(https://sqlite.org/wal.html).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apsw
+
+BUSY_TIMEOUT_MS = 5000
+_LONGEST_VALUE = 64 << 20  # bytes; nothing in a store comes near it
+_LONGEST_STATEMENT = 1 << 20
+
+
+def connect(
+    path: Path | str, flags: int = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+) -> tuple[apsw.Connection, bool]:
+    """Open a database by its path or URI; → the connection, and whether it has the file to itself.
+
+    Processes share the index of the write-ahead log in a small file. A full disk has no room for that, so a database
+    that nobody else has open is then read in exclusive mode, with the index in memory
+    (https://sqlite.org/wal.html#noshm): who cannot write can still read.
+    """
+    for exclusive in (False, True):
+        database = apsw.Connection(str(path), flags=flags)
+        try:
+            _harden(database)
+            if exclusive:
+                database.pragma("locking_mode", "exclusive")
+            database.pragma("schema_version")
+            return database, exclusive
+        except (apsw.IOError, apsw.FullError, apsw.CantOpenError):
+            database.close()
+            if exclusive:
+                raise
+        except apsw.Error:
+            database.close()
+            raise
+    raise AssertionError("not reached")
+
+
+def _harden(database: apsw.Connection) -> None:
+    """What SQLite advises for files of unknown origin (https://sqlite.org/security.html)."""
+    database.set_busy_timeout(BUSY_TIMEOUT_MS)
+    database.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+    for feature in (
+        apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA,
+        apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER,
+        apsw.SQLITE_DBCONFIG_ENABLE_VIEW,
+    ):
+        database.config(feature, 0)
+    database.limit(apsw.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE)
+    database.limit(apsw.SQLITE_LIMIT_SQL_LENGTH, _LONGEST_STATEMENT)
+    database.limit(apsw.SQLITE_LIMIT_ATTACHED, 0)
+    database.pragma("cell_size_check", True)
+    database.pragma("mmap_size", 0)
+
+
+def companions_of(path: Path) -> list[Path]:
+    """The files that SQLite may keep beside a database."""
+    return [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal")]

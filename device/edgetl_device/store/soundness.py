@@ -1,0 +1,66 @@
+"""Is a database file sound? What SQLite can tell of its structure, and what checksums tell of its content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apsw
+
+from ..errors import StorageError
+from .checksum import row_checksum
+from .connection import connect
+from .schema import APPLICATION_ID, MIGRATIONS
+from .state import CHECKED, read_state, sum_of_rows
+
+
+def what_is_wrong(path: Path) -> str | None:
+    """None if a database file is sound, else the first damage, in one line.
+
+    Raises:
+        StorageError: it could not be looked at, which says nothing about the file: disk full, locked, no permission.
+    """
+    try:
+        database, _ = connect(path, apsw.SQLITE_OPEN_READWRITE)
+        try:
+            return damage_of(database)
+        finally:
+            database.close()
+    except (apsw.NotADBError, apsw.CorruptError) as error:
+        return str(error)
+    except apsw.Error as error:
+        raise StorageError(f"cannot read {path}: {error}; free some disk space or check the disk") from None
+
+
+def damage_of(database: apsw.Connection) -> str | None:
+    """As :func:`what_is_wrong`, of an open database. Raises apsw.Error."""
+    database.execute("BEGIN")  # one snapshot, whoever writes meanwhile
+    try:
+        answer = str(database.pragma("integrity_check", 1))
+        if answer != "ok":
+            return answer
+        version = database.pragma("user_version")
+        if database.pragma("application_id") != APPLICATION_ID:
+            is_empty = not version and not list(database.execute("SELECT 1 FROM sqlite_schema"))
+            return None if is_empty else "it is a database, but not a store"
+        return _damaged_content(database) if version == len(MIGRATIONS) else None  # older ones have no checksums yet
+    except apsw.SQLError as error:  # no such table or column
+        return str(error)
+    finally:
+        if database.in_transaction:
+            database.execute("COMMIT")
+
+
+def _damaged_content(database: apsw.Connection) -> str | None:
+    state = read_state(database)
+    if state is None:
+        return "the row with its own counts does not match its checksum"
+    counts = {}
+    for table in CHECKED:
+        counts[table] = 0
+        for row in database.execute(f"SELECT * FROM {table}"):
+            if row_checksum(table, row[:-1]) != row[-1]:
+                return f"{table[:-1]} {row[0]} does not match its checksum"
+            counts[table] += 1
+    if counts["samples"] != state.samples:
+        return f"it holds {counts['samples']} samples and should hold {state.samples}"
+    return None if sum_of_rows(database) == state.total else "its rows do not add up to the sum of their checksums"
