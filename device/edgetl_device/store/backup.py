@@ -12,7 +12,7 @@ import apsw
 from ..errors import HomeError, InputError, StorageError
 from ..files import check_regular_file, sync
 from .backup_check import check_content
-from .connection import companions_of, connect
+from .connection import DAMAGE, companions_of, connect
 from .lock import LearningLock, lock_path
 from .replacement import building, put_in_place, remove_second_names, seal
 from .schema import migrate
@@ -86,7 +86,7 @@ def restore_database(backup: Path, target: Path) -> Path | None:
         with building(target) as (copy, staging):
             try:
                 copy_pages(source, copy)
-            except (apsw.NotADBError, apsw.CorruptError) as error:
+            except DAMAGE as error:
                 raise HomeError(f"{backup} cannot be restored: {error}") from None
             _refuse_strange(backup, copy)
             with copy:

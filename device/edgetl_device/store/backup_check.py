@@ -59,6 +59,8 @@ def check_content(database: apsw.Connection) -> str | None:
     database.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
     try:
         return next(_problems(database), None)
+    except UnicodeDecodeError:
+        return "it holds a text that is not UTF-8"
     except apsw.InterruptError:
         return f"it cannot be checked within {_LONGEST_S:.0f} s"
     finally:

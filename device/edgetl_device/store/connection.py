@@ -11,6 +11,9 @@ from pathlib import Path
 import apsw
 
 BUSY_TIMEOUT_MS = 5000
+DAMAGE = (apsw.NotADBError, apsw.CorruptError, UnicodeDecodeError)
+"""What reading a damaged file raises; the last comes of a text that is not UTF-8 any more."""
+
 _LONGEST_VALUE = 64 << 20  # bytes; nothing in a store comes near it
 _LONGEST_STATEMENT = 1 << 20
 

@@ -22,7 +22,7 @@ from . import connection
 from .acknowledged import Acknowledged, AcknowledgedFile, acknowledged_path
 from .backup import copy_database
 from .checksum import Value, add, row_checksum
-from .connection import connect
+from .connection import DAMAGE, connect
 from .lock import LearningLock, lock_path
 from .recovery import backup_path, recover
 from .replacement import now
@@ -98,7 +98,7 @@ class Database:
                 self._migrate()
             if problem is None:
                 problem = self._problem_of_counting(records)
-        except (apsw.NotADBError, apsw.CorruptError) as error:
+        except DAMAGE as error:
             problem = str(error)
         except BaseException:
             self._disconnect()
@@ -367,7 +367,7 @@ class Database:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except (apsw.NotADBError, apsw.CorruptError) as error:
+        except DAMAGE as error:
             raise HomeError(
                 f"{self.path} is damaged or not a store ({error}): start again, and what can be saved will be"
             ) from None

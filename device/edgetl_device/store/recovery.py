@@ -120,7 +120,7 @@ def _rescue(database: apsw.Connection, source: Path, path: Path, base: Path | No
         if source == path or base is None:
             _rescue_choices(database, other)
         return samples
-    except apsw.Error:
+    except (apsw.Error, UnicodeDecodeError):
         return 0
     finally:
         other.close()
@@ -132,13 +132,17 @@ def _are_of_one_generation(database: apsw.Connection, other: apsw.Connection) ->
 
 
 def _rescue_choices(database: apsw.Connection, other: apsw.Connection) -> None:
-    """Which versions are active and which labels hidden, where that can be read and makes sense."""
+    """Which versions are active or proven and which labels hidden, where that can be read and makes sense."""
     for bundle, version in _readable(other, "active"):
         rows = list(database.execute("SELECT state FROM versions WHERE id = ? AND bundle = ?", (version, bundle)))
         if rows and rows[0][0] in ("factory", "promoted"):
             database.execute("INSERT OR REPLACE INTO active VALUES (?, ?)", (bundle, version))
     for row in _readable(other, "hidden"):
         database.execute("INSERT OR IGNORE INTO hidden VALUES (?, ?)", row)
+    known = {number for (number,) in database.execute("SELECT id FROM versions")}
+    for row in _readable(other, "trials"):
+        if row[0] in known and all(isinstance(value, int) for value in row):
+            database.execute("INSERT OR REPLACE INTO trials VALUES (?, ?, ?)", row)
 
 
 def _readable(database: apsw.Connection, table: str) -> Iterator[Sequence[Value]]:
@@ -149,12 +153,12 @@ def _readable(database: apsw.Connection, table: str) -> Iterator[Sequence[Value]
             last = number
             yield row
         return
-    except apsw.Error:
+    except (apsw.Error, UnicodeDecodeError):
         pass
     try:
         for number, *row in database.execute(f"SELECT rowid, * FROM {table} ORDER BY rowid DESC"):
             if last is not None and number <= last:
                 return
             yield row
-    except apsw.Error:
+    except (apsw.Error, UnicodeDecodeError):
         return

@@ -8,7 +8,7 @@ import apsw
 
 from ..errors import StorageError
 from .checksum import row_checksum
-from .connection import connect
+from .connection import DAMAGE, connect
 from .schema import APPLICATION_ID, MIGRATIONS
 from .state import CHECKED, read_state, sum_of_rows
 
@@ -25,7 +25,7 @@ def what_is_wrong(path: Path) -> str | None:
             return damage_of(database)
         finally:
             database.close()
-    except (apsw.NotADBError, apsw.CorruptError) as error:
+    except DAMAGE as error:
         return str(error)
     except apsw.Error as error:
         raise StorageError(f"cannot read {path}: {error}; free some disk space or check the disk") from None

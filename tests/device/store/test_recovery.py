@@ -1,0 +1,300 @@
+"""Nothing that was acknowledged is lost without a word: restores, damage, kills, and several programs at once."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import apsw
+import numpy as np
+import pytest
+
+from edgetl_device.store.acknowledged import AcknowledgedFile, acknowledged_path
+from edgetl_device.store.backup import restore_database, what_is_wrong
+from edgetl_device.store.schema import MIGRATIONS
+from edgetl_device.store.store import Store
+
+SUPPORT = Path(__file__).parents[2] / "support"
+RAW = np.arange(12, dtype=np.int8).reshape(3, 4)
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "home" / "device.sqlite"
+
+
+@pytest.fixture
+def memory_folder(tmp_path):
+    """A folder in memory, where there is one: a kill does not ask whether a disk is slow."""
+    shared_memory = Path("/dev/shm")
+    if not os.access(shared_memory, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=shared_memory) as folder:
+        yield Path(folder)
+
+
+def labels(path: Path) -> list[str]:
+    store = Store(path)
+    try:
+        return [row.label for row in store.samples("b")]
+    finally:
+        store.close()
+
+
+def run(script: str, *arguments: object) -> dict:
+    command = [sys.executable, str(SUPPORT / script), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout)
+
+
+def test_no_damage_of_database_or_log_passes_unnoticed(memory_folder) -> None:
+    outcome = run("corruption.py", memory_folder / "stores", 120, 0)
+    assert outcome["problems"] == [] and outcome["rounds"] == 120
+    assert outcome["outcomes"]["said, and something is missing"] > 20  # or nothing was damaged
+    assert outcome["outcomes"]["nothing is wrong"] > 10
+
+
+def test_kills_during_restore_recovery_migration_and_install_lose_nothing(bundle_path, memory_folder) -> None:
+    outcome = run("replacement_crash.py", bundle_path, memory_folder / "homes", 48, 0)
+    assert outcome["problems"] == []
+    assert all(outcome["killed in time"][step] > 2 for step in ("restore", "recovery", "migration", "install"))
+
+
+LEARN = """
+import sys
+import numpy as np
+from pathlib import Path
+from edgetl_device.store.store import Store
+store = Store(Path(sys.argv[1]))
+print("open", flush=True)
+while True:
+    (number,) = store.add_samples("cat", np.zeros((1, 4), np.int8), "b", "r")
+    print(number, flush=True)
+"""
+
+
+def test_what_is_taught_while_a_backup_is_restored_goes_to_one_of_the_two_stores(path) -> None:
+    Store(path).backup(path.with_name("mine.sqlite"))
+    for number in range(8):
+        with subprocess.Popen([sys.executable, "-c", LEARN, str(path)], stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            said = [process.stdout.readline() for _ in range(4)]
+            aside = restore_database(path.with_name("mine.sqlite"), path)
+            after = [process.stdout.readline() for _ in range(40)][-3:]  # certainly later
+            process.kill()
+            said += process.stdout.read().splitlines()
+        acknowledged = {int(line) for line in said[1:]} | {int(line) for line in after}
+        now, before = ({row.id for row in Store(p).samples("b")} for p in (path, aside))
+        assert not now & before, "a number was used twice"
+        assert acknowledged <= now | before
+        assert {int(line) for line in after} <= now, f"round {number}: taught after the restore, but not there"
+
+
+OPEN_AND_LEARN = """
+import sys
+import numpy as np
+from pathlib import Path
+from edgetl_device.store.store import Store
+sys.stdin.readline()
+store = Store(Path(sys.argv[1]))
+print(store.add_samples("cat", np.zeros((1, 4), np.int8), "b", "r")[0])
+"""
+
+
+def test_programs_that_open_a_damaged_store_at_once_repair_it_once_and_lose_nothing(path) -> None:
+    store = Store(path)
+    first = store.add_samples("dog", np.tile(RAW, (200, 1)), "b", "r")
+    store.backup(store.backup_path)
+    store.close()
+    data = bytearray(path.read_bytes())
+    data[8192:8704] = bytes(512)
+    path.write_bytes(data)
+    command = [sys.executable, "-c", OPEN_AND_LEARN, str(path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    programs = [subprocess.Popen(command, **pipes) for _ in range(5)]
+    outputs = [program.communicate("go\n", timeout=60) for program in programs]
+    assert all(not program.returncode for program in programs), outputs
+    learned = {int(out) for out, _ in outputs}
+    assert len(learned) == 5
+    assert {row.id for row in Store(path).samples("b")} == learned | set(first)
+    assert len([name for name in path.parent.glob("*.damaged-*") if name.suffix != ".lock"]) == 1
+
+
+def test_a_log_that_was_cut_short_is_noticed_and_the_missing_are_counted(path, caplog, monkeypatch) -> None:
+    monkeypatch.setattr("edgetl_device.store.database.SETTLE_AFTER_S", 1e9)
+    store = Store(path)
+    for _ in range(5):
+        store.add_samples("cat", RAW, "b", "r")
+    copy = path.parent.parent / "killed" / "device.sqlite"
+    shutil.copytree(path.parent, copy.parent)
+    log = copy.with_name("device.sqlite-wal")
+    assert log.stat().st_size > 20_000
+    os.truncate(log, log.stat().st_size - 100)
+    assert labels(copy) == ["cat"] * 12
+    assert "was incomplete" in caplog.text and "3 of the 15 acknowledged are missing" in caplog.text
+    caplog.clear()
+    assert labels(copy) == ["cat"] * 12 and not caplog.text  # it is said once, and logged in the store
+    assert [kind for (kind,) in Store(copy).database.rows("SELECT kind FROM events")][-1] == "recovered"
+
+
+def test_an_older_copy_put_in_place_by_hand_is_noticed(path, caplog) -> None:
+    store = Store(path)
+    store.add_samples("cat", RAW, "b", "r")
+    store.close()
+    shutil.copy(path, path.with_name("old"))
+    store = Store(path)
+    store.add_samples("dog", RAW, "b", "r")
+    store.close()
+    shutil.copy(path.with_name("old"), path)
+    assert labels(path) == ["cat"] * 3
+    assert "3 of the 6 acknowledged are missing" in caplog.text
+
+
+@pytest.mark.parametrize("what", ["empty", "gone"])
+def test_a_store_that_was_emptied_or_deleted_is_noticed(path, caplog, what: str) -> None:
+    store = Store(path)
+    store.add_samples("cat", RAW, "b", "r")
+    store.close()
+    path.unlink() if what == "gone" else path.write_bytes(b"")
+    assert labels(path) == []
+    assert "3 of the 3 acknowledged are missing" in caplog.text
+
+
+def test_samples_that_are_right_are_saved_from_a_damaged_store_without_any_backup(path, caplog) -> None:
+    store = Store(path)
+    store.add_samples("cat", np.tile(RAW, (100, 1)), "b", "r")
+    number = store.add_version("bundle", "factory", "installed", "lda", 0, {}, activate=True)
+    device = store.device
+    store.close()
+    data = bytearray(path.read_bytes())
+    place = data.rindex(b"cat")  # in the index or a row
+    data[place : place + 3] = b"cow"
+    path.write_bytes(data)
+    store = Store(path)
+    assert len(store.samples("b")) >= 299 and set(store.counts("b")) == {"cat"}
+    assert store.active("bundle") == number and store.device == device
+    assert "was damaged" in caplog.text
+    assert what_is_wrong(path) is None
+
+
+def test_numbers_of_samples_and_changes_never_go_back(path) -> None:
+    store = Store(path)
+    store.add_samples("cat", RAW, "b", "r")
+    store.backup(path.with_name("mine.sqlite"))
+    last = store.add_samples("cat", RAW, "b", "r")[-1]
+    sequence = store.sequence()
+    store.close()
+    restore_database(path.with_name("mine.sqlite"), path)
+    store = Store(path)
+    assert store.sequence() > sequence
+    assert store.add_samples("cat", RAW, "b", "r")[0] == last + 1
+    store.close()
+    other = path.parent.parent / "other" / "device.sqlite"  # on new hardware
+    restore_database(path.with_name("mine.sqlite"), other)
+    assert Store(other).sequence() > sequence
+
+
+def test_a_damaged_count_of_acknowledgements_is_no_damage_of_the_store(path, caplog) -> None:
+    store = Store(path)
+    store.add_samples("cat", RAW, "b", "r")
+    store.close()
+    for content in (b"", b"\xff" * 9000, b"{}" * 4000):
+        acknowledged_path(path).write_bytes(content)
+        assert labels(path) == ["cat"] * 3 and not caplog.text
+    store = Store(path)
+    store.add_samples("cat", RAW, "b", "r")
+    assert AcknowledgedFile(acknowledged_path(path)).read()[0].samples == 6
+
+
+def test_a_torn_count_leaves_the_one_before(path) -> None:
+    store = Store(path)
+    for _ in range(4):
+        store.add_samples("cat", RAW, "b", "r")
+    store.close()
+    data = acknowledged_path(path).read_bytes()
+    records = AcknowledgedFile(acknowledged_path(path)).read()
+    assert [record.samples for record in records] == [12, 9]
+    newest = 4096 * (records[0].sequence % 2)
+    acknowledged_path(path).write_bytes(data[: newest + 40] + bytes(100) + data[newest + 140 :])
+    assert [record.samples for record in AcknowledgedFile(acknowledged_path(path)).read()] == [9]
+
+
+def test_a_store_of_0_1_is_brought_up_to_date_with_checksums(path) -> None:
+    path.parent.mkdir()
+    old = apsw.Connection(str(path))
+    old.pragma("journal_mode", "wal")
+    for migration in MIGRATIONS[:5]:
+        migration(old)
+    old.pragma("user_version", 5)
+    insert = "INSERT INTO samples (backbone, runtime, label, raw, time) VALUES ('b', 'r', ?, ?, '2026')"
+    old.executemany(insert, [("cat", bytes([n] * 4)) for n in range(5)])
+    old.execute(
+        "INSERT INTO versions (bundle, time, state, reason, rule, last_sample, metrics) "
+        "VALUES ('bundle', 't', 'factory', 'installed', 'lda', 0, '{}'); INSERT INTO active VALUES ('bundle', 1);"
+        "INSERT INTO thumbnails VALUES (1, x'ffd8'); INSERT INTO hidden VALUES ('b', 'dog');"
+        "INSERT INTO events (time, kind, detail) VALUES ('t', 'learn', '{}')"
+    )
+    device = next(iter(old.execute("SELECT device FROM identity")))[0]
+    old.close()
+    store = Store(path)
+    assert store.counts("b") == {"cat": 5} and store.hidden("b") == {"dog"} and store.thumbnail(1) == b"\xff\xd8"
+    assert store.active("bundle") == 1 and store.device == device
+    ((_, _, _, raw),) = store.embeddings("b", 4)
+    assert raw[:, 0].tolist() == [0, 1, 2, 3, 4]
+    assert store.add_samples("cat", RAW, "b", "r") == [6, 7, 8]
+    store.close()
+    assert what_is_wrong(path) is None
+
+
+def test_backups_and_replacements_are_durable_with_their_names(path, monkeypatch) -> None:
+    done: list[str] = []
+    fsync, rename = os.fsync, Path.replace
+
+    def synced(handle: int) -> None:
+        done.append("sync " + Path(f"/proc/self/fd/{handle}").readlink().name)
+        fsync(handle)
+
+    def replaced(self: Path, target: Path) -> Path:
+        done.append(f"rename {Path(target).name}")
+        return rename(self, target)
+
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("needs /proc")
+    store = Store(path)
+    store.add_samples("cat", RAW, "b", "r")
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", replaced)
+    store.backup(path.with_name("mine.sqlite"))
+    assert done[0].startswith("sync .mine.sqlite.") and done[1:] == ["rename mine.sqlite", "sync home"]
+    done.clear()
+    restore_database(path.with_name("mine.sqlite"), path)
+    assert done[-2:] == ["rename device.sqlite", "sync home"] and done[0].startswith("sync .device.sqlite.")
+
+
+def test_forgetting_that_was_interrupted_is_finished_at_the_next_opening(path, monkeypatch) -> None:
+    secret = np.frombuffer(b"a-secret-embedding-of-64-bytes--" * 2, np.int8)[None]
+    store = Store(path)
+    ids = store.add_samples("cat", secret, "b", "r")
+    store.backup_if_due()
+    monkeypatch.setattr("edgetl_device.store.database.Database.scrub", lambda self: None)
+    store.remove_samples("b", ids)
+    monkeypatch.undo()
+    assert any(secret.tobytes() in file.read_bytes() for file in path.parent.iterdir())
+    store.close()
+    Store(path)
+    assert not any(secret.tobytes() in file.read_bytes() for file in path.parent.iterdir())
+
+
+def test_what_was_learned_leaves_the_log_at_once(path) -> None:
+    store = Store(path)
+    store.add_samples("cat", RAW, "b", "r")
+    assert path.with_name("device.sqlite-wal").stat().st_size == 0
+    alone = path.parent.parent / "alone.sqlite"
+    shutil.copy(path, alone)
+    assert labels(alone) == ["cat"] * 3
