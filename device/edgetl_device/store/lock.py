@@ -20,7 +20,7 @@ except ImportError:  # Windows: SQLite's own locks keep the file sound, but two 
     fcntl = None  # type: ignore[assignment]
 
 WAIT_S = 10.0
-_POLL_S = 0.05
+_POLL_S = 0.01
 _SAY_AFTER_S = 1.0
 
 
