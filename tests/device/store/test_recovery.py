@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import apsw
@@ -79,23 +80,29 @@ while True:
 """
 
 
-def test_what_is_taught_while_a_backup_is_restored_goes_to_one_of_the_two_stores(path) -> None:
+def test_what_is_taught_while_a_backup_is_restored_goes_to_one_of_the_two_stores(path, tmp_path) -> None:
     Store(path).backup(path.with_name("mine.sqlite"))
     for number in range(8):
-        with subprocess.Popen([sys.executable, "-c", LEARN, str(path)], stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            said = [process.stdout.readline() for _ in range(4)]
-            aside = restore_database(path.with_name("mine.sqlite"), path)
-            os.set_blocking(process.stdout.fileno(), False)
-            said += (process.stdout.read() or "").splitlines()  # what was in the pipe when the restore was done
-            os.set_blocking(process.stdout.fileno(), True)
-            after = [process.stdout.readline() for _ in range(5)][2:]  # the first may be half a line, or half done
-            process.kill()
-        acknowledged = {int(line) for line in said[1:-1]} | {int(line) for line in after}
+        said = tmp_path / f"said-{number}"
+
+        def acknowledged(said: Path = said, at_least: int = 0) -> list[int]:
+            deadline = time.monotonic() + 60
+            while len(lines := said.read_text().split("\n")[:-1]) < at_least and time.monotonic() < deadline:
+                time.sleep(0.01)
+            return [int(line) for line in lines[1:]]  # the first says that the store is open
+
+        with said.open("w") as stream:
+            process = subprocess.Popen([sys.executable, "-c", LEARN, str(path)], stdout=stream)
+        acknowledged(at_least=4)
+        aside = restore_database(path.with_name("mine.sqlite"), path)
+        when = len(acknowledged())
+        after = acknowledged(at_least=when + 5)[when + 1 :]  # the next one may have been half done
+        process.kill()
+        process.wait()
         now, before = ({row.id for row in Store(p).samples("b")} for p in (path, aside))
         assert not now & before, "a number was used twice"
-        assert acknowledged <= now | before
-        assert {int(line) for line in after} <= now, f"round {number}: taught after the restore, but not there"
+        assert set(acknowledged()) <= now | before
+        assert after and set(after) <= now, f"round {number}: taught after the restore, but not there"
 
 
 OPEN_AND_LEARN = """
