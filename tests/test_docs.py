@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -258,6 +259,11 @@ def test_every_table_and_column_of_the_store_is_described(tmp_path) -> None:
         table = first.strip("`") if first.startswith("`") else table
         described |= {(table, column) for column in re.findall(r"`(\w+)`", second)}
     assert described == real
+
+
+def test_modules_moved_to_where_the_page_on_upgrading_says() -> None:
+    moved = re.findall(r"^\| `[\w.]+` \| `([\w.]+)` \|", page("upgrading.md"), re.M)
+    assert moved and all(find_spec(name) for name in moved)
 
 
 def test_every_learning_rule_is_explained() -> None:
