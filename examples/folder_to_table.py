@@ -9,14 +9,14 @@ from pathlib import Path
 import pandas as pd
 
 from edgetl_device import Device, EdgetlError
-from edgetl_device.photos import is_photo_name
+from edgetl_device.photo_folders import photos_in
 
 
 def table_of(folder: Path) -> pd.DataFrame:
     """One row for each photo in a folder, whatever lies deeper in it included."""
     rows = []
     with Device() as device:
-        for path in sorted(filter(is_photo_name, folder.rglob("*"))):
+        for path in photos_in(folder).photos:
             try:
                 prediction = device.classify(path)
             except EdgetlError as error:  # damaged

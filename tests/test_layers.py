@@ -23,7 +23,7 @@ ORDER = {
     "device/edgetl_device": [
         "errors v4l2",
         "environment extensions files",
-        "labels photos preprocess codes arrays statistics metrics console",
+        "labels photo_headers photo_folders photos preprocess codes arrays statistics metrics console",
         "heads",
         "store",
         "bundle",

@@ -13,7 +13,11 @@ What a program needs of it is here, and is loaded when it is first used::
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# OpenCV reads its limit once, when it is loaded, so it is set before anything here can load it; .photos has the same.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 28))
 
 if TYPE_CHECKING:
     from .app.app import App

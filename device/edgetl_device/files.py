@@ -79,7 +79,7 @@ def read_bounded(path: Path, max_bytes: int) -> bytes:
     with os.fdopen(handle, "rb") as stream:
         status = os.fstat(stream.fileno())
         _check_status(path, status, max_bytes)
-        return stream.read(max_bytes + 1)[:max_bytes]
+        return stream.read(status.st_size)  # for more, Python would set the memory aside at once
 
 
 def sync(path: Path) -> None:

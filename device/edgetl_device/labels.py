@@ -10,6 +10,9 @@ MAX_LENGTH = 64  # characters
 MAX_LABELS = 2000  # one more sample then takes a second to learn on a desktop core; work grows with labels times labels
 RESERVED = frozenset({"unknown"})  # what the classifier says of a thing it has not seen; never a class by accident
 
+_JOINERS = "\u200c\u200d"  # ZWNJ and ZWJ: Persian, the scripts of India and emoji are written with them
+_SIGNS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u08e2\U000110bd\U000110cd"  # of numbers, visible
+
 
 def check_label_count(count: int, remedy: str) -> None:
     """Raise InputError if these are more labels than can be told apart in time; the remedy ends the message."""
@@ -23,14 +26,15 @@ def check_label(label: str) -> str:
     """The label, NFC-normalised and stripped of surrounding blanks.
 
     Raises:
-        InputError: empty, longer than 64 characters, reserved, or with control characters or path separators.
+        InputError: empty, longer than 64 characters, reserved, or with control characters, characters that turn the
+            direction of text or cannot be seen, or path separators.
     """
     clean = unicodedata.normalize("NFC", label).strip()
     if not clean:
         raise InputError("a label must not be empty")
     if len(clean) > MAX_LENGTH:
         raise InputError(f"a label must have at most {MAX_LENGTH} characters, got {len(clean)}: {clean[:20]!r}…")
-    odd = sorted({c for c in clean if c in "/\\" or unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")})
+    odd = sorted({c for at, c in enumerate(clean) if not _is_allowed(c, clean[at - 1] if at else "")})
     if odd or clean.startswith("."):
         what = ", ".join(repr(c) for c in odd) or "a leading dot"
         raise InputError(
@@ -39,3 +43,16 @@ def check_label(label: str) -> str:
     if clean.casefold() in RESERVED:
         raise InputError(f"{clean!r} is what the classifier says of things it does not know; choose another label")
     return clean
+
+
+def _is_allowed(character: str, before: str) -> bool:
+    """Whether a character may follow another in a label.
+
+    A joiner shapes what stands before it: a letter without case, one of its marks, or a picture. Behind anything else,
+    such as a Latin letter, it would make two labels that look the same.
+    """
+    if character in _JOINERS:
+        return before != "" and unicodedata.category(before) in ("Lo", "Lm", "Mn", "Mc", "So", "Sk")
+    if character in _SIGNS:
+        return True
+    return character not in "/\\" and unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")

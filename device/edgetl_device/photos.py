@@ -1,70 +1,100 @@
 """Photo files and bytes → frames: (height, width, 3) uint8 in BGR order, as a camera delivers them.
 
-OpenCV does the decoding, and with it greyscale, RGBA, 16-bit and CMYK become 8-bit BGR and EXIF rotation is applied.
-What some of its versions do not do is refuse: of a truncated JPEG they return the upper half over grey. So whether a
-file is whole is checked here.
+OpenCV does most of the decoding, and with it greyscale, RGBA and CMYK become 8-bit BGR and EXIF rotation is applied.
+What it does not do is refuse: of a JPEG with lost parts it returns the rest over grey, and prints a line that names no
+file. So JPEGs are read strictly first, by libjpeg-turbo through simplejpeg, which gives the same pixels.
 """
 
 from __future__ import annotations
 
 import re
-import struct
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError, PhotoError
+from .files import read_bounded
+from .photo_headers import PhotoHeader, read_header
+
+try:
+    import simplejpeg
+except ImportError:  # no wheels for 32-bit ARM: there OpenCV has the only word
+    simplejpeg = None
 
 Image = npt.NDArray[np.uint8]
 ColorOrder = Literal["bgr", "rgb"]
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 THUMBNAIL_SIDE = 160
 MAX_PIXELS = 1 << 28  # 268 MP: more than any camera takes, less than would exhaust a workstation
+MAX_BYTES = 1 << 30  # of a file: a photo of so many pixels, uncompressed
+
+_FEW = 16  # bytes too many before a marker: some cameras fill up
+_EXTRA = re.compile(r"(\d+) extraneous bytes before marker \w+")
+_MOST_BITS = (8, 10, 12, 14, 16)  # of sensors, whose values lie in files of 16 bits
 
 
-def is_photo_name(path: Path) -> bool:
-    """Whether the file name says photo; hidden files (``._IMG.jpg`` of macOS) do not count."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A decoded photo.
+
+    Args:
+        image: (height, width, 3) uint8 BGR.
+        remark: what was done to it that a person should know, or nothing.
+    """
+
+    image: Image
+    remark: str = ""
 
 
 def read_photo(path: Path, max_pixels: int = MAX_PIXELS) -> Image:
     """One photo file → (height, width, 3) uint8 BGR.
 
     Raises:
-        PhotoError: the file is missing, not a photo, truncated, or larger than ``max_pixels``.
+        PhotoError: the file is missing, not a photo, truncated, damaged, or larger than ``max_pixels``.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise PhotoError(f"cannot read {path}: {error.strerror or error}") from error
+    data = read_photo_file(path)
     try:
         return decode_photo(data, max_pixels)
     except PhotoError as error:
         raise PhotoError(f"{path}: {error}") from None
 
 
+def read_photo_file(path: Path) -> bytes:
+    """The bytes of one photo file; raises PhotoError where it cannot be read, or is more than a photo can be."""
+    try:
+        return read_bounded(path, MAX_BYTES)
+    except OSError as error:
+        raise PhotoError(f"cannot read {path}: {error.strerror or error}") from error
+    except InputError as error:
+        raise PhotoError(str(error)) from None
+
+
 def decode_photo(data: bytes, max_pixels: int = MAX_PIXELS) -> Image:
     """The bytes of one photo file → (height, width, 3) uint8 BGR; raises PhotoError."""
-    if not data:
-        raise PhotoError("the file is empty")
-    if _is_truncated(data):
-        raise PhotoError("the file is truncated; copy it again")
-    size = photo_size(data)
-    if size is None:
-        raise PhotoError("not a photo that can be read (expected JPEG, PNG, BMP or WebP)")
-    if size[0] * size[1] > max_pixels:  # before decoding: a small file can claim to be gigabytes
-        raise PhotoError(f"{size[1]}x{size[0]} pixels is over the limit of {max_pixels / 1e6:g} megapixels")
-    try:
-        frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as error:  # OpenCV's own limits on width, height and pixels
-        raise PhotoError(f"OpenCV refuses it: {error.err or error}".replace("\n", " ")) from None
-    if frame is None:
-        raise PhotoError("it is damaged: OpenCV cannot decode it")
-    return np.ascontiguousarray(frame, np.uint8)
+    return decode(data, max_pixels).image
+
+
+def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Photo:
+    """The bytes of one photo file → its pixels, and what to say of them; raises PhotoError."""
+    header = read_header(data)
+    _check_size(header.height, header.width, max_pixels)  # before decoding: a small file can claim to be gigabytes
+    if header.format in ("HEIC", "AVIF"):
+        return Photo(_decoded_by_pillow(header, max_pixels))
+    if header.format == "JPEG":
+        image = _decoded_jpeg(header)
+        image = _decoded(header.data, cv2.IMREAD_COLOR) if image is None else image
+        remark = ""
+    elif header.bits == 16:
+        image, remark = _to_8_bits(_decoded(header.data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH))
+    else:
+        image, remark = _decoded(header.data, cv2.IMREAD_COLOR), ""
+    if sorted(image.shape[:2]) != sorted((header.height, header.width)):
+        raise PhotoError("it is damaged: its picture is not as large as its header says")
+    return Photo(np.ascontiguousarray(image, np.uint8), remark)
 
 
 def as_image(image: object, color: ColorOrder | None) -> Image:
@@ -89,48 +119,6 @@ def as_image(image: object, color: ColorOrder | None) -> Image:
     return np.ascontiguousarray(image if color == "bgr" else image[..., ::-1])
 
 
-def photo_size(data: bytes) -> tuple[int, int] | None:
-    """(height, width) in pixels as the header of a JPEG, PNG, BMP or WebP file says, or None if it is none of them."""
-    try:
-        if data[:2] == b"\xff\xd8":
-            return _jpeg_size(data)
-        if data[:8] == b"\x89PNG\r\n\x1a\n":
-            width, height = struct.unpack_from(">II", data, 16)
-        elif data[:2] == b"BM":  # a height below zero says that rows go from top to bottom
-            width, height = struct.unpack_from("<HH" if data[14] == 12 else "<ii", data, 18)
-        elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-            width, height = _webp_size(data)
-        else:
-            return None
-    except (struct.error, IndexError):
-        return None
-    return abs(height), abs(width)
-
-
-def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """From the frame header (ITU-T T.81, B.2.2): FFC0 … FFCF but for C4, C8 and CC, which are tables."""
-    position = 2
-    while (found := _MARKER.search(data, position)) is not None:
-        position = found.end()
-        if 0xC0 <= found.group()[-1] <= 0xCF and found.group()[-1] not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack_from(">HH", data, position + 3)
-            return height, width
-        position += int(struct.unpack_from(">H", data, position)[0])
-    return None
-
-
-def _webp_size(data: bytes) -> tuple[int, int]:
-    """(width, height) of the canvas (RFC 9649): lossy, lossless or extended."""
-    kind = data[12:16]
-    if kind == b"VP8 ":
-        width, height = struct.unpack_from("<HH", data, 26)
-        return width & 0x3FFF, height & 0x3FFF
-    if kind == b"VP8L":
-        (bits,) = struct.unpack_from("<I", data, 21)
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
-
-
 def thumbnail(frame: Image) -> bytes:
     """(height, width, 3) uint8 BGR → a JPEG of at most 160 pixels a side, a few kilobytes."""
     height, width = frame.shape[:2]
@@ -143,36 +131,72 @@ def thumbnail(frame: Image) -> bytes:
     return data.tobytes()
 
 
-def _is_truncated(data: bytes) -> bool:
-    """Whether the container says that there should be more bytes than there are.
-
-    PNG ends in an IEND chunk, BMP and RIFF give a size, a JPEG has an end of image behind its last scan.
-    """
-    if data[:2] == b"\xff\xd8":
-        return not _jpeg_has_an_end(data)
-    if data[:8] == b"\x89PNG\r\n\x1a\n":
-        return b"IEND" not in data
-    if data[:2] == b"BM" and len(data) >= 6:
-        return len(data) < int(struct.unpack_from("<I", data, 2)[0])
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return len(data) < 8 + int(struct.unpack_from("<I", data, 4)[0])
-    return False
+def _check_size(height: int, width: int, max_pixels: int) -> None:
+    if height * width > max_pixels:
+        raise PhotoError(f"{width}x{height} pixels is over the limit of {max_pixels / 1e6:g} megapixels")
 
 
-def _jpeg_has_an_end(data: bytes) -> bool:
-    """Walk the segments to the end of image (FFD9), so that thumbnails inside and films behind do not count.
-
-    Entropy-coded data cannot hold a marker: in it FF is followed by 00, or by D0 … D7 to restart.
-    """
-    position = 2
-    while (found := _MARKER.search(data, position)) is not None:
-        position = found.end()
-        if found.group()[-1] == 0xD9:
-            return True
-        if position + 2 > len(data):
-            return False
-        position += int(struct.unpack_from(">H", data, position)[0])
-    return False
+def _decoded(data: bytes, flags: int) -> npt.NDArray[Any]:
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:  # OpenCV's own limits on width, height and pixels
+        raise PhotoError(f"OpenCV refuses it: {error.err or error}".replace("\n", " ")) from None
+    if image is None:
+        raise PhotoError("it is damaged: OpenCV cannot decode it")
+    return image
 
 
-_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+def _decoded_jpeg(header: PhotoHeader) -> Image | None:
+    """A JPEG that is whole → its pixels, or None where OpenCV has to turn or mix them; raises PhotoError."""
+    if simplejpeg is None:
+        return None
+    try:
+        mixed = simplejpeg.decode_jpeg_header(header.data)[2] in ("CMYK", "YCCK")
+        if not mixed and not header.exif:
+            return _strictly(header.data, colorspace="BGR")
+        _strictly(header.data, colorspace="CMYK" if mixed else "GRAY", fastdct=True, min_height=1, min_width=1)
+    except ValueError as error:
+        raise PhotoError(f"it is damaged: {_EXTRA.sub('bytes too many', str(error))}") from None
+    return None
+
+
+def _strictly(data: bytes, **options: Any) -> Image:
+    try:
+        return np.asarray(simplejpeg.decode_jpeg(data, strict=True, **options), np.uint8)
+    except ValueError as error:
+        extra = _EXTRA.search(str(error))
+        if extra is None or int(extra[1]) > _FEW:
+            raise
+        return np.asarray(simplejpeg.decode_jpeg(data, strict=False, **options), np.uint8)
+
+
+def _to_8_bits(image: npt.NDArray[Any]) -> tuple[Image, str]:
+    """(h, w, 3) uint16 → uint8; sensors of 10, 12 or 14 bits leave the upper bits of their files empty."""
+    if image.dtype != np.uint16:
+        return image, ""
+    largest = int(image.max())
+    bits = next(bits for bits in _MOST_BITS if largest < 1 << bits)
+    remark = "" if bits == 16 else f"values of {bits} bits in a file of 16, scaled to their range"
+    return (image >> (bits - 8)).astype(np.uint8), remark
+
+
+def _decoded_by_pillow(header: PhotoHeader, max_pixels: int) -> Image:
+    """HEIC and AVIF, with the extra ``heif``; EXIF rotation is applied."""
+    try:
+        import pillow_heif
+        from PIL import Image as PillowImage
+        from PIL import ImageOps
+    except ImportError:
+        raise PhotoError(f"reading {header.format} needs a decoder: pip install 'edgetl-device[heif]'") from None
+    from io import BytesIO
+
+    pillow_heif.register_heif_opener()
+    try:
+        with PillowImage.open(BytesIO(header.data), formats=(header.format.replace("HEIC", "HEIF"),)) as opened:
+            _check_size(opened.height, opened.width, max_pixels)
+            turned = ImageOps.exif_transpose(opened).convert("RGB")
+    except PhotoError:
+        raise
+    except Exception as error:  # whatever its plugins raise of a damaged file
+        raise PhotoError(f"it is damaged: {' '.join(str(error).split())[:100]}") from None
+    return np.ascontiguousarray(np.asarray(turned, np.uint8)[:, :, ::-1])

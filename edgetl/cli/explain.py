@@ -28,12 +28,13 @@ def explain(
 
     from edgetl_device.bundle.bundle import open_bundle
     from edgetl_device.files import write_atomically
-    from edgetl_device.photos import is_photo_name, read_photo
+    from edgetl_device.photo_folders import photos_in
+    from edgetl_device.photos import read_photo
 
     from ..evaluation.explain import Explainer, overlay
 
     refuse_existing(output, force)
-    files = [f for p in photos for f in (sorted(filter(is_photo_name, p.rglob("*"))) if p.is_dir() else [p])]
+    files = [file for path in photos for file in (photos_in(path).photos if path.is_dir() else [path])]
     if not files:
         raise InputError(f"no photo in {', '.join(map(str, photos))}")
     bundle = open_bundle(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,8 +72,10 @@ def train(
         raise
     spec = run.spec
     note(f"{spec.name} alpha {spec.alpha} at {spec.image_size} px, {Path(spec.weights).name} weights")
-    for reason in run.skipped:
-        note(f"skipped: {reason}")
+    remarks = run.details["remarks"]
+    tell_skipped(run.skipped)
+    for remark, count in remarks.items():
+        note(f"{count} photos: {remark}")
     tell_duplicates(run)
     counts = {label: run.dataset.labels.count(label) for label in run.dataset.classes}
     table(("class", "photos", "recall"), [(label, counts[label], run.per_class[label]) for label in counts])
@@ -85,11 +88,31 @@ def train(
         "classes": list(run.dataset.classes),
         "photos": len(run.dataset),
         "skipped": list(run.skipped),
+        "skipped_reasons": {reason: len(lines) for reason, lines in by_reason(run.skipped).items()},
+        "remarks": remarks,
         "strategy": run.strategy,
         "seconds": run.seconds,
         "device": run.details["device"],
         "duplicates": {"labels": _names(run.duplicates.labels), "splits": _names(run.duplicates.splits)},
     }
+
+
+def by_reason(skipped: Sequence[str]) -> dict[str, list[str]]:
+    """Lines such as ``a/1.heic: reason``, by their reasons, the most frequent first."""
+    lines: dict[str, list[str]] = {}
+    for line in skipped:
+        lines.setdefault(line.partition(": ")[2], []).append(line)
+    return dict(sorted(lines.items(), key=lambda item: -len(item[1])))
+
+
+def tell_skipped(skipped: Sequence[str], most: int = 3) -> None:
+    """A line for each file that is not used, or one for many with the same reason."""
+    for reason, lines in by_reason(skipped).items():
+        if len(lines) > most:
+            note(f"skipped {len(lines)} files, such as {lines[0].partition(': ')[0]}: {reason}")
+        else:
+            for line in lines:
+                note(f"skipped: {line}")
 
 
 def tell_duplicates(run: Run, most: int = 3) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import re
 from collections import Counter
@@ -13,10 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from edgetl_device.errors import InputError
-from edgetl_device.labels import check_label
-from edgetl_device.photos import is_photo_name
+from edgetl_device.photo_folders import Unused
 
-SPLITS = ("train", "val", "test")
+from .folders import SPLITS, photos_by_class
+from .lists import read_columns, read_list
+
+__all__ = ["SPLITS", "Dataset", "balanced", "find_photos", "group_by", "read_columns", "split"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Dataset:
         splits: n of ``train``, ``val`` or ``test``; ``val`` is what is held out.
         groups: n names of what must not straddle a split (a film, a person); empty where every photo stands alone.
         columns: further columns of a list, n values each: slices for evaluation.
+        unused: what lies in the folder and is not among them, with the reason.
     """
 
     root: Path
@@ -38,6 +40,7 @@ class Dataset:
     splits: tuple[str, ...]
     groups: tuple[str, ...] = ()
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unused: tuple[Unused, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -70,57 +73,34 @@ class Dataset:
 def find_photos(root: Path) -> Dataset:
     """Photos on disk → Dataset.
 
-    Either a folder with one folder per class, or the same under ``train/``, ``val/`` and ``test/``, or a CSV file with
-    the columns ``path`` (relative to the file) and ``label``, perhaps ``split`` and ``group``; its other columns are
-    kept for slices. Without splits every photo is in ``train`` until :func:`split` holds some out. Hidden folders are
-    left out.
+    Either a folder with one folder per class, or the same under ``train/``, ``val/`` and ``test/`` (or as people call
+    them: ``Training``, ``valid``, …), or a CSV file with the columns ``path`` (relative to the file) and ``label``,
+    perhaps ``split`` and ``group``; its other columns are kept for slices. Without splits every photo is in ``train``
+    until :func:`split` holds some out. What begins as a photo is one, whatever its name; what a program left in the
+    folders, such as ``.ipynb_checkpoints``, is passed over, and anything else is in ``unused`` with its reason.
 
     Raises:
         InputError: there is no such folder, it holds no class folders, or a class has no photo.
     """
     if not root.exists():
         raise InputError(f"no such folder: {root}")
-    if root.suffix.lower() == ".csv" and root.is_file():
-        return _at_least_two(_listed(root), root)
+    if root.suffix.lower() in (".csv", ".tsv") and root.is_file():
+        listed = read_list(root)
+        dataset = Dataset(root.parent, listed.paths, listed.labels, listed.splits, listed.groups, listed.columns)
+        return _at_least_two(dataset, root)
     if not root.is_dir():
         raise InputError(f"{root} is a file: expected a folder with one folder of photos per class")
-    folders = _folders(root)
-    names = {folder.name for folder in folders}
-    split_names = [name for name in SPLITS if name in names]
-    is_split = "train" in names and names <= set(SPLITS)
-    found: list[tuple[Path, str, str]] = []
-    for split, parent in [(name, root / name) for name in split_names] if is_split else [("train", root)]:
-        for folder in _folders(parent):
-            photos = sorted(path for path in folder.rglob("*") if is_photo_name(path) and path.is_file())
-            if not photos:
-                raise InputError(f"class {folder.name!r} has no photo in {folder}: add some, or remove the folder")
-            label = check_label(folder.name)
-            found += [(path.relative_to(root), label, split) for path in photos]
-    if not found:
-        loose = sum(1 for path in root.iterdir() if is_photo_name(path))
+    try:
+        content = photos_by_class(root)
+    except OSError as error:
+        raise InputError(f"cannot read {error.filename or root}: {error.strerror or error}") from None
+    if not content.photos:
+        loose = len(content.unused)
         what = f"{loose} photos but no class folders" if loose else "no photos"
         raise InputError(f"{root} holds {what}: expected one folder per class, as in {root.name}/cat/1.jpg")
-    paths, labels, splits = (tuple(column) for column in zip(*found, strict=True))
-    return _at_least_two(Dataset(root, paths, labels, splits), root)
-
-
-def read_columns(path: Path) -> dict[str, tuple[str, ...]]:
-    """A CSV file with a header → column name → values; raises InputError for anything else."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            header, *rows = csv.reader(stream)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot read {path}: {error}") from None
-    except ValueError:
-        raise InputError(f"{path} is empty: expected a header such as path,label and a line for each photo") from None
-    names = [name.strip() for name in header]
-    if len(set(names)) != len(names):
-        raise InputError(f"{path} names a column twice: {', '.join(names)}")
-    rows = [row for row in rows if row]
-    for number, row in enumerate(rows, 2):
-        if len(row) != len(names):
-            raise InputError(f"{path} line {number}: expected {len(names)} values, got {len(row)}")
-    return {name: tuple(row[column].strip() for row in rows) for column, name in enumerate(names)}
+    paths, labels, splits = (tuple(column) for column in zip(*content.photos, strict=True))
+    relative = tuple(path.relative_to(root) for path in paths)
+    return _at_least_two(Dataset(root, relative, labels, splits, unused=tuple(content.unused)), root)
 
 
 def group_by(dataset: Dataset, rule: str) -> Dataset:
@@ -140,12 +120,12 @@ def group_by(dataset: Dataset, rule: str) -> Dataset:
     except re.error as error:
         raise InputError(f"--group {rule!r} is no column and not a regular expression: {error}") from None
     names = [path.as_posix() for path in dataset.paths]
-    found = [expression.search(name) for name in names]
-    if not any(found):
+    matches = [expression.search(name) for name in names]
+    if not any(matches):
         raise InputError(f"--group {rule!r} is no column and matches no path, for example {names[0]}")
     groups = (
         name if match is None else "\0".join(part or "" for part in match.groups() or (match.group(),))
-        for name, match in zip(names, found, strict=True)
+        for name, match in zip(names, matches, strict=True)
     )
     return replace(dataset, groups=tuple(groups))
 
@@ -195,32 +175,6 @@ def balanced(dataset: Dataset, count: int, seed: int) -> list[int]:
             if rows and len(chosen) < count:
                 chosen.append(int(rows.pop()))
     return [int(row) for row in generator.permutation(chosen)]
-
-
-def _folders(parent: Path) -> list[Path]:
-    return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
-def _listed(path: Path) -> Dataset:
-    columns = read_columns(path)
-    missing = [name for name in ("path", "label") if name not in columns]
-    if missing:
-        raise InputError(f"{path} lacks the column {missing[0]!r}: expected path,label, got {','.join(columns)}")
-    paths, labels = columns.pop("path"), columns.pop("label")
-    if not paths:
-        raise InputError(f"{path} lists no photo")
-    for name in paths:
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise InputError(f"{path} lists {name}: expected paths below the file's folder")
-    missing = [name for name in paths if not (path.parent / name).is_file()]
-    if missing:
-        raise InputError(f"{path} lists {len(missing)} photos that are not there, for example {missing[0]}")
-    splits = tuple(value or "train" for value in columns.pop("split", ("train",) * len(paths)))
-    strange = sorted(set(splits) - set(SPLITS))
-    if strange:
-        raise InputError(f"{path}: a split must be train, val or test, got {strange[0]!r}")
-    checked = tuple(map(check_label, labels))
-    return Dataset(path.parent, tuple(map(Path, paths)), checked, splits, columns.get("group", ()), columns)
 
 
 def _at_least_two(dataset: Dataset, root: Path) -> Dataset:

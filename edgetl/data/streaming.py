@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device.errors import PhotoError
-from edgetl_device.photos import decode_photo
+from edgetl_device.photos import decode, read_photo_file
 from edgetl_device.preprocess import Preprocessing
 
 from .duplicates import Hashes, difference_hash
@@ -37,11 +37,13 @@ class Shot:
         digest: the first 16 bytes of its SHA-256.
         photos: the photo, (s, s, 3) uint8 RGB, once for each preprocessing asked for; empty where none was needed.
         hash: (16,) difference hash of the first of them.
+        remark: what decoding did to it that a person should know, or nothing.
     """
 
     digest: bytes
     photos: tuple[Pixels, ...]
     hash: Hashes
+    remark: str = ""
 
 
 def shots(
@@ -51,18 +53,18 @@ def shots(
 
     def load(path: Path) -> Shot | PhotoError:
         try:
-            data = path.read_bytes()
-        except OSError as error:
-            return PhotoError(f"cannot read {path}: {error.strerror or error}")
+            data = read_photo_file(path)
+        except PhotoError as error:
+            return error
         digest = hashlib.sha256(data).digest()[:DIGEST_BYTES]
         if known(digest):
             return Shot(digest, (), np.zeros(0, np.uint8))
         try:
-            frame = decode_photo(data)
+            photo = decode(data)
         except PhotoError as error:
             return PhotoError(f"{path}: {error}")
-        photos = tuple(preprocessing(frame) for preprocessing in preprocessings)
-        return Shot(digest, photos, difference_hash(photos[0]))
+        photos = tuple(preprocessing(photo.image) for preprocessing in preprocessings)
+        return Shot(digest, photos, difference_hash(photos[0]), photo.remark)
 
     return ahead(load, files)
 

@@ -14,7 +14,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -122,6 +123,7 @@ class CachedPhotos:
         skipped: what is wrong with each of the others.
         hashes: (m, 16) difference hashes.
         path: of the cache's file.
+        remarks: what was done in decoding to photos that were not in the cache yet → to how many.
     """
 
     values: Activations
@@ -130,6 +132,7 @@ class CachedPhotos:
     skipped: tuple[str, ...]
     hashes: Hashes
     path: Path
+    remarks: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def views(self) -> int:
@@ -198,6 +201,7 @@ def _fill(
     sizes = (Preprocessing(size, size), *((Preprocessing(wide, wide),) if recipe.views else ()))
     digests: list[bytes] = []
     rows, skipped = [], []
+    remarks = Counter[str]()
     waiting: dict[bytes, Shot] = {}
 
     def flush() -> None:
@@ -217,6 +221,8 @@ def _fill(
             continue
         rows.append(row)
         digests.append(shot.digest)
+        if shot.remark:
+            remarks[shot.remark] += 1
         if shot.photos and shot.digest not in cache.rows:
             waiting[shot.digest] = shot
         if len(waiting) == _BATCH:
@@ -224,7 +230,7 @@ def _fill(
     flush()
     records = np.array([cache.rows[digest] for digest in digests], np.intp)
     hashes = np.array([cache.hashes[digest] for digest in digests], np.uint8).reshape(-1, HASH_BYTES)
-    return CachedPhotos(_mapped(stream, cache), records, tuple(rows), tuple(skipped), hashes, cache.path)
+    return CachedPhotos(_mapped(stream, cache), records, tuple(rows), tuple(skipped), hashes, cache.path, remarks)
 
 
 def _mapped(stream: BinaryIO, cache: ActivationCache) -> Activations:

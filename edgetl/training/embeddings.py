@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +49,13 @@ class Written:
         rows: m indices into the files that were asked for.
         skipped: what is wrong with each of the others.
         hashes: (m, 16) difference hashes.
+        remarks: what was done to photos in decoding → to how many.
     """
 
     rows: tuple[int, ...]
     skipped: tuple[str, ...]
     hashes: Hashes
+    remarks: Mapping[str, int] = field(default_factory=dict)
 
 
 def embed_to_file(model: Any, files: Sequence[Path], spec: BackboneSpec, path: Path) -> Written:
@@ -60,6 +63,7 @@ def embed_to_file(model: Any, files: Sequence[Path], spec: BackboneSpec, path: P
     rows: list[int] = []
     skipped: list[str] = []
     hashes = bytearray()
+    remarks = Counter[str]()
     call = tf.load().function(
         lambda photos: model(tf.load().cast(photos, "float32") / 127.5 - 1.0, training=False), reduce_retracing=True
     )
@@ -72,6 +76,8 @@ def embed_to_file(model: Any, files: Sequence[Path], spec: BackboneSpec, path: P
                 continue
             rows.append(row)
             hashes.extend(shot.hash.tobytes())
+            if shot.remark:
+                remarks[shot.remark] += 1
             yield shot.photos[0]
 
     chunks = (np.asarray(call(np.stack(photos))) for photos in batched(readable(), BATCH))
@@ -79,7 +85,7 @@ def embed_to_file(model: Any, files: Sequence[Path], spec: BackboneSpec, path: P
     if not rows:
         path.unlink()
         raise InputError(f"none of {len(skipped)} photos could be read, for example {skipped[0]}")
-    return Written(tuple(rows), tuple(skipped), np.frombuffer(bytes(hashes), np.uint8).reshape(len(rows), -1))
+    return Written(tuple(rows), tuple(skipped), np.frombuffer(bytes(hashes), np.uint8).reshape(len(rows), -1), remarks)
 
 
 def write_rows(path: Path, chunks: Iterable[npt.NDArray[np.float32]], expected: int, dimension: int = 0) -> None:

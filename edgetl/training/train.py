@@ -6,7 +6,7 @@ The head is one linear solve on embeddings, whatever the strategy; ``top`` and `
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -90,14 +90,14 @@ def train(dataset: Dataset, spec: BackboneSpec, output: Path, options: Training 
             output,
             spec,
             readable,
-            trained.skipped,
+            (*trained.skipped, *map(str, dataset.unused)),
             options.seed,
             options.plan.strategy if options.plan else "head",
             metrics.accuracy(truth, predicted),
             {label: None if np.isnan(r) else float(r) for label, r in zip(readable.classes, recall, strict=True)},
             datetime.now(UTC).isoformat(timespec="seconds"),
             time.perf_counter() - started,
-            trained.details,
+            trained.details | {"remarks": dict(trained.remarks)},
             find_duplicates(readable, trained.hashes),
         )
         save_run(folder, run, model)
@@ -118,12 +118,14 @@ class _Trained:
         dataset: the photos that could be read.
         hashes: (n, 16) difference hashes of them.
         skipped: what is wrong with each of the others.
+        remarks: what was done to photos in decoding → to how many.
         details: of the training, for a reader.
     """
 
     dataset: Dataset
     hashes: Hashes
     skipped: tuple[str, ...]
+    remarks: Mapping[str, int]
     details: dict[str, Any]
 
 
@@ -131,7 +133,7 @@ def _as_it_is(model: Any, dataset: Dataset, spec: BackboneSpec, embeddings: Path
     """Embed the photos with the backbone as it is, into a file."""
     embedded = embed_to_file(model, dataset.files(), spec, embeddings)
     readable = readable_part(dataset, embedded.rows)
-    return _Trained(readable, embedded.hashes, embedded.skipped, {"device": hardware().device})
+    return _Trained(readable, embedded.hashes, embedded.skipped, embedded.remarks, {"device": hardware().device})
 
 
 def _fine_tuned(
@@ -145,7 +147,7 @@ def _fine_tuned(
         start = _as_it_is(model, dataset, spec, embeddings)
         feed: Feed = PhotoFeed(start.dataset.files(), spec.image_size, lower, plan.augment, plan.strong)
     else:
-        start = _Trained(readable_part(dataset, cached.rows), cached.hashes, cached.skipped, {})
+        start = _Trained(readable_part(dataset, cached.rows), cached.hashes, cached.skipped, cached.remarks, {})
         write_rows(embeddings, batches_of(cached, upper), len(start.dataset))
         feed = CachedFeed(cached)
     readable = start.dataset

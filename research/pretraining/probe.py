@@ -15,7 +15,8 @@ import tensorflow as tf
 import tf_keras
 
 from edgetl_device.errors import PhotoError
-from edgetl_device.photos import is_photo_name, read_photo
+from edgetl_device.photo_folders import photos_in
+from edgetl_device.photos import read_photo
 from edgetl_device.preprocess import Preprocessing
 from research.pretraining.errors import PretrainingError
 from research.pretraining.recipe import IMAGE_SIZE
@@ -48,26 +49,22 @@ def read_folder(folder: Path, size: int = IMAGE_SIZE, seed: int = 0) -> Labelled
     """
     if not folder.is_dir():
         raise PretrainingError(f"{folder}: no such folder; expected one with a folder of photos for each class")
-    paths = {
-        child.name: sorted(path for path in child.iterdir() if is_photo_name(path))
-        for child in sorted(folder.iterdir())
-        if child.is_dir()
-    }
+    paths = {child.name: photos_in(child).photos for child in sorted(folder.iterdir()) if child.is_dir()}
     if len(paths) < 2 or min(map(len, paths.values())) < 2:
-        counts = ", ".join(f"{name}: {len(found)}" for name, found in paths.items()) or "none"
+        counts = ", ".join(f"{name}: {len(of_class)}" for name, of_class in paths.items()) or "none"
         raise PretrainingError(f"{folder}: expected two or more class folders of two or more photos, found {counts}")
     random = np.random.default_rng(seed)
     train = []
-    for found in paths.values():
-        part = np.ones(len(found), bool)
-        part[random.permutation(len(found))[: max(1, round(len(found) / 5))]] = False
+    for of_class in paths.values():
+        part = np.ones(len(of_class), bool)
+        part[random.permutation(len(of_class))[: max(1, round(len(of_class) / 5))]] = False
         train.append(part)
     preprocess = Preprocessing(size, size)
     try:
-        images = np.stack([preprocess(read_photo(path)) for found in paths.values() for path in found])
+        images = np.stack([preprocess(read_photo(path)) for of_class in paths.values() for path in of_class])
     except PhotoError as error:
         raise PretrainingError(f"{error}; remove it") from error
-    labels = np.repeat(np.arange(len(paths)), [len(found) for found in paths.values()])
+    labels = np.repeat(np.arange(len(paths)), [len(of_class) for of_class in paths.values()])
     return LabelledPhotos(images, labels, tuple(paths), np.concatenate(train))
 
 

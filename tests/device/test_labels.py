@@ -19,3 +19,18 @@ def test_blanks_around_and_unicode_forms_do_not_make_two_classes() -> None:
 def test_odd_labels_are_refused(label: str) -> None:
     with pytest.raises(InputError):
         check_label(label)
+
+
+@pytest.mark.parametrize("label", ["می\u200cشکفد", "👩\u200d🌾", "ശ്രീ\u200d", "क्\u200dष", "👩🏽\u200d🚀", "\u0601 ٢"])
+def test_characters_that_languages_and_emoji_are_written_with_are_kept(label: str) -> None:
+    assert check_label(label) == label
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["cat\u200d", "c\u200cat", "\u200dcat", "می\u200c\u200cشکفد", "a\u200bb", "a\u2066b", "a\u200eb", "a\u00adb", "a\ufeffb",
+     "a\x1b[31mb", "a\x9b31mb", "a\ud800b", "a\ue000b", "a\u2028b", "a\U000e0041b"],
+)  # fmt: skip
+def test_characters_that_hide_turn_or_command_are_refused(label: str) -> None:
+    with pytest.raises(InputError, match="holds"):
+        check_label(label)

@@ -1,13 +1,23 @@
+import io
+import sys
+import zlib
+
 import cv2
 import numpy as np
 import pytest
 
 from edgetl_device.errors import PhotoError
-from edgetl_device.photos import decode_photo, is_photo_name, photo_size, read_photo
+from edgetl_device.photo_headers import PhotoHeader, read_header
+from edgetl_device.photos import decode, decode_photo, read_photo
 
 
 def encoded(suffix: str, image: np.ndarray, *options: int) -> bytes:
     return cv2.imencode(suffix, image, list(options))[1].tobytes()
+
+
+def size_of(data: bytes) -> tuple[int, int]:
+    header: PhotoHeader = read_header(data)
+    return header.height, header.width
 
 
 @pytest.fixture
@@ -16,14 +26,14 @@ def image() -> np.ndarray:
     return gradient.astype(np.uint8)
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp", ".tiff"])
 def test_every_format_is_read(suffix: str, image: np.ndarray) -> None:
     found = decode_photo(encoded(suffix, image))
     assert found.shape == image.shape and found.dtype == np.uint8
     assert np.abs(found.astype(int) - image).mean() < 4
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp", ".tiff"])
 def test_a_truncated_file_is_refused(suffix: str, image: np.ndarray) -> None:
     data = encoded(suffix, image)
     with pytest.raises(PhotoError):
@@ -78,11 +88,6 @@ def test_a_photo_over_the_limit_is_refused(image: np.ndarray) -> None:
         decode_photo(encoded(".png", image), max_pixels=1000)
 
 
-def test_names_of_photos(tmp_path) -> None:
-    names = ("a.JPG", "b.jpeg", "c.PnG", "d.webp", "e.bmp", "f.txt", "._g.jpg", "h")
-    assert [is_photo_name(tmp_path / name) for name in names] == [True] * 5 + [False] * 3
-
-
 def test_a_film_behind_the_photo_does_no_harm_whatever_bytes_it_holds(image: np.ndarray) -> None:
     whole = encoded(".jpg", image)
     for seed in range(40):
@@ -105,27 +110,137 @@ def test_a_progressive_jpeg_is_read_whole_and_refused_truncated(image: np.ndarra
         decode_photo(data[: len(data) * 3 // 4])
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp", ".tiff"])
 def test_the_size_is_read_from_the_header_as_opencv_finds_it(suffix: str, image: np.ndarray) -> None:
     for shot in (image, image[:33, :7]):
-        assert photo_size(encoded(suffix, shot)) == shot.shape[:2]
+        assert size_of(encoded(suffix, shot)) == shot.shape[:2]
 
 
 def test_the_size_of_other_kinds_of_jpeg_and_webp_is_read_too(image: np.ndarray) -> None:
-    assert photo_size(encoded(".jpg", image, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)) == (60, 80)
-    assert photo_size(encoded(".webp", image, cv2.IMWRITE_WEBP_QUALITY, 101)) == (60, 80)  # lossless
-    assert photo_size(encoded(".webp", np.dstack([image, image[:, :, 0]]))) == (60, 80)  # extended: it has alpha
+    assert size_of(encoded(".jpg", image, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)) == (60, 80)
+    assert size_of(encoded(".webp", image, cv2.IMWRITE_WEBP_QUALITY, 101)) == (60, 80)  # lossless
+    assert size_of(encoded(".webp", np.dstack([image, image[:, :, 0]]))) == (60, 80)  # extended: it has alpha
 
 
 def test_a_small_file_that_claims_to_be_huge_is_refused_before_it_is_decoded(image, monkeypatch) -> None:
     bomb = bytearray(encoded(".png", image))
     bomb[16:24] = (30_000).to_bytes(4, "big") * 2
+    bomb[29:33] = zlib.crc32(bomb[12:29]).to_bytes(4, "big")
     monkeypatch.setattr(cv2, "imdecode", None)  # would be a TypeError
     with pytest.raises(PhotoError, match="30000x30000 pixels is over the limit of 25 megapixels"):
         decode_photo(bytes(bomb), 25_000_000)
 
 
 def test_other_formats_that_opencv_knows_are_no_photos(image: np.ndarray) -> None:
-    for suffix in (".tiff", ".ppm"):
-        with pytest.raises(PhotoError, match="expected JPEG, PNG, BMP or WebP"):
-            decode_photo(encoded(suffix, image))
+    for suffix in (".ppm", ".jp2", ".hdr", ".ras", ".gif"):
+        with pytest.raises(PhotoError, match="expected JPEG, PNG, BMP, WebP, TIFF, HEIC or AVIF"):
+            decode_photo(encoded(suffix, image.astype(np.float32) if suffix == ".hdr" else image))
+
+
+@pytest.fixture(scope="module")
+def scene() -> np.ndarray:
+    """A picture with something to see everywhere, large enough to lose a cluster of 4 KB."""
+    noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+    return cv2.resize(noise, (640, 480), interpolation=cv2.INTER_CUBIC)
+
+
+def with_exif(data: bytes) -> bytes:
+    """The same JPEG with EXIF data that turns it."""
+    body = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    return data[:2] + b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body + data[2:]
+
+
+DAMAGES = {
+    "the second half is zeros": lambda data: data[: len(data) // 2] + bytes(len(data) // 2 - 2) + b"\xff\xd9",
+    "a cluster is zeros": lambda data: data[:8192] + bytes(4096) + data[12288:],
+    "a cluster is of another file": lambda data: data[:8192] + np.random.default_rng(1).bytes(4096) + data[12288:],
+    "a cluster is missing": lambda data: data[:8192] + data[12288:],
+    "the second half is missing": lambda data: data[: len(data) // 2],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("kind", ["sequential", "progressive", "turned"])
+def test_a_jpeg_that_lost_a_part_is_refused_and_nothing_is_printed(kind: str, damage: str, scene, capfd) -> None:
+    data = encoded(".jpg", scene, cv2.IMWRITE_JPEG_PROGRESSIVE, int(kind == "progressive"))
+    data = with_exif(data) if kind == "turned" else data
+    assert decode_photo(data).shape[:2] in ((480, 640), (640, 480))
+    with pytest.raises(PhotoError, match=r"damaged|truncated"):
+        decode_photo(DAMAGES[damage](data))
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("damage", ["the second half is zeros", "a cluster is zeros", "the second half is missing"])
+def test_a_webp_that_lost_a_part_is_refused(damage: str, scene) -> None:
+    data = encoded(".webp", scene, cv2.IMWRITE_WEBP_QUALITY, 95)
+    with pytest.raises(PhotoError, match=r"damaged|truncated"):
+        decode_photo(DAMAGES[damage](data))
+
+
+@pytest.mark.parametrize("damage", ["a cluster is zeros", "a cluster is of another file", "a cluster is missing"])
+def test_a_png_that_lost_a_part_is_refused(damage: str, scene) -> None:
+    with pytest.raises(PhotoError, match=r"damaged|truncated"):
+        decode_photo(DAMAGES[damage](encoded(".png", scene)))
+
+
+def test_a_few_bytes_that_a_camera_filled_up_with_do_no_harm(scene) -> None:
+    data = encoded(".jpg", scene)
+    assert (decode_photo(data[:-2] + bytes(8) + data[-2:]) == decode_photo(data)).all()
+
+
+@pytest.mark.parametrize("sampling", [0x411111, 0x420000 | 0x1111, 0x221111, 0x211111])
+def test_jpegs_have_the_pixels_that_opencv_gives_them(sampling: int, scene) -> None:
+    for image in (scene, scene[:, :, 0], scene[:37, :53]):
+        data = encoded(".jpg", image, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling)
+        assert (decode_photo(data) == cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)).all()
+
+
+def test_a_cmyk_jpeg_is_read(scene) -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    stream = io.BytesIO()
+    pillow.fromarray(scene[:, :, ::-1]).convert("CMYK").save(stream, "JPEG", quality=95)
+    assert np.abs(decode_photo(stream.getvalue()).astype(int) - scene).mean() < 12
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_values_of_fewer_bits_in_a_file_of_16_keep_their_brightness_and_it_is_said(
+    bits: int, suffix: str, scene
+) -> None:
+    deep = scene.astype(np.uint16) << (bits - 8)
+    photo = decode(encoded(suffix, deep))
+    assert (photo.image == scene).all()
+    assert photo.remark == f"values of {bits} bits in a file of 16, scaled to their range"
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_values_of_16_bits_are_scaled_as_ever_without_a_word(suffix: str, scene) -> None:
+    photo = decode(encoded(suffix, scene.astype(np.uint16) * 257))
+    assert (photo.image == scene).all() and photo.remark == ""
+
+
+def test_a_png_with_a_colour_profile_that_libpng_dislikes_prints_nothing(scene, capfd) -> None:
+    data = encoded(".png", scene)
+    profile = b"sRGB\0\0" + zlib.compress(bytes(200))
+    chunk = len(profile).to_bytes(4, "big") + b"iCCP" + profile + zlib.crc32(b"iCCP" + profile).to_bytes(4, "big")
+    assert (decode_photo(data[:33] + chunk + data[33:]) == scene).all()
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("HEIF", "heic"), ("AVIF", "avif")])
+def test_heic_and_avif_are_read_with_the_extra(kind: str, suffix: str, scene) -> None:
+    pillow, heif = pytest.importorskip("PIL.Image"), pytest.importorskip("pillow_heif")
+    heif.register_heif_opener()
+    smooth, stream = cv2.GaussianBlur(scene, (0, 0), 8), io.BytesIO()  # halved colours are lost in it no more
+    pillow.fromarray(smooth[:, :, ::-1]).save(stream, kind, quality=95)
+    assert np.abs(decode_photo(stream.getvalue()).astype(int) - smooth).mean() < 3
+    with pytest.raises(PhotoError, match="640x480 pixels is over the limit"):
+        decode_photo(stream.getvalue(), 1000)
+    with pytest.raises(PhotoError, match="damaged"):
+        decode_photo(stream.getvalue()[:2000])
+
+
+def test_without_the_extra_heic_is_refused_with_its_name(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(PhotoError, match=r"pip install 'edgetl-device\[heif\]'"):
+        decode_photo(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50))

@@ -6,14 +6,14 @@ from edgetl.demo import SHOTS, own_world
 from edgetl_device.errors import InputError
 
 
-def test_damaged_photos_of_ones_own_are_skipped_and_named(tmp_path, capsys) -> None:
+def test_damaged_photos_of_ones_own_are_skipped_and_named(tmp_path, caplog) -> None:
+    caplog.set_level("INFO")
     photos = write_photos(tmp_path / "p", ("ball", "box", "kite"), 32)
     for kind, name in (("ball", "0003.png"), ("box", "0004.png"), ("box", "0030.png"), ("kite", "0001.png")):
         path = photos / kind / name
         path.write_bytes(path.read_bytes()[:50])
     world = own_world(photos, tmp_path / "world")
-    told = capsys.readouterr().err
-    assert told.count("skipped: ") == 4 and "box/0030.png" in told
+    assert caplog.text.count("skipped: ") == 4 and "box/0030.png" in caplog.text
     assert [label for label, _ in world.shown] == ["ball"] * SHOTS + ["box"] * SHOTS + ["kite"] * SHOTS
     copied = [path for path in world.factory.rglob("*.png") if cv2.imread(str(path)) is not None]
     assert len(copied) == 16 + 15 == len(list(world.factory.rglob("*.png")))

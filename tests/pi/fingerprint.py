@@ -14,7 +14,8 @@ import numpy as np
 
 from edgetl_device.bundle.bundle import open_bundle
 from edgetl_device.inference.backbone import open_backbone
-from edgetl_device.photos import is_photo_name, read_photo
+from edgetl_device.photo_folders import photos_in
+from edgetl_device.photos import read_photo
 from edgetl_device.statistics import statistics_of
 
 
@@ -24,7 +25,7 @@ def digest(data: bytes) -> str:
 
 def main(bundle_path: Path, folder: Path) -> None:
     backbone = open_backbone(open_bundle(bundle_path))
-    files = sorted(path for path in folder.rglob("*") if is_photo_name(path))
+    files = photos_in(folder).photos
     frames = [read_photo(path) for path in files]
     photos = [backbone.preprocessing(frame) for frame in frames]
     raw = np.stack([backbone.embed_photo(photo) for photo in photos])

@@ -54,6 +54,8 @@ def outcomes(module: str, function: str, paths: Sequence[Path]) -> list[Outcome]
 def main() -> None:
     """The command line."""
     module, name, *paths = sys.argv[1:]
+    sys.path[:0] = [str(folder) for folder in Path(__file__).parents[1].rglob("*") if folder.is_dir()]
+    sys.path.insert(0, str(Path(__file__).parents[1]))
     function = getattr(importlib.import_module(module), name)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + MEMORY

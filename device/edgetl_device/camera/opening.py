@@ -10,7 +10,8 @@ from typing import cast
 
 from ..errors import CameraError
 from ..extensions import CAMERAS, call_factory, extension_names, load_extension
-from ..photos import Image, is_photo_name
+from ..photo_folders import why_unused
+from ..photos import Image
 from ..v4l2 import v4l2_cameras
 from .capture import NetworkCamera, V4L2Camera, check_device
 from .picamera import PiCamera, load_picamera2, pi_cameras
@@ -71,7 +72,7 @@ def open_camera(spec: str, *, loop: bool = False, pace: bool = True) -> Camera:
     if (added := _added_camera(kind, detail)) is not None:
         return added
     path = Path(spec).expanduser()
-    if (spec and path.is_dir()) or (path.is_file() and is_photo_name(path)):
+    if (spec and path.is_dir()) or (path.is_file() and not why_unused(path)):
         return Photos(path, loop=loop, pace=pace)
     if path.is_file():
         return VideoFile(path, loop=loop, pace=pace)

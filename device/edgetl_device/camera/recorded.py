@@ -8,7 +8,8 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from ..errors import CameraError, PhotoError
-from ..photos import Image, is_photo_name, read_photo
+from ..photo_folders import PhotoFolder, photos_in
+from ..photos import Image, read_photo
 from .capture import frames_of, open_capture
 from .source import paced
 
@@ -96,20 +97,21 @@ class Photos:
             if not self._loop:
                 break
         if not shown and not self._closed.is_set():
-            raise CameraError(f"no photos in {self._path} that can be read (.jpg .jpeg .png .bmp .webp)")
+            raise CameraError(f"no photos in {self._path} that can be read (JPEG, PNG, BMP, WebP, TIFF)")
 
     def close(self) -> None:
         """End a running :meth:`frames`."""
         self._closed.set()
 
     def _read(self) -> Iterator[Image]:
-        whole = sorted(self._path.rglob("*")) if self._path.is_dir() else [self._path]
-        for path in whole:
-            if is_photo_name(path) and path.is_file():
-                try:
-                    yield read_photo(path)
-                except PhotoError as error:
-                    log.warning("skipped: %s", error)
+        content = photos_in(self._path) if self._path.is_dir() else PhotoFolder((self._path,), ())
+        for unused in content.unused:
+            log.warning("skipped: %s", unused)
+        for path in content.photos:
+            try:
+                yield read_photo(path)
+            except PhotoError as error:
+                log.warning("skipped: %s", error)
 
 
 class PartsCamera:

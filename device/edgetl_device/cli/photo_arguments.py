@@ -5,22 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..console import note
 from ..errors import InputError
 
 
 def photo_paths(images: Iterable[Path]) -> list[Path]:
-    """Files as they are named, folders as the photos directly or deeper inside them, sorted."""
-    from ..photos import is_photo_name
+    """Files as they are named, and the photos in folders and their sub-folders, sorted; tells what is not used there.
 
-    paths = []
+    Raises:
+        InputError: a file is not there, or a folder holds no photo.
+    """
+    from ..photo_folders import photos_in, reasons
+
+    paths: list[Path] = []
     for path in images:
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if is_photo_name(p) and p.is_file())
-            if not inside:
-                raise InputError(f"no photos in {path}")
-            paths += inside
-        elif not path.exists():
+        if not path.exists():
             raise InputError(f"no such file: {path}")
-        else:
+        if not path.is_dir():
             paths.append(path)
+            continue
+        content = photos_in(path)
+        why = "; ".join(f"{count} × {reason}" for reason, count in reasons(content.unused).items())
+        if not content.photos:
+            raise InputError(f"no photos in {path}" + (f" (it holds {why})" if why else ""))
+        if why:
+            note(f"not used of {path}: {why}")
+        paths += content.photos
     return paths

@@ -129,3 +129,105 @@ def test_a_list_that_is_wrong_is_refused_with_the_place(tmp_path, text: str, mes
     (tmp_path / "list.csv").write_text(text)
     with pytest.raises(InputError, match=message):
         find_photos(tmp_path / "list.csv")
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        ("train valid test", "train val test"), ("train validation", "train val"), ("Train Test", "train test"),
+        ("training testing", "train test"), ("TRAIN Val", "train val"), ("train dev", "train val"), ("test", "test"),
+        ("train", "train"), ("Training Validation Evaluation", "train val"),
+    ],
+)  # fmt: skip
+def test_splits_are_understood_under_the_names_people_give_them(tmp_path, names: str, splits: str) -> None:
+    for name in names.split():
+        write_photos(tmp_path / name, ("ball", "box"), 2, size=32)
+    found = find_photos(tmp_path)
+    assert found.classes == ("ball", "box") and set(found.splits) == set(splits.split())
+
+
+def test_a_folder_beside_the_splits_is_left_out_if_it_holds_no_photos_and_refused_if_it_does(tmp_path) -> None:
+    for name in ("train", "val"):
+        write_photos(tmp_path / name, ("ball", "box"), 2, size=32)
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "ball.txt").write_text("0 0.5 0.5 1 1")
+    found = find_photos(tmp_path)
+    assert found.classes == ("ball", "box") and [str(item) for item in found.unused] == [
+        f"{tmp_path / 'labels'}: a folder beside the splits, without photos"
+    ]
+    write_photos(tmp_path / "labels", ("kite",), 1, size=32)
+    with pytest.raises(InputError, match="holds train, val, which are splits, and 'labels', which is none"):
+        find_photos(tmp_path)
+
+
+def test_classes_that_are_called_like_splits_are_classes(tmp_path) -> None:
+    for name in ("train", "test"):
+        write_photos(tmp_path, ("ball",), 2, size=32)
+        (tmp_path / "ball").rename(tmp_path / name)
+    assert find_photos(tmp_path).classes == ("test", "train")
+
+
+def test_hidden_folders_inside_a_class_are_no_photos_of_it(tmp_path) -> None:
+    write_photos(tmp_path, ("ball", "box"), 3, size=32)
+    write_photos(tmp_path / "ball" / ".ipynb_checkpoints", ("ball",), 3, size=32)
+    assert len(find_photos(tmp_path)) == 6
+
+
+def test_what_is_not_used_is_kept_with_its_reason(tmp_path) -> None:
+    write_photos(tmp_path, ("ball", "box"), 3, size=32)
+    (tmp_path / "ball" / "0000.png").rename(tmp_path / "ball" / "0000.jfif")
+    (tmp_path / "ball" / "film.gif").write_bytes(b"GIF89a" + bytes(9))
+    (tmp_path / "ball" / "gone.jpg").symlink_to("/mnt/gone.jpg")
+    (tmp_path / "loose.png").write_bytes((tmp_path / "box" / "0000.png").read_bytes())
+    found = find_photos(tmp_path)
+    assert len(found) == 6
+    assert {item.path.name: item.reason for item in found.unused} == {
+        "film.gif": "a GIF",
+        "gone.jpg": "a link to nothing",
+        "loose.png": "beside the class folders, so of no class",
+    }
+
+
+def test_a_class_without_a_photo_says_what_lies_there_instead(tmp_path) -> None:
+    write_photos(tmp_path, ("ball", "box"), 1, size=32)
+    (tmp_path / "kite").mkdir()
+    for number in range(3):
+        (tmp_path / "kite" / f"{number}.gif").write_bytes(b"GIF89a" + bytes(9))
+    with pytest.raises(InputError, match=r"class 'kite' has no photo in .* \(it holds 3 × a GIF\)"):
+        find_photos(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["path,label", "filename,class", "file_name,category", "Image,Class Name", "image_path,target", "File;Label",
+     "img\tlabels", "\ufefffilename,class"],
+)  # fmt: skip
+def test_lists_are_read_with_the_headers_and_separators_people_use(tmp_path, header: str) -> None:
+    write_photos(tmp_path, ("ball", "box"), 1, size=32)
+    separator = next(c for c in ",;\t" if c in header)
+    rows = [separator.join(row) for row in (("ball/0000.png", "a"), ("box\\0000.png", "b"), ("", ""))]
+    (tmp_path / "list.csv").write_text("\n".join([header, *rows]))
+    found = find_photos(tmp_path / "list.csv")
+    assert found.labels == ("a", "b") and all(path.is_file() for path in found.files())
+
+
+def test_a_list_that_excel_saved_as_unicode_text_is_read(tmp_path) -> None:
+    write_photos(tmp_path, ("ball", "box"), 1, size=32)
+    text = "filename\tclass\tsubset\nball/0000.png\tBälle\ttraining\nbox/0000.png\tKästen\tvalid\n"
+    (tmp_path / "list.csv").write_bytes(text.encode("utf-16"))
+    found = find_photos(tmp_path / "list.csv")
+    assert found.labels == ("Bälle", "Kästen") and found.splits == ("train", "val")
+
+
+def test_a_list_in_latin_1_is_refused_with_what_to_do(tmp_path) -> None:
+    (tmp_path / "list.csv").write_bytes("path,label\na.jpg,Bälle\n".encode("latin-1"))
+    with pytest.raises(InputError, match="save it as “CSV UTF-8”"):
+        find_photos(tmp_path / "list.csv")
+
+
+def test_a_list_without_a_header_is_refused_with_the_columns_it_needs(tmp_path) -> None:
+    (tmp_path / "list.csv").write_text("ball/0000.png,a\nbox/0000.png,b\n")
+    with pytest.raises(
+        InputError, match=r"expected a first line such as path,label \(file, filename, .* got ball/0000"
+    ):
+        find_photos(tmp_path / "list.csv")

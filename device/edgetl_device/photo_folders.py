@@ -1,0 +1,110 @@
+"""Folders of photos: which files are photos, and why the others are not used. Their content decides, not their names.
+
+What programs leave in folders is passed over in silence: hidden files and folders (``.ipynb_checkpoints``, ``.Trash``),
+the copies that file servers make (``@eaDir``, ``#recycle``), what Windows and macOS keep there. Everything else that is
+not used is counted, with its reason.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .photo_headers import other_format, photo_format
+
+START = 64  # bytes that tell a format
+
+_LEFTOVERS = frozenset({"@eadir", "#recycle", "#snapshot", "__macosx", "$recycle.bin", "system volume information",
+                        "lost+found", "thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Unused:
+    """A file or folder that is not used, and why, in a few words."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class PhotoFolder:
+    """What a folder and its sub-folders hold.
+
+    Args:
+        photos: files that begin as a photo does, sorted.
+        unused: everything else that is not a leftover, sorted.
+    """
+
+    photos: tuple[Path, ...]
+    unused: tuple[Unused, ...]
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a program left this file or folder there: it is hidden, or has a name that only they give."""
+    return path.name.startswith((".", "~$")) or path.name.lower() in _LEFTOVERS
+
+
+def photos_in(folder: Path) -> PhotoFolder:
+    """Look through a folder and its sub-folders; links to folders are not followed."""
+    photos: list[Path] = []
+    unused: list[Unused] = []
+
+    def unreadable(error: OSError) -> None:
+        unused.append(Unused(Path(error.filename), f"a folder that cannot be read ({error.strerror})"))
+
+    for parent, folders, names in os.walk(folder, onerror=unreadable):
+        here = Path(parent)
+        links = [name for name in folders if (here / name).is_symlink()]
+        folders[:] = [name for name in folders if name not in links and not is_leftover(here / name)]
+        for path in (here / name for name in [*names, *links] if not is_leftover(here / name)):
+            reason = why_unused(path)
+            if reason:
+                unused.append(Unused(path, reason))
+            else:
+                photos.append(path)
+    return PhotoFolder(tuple(sorted(photos)), tuple(sorted(unused, key=lambda item: item.path)))
+
+
+def why_unused(path: Path) -> str:
+    """Why a file is no photo that can be read; empty where it begins as one does."""
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            return "a link to a folder"
+        if not stat.S_ISREG(mode):
+            return "not a regular file"
+        with path.open("rb") as stream:
+            start = stream.read(START)
+    except FileNotFoundError:
+        return "a link to nothing"
+    except OSError as error:
+        return f"a file that cannot be read ({error.strerror})"
+    kind = photo_format(start)
+    if kind is None:
+        return other_format(start)
+    return "" if can_read(kind) else f"{kind} needs a decoder: pip install 'edgetl-device[heif]'"
+
+
+def can_read(kind: str) -> bool:
+    """Whether photos of this format can be decoded here."""
+    if kind not in ("HEIC", "AVIF"):
+        return True
+    from importlib.util import find_spec
+
+    return find_spec("PIL") is not None and find_spec("pillow_heif") is not None
+
+
+def reasons(unused: Iterable[Unused]) -> dict[str, int]:
+    """How many files are not used for each reason, the most first.
+
+    >>> reasons([Unused(Path("a.gif"), "a GIF"), Unused(Path("b.gif"), "a GIF"), Unused(Path("c"), "a film")])
+    {'a GIF': 2, 'a film': 1}
+    """
+    return dict(Counter(item.reason for item in unused).most_common())
