@@ -28,19 +28,22 @@ def explain(
 
     from edgetl_device.bundle.bundle import open_bundle
     from edgetl_device.files import write_atomically
-    from edgetl_device.photo_folders import photos_in
+    from edgetl_device.photo_folders import PhotoFolder, photos_in
     from edgetl_device.photos import read_photo
 
     from ..evaluation.explain import Explainer, overlay
 
     refuse_existing(output, force)
-    files = [file for path in photos for file in (photos_in(path).photos if path.is_dir() else [path])]
+    folders = [photos_in(path) if path.is_dir() else PhotoFolder((path,), ()) for path in photos]
+    files = [file for folder in folders for file in folder.photos]
     if not files:
         raise InputError(f"no photo in {', '.join(map(str, photos))}")
     bundle = open_bundle(file)
     explainer = Explainer(bundle, runtime)
     written: list[dict[str, Any]] = []
-    rows, skipped = [], []
+    rows, skipped = [], [str(item) for folder in folders for item in folder.unused]
+    for line in skipped:
+        note(f"skipped: {line}")
     for path in files:
         try:
             frame = read_photo(path)

@@ -189,7 +189,7 @@ def _measured(answers: _Answers, dataset: Dataset, labels: tuple[str, ...], runt
         confusion=metrics.confusion(truth, predicted, len(labels)),
         ece=metrics.expected_calibration_error(sure, right, _BINS),
         latency_ms={"p50": float(p50), "p95": float(p95)},
-        skipped=tuple(answers.skipped),
+        skipped=(*answers.skipped, *map(str, dataset.unused)),
         runtime=runtime,
         reliability=metrics.reliability(sure, right, _BINS),
         slices={name: _slices(values, right) for name, values in columns.items() if len(set(values)) <= _MOST_VALUES},

@@ -36,9 +36,9 @@ def classify(images: tuple[Path, ...], top: int, no_drift: bool, runtime: str, h
     opened = OpenHome(home, runtime)
     learner, classifier = opened.learner, opened.learner.classifier(opened.backbone)
     drift = learner.drift()
-    predictions, skipped = [], []
-    paths = photo_paths(images)
-    for path in progress(paths, len(paths), "classifying"):
+    folder = photo_paths(images)
+    predictions, skipped = [], [str(item.path) for item in folder.unused]
+    for path in progress(folder.photos, len(folder.photos), "classifying"):
         try:
             frame = read_photo(path)
         except PhotoError as error:

@@ -35,7 +35,8 @@ def learn(
 
     label = check_label(label)
     with OpenHome(home, runtime) as opened:
-        embedded = opened.backbone.embed_readable(photo_paths(images))
+        folder = photo_paths(images)
+        embedded = opened.backbone.embed_readable(folder.photos)
         for _, reason in embedded.skipped:
             note(f"skipped: {reason}")
         pictures = [thumbnail(read_photo(path)) for path in embedded.used] if keep_photos else []
@@ -43,7 +44,8 @@ def learn(
         with learner.lock():
             stored = len(learner.add(label, embedded.raw, pictures))
             say(f"stored {stored} sample{'s' if stored != 1 else ''} of {label}")
-            result = {"stored": stored, "skipped": [str(path) for path, _ in embedded.skipped]}
+            unused = [item.path for item in folder.unused]
+            result = {"stored": stored, "skipped": [*map(str, unused), *(str(path) for path, _ in embedded.skipped)]}
             return result | (idle(learner) if no_retrain else judged_if_possible(learner))
 
 
