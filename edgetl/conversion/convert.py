@@ -159,7 +159,7 @@ def convert(
         layers = layer_errors.measure(exported.data, model, sample, source.scale, verbose)
         layer_errors.log_report(layers)
     advice = ADVICE.get(options.quantize, "Try --quantize none, and give more photos")
-    gate(parity, options.max_drop, f"{source.caution} {advice}".strip())
+    gate(parity, options.max_drop, f"{source.caution} {advice}".strip(), len(source.dataset.classes))
     one_file = _fuse(exported, source, backbone, fitted, output.stem) if options.fused else None
     compiled = compile_model(data) if options.edgetpu else None
     if options.no_classes:

@@ -39,7 +39,7 @@ def compare(truth: Sequence[str], before: Sequence[str], after: Sequence[str]) -
     classes = sorted(set(truth))
     index = {label: number for number, label in enumerate(sorted({*truth, *before, *after}))}
     actual, one, other = (np.array([index[label] for label in column], np.intp) for column in (truth, before, after))
-    recalls = [metrics.per_class_recall(actual, found, len(index)) for found in (one, other)]
+    recalls = [metrics.per_class_recall(actual, labels, len(index)) for labels in (one, other)]
     drops = [float(recalls[0][index[label]] - recalls[1][index[label]]) for label in classes]
     worst = int(np.argmax(drops))
     parity = Parity(
@@ -52,11 +52,44 @@ def compare(truth: Sequence[str], before: Sequence[str], after: Sequence[str]) -
     return parity, classes[worst]
 
 
-def gate(parity: Parity, max_drop: float, advice: str) -> None:
-    """Raise CheckFailedError if conversion costs more accuracy than ``max_drop``."""
+def gate(parity: Parity, max_drop: float, advice: str, classes: int) -> None:
+    """Say no if conversion costs too much accuracy, or if nothing can be said about that.
+
+    A float model that guesses is nothing to hold a conversion against: its labels may be in another order than its
+    outputs, or its photos scaled otherwise than in its training.
+
+    Args:
+        max_drop: accuracy that conversion may cost; 1 lets everything pass.
+        advice: what may help.
+        classes: how many the photos show.
+
+    Raises:
+        CheckFailedError: it costs more, or the reference is blind.
+    """
+    blind = _blindness(parity, classes)
+    if blind and max_drop < 1:
+        raise CheckFailedError(
+            f"{blind}, no better than guessing among {classes} classes, so the conversion cannot be checked. Are the "
+            "labels in the order of the model's outputs (--labels)? Are pixels scaled as in its training (--scale)? "
+            "Nothing was written; --max-drop 1 converts without this check"
+        )
     if not parity.drop <= max_drop:  # so that NaN is a no
         raise CheckFailedError(
             f"conversion costs {parity.drop:.3f} of accuracy ({parity.float_accuracy:.3f} -> "
             f"{parity.converted_accuracy:.3f} on {parity.samples} held-out photos), "
             f"more than --max-drop {max_drop}; nothing was written. {advice}"
         )
+
+
+def _blindness(parity: Parity, classes: int) -> str | None:
+    """What is within one standard error of guessing, or None."""
+    if classes < 2 or not parity.samples:
+        return None
+    chance = 1 / classes
+    guessing = chance + (chance * (1 - chance) / parity.samples) ** 0.5
+    photos = f"of {parity.samples} held-out photos"
+    if parity.float_accuracy <= guessing:
+        return f"the float model is right on {parity.float_accuracy:.0%} {photos}"
+    if parity.agreement <= guessing:
+        return f"the float and the converted model agree on {parity.agreement:.0%} {photos}"
+    return None

@@ -6,7 +6,6 @@ from edgetl.conversion import compression
 from edgetl.conversion.compression import Compression, bought, check, compress
 from edgetl.conversion.converter import export, representative_photos
 from edgetl.conversion.layer_errors import LayerError, measure, sqnr_db, verdict
-from edgetl.conversion.parity import compare, gate
 from edgetl.models.flattening import flat_backbone
 from edgetl.training.embeddings import to_float
 from edgetl_device.errors import CheckFailedError, InputError
@@ -180,17 +179,3 @@ def test_the_error_of_a_layer_is_its_signal_to_noise_ratio() -> None:
     assert "starts to differ at ADD #3 (4.0 dB)" in verdict(
         [LayerError(2, "MUL", "a", 30.0), LayerError(3, "ADD", "b", 4.0)]
     )
-
-
-def test_parity_counts_against_a_hand_made_table() -> None:
-    truth = ["cat"] * 4 + ["dog"] * 4 + ["eel"] * 2
-    before = ["cat"] * 4 + ["dog"] * 3 + ["cat"] + ["eel"] * 2
-    after = ["cat"] * 3 + ["dog"] * 5 + ["eel", "dog"]
-    parity, worst = compare(truth, before, after)
-    assert (parity.float_accuracy, parity.converted_accuracy, parity.agreement) == (0.9, 0.8, 0.7)
-    assert (worst, parity.worst_class_drop, parity.samples) == ("eel", 0.5, 10)
-    gate(parity, 0.1 + 1e-9, "")
-    with pytest.raises(
-        CheckFailedError, match=r"costs 0\.100 of accuracy .* on 10 held-out photos.*nothing was written"
-    ):
-        gate(parity, 0.05, "")
