@@ -30,9 +30,11 @@ _NPY_HEADER = 4096  # bytes: more than the header of any array that `pack` write
 _NUMBER = rb"(0|[1-9]\d*)"
 # NumPy parses a header as Python, and again leniently where that fails: other text ends in errors of any kind.
 _HEADER = re.compile(
-    rb"\{'descr': '[<>|][A-Za-z]" + _NUMBER + rb"?', 'fortran_order': (False|True), "
+    rb"\{'descr': '([<>|][A-Za-z]\d{0,3})', 'fortran_order': (False|True), "
     rb"'shape': \((" + _NUMBER + rb"(, " + _NUMBER + rb")*,?)?\), \} *\n"
 )
+_STRING_BYTES = 512  # room for any label, name or time
+_NEWLINE = ord("\n")
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: the same arrays give the same bytes
 
 
@@ -52,11 +54,12 @@ def pack(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def unpack(data: bytes, expected: frozenset[str] | set[str] | None = None) -> Arrays:
+def unpack(data: bytes, expected: frozenset[str] | set[str] | None = None, most: int | None = None) -> Arrays:
     """Bytes of :func:`pack` → read-only arrays, views of these bytes where they are aligned.
 
     Args:
         expected: the names that must be there, no fewer and no more; None accepts any.
+        most: how many arrays there may be; by default as many as are expected.
 
     Raises:
         InputError: anything that :func:`pack` does not write.
@@ -64,6 +67,9 @@ def unpack(data: bytes, expected: frozenset[str] | set[str] | None = None) -> Ar
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
+            most = len(expected) if most is None and expected is not None else most
+            if most is not None and len(members) > most:
+                raise InputError(f"expected at most {most} arrays, got {len(members)}")
             if any(member.compress_type != zipfile.ZIP_STORED for member in members):
                 raise InputError("arrays must not be compressed")
             arrays = {member.filename.removesuffix(".npy"): _array(_stored(data, member)) for member in members}
@@ -119,10 +125,12 @@ def text_array(values: tuple[str, ...]) -> npt.NDArray[np.uint8]:
     return np.frombuffer("".join(f"{value}\n" for value in values).encode(), np.uint8)
 
 
-def text_values(array: npt.NDArray[Any]) -> tuple[str, ...]:
-    """The inverse of :func:`text_array`."""
+def text_values(array: npt.NDArray[Any], most: int) -> tuple[str, ...]:
+    """The inverse of :func:`text_array`; more than ``most`` strings are refused before any of them is made."""
     if array.dtype != np.uint8 or array.ndim != 1:
         raise InputError("expected text as bytes")
+    if array.size > most * _STRING_BYTES or np.count_nonzero(array == _NEWLINE) > most:
+        raise InputError(f"expected at most {most} strings of {_STRING_BYTES} bytes")
     try:
         *values, rest = array.tobytes().decode().split("\n")
     except UnicodeDecodeError as error:

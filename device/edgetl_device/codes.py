@@ -18,6 +18,7 @@ import numpy.typing as npt
 from .errors import InputError, MismatchError
 
 TRANSFORM_VERSION = 1
+MAX_DIMENSION = 4096  # features: the widest of common backbones; statistics and heads grow with its square
 
 Int8 = npt.NDArray[np.int8]
 Codes = npt.NDArray[np.uint8]
@@ -44,9 +45,9 @@ class CodeTransform:
     dimension: int
 
     def __post_init__(self) -> None:
-        if not -128 <= self.zero_point <= 127 or not 1 <= self.dimension <= 16384:
+        if not -128 <= self.zero_point <= 127 or not 1 <= self.dimension <= MAX_DIMENSION:
             raise InputError(
-                "expected a zero point of -128 to 127 and 1 to 16384 features, "
+                f"expected a zero point of -128 to 127 and 1 to {MAX_DIMENSION} features, "
                 f"got {self.zero_point} and {self.dimension}"
             )
 

@@ -17,10 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from .arrays import pack, text_array, text_values, unpack
-from .codes import Codes
+from .codes import MAX_DIMENSION, Codes
 from .errors import InputError, MismatchError
+from .labels import MAX_LABELS
 
 Int64 = npt.NDArray[np.int64]
+
+MAX_SAMPLES = 10**11  # whose products are below 2⁵³: exact in float64
+MAX_RUNTIMES = 64
 
 FEW_ROWS = 256  # of unshifted codes: 256 · 255² < 2²⁴
 BLOCK_ROWS = 1024  # rows of codes shifted to −128 … 127: every partial sum stays within 2²⁴, where float32 is exact
@@ -132,21 +136,24 @@ class Statistics:
         """The inverse of :meth:`to_bytes`; raises InputError on anything that is not statistics."""
         arrays = unpack(data, _MEMBERS)
         try:
-            dimension = int(_integers(arrays["dimension"]).item())
-            labels = text_values(arrays["labels"])
-            counts, sums = _integers(arrays["counts"]), _integers(arrays["sums"])
-            upper = arrays["gram"]
-            (backbone,) = text_values(arrays["backbone"])
-            runtimes = text_values(arrays["runtimes"])
+            dimension = int(_integers(arrays["dimension"], ()).item())
+            labels = text_values(arrays["labels"], MAX_LABELS)
+            (backbone,) = text_values(arrays["backbone"], 1)
+            runtimes = text_values(arrays["runtimes"], MAX_RUNTIMES)
         except (TypeError, ValueError) as error:
             raise InputError(f"not statistics: {error}") from None
-        shapes = (counts.shape, sums.shape, upper.shape)
-        expected = ((len(labels),), (len(labels), dimension), (dimension * (dimension + 1) // 2,))
-        if shapes != expected or (counts <= 0).any() or list(labels) != sorted(set(labels)):
-            raise InputError(f"not statistics: expected shapes {expected} and sorted labels, got {shapes}")
+        if not 0 <= dimension <= MAX_DIMENSION or list(labels) != sorted(set(labels)):
+            raise InputError(f"not statistics: expected up to {MAX_DIMENSION} features and sorted labels")
+        counts = _integers(arrays["counts"], (len(labels),))
+        sums = _integers(arrays["sums"], (len(labels), dimension))
+        upper = arrays["gram"]
+        if upper.dtype.kind not in "iu" or upper.shape != (dimension * (dimension + 1) // 2,):
+            raise InputError(
+                f"not statistics: expected integers for {dimension} features, got {upper.shape} {upper.dtype}"
+            )
+        if (counts <= 0).any() or (counts > MAX_SAMPLES).any() or int(counts.sum()) > MAX_SAMPLES:
+            raise InputError(f"not statistics: expected 1 to {MAX_SAMPLES} samples")
         most = int(counts.sum()) * 255**2
-        if upper.dtype.kind not in "iu":
-            raise InputError(f"statistics must be integers, got {upper.dtype}")
         if (sums < 0).any() or (sums > 255 * counts[:, None]).any() or not _within(upper, most):
             raise InputError("not statistics: sums that no samples can have")
         return cls(backbone, runtimes, labels, counts, sums, upper)
@@ -237,7 +244,8 @@ def _smallest(values: npt.NDArray[np.signedinteger[Any]]) -> npt.NDArray[Any]:
     return values.astype(np.min_scalar_type(int(values.max(initial=0))))
 
 
-def _integers(array: npt.NDArray[Any]) -> Int64:
-    if array.dtype.kind not in "iu":
-        raise InputError(f"statistics must be integers, got {array.dtype}")
+def _integers(array: npt.NDArray[Any], shape: tuple[int, ...]) -> Int64:
+    """As int64, of which a copy may be eight times as large: only of the shape that is expected."""
+    if array.dtype.kind not in "iu" or array.shape != shape:
+        raise InputError(f"not statistics: expected integers of shape {shape}, got {array.shape} {array.dtype}")
     return array.astype(np.int64)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device.bundle.bundle import write_bundle
-from edgetl_device.bundle.content import BundleParts, fingerprint
+from edgetl_device.bundle.content import HOLDOUT_PER_CLASS, BundleParts, fingerprint
 from edgetl_device.bundle.signing import PrivateKey
 from edgetl_device.codes import CodeTransform, Int8
 from edgetl_device.console import progress
@@ -37,7 +37,7 @@ from .compression import Compressed, Compression
 from .converter import Exported, export, representative_photos
 from .parity import Parity, compare, gate
 
-HOLDOUT_PER_CLASS = 100
+HOLDOUT_PHOTOS = 5000  # of all classes together: each is compared with all when a head is fitted
 CHECK_PHOTOS = 8
 NO_COMPRESSION = Compression()
 LAYER_PHOTOS = 8  # on which float and converted layers are compared
@@ -293,13 +293,14 @@ def _evidence(dataset: Dataset, raw: Int8, backbone: Backbone, seed: int) -> Evi
 
 
 def _holdout_rows(dataset: Dataset, seed: int) -> list[int]:
-    """Up to 100 held-out photos a class, drawn with the seed, in the dataset's order."""
+    """Up to 100 held-out photos a class, of many classes fewer, drawn with the seed, in the dataset's order."""
     rows = np.array(dataset.rows("val", "test"), np.intp)
     rows = np.random.default_rng(seed).permutation(rows)
     kept: dict[str, list[int]] = {}
     for row in rows:
         kept.setdefault(dataset.labels[row], []).append(int(row))
-    return sorted(row for of_class in kept.values() for row in of_class[:HOLDOUT_PER_CLASS])
+    most = min(HOLDOUT_PER_CLASS, max(HOLDOUT_PHOTOS // max(len(kept), 1), 2))
+    return sorted(row for of_class in kept.values() for row in of_class[:most])
 
 
 def _content(

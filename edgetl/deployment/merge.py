@@ -5,20 +5,25 @@ The result's statistics are, byte for byte, those of one machine that had seen a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from edgetl_device import metrics
 from edgetl_device.bundle.bundle import Bundle, write_bundle
 from edgetl_device.bundle.content import BundleContent, BundleParts
 from edgetl_device.bundle.export import Export
 from edgetl_device.bundle.signing import PrivateKey, PublicKey
-from edgetl_device.errors import InputError
+from edgetl_device.errors import CheckFailedError, InputError
+from edgetl_device.files import read_bounded
 from edgetl_device.heads.evidence import gather
-from edgetl_device.heads.head import fit_head
+from edgetl_device.heads.head import Head, fit_head
+from edgetl_device.labels import check_label_count
+from edgetl_device.learning.gate import confirmed_loss, on_holdout, possible_loss
+from edgetl_device.statistics import Statistics
+
+MAX_EXPORT = 256 << 20  # bytes, as of a bundle
 
 
 @dataclass(frozen=True)
@@ -43,52 +48,106 @@ class Merged:
 def read_export(path: Path, trusted: PublicKey | None = None) -> Export:
     """A file of ``edgetl-device export-stats`` → Export; raises InputError, SignatureError where a key is trusted."""
     try:
-        return Export.from_bytes(path.read_bytes(), trusted)
+        return Export.from_bytes(read_bounded(path, MAX_EXPORT), trusted)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
     except InputError as error:
         raise type(error)(f"{path}: {error}") from None
 
 
-def merge(bundle: Bundle, exports: Sequence[Export], output: Path, key: PrivateKey | None = None) -> Merged:
+def merge(
+    bundle: Bundle, exports: Sequence[Export], output: Path, key: PrivateKey | None = None, *, accept: bool = False
+) -> Merged:
     """Add devices' statistics to a bundle's and write the result, signed where a key is given.
+
+    Args:
+        accept: write it even where classes that the bundle knows get worse.
 
     Raises:
         MismatchError: an export belongs to another backbone.
-        InputError: a device is in the bundle already; adding it again would count its samples twice.
+        InputError: a device is in the bundle already, so adding it again would count its samples twice; or two of its
+            exports contradict each other; or there would be too many labels.
+        CheckFailedError: classes that the bundle knows would get worse on its held-out photos.
         StorageError: ``output`` cannot be written.
     """
     factory = BundleContent(bundle)
     before = list(bundle.manifest.get("merged", []))
-    latest: dict[str, Export] = {}
-    for export in sorted(exports, key=lambda export: export.time):
-        if export.device in before:
-            raise InputError(
-                f"device {export.device[:8]} is in this bundle already: merge into the bundle it was made from"
-            )
-        latest[export.device] = export
+    latest = _latest(exports, before)
     statistics = factory.statistics
     for export in latest.values():
         statistics = statistics + export.statistics
-    none = factory.holdout[:0]
-    origin = bundle.codes.origin
-    correction = factory.correction
-    held = (factory.holdout, factory.holdout_labels)
-    evidence = gather(statistics, *held, none, (), "", origin=origin, correction=correction)
-    head = fit_head(evidence, factory.rule)
-    index = {label: row for row, label in enumerate(head.labels)}
-    truth = np.array([index[label] for label in factory.holdout_labels], np.intp)
-    accuracy = metrics.accuracy(truth, head.scorer.scores(factory.holdout).argmax(axis=1)) if len(truth) else None
+    check_label_count(len(statistics.labels), "merge fewer devices, or agree on labels")
+    head = _head(factory, statistics)
+    objection = _objection(factory, head)
+    if objection and not accept:
+        raise CheckFailedError(
+            f"not merged: {objection}{_suspects(factory, latest)}; nothing was written (--accept insists)"
+        )
     photos, check_raw, _ = factory.check
-    told = head.probabilities(bundle.codes(check_raw))
-    labels = tuple(head.labels[row.argmax()] if head.labels else "" for row in told)
-    holdout = (factory.holdout_raw, factory.holdout_labels)
-    model, check = bundle.members["backbone.tflite"], (photos, check_raw, labels)
-    content = BundleParts(model, statistics, holdout, factory.seen, check, correction)
+    probabilities = head.probabilities(bundle.codes(check_raw))
+    labels = tuple(head.labels[row.argmax()] if head.labels else "" for row in probabilities)
+    parts = BundleParts(
+        bundle.members["backbone.tflite"],
+        statistics,
+        (factory.holdout_raw, factory.holdout_labels),
+        factory.seen,
+        (photos, check_raw, labels),
+        factory.correction,
+    )
     # A fused model holds the old head: it is left out rather than kept wrong.
     manifest = {name: value for name, value in bundle.manifest.items() if name not in ("members", "format", "fused")}
     manifest |= {"name": output.stem, "labels": list(head.labels), "merged": sorted([*before, *latest])}
     twin = {name: data for name, data in bundle.members.items() if name == "backbone_edgetpu.tflite"}
-    write_bundle(output, manifest, content.members() | twin, key)
+    write_bundle(output, manifest, parts.members() | twin, key)
     samples = sum(export.statistics.samples for export in latest.values())
+    truth = np.asarray(factory.holdout_labels, np.str_)
+    accuracy = None
+    if len(truth):
+        accuracy = float((np.asarray(head.labels, np.str_)[head.holdout_scores.argmax(axis=1)] == truth).mean())
     return Merged(samples, len(latest), accuracy, statistics.bit_exact, len(exports) - len(latest))
+
+
+def _latest(exports: Sequence[Export], merged: Sequence[str]) -> dict[str, Export]:
+    """Device → its last export, by the changes to its store and not by its clock, which may be wrong."""
+    latest: dict[str, Export] = {}
+    for export in sorted(exports, key=lambda export: export.order):
+        if export.device in merged:
+            raise InputError(
+                f"device {export.device[:8]} is in this bundle already: merge into the bundle it was made from"
+            )
+        other = latest.get(export.device)
+        if (
+            other is not None
+            and other.sequence is not None
+            and other.sequence == export.sequence
+            and other.statistics.to_bytes() != export.statistics.to_bytes()
+        ):
+            raise InputError(
+                f"two exports of device {export.device[:8]} have the same number ({export.sequence}) and differ: "
+                "was its store copied? Export again, and merge that one"
+            )
+        latest[export.device] = export
+    return latest
+
+
+def _head(factory: BundleContent, statistics: Statistics) -> Head:
+    held = (factory.holdout, factory.holdout_labels)
+    origin, correction = factory.bundle.codes.origin, factory.correction
+    evidence = gather(statistics, *held, factory.holdout[:0], (), "", origin=origin, correction=correction)
+    return fit_head(evidence, factory.rule)
+
+
+def _objection(factory: BundleContent, head: Head) -> str | None:
+    """What the gate of a device would say of the new head on the bundle's held-out photos."""
+    answers = on_holdout(head, factory.head(), factory.holdout_labels)
+    return confirmed_loss(answers, "held-out photos") or possible_loss(answers, "held-out photos")
+
+
+def _suspects(factory: BundleContent, latest: Mapping[str, Export]) -> str:
+    """The devices that do harm by themselves, to be looked at first."""
+    guilty = [
+        device[:8]
+        for device, export in sorted(latest.items())
+        if len(latest) > 1 and _objection(factory, _head(factory, factory.statistics + export.statistics))
+    ]
+    return f"; look at the labels of device {', '.join(guilty)}" if guilty else ""

@@ -1,3 +1,4 @@
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -180,3 +181,41 @@ def test_forgetting_one_by_one_in_any_order_leaves_what_never_knew_them(count: i
     for row in gone:
         found = found - of(codes[row : row + 1], [labels[row]])
     assert found.to_bytes() == of(codes[kept], [labels[row] for row in kept]).to_bytes()
+
+
+def changed(**arrays: object) -> bytes:
+    """Good statistics of one class and four features, with some arrays replaced."""
+    good = of(*samples(3, 0, dimension=4)).to_bytes()
+    return pack(unpack(good) | {name: np.asarray(array) for name, array in arrays.items()})
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (changed(dimension=4097), "up to 4096 features"),
+        (changed(dimension=[4]), r"integers of shape \(\)"),
+        (changed(labels=np.full(2001, 10, np.uint8)), "at most 2000 strings"),
+        (changed(labels=np.zeros(2000 * 512 + 1, np.uint8)), "at most 2000 strings"),
+        (changed(backbone=np.full(2, 10, np.uint8)), "at most 1 strings"),
+        (changed(runtimes=np.full(65, 10, np.uint8)), "at most 64 strings"),
+        (changed(counts=np.zeros(10**6, np.uint8)), "integers of shape"),
+        (changed(sums=np.zeros((3, 10**6), np.uint8)), "integers of shape"),
+        (changed(gram=np.zeros(10**6, np.uint8)), "expected integers for 4 features"),
+        (changed(counts=np.array([2**63, 1], np.uint64)), "1 to 100000000000 samples"),
+        (changed(counts=np.array([10**11 + 1, 1])), "1 to 100000000000 samples"),
+        (changed(counts=np.array([2**62, 2**62])), "1 to 100000000000 samples"),
+    ],
+)
+def test_statistics_larger_than_any_device_has_are_refused(data: bytes, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Statistics.from_bytes(data)
+
+
+def test_a_million_empty_labels_are_refused_before_they_are_made() -> None:
+    data = changed(labels=np.full(10**6, 10, np.uint8))
+    tracemalloc.start()
+    with pytest.raises(InputError, match="at most 2000 strings"):
+        Statistics.from_bytes(data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5 * len(data)

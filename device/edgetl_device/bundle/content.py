@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,11 +22,16 @@ from ..heads.head import Head, fit_head
 from ..heads.precision import Precision
 from ..heads.precision_file import precision_bytes, read_precision
 from ..heads.registry import current_name
+from ..labels import MAX_LABELS
 from ..statistics import Statistics
 from .bundle import Bundle
 
 log = logging.getLogger("edgetl.factory")
 
+HOLDOUT_PER_CLASS = 100
+MAX_HOLDOUT_BYTES = 32 << 20  # of raw embeddings; a bundle as made here holds at most a fifth of that
+MAX_SEEN = 1 << 20  # fingerprints of training photos
+MAX_CHECK_PHOTOS = 32
 HOLDOUT_MEMBERS = {"raw", "labels", "seen"}
 _FLOAT32 = np.dtype(np.float32)
 FINGERPRINT_BYTES = 8  # of a photo file's SHA-256: one false match among 10⁵ photos in 10⁹ bundles
@@ -79,11 +85,23 @@ class BundleContent:
     @cached_property
     def _holdout(self) -> tuple[Codes, tuple[str, ...]]:
         arrays = _unpack(self.bundle, "holdout.npz", HOLDOUT_MEMBERS)
-        codes = self.bundle.codes(self._embeddings("holdout.npz", arrays))
-        labels = _row_labels(arrays, len(codes))
+        raw = self._holdout_embeddings(arrays)
+        labels = _row_labels(arrays, len(raw))
         if not set(labels) <= set(self.bundle.labels):
             raise BundleError("holdout.npz has other labels than the manifest")
-        return codes, labels
+        if max(Counter(labels).values(), default=0) > HOLDOUT_PER_CLASS:
+            raise BundleError(f"holdout.npz has more than {HOLDOUT_PER_CLASS} embeddings of a class")
+        return self.bundle.codes(raw), labels
+
+    def _holdout_embeddings(self, arrays: Arrays) -> Int8:
+        """Bounded before anything is made of them: they become floats, and are compared with each other."""
+        raw = self._embeddings("holdout.npz", arrays)
+        if len(raw) > HOLDOUT_PER_CLASS * len(self.bundle.labels) or raw.nbytes > MAX_HOLDOUT_BYTES:
+            raise BundleError(
+                f"holdout.npz: expected at most {HOLDOUT_PER_CLASS} embeddings a class and "
+                f"{MAX_HOLDOUT_BYTES >> 20} MiB, got {len(raw)} of {raw.shape[1]} features"
+            )
+        return raw
 
     def _embeddings(self, member: str, arrays: Arrays) -> Int8:
         raw: Int8 = arrays["raw"]
@@ -94,7 +112,7 @@ class BundleContent:
     @property
     def holdout_raw(self) -> Int8:
         """(h, d) int8 raw embeddings of the holdout."""
-        return self._embeddings("holdout.npz", _unpack(self.bundle, "holdout.npz", HOLDOUT_MEMBERS))
+        return self._holdout_embeddings(_unpack(self.bundle, "holdout.npz", HOLDOUT_MEMBERS))
 
     @property
     def holdout(self) -> Codes:
@@ -113,7 +131,7 @@ class BundleContent:
             return None
         arrays = _unpack(self.bundle, "head.npz", {"labels", "weights", "bias"})
         weights, bias = arrays["weights"], arrays["bias"]
-        fits = bias.ndim == 1 and weights.shape == (len(bias), self.bundle.codes.dimension)
+        fits = bias.ndim == 1 and len(bias) <= MAX_LABELS and weights.shape == (len(bias), self.bundle.codes.dimension)
         if not fits or {weights.dtype, bias.dtype} != {_FLOAT32}:
             raise BundleError(f"head.npz: weights of shape {weights.shape} {weights.dtype} do not fit the backbone")
         if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
@@ -126,6 +144,8 @@ class BundleContent:
         rows = _unpack(self.bundle, "holdout.npz", HOLDOUT_MEMBERS)["seen"]
         if rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != FINGERPRINT_BYTES:
             raise BundleError(f"holdout.npz: fingerprints of shape {rows.shape} {rows.dtype}")
+        if len(rows) > MAX_SEEN:
+            raise BundleError(f"holdout.npz: expected at most {MAX_SEEN} fingerprints, got {len(rows)}")
         return frozenset(row.tobytes() for row in rows)
 
     @cached_property
@@ -134,6 +154,8 @@ class BundleContent:
         arrays = _unpack(self.bundle, "check.npz", {"photos", "raw", "labels"})
         photos, raw = arrays["photos"], self._embeddings("check.npz", arrays)
         size = self.bundle.preprocessing
+        if len(raw) > MAX_CHECK_PHOTOS:
+            raise BundleError(f"check.npz: expected at most {MAX_CHECK_PHOTOS} photos, got {len(raw)}")
         if photos.dtype != np.uint8 or photos.shape != (len(raw), size.height, size.width, 3):
             raise BundleError(f"check.npz: photos of shape {photos.shape} {photos.dtype} do not fit the backbone")
         return photos, raw, _row_labels(arrays, len(raw))
@@ -219,7 +241,10 @@ class BundleParts:
 
 
 def _row_labels(arrays: Arrays, rows: int) -> tuple[str, ...]:
-    labels = text_values(arrays["labels"])
+    try:
+        labels = text_values(arrays["labels"], rows)
+    except InputError as error:
+        raise BundleError(f"row labels: {error}") from None
     if len(labels) != rows:
         raise BundleError(f"expected {rows} row labels, got {len(labels)}")
     return labels

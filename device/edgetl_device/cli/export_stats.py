@@ -31,10 +31,11 @@ def export_stats(file: Path, sign: Path | None, force: bool, home: Home) -> dict
     refuse_existing(file, force)
     key = read_private_key(sign) if sign else None
     learner = home.learner()
+    sequence = learner.store.sequence()  # before reading: what is added meanwhile comes with a later export
     statistics = learner.device_statistics()
     if not statistics.samples:
         raise InputError("nothing was learned yet: `edgetl-device learn LABEL IMAGE…` first")
     now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-    write_atomically(file, Export(learner.store.device, now, statistics).to_bytes(key))
+    write_atomically(file, Export(learner.store.device, now, statistics, sequence).to_bytes(key))
     say(f"wrote {file}: {statistics.samples} samples of {', '.join(statistics.labels)}")
     return {"samples": statistics.samples, "labels": list(statistics.labels), "path": str(file)}

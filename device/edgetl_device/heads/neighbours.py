@@ -16,6 +16,7 @@ STRICTNESS = 0.25  # quantile, over known things, of how near a learned thing mu
 ENOUGH = 20  # held-out embeddings needed before a 5 % quantile means anything
 
 _BLOCK_ROWS = 1024  # compared with all at once, to spare memory
+_REFERENCES = 2048  # a quantile needs no more
 
 Vectors = npt.NDArray[np.float32]
 
@@ -46,8 +47,10 @@ class Bank:
 
     @cached_property
     def familiarity(self) -> Vectors:
-        """(b,) similarity of each to the others."""
+        """(b,) similarity of each to the others; of many only some, evenly spread, are asked."""
         rows = np.arange(len(self.vectors))
+        if len(rows) > _REFERENCES:
+            rows = np.linspace(0, len(rows) - 1, _REFERENCES).round().astype(np.intp)
         blocks = [rows[start : start + _BLOCK_ROWS] for start in range(0, len(rows), _BLOCK_ROWS)]
         nearest = [mean_of_nearest(cosines_to_others(self.vectors, block)) for block in blocks]
         return np.concatenate(nearest) if nearest else np.zeros(0, np.float32)

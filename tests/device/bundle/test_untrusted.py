@@ -20,7 +20,8 @@ from test_bundle import manifest, rebuilt
 
 from edgetl_device.arrays import pack, text_array, unpack
 from edgetl_device.bundle import bundle as bundle_module
-from edgetl_device.bundle.bundle import Bundle, read_bundle
+from edgetl_device.bundle import content
+from edgetl_device.bundle.bundle import Bundle, open_bundle, read_bundle
 from edgetl_device.bundle.content import BundleContent
 from edgetl_device.errors import BundleError, EdgetlError
 from edgetl_device.home import Home
@@ -331,3 +332,47 @@ def test_a_holdout_of_strange_classes_is_refused(bundle_path) -> None:
     bundle = Bundle(good_manifest(bundle_path), members | {"holdout.npz": pack(arrays)}, "")
     with pytest.raises(BundleError, match="other labels than the manifest"):
         assert BundleContent(bundle).holdout
+
+
+def repeated(name: str, count: int) -> dict[str, np.ndarray]:
+    """An array of a good bundle's holdout or check photos, with its rows repeated to so many."""
+    return {name: np.zeros((count, {"raw": 64, "seen": 8}[name]), np.int8 if name == "raw" else np.uint8)}
+
+
+@pytest.mark.parametrize(
+    ("member", "arrays", "part", "message"),
+    [
+        (
+            "holdout.npz",
+            repeated("raw", 201) | {"labels": text_array(("ball",) * 201)},
+            "holdout",
+            "at most 100 embedd",
+        ),
+        (
+            "holdout.npz",
+            repeated("raw", 150) | {"labels": text_array(("box",) * 150)},
+            "holdout",
+            "more than 100 embedd",
+        ),
+        ("holdout.npz", repeated("raw", 201), "holdout_raw", "at most 100 embeddings a class"),
+        ("holdout.npz", repeated("seen", (1 << 20) + 1), "seen", "at most 1048576 fingerprints"),
+        (
+            "check.npz",
+            repeated("raw", 33) | {"photos": np.zeros((33, 32, 32, 3), np.uint8), "labels": text_array(("",) * 33)},
+            "check",
+            "at most 32 photos",
+        ),
+        ("check.npz", {"labels": text_array(("",) * 99)}, "check", "at most 3 strings"),
+    ],
+)
+def test_more_than_the_format_needs_is_refused(bundle_path, member, arrays, part, message) -> None:
+    members = members_of(bundle_path.read_bytes())
+    changed = {member: pack(unpack(members[member]) | arrays)}
+    with pytest.raises(BundleError, match=message):
+        getattr(BundleContent(Bundle(good_manifest(bundle_path), members | changed, "")), part)
+
+
+def test_a_holdout_of_many_classes_and_features_is_bounded_as_a_whole(bundle_path, monkeypatch) -> None:
+    monkeypatch.setattr(content, "MAX_HOLDOUT_BYTES", 39 * 64)
+    with pytest.raises(BundleError, match="got 40 of 64 features"):
+        assert BundleContent(open_bundle(bundle_path)).holdout

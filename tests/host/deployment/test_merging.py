@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -56,6 +57,48 @@ def test_of_one_device_only_the_latest_export_counts(bundle_path, tmp_path) -> N
     exports = [export("a", {"kite": 5}, 300, "2026-02-01"), export("a", {"kite": 3}, 300, "2026-01-01")]
     done = merge(open_bundle(bundle_path), exports, tmp_path / "new.edgetl")
     assert (done.samples, done.devices, done.replaced) == (5, 1, 1)
+
+
+def test_the_latest_is_told_by_the_changes_to_the_store_whatever_the_clock_says(bundle_path, tmp_path) -> None:
+    newer = replace(export("a", {"kite": 5}, 300, "1970-01-01"), sequence=12)
+    older = replace(export("a", {"kite": 3}, 300, "2026-02-01"), sequence=9)
+    by_an_old_release = export("a", {"kite": 2}, 300, "2027-01-01")
+    done = merge(open_bundle(bundle_path), [older, newer, by_an_old_release], tmp_path / "new.edgetl")
+    assert (done.samples, done.devices, done.replaced) == (5, 1, 2)
+
+
+def test_exports_that_claim_to_be_the_same_and_differ_are_refused(bundle_path, tmp_path) -> None:
+    one, other = (replace(export("a", {"kite": count}, 300), sequence=7) for count in (2, 3))
+    with pytest.raises(InputError, match=r"same number \(7\) and differ: was its store copied"):
+        merge(open_bundle(bundle_path), [one, other], tmp_path / "new.edgetl")
+    assert merge(open_bundle(bundle_path), [one, one], tmp_path / "new.edgetl").samples == 2
+
+
+def test_an_export_of_an_old_release_is_read(bundle_path) -> None:
+    old = export("a", {"kite": 2}, 300)
+    assert old.sequence is None and Export.from_bytes(old.to_bytes()).sequence is None
+    new = replace(old, sequence=3)
+    assert Export.from_bytes(new.to_bytes()).sequence == 3
+
+
+def test_what_would_make_known_classes_worse_is_not_merged_unless_accepted(bundle_path, tmp_path, capsys) -> None:
+    wrong, right = export("wrong-00", {"box": 30}, 300), export("right-00", {"kite": 4}, 400)
+    wrong = replace(wrong, statistics=replace(wrong.statistics, labels=("ball",)))
+    files = []
+    for each in (wrong, right):
+        files.append(tmp_path / f"{each.device}.stats")
+        files[-1].write_bytes(each.to_bytes())
+    new = tmp_path / "new.edgetl"
+    arguments = ["merge", str(bundle_path), *map(str, files), "-o", str(new)]
+    assert console.run(program, "edgetl", arguments) == 1
+    told = capsys.readouterr().err
+    assert (
+        "not merged: 82 % of the held-out photos would be recognised instead of 100 %" in told
+        and "look at the labels of device wrong-00; nothing was written" in told
+    )
+    assert not new.exists()
+    assert console.run(program, "edgetl", [*arguments, "--accept"]) == 0
+    assert "added 34 samples from 2 devices; wrote" in capsys.readouterr().out and new.exists()
 
 
 def test_a_device_that_is_in_the_bundle_is_not_added_twice(bundle_path, tmp_path) -> None:
