@@ -261,6 +261,23 @@ def test_every_table_and_column_of_the_store_is_described(tmp_path) -> None:
     assert described == real
 
 
+def routes(module: str, prefix: str = "") -> set[str]:
+    """The requests that a module of the web room answers: ``METHOD /path``."""
+    found = set()
+    for node in ast.walk(ast.parse((ROOT / "device/edgetl_device/web" / module).read_text())):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("Route", "WebSocketRoute"):
+            path = re.sub(r"\{.*?\}", "ID", ast.literal_eval(node.args[0]))
+            methods = [ast.literal_eval(word.value) for word in node.keywords if word.arg == "methods"]
+            verb = "WS" if node.func.id == "WebSocketRoute" else methods[0][0] if methods else "GET"
+            found.add(f"{verb} {prefix}{path}")
+    return found
+
+
+def test_the_rest_page_lists_every_request_and_no_other() -> None:
+    listed = set(re.findall(r"`((?:GET|POST|WS) /[\w./]+)`", page("reference/rest.md")))
+    assert listed == (routes("api.py", "/api/v1") | routes("site.py")) - {"GET /"}
+
+
 def test_modules_moved_to_where_the_page_on_upgrading_says() -> None:
     moved = re.findall(r"^\| `[\w.]+` \| `([\w.]+)` \|", page("upgrading.md"), re.M)
     assert moved and all(find_spec(name) for name in moved)
