@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -114,8 +115,7 @@ class Scorer(ABC):
         scores = np.full((len(codes), len(self.labels)), -np.inf)
         for fold in range(min(FOLDS, len(codes))):
             rows = np.arange(fold, len(codes), FOLDS)
-            left_out = statistics_of(codes[rows], [labels[int(row)] for row in rows], evidence.device.backbone, "")
-            refitted = self.fit(replace(evidence, device=evidence.device - left_out))
+            refitted = self.fit(_without(evidence, codes[rows], [labels[int(row)] for row in rows]))
             columns = np.array([column[label] for label in refitted.labels], np.intp)
             scores[np.ix_(rows, columns)] = refitted.scores(codes[rows])
         return scores
@@ -129,3 +129,21 @@ class Scorer(ABC):
     def closed_form(self, transform: CodeTransform) -> ClosedForm | None:
         """The scores as arithmetic, to be written into other files; None where they cannot be put so."""
         return None
+
+
+def _without(evidence: Evidence, codes: Codes, labels: Sequence[str]) -> Evidence:
+    """Evidence less these of its device samples, in statistics and among the recent ones."""
+    left_out = Counter(zip(labels, (row.tobytes() for row in codes), strict=True))
+    kept = []
+    for number, (label, row) in enumerate(zip(evidence.recent_labels, evidence.recent, strict=True)):
+        key = (label, row.tobytes())
+        if left_out[key] > 0:
+            left_out[key] -= 1
+        else:
+            kept.append(number)
+    return replace(
+        evidence,
+        device=evidence.device - statistics_of(codes, labels, evidence.device.backbone, ""),
+        recent=evidence.recent[kept],
+        recent_labels=tuple(evidence.recent_labels[number] for number in kept),
+    )

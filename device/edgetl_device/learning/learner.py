@@ -274,7 +274,7 @@ class Learner:
                 number = self.active_version
                 if self.store.count_start(number) <= MAX_STARTS or self._before(number) is None:
                     return Started(number, failed, reason)
-                failed, reason = number, f"it was started {MAX_STARTS} times and never ran well"
+                failed, reason = number, f"it failed to start {MAX_STARTS} times"
                 reason = self._give_up(number, reason)
 
     def mark_healthy(self) -> None:

@@ -46,7 +46,7 @@ def test_a_head_that_kills_the_app_three_times_is_given_up_at_the_fourth_start(h
     assert app(home, 3) == (0, "2 None")
     learner = home.learner()
     assert [row.state for row in learner.versions()] == ["factory", "promoted", "failed"]
-    assert "rolled back to 2: it was started 3 times and never ran well" in learner.versions()[2].reason
+    assert "rolled back to 2: it failed to start 3 times" in learner.versions()[2].reason
     assert list(learner.store.database.rows("SELECT kind FROM events ORDER BY id DESC LIMIT 1")) == [("failed",)]
     assert len(learner.samples()) == 8 and learner.active_head().labels == ("ball", "box", "kite")
 

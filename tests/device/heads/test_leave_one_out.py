@@ -79,3 +79,25 @@ def test_without_the_only_sample_of_all_nothing_is_known() -> None:
     codes, labels = draw(1, range(2), 2)
     evidence = gather(no_statistics("b", DIMENSION), codes[:0], (), codes, labels, "r")
     assert fit_head(evidence).scorer.scores_without_each(evidence, codes, labels).tolist() == [[-np.inf]]
+
+
+def test_a_rule_that_learns_from_recent_samples_does_not_see_those_that_are_left_out() -> None:
+    """A softmax that had seen them would call nearly all of these random labels right."""
+    factory = statistics_of(*draw(300, range(3), 1), "b", "r")
+    codes, _ = draw(60, range(3), 2)
+    labels = tuple(f"class-{row}" for row in np.random.default_rng(0).integers(0, 3, 60))
+    evidence = gather(factory, codes[:0], (), codes, labels, "r")
+    head = fit_head(evidence, "softmax")
+    without = head.scorer.scores_without_each(evidence, codes, labels)
+    fitted = [scores[list(head.labels).index(label)] for scores, label in zip(without, labels, strict=True)]
+    five = [fit_without(evidence, codes, labels, fold) for fold in range(5)]
+    expected = [five[row % 5][row // 5][list(head.labels).index(labels[row])] for row in range(60)]
+    np.testing.assert_allclose(fitted, expected, rtol=1e-5, atol=1e-4)
+
+
+def fit_without(evidence, codes: np.ndarray, labels: tuple[str, ...], fold: int) -> np.ndarray:
+    """The oracle: scores of each fifth by a head that was made from the other four alone."""
+    kept = np.arange(len(codes)) % 5 != fold
+    names = [label for label, keep in zip(labels, kept, strict=True) if keep]
+    others = gather(evidence.factory, codes[:0], (), codes[kept], names, "r")
+    return fit_head(others, "softmax").scorer.scores(codes[~kept])
