@@ -22,7 +22,7 @@ DEVICE_MODULES = sorted(
 ORDER = {
     "device/edgetl_device": [
         "errors v4l2",
-        "environment extensions files",
+        "addresses printable secret_file environment extensions files",
         "labels photo_headers photo_folders photos preprocess codes arrays statistics metrics console",
         "heads",
         "store",

@@ -16,7 +16,9 @@ from typing import Any, TypeVar
 
 import click
 
+from .addresses import without_secrets
 from .errors import EdgetlError, InputError
+from .printable import PrintableFormatter, printable_lines
 
 log = logging.getLogger("edgetl")
 
@@ -30,10 +32,10 @@ def run(program: click.Group, name: str, arguments: Sequence[str] | None = None)
     try:
         code = program.main(arguments, prog_name=name, standalone_mode=False)
     except EdgetlError as error:
-        click.echo(f"error: {error}", err=True)
+        _error(f"error: {error}")
         return error.exit_code
     except click.ClickException as error:
-        click.echo(f"error: {' '.join(error.format_message().split())}{_hint(error)}", err=True)
+        _error(f"error: {without_secrets(' '.join(error.format_message().split()))}{_hint(error)}")
         return 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
@@ -60,14 +62,18 @@ def reports(function: Callable[..., dict[str, Any] | None]) -> Callable[..., int
     @functools.wraps(function)
     def command(*args: Any, as_json: bool, verbose: bool, **options: Any) -> int:
         if verbose:
-            logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(name)s: %(message)s", force=True)
+            logging.basicConfig(level=logging.INFO, stream=sys.stderr, force=True)
+            logging.getLogger().handlers[0].setFormatter(PrintableFormatter("%(name)s: %(message)s"))
+        elif logging.lastResort is not None:
+            logging.lastResort.setFormatter(PrintableFormatter("%(message)s"))
         context = click.get_current_context()
         context.meta["edgetl.json"] = as_json
         context.meta["edgetl.verbose"] = verbose
         result = function(*args, **options) or {}
         code = int(result.pop("exit_code", 0))
         if as_json:
-            click.echo(json.dumps(result, ensure_ascii=False, allow_nan=False))
+            text = json.dumps(result, ensure_ascii=False, allow_nan=False)
+            click.echo(text.encode(errors="backslashreplace"))  # names that are not Unicode stay valid JSON
         return code
 
     return command
@@ -84,10 +90,15 @@ def is_verbose() -> bool:
     return bool(click.get_current_context().meta.get("edgetl.verbose"))
 
 
-def say(text: str = "") -> None:
-    """A line of the human-readable result on stdout; nothing under ``--json``."""
+def say(text: str = "", *, mark: str = "") -> None:
+    """A line of the human-readable result on stdout; nothing under ``--json``.
+
+    Args:
+        text: what is not meant for reading in it is escaped: labels and names come from elsewhere.
+        mark: stands before it and is printed as it is, for :func:`click.style`.
+    """
     if not click.get_current_context().meta.get("edgetl.json"):
-        click.echo(text)
+        click.echo(mark + printable_lines(text))
 
 
 def is_program() -> bool:
@@ -98,7 +109,7 @@ def is_program() -> bool:
 def note(text: str) -> None:
     """A line for a person on stderr, what was skipped, assumed or will take long; of the log where no command runs."""
     if is_program():
-        click.echo(text, err=True)
+        _error(text)
     else:
         log.info("%s", text)
 
@@ -130,6 +141,10 @@ def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
         for item in items:
             yield item
             bar.advance(task)
+
+
+def _error(text: str) -> None:
+    click.echo(printable_lines(text), err=True)
 
 
 def _cell(value: object) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from .addresses import without_secrets
 from .errors import EdgetlError, InputError
 
 CAMERAS = "edgetl.cameras"
@@ -61,7 +62,7 @@ def call_factory(factory: Callable[[str], Any], group: str, name: str, argument:
     except EdgetlError:
         raise
     except Exception as error:
-        raise InputError(f"{name!r} ({group}) failed for {argument!r}: {type(error).__name__}: {error}") from error
+        raise InputError(f"{name!r} ({group}) failed: {type(error).__name__}: {without_secrets(str(error))}") from error
 
 
 def _package(point: EntryPoint) -> str:

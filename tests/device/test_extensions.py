@@ -87,7 +87,7 @@ def test_a_camera_that_cannot_be_made_is_one_clear_line(package, name: str, mess
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("broken", "'broken' .edgetl.sinks. failed for 'x': KeyError: 'x'"),
+        ("broken", "'broken' .edgetl.sinks. failed: KeyError: 'x'"),
         ("empty", "returned NoneType, which cannot be called or has no close"),
         ("unheard", "no sink 'unheard': expected command, broken, diary, empty; a package adds one"),
     ],

@@ -7,7 +7,7 @@ import itertools
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -57,11 +57,18 @@ class Site:
 
 
 @contextmanager
-def running(home: Home, password_hash: str | None = None, kind: str = "ball", fps: float | None = 30) -> Iterator[Site]:
+def running(
+    home: Home,
+    password_hash: str | None = None,
+    kind: str = "ball",
+    fps: float | None = 30,
+    proxies: Sequence[str] = (),
+    size: int = 64,
+) -> Iterator[Site]:
     """An app that watches a scene, and its page."""
-    scene = Scene(kind)
+    scene = Scene(kind, size)
     with App(home, FakeCamera(scene, fps=fps, finite=False)) as app:
-        server = Server(app, "127.0.0.1", 0, password_hash)
+        server = Server(app, "127.0.0.1", 0, password_hash, (), proxies)
         server.start()
         try:
             until(lambda: app.pipeline.latest() is not None)

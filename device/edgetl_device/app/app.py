@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ..bundle.bundle import Bundle
 from ..camera import Camera
+from ..codes import Int8
 from ..errors import InputError, MismatchError, StorageError
 from ..heads.contributions import contributions
 from ..home import Home
@@ -37,6 +38,21 @@ log = logging.getLogger("edgetl.app")
 T = TypeVar("T")
 
 NOTICE_S = 0.5  # between two checks for what other processes did to this home
+
+
+@dataclass(frozen=True, eq=False)
+class CapturedSample:
+    """A sample that is not stored yet: ten kilobytes, whatever the size of its frame.
+
+    Args:
+        raw: (d,) int8 raw embedding.
+        picture: a small JPEG; None where none is kept.
+        backbone: digest of the backbone that made ``raw``.
+    """
+
+    raw: Int8
+    picture: bytes | None
+    backbone: str
 
 
 class App:
@@ -176,7 +192,12 @@ class App:
 
     # learning ----------------------------------------------------------------------------------------------------
 
-    def teach(self, label: str, recognitions: Sequence[Recognition]) -> list[int]:
+    def capture(self, recognition: Recognition) -> CapturedSample:
+        """What is kept of a recognition that will be taught; its frame can go."""
+        picture = thumbnail(recognition.frame.image) if self._thumbnails else None
+        return CapturedSample(recognition.raw, picture, recognition.backbone)
+
+    def teach(self, label: str, recognitions: Sequence[Recognition | CapturedSample]) -> list[int]:
         """Store what recognition saw as samples of a label: its embeddings, so nothing is computed again.
 
         Returns:
@@ -190,13 +211,14 @@ class App:
         label = check_label(label)
         if not recognitions:
             raise InputError(f"nothing to learn as {label}: no frame was captured")
-        pictures = [thumbnail(recognition.frame.image) for recognition in recognitions] if self._thumbnails else []
+        captured = [self.capture(each) if isinstance(each, Recognition) else each for each in recognitions]
+        pictures = [each.picture for each in captured if each.picture is not None]
         with self._lock:
-            if any(recognition.backbone != self._backbone.digest for recognition in recognitions):
+            if any(each.backbone != self._backbone.digest for each in captured):
                 raise MismatchError(
                     "a different bundle was installed after these frames were captured: capture them again"
                 )
-            return self._learner.add(label, np.stack([recognition.raw for recognition in recognitions]), pictures)
+            return self._learner.add(label, np.stack([each.raw for each in captured]), pictures)
 
     def teach_photos(self, label: str, photos: Iterable[Image]) -> list[int]:
         """Store photos (height, width, 3) uint8 BGR as samples of a label; returns their ids.

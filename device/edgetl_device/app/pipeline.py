@@ -22,11 +22,13 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
+from ..addresses import without_secrets
 from ..camera import STALL_S, Camera, Frame
 from ..codes import Int8
 from ..errors import CameraError, EdgetlError
 from ..inference.backbone import Backbone
 from ..inference.classifier import Classifier
+from ..printable import printable
 from .smoothing import DEFAULT_S, Smoother
 from .subscription import Recognition, Slot, Subscription
 
@@ -232,16 +234,22 @@ class Pipeline:
                     return
                 self._error = f"{self._camera.name} has ended"
             except Exception as error:  # drivers raise what they like; a camera must not end the program
+                log.info("the camera failed", exc_info=not isinstance(error, EdgetlError))
+                failure = error if isinstance(error, EdgetlError) else self._unexpected(error)
                 if self._camera.finite or not self._number:  # a camera that never worked is a mistake, not a fault
-                    raise
-                log.info("the camera failed", exc_info=not isinstance(error, CameraError))
-                self._error = str(error) if isinstance(error, CameraError) else f"{self._camera.name} failed: {error}"
+                    raise failure from None
+                self._error = str(failure)
             if time.monotonic() - began_s > _STEADY_S:
                 pause_s = self._backoff_s[0]
             log.warning("%s; trying again in %.1f s", self._error, pause_s)
             self._stopping.wait(pause_s)
             pause_s = min(2 * pause_s, longest_s)
             self._reconnects += 1
+
+    def _unexpected(self, error: Exception) -> CameraError:
+        """A driver's own exception, in one line."""
+        reason = printable(without_secrets(f"{type(error).__name__}: {error}"), 200)
+        return CameraError(f"{self._camera.name} failed ({reason}): check that it is connected and not in use")
 
     def _connection(self) -> None:
         """Pass on the frames of one connection."""

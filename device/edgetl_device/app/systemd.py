@@ -7,13 +7,17 @@ starts the app again. Protocol: https://www.freedesktop.org/software/systemd/man
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..errors import InputError
+from ..printable import printable
 from .pipeline import Health
 
 NAME = "edgetl.service"
+_ESCAPES = {"\\": "\\\\", '"': '\\"', "%": "%%", "$": "$$", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 UNIT_PATH = Path("/etc/systemd/system") / NAME
 WATCHDOG_S = 30
 
@@ -38,11 +42,14 @@ Restart=on-failure
 RestartSec=5
 TimeoutStopSec=10
 Environment=PYTHONUNBUFFERED=1
+# Where ${{NAME}} in --camera comes from; only this user may read it.
+EnvironmentFile=-{home}/environment
+UMask=0077
 
 # It may write to its home and nowhere else.
 ProtectSystem=strict
 ProtectHome=read-only
-ReadWritePaths={home}
+ReadWritePaths={home_word}
 PrivateTmp=yes
 NoNewPrivileges=yes
 CapabilityBoundingSet=
@@ -84,22 +91,56 @@ def unit(program: Path, home: Path, user: str, options: Sequence[str], groups: S
         options: of ``edgetl-device run``.
         groups: further groups of the process: those that own cameras and accelerators.
     """
-    command = [str(program), "--home", str(home), "run", *options]
+    folder = _path("this folder", Path.cwd())
+    home_path = _path("the device home", home)
+    command = [_word(_path("the program", program)), "--home", _argument(str(home)), "run", *map(_argument, options)]
     return _UNIT.format(
-        command=" ".join(map(_quoted, command)),
-        user=user,
-        folder=str(Path.cwd()).replace("%", "%%"),  # the whole line, so quotes would belong to the name
-        groups=" ".join(groups),
-        home=_quoted(str(home)),
+        command=" ".join(command),
+        user=_name(user),
+        folder=folder,  # the whole line, so quotes would belong to the name
+        groups=" ".join(map(_name, groups)),
+        home=home_path,
+        home_word=_word(home_path),
         watchdog_s=WATCHDOG_S,
     )
 
 
-def _quoted(word: str) -> str:
-    """A word as systemd reads it: quotes and backslashes escaped, ``%`` and ``$`` not expanded."""
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+def _argument(word: str) -> str:
+    """An argument of ExecStart= as systemd reads it: nothing in it is expanded, and it stays on its line.
+
+    https://www.freedesktop.org/software/systemd/man/latest/systemd.service.html#Command%20lines
+    """
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"a systemd unit must be UTF-8, and {printable(word)} is not") from None
+    escaped = "".join(_ESCAPES.get(c, f"\\x{ord(c):02x}" if ord(c) < 0x20 or ord(c) == 0x7F else c) for c in word)
     plain = escaped == word and word and not any(c.isspace() or c in "';#" for c in word)
     return word if plain else f'"{escaped}"'
+
+
+def _path(what: str, path: Path) -> str:
+    """A path for settings that know few escapes: refused where one would be needed, but for ``%``."""
+    text = str(path)
+    odd = sorted({c for c in text if c in "\"'\\$" or not (c == " " or c.isprintable())})
+    if odd:
+        raise InputError(
+            f"{what} is {printable(text)}, and a systemd unit cannot hold {', '.join(map(ascii, odd))} in a path: "
+            "use a folder with another name"
+        )
+    return text.replace("%", "%%")
+
+
+def _word(text: str) -> str:
+    """A checked path as one word."""
+    return f'"{text}"' if any(c.isspace() or c in ";#" for c in text) else text
+
+
+def _name(name: str) -> str:
+    """The name of a user or a group."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*\$?", name):
+        raise InputError(f"{printable(name)} is not a name that a systemd unit can hold")
+    return name
 
 
 class Notifier:
@@ -126,7 +167,8 @@ class Notifier:
         """Say "ready" at the first recognised frame, and feed the watchdog if there were new ones since the last."""
         advanced = health.frames > self._frames  # a recognised frame is one that was captured and went all the way
         self._frames = health.frames
-        lines = [f"STATUS={health.error or f'{health.camera}: {health.fps:.1f} frames a second'}"]
+        status = health.error or f"{health.camera}: {health.fps:.1f} frames a second"
+        lines = [f"STATUS={printable(status)}"]  # one line, or it could say READY=1 itself
         if advanced:
             lines += ["WATCHDOG=1"] if self._ready else ["READY=1", "WATCHDOG=1"]
             self._ready = True

@@ -1,9 +1,8 @@
-"""What OpenCV captures: V4L2 devices and network streams. Its reads time out by themselves, so no thread gets stuck."""
+"""What OpenCV captures: V4L2 devices here, network streams in ``network.py``. Its reads time out by themselves."""
 
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,9 +11,9 @@ from typing import Any
 
 from ..errors import CameraError
 from ..photos import Image
+from ..printable import printable
 from .source import STALL_S
 
-CONNECT_S = 10.0  # to a network camera
 _QUIET = {  # read by OpenCV once, at the first capture
     "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": f"{STALL_S:.0f}",  # V4L2 knows no timeout property; the default is 10 s
     "OPENCV_FFMPEG_LOGLEVEL": "-8",  # AV_LOG_QUIET: our own errors are one line
@@ -26,8 +25,8 @@ def open_capture(source: str, backend: int, options: Mapping[int, int]) -> Itera
     """A ``cv2.VideoCapture`` that may have failed to open, and is released at the end."""
     import cv2
 
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
+    os.environ.update(_QUIET)  # whatever was set: FFmpeg's messages hold the whole address, with its password
+    os.environ.pop("OPENCV_FFMPEG_DEBUG", None)
     silence: Any = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # OpenCV 4, OpenCV 5
     silence(0)
     capture = cv2.VideoCapture(source, backend, [number for pair in options.items() for number in pair])
@@ -58,7 +57,7 @@ class V4L2Camera:
     finite = False
 
     def __init__(self, device: Path, name: str | None = None) -> None:
-        self.name = name or str(device)
+        self.name = printable(name or device, 100)  # a device says what it likes of itself
         self._device = device
         self._closed = threading.Event()
 
@@ -79,52 +78,6 @@ class V4L2Camera:
                 yield image
         if not self._closed.is_set():
             raise CameraError(f"{self.name} stopped sending frames: check its cable and power")
-
-    def close(self) -> None:
-        """End a running :meth:`frames` after its current frame."""
-        self._closed.set()
-
-
-class NetworkCamera:
-    """An RTSP camera or an HTTP stream (MJPEG, HLS).
-
-    Args:
-        url: ``rtsp://…``, ``rtsps://…``, ``http://…`` or ``https://…``, with ``user:password@`` where the camera asks.
-        stall_s, connect_s: seconds without a frame, or without an answer, after which it counts as gone.
-    """
-
-    live = True
-    finite = False
-
-    def __init__(self, url: str, *, stall_s: float = STALL_S, connect_s: float = CONNECT_S) -> None:
-        self.name = re.sub(r"//[^/@]*@", "//", url)
-        self._url = url
-        self._stall_s = stall_s
-        self._connect_s = connect_s
-        self._closed = threading.Event()
-
-    def frames(self) -> Generator[Image, None, None]:
-        """Frames until the stream breaks, which raises CameraError."""
-        import cv2
-
-        if self._closed.is_set():
-            return
-        timeouts = {
-            cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: round(self._connect_s * 1e3),
-            cv2.CAP_PROP_READ_TIMEOUT_MSEC: round(self._stall_s * 1e3),
-        }
-        with open_capture(self._url, cv2.CAP_FFMPEG, timeouts) as capture:
-            if not capture.isOpened():
-                raise CameraError(
-                    f"no video from {self.name}: check address, user and password (rtsp://user:password@host/path); "
-                    "`ffplay URL` shows whether the camera answers"
-                )
-            for image in frames_of(capture):
-                if self._closed.is_set():
-                    return
-                yield image
-        if not self._closed.is_set():
-            raise CameraError(f"{self.name} stopped sending frames: check the camera and the network")
 
     def close(self) -> None:
         """End a running :meth:`frames` after its current frame."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from ..addresses import expanded, is_address, shown_address
 from ..errors import CameraError
 from ..extensions import CAMERAS, call_factory, extension_names, load_extension
 from ..photo_folders import why_unused
 from ..photos import Image
+from ..printable import printable
 from ..v4l2 import v4l2_cameras
-from .capture import NetworkCamera, V4L2Camera, check_device
+from .capture import V4L2Camera, check_device
+from .network import NetworkCamera
 from .picamera import PiCamera, load_picamera2, pi_cameras
 from .recorded import PartsCamera, Photos, VideoFile
 from .source import Camera
@@ -46,7 +48,8 @@ def open_camera(spec: str, *, loop: bool = False, pace: bool = True) -> Camera:
 
     Args:
         spec: ``auto`` (the first of :func:`find_cameras`), ``0`` (``/dev/video0``), a device path, ``picamera2`` or
-            ``picamera2:1``, an ``rtsp``, ``rtsps``, ``http`` or ``https`` address, a video file, a photo or a folder of
+            ``picamera2:1``, an ``rtsp``, ``rtsps``, ``http`` or ``https`` address (of a stream or of a still picture;
+            ``${NAME}`` in it is what the environment says), a video file, a photo or a folder of
             photos, ``parts`` or ``parts:dim``, or ``NAME`` or ``NAME:ARGUMENT`` of a camera that a package adds
             (:data:`~edgetl_device.extensions.CAMERAS`).
         loop: files begin again at their end.
@@ -55,6 +58,7 @@ def open_camera(spec: str, *, loop: bool = False, pace: bool = True) -> Camera:
     Raises:
         CameraError: there is no such camera, and what to do about it.
     """
+    spec = expanded(spec)
     kind, _, detail = spec.partition(":")
     if spec == "auto":
         return AutoCamera()
@@ -65,7 +69,7 @@ def open_camera(spec: str, *, loop: bool = False, pace: bool = True) -> Camera:
     if kind == "picamera2" and (not detail or detail.isdecimal()):
         load_picamera2()
         return PiCamera(int(detail or 0))
-    if re.match(r"(rtsps?|https?)://.", spec):
+    if is_address(spec):
         return NetworkCamera(spec)
     if kind == "parts":
         return PartsCamera(detail or "normal", pace=pace)
@@ -77,7 +81,8 @@ def open_camera(spec: str, *, loop: bool = False, pace: bool = True) -> Camera:
     if path.is_file():
         return VideoFile(path, loop=loop, pace=pace)
     names = ", ".join(extension_names(CAMERAS))
-    raise CameraError(f"no camera, file or folder {spec!r}: expected {SPECS}" + (f", or {names}" if names else ""))
+    shown = printable(shown_address(spec), 200) if "@" in spec or "://" in spec else printable(spec, 200)
+    raise CameraError(f"no camera, file or folder '{shown}': expected {SPECS}" + (f", or {names}" if names else ""))
 
 
 def _added_camera(name: str, argument: str) -> Camera | None:

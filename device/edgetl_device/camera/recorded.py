@@ -10,6 +10,7 @@ from pathlib import Path
 from ..errors import CameraError, PhotoError
 from ..photo_folders import PhotoFolder, photos_in
 from ..photos import Image, read_photo
+from ..printable import printable
 from .capture import frames_of, open_capture
 from .source import paced
 
@@ -17,6 +18,7 @@ log = logging.getLogger("edgetl.camera")
 
 PHOTOS_PER_S = 2.0
 PARTS_FPS = 15.0
+_AV1 = ("AV01", "AV1")  # no wheel of OpenCV has a decoder for it
 _ONE_THREAD_PIXELS = 1280 * 720  # up to here one thread decodes as fast as many, and leaves the others to the backbone
 
 
@@ -45,6 +47,7 @@ class VideoFile:
         while not self._closed.is_set():
             shown = False
             with open_capture(str(self._path), cv2.CAP_FFMPEG, threads) as capture:
+                codec = 0
                 if not capture.isOpened():
                     raise CameraError(
                         f"{self._path} cannot be read as a video: expected MP4 (H.264) or another common kind"
@@ -53,19 +56,37 @@ class VideoFile:
                 if threads and pixels > _ONE_THREAD_PIXELS:
                     threads = {}
                     continue
-                fps = capture.get(cv2.CAP_PROP_FPS)
+                fps, codec = capture.get(cv2.CAP_PROP_FPS), int(capture.get(cv2.CAP_PROP_FOURCC))
                 pace = (fps if 1 <= fps <= 240 else 30.0) if self.live else None
                 for image in paced(frames_of(capture), pace, self._closed):
                     shown = True
                     yield image
             if not shown and not self._closed.is_set():
-                raise CameraError(f"{self._path} holds no frame that can be decoded: is it whole?")
+                raise CameraError(_undecodable(self._path, codec))
             if not self._loop:
                 return
 
     def close(self) -> None:
         """End a running :meth:`frames`."""
         self._closed.set()
+
+
+def _undecodable(path: Path, codec: int) -> str:
+    """Why a film that can be opened has no frames.
+
+    Args:
+        codec: its four-character code, as OpenCV has it.
+    """
+    name = printable(codec.to_bytes(4, "little", signed=False).decode("latin-1").strip("\0 "))
+    if name.upper() in _AV1:
+        return (
+            f"{path} is an AV1 video, which this OpenCV cannot decode: convert it, for example with "
+            "`ffmpeg -i IN.mp4 -c:v libx264 OUT.mp4`"
+        )
+    return (
+        f"{path} has no frame that can be decoded (codec {name or 'unknown'}): it is damaged, or this OpenCV cannot "
+        "decode it; `ffmpeg -i IN.mp4 -c:v libx264 OUT.mp4` converts what FFmpeg can"
+    )
 
 
 class Photos:

@@ -26,9 +26,9 @@ def doctor(home: Path | None) -> dict[str, Any]:
     checks = []
     for check in examine(home or default_home()):
         mark, colour = ("ok", "green") if check.ok else ("broken", "red") if check.needed else ("hint", "yellow")
-        say(f"{click.style(f'{mark:<6}', fg=colour)}  {check.name:<12}  {check.detail}")
+        say(f"  {check.name:<12}  {check.detail}", mark=click.style(f"{mark:<6}", fg=colour))
         if check.fix and not check.ok:
-            say(f"{'':<22}{click.style('fix:', bold=True)} {check.fix}")
+            say(f" {check.fix}", mark=" " * 22 + click.style("fix:", bold=True))
         checks.append(check)
     broken = [check.name for check in checks if check.needed and not check.ok]
     suggestions = sum(not check.ok and not check.needed for check in checks)

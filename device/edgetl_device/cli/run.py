@@ -33,11 +33,16 @@ def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, va
 @click.option(
     "--camera",
     "spec",
-    default="auto",
-    show_default=True,
     metavar="CAMERA",
-    help="auto, a number, a device path, picamera2, an rtsp:// or http:// address, a video, a photo folder, parts, or "
-    "NAME[:ARGUMENT] of a camera that another package adds.",
+    help="auto, a number, a device path, picamera2, an rtsp:// or http:// address (${NAME} in it comes from the "
+    "environment), a video, a photo folder, parts, or NAME[:ARGUMENT] of a camera that another package adds.  "
+    "[default: auto]",
+)
+@click.option(
+    "--camera-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Read CAMERA from the first line of FILE, which only you may read: for addresses with a password.",
 )
 @click.option(
     "--web",
@@ -46,6 +51,13 @@ def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, va
     show_default=True,
     metavar="HOST:PORT",
     help="Where to serve the page.",
+)
+@click.option(
+    "--trusted-proxy",
+    "proxies",
+    multiple=True,
+    metavar="ADDRESS",
+    help="A reverse proxy (address or network) whose X-Forwarded-For and -Proto are believed; repeatable.",
 )
 @click.option("--no-web", is_flag=True, help="Serve no page.")
 @click.option("--password-file", type=click.Path(path_type=Path), help="Its first line is the page's password.")
@@ -87,11 +99,13 @@ def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, va
 @in_home
 @reports
 def run_camera(
-    spec: str,
+    spec: str | None,
+    camera_file: Path | None,
     address: str,
     no_web: bool,
     password_file: Path | None,
     hosts: tuple[str, ...],
+    proxies: tuple[str, ...],
     threads: int | None,
     max_frames: int | None,
     loop: bool,
@@ -109,19 +123,14 @@ def run_camera(
 
     lines = _lines(jsonl)
     print_line = note if jsonl else say
-    page = None if no_web else page_at(address, password_file, hosts)
+    page = None if no_web else page_at(address, password_file, hosts, proxies)
     with ExitStack() as stack:
         ending = stack.enter_context(Ending())
-        camera = open_camera(spec, loop=loop)
-        app = App(
-            home,
-            camera,
-            runtime=runtime,
-            threads=threads,
-            smoothing_s=smoothing if camera.live else 0.0,  # photos have nothing to do with each other
-            max_frames=max_frames,
-            thumbnails=not no_thumbnails,
-        )
+        camera = open_camera(camera_named(spec, camera_file), loop=loop)
+        if not camera.live:
+            smoothing = 0.0  # photos have nothing to do with each other
+        tuning: dict[str, Any] = {"runtime": runtime, "threads": threads, "smoothing_s": smoothing}
+        app = App(home, camera, **tuning, max_frames=max_frames, thumbnails=not no_thumbnails)
         stack.callback(app.stop)
         _listen(app, lines(ending.ask) if lines else None, command, sinks, stack)
         notifier = _feed_watchdog(app, stack)
@@ -130,13 +139,14 @@ def run_camera(
             server = stack.enter_context(page(app))
             print_line(f"page    {server.url}")
         app.start()
+        _hint_at_password(spec)
         _wait(app, ending)
         notifier.stopping()
         health = app.pipeline.health()
     fps = (health.frames - 1) / health.seconds if health.seconds else 0.0
     print_line(f"ended after {health.frames} frames: {fps:.1f} a second, {health.dropped} dropped")
-    code = INTERRUPTED if ending.interrupted else 0
-    return {"frames": health.frames, "fps": round(fps, 2), "dropped": health.dropped, "exit_code": code}
+    counts = {"frames": health.frames, "fps": round(fps, 2), "dropped": health.dropped}
+    return counts | {"exit_code": INTERRUPTED if ending.interrupted else 0}
 
 
 def _lines(jsonl: bool) -> type[JsonLines] | type[ChangeLines] | None:
@@ -183,6 +193,28 @@ def _wait(app: App, ending: Ending) -> None:
         pass
 
 
+def camera_named(spec: str | None, file: Path | None) -> str:
+    """The value of ``--camera``, or what the file of ``--camera-file`` holds.
+
+    Raises:
+        InputError: both are given, or the file cannot be used.
+    """
+    from ..secret_file import read_secret
+
+    if spec is not None and file is not None:
+        raise InputError("--camera and --camera-file both name a camera: choose one of them")
+    if file is not None:
+        return read_secret(file, "camera file")
+    return spec or "auto"
+
+
+def _hint_at_password(spec: str | None) -> None:
+    from ..addresses import has_secret
+
+    if spec is not None and has_secret(spec) and "${" not in spec:
+        note("hint: others can read the camera's password in the list of processes; --camera-file FILE hides it")
+
+
 def label_command(command: str | None) -> LabelCommand | None:
     """What runs at each change of label, if anything."""
     from ..app.sinks import LabelCommand
@@ -190,7 +222,9 @@ def label_command(command: str | None) -> LabelCommand | None:
     return LabelCommand(command) if command is not None else None
 
 
-def page_at(address: str, password_file: Path | None, hosts: tuple[str, ...]) -> Any:
+def page_at(
+    address: str, password_file: Path | None, hosts: tuple[str, ...] = (), proxies: tuple[str, ...] = ()
+) -> Any:
     """What serves the page for an app; everything that can be wrong with it is found before the camera starts."""
     from importlib.util import find_spec
 
@@ -205,8 +239,9 @@ def page_at(address: str, password_file: Path | None, hosts: tuple[str, ...]) ->
         raise InputError(f"the page needs {missing[0]}: `pip install edgetl-device[web]`, or run with --no-web")
     from ..web import serve  # type: ignore[import-untyped,unused-ignore]
     from ..web.access import read_password_file  # type: ignore[import-untyped,unused-ignore]
-    from ..web.guard import require_password  # type: ignore[import-untyped,unused-ignore]
+    from ..web.guard import networks, require_password  # type: ignore[import-untyped,unused-ignore]
 
     password_hash = read_password_file(password_file) if password_file is not None else None
     require_password(host, password_hash)
-    return lambda app: serve(app, host, int(port), password_hash, hosts)
+    networks(proxies)
+    return lambda app: serve(app, host, int(port), password_hash, hosts, proxies)

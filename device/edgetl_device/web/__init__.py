@@ -21,6 +21,7 @@ def serve(
     port: int = 8080,
     password_hash: str | None = None,
     hosts: Iterable[str] = (),
+    proxies: Iterable[str] = (),
 ) -> Server:
     """Serve a running app beside the caller, until the server's :meth:`stop` or the end of its ``with``.
 
@@ -30,6 +31,7 @@ def serve(
         port: 0 for any that is free: the server's ``url`` has it.
         password_hash: of :func:`read_password_file` or :func:`hash_password`, or None.
         hosts: further names the page is reached by, such as a reverse proxy's.
+        proxies: addresses or networks of reverse proxies, whose ``X-Forwarded-For`` and ``-Proto`` are believed.
 
     Raises:
         InputError: the address cannot be used or needs a password, or ``edgetl-device[web]`` is not installed.
@@ -40,6 +42,6 @@ def serve(
         from .server import Server
     except ModuleNotFoundError as error:
         raise InputError(f"the web page needs {error.name}: `pip install 'edgetl-device[web]'`, or --no-web") from error
-    server = Server(app, host, port, password_hash, hosts)
+    server = Server(app, host, port, password_hash, hosts, proxies)
     server.start()
     return server

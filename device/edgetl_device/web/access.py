@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import InputError
+from ..secret_file import read_secret
 
 MIN_LENGTH = 8  # characters of a password
 SESSION_S = 7 * 24 * 3600.0
@@ -48,13 +49,9 @@ def read_password_file(path: Path) -> str:
     """The first line of a file → its hash.
 
     Raises:
-        InputError: the file cannot be read, or what it holds is too short.
+        InputError: the file cannot be read or others can read it, or the password is too short.
     """
-    try:
-        with path.open(encoding="utf-8") as stream:
-            password = stream.readline(1025).strip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the password file {path}: {error}") from error
+    password = read_secret(path, "password file")
     if not MIN_LENGTH <= len(password) <= 1024:
         raise InputError(
             f"the first line of {path} must be a password of {MIN_LENGTH} to 1024 characters, got {len(password)}"

@@ -5,10 +5,9 @@ Answers are the JSON of the commands' ``--json``; a refusal is ``{"error": "one 
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -16,30 +15,33 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from ..errors import CheckFailedError, EdgetlError, InputError, StorageError
 from ..labels import check_label
 from ..photos import decode_photo
+from ..printable import printable
+from .bodies import Json, Memory, Places, query_number, read_json, receive, sample_ids, whole_number
 from .guard import Refused
 from .live import as_json, listening, predicted
 
 if TYPE_CHECKING:
-    from ..app.app import App
-    from ..app.pipeline import Recognition
+    from ..app.app import App, CapturedSample
     from ..photos import Image
 
 T = TypeVar("T")
 
-MAX_JSON = 64 << 10  # bytes of a request's JSON: thousands of sample ids
 MAX_PHOTO = 10 << 20  # bytes of a photo file
 MAX_PHOTO_PIXELS = 25_000_000  # 75 MB when decoded
 MAX_BUNDLE = 64 << 20  # bytes of a bundle
 MAX_BURST = 50  # frames captured by one request
 MAX_PAGE = 200  # samples listed by one request
 PATIENCE_S = 5.0  # for the camera's next frame
-RECEIVE_S = 300.0  # for a whole body
+MAX_BURSTS = 4  # requests that capture frames at once
+MAX_INSTALLS = 2  # bundles that are uploaded at once
+MAX_INTERVAL_MS = 5000
+MAX_ID = (1 << 63) - 1  # of a sample, as SQLite counts
 THREADS = 4  # requests that work on the store or the backbone at once; the rest wait
 
 _UPLOADING = ".uploading-"
@@ -49,7 +51,7 @@ _STATUS = {CheckFailedError: 409, StorageError: 507, InputError: 400}
 def error_response(_request: Request, error: Exception) -> Response:
     """What edgetl refuses → JSON with the line the command would print."""
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
-    return JSONResponse({"error": str(error)}, status)
+    return Json({"error": printable(error)}, status)
 
 
 class Api:
@@ -62,6 +64,9 @@ class Api:
     def __init__(self, app: App) -> None:
         self._app = app
         self._limiter = anyio.CapacityLimiter(THREADS)
+        self._memory = Memory()
+        self._bursts = Places(MAX_BURSTS, "others are capturing frames already: try again in a few seconds")
+        self._installs = Places(MAX_INSTALLS, "another bundle is being installed: try again when that is done")
         for path in app.home.folder.glob(f"{_UPLOADING}*"):  # the power went away during an upload
             path.unlink(missing_ok=True)
 
@@ -86,23 +91,23 @@ class Api:
 
     async def status(self, _request: Request) -> Response:
         """What ``edgetl-device status`` says, what can be recognised, and how the camera is doing."""
-        return JSONResponse(await self._run(self._app.status))
+        return Json(await self._run(self._app.status))
 
     async def prediction(self, _request: Request) -> Response:
         """The newest frame's prediction."""
         recognition = self._app.pipeline.latest()
         if recognition is None:
             raise Refused(503, self._no_frame())
-        return JSONResponse(as_json(recognition))
+        return Json(as_json(recognition))
 
     async def samples(self, request: Request) -> Response:
         """Newest first, a page at a time: ``?label=L&before=ID&limit=N``."""
         label = request.query_params.get("label")
-        before, limit = _number(request, "before", None), _number(request, "limit", 48)
+        before, limit = query_number(request, "before", None), query_number(request, "limit", 48)
         limit = min(max(limit or 1, 1), MAX_PAGE)
         rows, total = await self._run(self._app.newest_samples, label, before, limit + 1)  # one more: is there a next?
         page = rows[:limit]
-        return JSONResponse(
+        return Json(
             {
                 "samples": [{"id": row.id, "label": row.label, "time": row.time} for row in page],
                 "total": total,
@@ -112,7 +117,8 @@ class Api:
 
     async def thumbnail(self, request: Request) -> Response:
         """A sample's picture; 204 where none was kept, which is no error."""
-        jpeg = await self._run(self._app.thumbnail, request.path_params["sample"])
+        sample = request.path_params["sample"]
+        jpeg = await self._run(self._app.thumbnail, sample) if sample <= MAX_ID else None
         if jpeg is None:
             return Response(status_code=204)
         return Response(jpeg, media_type="image/jpeg")  # not to be cached: what is forgotten is gone
@@ -122,14 +128,14 @@ class Api:
         rows, active = await self._run(lambda: (self._app.versions(), self._app.pipeline.version))
         keys = ("time", "state", "reason", "rule", "metrics")
         versions = [{"version": r.id, **{key: getattr(r, key) for key in keys}, "active": r.id == active} for r in rows]
-        return JSONResponse({"versions": versions})
+        return Json({"versions": versions})
 
     # learning ----------------------------------------------------------------------------------------------------
 
     async def classify(self, request: Request) -> Response:
         """A photo as body → its prediction."""
         photo = await self._photo(request)
-        return JSONResponse(predicted(await self._run(self._app.classify, photo)))
+        return Json(predicted(await self._run(self._app.classify, photo)))
 
     async def learn(self, request: Request) -> Response:
         """A photo as body with ``?label=L``, or ``{"label", "frames", "interval_ms"}``: frames of the live picture."""
@@ -143,47 +149,52 @@ class Api:
             if "label" not in fields:
                 raise InputError('"label" is missing: expected {"label": "…"}')
             label, retrain = check_label(fields["label"]), fields.get("retrain", True)
-            recognitions = await self._capture(fields.get("frames", 1), fields.get("interval_ms", 150))
-            ids = await self._run(self._app.teach, label, recognitions)
+            captured = await self._capture(fields.get("frames", 1), fields.get("interval_ms", 150))
+            ids = await self._run(self._app.teach, label, captured)
         stored = {"label": label, "stored": len(ids), "ids": ids}
         if not retrain:
             version = self._app.pipeline.version
-            return JSONResponse(stored | {"version": version, "promoted": False, "reason": "not retrained yet"})
-        return JSONResponse(stored | await self._judged_if_possible())
+            return Json(stored | {"version": version, "promoted": False, "reason": "not retrained yet"})
+        return Json(stored | await self._judged_if_possible())
 
     async def retrain(self, request: Request) -> Response:
         """``{"head", "accept_scene_change"}``, both optional."""
         fields = await read_json(request, {"head": str, "accept_scene_change": bool})
         accept = fields.get("accept_scene_change", False)
         outcome = await self._run(self._app.retrain, fields.get("head"), accept_scene_change=accept)
-        return JSONResponse(asdict(outcome))
+        return Json(asdict(outcome))
 
     async def relabel(self, request: Request) -> Response:
         """``{"label", "ids"}``, then retrain."""
         fields = await read_json(request, {"label": str, "ids": list})
         if not fields.get("ids"):
             raise InputError('"ids" is missing: expected {"label": "…", "ids": [1, 2]}')
-        moved = await self._run(self._app.relabel, fields.get("label", ""), _ids(fields["ids"]))
-        return JSONResponse({"moved": moved} | await self._judged_if_possible())
+        moved = await self._run(self._app.relabel, fields.get("label", ""), sample_ids(fields["ids"]))
+        return Json({"moved": moved} | await self._judged_if_possible())
 
     async def forget(self, request: Request) -> Response:
         """``{"ids"}``, ``{"label"}`` or ``{"all": true}``, then retrain."""
         fields = await read_json(request, {"label": str, "ids": list, "all": bool})
         removed = await self._run(
             self._app.forget,
-            _ids(fields.get("ids", [])),
+            sample_ids(fields.get("ids", [])),
             label=fields.get("label"),
             everything=fields.get("all", False),
         )
-        return JSONResponse({"removed": removed} | await self._judged_if_possible())
+        return Json({"removed": removed} | await self._judged_if_possible())
 
     async def rollback(self, request: Request) -> Response:
         """``{"version"}``; without it the last good one before the active."""
         fields = await read_json(request, {"version": int})
-        return JSONResponse({"version": await self._run(self._app.rollback, fields.get("version"))})
+        version = whole_number(fields.get("version"), "version", 1, MAX_ID)
+        return Json({"version": await self._run(self._app.rollback, version)})
 
     async def install(self, request: Request) -> Response:
         """A bundle as body."""
+        async with self._installs.one():
+            return await self._install(request)
+
+    async def _install(self, request: Request) -> Response:
         path: Path | None = None
         try:
             descriptor, name = tempfile.mkstemp(dir=self._app.home.folder, prefix=_UPLOADING, suffix=".edgetl")
@@ -200,7 +211,7 @@ class Api:
             if path is not None:
                 path.unlink(missing_ok=True)
         version = self._app.pipeline.version
-        return JSONResponse({"name": bundle.name, "labels": list(bundle.labels), "version": version})
+        return Json({"name": bundle.name, "labels": list(bundle.labels), "version": version})
 
     # inside ------------------------------------------------------------------------------------------------------
 
@@ -215,11 +226,16 @@ class Api:
             reason = f"the samples are safe, but there is no new head ({error}): retrain once there is room"
             return {"version": self._app.pipeline.version, "promoted": False, "reason": reason}
 
-    async def _capture(self, frames: int, interval_ms: int) -> list[Recognition]:
-        """The next frames of the live picture, at least the interval apart."""
-        if not 1 <= frames <= MAX_BURST or not 0 <= interval_ms <= 5000:
-            raise InputError(f"frames must be 1 to {MAX_BURST} and interval_ms 0 to 5000, got {frames}, {interval_ms}")
-        captured: list[Recognition] = []
+    async def _capture(self, frames: int, interval_ms: int) -> list[CapturedSample]:
+        """The next frames of the live picture, at least the interval apart; of each only what is kept of a sample."""
+        whole_number(frames, "frames", 1, MAX_BURST)
+        whole_number(interval_ms, "interval_ms", 0, MAX_INTERVAL_MS)
+        captured: list[CapturedSample] = []
+        async with self._bursts.one():
+            await self._capture_into(captured, frames, interval_ms)
+        return captured
+
+    async def _capture_into(self, captured: list[CapturedSample], frames: int, interval_ms: int) -> None:
         with listening(self._app.pipeline) as next_recognition:
             while len(captured) < frames:
                 if captured:
@@ -228,81 +244,12 @@ class Api:
                 recognition = await next_recognition(PATIENCE_S)
                 if recognition is None:
                     raise Refused(503, self._no_frame())
-                captured.append(recognition)
-        return captured
+                captured.append(await self._run(self._app.capture, recognition))
+                del recognition  # a 4K frame is 25 MB
 
     async def _photo(self, request: Request) -> Image:
-        data = bytearray()
-        await receive(request, MAX_PHOTO, lambda chunk: _extend(data, chunk))
-        return await self._run(decode_photo, bytes(data), MAX_PHOTO_PIXELS)
+        async with self._memory.whole(request, MAX_PHOTO) as data:
+            return await self._run(decode_photo, bytes(data), MAX_PHOTO_PIXELS)
 
     def _no_frame(self) -> str:
         return f"no frame from the camera: {self._app.pipeline.health().error or 'it has not started yet'}"
-
-
-async def receive(request: Request, limit: int, take: Callable[[bytes], Awaitable[object]]) -> None:
-    """Pass a body on piece by piece.
-
-    Raises:
-        Refused: 413 as soon as it is known to be over the limit, in bytes; what is too much is never kept. 408 where it
-            takes too long.
-    """
-    too_large = Refused(413, f"too large: the limit here is {limit / (1 << 20):.3g} MB", {"Connection": "close"})
-    stated = request.headers.get("content-length", "0")
-    if not stated.isdecimal() or int(stated) > limit:
-        raise too_large
-    received = 0
-    with anyio.move_on_after(RECEIVE_S):
-        async for chunk in request.stream():
-            received += len(chunk)
-            if received > limit:
-                raise too_large
-            await take(chunk)
-        return
-    raise Refused(408, f"the body did not arrive within {RECEIVE_S:.0f} s", {"Connection": "close"})
-
-
-async def read_json(request: Request, kinds: Mapping[str, type]) -> dict[str, Any]:
-    """A JSON object with some of the keys, each of its kind; an empty body is an empty object.
-
-    Raises:
-        InputError: anything else.
-        Refused: it is too large, or not called JSON: a form of another site's page can send what is not.
-    """
-    data = bytearray()
-    await receive(request, MAX_JSON, lambda chunk: _extend(data, chunk))
-    if not data:
-        return {}
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise Refused(415, "expected JSON with `Content-Type: application/json`")
-    try:
-        fields = json.loads(data)
-    except (ValueError, RecursionError):
-        raise InputError("the body is not valid JSON") from None
-    if not isinstance(fields, dict):
-        raise InputError("expected a JSON object")
-    for key, value in fields.items():
-        if key not in kinds:
-            raise InputError(f"unknown key {key!r}: expected {', '.join(kinds)}")
-        if value is not None and type(value) is not kinds[key]:
-            raise InputError(f"{key} must be of type {kinds[key].__name__}, got {json.dumps(value)[:40]}")
-    return {key: value for key, value in fields.items() if value is not None}
-
-
-async def _extend(data: bytearray, chunk: bytes) -> None:
-    data += chunk
-
-
-def _ids(values: list[Any]) -> list[int]:
-    if not all(type(value) is int and 0 < value < 1 << 63 for value in values):
-        raise InputError("ids must be a list of sample numbers")
-    return values
-
-
-def _number(request: Request, name: str, default: int | None) -> int | None:
-    text = request.query_params.get(name)
-    if text is None:
-        return default
-    if not text.isdecimal() or len(text) > 18:
-        raise InputError(f"{name} must be a whole number, got {text[:40]!r}")
-    return int(text)

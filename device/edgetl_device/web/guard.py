@@ -22,6 +22,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import InputError
+from ..printable import printable
 from .access import Access, basic_password
 
 PUBLIC = ("/healthz", "/api/v1/login")
@@ -42,6 +43,9 @@ HEADERS: Mapping[str, str] = {
 }
 
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
 class Refused(Exception):
     """A request that goes no further.
 
@@ -59,7 +63,7 @@ class Refused(Exception):
 
 def refusal(refused: Refused) -> Response:
     """What the client is told."""
-    return JSONResponse({"error": str(refused)}, refused.status, refused.headers)
+    return JSONResponse({"error": printable(refused)}, refused.status, refused.headers)
 
 
 class Hosts:
@@ -192,9 +196,32 @@ class Guard:
         await self.check_password(client_of(connection), password)
 
 
+def networks(proxies: Iterable[str]) -> list[Network]:
+    """Addresses and networks as ``10.0.0.1`` or ``fd00::/8``; raises InputError for anything else."""
+    try:
+        return [ipaddress.ip_network(proxy) for proxy in proxies]
+    except ValueError as error:
+        raise InputError(
+            f"--trusted-proxy: {error}; expected an address or a network, as 10.0.0.1 or fd00::/8"
+        ) from None
+
+
+def is_in(trusted: Iterable[Network], host: str) -> bool:
+    """Whether an address lies in one of the networks."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return any(address in network for network in trusted)
+
+
 def client_of(connection: HTTPConnection) -> str:
-    """Who asks, for the brake on guessing: an IPv4 address, or the /64 network a household has in IPv6."""
-    host = connection.client.host if connection.client else ""
+    """Who asks, for the brake on guessing."""
+    return household(connection.client.host if connection.client else "")
+
+
+def household(host: str) -> str:
+    """Addresses that count as one: an IPv4 address, or the /64 network that a household has in IPv6."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

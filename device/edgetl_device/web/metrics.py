@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from .. import __version__
+from ..printable import printable
 
 if TYPE_CHECKING:
     from ..app.app import App
@@ -51,9 +52,9 @@ class AppCollector(Collector):
         yield _gauge("disk_free_bytes", "Free space where the store is.", status.get("free_bytes"))
         samples = GaugeMetricFamily("edgetl_samples", "Stored samples.", labels=["label"])
         for label, count in status["samples"].items():
-            samples.add_metric([label], count)
+            samples.add_metric([printable(label)], count)
         yield samples
-        facts = {"version": __version__, "bundle": status["bundle"]["name"], "runtime": status["runtime"]}
+        facts = {"version": __version__, "bundle": printable(status["bundle"]["name"]), "runtime": status["runtime"]}
         yield InfoMetricFamily("edgetl", "Version, bundle and runtime.", value=facts)
 
 

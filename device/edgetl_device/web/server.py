@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
 from collections.abc import Iterable
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 
 from ..errors import InputError
 from .access import Access
-from .guard import Hosts, require_password
+from .guard import Hosts, household, is_in, networks, require_password
+from .protocol import MAX_CONNECTIONS, Connections, HttpProtocol, Seldom, WebSocketProtocol
 from .site import Site
 
 if TYPE_CHECKING:
     from ..app.app import App
 
-MAX_CONNECTIONS = 64  # at once; a browser opens up to 7
+MAX_HEADER = 16 << 10  # bytes
 DEAD_AFTER_MS = 30_000  # a connection whose other end takes nothing any more is dropped by the kernel
 
 
@@ -32,6 +35,7 @@ class Server:
         port: 0 for any that is free.
         password_hash: of :func:`~edgetl_device.web.access.hash_password`; may be None on a loopback address only.
         hosts: further names it is reached by, such as a reverse proxy's.
+        proxies: addresses or networks of reverse proxies, whose ``X-Forwarded-For`` and ``-Proto`` are believed.
 
     Attributes:
         site: the ASGI application.
@@ -42,18 +46,32 @@ class Server:
     """
 
     def __init__(
-        self, app: App, host: str, port: int, password_hash: str | None = None, hosts: Iterable[str] = ()
+        self,
+        app: App,
+        host: str,
+        port: int,
+        password_hash: str | None = None,
+        hosts: Iterable[str] = (),
+        proxies: Iterable[str] = (),
     ) -> None:
         require_password(host, password_hash)
         self._socket = _listen(host, port)
         port = self._socket.getsockname()[1]
         self.url = f"http://{f'[{host}]' if ':' in host else host or '0.0.0.0'}:{port}"
         self.site = Site(app, Access(password_hash), Hosts(host, hosts), f"edgetl_session_{port}")
+        proxies = tuple(proxies)
+        trusted = networks(proxies)
+        self.connections = Connections(lambda host: None if is_in(trusted, host) else household(host))
         config = uvicorn.Config(
             self.site,
             loop="asyncio",
-            http="h11",
-            ws="websockets-sansio",
+            http=cast(Any, partial(HttpProtocol, limits=self.connections)),
+            ws=cast(Any, partial(WebSocketProtocol, limits=self.connections)),
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=list(proxies),
+            backlog=MAX_CONNECTIONS,
+            h11_max_incomplete_event_size=MAX_HEADER,
+            timeout_keep_alive=5,
             ws_max_size=4096,  # viewers send acknowledgements only
             ws_per_message_deflate=False,  # JPEG does not get smaller
             lifespan="off",
@@ -61,9 +79,12 @@ class Server:
             log_level="warning",
             access_log=False,
             server_header=False,
-            limit_concurrency=MAX_CONNECTIONS,
             timeout_graceful_shutdown=1,
         )
+        for name in ("uvicorn.error", "asyncio", "edgetl.web"):
+            logger = logging.getLogger(name)
+            if not any(isinstance(other, Seldom) for other in logger.filters):
+                logger.addFilter(Seldom())
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="web", daemon=True)
 
@@ -91,7 +112,7 @@ def _listen(host: str, port: int) -> socket.socket:
     """A bound socket; connections are queued from now on."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        bound = socket.create_server((host, port), family=family, backlog=64)
+        bound = socket.create_server((host, port), family=family, backlog=MAX_CONNECTIONS)
     except (OSError, OverflowError) as error:
         number = getattr(error, "errno", None) or 0
         reason = os.strerror(number) if number > 0 else error  # names that cannot be resolved have numbers below 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,15 +12,18 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from ..addresses import without_secrets
 from ..errors import EdgetlError
+from ..printable import printable
 from .access import SESSION_S, Access
-from .api import Api, error_response, read_json
+from .api import Api, error_response
+from .bodies import Json, read_json
 from .guard import Guard, Hosts, Refused, client_of, refusal
 from .live import Live, MotionJpeg, watch
 from .metrics import registry
@@ -26,6 +31,8 @@ from .metrics import registry
 if TYPE_CHECKING:
     from ..app.app import App
     from ..app.pipeline import Health
+
+log = logging.getLogger("edgetl.web")
 
 STATIC = Path(__file__).parent / "static"
 STANDSTILL_S = 10.0  # without a new frame or inference the app is not healthy
@@ -88,7 +95,7 @@ class Site:
     async def healthz(self, _request: Request) -> Response:
         """200 while new frames come in and are recognised, else 503; says nothing that a stranger may not know."""
         problem = standstill(self._app.pipeline.health())
-        return JSONResponse({"ok": problem is None, "problem": problem}, 503 if problem else 200)
+        return Json({"ok": problem is None, "problem": problem}, 503 if problem else 200)
 
     async def metrics(self, _request: Request) -> Response:
         """For Prometheus."""
@@ -96,7 +103,7 @@ class Site:
 
     async def session(self, _request: Request) -> Response:
         """Whether there is a password, so that the page knows whether to offer signing out."""
-        return JSONResponse({"password": not self._access.is_open})
+        return Json({"password": not self._access.is_open})
 
     async def log_in(self, request: Request) -> Response:
         """``{"password"}`` → the session cookie."""
@@ -140,14 +147,16 @@ def _refused(_request: Request, refused: Exception) -> Response:
 
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return JSONResponse(
-        {"error": f"{error.detail}: {request.method} {request.url.path}"}, error.status_code, error.headers
-    )
+    where = printable(f"{request.method} {request.scope['path']}", 200)
+    return Json({"error": f"{error.detail}: {where}"}, error.status_code, error.headers)
 
 
 def _client_left(_request: Request, _error: Exception) -> Response:
     return Response(status_code=400)  # to nobody
 
 
-def _unexpected(_request: Request, _error: Exception) -> Response:
-    return JSONResponse({"error": "internal error: see the log on the device"}, 500)
+def _unexpected(request: Request, error: Exception) -> Response:
+    reference = secrets.token_hex(4)
+    where = printable(f"{request.method} {request.scope['path']}", 200)
+    log.error("internal error %s: %s: %s", reference, where, without_secrets(f"{type(error).__name__}: {error}"))
+    return Json({"error": f"internal error {reference}: the log on the device says more"}, 500)

@@ -15,7 +15,7 @@ from mjpeg import mjpeg_server
 from edgetl_device.app.background import Listener, Periodic
 from edgetl_device.app.pipeline import _TOGETHER, Pipeline
 from edgetl_device.camera import FakeCamera
-from edgetl_device.camera.capture import NetworkCamera
+from edgetl_device.camera.network import NetworkCamera
 from edgetl_device.errors import CameraError
 from edgetl_device.home import Home
 from edgetl_device.inference.backbone import Backbone
@@ -200,6 +200,13 @@ def test_a_camera_that_never_worked_ends_the_pipeline_with_the_reason(classifier
         pytest.raises(CameraError, match="no more sessions"),
     ):
         pipeline.wait(SOON_S)
+
+
+def test_a_drivers_own_exception_from_a_camera_that_never_worked_is_one_line(classifier) -> None:
+    broken = FakeCamera([RuntimeError("rtsp://u:hunter2@cam/s:\nno memory")], finite=False)
+    with Pipeline(broken, classifier) as pipeline, pytest.raises(CameraError) as caught:
+        pipeline.wait(10)
+    assert str(caught.value).startswith(r"fake camera failed (RuntimeError: rtsp://cam/s:\nno memory): check that")
 
 
 def test_a_recording_that_fails_ends_the_pipeline_with_the_reason(classifier) -> None:

@@ -16,6 +16,7 @@ from edgetl_device import console
 from edgetl_device.app.pipeline import Health
 from edgetl_device.app.systemd import Notifier, unit
 from edgetl_device.cli import program
+from edgetl_device.errors import InputError
 
 HEALTH = Health("camera", True, 30.0, 0, 0, 0, None, None, None, 0.0, None)
 
@@ -135,6 +136,7 @@ def test_relative_options_mean_in_the_unit_what_they_mean_here(home, tmp_path, m
     (folder / "told.sh").write_text("#!/bin/sh\n")
     (folder / "told.sh").chmod(0o755)
     (folder / "password").write_text("long enough\n")
+    (folder / "password").chmod(0o600)
     options = ["--on-label", "./told.sh", "--web", "0.0.0.0:8080", "--password-file", "password"]
     assert console.run(program, "edgetl-device", ["--home", str(home.folder), "service", *options]) == 0
     assert f"WorkingDirectory=-{tmp_path}/50%% of it" in capfd.readouterr().out.splitlines()
@@ -155,3 +157,82 @@ def test_what_run_would_refuse_is_not_installed(home, options, message: str, tmp
     monkeypatch.setenv("PATH", str(tmp_path))  # no systemctl
     assert console.run(program, "edgetl-device", ["--home", str(home.folder), "service", "--install", *options]) == 2
     assert message in capfd.readouterr().err and not (tmp_path / "edgetl.service").exists()
+
+
+SECRET = "rtsp://admin:hunter2@127.0.0.1:9/s"
+
+
+def keys(text: str) -> list[str]:
+    return [line.partition("=")[0] for line in text.splitlines()]
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "a\nUser=root",
+        "a\r\nExecStartPre=/bin/sh",
+        "a\\",
+        "a \\\n",
+        '"',
+        "'",
+        "%h",
+        "$HOME",
+        "${HOME}",
+        ";",
+        "#",
+        "\t",
+        "é\x1b[0m",
+        " ",
+        "",
+    ],
+    ids=ascii,
+)
+def test_no_option_writes_a_line_of_its_own_into_the_unit_or_is_expanded(word: str) -> None:
+    harmless = unit(Path("/bin/edgetl-device"), Path("/home/a"), "pi", ["--on-label", "x", "--loop"])
+    text = unit(Path("/bin/edgetl-device"), Path("/home/a"), "pi", ["--on-label", word, "--loop"])
+    assert keys(text) == keys(harmless)
+    (line,) = [line for line in text.splitlines() if line.startswith("ExecStart=")]
+    inside = line.partition("--on-label ")[2].removesuffix(" --loop")
+    assert (inside.startswith('"') and inside.endswith('"')) or inside == word
+    read = inside[1:-1].replace("%%", "%").replace("$$", "$") if inside != word else word  # as systemd does it, last
+    assert read.encode().decode("unicode_escape").encode("latin-1").decode() == word
+
+
+@pytest.mark.parametrize("odd", ["a\nUser=root", 'a"b', "a\\b", "a$b", "a\x1bb"], ids=ascii)
+def test_a_folder_that_a_unit_cannot_hold_is_refused(odd: str) -> None:
+    with pytest.raises(InputError, match="a systemd unit cannot hold"):
+        unit(Path("/bin/edgetl-device"), Path("/home") / odd, "pi", [])
+    with pytest.raises(InputError, match="is not a name that a systemd unit can hold"):
+        unit(Path("/bin/edgetl-device"), Path("/home/a"), odd, [])
+
+
+def test_a_status_cannot_feed_the_watchdog(systemd) -> None:
+    receiver, environment = systemd
+    Notifier(environment).report(replace(HEALTH, error="gone\nREADY=1\nWATCHDOG=1"))
+    assert receiver.recv(4096).split(b"\n") == [b"STATUS=gone\\nREADY=1\\nWATCHDOG=1"]
+
+
+@pytest.mark.parametrize(
+    "options", [["--camera", SECRET], [f"--camera={SECRET}"], ["--camera", "0", "--camera", SECRET]]
+)
+def test_a_cameras_password_is_kept_beside_the_unit_and_not_in_it(home, tmp_path, monkeypatch, capfd, options) -> None:
+    path, commands = tmp_path / "edgetl.service", []
+    monkeypatch.setattr("edgetl_device.app.systemd.UNIT_PATH", path)
+    monkeypatch.setattr(
+        sys.modules["edgetl_device.cli.service"], "_systemctl", lambda *arguments: commands.append(arguments)
+    )
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    command = ["--home", str(home.folder), "service", "--user", getpass.getuser(), "--loop", *options]
+    assert console.run(program, "edgetl-device", command) == 0
+    printed = capfd.readouterr()
+    assert f"--camera-file {home.folder}/camera.address --loop" in printed.out and "ADDRESS" in printed.err
+    assert not path.exists() and not (home.folder / "camera.address").exists()
+    assert console.run(program, "edgetl-device", [*command, "--install"]) == 0
+    kept = home.folder / "camera.address"
+    assert kept.read_text() == f"{SECRET}\n" and kept.stat().st_mode & 0o777 == 0o600
+    assert "UMask=0077" in path.read_text() and ("restart", "edgetl.service") in commands
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    for action in ("--install", "--uninstall"):
+        assert console.run(program, "edgetl-device", [*command, action]) == 2
+    installed = capfd.readouterr()
+    assert "hunter2" not in path.read_text() + printed.out + printed.err + installed.out + installed.err

@@ -1,5 +1,6 @@
 """Cameras: what each kind yields, and what it says when it cannot."""
 
+import base64
 import struct
 import sys
 import threading
@@ -14,10 +15,12 @@ import numpy as np
 import pytest
 from conftest import draw, write_photos
 from mjpeg import mjpeg_server
+from snapshots import send, snapshot_server
 
 from edgetl_device import parts
 from edgetl_device.camera import FakeCamera, open_camera, opening, picamera, source
-from edgetl_device.camera.capture import NetworkCamera, V4L2Camera
+from edgetl_device.camera.capture import V4L2Camera
+from edgetl_device.camera.network import NetworkCamera
 from edgetl_device.errors import CameraError, InputError
 from edgetl_device.v4l2 import camera_model
 
@@ -160,6 +163,12 @@ def test_a_damaged_video_says_so(tmp_path, video, content) -> None:
         list(open_camera(str(path)).frames())
 
 
+def test_an_av1_film_is_named_with_the_way_to_convert_it() -> None:
+    film = Path(__file__).parents[2] / "support" / "av1.mp4"
+    with pytest.raises(CameraError, match=r"av1.mp4 is an AV1 video, which this OpenCV cannot decode: .*libx264"):
+        list(open_camera(str(film)).frames())
+
+
 def test_what_is_no_camera_device_is_refused(tmp_path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CameraError, match="is not a camera device"):
@@ -218,6 +227,85 @@ def test_a_password_in_an_address_is_not_shown() -> None:
     assert "secret" not in str(caught.value) and "check address, user and password" in str(caught.value)
 
 
+# still pictures, for real ---------------------------------------------------------------------------------------------
+
+
+def jpeg(level: int) -> bytes:
+    return cv2.imencode(".jpg", np.full((48, 64, 3), level, np.uint8))[1].tobytes()
+
+
+@pytest.mark.parametrize("kind", ["image/jpeg", "application/octet-stream"])
+def test_an_address_of_a_still_picture_is_polled(kind: str) -> None:
+    with snapshot_server(lambda handler, number: send(handler, jpeg(20 * number), kind)) as (host, asked):
+        camera = NetworkCamera(f"http://{host}/snapshot.jpg?ch=1", pictures_per_s=50)
+        assert greys(islice(camera.frames(), 4)) == [20, 40, 60, 80]
+        assert camera.live and not camera.finite and asked[:4] == ["/snapshot.jpg?ch=1"] * 4
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "Digest"])
+def test_a_still_picture_behind_a_password_with_odd_characters_is_fetched(scheme: str) -> None:
+    tried = []
+
+    def answer(handler, _number) -> None:
+        tried.append(handler.headers.get("Authorization", ""))
+        if tried[-1].startswith(scheme):
+            return send(handler, jpeg(100))
+        handler.send_response(401)
+        handler.send_header("WWW-Authenticate", f'{scheme} realm="cam", nonce="1", algorithm=MD5, qop="auth"')
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    with snapshot_server(answer) as (host, asked):
+        assert greys(islice(NetworkCamera(f"http://admin:p@ss/w0rd@{host}/s").frames(), 1)) == [100]
+        assert asked == ["/s", "/s"]
+    if scheme == "Basic":
+        assert base64.b64decode(tried[-1].split()[1]) == b"admin:p@ss/w0rd"
+
+
+def test_a_damaged_picture_now_and_then_is_skipped_and_only_damaged_ones_are_a_fault() -> None:
+    with snapshot_server(lambda handler, number: send(handler, jpeg(60)[: 300 if number % 2 == 0 else None])) as (
+        host,
+        _,
+    ):
+        assert greys(islice(NetworkCamera(f"http://{host}/s", pictures_per_s=50).frames(), 3)) == [60] * 3
+    ruined = snapshot_server(lambda handler, number: send(handler, jpeg(60)[: 300 if number > 1 else None]))
+    with ruined as (host, _), pytest.raises(CameraError, match="picture that cannot be used: the file is truncated"):
+        list(NetworkCamera(f"http://{host}/s", stall_s=0.3, pictures_per_s=50).frames())
+
+
+def never_ends(handler, _number) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Type", "image/jpeg")
+    handler.end_headers()
+    try:
+        while True:
+            handler.wfile.write(b"\xff\xd8" * (1 << 19))
+    except OSError:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (
+            lambda h, _: send(h, b"<html>log in</html>", "text/html"),
+            "answers with a web page .text/html., not with a pic",
+        ),
+        (lambda h, _: send(h, b"", "text/plain", 404), "answers with HTTP 404: check the address"),
+        (lambda h, _: send(h, b"", "text/plain", 401), "refuses user and password .HTTP 401."),
+        (lambda h, _: h.wfile.write(b"SSH-2.0-x\r\n\r\n"), "does not speak HTTP .BadStatusLine."),
+        (lambda h, _: time.sleep(1), "no answer within 0.3 s"),
+        (never_ends, "a picture of more than 32 MB"),
+    ],
+)
+def test_what_is_no_picture_is_one_line_that_says_what_came(answer, message: str) -> None:
+    with snapshot_server(answer) as (host, _):
+        camera = NetworkCamera(f"http://admin:hunter2@{host}/s", connect_s=0.3)
+        with pytest.raises(CameraError, match=message) as caught:
+            next(camera.frames())
+    assert "hunter2" not in str(caught.value) and host in str(caught.value)
+
+
 # picamera2, which exists on a Raspberry Pi only -----------------------------------------------------------------------
 
 
@@ -271,6 +359,43 @@ def test_a_pi_camera_yields_bgr_frames_and_a_stall_is_a_fault_that_gives_it_back
             found.append(int(image[0, 0, 0]))
     (device,) = FakePicamera2.opened
     assert found == [1, 2] and device.closed and device.config["main"]["format"] == "RGB888"
+    assert device.config["sensor"] == {"output_size": (2304, 1296), "bit_depth": 10}
     assert picamera.pi_cameras() == ["imx708"]
     with pytest.raises(CameraError, match="Raspberry Pi camera 1 cannot be opened"):
         next(open_camera("picamera2:1").frames())
+
+
+MODES = [  # of a camera v2, as picamera2 lists them
+    {"size": (640, 480), "bit_depth": 10, "fps": 206.65, "crop_limits": (1000, 752, 1280, 960)},
+    {"size": (1640, 1232), "bit_depth": 8, "fps": 83.7, "crop_limits": (0, 0, 3280, 2464)},
+    {"size": (1640, 1232), "bit_depth": 10, "fps": 41.85, "crop_limits": (0, 0, 3280, 2464)},
+    {"size": (1920, 1080), "bit_depth": 10, "fps": 47.57, "crop_limits": (680, 692, 1920, 1080)},
+    {"size": (3280, 2464), "bit_depth": 10, "fps": 21.19, "crop_limits": (0, 0, 3280, 2464)},
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "modes", "expected"),
+    [
+        ("imx219", [], {"output_size": (1640, 1232), "bit_depth": 10}),
+        ("new_sensor", MODES, {"output_size": (1640, 1232), "bit_depth": 8}),
+        ("new_sensor", MODES[:1], {"output_size": (640, 480), "bit_depth": 10}),
+        ("new_sensor", [], None),
+    ],
+)
+def test_a_pi_camera_is_asked_for_a_mode_that_shows_the_whole_view(model, modes, expected) -> None:
+    assert picamera.full_view(SimpleNamespace(sensor_modes=modes), model) == expected
+
+
+@pytest.mark.parametrize("step", ["create_video_configuration", "configure", "start"])
+def test_a_pi_camera_that_cannot_be_started_is_one_line_and_given_back(step: str, monkeypatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("Failed to start camera:\nCannot allocate memory")
+
+    broken = type("Broken", (FakePicamera2,), {step: fail, "opened": []})
+    monkeypatch.setitem(sys.modules, "picamera2", SimpleNamespace(Picamera2=broken))
+    with pytest.raises(
+        CameraError, match=r"camera 0 cannot be started .Failed to start camera:.nCannot allocate.*cma="
+    ):
+        next(open_camera("picamera2").frames())
+    assert broken.opened[0].closed

@@ -52,6 +52,7 @@ def test_only_the_password_is_the_password() -> None:
 def test_the_first_line_of_a_password_file_counts(tmp_path) -> None:
     path = tmp_path / "password"
     path.write_bytes("pässword 1\r\nnot this\n".encode())
+    path.chmod(0o600)
     assert is_password("pässword 1", read_password_file(path))
 
 
@@ -61,10 +62,19 @@ def test_the_first_line_of_a_password_file_counts(tmp_path) -> None:
 def test_a_password_file_that_protects_nothing_is_refused(tmp_path, content, message) -> None:
     path = tmp_path / "password"
     path.write_bytes(content)
+    path.chmod(0o600)
     with pytest.raises(InputError, match=message):
         read_password_file(path)
     with pytest.raises(InputError, match="cannot read"):
         read_password_file(tmp_path / "missing")
+
+
+def test_a_password_file_that_others_can_read_is_refused(tmp_path) -> None:
+    path = tmp_path / "password"
+    path.write_text("long enough")
+    path.chmod(0o644)
+    with pytest.raises(InputError, match=r"can be read or changed by others .* `chmod 600"):
+        read_password_file(path)
 
 
 def test_the_sixth_guess_within_a_minute_has_to_wait_until_the_first_is_a_minute_old(clock) -> None:

@@ -239,7 +239,7 @@ def test_what_was_changed_is_told_where_the_disk_has_no_room_for_the_new_head(si
 
 
 def test_a_body_that_trickles_in_is_given_up(site, monkeypatch) -> None:
-    monkeypatch.setattr("edgetl_device.web.api.RECEIVE_S", 0.3)
+    monkeypatch.setattr("edgetl_device.web.bodies.RECEIVE_S", 0.3)
     connection = http.client.HTTPConnection(Client(site.url).host, timeout=10)
     connection.putrequest("POST", "/api/v1/classify")
     connection.putheader("Content-Length", "1000")

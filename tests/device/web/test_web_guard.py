@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from edgetl_device.errors import InputError
 from edgetl_device.home import Home
 from edgetl_device.web import serve
-from edgetl_device.web.guard import HEADERS, Hosts, client_of, is_loopback
+from edgetl_device.web.guard import HEADERS, Hosts, client_of, is_loopback, networks
 from edgetl_device.web.live import LOGGED_OUT
 
 FOR_EVERYONE = {("GET", "/healthz"), ("GET", "/static/app.css")}
@@ -132,10 +132,31 @@ def test_logging_in_gives_a_cookie_that_scripts_and_other_sites_cannot_use(locke
     assert client.get("/api/v1/status").status == 401
 
 
-def test_behind_https_the_cookie_is_for_https_only(locked) -> None:
+def test_what_a_listed_proxy_says_of_the_visitor_is_believed(home) -> None:
     sent = {"password": PASSWORD}
-    answer = Client(locked.url).post("/api/v1/login", sent, X_Forwarded_Proto="https")
-    assert "secure" in answer.headers["Set-Cookie"].lower()
+    with running(home, PASSWORD_HASH, proxies=["127.0.0.0/8"]) as site:
+        client = Client(site.url)
+        answer = client.post("/api/v1/login", sent, X_Forwarded_Proto="https")
+        assert "secure" in answer.headers["Set-Cookie"].lower()
+        for _ in range(5):
+            assert client.post("/api/v1/login", {"password": "x"}, X_Forwarded_For="10.0.0.1").status == 401
+        assert client.post("/api/v1/login", sent, X_Forwarded_For="10.0.0.1").status == 429
+        assert client.post("/api/v1/login", sent, X_Forwarded_For="10.0.0.2").status == 204
+
+
+def test_what_anybody_else_says_of_the_visitor_is_not_believed(locked) -> None:
+    client = Client(locked.url)
+    answer = client.post("/api/v1/login", {"password": PASSWORD}, X_Forwarded_Proto="https")
+    assert "secure" not in answer.headers["Set-Cookie"].lower()
+    for number in range(5):
+        client.post("/api/v1/login", {"password": "x"}, X_Forwarded_For=f"10.0.0.{number}")
+    assert client.post("/api/v1/login", {"password": PASSWORD}, X_Forwarded_For="10.0.0.9").status == 429
+
+
+@pytest.mark.parametrize("proxy", ["", "*", "proxy.local", "10.0.0.1/8"])
+def test_a_proxy_that_is_no_address_is_refused(proxy: str) -> None:
+    with pytest.raises(InputError, match=r"--trusted-proxy: .*expected an address or a network"):
+        networks([proxy])
 
 
 def test_programs_may_send_the_password_with_each_request(locked) -> None:

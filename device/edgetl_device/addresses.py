@@ -1,0 +1,134 @@
+"""Addresses of network cameras: what of them may be shown, and what of them is a secret.
+
+A camera's password stands before the ``@`` (where people leave ``@``, ``/`` and ``?`` unescaped), in the query
+(``?user=…&pwd=…``) or in the path (``/user=…_password=…``). What is shown is the scheme, the host and the path, and in
+doubt less.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from .errors import CameraError
+
+SCHEMES = ("rtsp", "rtsps", "http", "https")
+
+_ADDRESS = re.compile(rf"({'|'.join(SCHEMES)})://(.+)", re.IGNORECASE | re.DOTALL)
+_LIKE_AN_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/{1,2}\S+|\S*[^\s:/]:\S*@\S+")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/?#\[\]@&=]+)(:\d*)?")
+_HIDDEN = "…"
+
+
+def is_address(spec: str) -> bool:
+    """Whether ``--camera`` names a network camera."""
+    return _ADDRESS.fullmatch(spec) is not None
+
+
+def has_secret(spec: str) -> bool:
+    """Whether there is more in an address than may be shown."""
+    return is_address(spec) and shown_address(spec) != spec
+
+
+def shown_address(address: str) -> str:
+    """Scheme, host and path of an address, without user, password and query.
+
+    >>> shown_address("rtsp://admin:p@ss/word@cam/stream")
+    'rtsp://cam/stream'
+    >>> shown_address("http://cam/video.cgi?user=admin&pwd=secret")
+    'http://cam/video.cgi'
+    """
+    scheme, separator, rest = address.partition("://")
+    if not separator:
+        return _without_userinfo(address)
+    return f"{scheme}://{_shown(rest)}"
+
+
+def without_secrets(text: str) -> str:
+    """A message in which everything that looks like an address is shown as :func:`shown_address` shows it."""
+    return _LIKE_AN_ADDRESS.sub(lambda match: shown_address(match[0]), text)
+
+
+def expanded(spec: str, environment: Mapping[str, str] = os.environ) -> str:
+    """``${NAME}`` → what the environment says.
+
+    A whole address may stand in one variable; a part of an address is inserted with its reserved characters escaped,
+    so that any password works as it is.
+
+    Raises:
+        CameraError: a variable is not set.
+    """
+    whole = _VARIABLE.fullmatch(spec.strip())
+    if whole is None and not is_address(spec):  # a file may have such a name
+        return spec
+
+    def value(match: re.Match[str]) -> str:
+        try:
+            text = environment[match[1]]
+        except KeyError:
+            raise CameraError(
+                f"the camera's address names ${{{match[1]}}}, which is not set in the environment: export it, or use "
+                "--camera-file FILE"
+            ) from None
+        return text.strip() if whole else quote(text, safe="")
+
+    return _VARIABLE.sub(value, spec)
+
+
+def openable(address: str) -> str:
+    """The address as libraries read it, the reserved characters in user and password escaped.
+
+    >>> openable("rtsp://admin:p@ss/word@cam/stream")
+    'rtsp://admin:p%40ss%2Fword@cam/stream'
+    """
+    scheme, _, rest = address.partition("://")
+    userinfo, _, place = _split_userinfo(rest)
+    if userinfo is None:
+        return address
+    user, colon, password = userinfo.partition(":")
+    return f"{scheme}://{_escaped(user)}{colon}{_escaped(password)}@{place}"
+
+
+def _shown(rest: str) -> str:
+    """Of an address without its scheme."""
+    userinfo, certain, place = _split_userinfo(rest)
+    if not certain:
+        host = re.split(r"[/?#]", rest, maxsplit=1)[0]
+        return _HIDDEN if "@" in host else f"{host.partition(':')[0]}/{_HIDDEN}"
+    place = re.split(r"[?#;&]" if userinfo is not None else r"[?#;]", place, maxsplit=1)[0]
+    host, slash, path = place.partition("/")
+    segments = [_HIDDEN if "=" in segment else segment for segment in path.split("/")]
+    return f"{host}{slash}{'/'.join(segments)}"
+
+
+def _split_userinfo(rest: str) -> tuple[str | None, bool, str]:
+    """An address without its scheme → user and password (None where there are none), whether that is certain, the rest.
+
+    What is before the last ``@`` is user and password. An ``@`` behind a ``?`` may also belong to a query, as in
+    ``cam/x?mail=a@b``; then it ends a password only where what is before the ``?`` cannot be a host.
+    """
+    before, at, place = rest.rpartition("@")
+    if not at:
+        return None, True, rest
+    authority = re.split(r"[?#]", before, maxsplit=1)[0]
+    if authority == before:  # no query begins before the @
+        return before, True, place
+    host = authority.partition("/")[0]
+    if "@" in host or _HOST.fullmatch(host) or not _HOST.match(place):
+        return None, False, rest
+    return before, True, place
+
+
+def _without_userinfo(text: str) -> str:
+    """Of something that only resembles an address, such as one whose scheme is mistyped."""
+    before, at, place = text.rpartition("@")
+    return f"{_HIDDEN}@{re.split('[?#;&]', place, maxsplit=1)[0]}" if at and before else text.partition("?")[0]
+
+
+def _escaped(part: str) -> str:
+    """Reserved characters as ``%XX``; what is escaped already stays."""
+    kept = re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", part)
+    return quote(kept, safe="%!$&'()*+,;=~")

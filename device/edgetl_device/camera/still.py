@@ -1,0 +1,146 @@
+"""Still pictures over HTTP, the only thing that many cameras and all weather stations have.
+
+The standard library fetches them, with Basic and Digest authentication. What comes is bounded in bytes, pixels and
+time.
+"""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from ..errors import CameraError, PhotoError
+from ..photos import Image, decode_photo
+
+log = logging.getLogger("edgetl.camera")
+
+MAX_BYTES = 32 << 20  # of one picture
+MAX_PIXELS = 50_000_000
+_CHUNK = 64 << 10
+_MAGIC = (b"\xff\xd8", b"\x89PNG", b"BM", b"RIFF")  # of photos
+
+
+class Stills:
+    """The pictures of one address.
+
+    Args:
+        url: ``http://…`` or ``https://…``, user and password escaped. A camera's certificate is not checked: hardly any
+            camera has one that could be, and FFmpeg does not check it either.
+        name: of the camera, for messages.
+        connect_s: seconds until it must have answered.
+        stall_s: seconds until a picture must have come; also for how long damaged pictures are borne with.
+    """
+
+    def __init__(self, url: str, name: str, connect_s: float, stall_s: float) -> None:
+        self._name, self._connect_s, self._stall_s = name, connect_s, stall_s
+        self._url, self._opener = _opener(url, name)
+
+    def first(self) -> Image | None:
+        """The picture, or None where the address is a stream.
+
+        Raises:
+            CameraError: there is neither.
+        """
+        with self._answer(self._connect_s) as answer:
+            kind = answer.headers.get_content_type()
+            if kind.startswith("text/"):
+                raise CameraError(
+                    f"{self._name} answers with a web page ({kind}), not with a picture: check the address; the "
+                    "camera's manual names the one for snapshots or streams"
+                )
+            if kind.startswith("image/"):
+                return self._decoded(self._body(answer))
+            if kind == "application/octet-stream":  # some cameras call everything so
+                data = self._body(answer, only_photo=True)
+                return self._decoded(data) if data else None
+            return None
+
+    def more(self) -> Iterator[Image]:
+        """Picture after picture, each fetched when it is asked for; raises CameraError once none can be had."""
+        good_s = time.monotonic()
+        while True:
+            try:
+                with self._answer(self._stall_s) as answer:
+                    image = self._decoded(self._body(answer))
+            except CameraError:
+                if time.monotonic() - good_s > self._stall_s:
+                    raise
+                log.info("%s sent a picture that cannot be used", self._name, exc_info=True)
+                time.sleep(0.2)
+                continue
+            good_s = time.monotonic()
+            yield image
+
+    def _answer(self, timeout_s: float) -> Any:
+        request = urllib.request.Request(self._url, headers={"User-Agent": "edgetl", "Accept": "image/*, */*"})
+        try:
+            return self._opener.open(request, timeout=timeout_s)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()  # it is the answer too
+            raise CameraError(f"no picture from {self._name}: {_reason(error, timeout_s)}") from None
+
+    def _body(self, answer: Any, only_photo: bool = False) -> bytes:
+        """What comes; nothing, if asked for photos only, as soon as it is known to be none."""
+        data = bytearray()
+        end_s = time.monotonic() + self._stall_s
+        try:
+            while chunk := answer.read1(_CHUNK):
+                data += chunk
+                if only_photo and not data.startswith(_MAGIC):
+                    return b""
+                if len(data) > MAX_BYTES:
+                    raise CameraError(f"{self._name} sends a picture of more than {MAX_BYTES >> 20} MB")
+                if time.monotonic() > end_s:
+                    raise CameraError(f"{self._name} takes more than {self._stall_s:g} s for a picture")
+        except (OSError, http.client.HTTPException) as error:
+            raise CameraError(f"no picture from {self._name}: {_reason(error, self._stall_s)}") from None
+        return bytes(data)
+
+    def _decoded(self, data: bytes) -> Image:
+        try:
+            return decode_photo(data, MAX_PIXELS)
+        except PhotoError as error:
+            raise CameraError(f"{self._name} sent a picture that cannot be used: {error}") from None
+
+
+def _opener(url: str, name: str) -> tuple[str, urllib.request.OpenerDirector]:
+    """The address without user and password, and what opens it with them."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.HTTPSHandler(context=context)]
+    parts = urlsplit(url)
+    userinfo, _, place = parts.netloc.rpartition("@")
+    plain = parts._replace(netloc=place, fragment="").geturl()
+    try:
+        _ = parts.port
+    except ValueError:
+        raise CameraError(f"{name} is not an address: check host and port") from None
+    if userinfo:
+        user, _, password = userinfo.partition(":")
+        passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
+        passwords.add_password(None, plain, unquote(user), unquote(password))
+        handlers += [urllib.request.HTTPBasicAuthHandler(passwords), urllib.request.HTTPDigestAuthHandler(passwords)]
+    return plain, urllib.request.build_opener(*handlers)
+
+
+def _reason(error: Exception, timeout_s: float) -> str:
+    """Why a request failed, in words that hold nothing of the address."""
+    if isinstance(error, urllib.error.HTTPError):
+        if error.code in (401, 403):
+            return f"it refuses user and password (HTTP {error.code})"
+        return f"it answers with HTTP {error.code}: check the address"
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(cause, TimeoutError):
+        return f"no answer within {timeout_s:g} s: check the camera and the network"
+    if isinstance(cause, OSError) and cause.strerror:
+        return f"{cause.strerror}: check the address and the network"
+    return f"it does not speak HTTP ({type(cause).__name__}): check the address"
