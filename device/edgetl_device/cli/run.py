@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -228,12 +229,13 @@ def page_at(
     """What serves the page for an app; everything that can be wrong with it is found before the camera starts."""
     from importlib.util import find_spec
 
+    from ..addresses import shown_address
     from ..environment import WEB_MODULES
 
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
-    if not host or not port.isdecimal() or not 0 <= int(port) <= 65535:
-        raise InputError(f"--web {address!r}: expected HOST:PORT, as 127.0.0.1:8080")
+    if not re.fullmatch(r"[\w.:%-]+", host) or not re.fullmatch(r"\d{1,5}", port) or int(port) > 65535:
+        raise InputError(f"--web {shown_address(address)}: expected HOST:PORT, such as 127.0.0.1:8080")
     missing = [name for name in WEB_MODULES if find_spec(name) is None]
     if missing:
         raise InputError(f"the page needs {missing[0]}: `pip install edgetl-device[web]`, or run with --no-web")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -79,7 +80,7 @@ class Api:
             Route("/learn", self.learn, methods=["POST"]),
             Route("/retrain", self.retrain, methods=["POST"]),
             Route("/samples", self.samples),
-            Route("/samples/{sample:int}/thumbnail", self.thumbnail),
+            Route("/samples/{sample}/thumbnail", self.thumbnail),
             Route("/relabel", self.relabel, methods=["POST"]),
             Route("/forget", self.forget, methods=["POST"]),
             Route("/versions", self.versions),
@@ -118,7 +119,9 @@ class Api:
     async def thumbnail(self, request: Request) -> Response:
         """A sample's picture; 204 where none was kept, which is no error."""
         sample = request.path_params["sample"]
-        jpeg = await self._run(self._app.thumbnail, sample) if sample <= MAX_ID else None
+        if not (sample.isascii() and sample.isdecimal() and len(sample) <= 19):
+            raise HTTPException(404)
+        jpeg = await self._run(self._app.thumbnail, int(sample)) if int(sample) <= MAX_ID else None
         if jpeg is None:
             return Response(status_code=204)
         return Response(jpeg, media_type="image/jpeg")  # not to be cached: what is forgotten is gone

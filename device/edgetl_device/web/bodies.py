@@ -132,17 +132,28 @@ async def read_json(request: Request, kinds: Mapping[str, type]) -> dict[str, An
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Refused(415, "expected JSON with `Content-Type: application/json`")
     try:
-        fields = json.loads(data)
+        fields = json.loads(data.decode())  # of bytes, json would take UTF-16 and UTF-32 too
     except (ValueError, RecursionError):
         raise InputError("the body is not valid JSON") from None
     if not isinstance(fields, dict):
         raise InputError("expected a JSON object")
     for key, value in fields.items():
+        if isinstance(value, str) and not _is_text(value):
+            raise InputError(f"{key[:40]!r} holds a surrogate, which is no character")
         if key not in kinds:
             raise InputError(f"unknown key {key[:40]!r}: expected {', '.join(kinds)}")
         if value is not None and type(value) is not kinds[key]:
             raise InputError(f"{key} must be of type {kinds[key].__name__}, got {json.dumps(value)[:40]}")
     return {key: value for key, value in fields.items() if value is not None}
+
+
+def _is_text(value: str) -> bool:
+    """Whether a string can be encoded: JSON may escape half a character."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def sample_ids(values: list[Any]) -> list[int]:

@@ -175,7 +175,7 @@ class Guard:
 
     def _check_origin(self, scope: Scope, headers: Headers) -> None:
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.casefold() != headers["host"].casefold():
+        if origin is not None and _place_of(origin) != headers["host"].casefold():
             raise Refused(403, "this request comes from another website")
         site = headers.get("sec-fetch-site", "same-origin")
         followed_a_link = (
@@ -235,6 +235,14 @@ def _name_of(host: str) -> str | None:
     """``Host`` → the name or address in it, without port and brackets."""
     try:
         return urlsplit(f"//{host}").hostname if host and not set(host) & set("/?#@\\ ") else None
+    except ValueError:
+        return None
+
+
+def _place_of(origin: str) -> str | None:
+    """``Origin`` → host and port in it."""
+    try:
+        return urlsplit(origin).netloc.casefold()
     except ValueError:
         return None
 

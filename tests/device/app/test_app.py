@@ -253,3 +253,14 @@ def test_the_drift_of_the_stream_is_watched_and_kept(home: Home, monkeypatch) ->
     with App(home, FakeCamera(cycle(list(noise)), fps=300.0, finite=False)) as app:
         until(lambda: app.status()["drift"]["state"] == "drifting")
     assert home.status(home.learner())["drift"]["state"] == "drifting"
+
+
+def test_a_captured_sample_holds_its_embedding_and_a_small_picture_and_no_frame(home) -> None:
+    with App(home, FakeCamera([np.full((2160, 3840, 3), 90, np.uint8)] * 3, fps=30, finite=False)) as app:
+        (recognition,) = burst(app, 1)
+        captured = app.capture(recognition)
+        held = [value for value in vars(captured).values() if isinstance(value, np.ndarray)]
+        assert recognition.frame.image.nbytes > 20e6 > 20e3 > len(captured.picture) + sum(each.nbytes for each in held)
+        assert all(each.base is None or each.base.nbytes < 1e6 for each in held)
+        assert len(app.teach("grey", [captured, recognition])) == 2
+        assert app.thumbnail(app.samples()[0].id) == captured.picture

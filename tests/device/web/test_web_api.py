@@ -17,6 +17,7 @@ from conftest import build_bundle, draw
 from prometheus_client.parser import text_string_to_metric_families
 from web_site import Client, Site, running, until
 
+from edgetl_device.app.app import CapturedSample
 from edgetl_device.web.api import MAX_BUNDLE, MAX_PHOTO
 
 
@@ -320,3 +321,31 @@ def test_a_dead_camera_is_said_and_nothing_waits_for_ever(home, monkeypatch) -> 
         site.app.pipeline.stop()
         answer = Client(site.url).post("/api/v1/learn", {"label": "x"})
         assert answer.status == 503 and "no frame from the camera" in answer.json["error"]
+
+
+def test_a_burst_keeps_no_frame_while_it_captures(site, client, monkeypatch) -> None:
+    taught, teach = [], site.app.teach
+    monkeypatch.setattr(site.app, "teach", lambda label, captured: taught.extend(captured) or teach(label, captured))
+    answer = client.post("/api/v1/learn", {"label": "ball", "frames": 5, "interval_ms": 0, "retrain": False})
+    assert answer.json["stored"] == 5 and all(isinstance(each, CapturedSample) for each in taught)
+
+
+def test_more_bursts_than_places_are_refused(site, client) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    slow = {"label": "ball", "frames": 3, "interval_ms": 700, "retrain": False}
+    with ThreadPoolExecutor(6) as pool:
+        statuses = list(pool.map(lambda _: client.post("/api/v1/learn", slow).status, range(6)))
+    assert sorted(statuses) == [200] * 4 + [503] * 2
+
+
+def test_an_error_of_ours_has_a_reference_that_the_log_knows(site, client, monkeypatch, caplog) -> None:
+    def fail() -> None:
+        raise RuntimeError("cannot reach rtsp://u:hunter2@cam/s")
+
+    monkeypatch.setattr(site.app, "status", fail)
+    answer = client.get("/api/v1/status")
+    reference = answer.json["error"].removeprefix("internal error ").partition(":")[0]
+    assert answer.status == 500 and len(reference) == 8 and "cam" not in answer.json["error"]
+    (line,) = [record.getMessage() for record in caplog.records if reference in record.getMessage()]
+    assert line.endswith("GET /api/v1/status: RuntimeError: cannot reach rtsp://cam/s")

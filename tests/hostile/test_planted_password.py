@@ -1,0 +1,178 @@
+"""A camera's password is planted, and every output is searched for it."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+from conftest import draw
+
+pytest.importorskip("starlette")
+
+from snapshots import send, snapshot_server
+from web_site import Client, until
+
+from edgetl_device import console
+from edgetl_device.cli import program
+from edgetl_device.home import Home
+
+PLANTED = "hunt/er2@Zq9"  # unescaped, as people type it
+PARTS = (PLANTED, "hunt", "er2", "Zq9", "hunt%2Fer2%40Zq9")
+PATHS = (
+    "/", "/healthz", "/metrics", "/static/main.js", "/api/v1/status", "/api/v1/prediction", "/api/v1/samples",
+    "/api/v1/versions", "/api/v1/session", "/api/v1/nowhere",
+)  # fmt: skip
+
+
+def addresses(host: str) -> list[str]:
+    return [
+        f"http://admin:{PLANTED}@{host}/s.jpg",
+        f"http://{host}/s.jpg?user=admin&pwd={PLANTED.replace('@', '%40')}",
+        f"http://admin:x@{host}/s.jpg?token={PLANTED.replace('@', '%40')}",
+    ]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def descendants(process: int) -> set[int]:
+    children = Path(f"/proc/{process}/task").glob("*/children")
+    found = {int(child) for path in children for child in path.read_text().split()}
+    return found | {deeper for child in found for deeper in descendants(child)}
+
+
+def no_password_in(what: str, text: str | bytes) -> None:
+    data = text.encode() if isinstance(text, str) else text
+    for part in PARTS:
+        assert part.encode() not in data, f"{part} in {what}: {data[:2000]!r}"
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are listed by Linux")
+@pytest.mark.parametrize(
+    ("way", "number"), [("file", 0), ("file", 1), ("environment", 0), ("whole environment", 2)], ids=str
+)
+def test_no_output_of_a_running_app_shows_the_password(home: Home, tmp_path, way: str, number: int) -> None:
+    photo = cv2.imencode(".jpg", draw("ball", 3))[1].tobytes()
+    file, notify, page = tmp_path / "camera", tmp_path / "notify", free_port()
+    environment = os.environ | {
+        "OPENCV_FFMPEG_DEBUG": "1",
+        "OPENCV_FFMPEG_LOGLEVEL": "56",
+        "OPENCV_LOG_LEVEL": "VERBOSE",
+        "OPENCV_VIDEOIO_DEBUG": "1",
+        "NOTIFY_SOCKET": str(notify),
+        "WATCHDOG_USEC": "400000",
+    }
+    with snapshot_server(lambda handler, _: send(handler, photo)) as (host, _):
+        address = addresses(host)[number]
+        if way == "file":
+            file.write_text(address + "\n")
+            file.chmod(0o600)
+            camera = ["--camera-file", str(file)]
+        elif way == "environment":
+            environment["PW"] = PLANTED
+            camera = ["--camera", address.replace(PLANTED, "${PW}")]
+        else:
+            environment["CAM"] = address
+            camera = ["--camera", "${CAM}"]
+        command = [sys.executable, "-m", "edgetl_device", "--home", str(home.folder), "run", "-v", *camera]
+        command += ["--web", f"127.0.0.1:{page}", "--on-label", "sleep 3"]
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+            systemd.bind(str(notify))
+            systemd.setblocking(False)
+            log = tmp_path / "log"
+            with log.open("wb") as stream:
+                process = subprocess.Popen(command, stdout=stream, stderr=stream, env=environment)
+            try:
+                client = Client(f"http://127.0.0.1:{page}")
+                until(lambda: b"page " in log.read_bytes(), 60)
+                until(lambda: client.get("/healthz").status == 200, 60)
+                until(lambda: descendants(process.pid), 30)
+                for each in (process.pid, *descendants(process.pid)):
+                    no_password_in("the arguments of a process", Path(f"/proc/{each}/cmdline").read_bytes())
+                for path in PATHS:
+                    answer = client.get(path)
+                    no_password_in(path, answer.body + str(answer.headers).encode())
+                with client.watch() as viewer:
+                    message = viewer.recv(timeout=20)
+                    no_password_in("the live picture", message)
+                    assert "s.jpg" in message
+                client.post("/api/v1/learn", {"label": "kite", "frames": 1})
+                messages = b"".join(iter(lambda: received(systemd), b""))
+                assert b"STATUS=" in messages
+                no_password_in("what systemd is told", messages)
+            finally:
+                process.terminate()
+                process.wait(30)
+        no_password_in("output and log", log.read_bytes())
+        assert b"s.jpg" in log.read_bytes()
+        for kept in home.folder.rglob("*"):
+            if kept.is_file():
+                no_password_in(str(kept), kept.read_bytes())
+
+
+def received(channel: socket.socket) -> bytes:
+    try:
+        return channel.recv(65536)
+    except BlockingIOError:
+        return b""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "--no-web", "--camera", "rtsp://admin:{}@127.0.0.1:9/s"],
+        ["run", "--no-web", "--camera", "http://admin:{}@127.0.0.1:9/s"],
+        ["run", "--no-web", "--camera", "http://127.0.0.1:9/s?pwd={}"],
+        ["run", "--no-web", "--camera", "http://admin:{}@127.0.0.1:port/s"],
+        ["run", "--no-web", "--camera", "rstp://admin:{}@127.0.0.1/s"],
+        ["run", "--no-web", "--camera", "admin:{}@127.0.0.1/s"],
+        ["run", "--no-web", "rtsp://admin:{}@127.0.0.1/s"],
+        ["run", "--no-web", "--threads", "rtsp://admin:{}@127.0.0.1/s"],
+        ["run", "--no-web", "--cam=rtsp://admin:{}@127.0.0.1/s"],
+        ["run", "--no-web", "--camera", "rtsp://admin:{}@127.0.0.1/s", "--camera-file", "x"],
+        ["run", "--no-web", "--camera", "missing-extension:rtsp://admin:{}@127.0.0.1/s"],
+        ["run", "--camera", "0", "--web", "http://admin:{}@127.0.0.1:8080"],
+        ["service", "--camera", "rtsp://admin:{}@127.0.0.1/s"],
+        ["service", "--camera=rtsp://admin:{}@127.0.0.1/s"],
+        ["service", "--camera", "rtsp://admin:{}@127.0.0.1/s", "--bogus"],
+        ["service", "--uninstall", "--camera", "rtsp://admin:{}@127.0.0.1/s"],
+        ["doctor"],
+    ],
+    ids=lambda arguments: " ".join(arguments)[:60],
+)
+def test_no_line_of_a_command_shows_the_password(home: Home, arguments, monkeypatch, capfd) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    filled = [argument.format(PLANTED) for argument in arguments]
+    for json in ([], ["--json"]):
+        console.run(program, "edgetl-device", ["--home", str(home.folder), *filled[:1], *json, *filled[1:]])
+        written = capfd.readouterr()
+        no_password_in("stdout", written.out)
+        no_password_in("stderr", written.err)
+
+
+def test_a_camera_that_goes_away_is_said_without_its_password(home: Home, tmp_path) -> None:
+    photo = cv2.imencode(".jpg", draw("ball", 3))[1].tobytes()
+    file = tmp_path / "camera"
+    command = [sys.executable, "-m", "edgetl_device", "--home", str(home.folder), "run", "-v", "--no-web"]
+    with snapshot_server(lambda handler, _: send(handler, photo)) as (host, asked):
+        file.write_text(addresses(host)[0])
+        file.chmod(0o600)
+        log = tmp_path / "log"
+        with log.open("wb") as stream:
+            process = subprocess.Popen([*command, "--camera-file", str(file)], stdout=stream, stderr=stream)
+        until(lambda: len(asked) > 2, 60)
+    until(lambda: b"trying again" in log.read_bytes(), 60)
+    process.terminate()
+    process.wait(30)
+    written = log.read_text()
+    assert re.search(r"no picture from http://[^ ]*/s.jpg: Connection refused.*; trying again", written), written
+    no_password_in("the log", written)
