@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 from conftest import draw
+from openapi_contract import check
 from websockets.sync.client import ClientConnection, connect
 
 from edgetl_device.app.app import App
@@ -113,7 +114,9 @@ class Client:
         try:
             connection.request(method, path, body, sent)
             response = connection.getresponse()
-            return Answer(response.status, response.headers, response.read())
+            answer = Answer(response.status, response.headers, response.read())
+            check(method, path, answer.status, answer.headers.get_content_type(), answer.body)
+            return answer
         finally:
             connection.close()
 

@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from ..addresses import without_secrets
-from ..errors import EdgetlError
+from ..errors import EdgetlError, InputError
 from ..printable import printable
 from .access import SESSION_S, Access
 from .api import Api, error_response
@@ -27,6 +27,7 @@ from .bodies import Json, read_json
 from .guard import Guard, Hosts, Refused, client_of, refusal
 from .live import Live, MotionJpeg, watch
 from .metrics import registry
+from .openapi import document
 
 if TYPE_CHECKING:
     from ..app.app import App
@@ -58,6 +59,7 @@ class Site:
             Route("/healthz", self.healthz),
             Route("/metrics", self.metrics),
             WebSocketRoute("/api/v1/live", self.watch),
+            Route("/api/v1/openapi.json", self.openapi),
             Route("/api/v1/session", self.session),
             Route("/api/v1/login", self.log_in, methods=["POST"]),
             Route("/api/v1/logout", self.log_out, methods=["POST"]),
@@ -101,13 +103,20 @@ class Site:
         """For Prometheus."""
         return Response(await run_in_threadpool(generate_latest, self._registry), media_type=CONTENT_TYPE_LATEST)
 
+    async def openapi(self, _request: Request) -> Response:
+        """What programs can ask for, as OpenAPI 3.1."""
+        return Json(document())
+
     async def session(self, _request: Request) -> Response:
         """Whether there is a password, so that the page knows whether to offer signing out."""
         return Json({"password": not self._access.is_open})
 
     async def log_in(self, request: Request) -> Response:
         """``{"password"}`` → the session cookie."""
-        password = (await read_json(request, {"password": str})).get("password", "")
+        fields = await read_json(request, {"password": str})
+        if "password" not in fields:
+            raise InputError('"password" is missing: expected {"password": "…"}')
+        password = fields["password"]
         response = Response(status_code=204)
         if not self._access.is_open:
             await self._guard.check_password(client_of(request), password)

@@ -4,6 +4,7 @@ import base64
 import struct
 import sys
 import threading
+import time
 from concurrent.futures import Future
 from itertools import islice
 from pathlib import Path
