@@ -74,6 +74,7 @@ def test_no_route_but_the_listed_answers_a_stranger(locked) -> None:
     found = {route: answered(locked, client, *route) for route in every_route(locked.server.site.routes)}
     assert {route for route, status in found.items() if status == 200} == FOR_EVERYONE
     refused = {route: status for route, status in found.items() if route not in FOR_EVERYONE}
+    assert refused.pop(("POST", "/api/v1/login")) == 400  # without a password
     assert refused.pop(("WEBSOCKET", "/api/v1/live")) == 403 and set(refused.values()) == {401}
     assert not locked.app.samples() and len(locked.app.versions()) == 1
 
