@@ -223,7 +223,7 @@ class Seldom(logging.Filter):
         clock: seconds, monotonic.
     """
 
-    def __init__(self, records: int = 10, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, records: int = 5, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._records, self._clock = records, clock
         self._minute_s, self._passed, self._dropped = float("-inf"), 0, 0
