@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import zlib
 from collections.abc import Iterator
 from unittest.mock import ANY
 
@@ -151,6 +152,7 @@ def test_json_must_be_called_json(client) -> None:
 def test_what_is_no_photo_is_refused(site, client) -> None:
     bomb = bytearray(photo("ball"))
     bomb[16:24] = (30_000).to_bytes(4, "big") * 2
+    bomb[29:33] = zlib.crc32(bomb[12:29]).to_bytes(4, "big")
     whole = cv2.imencode(".jpg", draw("ball", 1))[1].tobytes()
     for data, message in (
         (b"GIF89a", "expected JPEG, PNG, BMP, WebP"),
