@@ -73,7 +73,7 @@ def reports(function: Callable[..., dict[str, Any] | None]) -> Callable[..., int
         code = int(result.pop("exit_code", 0))
         if as_json:
             text = json.dumps(result, ensure_ascii=False, allow_nan=False)
-            click.echo(text.encode(errors="backslashreplace"))  # names that are not Unicode stay valid JSON
+            click.echo(text.encode(errors="backslashreplace").decode())  # names that are not Unicode stay valid JSON
         return code
 
     return command
