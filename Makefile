@@ -16,7 +16,12 @@ TFLITE_PYTHON = $(shell $(call find_python,python3.11 python3.10,10))
 UV = .venv/bin/uv pip install --quiet --compile-bytecode --python
 SOURCES = pyproject.toml device/pyproject.toml constraints.txt
 
-.PHONY: help install demo test lint docs test-device test-pi test-install bench constraints clean
+# `make test ARGS='-k gate -n 4'`: whatever pytest takes.
+PYTEST = python -m pytest $(ARGS) $(if $(COVERAGE),--cov --cov-report= --cov-fail-under=0)
+export COVERAGE_FILE = build/coverage/.coverage.$@
+
+.PHONY: help install demo check lint test test-host test-device test-tflite test-pi test-install coverage docs bench \
+    constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,44 +43,57 @@ install: .venv/installed ## Set up .venv with both packages, editable
 demo: .venv/installed ## The main job: train, convert, deploy, learn, forget, on this machine, offline
 	@.venv/bin/edgetl demo --output build/demo --force
 
-test: .venv/installed ## All tests
-	@.venv/bin/python -m pytest
+check: lint ## Before every commit: ruff, mypy and the fast tests
+	@.venv/bin/$(PYTEST) -m 'not slow'
 
 lint: .venv/installed ## ruff and mypy
 	@.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
+test: .venv/installed ## All tests
+	@.venv/bin/$(PYTEST)
+
+test-host: .venv/installed ## All tests but those of the device's package, which test-device and test-tflite run
+	@.venv/bin/$(PYTEST) --ignore tests/device
+
 docs: .venv/installed ## Build the documentation into build/docs; a broken link or a missing page fails
 	@.venv/bin/python -m sphinx --builder html --quiet --fail-on-warning --keep-going --nitpicky docs build/docs
 	echo "open build/docs/index.html"
 
 # The device's package alone, without TensorFlow, once for each runtime.
+DEVICE_TESTS = pytest pytest-cov hypothesis scikit-learn
 .venv-device/installed: .venv/installed $(SOURCES)
 	@$(DEVICE_PYTHON) -m venv --clear --without-pip .venv-device
-	$(UV) .venv-device/bin/python -c constraints.txt -e 'device[web,sign]' pytest hypothesis scikit-learn
+	$(UV) .venv-device/bin/python -c constraints.txt -e 'device[web,sign]' $(DEVICE_TESTS) playwright
 	touch $@
 .venv-tflite/installed: .venv/installed $(SOURCES) constraints-tflite.txt
 	@$(TFLITE_PYTHON) -m venv --clear --without-pip .venv-tflite
 	grep -vE '^(numpy|opencv-python-headless|scipy|scikit-learn|ml-dtypes)==' constraints.txt > .venv-tflite/constraints.txt
 	$(UV) .venv-tflite/bin/python -c .venv-tflite/constraints.txt -c constraints-tflite.txt \
-	    -e 'device[web,sign,tflite]' pytest hypothesis scikit-learn
+	    -e 'device[web,sign,tflite]' $(DEVICE_TESTS)
 	touch $@
 
-test-device: .venv-device/installed ## The device's tests without TensorFlow, with LiteRT and with tflite-runtime
-	@.venv-device/bin/python -m pytest tests/device
-	if [ -n "$(TFLITE_PYTHON)" ]; then
-	    $(MAKE) --no-print-directory .venv-tflite/installed
-	    EDGETL_RUNTIME=tflite .venv-tflite/bin/python -m pytest tests/device
-	else
-	    echo "skipped with tflite-runtime: it needs Python 3.10 or 3.11, and none was found"
+test-device: .venv-device/installed ## The device's tests without TensorFlow, with LiteRT
+	@.venv-device/bin/$(PYTEST) tests/device
+
+test-tflite: .venv/installed ## The device's tests without TensorFlow, with tflite-runtime
+	@if [ -z "$(TFLITE_PYTHON)" ]; then
+	    echo "skipped: tflite-runtime needs Python 3.10 or 3.11, and none was found"; exit 0
 	fi
+	$(MAKE) --no-print-directory .venv-tflite/installed
+	EDGETL_RUNTIME=tflite .venv-tflite/bin/$(PYTEST) tests/device
 
 test-pi: .venv/installed ## The device's tests on an emulated Raspberry Pi, where one can be made
 	@tests/pi/run.sh
 
 test-install: .venv/installed ## install.sh and the service on Debian 12 and 13, where they can be made
 	@tests/pi/releases.sh
+
+coverage: .venv/installed ## What the tests that ran with COVERAGE=1 reached; below the floor it fails
+	@export COVERAGE_FILE=build/coverage/.coverage
+	.venv/bin/coverage combine --keep --quiet
+	.venv/bin/coverage report --skip-covered --sort=cover
 
 bench: .venv/installed ## All benchmarks; results in benchmarks/results
 	@.venv/bin/python -m benchmarks
