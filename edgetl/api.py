@@ -26,7 +26,7 @@ from .deployment.deploy import Deployed
 from .evaluation import evaluate as evaluation
 from .evaluation.evaluate import Evaluation
 from .evaluation.page import write_report
-from .models.float_model import open_source
+from .models import float_model
 from .training import train as training
 from .training.accelerator import hardware
 from .training.advisor import advise
@@ -220,7 +220,7 @@ def convert(
     )  # fmt: skip
     limits = None if scale is None else f"{scale[0]},{scale[1]}"
     return conversion.convert(
-        lambda: open_source(source, moved, names, limits, seed), Path(output), options, verbose, key
+        lambda: float_model.open_source(source, moved, names, limits, seed), Path(output), options, verbose, key
     )
 
 

@@ -46,6 +46,7 @@ def check(name: str) -> None:
     assert not said, "".join(said)
 
 
+@pytest.mark.slow
 def test_the_examples_in_docstrings_are_right(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd) -> None:
     monkeypatch.chdir(folder)
     for name in VERBS[:-1]:
@@ -69,6 +70,7 @@ def test_the_example_of_deploy_is_right(bundle_path: Path, tmp_path: Path, monke
         pytest.skip(str(error))
 
 
+@pytest.mark.slow
 def test_importing_the_package_loads_nothing_heavy() -> None:
     code = (
         "import sys, edgetl\n"
@@ -124,6 +126,7 @@ def test_what_the_command_line_takes_can_be_said_in_python_with_the_same_default
                 assert (default or None) == (parameters[option.name].default or None), option.name
 
 
+@pytest.mark.slow
 def test_outputs_are_not_replaced_unless_asked_for_and_progress_is_told_on_request(folder: Path) -> None:
     told: list[str] = []
     with pytest.raises(InputError, match="exists: give another name or --force"):
@@ -135,6 +138,7 @@ def test_outputs_are_not_replaced_unless_asked_for_and_progress_is_told_on_reque
         edgetl.convert(run, folder / "photos")
 
 
+@pytest.mark.slow
 def test_a_photo_list_that_is_held_in_memory_is_trained_on_as_it_is(folder: Path) -> None:
     photos = edgetl.load_photos(folder / "photos", val_split=0.5, seed=3)
     run = edgetl.train(photos, folder / "half", weights="builtin")

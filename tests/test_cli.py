@@ -115,6 +115,7 @@ def test_an_output_that_cannot_be_written_is_a_clear_error(edgetl, tmp_path) -> 
     assert "cannot write" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_class_whose_photos_are_all_damaged_is_named(edgetl, tmp_path) -> None:
     write_photos(tmp_path / "p", ("ball", "box"), 3)
     for path in (tmp_path / "p" / "box").iterdir():
@@ -125,6 +126,7 @@ def test_a_class_whose_photos_are_all_damaged_is_named(edgetl, tmp_path) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["p"]
 
 
+@pytest.mark.slow
 def test_weights_that_do_not_fit_are_refused_with_the_reason(edgetl, tmp_path) -> None:
     write_photos(tmp_path / "p", ("ball", "box"), 3)
     weights = Path(__file__).parents[1] / "edgetl/backbones/builtin/mobilenet_v2_0.35_96.h5"
@@ -133,6 +135,7 @@ def test_weights_that_do_not_fit_are_refused_with_the_reason(edgetl, tmp_path) -
     assert "does not fit mobilenet_v2 alpha 1.0" in done.stderr and "check --alpha" in done.stderr
 
 
+@pytest.mark.slow
 def test_in_a_process_of_its_own_errors_are_one_line_and_interrupts_exit_with_130(tmp_path) -> None:
     command = [sys.executable, "-m", "edgetl", "train", "nowhere", "-o", str(tmp_path / "run")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -172,6 +175,7 @@ def test_parts_writes_folders_that_train_can_read(edgetl, tmp_path) -> None:
     assert sorted(path.name for path in (tmp_path / "p").iterdir()) == ["bolt", "nut"]
 
 
+@pytest.mark.slow
 def test_without_a_network_train_falls_back_to_the_built_in_backbone_and_says_so(edgetl, tmp_path, monkeypatch) -> None:
     from edgetl import tf
 
@@ -225,6 +229,7 @@ def test_a_damaged_run_is_a_clear_error(edgetl, tmp_path, content: str) -> None:
     assert len(done.stderr.splitlines()) == 1 and "train" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_class_with_one_photo_has_no_recall_and_still_valid_json(edgetl, tmp_path) -> None:
     photos = write_photos(tmp_path / "p", ("ball", "box"), 4)
     write_photos(tmp_path / "p", ("kite",), 1)
@@ -232,6 +237,7 @@ def test_a_class_with_one_photo_has_no_recall_and_still_valid_json(edgetl, tmp_p
     assert json.loads(done.stdout)["per_class"]["kite"] is None
 
 
+@pytest.mark.slow
 def test_a_list_with_groups_trains_and_near_copies_are_named(edgetl, tmp_path) -> None:
     photos = write_photos(tmp_path / "p", ("ball", "box"), 12)
     (photos / "ball" / "copy.png").write_bytes((photos / "box" / "0003.png").read_bytes())
@@ -251,6 +257,7 @@ def test_a_list_with_groups_trains_and_near_copies_are_named(edgetl, tmp_path) -
     assert len(sides) == 4
 
 
+@pytest.mark.slow
 def test_strategy_auto_says_what_it_chose_and_advise_the_same(edgetl, tmp_path) -> None:
     photos = write_photos(tmp_path / "p", ("ball", "box", "kite"), 10)
     advice = json.loads(edgetl("advise", photos, "--weights", "builtin", "--json").stdout)
@@ -262,6 +269,7 @@ def test_strategy_auto_says_what_it_chose_and_advise_the_same(edgetl, tmp_path) 
     assert json.loads(done.stdout)["strategy"] == advice["strategy"]
 
 
+@pytest.mark.slow
 def test_a_layer_that_is_not_there_is_refused_with_those_that_are(edgetl, tmp_path) -> None:
     photos = write_photos(tmp_path / "p", ("ball", "box"), 2)
     options = ("--weights", "builtin", "--strategy", "top", "--boundary", "x")

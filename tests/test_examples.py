@@ -28,6 +28,8 @@ pytest.importorskip("edgetl")
 from edgetl_device import Device, open_bundle, open_camera
 from edgetl_device.home import Home
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FILES = sorted(path for path in EXAMPLES.rglob("*.py") if path.name != "__init__.py")
 SOON_S = 120.0

@@ -18,6 +18,8 @@ from edgetl_device.bundle.bundle import open_bundle
 from edgetl_device.bundle.content import BundleContent
 from edgetl_device.cli import program as device_program
 
+pytestmark = pytest.mark.slow
+
 KNOWN = ("bolt", "gear", "washer")
 
 

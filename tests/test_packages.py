@@ -16,6 +16,8 @@ pytest.importorskip("edgetl")
 
 import edgetl_device
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 VERSION = edgetl_device.__version__
 

@@ -14,6 +14,7 @@ def told(capsys, home, *arguments: str) -> dict:
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_bench_tells_latency_throughput_memory_and_retraining_and_changes_nothing(home, capsys) -> None:
     home.learner()
     before = {path.name: path.read_bytes() for path in home.folder.glob("*.edgetl")}
@@ -30,6 +31,7 @@ def test_bench_tells_latency_throughput_memory_and_retraining_and_changes_nothin
     )
 
 
+@pytest.mark.slow
 def test_compare_measures_every_runtime_in_its_own_process(home, capsys, monkeypatch) -> None:
     monkeypatch.setattr("edgetl_device.bench.cores", lambda: 1)
     found = told(capsys, home, "--runs", "10", "--compare", "--no-cold-start")

@@ -8,6 +8,7 @@ from edgetl_device.errors import InputError
 from edgetl_device.preprocess import Preprocessing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 1), (1, 8000), (3000, 2), (224, 224), (225, 223), (6000, 8000), (480, 640)])
 def test_every_size_gives_the_backbones_size(shape: tuple[int, int]) -> None:
     found = Preprocessing(224, 192)(np.full((*shape, 3), (10, 20, 30), np.uint8))

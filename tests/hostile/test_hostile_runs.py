@@ -211,6 +211,7 @@ TEXTS: dict[str, Callable[[], bytes]] = {
 }
 
 
+@pytest.mark.slow
 def test_descriptions_that_do_not_hold_are_refused_within_512_mb_and_10_s(good, tmp_path) -> None:
     value = json.loads((good / "other.json").read_text())
     folders = []

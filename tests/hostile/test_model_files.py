@@ -177,6 +177,7 @@ def crowd(file: h5py.File) -> None:
         file.create_group(f"a{number}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("plant", "match"),
     [
@@ -285,6 +286,7 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path) -> None:
             open_classifier(tmp_path / name)
 
 
+@pytest.mark.slow
 def test_a_file_with_more_layers_than_weights_is_refused_before_memory_is_asked_for(tmp_path) -> None:
     wide = hostile.layer("Dense", units=1 << 20) | {"config": {"name": "w", "units": 1 << 20}}
     for name, version in (("m.keras", "2.15.0"), ("n.keras", "3.15.0")):

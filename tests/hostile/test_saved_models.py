@@ -13,6 +13,8 @@ from edgetl.models.keras_files import open_classifier
 from edgetl.models.saved_model_reader import frozen_signature
 from edgetl_device.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 SIZE = (8, 8, 3)
 
 

@@ -26,6 +26,8 @@ from research.pretraining.probe import (
 )
 from research.pretraining.recipe import WEIGHTS_NAME, Recipe
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[2]
 SHIPPED = REPOSITORY / "edgetl" / "backbones" / "builtin" / WEIGHTS_NAME
 REAL_DATA = Path(os.environ.get("EDGETL_TEST_DATA", REPOSITORY.parent / "shared")) / "data"

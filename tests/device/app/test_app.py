@@ -133,6 +133,7 @@ def test_a_bundle_installed_by_another_process_is_noticed(home: Home, tmp_path) 
         until(lambda: app.pipeline.latest() and app.pipeline.latest().prediction.label == "ring")
 
 
+@pytest.mark.slow
 def test_a_restored_store_is_noticed_and_what_is_taught_afterwards_goes_there(home: Home, tmp_path) -> None:
     with App(home, showing("kite")) as app:
         app.teach_photos("kite", [draw("kite", number) for number in range(6)])

@@ -151,6 +151,7 @@ def test_it_ends_after_the_frames_asked_for(classifier) -> None:
 # faults --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_hundred_drops_leave_no_thread_and_no_connection_behind(classifier) -> None:
     before = threads_and_files()
     sessions = [
@@ -165,6 +166,7 @@ def test_a_hundred_drops_leave_no_thread_and_no_connection_behind(classifier) ->
     assert threads_and_files() == before and camera.connections == 101
 
 
+@pytest.mark.slow
 def test_a_network_camera_that_drops_a_hundred_times_leaves_no_descriptor_behind(classifier) -> None:
     with mjpeg_server(frames=5) as url:
         with Pipeline(NetworkCamera(url), classifier, backoff_s=(0.001, 0.001)) as pipeline:
@@ -230,6 +232,7 @@ def test_a_backbone_that_fails_ends_the_pipeline_instead_of_leaving_it_silent(cl
     assert subscription.ended and not pipeline.health().running and "inference failed" in caplog.text
 
 
+@pytest.mark.slow
 def test_stopping_ends_a_stalled_camera_and_all_threads(classifier) -> None:
     before = threads_and_files()
     pipeline = Pipeline(FakeCamera([IMAGES[0], 60.0], finite=False, stall_s=60.0), classifier)

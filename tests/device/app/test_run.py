@@ -30,6 +30,7 @@ def run(home: Home, *options: object, code: int = 0) -> tuple[str, str]:
     return out, err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_signal_ends_it_in_order_and_json_is_one_object(home: Home, number: int, code: int, tmp_path) -> None:
     address = tmp_path / "notify"
@@ -49,12 +50,14 @@ def test_a_signal_ends_it_in_order_and_json_is_one_object(home: Home, number: in
     assert process.returncode == code and set(told) == {"frames", "fps", "dropped"} and told["frames"] > 0, err
 
 
+@pytest.mark.slow
 def test_a_real_video_plays_to_its_end_at_its_own_rate(home: Home, shared: Path) -> None:
     out, _ = run(home, "--camera", shared / "data/video/bottle-detection.mp4", "--max-frames", 45, "--json")
     told = json.loads(out)
     assert told["frames"] == 45 and told["fps"] < 33
 
 
+@pytest.mark.slow
 def test_jsonl_is_a_line_for_every_photo_with_the_classifiers_labels(home: Home, tmp_path) -> None:
     photos = write_photos(tmp_path / "photos", ("ball", "box"), 2, seed=3)
     out, err = run(home, "--camera", photos, "--jsonl")
@@ -62,6 +65,7 @@ def test_jsonl_is_a_line_for_every_photo_with_the_classifiers_labels(home: Home,
     assert "camera  photos in photos" in err
 
 
+@pytest.mark.slow
 def test_people_see_the_camera_each_change_of_label_and_the_end(home: Home, tmp_path) -> None:
     photos = write_photos(tmp_path / "photos", ("ball", "box"), 1, seed=3)
     out, err = run(home, "--camera", photos)
@@ -70,6 +74,7 @@ def test_people_see_the_camera_each_change_of_label_and_the_end(home: Home, tmp_
     assert ball.split()[1] == "ball" and box.split()[1] == "box"
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough_ends_it(home: Home) -> None:
     process = start(home, "--camera", "parts", "--jsonl")
     assert json.loads(process.stdout.readline())["frame"] >= 1
@@ -79,6 +84,7 @@ def test_a_reader_that_has_seen_enough_ends_it(home: Home) -> None:
     process.stderr.close()
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough_changes_of_label_ends_it_too(home: Home, tmp_path) -> None:
     photos = write_photos(tmp_path / "photos", ("ball", "box"), 1, seed=3)
     process = start(home, "--camera", photos, "--loop")
@@ -90,6 +96,7 @@ def test_a_reader_that_has_seen_enough_changes_of_label_ends_it_too(home: Home, 
     process.stderr.close()
 
 
+@pytest.mark.slow
 def test_a_command_runs_when_a_label_appears_and_its_output_does_not_mix_with_json(home: Home, tmp_path) -> None:
     photos = write_photos(tmp_path / "photos", ("ball",), 6, seed=3)
     out, err = run(home, "--camera", photos, "--on-label", "sh -c 'echo seen $EDGETL_LABEL'", "--json")

@@ -38,6 +38,7 @@ def taught(home: Home, *labels: str) -> None:
         assert learner.retrain(accept_scene_change=True).promoted
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs signals")
 def test_a_head_that_kills_the_app_three_times_is_given_up_at_the_fourth_start(home: Home) -> None:
     taught(home, "kite", "ring")

@@ -264,6 +264,7 @@ def good_manifest(path: Path) -> dict:
     return json.loads(members_of(path.read_bytes())["manifest.json"])
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(changes=st.dictionaries(st.sampled_from(KEYS), JSON, min_size=1, max_size=3))
 def test_any_manifest_is_read_or_refused_and_never_crashes_the_reader(bundle_path, changes) -> None:
@@ -280,6 +281,7 @@ def test_any_manifest_is_read_or_refused_and_never_crashes_the_reader(bundle_pat
         assert isinstance(BundleContent(bundle).rule, str)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(data=st.binary(max_size=300))
 def test_any_bytes_as_manifest_are_refused_cleanly(data: bytes) -> None:

@@ -223,6 +223,7 @@ def test_a_device_that_disagrees_with_the_workstation_refuses_the_bundle(tmp_pat
     assert not (tmp_path / "home" / "bundle.edgetl").exists()
 
 
+@pytest.mark.slow
 def test_the_program_in_a_process_of_its_own_has_clean_output_and_exit_codes(installed: Path, tmp_path) -> None:
     photos = write_photos(tmp_path / "photos", ("ball",), 1)
     command = [sys.executable, "-m", "edgetl_device", "--home", str(installed), "classify", "--json"]
@@ -232,6 +233,7 @@ def test_the_program_in_a_process_of_its_own_has_clean_output_and_exit_codes(ins
     assert failed.returncode == 2 and failed.stdout == "" and failed.stderr == "error: no such file: missing.jpg\n"
 
 
+@pytest.mark.slow
 def test_the_device_program_never_loads_tensorflow(installed: Path, tmp_path) -> None:
     photos = write_photos(tmp_path / "photos", ("ball",), 1)
     code = (

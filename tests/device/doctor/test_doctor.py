@@ -93,6 +93,7 @@ def refused(check: Check, detail: str, fix: str, needed: bool) -> None:
     assert detail in check.detail and fix in check.fix, check
 
 
+@pytest.mark.slow
 def test_a_healthy_machine_passes_with_everything_named(home) -> None:
     checks = {check.name: check for check in examine(home.folder)}
     assert [check for check in checks.values() if check.needed and not check.ok] == []
@@ -201,6 +202,7 @@ def test_the_edge_tpu_is_tried_with_the_runtime_that_was_chosen(monkeypatch, tmp
     refused(software.edge_tpu(System(), tmp_path), RUNTIMES[missing][1], "EDGETL_RUNTIME", False)
 
 
+@pytest.mark.slow
 def test_the_examination_needs_no_package_that_may_be_broken(home) -> None:
     code = (
         "import sys, pathlib\n"

@@ -202,6 +202,7 @@ def check_what_a_head_says_of_its_holdout_is_what_it_says_of_any_codes(rule: str
 CHECKS = [value for name, value in list(globals().items()) if name.startswith("check_")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", HEADS)
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_head(check, rule: str) -> None:
@@ -248,6 +249,7 @@ def test_a_class_of_one_sample_is_wider_by_the_closed_form_of_the_posterior_pred
     np.testing.assert_allclose(scores - scores[:, :1], expected - expected[:, :1], rtol=1e-3, atol=2e-2)
 
 
+@pytest.mark.slow
 def test_the_block_inverse_agrees_with_lapack() -> None:
     generator = np.random.default_rng(0)
     features = generator.normal(size=(300, 700))

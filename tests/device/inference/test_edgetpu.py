@@ -115,6 +115,7 @@ def test_each_failure_is_explained_with_what_to_do(fake, faults, device: str, de
     assert not found.ok and detail in found.detail and fix in found.fix
 
 
+@pytest.mark.slow
 def test_a_missing_library_is_told_from_one_for_another_machine_and_from_no_library(fake, tmp_path) -> None:
     missing = try_out(str(tmp_path / "libedgetpu.so.1"), "", MODULE)
     assert "is not installed" in missing.detail and "libedgetpu1-std" in missing.fix
@@ -146,6 +147,7 @@ def test_a_bundle_with_a_twin_computes_on_the_edge_tpu_and_says_so(fake, twin_bu
     ).all()
 
 
+@pytest.mark.slow
 def test_samples_learned_on_the_edge_tpu_are_recorded_as_of_another_runtime(
     fake, twin_bundle, monkeypatch, tmp_path
 ) -> None:

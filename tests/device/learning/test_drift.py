@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pytest
 from conftest import draw, tiny_backbone
 
 from edgetl_device.heads.neighbours import unit
@@ -25,6 +26,7 @@ def novelty(bank: np.ndarray) -> Novelty:
     return Novelty(unit(bank, 0), none, np.zeros(0, np.float32), 0, 0.5)
 
 
+@pytest.mark.slow
 def test_forty_streams_of_the_same_world_raise_no_alarm() -> None:
     known = novelty(codes(200, 1))
     ranks = []

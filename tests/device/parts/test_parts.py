@@ -68,6 +68,7 @@ def test_every_kind_renders_in_every_light(kind: str, light: str) -> None:
     assert photo.std() > 4
 
 
+@pytest.mark.slow
 def test_no_shape_of_any_kind_fails_to_render() -> None:
     for kind in parts.KINDS:
         shown = [parts.render(kind, size=48, seed=seed) for seed in range(40)]
@@ -91,6 +92,7 @@ def test_a_larger_photo_of_a_seed_shows_the_same_scene() -> None:
     assert np.corrcoef(small.ravel(), large.astype(float).ravel())[0, 1] > 0.8
 
 
+@pytest.mark.slow
 def test_dim_photos_are_less_than_two_thirds_as_bright_as_normal_ones() -> None:
     for kind in parts.KINDS:
         normal, dim = (
@@ -113,6 +115,7 @@ def test_light_changes_neither_the_part_nor_its_place() -> None:
     assert np.corrcoef(normal, dim)[0, 1] > 0.5
 
 
+@pytest.mark.slow
 def test_mean_colour_says_next_to_nothing_about_the_kind(
     drawer: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
 ) -> None:
@@ -121,6 +124,7 @@ def test_mean_colour_says_next_to_nothing_about_the_kind(
     assert (found == truth).mean() < 2 * CHANCE
 
 
+@pytest.mark.slow
 def test_shape_says_much_about_the_kind(
     drawer: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
 ) -> None:
@@ -176,6 +180,7 @@ def test_a_stream_shows_every_kind_and_the_empty_bench_between() -> None:
     assert all(None in pair for pair in pairwise(changes))
 
 
+@pytest.mark.slow
 def test_a_stream_moves_smoothly() -> None:
     frames = [frame.astype(int) for frame, _ in islice(parts.stream(size=(120, 160), fps=15, seed=3), 200)]
     steps = [np.abs(a - b).mean() for a, b in pairwise(frames)]

@@ -297,6 +297,7 @@ def test_metrics_are_in_base_units_and_count_what_happened(site, client) -> None
     assert not [name for name in names if name.endswith(("_ms", "_mb", "_percent"))]
 
 
+@pytest.mark.slow
 def test_what_another_process_learns_is_told_within_two_seconds(site, client, photo_file) -> None:
     import os
     import subprocess

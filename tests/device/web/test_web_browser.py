@@ -22,6 +22,8 @@ from edgetl_device.camera import open_camera
 from edgetl_device.home import Home
 from edgetl_device.web import serve
 
+pytestmark = pytest.mark.slow
+
 STATIC = Path(edgetl_device.web.__file__).parent / "static"
 
 

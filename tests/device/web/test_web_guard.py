@@ -168,6 +168,7 @@ def test_programs_may_send_the_password_with_each_request(locked) -> None:
     assert client.get("/metrics", Authorization=f"Basic {wrong}").status == 401
 
 
+@pytest.mark.slow
 def test_after_five_wrong_passwords_even_the_right_one_has_to_wait(locked) -> None:
     client = Client(locked.url)
     assert [client.log_in(f"guess {number}").status for number in range(6)] == [401] * 5 + [429]

@@ -229,6 +229,7 @@ def test_a_viewer_that_says_too_much_is_cut_off(site) -> None:
             watching.recv(timeout=10)
 
 
+@pytest.mark.slow
 def test_threads_and_memory_stay_the_same_over_many_viewers(site) -> None:
     def visit() -> None:
         with Client(site.url).watch() as watching:

@@ -8,6 +8,8 @@ from edgetl.backbones.backbone import BUILTIN, BackboneSpec, build, check, cut
 from edgetl.backbones.catalogue import CAFFE_MEANS_BGR
 from edgetl_device.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 DIMENSIONS = {
     "mobilenet_v2": 1280,
     "mobilenet_v3_small": 576,

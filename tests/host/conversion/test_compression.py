@@ -11,6 +11,8 @@ from edgetl.training.embeddings import to_float
 from edgetl_device.errors import CheckFailedError, InputError
 from edgetl_device.preprocess import Preprocessing
 
+pytestmark = pytest.mark.slow
+
 SCALE = (-1.0, 1.0)
 
 

@@ -28,6 +28,7 @@ def small():
     return model, photos
 
 
+@pytest.mark.slow
 def test_int8_embeddings_follow_the_float_ones(small) -> None:
     model, photos = small
     data = to_int8(model, representative_photos(photos, Preprocessing(32, 32)), (-1.0, 1.0))
@@ -38,6 +39,7 @@ def test_int8_embeddings_follow_the_float_ones(small) -> None:
     assert np.abs(values - exact).max() < 0.05 * exact.max()
 
 
+@pytest.mark.slow
 def test_the_input_tensor_itself_scales_pixels_to_the_backbones_range(small) -> None:
     model, photos = small
     interpreter = TFLiteInterpreter(to_int8(model, representative_photos(photos, Preprocessing(32, 32)), (-1.0, 1.0)))
@@ -64,6 +66,7 @@ def test_the_float_head_agrees_with_scikit_learn_on_separated_classes() -> None:
     assert (found == oracle.predict(features[300:])).mean() > 0.95
 
 
+@pytest.mark.slow
 def test_every_backbone_has_the_size_its_specification_says() -> None:
     model = build(BUILTIN)
     assert model.input_shape == (None, 96, 96, 3) and model.output_shape == (None, 1280)

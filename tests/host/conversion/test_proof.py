@@ -13,6 +13,8 @@ from edgetl_device.errors import CheckFailedError, InputError
 from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.preprocess import Preprocessing
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def small():

@@ -109,6 +109,7 @@ def test_the_page_shows_all_recipes_the_failed_ones_too(tmp_path: Path) -> None:
     assert re.findall(r"(?:src|href)=\"(?!data:)", text) == []
 
 
+@pytest.mark.slow
 def test_a_sweep_reads_each_photo_once_and_goes_on_after_a_failure(tmp_path: Path, monkeypatch, capfd) -> None:
     source = tiny_source(tmp_path / "photos")
     monkeypatch.setattr(sources, "open_source", lambda *arguments: source)
@@ -140,6 +141,7 @@ def test_where_every_recipe_fails_the_exit_code_is_1(tmp_path: Path, monkeypatch
     assert told["recommended"] is None and told["reason"] == "every recipe failed"
 
 
+@pytest.mark.slow
 def test_the_next_command_converts_as_the_sweep_did(tmp_path: Path, monkeypatch, capfd) -> None:
     monkeypatch.setattr(sources, "open_source", lambda *arguments: tiny_source(tmp_path / "photos"))
     given = {"photos": Path("my photos"), "labels": Path("l.txt"), "scale": "-1,1", "head": "lda"}

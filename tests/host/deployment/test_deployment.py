@@ -22,7 +22,10 @@ from edgetl_device.bundle.export import Export
 from edgetl_device.errors import InputError
 from edgetl_device.statistics import no_statistics
 
-pytestmark = pytest.mark.skipif(not AVAILABLE, reason="needs OpenSSH's client and server (Debian: openssh-server)")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not AVAILABLE, reason="needs OpenSSH's client and server (Debian: openssh-server)"),
+]
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ import pytest
 
 from edgetl.deployment.wheel import device_wheel
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parents[3] / "device" / "install.sh"
 
 

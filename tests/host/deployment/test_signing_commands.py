@@ -48,6 +48,7 @@ def test_sign_signs_a_bundle_in_place_or_elsewhere(edgetl, tmp_path, bundle_path
     assert open_bundle(new, trusted).signed
 
 
+@pytest.mark.slow
 def test_convert_writes_a_signed_bundle_at_once_and_tells_its_size(edgetl, tmp_path, monkeypatch) -> None:
     edgetl(program, "keygen", tmp_path / "owner")
     key, new = read_private_key(tmp_path / "owner.key"), tmp_path / "new.edgetl"

@@ -15,6 +15,7 @@ def run(tmp_path: Path, kind: str) -> dict:
     return run_confined("misbehaving_reader", tmp_path / kind, folder, LIMITS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "match"),
     [

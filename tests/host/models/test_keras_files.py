@@ -15,7 +15,10 @@ from edgetl_device.bundle.bundle import open_bundle
 from edgetl_device.cli import program as device_program
 from edgetl_device.errors import InputError
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:keras.*", "ignore::UserWarning:tf_keras.*")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::UserWarning:keras.*", "ignore::UserWarning:tf_keras.*"),
+]
 SIZE = (32, 32, 3)
 PHOTO = np.random.default_rng(0).uniform(0, 255, (1, *SIZE)).astype(np.float32)
 

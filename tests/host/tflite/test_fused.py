@@ -33,6 +33,8 @@ from edgetl_device.inference.backbone import Backbone
 from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.statistics import statistics_of
 
+pytestmark = pytest.mark.slow
+
 KINDS = tuple(sorted(COLOURS))
 
 

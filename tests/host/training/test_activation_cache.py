@@ -28,6 +28,7 @@ def frozen_part(boundary: str | None = None):
     return cut(build(SMALL), boundary, "small")[0]
 
 
+@pytest.mark.slow
 def test_a_second_fill_computes_nothing_and_a_renamed_photo_is_known(dataset, tmp_path) -> None:
     lower = frozen_part()
     recipe = CacheKey(32, 1, 0)
@@ -58,6 +59,7 @@ def test_a_torn_record_is_computed_again(tmp_path) -> None:
     assert cache.path.read_bytes() == values[:2].tobytes()
 
 
+@pytest.mark.slow
 def test_caches_of_other_networks_make_room_the_longest_unused_first(dataset, tmp_path) -> None:
     lower = frozen_part("last")
     for number, name in enumerate(("old", "new")):
@@ -81,6 +83,7 @@ def test_records_in_use_are_not_deleted_to_make_room(dataset, tmp_path) -> None:
     assert (again.read(np.arange(len(files) - 4)) == expected[4:]).all()
 
 
+@pytest.mark.slow
 def test_two_caches_in_one_process_keep_their_photos_apart(dataset, tmp_path) -> None:
     """Filling a second cache once made room by deleting the first, which was then begun anew in another order."""
     files, model = dataset.files(), build(SMALL)

@@ -16,6 +16,8 @@ from edgetl.training import advisor
 from edgetl.training.advisor import Advice, _decide, advise, logme, neighbour_accuracy
 from edgetl_device import console, parts
 
+pytestmark = pytest.mark.slow
+
 
 def evidence(values: np.ndarray, target: np.ndarray, alpha: float, beta: float) -> float:
     """ln N(y; 0, I/β + F Fᵀ/α), straight from the definition."""

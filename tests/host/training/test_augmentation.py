@@ -55,6 +55,7 @@ def test_each_strong_operation_stays_in_range_and_only_the_first_does_nothing(ph
     assert same == (choice == 0)
 
 
+@pytest.mark.slow
 def test_a_photos_view_does_not_depend_on_its_batch(photos) -> None:
     draws = augmentation.draw([(7, n) for n in range(4)])
     views = tf.load().function(lambda p, d: augmentation.random_views(p, d, 24))

@@ -26,6 +26,8 @@ from edgetl.training.network import Network, build_network, default_step, unfree
 from edgetl.training.train import Training, checkpoint_of, in_mixed_precision, open_run, train
 from edgetl_device.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("ball", "box", "kite", "ring")
 PLAN = Plan("top", epochs=2, batch_size=16, views=1)
 
