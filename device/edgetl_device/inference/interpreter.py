@@ -102,11 +102,7 @@ class TFLiteInterpreter:
 
     def __call__(self, photo: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
         """(height, width, 3) uint8 RGB → (d,) int8 or float32, as the model's output is."""
-        with self._one_at_a_time:
-            self._interpreter.set_tensor(self.input.index, photo[None].astype(self.input.dtype, copy=False))
-            self._interpreter.invoke()
-            result: npt.NDArray[Any] = self._interpreter.get_tensor(self.output.index)[0]
-        return result
+        return self._run(photo, self.output)
 
     @property
     def explains(self) -> bool:
@@ -121,13 +117,21 @@ class TFLiteInterpreter:
         """
         if self._map is None:
             raise RuntimeMissingError("this backbone exports no feature map: convert with --explainable")
-        with self._one_at_a_time:
-            self._interpreter.set_tensor(self.input.index, photo[None].astype(self.input.dtype, copy=False))
-            self._interpreter.invoke()
-            values: npt.NDArray[Any] = self._interpreter.get_tensor(self._map.index)[0]
+        values = self._run(photo, self._map)
         if self._map.dtype == np.float32:
             return values
         return (values.astype(np.float32) - self._map.zero_point) * np.float32(self._map.scale)
+
+    def _run(self, photo: npt.NDArray[np.uint8], output: Tensor) -> npt.NDArray[Any]:
+        try:
+            with self._one_at_a_time:
+                self._interpreter.set_tensor(self.input.index, photo[None].astype(self.input.dtype, copy=False))
+                self._interpreter.invoke()
+                result: npt.NDArray[Any] = self._interpreter.get_tensor(output.index)[0]
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise RuntimeMissingError(f"{self.runtime} cannot run this backbone: {reason}") from None
+        return result
 
 
 def open_interpreter(

@@ -1,0 +1,165 @@
+"""A backbone that nobody ran here yet runs in a process of its own first: it may crash, never end, or fill the memory.
+
+    python -m edgetl_device.inference.backbone_trial RUNTIME < request
+
+A ``.tflite`` is read by native code. What goes wrong there takes the whole process with it, so it must not be the one
+that serves the camera. The child embeds the bundle's check photos and measures threads; only then is the file loaded
+elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..arrays import pack, unpack
+from ..environment import choose_runtime, runtime_name
+from ..errors import CheckFailedError, InputError, RuntimeMissingError
+from .thread_count import Choice, choose
+
+TIMEOUT_S = 60.0  # the largest backbone here, in float on a Raspberry Pi 3, takes a few seconds a photo
+MEMORY_BYTES = 1 << 30  # of data; Python, NumPy and a runtime take a third of it
+_STAYS = "nothing was changed"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a trial led to.
+
+    Args:
+        values: (k, d) int8 or float32, what the backbone gave for the k photos.
+        threads: how many threads paid.
+    """
+
+    values: npt.NDArray[Any]
+    threads: Choice
+
+
+def try_backbone(
+    model: bytes, photos: npt.NDArray[np.uint8], runtime: str = "auto", *, timeout_s: float | None = None
+) -> Trial:
+    """Run a backbone on (k, height, width, 3) uint8 RGB photos in a child process.
+
+    What went well is remembered for as long as this process lives, so that it is not done twice.
+
+    Args:
+        timeout_s: of the whole trial, seconds; default is :data:`TIMEOUT_S`.
+
+    Raises:
+        RuntimeMissingError: no runtime, or it refuses the model.
+        CheckFailedError: it crashed, did not end in time, needed too much memory, or gave something else than one
+            embedding a photo.
+    """
+    return _tried(model, photos.tobytes(), photos.shape, choose_runtime(runtime), timeout_s or TIMEOUT_S)
+
+
+@lru_cache(maxsize=2)
+def _tried(model: bytes, photos: bytes, shape: tuple[int, ...], runtime: str, timeout_s: float) -> Trial:
+    shots = np.frombuffer(photos, np.uint8).reshape(shape)
+    request = pack({"model": np.frombuffer(model, np.uint8), "photos": shots})
+    command = [sys.executable, "-m", "edgetl_device.inference.backbone_trial", runtime]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "EDGETL_RUNTIME": runtime}
+    try:
+        done = subprocess.run(
+            command, input=request, capture_output=True, timeout=timeout_s, check=False, env=environment
+        )
+    except subprocess.TimeoutExpired:
+        raise CheckFailedError(
+            f"its backbone did not finish {shape[0]} photos within {timeout_s:.0f} s on this device: {_STAYS}"
+        ) from None
+    return _read(done, shape[0], runtime)
+
+
+def _read(done: subprocess.CompletedProcess[bytes], photos: int, runtime: str) -> Trial:
+    if done.returncode < 0:
+        name = signal.Signals(-done.returncode).name if -done.returncode in set(signal.Signals) else "a signal"
+        raise CheckFailedError(f"its backbone crashes {runtime_name(runtime)} ({name}): {_STAYS}")
+    try:
+        answer = unpack(done.stdout, {"values", "facts"})
+        facts = json.loads(answer["facts"].tobytes())
+    except (InputError, ValueError):
+        last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
+        raise CheckFailedError(f"its backbone cannot be tried out on this device ({last[:200]}): {_STAYS}") from None
+    if facts["error"]:
+        kind = RuntimeMissingError if facts["kind"] == "runtime" else CheckFailedError
+        raise kind(str(facts["error"])[:500])
+    values = answer["values"]
+    if values.ndim != 2 or len(values) != photos or values.dtype not in (np.int8, np.float32):
+        raise CheckFailedError(f"its backbone gave {values.shape} {values.dtype} for {photos} photos: {_STAYS}")
+    p95_ms = {int(threads): float(value) for threads, value in facts["p95_ms"].items()}
+    return Trial(values.copy(), Choice(int(facts["threads"]), p95_ms))
+
+
+def _limit() -> None:
+    """Little is left for a child that goes astray, and it is the first to go when the memory is short."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    for limit, most in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_CPU, int(2 * TIMEOUT_S)),
+        (resource.RLIMIT_DATA, MEMORY_BYTES),
+        (resource.RLIMIT_FSIZE, 16 << 20),
+    ):
+        soft, hard = resource.getrlimit(limit)
+        if hard == resource.RLIM_INFINITY or hard > most:
+            resource.setrlimit(limit, (most, most))
+        elif soft == resource.RLIM_INFINITY or soft > hard:
+            resource.setrlimit(limit, (hard, hard))
+    try:
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    except OSError:
+        pass
+
+
+def main(runtime: str) -> int:
+    """The child: embed, measure, answer."""
+    answer = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # native code writes to standard output too
+    request = unpack(sys.stdin.buffer.read(), {"model", "photos"})
+    model, photos = request["model"].tobytes(), request["photos"]
+    _limit()
+    from .interpreter import TFLiteInterpreter
+
+    values: npt.NDArray[Any] = np.zeros((0, 0), np.int8)
+    facts: dict[str, Any] = {"error": "", "kind": "", "threads": 1, "p95_ms": {}}
+    try:
+        interpreter = TFLiteInterpreter(model, runtime)
+        if interpreter.input.shape[1:] != photos.shape[1:]:
+            raise RuntimeMissingError(
+                f"the manifest describes photos {photos.shape[1:]}, the backbone takes {interpreter.input.shape[1:]}"
+            )
+        values = np.stack([interpreter(photo) for photo in photos])
+
+        def prepare(count: int) -> Callable[[], object]:
+            timed = TFLiteInterpreter(model, runtime, count)
+            return lambda: timed(photos[0])
+
+        choice = choose(prepare)
+        facts |= {"threads": choice.threads, "p95_ms": choice.p95_ms}
+    except RuntimeMissingError as error:
+        facts |= {"error": str(error), "kind": "runtime"}
+    except MemoryError:
+        facts |= {"error": f"its backbone needs more than {MEMORY_BYTES >> 20} MB", "kind": "memory"}
+    except Exception as error:
+        facts |= {"error": f"its backbone cannot be run: {' '.join(str(error).split())}", "kind": type(error).__name__}
+    text = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+    answer.write(pack({"values": values, "facts": text}))
+    answer.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
