@@ -19,13 +19,13 @@ import numpy as np
 
 from .doctor.check import System
 from .doctor.hardware import processor_temperature
-from .environment import available_runtimes, choose_runtime, runtime_name
+from .environment import available_runtimes
 from .errors import EdgetlError, InputError
 from .heads.head import fit_head
 from .home import Home
 from .inference.backbone import open_backbone
 from .inference.classifier import Classifier
-from .inference.thread_count import cores, recall
+from .inference.thread_count import cores
 
 FRAME = (480, 640)  # height and width: what a camera delivers
 _WARM_UP = 5
@@ -59,7 +59,7 @@ def measure(home: Home, runtime: str, threads: int | None, runs: int) -> Measure
     """Classify ``runs`` frames as a camera delivers them, and fit a head, in this process."""
     learner = home.learner(runtime)
     if threads is None:
-        threads = recall(home.threads_path, learner.bundle, runtime_name(choose_runtime(runtime)))
+        threads = home.best_threads(learner.bundle, runtime)
     backbone = open_backbone(learner.bundle, runtime, threads)
     evidence = learner.evidence()
     head = learner.active_head()

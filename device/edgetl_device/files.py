@@ -9,6 +9,7 @@ import shutil
 import stat
 import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 from .errors import InputError, StorageError
 
@@ -75,11 +76,8 @@ def read_bounded(path: Path, max_bytes: int) -> bytes:
         InputError: it is a pipe, a device or a folder, or larger than ``max_bytes``.
         OSError: it is not there, or cannot be read.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # without it, opening a pipe waits for somebody to write
-    with os.fdopen(handle, "rb") as stream:
-        status = os.fstat(stream.fileno())
-        _check_status(path, status, max_bytes)
-        return stream.read(status.st_size)  # for more, Python would set the memory aside at once
+    with open_bounded(path, max_bytes) as stream:
+        return stream.read(os.fstat(stream.fileno()).st_size)  # for more, Python would set the memory aside at once
 
 
 def sync(path: Path) -> None:
@@ -89,6 +87,18 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def open_bounded(path: Path, max_bytes: int) -> BinaryIO:
+    """As :func:`read_bounded`, for who does not read all of it at once."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # without it, opening a pipe waits for somebody to write
+    stream = os.fdopen(handle, "rb")
+    try:
+        _check_status(path, os.fstat(handle), max_bytes)
+    except BaseException:
+        stream.close()
+        raise
+    return stream
 
 
 def check_regular_file(path: Path, max_bytes: int) -> None:
@@ -120,4 +130,8 @@ def _check_status(path: Path, status: os.stat_result, max_bytes: int) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{path} is not a regular file")
     if status.st_size > max_bytes:
-        raise InputError(f"{path} has {status.st_size / 1e6:.0f} MB, the limit is {max_bytes / 1e6:.0f} MB")
+        raise InputError(f"{path} has {_size(status.st_size)}, the limit is {_size(max_bytes)}")
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"

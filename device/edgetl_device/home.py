@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,41 @@ import numpy as np
 
 from .bundle.bundle import Bundle, load_bundle, open_bundle
 from .bundle.content import BundleContent
+from .bundle.on_trial import BundleOnTrial
 from .bundle.signing import PublicKey, read_public_key
+from .codes import Int8
 from .environment import choose_runtime, runtime_name
 from .environment import default_home as default_home
-from .errors import BundleError, CheckFailedError, HomeError, InputError, SignatureError
+from .errors import BundleError, CheckFailedError, HomeError, InputError, SignatureError, StorageError
 from .files import write_atomically
 from .inference import thread_count as threads
-from .inference.backbone import Backbone, open_backbone
+from .inference.backbone import raw_embeddings
+from .inference.backbone_trial import try_backbone
 from .inference.classifier import predictions
-from .inference.interpreter import TFLiteInterpreter
 from .learning.learner import Learner
 from .store.lock import LearningLock, lock_path
 from .store.store import Store
 
 AGREEMENT = 0.97  # share of the bundle's check photos that must get the workstation's label on this device
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A bundle that was found good here.
+
+    Args:
+        data: the very bytes that were verified.
+        agreement: share of its check photos that got the workstation's label.
+        key: to trust from now on, or trusted already; None where no key is.
+        threads: how many pay.
+    """
+
+    bundle: Bundle
+    data: bytes
+    agreement: float
+    key: PublicKey | None
+    threads: threads.Choice
+    runtime: str
 
 
 @dataclass(frozen=True)
@@ -58,7 +79,7 @@ class Home:
 
     def best_threads(self, bundle: Bundle, runtime: str = "auto") -> int:
         """How many threads proved best for a bundle's backbone; 1 where nothing was measured."""
-        return threads.recall(self.threads_path, bundle, runtime_name(choose_runtime(runtime)))
+        return threads.recall(self.threads_path, bundle, runtime_name(choose_runtime(runtime))) or threads.DEFAULT
 
     def bundle(self) -> Bundle:
         """The current bundle, verified; raises HomeError where none is installed."""
@@ -95,27 +116,42 @@ class Home:
     ) -> tuple[Bundle, float]:
         """Verify a bundle, check it on this device and make it the current one.
 
+        Returns:
+            The bundle, and the share of its check photos that got the workstation's label.
+
+        Raises as :meth:`examine` and :meth:`make_current`.
+        """
+        candidate = self.examine(path, runtime, public_key=public_key, allow_downgrade=allow_downgrade)
+        self.make_current(candidate)
+        return candidate.bundle, candidate.agreement
+
+    def examine(
+        self,
+        path: Path,
+        runtime: str = "auto",
+        *,
+        public_key: Path | None = None,
+        allow_downgrade: bool = False,
+    ) -> Candidate:
+        """Verify a bundle and try it out in a process of its own; nothing is changed, and no lock is held.
+
         Args:
             public_key: a key to trust from now on, and with this very bundle; see :attr:`trusted_path`.
             allow_downgrade: where a key is trusted, a bundle that was signed before the current one is refused unless
                 this says otherwise: an old bundle has a good signature too.
 
-        Returns:
-            The bundle, and the share of its check photos that got the workstation's label.
-
         Raises:
             BundleError: it is damaged, too new, or holds something else than it says.
             SignatureError: it is not signed by the trusted key, or a downgrade.
-            CheckFailedError: this device does not agree with the workstation; the current bundle stays.
-            StorageError: it cannot be written; the current bundle stays.
+            CheckFailedError: this device does not agree with the workstation, or cannot run the backbone.
         """
         key = self._to_trust(public_key)
         bundle, data = load_bundle(path, key)
         if key is not None and not allow_downgrade:
             self._refuse_downgrade(bundle)
-        factory = BundleContent(bundle)
-        _ = factory.statistics  # parsed now: a bundle that cannot be learned with must not become current
-        agreement = self_check(factory, open_backbone(bundle, runtime))
+        content = BundleContent(bundle)
+        _ = content.statistics  # parsed now: a bundle that cannot be learned with must not become current
+        agreement, choice = self._tried(content, runtime)
         if agreement < AGREEMENT:
             raise CheckFailedError(
                 f"on this device only {agreement:.0%} of the check photos get the workstation's label "
@@ -126,13 +162,38 @@ class Home:
                 f"{path} already holds what this device learned, so it would count twice: "
                 "`edgetl-device forget --all` first, then install it"
             )
-        self._measure_threads(bundle, runtime)
+        return Candidate(bundle, data, agreement, key, choice, runtime)
+
+    def make_current(self, candidate: Candidate) -> None:
+        """Put an examined bundle in use; the one before it stays until :meth:`bundle_on_trial` is told that it works.
+
+        Raises:
+            StorageError: it cannot be written; the current bundle stays.
+        """
+        bundle = candidate.bundle
         with self.lock():
-            if key is not None and not self.trusted_path.exists():
-                write_atomically(self.trusted_path, key.to_pem())
-            write_atomically(self.bundle_path, data)
+            if candidate.key is not None and not self.trusted_path.exists():
+                write_atomically(self.trusted_path, candidate.key.to_pem())
+            self._remember(bundle, candidate.runtime, candidate.threads)
+            self.bundle_on_trial.put(candidate.data, bundle.digest)
             BundleContent(bundle, self.solved_path).keep_solved()
-        return bundle, agreement
+
+    @property
+    def bundle_on_trial(self) -> BundleOnTrial:
+        """The bundle in use and the one before it."""
+        return BundleOnTrial(self.bundle_path)
+
+    def try_if_new(self, bundle: Bundle, runtime: str = "auto") -> None:
+        """Run a bundle's backbone in a process of its own, unless that went well here with this runtime before.
+
+        Raises:
+            RuntimeMissingError, CheckFailedError: it cannot be run.
+        """
+        if threads.recall(self.threads_path, bundle, runtime_name(choose_runtime(runtime))) is not None:
+            return
+        _, choice = self._tried(BundleContent(bundle), runtime)
+        with suppress(StorageError):  # a home that cannot be written: then it is tried again at the next start
+            self._remember(bundle, runtime, choice)
 
     def status(self, learner: Learner) -> dict[str, Any]:
         """What ``edgetl-device status --json`` tells of a learner of this home."""
@@ -150,16 +211,15 @@ class Home:
             "drift": learner.drift_state().to_json(),
         }
 
-    def _measure_threads(self, bundle: Bundle, runtime: str) -> None:
-        size = bundle.preprocessing
-        photo = np.zeros((size.height, size.width, 3), np.uint8)
+    def _tried(self, content: BundleContent, runtime: str) -> tuple[float, threads.Choice]:
+        """Share of the check photos whose label on this device equals the workstation's; how many threads pay."""
+        bundle, (photos, raw, labels) = content.bundle, content.check
+        trial = try_backbone(bundle.members["backbone.tflite"], photos, runtime)
+        embedded = raw_embeddings(bundle, trial.values)
+        return agreement_of(content, embedded, raw, labels), trial.threads
 
-        def prepare(count: int) -> Callable[[], object]:
-            interpreter = TFLiteInterpreter(bundle.members["backbone.tflite"], runtime, count)
-            return lambda: interpreter(photo)
-
-        name = runtime_name(choose_runtime(runtime))
-        threads.remember(self.threads_path, bundle, name, threads.choose(prepare))
+    def _remember(self, bundle: Bundle, runtime: str, choice: threads.Choice) -> None:
+        threads.remember(self.threads_path, bundle, runtime_name(choose_runtime(runtime)), choice)
 
     def _to_trust(self, offered: Path | None) -> PublicKey | None:
         trusted, key = self.trusted(), read_public_key(offered) if offered else None
@@ -195,17 +255,19 @@ class Home:
             store.close()
 
 
-def self_check(factory: BundleContent, backbone: Backbone) -> float:
-    """Share of the check photos whose label on this device equals the workstation's; 1 where there are none."""
-    photos, raw, labels = factory.check
-    embedded = np.stack([backbone.embed_photo(photo) for photo in photos]) if len(photos) else raw
-    if not len(photos):
-        return 1.0
-    if not any(labels):  # a bundle without classes: compare embeddings by direction instead
-        a, b = (backbone.codes(rows).astype(np.float64) - backbone.transform.origin for rows in (embedded, raw))
+def agreement_of(content: BundleContent, embedded: Int8, raw: Int8, labels: tuple[str, ...]) -> float:
+    """Share of the check photos whose label on this device equals the workstation's.
+
+    Args:
+        embedded, raw: (k, d) int8 embeddings of the photos, as made here and on the workstation.
+        labels: the k labels from there; all "" in a bundle without classes.
+    """
+    transform = content.bundle.codes
+    if not any(labels):  # compare embeddings by direction instead
+        a, b = (transform(rows).astype(np.float64) - transform.origin for rows in (embedded, raw))
         cosine = (a * b).sum(axis=1) / np.maximum(np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1), 1e-12)
         return float((cosine > 0.99).mean())
-    labels_here = [prediction.label for prediction in predictions(factory.head(), backbone.codes(embedded))]
+    labels_here = [prediction.label for prediction in predictions(content.head(), transform(embedded))]
     return float(np.mean([one == other for one, other in zip(labels_here, labels, strict=True)]))
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import suppress
 from typing import Literal
 
 from .bundle.bundle import Bundle
 from .bundle.content import BundleContent
+from .bundle.on_trial import MAX_STARTS
+from .errors import BundleError, CheckFailedError, MismatchError, RuntimeMissingError, StorageError
 from .home import Home
 from .inference.backbone import Backbone, open_backbone
 from .learning.learner import Learner
 from .store.store import Store
+
+log = logging.getLogger("edgetl.home")
 
 
 class OpenHome:
@@ -21,6 +27,8 @@ class OpenHome:
         home: with a bundle installed.
         runtime: ``auto``, ``litert`` or ``tflite``.
         threads: of the runtime; None for what proved best when the bundle was installed.
+        on_trial: count the starts of a bundle that never ran well (:meth:`prove`), and go back to the one before it
+            where it cannot be loaded, or was started too often.
 
     Attributes:
         learner, backbone: of the current bundle; samples are recorded with the backbone's runtime, which may be the
@@ -31,8 +39,12 @@ class OpenHome:
         RuntimeMissingError: no runtime can run it.
     """
 
-    def __init__(self, home: Home, runtime: str = "auto", threads: int | None = None) -> None:
+    def __init__(
+        self, home: Home, runtime: str = "auto", threads: int | None = None, *, on_trial: bool = False
+    ) -> None:
         self.home = home
+        self._on_trial = on_trial
+        self._proven = ""
         self._runtime = runtime
         self._threads = threads
         self._file = _identity(home)
@@ -56,6 +68,18 @@ class OpenHome:
         self.learner.store.close()
         self.learner, self.backbone, self._file = learner, backbone, file
 
+    def prove(self) -> None:
+        """Note that the bundle works; where that cannot be written, it stays on trial."""
+        if self._proven != self.bundle.digest:
+            self._proven = self.bundle.digest
+            with suppress(StorageError, OSError):
+                self.home.bundle_on_trial.prove(self.bundle.digest)
+
+    def withdraw_start(self) -> None:
+        """Note that the bundle was not used after all: there was no camera, say."""
+        with suppress(StorageError):
+            self.home.bundle_on_trial.withdraw_start(self.bundle.digest)
+
     def close(self) -> None:
         """Close the store."""
         self.learner.store.close()
@@ -67,11 +91,33 @@ class OpenHome:
         self.close()
 
     def _load(self) -> tuple[Learner, Backbone]:
+        trial = self.home.bundle_on_trial
+        while True:
+            try:
+                return self._load_current()
+            except (BundleError, RuntimeMissingError, MismatchError, CheckFailedError) as error:
+                if not self._on_trial or not trial.can_fall_back():
+                    raise
+                with self.home.lock():
+                    if trial.can_fall_back():
+                        trial.fall_back(f"cannot be used: {error}")
+
+    def _load_current(self) -> tuple[Learner, Backbone]:
         bundle = self.home.bundle()
+        if self._on_trial and not self._may_start(bundle):
+            raise BundleError(f"it was started {MAX_STARTS} times and never ran well")
+        self.home.try_if_new(bundle, self._runtime)
         threads = self._threads or self.home.best_threads(bundle, self._runtime)
         backbone = open_backbone(bundle, self._runtime, threads)
-        factory = BundleContent(bundle, self.home.solved_path)
-        return Learner(factory, Store(self.home.store_path), backbone.runtime), backbone
+        content = BundleContent(bundle, self.home.solved_path)
+        return Learner(content, Store(self.home.store_path), backbone.runtime), backbone
+
+    def _may_start(self, bundle: Bundle) -> bool:
+        try:
+            return self.home.bundle_on_trial.count_start(bundle.digest)
+        except StorageError as error:
+            log.warning("%s", error)
+            return True
 
 
 def _identity(home: Home) -> tuple[int, int, int]:

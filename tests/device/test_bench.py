@@ -69,7 +69,7 @@ def test_install_measures_threads_and_another_backbone_or_runtime_starts_with_on
     monkeypatch.setattr(threads, "cores", lambda: 8)
     home.threads_path.write_text(json.dumps(value | {"threads": 4}))
     assert home.best_threads(bundle) == 4
-    assert threads.recall(home.threads_path, bundle, "another-1.0") == 1
+    assert threads.recall(home.threads_path, bundle, "another-1.0") is None
     monkeypatch.setattr(threads, "cores", lambda: 2)
     assert home.best_threads(bundle) == 1  # the card was moved to a smaller board
     home.threads_path.write_text("{")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ..bundle.bundle import Bundle
 from ..camera import Camera
 from ..codes import Int8
-from ..errors import InputError, MismatchError, StorageError
+from ..errors import CameraError, CheckFailedError, InputError, MismatchError, StorageError
 from ..heads.contributions import contributions
 from ..home import Home
 from ..inference.activation_map import as_picture, can_explain, spread
@@ -94,7 +94,7 @@ class App:
         self._thumbnails = thumbnails
         self._runtime = runtime
         self._lock = threading.RLock()
-        self._opened = OpenHome(home, runtime, threads)
+        self._opened = OpenHome(home, runtime, threads, on_trial=True)
         head = self._learner.active_head()
         self._swapped = self._state()
         self._watch = HeadWatch(self._learner, self._backbone.transform)
@@ -120,7 +120,12 @@ class App:
         ended = self.pipeline.stop(timeout_s)
         with self._lock:
             self._observe()
-            self._watch.end(good=self.pipeline.failure is None)
+            failure = self.pipeline.failure
+            self._watch.end(good=failure is None)
+            if self._watch.proven:
+                self._opened.prove()
+            elif failure is None or isinstance(failure, CameraError):
+                self._opened.withdraw_start()
             self._opened.close()
         return ended
 
@@ -271,10 +276,13 @@ class App:
 
         Raises as :meth:`Home.install <edgetl_device.home.Home.install>`; the current bundle then stays in use.
         """
+        candidate = self.home.examine(path, self._runtime)  # it may take long: recognition and the page go on
         with self._lock:
-            bundle, _ = self.home.install(path, self._runtime)
+            self.home.make_current(candidate)
             self._reopen()
-            return bundle
+            if self.bundle.digest != candidate.bundle.digest:
+                raise CheckFailedError("the bundle cannot be used here, so the one before is back in use: see the log")
+            return self.bundle
 
     # changes by others -------------------------------------------------------------------------------------------
 
@@ -282,6 +290,8 @@ class App:
         """Take over what another process changed in this home; whether there was anything."""
         with self._lock:
             self._observe()
+            if self._watch.proven:
+                self._opened.prove()
             self._learner.store.settle()
             replaced = self._opened.replaced()
             if replaced is not None:

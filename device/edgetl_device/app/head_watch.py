@@ -29,6 +29,9 @@ class HeadWatch:
     Args:
         learner: whose head is in use.
         codes: of its backbone.
+
+    Attributes:
+        proven: whether recognition worked with this learner, so with its bundle too.
     """
 
     def __init__(self, learner: Learner, codes: CodeTransform) -> None:
@@ -38,6 +41,7 @@ class HeadWatch:
         self._observed_frame = 0  # number of the last observed frame
         self._unproven: int | None = None  # the version that was started and is not known to be healthy
         self._good_observations = 0
+        self.proven = False
         self.renew()
 
     @property
@@ -74,6 +78,7 @@ class HeadWatch:
         self._keep()
 
     def _prove(self) -> None:
+        self.proven = True
         if self._unproven is not None:
             self._unproven = None
             self._note(self._learner.mark_healthy)

@@ -11,13 +11,15 @@ import io
 import os
 import stat
 import struct
+import sys
 import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 from ..arrays import EPOCH
-from ..errors import BundleError
+from ..errors import BundleError, InputError
+from ..files import open_bounded
 
 MAX_SIZE = 256 << 20  # bytes; the largest backbone here (VGG16, float) is 59 MB
 _COMMENT = b"edgetl sha256:"
@@ -47,7 +49,11 @@ def read_file(path: Path) -> bytes:
         BundleError: it is too large, not a bundle, or large and damaged.
         OSError: it cannot be read.
     """
-    with path.open("rb") as stream:
+    try:
+        stream = open_bounded(path, sys.maxsize)
+    except InputError as error:
+        raise BundleError(str(error).removeprefix(f"{path} ")) from None
+    with stream:
         size = os.fstat(stream.fileno()).st_size
         _check_size(size)
         _check_ends(stream.read(4), _tail(stream, size))

@@ -6,6 +6,7 @@ starts; a bundle that was started three times and never ran well gives way to th
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -38,7 +39,10 @@ class BundleOnTrial:
         Raises:
             StorageError: it cannot be written; the old one stays.
         """
-        if self.path.exists() and self._starts(self._digest_on_trial()) is None:
+        current = hashlib.sha256(self.path.read_bytes()).hexdigest() if self.path.exists() else None
+        if current == digest:
+            return
+        if current is not None and self._starts(current) is None:
             self._keep_current()  # it is the last one that ran well; one on trial is not worth keeping
         if self.previous.exists():
             self._write(digest, 0)
@@ -53,6 +57,12 @@ class BundleOnTrial:
             return False
         self._write(digest, starts + 1)
         return True
+
+    def withdraw_start(self, digest: str) -> None:
+        """Take a start back that ended for another reason, before the bundle could run well or badly."""
+        starts = self._starts(digest)
+        if starts:
+            self._write(digest, starts - 1)
 
     def prove(self, digest: str) -> None:
         """Note that the bundle of this digest works: the one before it is not needed any more."""
@@ -89,10 +99,6 @@ class BundleOnTrial:
             raise StorageError(f"cannot write {self.previous}: {error.strerror or error}") from error
         finally:
             temporary.unlink(missing_ok=True)
-
-    def _digest_on_trial(self) -> str:
-        value = self._read()
-        return str(value.get("digest", ""))
 
     def _starts(self, digest: str) -> int | None:
         """How often the bundle of this digest was started without having proved itself; None if it is not on trial."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError, SignatureError, StorageError
+from ..files import read_bounded
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -157,8 +158,7 @@ def read_public_key(path: Path) -> PublicKey:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as stream:
-            return stream.read(_MAX_KEY_BYTES)
+        return read_bounded(path, _MAX_KEY_BYTES)
     except OSError as error:
         raise InputError(f"cannot read the key {path}: {error.strerror or error}") from None
 

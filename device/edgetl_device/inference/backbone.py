@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -77,11 +77,7 @@ class Backbone:
 
     def embed_photo(self, photo: npt.NDArray[np.uint8]) -> Int8:
         """(height, width, 3) uint8 RGB preprocessed photo → (d,) int8 raw embedding."""
-        values = self.interpreter(photo)
-        if self.scale is None:
-            raw: Int8 = values
-            return raw
-        return quantize(values, self.scale, self.transform.zero_point)
+        return _raw(self.interpreter(photo), self.scale, self.transform)
 
     def embed_files(self, photos: Iterable[P]) -> Iterator[tuple[P, Int8 | PhotoError]]:
         """Photo files or (any, any, 3) uint8 BGR → (photo, (d,) int8 or what is wrong with it), in order.
@@ -118,6 +114,24 @@ def quantize(values: npt.NDArray[np.float32], scale: float, zero_point: int) -> 
     """Float embeddings of any shape → int8, as TFLite's QUANTIZE: ``round(v / scale) + zero_point``, clipped."""
     steps = np.rint(values / np.float32(scale)) + zero_point
     return np.asarray(np.clip(np.nan_to_num(steps, nan=zero_point), -128, 127), np.int8)
+
+
+def raw_embeddings(bundle: Bundle, values: npt.NDArray[Any]) -> Int8:
+    """What a bundle's backbone gave, (…, d) int8 or float32 → (…, d) int8 raw embeddings.
+
+    Raises:
+        MismatchError: the manifest does not describe such values.
+    """
+    if values.shape[-1] != bundle.codes.dimension or (values.dtype == np.int8) != (bundle.embedding_scale is None):
+        raise MismatchError(
+            f"the manifest describes {bundle.codes.dimension} features, "
+            f"the backbone gives {values.shape} {values.dtype}"
+        )
+    return _raw(values, bundle.embedding_scale, bundle.codes)
+
+
+def _raw(values: npt.NDArray[Any], scale: float | None, transform: CodeTransform) -> Int8:
+    return values if scale is None else quantize(values, scale, transform.zero_point)
 
 
 def open_backbone(bundle: Bundle, runtime: str = "auto", threads: int = DEFAULT_THREADS) -> Backbone:

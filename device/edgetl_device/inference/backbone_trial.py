@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -118,10 +119,8 @@ def _limit() -> None:
             resource.setrlimit(limit, (most, most))
         elif soft == resource.RLIM_INFINITY or soft > hard:
             resource.setrlimit(limit, (hard, hard))
-    try:
+    with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
-    except OSError:
-        pass
 
 
 def main(runtime: str) -> int:

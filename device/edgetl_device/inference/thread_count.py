@@ -56,14 +56,16 @@ def remember(path: Path, bundle: Bundle, runtime: str, choice: Choice) -> None:
     write_atomically(path, json.dumps(value, indent=1).encode())
 
 
-def recall(path: Path, bundle: Bundle, runtime: str) -> int:
-    """What was kept; 1 where nothing was measured with this backbone and runtime."""
+def recall(path: Path, bundle: Bundle, runtime: str) -> int | None:
+    """What was kept; None where nothing was measured with this backbone and runtime, so where it never ran."""
     try:
         value = json.loads(path.read_bytes())
         fits = value["backbone"] == bundle.backbone_digest and value["runtime"] == runtime
-        threads = int(value["threads"]) if fits else DEFAULT
+        threads = int(value["threads"])
     except (OSError, ValueError, KeyError, TypeError):
-        return DEFAULT
+        return None
+    if not fits:
+        return None
     return threads if 1 <= threads <= cores() else DEFAULT
 
 

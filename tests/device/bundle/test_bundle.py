@@ -122,11 +122,13 @@ def test_a_file_swapped_during_the_check_is_not_what_gets_installed(bundle_path,
     path = tmp_path / "toys.edgetl"
     path.write_bytes(data)
 
-    def swap(*arguments: object) -> float:
-        path.write_bytes(b"something else entirely")
-        return 1.0
+    try_backbone = home_module.try_backbone
 
-    monkeypatch.setattr(home_module, "self_check", swap)
+    def swap(*arguments: object) -> object:
+        path.write_bytes(b"something else entirely")
+        return try_backbone(*arguments)
+
+    monkeypatch.setattr(home_module, "try_backbone", swap)
     home = home_module.Home(tmp_path / "home")
     home.install(path)
     assert home.bundle_path.read_bytes() == data
