@@ -133,15 +133,10 @@ def test_while_an_app_tries_one_out_that_never_ends_it_recognises_and_learns(hom
 def test_a_bundle_without_check_photos_is_refused(home: Home, bundle_path, tmp_path) -> None:
     bundle = open_bundle(bundle_path)
     arrays = unpack(bundle.members["check.npz"])
-    for count in (0, 65):
-        photos = np.resize(arrays["photos"], (count, *arrays["photos"].shape[1:]))
-        raw = np.resize(arrays["raw"], (count, arrays["raw"].shape[1]))
-        labels = np.frombuffer(b"ball\n" * count, np.uint8)
-        path = tmp_path / f"{count}.edgetl"
-        check = pack({"photos": photos, "raw": raw, "labels": labels})
-        write_bundle(path, bundle.manifest, {**bundle.members, "check.npz": check})
-        with pytest.raises(BundleError, match=f"holds {count} photos, expected 1 to 64"):
-            home.install(path)
+    check = pack({"photos": arrays["photos"][:0], "raw": arrays["raw"][:0], "labels": np.zeros(0, np.uint8)})
+    write_bundle(tmp_path / "none.edgetl", bundle.manifest, {**bundle.members, "check.npz": check})
+    with pytest.raises(BundleError, match="holds no photos"):
+        home.install(tmp_path / "none.edgetl")
 
 
 DIE = """
