@@ -133,7 +133,7 @@ def train(
     dataset = photos if isinstance(photos, Dataset) else load_photos(photos, seed=seed)
     groups = f" in {len(set(dataset.groups))} groups" if dataset.groups else ""
     progress(f"{len(dataset)} photos of {len(dataset.classes)} classes{groups}")
-    progress(f"computing on: {hardware().device}")
+    progress(f"training on the {hardware().device}")
 
     def attempt(spec: BackboneSpec) -> Run:
         chosen: str = strategy

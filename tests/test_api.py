@@ -132,7 +132,7 @@ def test_outputs_are_not_replaced_unless_asked_for_and_progress_is_told_on_reque
     with pytest.raises(InputError, match="exists: give another name or --force"):
         edgetl.train(folder / "photos", folder / "photos")
     run = edgetl.train(folder / "photos", str(folder / "told"), weights="builtin", progress=told.append)
-    assert told[0] == "40 photos of 2 classes" and told[1].startswith("computing on: ")
+    assert told[0] == "40 photos of 2 classes" and told[1].startswith("training on the ")
     assert edgetl.train(folder / "photos", run.folder, weights="builtin", force=True).accuracy == run.accuracy
     with pytest.raises(InputError, match="exists: give another name or --force"):
         edgetl.convert(run, folder / "photos")

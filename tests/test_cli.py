@@ -61,7 +61,7 @@ def test_every_command_takes_json_and_verbose(program, name, command) -> None:
         (("train", "loose", "-o", "run"), "1 photos but no class folders"),
         (("train", "one", "-o", "run"), "holds one class, 'ball'"),
         (("train", "hollow", "-o", "run"), "class 'box' has no photo"),
-        (("train", "good", "-o", "good"), "good exists: give another name or --force"),
+        (("train", "good", "-o", "good"), "good exists: choose another name, or --force to overwrite it"),
         (("train", "good", "-o", "run", "--backbone", "vgg99"), "unknown backbone 'vgg99'"),
         (("train", "good", "-o", "run", "--alpha", "0.33"), "no ImageNet weights for alpha 0.33"),
         (("train", "good", "-o", "run", "--image-size", "100"), "multiple of 32"),
@@ -248,7 +248,7 @@ def test_a_list_with_groups_trains_and_near_copies_are_named(edgetl, tmp_path) -
         "train", photos / "list.csv", "-o", tmp_path / "run", "--weights", "builtin", "--group", "film", "--json"
     )
     told = json.loads(done.stdout)
-    assert "in 4 groups" in done.stderr and "computing on: CPU" in done.stderr
+    assert "in 4 groups" in done.stderr and "training on the CPU (" in done.stderr
     assert ["ball/copy.png", "box/0003.png"] in told["duplicates"]["labels"]
     assert "near-copies under two labels" in done.stderr
     samples = json.loads((tmp_path / "run" / "run.json").read_text())["samples"]
@@ -276,3 +276,20 @@ def test_a_layer_that_is_not_there_is_refused_with_those_that_are(edgetl, tmp_pa
     done = edgetl("train", photos, "-o", tmp_path / "run", *options, code=2)
     assert "no such layer: try one of block_2_add" in done.stderr.splitlines()[-1]
     assert not (tmp_path / "run").exists()
+
+
+def test_what_training_does_not_use_is_counted_by_reason_and_remarks_are_made(edgetl, tmp_path) -> None:
+    photos = write_photos(tmp_path / "p", ("ball", "box"), 6)
+    for number in range(5):
+        (photos / "ball" / f"{number}.gif").write_bytes(b"GIF89a" + bytes(9))
+    (photos / "box" / "gone.jpg").symlink_to("/mnt/gone.jpg")
+    (photos / "box" / "0000.png").write_bytes((photos / "box" / "0001.png").read_bytes()[:-20])
+    deep = cv2.imread(str(photos / "ball" / "0000.png")).astype(np.uint16) << 4
+    cv2.imwrite(str(photos / "ball" / "0000.png"), deep)
+    done = edgetl("train", photos, "-o", tmp_path / "run", "--weights", "builtin", "--json")
+    value = json.loads(done.stdout)
+    truncated = "the file is truncated; copy it again"
+    assert value["skipped_reasons"] == {"a GIF": 5, truncated: 1, "a link to nothing": 1}
+    assert len(value["skipped"]) == 7 and value["photos"] == 11
+    assert value["remarks"] == {"values of 12 bits in a file of 16, scaled to their range": 1}
+    assert "skipped 5 files, such as" in done.stderr and "gone.jpg: a link to nothing" in done.stderr

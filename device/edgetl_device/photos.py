@@ -33,7 +33,7 @@ MAX_PIXELS = 1 << 28  # 268 MP: more than any camera takes, less than would exha
 MAX_BYTES = 1 << 30  # of a file: a photo of so many pixels, uncompressed
 
 _FEW = 16  # bytes too many before a marker: some cameras fill up
-_EXTRA = re.compile(r"(\d+) extraneous bytes before marker \w+")
+_EXTRA = re.compile(r"(\d+) extraneous bytes before marker")
 _MOST_BITS = (8, 10, 12, 14, 16)  # of sensors, whose values lie in files of 16 bits
 
 
@@ -156,7 +156,9 @@ def _decoded_jpeg(header: PhotoHeader) -> Image | None:
             return _strictly(header.data, colorspace="BGR")
         _strictly(header.data, colorspace="CMYK" if mixed else "GRAY", fastdct=True, min_height=1, min_width=1)
     except ValueError as error:
-        raise PhotoError(f"it is damaged: {_EXTRA.sub('bytes too many', str(error))}") from None
+        if str(error).startswith("Corrupt JPEG data"):
+            raise PhotoError("it is damaged: a part of it was lost") from None
+        raise PhotoError(f"it is damaged: {error}") from None
     return None
 
 

@@ -51,10 +51,10 @@ def advise(
         ("measured", "value"),
         [
             ("training photos", advice.dataset_size),
-            ("of the median class", advice.photos_per_class),
-            ("nearest neighbours right", advice.neighbour_accuracy),
-            ("linear probe right", advice.linear_probe_accuracy),
-            ("similarity, 0 to 1", advice.similarity),
+            ("in a typical class", advice.photos_per_class),
+            ("nearest neighbours are right", advice.neighbour_accuracy),
+            ("a linear probe is right", advice.linear_probe_accuracy),
+            ("likeness to its training, 0 to 1", advice.similarity),
             ("LogME", advice.logme),
         ],
     )

@@ -70,18 +70,7 @@ def train(
         if checkpoint_of(output).exists():
             note("what was trained so far is kept: go on with the same command and --resume")
         raise
-    spec = run.spec
-    note(f"{spec.name} alpha {spec.alpha} at {spec.image_size} px, {Path(spec.weights).name} weights")
-    remarks = run.details["remarks"]
-    tell_skipped(run.skipped)
-    for remark, count in remarks.items():
-        note(f"{count} photos: {remark}")
-    tell_duplicates(run)
-    counts = {label: run.dataset.labels.count(label) for label in run.dataset.classes}
-    table(("class", "photos", "recall"), [(label, counts[label], run.per_class[label]) for label in counts])
-    say(
-        f"held-out accuracy {run.accuracy:.3f} in {run.seconds:.0f} s; next: edgetl convert {output} -o {output}.edgetl"
-    )
+    _tell(run, output)
     return {
         "accuracy": run.accuracy,
         "per_class": run.per_class,
@@ -89,12 +78,26 @@ def train(
         "photos": len(run.dataset),
         "skipped": list(run.skipped),
         "skipped_reasons": {reason: len(lines) for reason, lines in by_reason(run.skipped).items()},
-        "remarks": remarks,
+        "remarks": run.details["remarks"],
         "strategy": run.strategy,
         "seconds": run.seconds,
         "device": run.details["device"],
         "duplicates": {"labels": _names(run.duplicates.labels), "splits": _names(run.duplicates.splits)},
     }
+
+
+def _tell(run: Run, output: Path) -> None:
+    spec = run.spec
+    note(f"{spec.name} alpha {spec.alpha} at {spec.image_size} px, {Path(spec.weights).name} weights")
+    tell_skipped(run.skipped)
+    for remark, count in run.details["remarks"].items():
+        note(f"{count} photos: {remark}")
+    tell_duplicates(run)
+    counts = {label: run.dataset.labels.count(label) for label in run.dataset.classes}
+    table(("class", "photos", "recall"), [(label, counts[label], run.per_class[label]) for label in counts])
+    say(
+        f"held-out accuracy {run.accuracy:.3f} in {run.seconds:.0f} s; next: edgetl convert {output} -o {output}.edgetl"
+    )
 
 
 def by_reason(skipped: Sequence[str]) -> dict[str, list[str]]:

@@ -11,6 +11,7 @@ from typing import Any
 from edgetl_device.console import note, progress
 from edgetl_device.errors import InputError, PhotoError
 from edgetl_device.inference.backbone import prepare_files
+from edgetl_device.photo_folders import reasons
 from edgetl_device.preprocess import Preprocessing
 
 from ..data.datasets import Dataset, find_photos, split
@@ -160,6 +161,8 @@ def classifier_source(path: Path, photos: Path | None, labels: Path | None, scal
 def _readable(dataset: Dataset, preprocessing: Preprocessing) -> Dataset:
     files = dataset.files()
     rows = []
+    for reason, count in reasons(dataset.unused).items():
+        note(f"skipped: {count} × {reason}")
     for row, (_, photo) in enumerate(progress(prepare_files(files, preprocessing), len(files), "reading photos")):
         if isinstance(photo, PhotoError):
             note(f"skipped: {photo}")

@@ -80,7 +80,7 @@ Part = Heading | Text | Table | Picture | Gallery | Drawing
 def page(title: str, parts: Sequence[Part]) -> bytes:
     """Parts → the bytes of an HTML file, readable on a phone, in the dark and on paper."""
     body = "\n".join(_render(part) for part in parts)
-    return _PAGE.format(title=html.escape(title), style=_STYLE, body=body).encode()
+    return _PAGE.format(title=html.escape(title), style=_STYLE, body=body).encode("utf-8", "backslashreplace")
 
 
 def _render(part: Part) -> str:

@@ -30,7 +30,7 @@ def hardware() -> Hardware:
     gpus = tf.load().config.list_physical_devices("GPU")
     if not gpus:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return Hardware(f"CPU, {cores} core{'s' if cores > 1 else ''}")
+        return Hardware(f"CPU ({cores} core{'s' if cores > 1 else ''})")
     details = tf.load().config.experimental.get_device_details(gpus[0])
     capability = tuple(details.get("compute_capability") or (0, 0))
-    return Hardware(f"GPU, {details.get('device_name', 'unnamed')}", capability >= _BFLOAT16_CAPABILITY, True)
+    return Hardware(f"GPU ({details.get('device_name', 'unnamed')})", capability >= _BFLOAT16_CAPABILITY, True)

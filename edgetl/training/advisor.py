@@ -105,8 +105,9 @@ def _decide(size: int, per_class: int, similarity: float) -> tuple[str, tuple[st
         (True, False): ("full", "many photos, unlike what it knows: train all of it, starting from what it knows"),
     }[many, near]
     reasons = (
-        f"{per_class} training photos of the median class ({'many' if many else 'few'}: {MANY} is the border)",
-        f"similarity {similarity:.2f} ({'near' if near else 'far'}: {border} is the border)",
+        f"{per_class} training photos in a typical class: {'many' if many else 'few'} ({MANY} and more are many)",
+        f"your photos look {'like' if near else 'unlike'} what the backbone was trained on "
+        f"({similarity:.2f}; alike from {border:.2f} on)",
         why,
     )
     return strategy, reasons, size, per_class, similarity

@@ -183,9 +183,9 @@ def new_run(output: Path, force: bool) -> Iterator[Path]:
 
 def _check_place(output: Path, force: bool) -> None:
     if output.exists() and not force:
-        raise InputError(f"{output} exists: give another name or --force")
+        raise InputError(f"{output} exists: choose another name, or --force to overwrite it")
     if output.exists() and not (output / RUN_FILE).is_file():
-        raise InputError(f"{output} is not a RUN, so --force does not replace it: give another name")
+        raise InputError(f"{output} is not a RUN, so --force does not replace it: choose another name")
 
 
 def _memory(data: bytes) -> int:

@@ -1,0 +1,59 @@
+"""What reaches a terminal or a pipe: names of files hold anything."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgetl_device.console import printable
+
+PROGRAM = """
+import sys, click
+from edgetl_device import console
+
+@click.group()
+def program(): pass
+
+@program.command()
+@click.argument("name")
+@console.reports
+def show(name):
+    console.say(name)
+    console.note(name)
+    return {"name": name}
+
+sys.exit(console.run(program, "x"))
+"""
+
+
+def show(name: bytes, *options: str) -> subprocess.CompletedProcess[bytes]:
+    environment = {**os.environ, "PYTHONUTF8": "1"}
+    command = [os.fsencode(sys.executable), b"-c", PROGRAM.encode(), b"show", name, *map(str.encode, options)]
+    return subprocess.run(command, capture_output=True, env=environment, check=True)
+
+
+def test_a_name_that_is_not_utf8_is_printed_with_its_bytes_escaped() -> None:
+    done = show(b"fleur \xe9t\xe9.jpg")
+    assert done.stdout == done.stderr == b"fleur \\xe9t\\xe9.jpg\n"
+
+
+def test_json_of_a_name_that_is_not_utf8_is_valid_and_gives_the_name_back(tmp_path: Path) -> None:
+    done = show(b"fleur \xe9t\xe9.jpg", "--json")
+    value = json.loads(done.stdout.decode("utf-8"))
+    assert os.fsencode(value["name"]) == b"fleur \xe9t\xe9.jpg"
+
+
+@pytest.mark.parametrize("text", ["\x1b[2J", "\x9b31m", "\x07", "a\u202eb", "a\u2066b", "\x7f", "\r"])
+def test_what_commands_a_terminal_is_escaped(text: str) -> None:
+    shown = printable(text)
+    assert shown.isprintable() and "\\" in shown
+
+
+@pytest.mark.parametrize("text", ["plain", "Öl-Filter", "猫 👩\u200d🌾", "two\nlines\tand a tab"])
+def test_other_text_is_printed_as_it_is(text: str) -> None:
+    assert printable(text) == text
