@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -37,6 +38,23 @@ def write_atomically(path: Path, data: bytes) -> None:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def make_private(folder: Path) -> None:
+    """Let nobody but its owner into a folder and its files; what belongs to somebody else, or cannot be changed, stays.
+
+    A folder that everybody may write to, as ``/tmp``, stays open, and so do links.
+    """
+    with suppress(OSError, AttributeError):  # Windows has no owners of this kind
+        entry = folder.stat()
+        if entry.st_uid != os.getuid() or entry.st_mode & stat.S_ISVTX:
+            return
+        if entry.st_mode & 0o077:
+            folder.chmod(entry.st_mode & 0o700)
+        for path in folder.iterdir():
+            status = path.lstat()
+            if stat.S_ISREG(status.st_mode) and status.st_mode & 0o077 and status.st_uid == os.getuid():
+                path.chmod(status.st_mode & 0o700)
 
 
 def replace_folder(new: Path, target: Path) -> None:

@@ -20,7 +20,7 @@ from .codes import Int8
 from .environment import choose_runtime, runtime_name
 from .environment import default_home as default_home
 from .errors import BundleError, CheckFailedError, HomeError, InputError, SignatureError, StorageError
-from .files import write_atomically
+from .files import make_private, write_atomically
 from .inference import thread_count as threads
 from .inference.backbone import raw_embeddings
 from .inference.backbone_trial import try_backbone
@@ -177,6 +177,7 @@ class Home:
             self._remember(bundle, candidate.runtime, candidate.threads)
             self.bundle_on_trial.put(candidate.data, bundle.digest)
             BundleContent(bundle, self.solved_path).keep_solved()
+        make_private(self.folder)
 
     @property
     def bundle_on_trial(self) -> BundleOnTrial:
@@ -206,7 +207,7 @@ class Home:
             "version": learner.active_version,
             "labels": list(learner.active_head().labels),
             "home": str(self.folder),
-            "store_bytes": self.store_path.stat().st_size,
+            "store_bytes": self.store_path.stat().st_size if self.store_path.exists() else 0,
             "free_bytes": free_bytes(self.folder),
             "drift": learner.drift_state().to_json(),
         }

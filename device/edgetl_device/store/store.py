@@ -16,9 +16,11 @@ import numpy as np
 
 from ..codes import Int8
 from ..errors import HomeError, StorageError
+from ..files import make_private
 from .checksum import row_checksum
 from .database import Database
 from .lock import LearningLock
+from .read_only import is_read_only, private_copy
 from .replacement import now
 from .schema import SampleRow, VersionRow
 
@@ -39,21 +41,28 @@ class Store:
             learning refuses, for an evicted sample could never be forgotten exactly.
 
     Raises:
-        HomeError, StorageError: as :class:`~.database.Database`.
+        HomeError, StorageError: as :class:`~.database.Database`; StorageError from whatever learns or forgets where the
+            disk is read-only. What is noted in passing, as starts and drift, is then lost with this object.
     """
 
     def __init__(self, path: Path, max_samples: int = MAX_SAMPLES, max_bytes: int = MAX_BYTES) -> None:
-        self.database = Database(path)
+        self._copy = private_copy(path) if is_read_only(path) else None
+        self._path = path
+        self.database = Database(Path(self._copy.name) / path.name if self._copy else path)
+        if self._copy is None:
+            make_private(path.parent)
         self.max_samples, self.max_bytes = max_samples, max_bytes
 
     def close(self) -> None:
         """Give the file back; afterwards the store cannot be used."""
         self.database.close()
+        if self._copy is not None:
+            self._copy.cleanup()
 
     @property
     def path(self) -> Path:
         """The SQLite file."""
-        return self.database.path
+        return self._path
 
     @property
     def lock(self) -> LearningLock:
@@ -71,7 +80,8 @@ class Store:
 
     def backup_if_due(self) -> None:
         """Renew the automatic backup if it is older than a day."""
-        self.database.backup_if_due()
+        if self._copy is None:
+            self.database.backup_if_due()
 
     def settle(self) -> None:
         """Move what was learned out of the write-ahead log: for an app, about once a second."""
@@ -82,8 +92,8 @@ class Store:
         return self.database.followed
 
     def is_replaced(self) -> bool:
-        """Whether another file has taken this one's place, as after ``edgetl-device restore``."""
-        return self.database.is_replaced()
+        """Whether to open it again: another file has taken its place, or it can be written and could not before."""
+        return self.database.is_replaced() or (self._copy is not None and not is_read_only(self._path))
 
     @property
     def device(self) -> str:
@@ -101,6 +111,7 @@ class Store:
         Args:
             thumbnails: none, or one JPEG (or None) for each sample; left out where the budget has no room for them.
         """
+        self._refuse_read_only()
         made = now()
         with self.database.transaction():
             self._make_room(raw)
@@ -174,6 +185,7 @@ class Store:
 
     def remove_samples(self, backbone: str, ids: Sequence[int]) -> None:
         """Delete samples with their thumbnails in one step; nothing of them stays in the files."""
+        self._refuse_read_only()
         with self.database.transaction():
             condition = "backbone = ? AND id IN (SELECT value FROM json_each(?))"
             self.database.delete_samples(condition, (backbone, json.dumps([int(identity) for identity in ids])))
@@ -183,6 +195,7 @@ class Store:
 
     def remove_everything(self) -> int:
         """Delete the samples of all backbones and show hidden labels again, in one step; returns how many samples."""
+        self._refuse_read_only()
         with self.database.transaction():
             for backbone, label in list(self.database.rows("SELECT backbone, label FROM hidden")):
                 self._show(backbone, label)
@@ -194,6 +207,7 @@ class Store:
 
     def relabel_samples(self, backbone: str, ids: Sequence[int], label: str) -> None:
         """Move samples to another label; a hidden one is shown again."""
+        self._refuse_read_only()
         with self.database.transaction():
             self._show(backbone, label)
             for identity in ids:
@@ -209,6 +223,7 @@ class Store:
 
     def hide(self, backbone: str, label: str) -> None:
         """Hide a factory label until it is learned again."""
+        self._refuse_read_only()
         with self.database.transaction():
             if label not in self.hidden(backbone):
                 self.database.insert("hidden", backbone=backbone, label=label)
@@ -239,6 +254,8 @@ class Store:
         activate: bool,
     ) -> int:
         """Record a version and, in the same step, make it the active one; returns its number."""
+        if state != "factory":
+            self._refuse_read_only()
         with self.database.transaction():
             number = self.database.insert(
                 "versions",
@@ -271,6 +288,7 @@ class Store:
 
     def activate(self, bundle: str, number: int) -> None:
         """Make an existing version the active one."""
+        self._refuse_read_only()
         with self.database.transaction():
             self._activate(bundle, number)
             self.database.log_event("rollback", {"version": number})
@@ -315,6 +333,13 @@ class Store:
         with self.database.transaction():
             self.database.delete("drift", "bundle = ?", (bundle,))
             self.database.insert("drift", bundle=bundle, time=now(), state=json.dumps(state))
+
+    def _refuse_read_only(self) -> None:
+        if self._copy is not None:
+            raise StorageError(
+                f"{self._path} cannot be written (read-only disk, or another user's): nothing was changed; "
+                "check the card, `dmesg` tells why it turned read-only"
+            )
 
     def _show(self, backbone: str, label: str) -> None:
         if self.database.delete("hidden", "backbone = ? AND label = ?", (backbone, label)):
