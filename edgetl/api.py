@@ -163,6 +163,7 @@ def convert(
     photos: str | Path | None = None,
     labels: str | Path | None = None,
     scale: tuple[float, float] | None = None,
+    resize: str | None = None,
     calibration_samples: int = 200,
     max_drop: float = 0.01,
     qat: bool = False,
@@ -192,6 +193,8 @@ def convert(
         photos: of a run: where its photos are now; of a classifier: the photos to convert with.
         labels: of a classifier: file with the label of each output, one a line.
         scale: of a classifier: what pixel values 0 and 255 became in its training.
+        resize: of a classifier: ``crop``, ``stretch`` or ``letterbox``, as its photos were resized in training; found
+            by which gives the most right labels where it is not said.
         calibration_samples: representative photos, class-balanced.
         max_drop: accuracy that conversion may cost, as a share.
         qat, prune, cluster, epochs: quantization-aware training, share of weights to set to zero, distinct values a
@@ -218,9 +221,8 @@ def convert(
         quantize, calibration_samples, max_drop, head, no_classes, moved, Compression(qat, prune, cluster, epochs),
         layers=verbose, fused=fused, edgetpu=edgetpu, explainable=explainable,
     )  # fmt: skip
-    limits = None if scale is None else f"{scale[0]},{scale[1]}"
     return conversion.convert(
-        lambda: float_model.open_source(source, moved, names, limits, seed), Path(output), options, verbose, key
+        lambda: float_model.open_source(source, moved, names, scale, seed, resize), Path(output), options, verbose, key
     )
 
 

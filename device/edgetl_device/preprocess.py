@@ -18,24 +18,39 @@ import numpy.typing as npt
 from .errors import InputError
 from .photos import Image
 
+RESIZES = ("crop", "stretch", "letterbox")
+"""How a frame of another aspect ratio becomes the backbone's: its sides are cut off, its aspect ratio is given up, or
+black bars are added, as Keras and TensorFlow do."""
+
 MAX_SIZE = 1024  # pixels a side; every published classification backbone is far below
+
+
+_IN_MANIFEST = {"crop": "shorter-side-centre-crop", "stretch": "stretch", "letterbox": "letterbox"}
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Centre crop to the target's aspect ratio, shrink, BGR → RGB.
+    """Centre crop to the target's aspect ratio (or stretch, or fit between black bars), shrink, BGR → RGB.
 
     The crop comes first, so a 1 × 8000 strip costs no more than a square. Large photos are halved (the mean of 2 × 2
     pixels) while they are at least twice the target and then resized once, so they do not alias.
 
     Args:
         height, width: size of the backbone's input, pixels.
+        resize: one of :data:`RESIZES`.
+
+    Example:
+        >>> Preprocessing(96, 96, "stretch")(np.zeros((480, 640, 3), np.uint8)).shape
+        (96, 96, 3)
     """
 
     height: int
     width: int
+    resize: str = "crop"
 
     def __post_init__(self) -> None:
+        if self.resize not in RESIZES:
+            raise InputError(f"resize must be one of {', '.join(RESIZES)}, got {self.resize!r}")
         if not (1 <= self.height <= MAX_SIZE and 1 <= self.width <= MAX_SIZE):
             raise InputError(f"image size must be 1 to {MAX_SIZE} pixels a side, got {self.height}x{self.width}")
 
@@ -43,14 +58,21 @@ class Preprocessing:
         """(any, any, 3) uint8 BGR → (height, width, 3) uint8 RGB, contiguous."""
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or 0 in frame.shape:
             raise InputError(f"a frame must be (height, width, 3) uint8, got {frame.shape} {frame.dtype}")
-        frame = self._crop(frame)
-        while frame.shape[0] >= 2 * self.height and frame.shape[1] >= 2 * self.width:
-            half = (frame.shape[1] // 2, frame.shape[0] // 2)
-            # Even sizes make every output pixel the mean of exactly 2 × 2 input pixels.
-            frame = _resize(frame[: 2 * half[1], : 2 * half[0]], half)
-        if frame.shape[:2] != (self.height, self.width):
-            frame = _resize(frame, (self.width, self.height))
-        return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
+        if self.resize == "letterbox":
+            inner = self._inner(frame)
+            top, left = (self.height - inner[0]) // 2, (self.width - inner[1]) // 2
+            canvas = np.zeros((self.height, self.width, 3), np.uint8)
+            canvas[top : top + inner[0], left : left + inner[1]] = _shrunk(frame, *inner)
+        else:
+            canvas = _shrunk(self._crop(frame) if self.resize == "crop" else frame, self.height, self.width)
+        return np.asarray(cv2.cvtColor(canvas, cv2.COLOR_BGR2RGB), np.uint8)
+
+    def _inner(self, frame: Image) -> tuple[int, int]:
+        """(height, width) of the whole frame in its own aspect ratio, as large as fits, at least one pixel a side."""
+        height, width = frame.shape[:2]
+        if height * self.width > width * self.height:
+            return self.height, max(1, min(self.width, round(width * self.height / height)))
+        return max(1, min(self.height, round(height * self.width / width))), self.width
 
     def _crop(self, frame: Image) -> Image:
         """The largest centred rectangle of the target's aspect ratio, at least one pixel a side."""
@@ -62,17 +84,35 @@ class Preprocessing:
 
     def to_json(self) -> dict[str, Any]:
         """What the manifest holds."""
-        return {"height": self.height, "width": self.width, "resize": "shorter-side-centre-crop", "color": "RGB"}
+        return {"height": self.height, "width": self.width, "resize": _IN_MANIFEST[self.resize], "color": "RGB"}
 
     @classmethod
     def from_json(cls, value: Any) -> Preprocessing:
         """The inverse of :meth:`to_json`; raises InputError on anything else."""
         if not isinstance(value, dict) or not all(type(value.get(k)) is int for k in ("height", "width")):
             raise InputError("preprocessing must hold integer height and width")
-        known = cls(value["height"], value["width"])
+        resize = next((name for name, text in _IN_MANIFEST.items() if text == value.get("resize")), "crop")
+        known = cls(value["height"], value["width"], resize)
         if value != known.to_json():
             raise InputError(f"preprocessing must be {known.to_json()}, got {value}; update edgetl-device")
         return known
+
+
+def _shrunk(frame: Image, height: int, width: int) -> Image:
+    """A frame of any size → (height, width, 3), halved first while it is at least twice as large."""
+    while frame.shape[0] >= 2 * height and frame.shape[1] >= 2 * width:
+        frame = _halved(frame, 2, 2)
+    while frame.shape[0] >= 2 * height:
+        frame = _halved(frame, 2, 1)
+    while frame.shape[1] >= 2 * width:
+        frame = _halved(frame, 1, 2)
+    return frame if frame.shape[:2] == (height, width) else _resize(frame, (width, height))
+
+
+def _halved(frame: Image, rows: int, columns: int) -> Image:
+    """Each output pixel the mean of exactly ``rows`` × ``columns`` input pixels; an odd row or column is dropped."""
+    height, width = frame.shape[0] // rows, frame.shape[1] // columns
+    return _resize(frame[: rows * height, : columns * width], (width, height))
 
 
 def _resize(frame: Image, size: tuple[int, int]) -> Image:

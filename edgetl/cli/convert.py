@@ -32,6 +32,8 @@ QUANTIZATIONS = ("int8", "int8-float-io", "int16x8", "float16", "dynamic", "none
 @click.option("--labels", type=click.Path(path_type=Path),
               help="Of a model file: its labels, one a line, in the order of its outputs.")  # fmt: skip
 @click.option("--scale", metavar="MIN,MAX", help="Of a model file: what pixels 0 and 255 became in its training.")
+@click.option("--resize", type=click.Choice(("crop", "stretch", "letterbox")),
+              help="Of a model file: how photos were resized in training.  [default: as its labels fit]")  # fmt: skip
 @click.option("--calibration-samples", type=click.IntRange(1), default=200, show_default=True,
               help="Representative photos, class-balanced.")  # fmt: skip
 @click.option("--max-drop", type=float, default=0.01, show_default=True, help="Accuracy that conversion may cost.")

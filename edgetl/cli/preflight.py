@@ -30,34 +30,34 @@ def preflight(file: Path) -> dict[str, Any]:
     members = open_bundle(file).members if data.startswith(b"PK") else {"backbone.tflite": data}
     data = members["backbone.tflite"]
     try:
-        found = inspect(data)
+        result = inspect(data)
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
-    if found.compiled:
-        rest = f"; on the CPU: {', '.join(found.on_cpu)}" if found.on_cpu else ", all of it"
+    if result.compiled:
+        rest = f"; on the CPU: {', '.join(result.on_cpu)}" if result.on_cpu else ", all of it"
         say(f"yes: {file} is compiled for the Edge TPU already{rest}")
-    elif found.ok:
+    elif result.ok:
         more = (
             "the bundle holds its compiled twin"
             if "backbone_edgetpu.tflite" in members
             else "next: edgetl convert … --edgetpu"
         )
-        say(f"yes: the Edge TPU takes all {found.operators} operators of {file}; {more}")
+        say(f"yes: the Edge TPU takes all {result.operators} operators of {file}; {more}")
     else:
-        first = found.problems[0]
+        first = result.problems[0]
         what = "the file" if first.index is None else f"{first.op} (#{first.index})"
         say(f"no: {what}: {first.why}")
-        say(f"{len(found.problems)} problems in {found.operators} operators; "
+        say(f"{len(result.problems)} problems in {result.operators} operators; "
             "from the first of them on, a compiled model would run on the CPU")  # fmt: skip
-        shown = found.problems if is_verbose() else found.problems[:_SHOWN]
+        shown = result.problems if is_verbose() else result.problems[:_SHOWN]
         table(("#", "operator", "why"), [(p.index, p.op or "-", p.why) for p in shown])
-        if len(shown) < len(found.problems):
-            note(f"{len(found.problems) - len(shown)} more: -v lists all")
+        if len(shown) < len(result.problems):
+            note(f"{len(result.problems) - len(shown)} more: -v lists all")
     return {
-        "ok": found.ok,
-        "problems": [asdict(problem) for problem in found.problems],
-        "compiled": found.compiled,
-        "operators": found.operators,
-        "on_cpu": list(found.on_cpu),
-        "exit_code": 0 if found.ok else 1,
+        "ok": result.ok,
+        "problems": [asdict(problem) for problem in result.problems],
+        "compiled": result.compiled,
+        "operators": result.operators,
+        "on_cpu": list(result.on_cpu),
+        "exit_code": 0 if result.ok else 1,
     }

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
               help="Where the run's photos are now, if they moved; of a model file, its photos.")  # fmt: skip
 @click.option("--labels", type=click.Path(path_type=Path), help="Of a model file: its labels, one a line.")
 @click.option("--scale", metavar="MIN,MAX", help="Of a model file: what pixels 0 and 255 became in its training.")
+@click.option("--resize", type=click.Choice(("crop", "stretch", "letterbox")),
+              help="Of a model file: how photos were resized in training.  [default: as its labels fit]")  # fmt: skip
 @click.option("--max-drop", type=float, default=0.01, show_default=True,
               help="Accuracy below the best that is good enough.")  # fmt: skip
 @click.option("--training-photos", type=click.IntRange(1), default=1000, show_default=True,
@@ -43,6 +45,7 @@ def sweep(
     photos: Path | None,
     labels: Path | None,
     scale: str | None,
+    resize: str | None,
     max_drop: float,
     training_photos: int,
     calibration_samples: int,
@@ -55,11 +58,13 @@ def sweep(
     """
     from ..conversion import sweep as sweeping
     from ..models.float_model import open_source
+    from ..models.keras_files import parse_scale
 
     if report is not None:
         refuse_existing(report, force)
     chosen = sweeping.recipes_of(recipes)
-    source = open_source(run, photos, labels, scale)
+    limits = None if scale is None else parse_scale(scale)
+    source = open_source(run, photos, labels, limits, resize=resize)
     done = sweeping.sweep(source, chosen, head, max_drop, training_photos, calibration_samples, _tell, is_verbose())
     table(
         ("recipe", "accuracy", "same label", "MB", "zipped", "ms"),
@@ -71,8 +76,8 @@ def sweep(
     say(f"float pipeline {done.float_accuracy:.3f}; heads fitted on {done.trained} photos, checked on {done.held_out}")
     if done.recommended is not None:
         arguments = next(recipe.arguments for recipe in chosen if recipe.name == done.recommended)
-        given = typed_options("photos", "labels", "scale", "calibration_samples", "head")
-        command = ["edgetl", "convert", str(run), *arguments.split(), *given, "-o", f"{run.name}.edgetl"]
+        repeated = typed_options("photos", "labels", "scale", "resize", "calibration_samples", "head")
+        command = ["edgetl", "convert", str(run), *arguments.split(), *repeated, "-o", f"{run.name}.edgetl"]
         say(f"take {done.recommended}: {done.reason}; next: {shlex.join(command)}")
     if report is not None:
         sweeping.write_report(done, run.name, max_drop, report)

@@ -1,1 +1,3 @@
 """Float model → proven bundle; compression; sweep."""
+
+__all__ = ["compression", "convert", "converter", "parity", "proof", "sweep"]

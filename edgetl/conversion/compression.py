@@ -183,7 +183,7 @@ class _Task:
         rate = keras.optimizers.schedules.CosineDecay(self.rate, self.steps)
         model.compile(
             keras.optimizers.Adam(rate, clipnorm=1.0),
-            loss=lambda wanted, found: tensorflow.reduce_mean(tensorflow.square(wanted - found), axis=-1) / power,
+            loss=lambda wanted, actual: tensorflow.reduce_mean(tensorflow.square(wanted - actual), axis=-1) / power,
         )
         rows = np.random.default_rng(self.seed)
         total, started = self.steps, time.perf_counter()
@@ -309,8 +309,8 @@ def _calibrate(student: Any, model: Any, batch: npt.NDArray[np.float32]) -> None
 def _value(wrapper: Any, weight: Any) -> npt.NDArray[np.float32]:
     """The trained value of a layer's weight: TFMOT keeps the variable in its wrapper."""
     wanted = weight.name.split("/")[-1]
-    (found,) = [variable for variable in wrapper.weights if variable.name.split("/")[-1] == wanted]
-    return np.asarray(found)
+    (variable,) = [variable for variable in wrapper.weights if variable.name.split("/")[-1] == wanted]
+    return np.asarray(variable)
 
 
 def _depthwise_config(registry: Any) -> Any:

@@ -133,41 +133,62 @@ def convert(
     compression.check(options.compression, options.quantize)
     _check_extras(options)
     source = load()
-    dataset, seed = source.dataset, source.seed
-    calibration = _photos(source, balanced(_training(dataset), options.calibration_samples, seed))
+    dataset = source.dataset
+    calibration = _photos(source, balanced(_training(dataset), options.calibration_samples, source.seed))
     representative = representative_photos(calibration, source.preprocessing)
-    model, compressed = source.backbone, None
-    if options.compression:
-        rows = balanced(_training(dataset), compression.MAX_PHOTOS, seed)
-        model = compression.compress(
-            source.keras(), _photos(source, rows), source.scale, options.compression, seed, verbose
-        )
-    exported = export(model, representative, source.scale, options.quantize, verbose)
-    if options.compression:
-        plain = export(source.backbone, representative[-8:], source.scale, options.quantize, verbose)
-        compressed = compression.bought(exported.data, plain.data, options.compression)
+    model, exported, compressed = _exported(source, representative, options, verbose)
     data = expose_feature_map(exported.data) if options.explainable else exported.data
     backbone = converted_backbone(data, source, representative)
     embedded = embeddings.embed_device(backbone, dataset.files())
     if len(embedded.rows) != len(dataset):
         raise InputError(f"photos changed since training: {embedded.skipped[0]}; train again")
     fitted = fit(source, backbone, embedded.values, options.head)
-    evidence, head, parity = fitted.evidence, fitted.head, fitted.parity
     layers: tuple[layer_errors.LayerError, ...] = ()
     if options.layers and options.quantize != "none":
         sample = calibration[:LAYER_PHOTOS]
         layers = layer_errors.measure(exported.data, model, sample, source.scale, verbose)
         layer_errors.log_report(layers)
     advice = ADVICE.get(options.quantize, "Try --quantize none, and give more photos")
-    gate(parity, options.max_drop, f"{source.caution} {advice}".strip(), len(source.dataset.classes))
+    gate(fitted.parity, options.max_drop, f"{source.caution} {advice}".strip(), len(source.dataset.classes))
     one_file = _fuse(exported, source, backbone, fitted, output.stem) if options.fused else None
     compiled = compile_model(data) if options.edgetpu else None
+    evidence, head = fitted.evidence, fitted.head
     if options.no_classes:
         evidence = empty_evidence(backbone.digest, backbone.transform.dimension)
         head = fit_head(evidence, options.head)
+    manifest = _manifest(source, backbone, head, fitted.parity, exported, options) | {"name": output.stem}
+    members = _content(data, head, evidence, source, embedded.values, backbone).members()
+    if compiled is not None:
+        members["backbone_edgetpu.tflite"], manifest["edgetpu"] = compiled.data, compiled.to_json()
+    if one_file is not None:
+        members["model.tflite"], manifest["fused"] = one_file.data, one_file.to_json()
+    write_bundle(output, manifest, members, key)
+    elapsed, size = time.perf_counter() - started, output.stat().st_size
+    return Converted(
+        output, size, options.quantize, fitted.parity, fitted.worst_class, exported, elapsed, manifest, compressed,
+        layers, one_file, compiled,
+    )  # fmt: skip
+
+
+def _exported(
+    source: FloatModel, representative: npt.NDArray[np.uint8], options: Options, verbose: bool
+) -> tuple[Any, Exported, Compressed | None]:
+    """The float model after compression, its ``.tflite`` file, and what compression bought where it was asked for."""
+    asked = options.compression
+    if not asked:
+        return source.backbone, export(source.backbone, representative, source.scale, options.quantize, verbose), None
+    photos = _photos(source, balanced(_training(source.dataset), compression.MAX_PHOTOS, source.seed))
+    model = compression.compress(source.keras(), photos, source.scale, asked, source.seed, verbose)
+    exported = export(model, representative, source.scale, options.quantize, verbose)
+    plain = export(source.backbone, representative[-8:], source.scale, options.quantize, verbose)
+    return model, exported, compression.bought(exported.data, plain.data, asked)
+
+
+def _manifest(
+    source: FloatModel, backbone: Backbone, head: Head, parity: Parity, exported: Exported, options: Options
+) -> dict[str, Any]:
     proof = exported.proof
     manifest: dict[str, Any] = {
-        "name": output.stem,
         "created": source.created,
         "labels": list(head.labels),
         "head": head.rule,
@@ -181,20 +202,9 @@ def convert(
     }
     if backbone.scale is not None:
         manifest["embedding_scale"] = backbone.scale
-    if compressed is not None:
+    if options.compression:
         manifest["compression"] = asdict(options.compression)
-    members = _content(data, head, evidence, source, embedded.values, backbone).members()
-    if compiled is not None:
-        members["backbone_edgetpu.tflite"], manifest["edgetpu"] = compiled.data, compiled.to_json()
-    if one_file is not None:
-        members["model.tflite"], manifest["fused"] = one_file.data, one_file.to_json()
-    write_bundle(output, manifest, members, key)
-    elapsed = time.perf_counter() - started
-    size = output.stat().st_size
-    return Converted(
-        output, size, options.quantize, parity, fitted.worst_class, exported, elapsed, manifest, compressed, layers,
-        one_file, compiled,
-    )  # fmt: skip
+    return manifest
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,13 +212,13 @@ class Fitted:
     """A head on a converted backbone's embeddings, and how it does on held-out photos.
 
     Args:
-        told: labels of the held-out photos, in the dataset's order.
+        predicted: labels of the held-out photos, in the dataset's order.
         worst_class: the class that :attr:`Parity.worst_class_drop` is about.
     """
 
     evidence: Evidence
     head: Head
-    told: tuple[str, ...]
+    predicted: tuple[str, ...]
     parity: Parity
     worst_class: str
 
@@ -221,9 +231,9 @@ def fit(source: FloatModel, backbone: Backbone, raw: Int8, rule: str) -> Fitted:
     evidence = with_correction(evidence, rule, backbone.codes(raw[train]), labels)
     head = fit_head(evidence, rule)
     held_out = source.dataset.rows("val", "test")
-    told = tuple(head.labels[row.argmax()] for row in head.predict(backbone.codes(raw[held_out]))[0])
-    parity, worst = compare([source.dataset.labels[row] for row in held_out], source.reference(held_out), told)
-    return Fitted(evidence, head, told, parity, worst)
+    predicted = tuple(head.labels[row.argmax()] for row in head.predict(backbone.codes(raw[held_out]))[0])
+    parity, worst = compare([source.dataset.labels[row] for row in held_out], source.reference(held_out), predicted)
+    return Fitted(evidence, head, predicted, parity, worst)
 
 
 def _check_extras(options: Options) -> None:
@@ -245,7 +255,7 @@ def _fuse(exported: Exported, source: FloatModel, backbone: Backbone, fitted: Fi
     files = dataset.take(dataset.rows("val", "test")).files()
     prepared = progress(prepare_files(files, source.preprocessing), len(files), "checking the fused model")
     photos = (photo for _, photo in prepared if not isinstance(photo, PhotoError))
-    return fused.prove(model, photos, [labels.index(label) for label in fitted.told])
+    return fused.prove(model, photos, [labels.index(label) for label in fitted.predicted])
 
 
 def _training(dataset: Dataset) -> Dataset:
@@ -311,15 +321,15 @@ def _content(
     check = [held_out[row] for row in balanced(dataset.take(held_out), CHECK_PHOTOS, source.seed)]
     files = dataset.take(check).files()
     photos = [photo for _, photo in prepare_files(files, source.preprocessing) if not isinstance(photo, PhotoError)]
-    told = head.predict(backbone.codes(raw[check]))[0]
-    labels = tuple(head.labels[row.argmax()] if head.labels else "" for row in told)
+    probabilities = head.predict(backbone.codes(raw[check]))[0]
+    labels = tuple(head.labels[row.argmax()] if head.labels else "" for row in probabilities)
     holdout = _holdout_rows(dataset, source.seed) if head.labels else []
-    seen = (fingerprint(path.read_bytes()) for path in _training(dataset).files()) if head.labels else ()
+    trained_on = (fingerprint(path.read_bytes()) for path in _training(dataset).files()) if head.labels else ()
     return BundleParts(
         model,
         evidence.factory,
         (raw[holdout], tuple(dataset.labels[row] for row in holdout)),
-        frozenset(seen),
+        frozenset(trained_on),
         (np.stack(photos), raw[check], labels),
         evidence.correction,
     )

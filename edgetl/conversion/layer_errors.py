@@ -53,12 +53,12 @@ def measure(
         photos: (n, h, w, 3) uint8 RGB to compare on.
         scale: what the uint8 values 0 and 255 stand for at the model's input.
     """
-    exact, found = _outputs(export(model, photos, scale, "none", verbose).data, photos), _outputs(converted, photos)
-    if [layer.operator for layer in exact] == [layer.operator for layer in found]:
-        pairs = list(zip(exact, found, strict=True))
+    exact, computed = _outputs(export(model, photos, scale, "none", verbose).data, photos), _outputs(converted, photos)
+    if [layer.operator for layer in exact] == [layer.operator for layer in computed]:
+        pairs = list(zip(exact, computed, strict=True))
     else:
         by_name = {layer.name: layer for layer in exact}
-        pairs = [(by_name[layer.name], layer) for layer in found if layer.name in by_name]
+        pairs = [(by_name[layer.name], layer) for layer in computed if layer.name in by_name]
     return tuple(
         LayerError(layer.index, layer.operator, twin.name, sqnr_db(twin.value, layer.value))
         for twin, layer in pairs
@@ -66,10 +66,10 @@ def measure(
     )
 
 
-def sqnr_db(exact: npt.NDArray[np.float32], found: npt.NDArray[np.float32]) -> float:
+def sqnr_db(exact: npt.NDArray[np.float32], computed: npt.NDArray[np.float32]) -> float:
     """Signal-to-quantization-noise ratio of two arrays of one shape, dB; infinite where nothing differs."""
     signal = exact.astype(np.float64)
-    noise = float(np.square(signal - found).sum())
+    noise = float(np.square(signal - computed).sum())
     return float(10 * np.log10(max(float(np.square(signal).sum()), 1e-30) / noise)) if noise else float("inf")
 
 

@@ -105,9 +105,9 @@ def prove(data: bytes, mode: str) -> Proof:
     wanted, graph = MODES[mode], read(data)
     ends = [[graph.tensors[index].type for index in end] for end in (graph.inputs, graph.outputs)]
     if ends != [[wanted.input], [wanted.output]]:
-        found = " -> ".join(", ".join(kinds).lower() or "nothing" for kinds in ends)
+        ends_found = " -> ".join(", ".join(kinds).lower() or "nothing" for kinds in ends)
         raise CheckFailedError(
-            f"expected {wanted.input.lower()} -> {wanted.output.lower()} of mode {mode}, the file has {found}"
+            f"expected {wanted.input.lower()} -> {wanted.output.lower()} of mode {mode}, the file has {ends_found}"
         )
     stayed = float_operators(graph)
     weights = graph.weights()

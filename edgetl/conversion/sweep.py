@@ -23,7 +23,7 @@ from edgetl_device.inference.interpreter import TFLiteInterpreter
 from ..data.datasets import balanced
 from ..models.float_model import FloatModel
 from ..reports.page import Drawing, Heading, Part, Table, Text, page
-from ..reports.scatter import Point, scatter
+from ..reports.plots import Point, scatter
 from .compression import MAX_PHOTOS, Compression, check, compress
 from .convert import converted_backbone, fit
 from .converter import export, representative_photos
@@ -125,38 +125,46 @@ def sweep(
         calibration = photos[[train[row] for row in balanced(dataset.take(train), calibration_samples, source.seed)]]
         representative = representative_photos(calibration, source.preprocessing)
         models: dict[Compression, Any] = {Compression(): source.backbone}
-
-        def backbone_of(asked: Compression) -> Any:
-            if asked not in models:
-                chosen = photos[[train[row] for row in balanced(dataset.take(train), MAX_PHOTOS, source.seed)]]
-                models[asked] = compress(source.keras(), chosen, source.scale, asked, source.seed, verbose)
-            return models[asked]
-
         files: dict[str, bytes] = {}
         rows = []
         for recipe in recipes:
             try:
                 check(recipe.compression, recipe.quantize)
-                exported = export(
-                    backbone_of(recipe.compression), representative, source.scale, recipe.quantize, verbose
-                )
-                backbone = converted_backbone(exported.data, source, representative)
-                seen = progress(photos, len(photos), f"{recipe.name}: embedding")
-                raw = np.stack([backbone.embed_photo(photo) for photo in seen])
-                parity = fit(source, backbone, raw, head).parity
+                if recipe.compression not in models:
+                    chosen = photos[[train[row] for row in balanced(dataset.take(train), MAX_PHOTOS, source.seed)]]
+                    models[recipe.compression] = compress(
+                        source.keras(), chosen, source.scale, recipe.compression, source.seed, verbose
+                    )
+                model = models[recipe.compression]
+                row, files[recipe.name] = _measured(recipe, model, source, photos, representative, head, verbose)
             except EdgetlError as error:
-                rows.append(Row(recipe.name, error=str(error)))
-            else:
-                files[recipe.name] = exported.data
-                size, zipped = len(exported.data), len(zlib.compress(exported.data, 9))
-                rows.append(Row(recipe.name, parity.converted_accuracy, parity.agreement, size, zipped))
-            tell(rows[-1])
+                row = Row(recipe.name, error=str(error))
+            rows.append(row)
+            tell(row)
         times = latencies(files, np.array(photos[held_out[0]]))
     rows = [replace(row, latency_ms=times.get(row.name)) for row in rows]
     recommended, reason = recommend(rows, max_drop)
-    truth, told = [dataset.labels[row] for row in held_out], source.reference(held_out)
-    float_accuracy = sum(a == b for a, b in zip(truth, told, strict=True)) / len(truth)
+    truth, predicted = [dataset.labels[row] for row in held_out], source.reference(held_out)
+    float_accuracy = sum(a == b for a, b in zip(truth, predicted, strict=True)) / len(truth)
     return Sweep(tuple(rows), recommended, reason, float_accuracy, len(train), len(held_out))
+
+
+def _measured(
+    recipe: Recipe,
+    model: Any,
+    source: FloatModel,
+    photos: npt.NDArray[np.uint8],
+    representative: npt.NDArray[np.uint8],
+    head: str,
+    verbose: bool,
+) -> tuple[Row, bytes]:
+    """What one recipe gives, its latency left open, and its ``.tflite`` file; raises EdgetlError where it fails."""
+    exported = export(model, representative, source.scale, recipe.quantize, verbose)
+    backbone = converted_backbone(exported.data, source, representative)
+    shown = progress(photos, len(photos), f"{recipe.name}: embedding")
+    parity = fit(source, backbone, np.stack([backbone.embed_photo(photo) for photo in shown]), head).parity
+    size, zipped = len(exported.data), len(zlib.compress(exported.data, 9))
+    return Row(recipe.name, parity.converted_accuracy, parity.agreement, size, zipped), exported.data
 
 
 def latencies(files: dict[str, bytes], photo: npt.NDArray[np.uint8], rounds: int = ROUNDS) -> dict[str, float]:
@@ -259,8 +267,8 @@ def _smaller(source: FloatModel, training_photos: int) -> FloatModel:
     train, held_out = dataset.rows("train"), dataset.rows("val", "test")
     kept = [train[row] for row in balanced(dataset.take(train), training_photos, source.seed)]
     rows = sorted([*kept, *held_out])
-    told = dict(zip(held_out, source.reference(held_out), strict=True))
-    return replace(source, dataset=dataset.take(rows), reference=lambda asked: [told[rows[row]] for row in asked])
+    answers = dict(zip(held_out, source.reference(held_out), strict=True))
+    return replace(source, dataset=dataset.take(rows), reference=lambda asked: [answers[rows[row]] for row in asked])
 
 
 @contextmanager

@@ -21,9 +21,17 @@ _MAX_VALUES = 1_000_000
 _MAX_INTEGER = 1 << 20  # units, filters, pixels: nothing that a camera runs comes near
 _UNBOUNDED = frozenset(("seed", "shared_object_id"))
 _TRAINING = frozenset(("compile_config", "loss", "metrics", "optimizer", "optimizer_config", "training_config"))
+_POLICIES = ("DTypePolicy", "FloatDTypePolicy", "Policy", "PolicyV1")
+_SHORT_FLOATS = ("bfloat16", "float16", "mixed_bfloat16", "mixed_float16")
 _MARKS = ("class_name", "module", "registered_name", "spec_name")
 _INSTEAD = "or export the model with model.export('folder') and convert that SavedModel, which holds the graph"
 _RUNS_CODE = ("Lambda", "__lambda__")
+_OF_TFMOT = {
+    "Quantize": "convert the float model that was given to quantize_model; edgetl quantizes it itself, and trains it "
+    "with quantizers if asked to (--qat)",
+    "PruneLowMagnitude": "convert what strip_pruning(model) gives; edgetl prunes too, with --prune",
+    "ClusterWeights": "convert what strip_clustering(model) gives; edgetl clusters too, with --cluster",
+}
 
 
 def checked_configuration(text: str | bytes) -> dict[str, Any]:
@@ -99,38 +107,46 @@ class _Checker:
             raise InputError(f"its configuration gives {key or 'a value'} as {value}")
         return value
 
-    def _dict(self, found: dict[str, Any], depth: int) -> dict[str, Any]:
-        if any(mark in found for mark in _MARKS):
-            _check_object(found)
+    def _dict(self, described: dict[str, Any], depth: int) -> dict[str, Any]:
+        if any(mark in described for mark in _MARKS):
+            _check_object(described)
+        if described.get("class_name") in _POLICIES and isinstance(described.get("config"), dict):
+            described = described | {"config": {"name": _string(described["config"].get("name"), "dtype")}}
         return {
             name: self.value(value, name, depth + 1)
-            for name, value in found.items()
-            if not (name in _TRAINING and ("class_name" in found or depth == 0))
+            for name, value in described.items()
+            if not (name in _TRAINING and ("class_name" in described or depth == 0))
         }
 
 
-def _string(value: str, key: str) -> str:
+def _string(value: Any, key: str) -> str:
+    """A checked text; numbers of 16 bits become float32, as weights are stored and as converters need them."""
+    if not isinstance(value, str):
+        raise InputError(f"it gives {key} as {str(value)[:60]!r}, expected a name")
     for ending, names in allowed_names.NAMED_BY_STRING.items():
         if (key == ending or key.endswith("_" + ending)) and value not in names:
-            raise InputError(f"it names {value!r} as {key}, which is none of Keras' own: use one of those, {_INSTEAD}")
-    return value
+            raise InputError(
+                f"it names {value[:60]!r} as {key}, which is none of Keras' own: use one of those, {_INSTEAD}"
+            )
+    is_type = key == "dtype" or key.endswith(("_dtype", "dtype_policy"))
+    return "float32" if is_type and value in _SHORT_FLOATS else value
 
 
-def _check_object(found: dict[str, Any]) -> None:
+def _check_object(described: dict[str, Any]) -> None:
     """Refuse a serialised object whose class, function or module is not allowed."""
-    name, module, registered = found.get("class_name"), found.get("module"), found.get("registered_name")
+    name, module, registered = described.get("class_name"), described.get("module"), described.get("registered_name")
     if not isinstance(name, str):
         raise InputError(f"it names something of the module {str(module)[:60]!r} without saying which class")
     if not all(isinstance(each, str | None) for each in (module, registered)):
         raise InputError(f"it describes {name[:60]!r} by other than names")
     if name == "function":
-        _check_function(found)
+        _check_function(described)
     elif name in allowed_names.VALUES:
-        _check_value(found)
+        _check_value(described)
     elif not _is_allowed_class(name, module) or registered not in (None, name, f"Custom>{name}"):
         raise refused_class(name if registered in (None, name) else str(registered), module)
     elif name in ("TFOpLambda", "SlicingOpLambda"):
-        config = found.get("config")
+        config = described.get("config")
         function = config.get("function") if isinstance(config, dict) else None
         if not isinstance(function, str) or function not in allowed_names.TF_FUNCTIONS:
             raise InputError(
@@ -146,8 +162,8 @@ def _is_allowed_class(name: str, module: str | None) -> bool:
     )
 
 
-def _check_function(found: dict[str, Any]) -> None:
-    function, module, registered = found.get("config"), found.get("module"), found.get("registered_name")
+def _check_function(described: dict[str, Any]) -> None:
+    function, module, registered = described.get("config"), described.get("module"), described.get("registered_name")
     known = isinstance(function, str) and function in allowed_names.ACTIVATIONS and registered in (None, function)
     if not known or (module is not None and not allowed_names.FUNCTION_MODULES.fullmatch(module)):
         raise InputError(
@@ -156,10 +172,10 @@ def _check_function(found: dict[str, Any]) -> None:
         )
 
 
-def _check_value(found: dict[str, Any]) -> None:
-    config = found.get("config")
-    if found.get("module") not in (None, "builtins") or found.get("registered_name") is not None:
-        raise InputError(f"it describes {found['class_name']!r} with a module")
+def _check_value(described: dict[str, Any]) -> None:
+    config = described.get("config")
+    if described.get("module") not in (None, "builtins") or described.get("registered_name") is not None:
+        raise InputError(f"it describes {described['class_name']!r} with a module")
     if isinstance(config, dict):
         number_type = config.get("dtype", "float32")
         if number_type not in allowed_names.NUMBER_TYPES:
@@ -173,6 +189,9 @@ def refused_class(name: str, module: str | None) -> InputError:
             "it has a Lambda layer, which is Python code inside the file and is not run: use a layer of Keras, "
             "or export the model with model.export('folder') and convert that SavedModel"
         )
+    for prefix, advice in _OF_TFMOT.items():
+        if name.rsplit(">")[-1].startswith(prefix):
+            return InputError(f"it holds {name[:60]!r} of TFMOT, which belongs to training: {advice}")
     if module is not None and module.split(".")[0] in ("keras", "tf_keras") and ">" not in name:
         return InputError(
             f"it uses {name[:60]!r} of {module[:60]!r}, which edgetl does not load from a file: "

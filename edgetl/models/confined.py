@@ -46,14 +46,14 @@ class Limits:
 def checked_file(path: Path, max_bytes: int) -> int:
     """The size of a regular file; InputError for a pipe, a device, or a file that is too large to be a model."""
     try:
-        found = path.stat()  # follows links: the caches of model hubs consist of them
+        status = path.stat()  # follows links: the caches of model hubs consist of them
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{path} is no regular file")
-    if found.st_size > max_bytes:
-        raise InputError(f"{path} takes {found.st_size >> 20} MB: edgetl reads models of up to {max_bytes >> 20} MB")
-    return found.st_size
+    if status.st_size > max_bytes:
+        raise InputError(f"{path} takes {status.st_size >> 20} MB: edgetl reads models of up to {max_bytes >> 20} MB")
+    return status.st_size
 
 
 def run_confined(module: str, path: Path, folder: Path, limits: Limits) -> dict[str, Any]:

@@ -110,12 +110,12 @@ def _inline(model: Any, inputs: list[int], steps: list[_Step], counter: Any) -> 
         for node in model._nodes_by_depth[depth]:
             if node.is_input:
                 continue
-            found = [keys[id(tensor)] for tensor in node.keras_inputs]
+            arguments = [keys[id(tensor)] for tensor in node.keras_inputs]
             layer, outputs = node.layer, nest.flatten(node.outputs)
             if hasattr(layer, "_nodes_by_depth"):
-                told = _inline(layer, found, steps, counter)
+                results = _inline(layer, arguments, steps, counter)
             elif type(layer).__name__ in _IDENTITY or _augments(layer) or _is_linear(layer):
-                told = found
+                results = arguments
             else:
                 if len(outputs) != 1:
                     raise InputError(f"layer {layer.name} has {len(outputs)} outputs, which is not supported here")
@@ -124,9 +124,9 @@ def _inline(model: Any, inputs: list[int], steps: list[_Step], counter: Any) -> 
                     lambda value, refs=refs: refs.get(id(value), value), (node.call_args, node.call_kwargs)
                 )
                 kwargs = {name: value for name, value in kwargs.items() if name not in ("training", "mask")}
-                told = [next(counter)]
-                steps.append(_Step(layer, args, kwargs, told[0]))
-            keys.update({id(tensor): key for tensor, key in zip(outputs, told, strict=True)})
+                results = [next(counter)]
+                steps.append(_Step(layer, args, kwargs, results[0]))
+            keys.update({id(tensor): key for tensor, key in zip(outputs, results, strict=True)})
     return [keys[id(tensor)] for tensor in model.outputs]
 
 

@@ -12,12 +12,13 @@ from edgetl_device.console import note, progress
 from edgetl_device.errors import InputError, PhotoError
 from edgetl_device.inference.backbone import prepare_files
 from edgetl_device.photo_folders import reasons
-from edgetl_device.preprocess import Preprocessing
+from edgetl_device.preprocess import RESIZES, Preprocessing
 
 from ..data.datasets import Dataset, find_photos, split
 from ..training.embeddings import to_float
 from ..training.train import Run, check_classes, fit_float_head, float_codes, open_run
-from .keras_files import name_outputs, open_classifier, parse_scale, read_labels
+from .keras_files import name_outputs, open_classifier, read_labels
+from .resize_search import find_preprocessing
 
 HELD_OUT = 0.2  # of the photos of each class, where no val or test folder says otherwise
 
@@ -89,30 +90,43 @@ def open_source(
     path: Path,
     photos: Path | None = None,
     labels: Path | None = None,
-    scale: str | None = None,
+    scale: tuple[float, float] | None = None,
     seed: int | None = None,
+    resize: str | None = None,
 ) -> FloatModel:
     """A RUN, or a Keras image classifier in a file or folder.
 
     Args:
         photos: where the run's photos are now; of a classifier, the photos to convert with, one folder a class.
         labels: of a classifier, a file with the label of each output; else the sorted folders of ``photos``.
-        scale: of a classifier, ``MIN,MAX``: what pixels 0 and 255 became in training, where it does not scale itself.
+        scale: of a classifier: what pixels 0 and 255 became in training, where it does not scale itself.
         seed: instead of the run's, or of 0.
+        resize: of a classifier: one of :data:`~edgetl_device.preprocess.RESIZES`; None to find out.
 
     Raises:
         InputError: it is neither, or something is missing that it needs.
     """
     if path.is_dir() and not (path / "saved_model.pb").is_file():
-        unused = [name for name, value in (("--labels", labels), ("--scale", scale)) if value is not None]
+        unused = [
+            name
+            for name, value in (("--labels", labels), ("--scale", scale), ("--resize", resize))
+            if value is not None
+        ]
         if unused:
             raise InputError(f"{unused[0]} describes a model file, and {path} is a RUN, which knows: leave it out")
         source = run_source(open_run(path), photos)
         return source if seed is None else replace(source, seed=seed)
-    return classifier_source(path, photos, labels, scale, seed or 0)
+    return classifier_source(path, photos, labels, scale, seed or 0, resize)
 
 
-def classifier_source(path: Path, photos: Path | None, labels: Path | None, scale: str | None, seed: int) -> FloatModel:
+def classifier_source(
+    path: Path,
+    photos: Path | None,
+    labels: Path | None,
+    scale: tuple[float, float] | None,
+    seed: int,
+    resize: str | None = None,
+) -> FloatModel:
     """A Keras image classifier; its own last Dense layer is the float pipeline that the bundle is held against.
 
     The bundle's head is solved from the statistics of ``photos``, as every head is: so it can be retrained on the
@@ -125,31 +139,35 @@ def classifier_source(path: Path, photos: Path | None, labels: Path | None, scal
             f"{path} is a model without photos: give some of each class with --photos DIR. They calibrate the "
             "integers, the head is fitted on them, and some are held out to check the result"
         )
-    given = None if scale is None else parse_scale(scale)
+    if resize is not None and resize not in RESIZES:
+        raise InputError(f"--resize must be one of {', '.join(RESIZES)}, got {resize!r}")
     named = None if labels is None else read_labels(labels)
     dataset = split(find_photos(photos), HELD_OUT, seed)
-    model = open_classifier(path, given)
+    model = open_classifier(path, scale)
     outputs = name_outputs(model.classes, named, dataset.classes, path)
     dataset = _readable(dataset, model.preprocessing)
+    preprocessing = find_preprocessing(model, dataset, outputs) if resize is None else (
+        replace(model.preprocessing, resize=resize)
+    )  # fmt: skip
     known = [index for index, label in enumerate(outputs) if label in dataset.classes]
     if len(known) < len(outputs):
         note(f"{len(outputs) - len(known)} of {len(outputs)} labels have no photos and are left out")
 
     def reference(rows: Sequence[int]) -> list[str]:
-        told = []
-        for _, photo in prepare_files(dataset.take(rows).files(), model.preprocessing):
+        answers = []
+        for _, photo in prepare_files(dataset.take(rows).files(), preprocessing):
             scores = model.scores(to_float(photo[None], model.parts.scale)[0])  # type: ignore[index]
-            told.append(outputs[max(known, key=lambda index: scores[index])])
-        return told
+            answers.append(outputs[max(known, key=lambda index: scores[index])])
+        return answers
 
     return FloatModel(
         dataset,
-        model.preprocessing,
+        preprocessing,
         model.parts.scale,
         model.parts.backbone,
         model.keras,
         reference,
-        {"name": path.name, "image_size": model.preprocessing.height, "weights": "its own"},
+        {"name": path.name, "image_size": preprocessing.height, "weights": "its own"},
         {"strategy": "given", "photos": len(dataset), "seed": seed},
         seed,
         datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds"),

@@ -51,11 +51,11 @@ class WeightsCopy:
         for name in source:
             if not isinstance(source.get(name, getlink=True), h5py.HardLink):
                 raise InputError(f"its weight {name[:60]!r} is a link to somewhere else, which is not followed")
-            found = source[name]
-            if isinstance(found, h5py.Group):
-                self.group(found, target.create_group(name), depth + 1)
-            elif isinstance(found, h5py.Dataset):
-                self._dataset(found, target, name)
+            held = source[name]
+            if isinstance(held, h5py.Group):
+                self.group(held, target.create_group(name), depth + 1)
+            elif isinstance(held, h5py.Dataset):
+                self._dataset(held, target, name)
             else:
                 raise InputError(f"it holds {name[:60]!r}, which is no weight")
 

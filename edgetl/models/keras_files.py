@@ -18,10 +18,11 @@ from edgetl_device.preprocess import Preprocessing
 
 from .. import tf
 from .flattening import flat_classifier_backbone
-from .frozen_graph import FrozenGraph, Split, freeze, split
-from .image_shapes import image_size
+from .frozen_graph import FrozenGraph, freeze
+from .image_shapes import image_shape
 from .keras_loading import EXPECTED, load_keras
 from .saved_models import load_saved_model
+from .splitting import Split, split
 
 _NUMBERED = re.compile(r"(\d+)\s*[:\s]\s*(\S.*)")
 
@@ -90,10 +91,12 @@ def _frozen_keras(model: Any, path: Path, verbose: bool) -> tuple[FrozenGraph, t
     shapes = [getattr(model, "input_shape", None), getattr(model, "output_shape", None)]
     if any(isinstance(each, list | dict) for each in shapes):
         raise InputError(f"{path} has several inputs or outputs: an image classifier has one of each")
-    size = image_size(shapes[0])
     try:
+        shape = image_shape(shapes[0])
         with tf.quiet(verbose):
-            return freeze(tf.inference(model), size), size
+            return freeze(tf.inference(model), shape), shape[:2]
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     except (ValueError, tf.load().errors.OpError) as error:
         raise InputError(f"{path} cannot be frozen into one graph: {' '.join(str(error).split())[:200]}") from None
 
@@ -110,9 +113,13 @@ def read_labels(path: Path) -> tuple[str, ...]:
         raise InputError(f"cannot read the labels in {path}: {error}") from None
     matches = [_NUMBERED.fullmatch(line) for line in lines]
     numbered = {int(match[1]): match[2] for match in matches if match}
-    if lines and all(matches):
+    # "10 cent", "20 cent": where nothing else tells them apart, the numbers belong to the labels
+    if lines and all(matches) and len(set(numbered.values())) == len(lines):
         if sorted(numbered) != list(range(len(lines))):
-            raise InputError(f"{path} numbers its labels, but not 0 to {len(lines) - 1}, each once")
+            raise InputError(
+                f"{path} numbers its labels, but not 0 to {len(lines) - 1}, each once; if the numbers are part of the "
+                "labels, write 0: before the first line and so on"
+            )
         lines = [numbered[index] for index in range(len(lines))]
     labels = tuple(check_label(line) for line in lines)
     twice = next((label for label in labels if labels.count(label) > 1), None)
@@ -166,8 +173,11 @@ def _no_keras(what: str) -> Callable[[], Any]:
 
 def _flat(model: Any, parts: Split, path: Path) -> Callable[[], Any]:
     def keras() -> Any:
-        if parts.scaled_inside:
-            raise InputError(f"--qat, --prune and --cluster: {path} scales each channel on its own; TFMOT rejects that")
+        if parts.scaled_inside or model.input_shape[-1] == 1:
+            raise InputError(
+                f"--qat, --prune and --cluster: {path} resizes photos, turns them to grey, or scales each channel on "
+                "its own; TFMOT rejects that"
+            )
         flat = flat_classifier_backbone(model)
         low, high = parts.scale
         batch = np.random.default_rng(0).uniform(low, high, (1, *flat.input_shape[1:])).astype(np.float32)

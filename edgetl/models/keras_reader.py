@@ -122,8 +122,8 @@ def _from_hdf5(path: Path, folder: Path) -> dict[str, str | int]:
             text = text_or_numbers(source, "model_config")
             if not isinstance(text, str | bytes):
                 raise InputError("its configuration is no text")
-            found = text_or_numbers(source, "keras_version") if "keras_version" in source.attrs else "2"
-            version = keras_version({"keras_version": found.decode() if isinstance(found, bytes) else found})
+            stored = text_or_numbers(source, "keras_version") if "keras_version" in source.attrs else "2"
+            version = keras_version({"keras_version": stored.decode() if isinstance(stored, bytes) else stored})
             configuration = checked_configuration(text)
             if not isinstance(source.get("model_weights", getlink=True), h5py.HardLink):
                 raise InputError("it lacks its weights, or they lie in another file")

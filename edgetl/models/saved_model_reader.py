@@ -21,7 +21,7 @@ from .. import tf
 from .allowed_operations import FORBIDDEN, PURE, RANDOM, RESTORE, VARIABLES, first_outside
 from .confined import answer
 from .frozen_graph import RANDOM_AT_INFERENCE, freeze
-from .image_shapes import image_size
+from .image_shapes import image_shape
 
 _INITIALIZERS = ("saved_model_main_op", "legacy_init_op", "table_initializer")
 _INITIALIZER_SIGNATURE = "__saved_model_init_op"
@@ -44,16 +44,16 @@ def frozen_signature(path: Path, folder: Path) -> dict[str, Any]:
     meta = _meta_graph(path)
     _check_forbidden(meta)
     entry, output, number_type, shape = _signature(meta)
-    size = image_size(shape)
+    image = image_shape(shape)
     try:
         call = _forward(meta, path, entry, output, number_type)
-        frozen = freeze(call, size)
+        frozen = freeze(call, image)
     except InputError:
         raise
     except Exception as error:  # whatever TensorFlow raises for a graph that does not fit together
         raise _cannot_run(shape, error) from None
     (folder / "frozen.pb").write_bytes(frozen.definition.SerializeToString(deterministic=True))
-    return {"entry": frozen.entry, "output": frozen.output, "height": size[0], "width": size[1]}
+    return {"entry": frozen.entry, "output": frozen.output, "height": image[0], "width": image[1]}
 
 
 def _cannot_run(shape: tuple[int | None, ...], error: Exception) -> InputError:
@@ -136,14 +136,14 @@ def _reachable(start: list[Any], nodes: dict[str, Any], functions: dict[str, Any
 def _signature(meta: Any) -> tuple[str, str, int, tuple[int | None, ...]]:
     """Tensor names of the images and the scores, the images' type, and their shape."""
     signatures = {name: each for name, each in meta.signature_def.items() if name != _INITIALIZER_SIGNATURE}
-    found = signatures.get("serving_default") or next(iter(signatures.values()), None)
-    if found is None:
+    signature = signatures.get("serving_default") or next(iter(signatures.values()), None)
+    if signature is None:
         raise InputError(f"it has no signature to call: {_EXPORT}")
-    if len(found.inputs) != 1 or len(found.outputs) != 1:
+    if len(signature.inputs) != 1 or len(signature.outputs) != 1:
         raise InputError(
-            f"it has {len(found.inputs)} inputs and {len(found.outputs)} outputs: a classifier has one each"
+            f"it has {len(signature.inputs)} inputs and {len(signature.outputs)} outputs: a classifier has one each"
         )
-    (entry,), (output,) = found.inputs.values(), found.outputs.values()
+    (entry,), (output,) = signature.inputs.values(), signature.outputs.values()
     if entry.tensor_shape.unknown_rank or not entry.name or not output.name:
         raise InputError(f"its signature does not say the size of its images: {_EXPORT}")
     shape = tuple(None if each.size < 0 else int(each.size) for each in entry.tensor_shape.dim)

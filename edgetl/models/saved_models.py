@@ -25,17 +25,20 @@ def load_saved_model(path: Path) -> tuple[FrozenGraph, tuple[int, int]]:
     """
     if not (path / "saved_model.pb").exists():
         raise InputError(f"{path} holds neither run.json nor saved_model.pb; {EXPECTED}")
-    size = _checked_folder(path)
+    size_bytes = _checked_folder(path)
     with tempfile.TemporaryDirectory(prefix="edgetl-model-") as name:
-        limits = Limits((12 << 30) + 6 * size, _SECONDS, 2 * MAX_BYTES)
-        told = run_confined("edgetl.models.saved_model_reader", path, Path(name), limits)
+        limits = Limits((12 << 30) + 6 * size_bytes, _SECONDS, 2 * MAX_BYTES)
+        answer = run_confined("edgetl.models.saved_model_reader", path, Path(name), limits)
         written = Path(name, "frozen.pb")
         checked_file(written, 2 * MAX_BYTES)
         definition = tf.load().compat.v1.GraphDef.FromString(written.read_bytes())
     bad = first_outside((node.op for node in definition.node), PURE | RANDOM)
     if bad is not None or definition.library.function:
         raise InputError(f"{path}: it computes with the operation {bad!r}, which edgetl does not take from a file")
-    return FrozenGraph(definition, str(told["entry"]), str(told["output"])), (int(told["height"]), int(told["width"]))
+    return FrozenGraph(definition, str(answer["entry"]), str(answer["output"])), (
+        int(answer["height"]),
+        int(answer["width"]),
+    )
 
 
 def _checked_folder(path: Path) -> int:

@@ -1,1 +1,3 @@
 """HTML pages and pictures, self-contained."""
+
+__all__ = ["page", "plots"]

@@ -87,14 +87,14 @@ class Compiled:
 
 def find_compiler() -> Path:
     """Where the compiler is; raises InputError that says how to get it."""
-    found = shutil.which(PROGRAM)
-    if found is None:
+    program = shutil.which(PROGRAM)
+    if program is None:
         raise InputError(
             f"{PROGRAM} is not on PATH; it exists for x86-64 Debian and its derivatives only. There: {INSTALL}. "
             "Elsewhere: convert without --edgetpu, look with `edgetl preflight FILE`, and compile in a container or "
             "virtual machine (debian:12, linux/amd64)"
         )
-    return Path(found)
+    return Path(program)
 
 
 def compile_model(data: bytes) -> Compiled:
@@ -163,9 +163,9 @@ def _check_twin(data: bytes, compiled: Compiled) -> None:
 def _ends(data: bytes) -> list[tuple[object, ...]]:
     """Type, size, scale and zero point of inputs and outputs."""
     graph = read_model(data).subgraphs[0]
-    found: list[tuple[object, ...]] = []
+    ends: list[tuple[object, ...]] = []
     for index in (*graph.inputs, *graph.outputs):
         tensor = graph.tensors[int(index)]
         scale, zero_point = tensor.quantization.scale, tensor.quantization.zeroPoint
-        found.append((tensor_type(tensor), dimensions(tensor), [*map(float, scale)], [*map(int, zero_point)]))
-    return found
+        ends.append((tensor_type(tensor), dimensions(tensor), [*map(float, scale)], [*map(int, zero_point)]))
+    return ends

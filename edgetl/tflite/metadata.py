@@ -66,21 +66,21 @@ def with_labels(model: bytes, labels: Sequence[str]) -> bytes:
     return buffer.getvalue()
 
 
-def _flatbuffer(given: ClassifierMetadata) -> bytes:
+def _flatbuffer(classifier: ClassifierMetadata) -> bytes:
     """Bottom up, as flatbuffers are built; slots are the positions of fields in the schema's tables."""
     import flatbuffers
 
     builder = flatbuffers.Builder(1024)
     text = builder.CreateString
 
-    mean, std = _floats(builder, given.mean), _floats(builder, given.std)
+    mean, std = _floats(builder, classifier.mean), _floats(builder, classifier.std)
     normalization = _table(builder, {0: mean, 1: std})
     photo = {
         0: text("image"),
-        1: text("The photo, RGB, cropped to a square in its middle and resized."),
+        1: text("The photo, RGB, resized."),
         3: _table(builder, {1: _table(builder, {}, {0: _RGB})}, {0: _IMAGE}),
         4: _vector(builder, [_table(builder, {1: normalization}, {0: _NORMALIZATION})]),
-        5: _stats(builder, given.smallest, given.largest),
+        5: _stats(builder, classifier.smallest, classifier.largest),
     }
     file = {0: text(LABELS_FILE), 1: text("Labels, in the order of the scores.")}
     scores = {
@@ -92,8 +92,8 @@ def _flatbuffer(given: ClassifierMetadata) -> bytes:
     }
     graph = {2: _vector(builder, [_table(builder, photo)]), 3: _vector(builder, [_table(builder, scores)])}
     model = {
-        0: text(given.name),
-        1: text(given.description),
+        0: text(classifier.name),
+        1: text(classifier.description),
         3: _vector(builder, [_table(builder, graph)]),
         4: text("edgetl"),
         7: text(_PARSER),

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from edgetl_device.errors import InputError
-from edgetl_device.preprocess import Preprocessing
+from edgetl_device.preprocess import RESIZES, Preprocessing
 
 
 @pytest.mark.slow
@@ -42,6 +42,42 @@ def test_the_bytes_are_the_same_on_every_architecture_and_with_every_opencv() ->
     assert found == "46dff93b24f5300042790e741afb02f54c2e71e40848bc506a286cfc59fbf12b"
 
 
+@pytest.mark.parametrize(
+    ("resize", "digest"),
+    [
+        ("stretch", "d5656ec0917ad2a9db586b935ddddd8f14aa3fd3fd84fbb2f8f95ff34e39533a"),
+        ("letterbox", "fb4111c79ff2c4fac80f990b21fb13cfd5d22e12092ee3f42ceeb70bddfcb715"),
+    ],
+)
+def test_the_other_ways_to_resize_give_the_same_bytes_everywhere_too(resize, digest) -> None:
+    generator = np.random.default_rng(0)
+    shapes = ((64, 64), (480, 640), (232, 320), (100, 90), (447, 449), (1080, 1920), (30, 2000), (1, 7))
+    frames = [generator.integers(0, 256, (*shape, 3), np.uint8) for shape in shapes]
+    found = hashlib.sha256(b"".join(Preprocessing(224, 192, resize)(frame).tobytes() for frame in frames))
+    assert found.hexdigest() == digest
+
+
+def test_stretching_keeps_what_lies_at_the_sides_as_keras_does() -> None:
+    frame = np.zeros((100, 400, 3), np.uint8)
+    frame[:, :100], frame[:, 300:] = 200, 100
+    found = Preprocessing(40, 40, "stretch")(frame)
+    assert (found[:, :9] == 200).all() and not found[:, 12:28].any() and (found[:, 31:] == 100).all()
+
+
+def test_a_letterbox_shows_the_whole_frame_between_black_bars() -> None:
+    frame = np.full((100, 400, 3), 200, np.uint8)
+    found = Preprocessing(40, 40, "letterbox")(frame)
+    assert (found[15:25] == 200).all() and not found[:15].any() and not found[25:].any()
+    assert (Preprocessing(40, 40, "letterbox")(frame.transpose(1, 0, 2)) == found.transpose(1, 0, 2)).all()
+    assert Preprocessing(40, 40, "letterbox")(np.full((1, 5000, 3), 9, np.uint8)).any()
+
+
+@pytest.mark.parametrize("resize", RESIZES)
+def test_a_frame_of_the_backbones_aspect_ratio_is_the_same_whatever_the_way(resize) -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (448, 384, 3), dtype=np.uint8)
+    assert (Preprocessing(224, 192, resize)(frame) == Preprocessing(224, 192)(frame)).all()
+
+
 def test_fine_stripes_do_not_alias_when_shrunk() -> None:
     frame = np.zeros((1024, 1024, 3), np.uint8)
     frame[:, ::2] = 255
@@ -62,7 +98,15 @@ def test_what_is_not_a_frame_is_refused() -> None:
 
 def test_json_round_trips_and_a_stranger_is_refused() -> None:
     value = Preprocessing(96, 128).to_json()
-    assert Preprocessing.from_json(value) == Preprocessing(96, 128)
-    for odd in (None, {}, value | {"resize": "stretch"}, value | {"height": 0}, value | {"height": True}):
+    for resize in RESIZES:
+        assert Preprocessing.from_json(Preprocessing(96, 128, resize).to_json()) == Preprocessing(96, 128, resize)
+    for odd in (
+        None,
+        {},
+        value | {"resize": "squeeze"},
+        value | {"resize": ["crop"]},
+        value | {"height": 0},
+        value | {"height": True},
+    ):
         with pytest.raises(InputError):
             Preprocessing.from_json(odd)

@@ -74,9 +74,10 @@ def test_a_subclassed_model_is_refused_with_the_reason() -> None:
         flat_backbone(Own())
 
 
-def test_pruning_zeroes_every_kernel_but_the_depthwise_ones_and_survives_conversion(mobile, capfd) -> None:
+def test_pruning_zeroes_every_kernel_but_the_depthwise_ones_and_survives_conversion(mobile, caplog) -> None:
     model, photos = mobile
     asked = Compression(prune=0.6, epochs=2)
+    caplog.set_level("INFO")
     pruned = compress(model, photos, SCALE, asked)
     assert all(abs((kernel == 0).mean() - 0.6) < 0.02 for kernel in kernels(pruned))
     assert (depthwise(pruned) != 0).all()
@@ -86,7 +87,7 @@ def test_pruning_zeroes_every_kernel_but_the_depthwise_ones_and_survives_convers
     assert found.sparsity > 0.59 and found.zipped_bytes < 0.95 * found.plain_zipped_bytes
     with pytest.raises(CheckFailedError, match=r"the file holds 0\.\d+ zeros, --prune asked for 0\.6"):
         bought(plain, plain, asked)
-    assert "prune: fine-tuning on 48 photos, 2 epochs" in capfd.readouterr().err
+    assert "prune: fine-tuning on 48 photos, 2 epochs" in caplog.text
 
 
 def test_fine_tuning_brings_the_embeddings_back(mobile) -> None:

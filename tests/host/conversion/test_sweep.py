@@ -19,7 +19,7 @@ from edgetl.cli.convert import convert
 from edgetl.conversion.compression import Compression
 from edgetl.conversion.sweep import Row, Sweep, recipes_of, recommend, write_report
 from edgetl.models import float_model as sources
-from edgetl.reports.scatter import Point, scatter
+from edgetl.reports.plots import Point, scatter
 from edgetl_device import console
 from edgetl_device.errors import InputError
 from edgetl_device.inference import backbone as device_backbone
@@ -112,7 +112,7 @@ def test_the_page_shows_all_recipes_the_failed_ones_too(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_sweep_reads_each_photo_once_and_goes_on_after_a_failure(tmp_path: Path, monkeypatch, capfd) -> None:
     source = tiny_source(tmp_path / "photos")
-    monkeypatch.setattr(sources, "open_source", lambda *arguments: source)
+    monkeypatch.setattr(sources, "open_source", lambda *arguments, **options: source)
     read: list[Path] = []
     original = device_backbone.read_photo
     monkeypatch.setattr(device_backbone, "read_photo", lambda path: read.append(path) or original(path))
@@ -135,7 +135,7 @@ def test_a_sweep_reads_each_photo_once_and_goes_on_after_a_failure(tmp_path: Pat
 
 
 def test_where_every_recipe_fails_the_exit_code_is_1(tmp_path: Path, monkeypatch, capfd) -> None:
-    monkeypatch.setattr(sources, "open_source", lambda *arguments: tiny_source(tmp_path / "photos"))
+    monkeypatch.setattr(sources, "open_source", lambda *arguments, **options: tiny_source(tmp_path / "photos"))
     assert console.run(program, "edgetl", ["sweep", "run", "--recipes", "int8+qat", "--json"]) == 1
     told = json.loads(capfd.readouterr().out)
     assert told["recommended"] is None and told["reason"] == "every recipe failed"
@@ -143,7 +143,7 @@ def test_where_every_recipe_fails_the_exit_code_is_1(tmp_path: Path, monkeypatch
 
 @pytest.mark.slow
 def test_the_next_command_converts_as_the_sweep_did(tmp_path: Path, monkeypatch, capfd) -> None:
-    monkeypatch.setattr(sources, "open_source", lambda *arguments: tiny_source(tmp_path / "photos"))
+    monkeypatch.setattr(sources, "open_source", lambda *arguments, **options: tiny_source(tmp_path / "photos"))
     given = {"photos": Path("my photos"), "labels": Path("l.txt"), "scale": "-1,1", "head": "lda"}
     options = [word for name, value in given.items() for word in (f"--{name}", str(value))]
     assert console.run(program, "edgetl", ["sweep", "own.keras", "--recipes", "none", *options]) == 0

@@ -55,7 +55,7 @@ def test_convert_writes_a_signed_bundle_at_once_and_tells_its_size(edgetl, tmp_p
     source = tiny_source(tmp_path / "photos")
     done = convert(lambda: source, new, Options(max_drop=1), key=key)
     assert open_bundle(new, key.public).signed and done.size_bytes == new.stat().st_size
-    monkeypatch.setattr(sources, "open_source", lambda *arguments: source)
+    monkeypatch.setattr(sources, "open_source", lambda *arguments, **options: source)
     options = ("--max-drop", 1, "--sign", tmp_path / "owner.key", "--force")
     told = edgetl(program, "convert", "run", "-o", new, *options)
     assert open_bundle(new, key.public).signed and told["size_bytes"] == new.stat().st_size

@@ -140,7 +140,7 @@ def test_what_is_no_image_classifier_is_refused_with_the_reason(keras2, tmp_path
     flat = layers.Flatten()
     refused(keras2, tmp_path, [layers.Dense(3)], r"not an image classifier: it takes \(None, 7\)", (7,))
     refused(
-        keras2, tmp_path, [flat, layers.Dense(3)], r"it takes \(None, 32, 32, 1\), expected .* in colour", (32, 32, 1)
+        keras2, tmp_path, [flat, layers.Dense(3)], r"it takes \(None, 32, 32, 4\), expected .* 1 channel", (32, 32, 4)
     )
     refused(keras2, tmp_path, [layers.Conv2D(4, 3)], "it ends in (BiasAdd|Conv2D), expected a last Dense layer")
     refused(keras2, tmp_path, [flat, layers.Dense(3, "relu")], "it ends in Relu, expected a last Dense layer")
