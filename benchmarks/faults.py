@@ -1,4 +1,4 @@
-"""A thousand kills while learning, and a full disk at every write: is anything lost, doubled or damaged?"""
+"""Kills, damage and a full disk: is anything lost, doubled or changed without a word?"""
 
 from __future__ import annotations
 
@@ -15,32 +15,51 @@ from typing import Any
 from .harness import Report
 
 ROUNDS = 1000
+REPLACEMENTS = 1000
+DAMAGES = 500
 TESTS = Path(__file__).parents[1] / "tests"
 
 
 def main() -> None:
     """Measure and save."""
-    question = "SIGKILL at any moment on one store that grows, and a disk that is full at any write"
-    report = Report("faults", question, reach="nothing lost, doubled or damaged")
-    with tempfile.TemporaryDirectory() as folder:
+    question = "SIGKILL at any moment, random damage, and a disk that is full at any write"
+    report = Report("faults", question, reach="nothing lost or doubled, and no damage that is not noticed")
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a kill does not ask whether a disk is slow
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
         bundle = Path(folder) / "toys.edgetl"
         make = f"import sys; sys.path.insert(0, {str(TESTS)!r}); import conftest, pathlib; "
         subprocess.run(
             [sys.executable, "-c", make + f"conftest.build_bundle(pathlib.Path({str(bundle)!r}))"], check=True
         )
-        told = _script("crash.py", bundle, folder + "/home", ROUNDS, 0)
+        outcome = _script("crash.py", bundle, folder + "/home", ROUNDS, 0)
         report.add(
             fault="SIGKILL at a random moment",
-            times=told["rounds"],
-            acknowledged_samples=told["acknowledged"] + told["forgotten"],
-            problems=_few(told["problems"]),
+            times=outcome["rounds"],
+            acknowledged_samples=outcome["acknowledged"] + outcome["forgotten"],
+            problems=_few(outcome["problems"]),
         )
-        told = _script("full_disk.py", bundle, folder + "/limited", 1)
-        report.add(fault="a file that cannot grow, at each page", **_refused(told))
+        outcome = _script("replacement_crash.py", bundle, folder + "/replaced", REPLACEMENTS, 0)
+        killed = ", ".join(f"{count} {step}" for step, count in sorted(outcome["killed in time"].items()))
+        report.add(
+            fault=f"SIGKILL while the store or the bundle is replaced ({killed})",
+            times=outcome["rounds"],
+            acknowledged_samples="-",
+            problems=_few(outcome["problems"]),
+        )
+        outcome = _script("corruption.py", folder + "/damaged", DAMAGES, 0)
+        outcomes = ", ".join(f"{count} × {kind}" for kind, count in outcome["outcomes"].items())
+        report.add(
+            fault=f"random damage of database or log ({outcomes}; {outcome['saved']:.0%} of the samples saved on average)",
+            times=outcome["rounds"],
+            acknowledged_samples="-",
+            problems=_few(outcome["problems"]),
+        )
+        outcome = _script("full_disk.py", bundle, folder + "/limited", 1)
+        report.add(fault="a file that cannot grow, at each page", **_refused(outcome))
         with _small_disk(Path(folder) / "disk") as disk:
             if disk is not None:
-                told = _script("full_disk.py", bundle, f"{disk}/home", 1, "fill")
-                report.add(fault="a file system that is full, at each page", **_refused(told))
+                outcome = _script("full_disk.py", bundle, f"{disk}/home", 1, "fill")
+                report.add(fault="a file system that is full, at each page", **_refused(outcome))
     report.save()
 
 
@@ -49,8 +68,12 @@ def _script(name: str, *arguments: object) -> dict[str, Any]:
     return dict(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
 
 
-def _refused(told: dict[str, Any]) -> dict[str, Any]:
-    return {"times": told["refused"], "acknowledged_samples": told["samples"], "problems": _few(told["problems"])}
+def _refused(outcome: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "times": outcome["refused"],
+        "acknowledged_samples": outcome["samples"],
+        "problems": _few(outcome["problems"]),
+    }
 
 
 def _few(problems: list[str]) -> str:
