@@ -49,7 +49,7 @@ def main() -> None:
         outcome = _script("corruption.py", folder + "/damaged", DAMAGES, 0)
         outcomes = ", ".join(f"{count} × {kind}" for kind, count in outcome["outcomes"].items())
         report.add(
-            fault=f"random damage of database or log ({outcomes}; {outcome['saved']:.0%} of the samples saved on average)",
+            fault=f"random damage of database or log ({outcomes}; {outcome['saved']:.0%} of samples saved on average)",
             times=outcome["rounds"],
             acknowledged_samples="-",
             problems=_few(outcome["problems"]),
