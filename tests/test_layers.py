@@ -53,7 +53,6 @@ ORDER = {
         "deployment",
         "api demo",
         "cli",
-        "pretraining",
     ],
 }
 """The rooms of each package, in order: a module imports from its own room and from those before it, never after."""

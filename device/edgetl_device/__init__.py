@@ -16,8 +16,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-# OpenCV reads its limit once, when it is loaded, so it is set before anything here can load it; .photos has the same.
+# OpenCV reads these once, when it is loaded: the limit is that of .photos.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 28))
+os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # its warnings about photos name no file
 
 if TYPE_CHECKING:
     from .app.app import App

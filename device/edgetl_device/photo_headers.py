@@ -73,7 +73,7 @@ def other_format(start: bytes) -> str:
             return name
     if start[4:8] == b"ftyp" or (start[:4] == b"RIFF" and start[8:12] == b"AVI "):
         return "a film"
-    return "not a photo" if start else "an empty file"
+    return "not a photo" if start else "the file is empty"
 
 
 def read_header(data: bytes) -> PhotoHeader:

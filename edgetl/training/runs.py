@@ -10,12 +10,14 @@ one from a stranger is as safe to open as a picture.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -159,11 +161,13 @@ def new_run(output: Path, force: bool) -> Iterator[Path]:
     _check_place(output, force)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(output)
         folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
     except OSError as error:
         raise StorageError(f"cannot write {output}: {error.strerror or error}") from error
     try:
-        yield folder
+        with _held(folder):
+            yield folder
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise StorageError(f"cannot write {output}: {error.strerror or error}") from error
@@ -179,6 +183,25 @@ def new_run(output: Path, force: bool) -> Iterator[Path]:
         raise StorageError(
             f"cannot put the RUN at {output} ({reason}): it is whole in {folder}; rename that folder"
         ) from error
+
+
+def _sweep(output: Path) -> None:
+    """Remove what killed trainings left beside ``output``: folders that nobody holds and that are no whole RUN."""
+    for folder in output.parent.iterdir():
+        if folder.name.startswith(f".{output.name}.") and folder.is_dir() and not (folder / RUN_FILE).exists():
+            with suppress(BlockingIOError), _held(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Lock a folder, so that no other training takes it for a leftover; BlockingIOError if another holds it."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _check_place(output: Path, force: bool) -> None:

@@ -49,7 +49,11 @@ def read_folder(folder: Path, size: int = IMAGE_SIZE, seed: int = 0) -> Labelled
     """
     if not folder.is_dir():
         raise PretrainingError(f"{folder}: no such folder; expected one with a folder of photos for each class")
-    paths = {child.name: photos_in(child).photos for child in sorted(folder.iterdir()) if child.is_dir()}
+    contents = {child.name: photos_in(child) for child in sorted(folder.iterdir()) if child.is_dir()}
+    unused = [item for content in contents.values() for item in content.unused]
+    if unused:
+        raise PretrainingError(f"{unused[0]}; remove it")
+    paths = {name: content.photos for name, content in contents.items()}
     if len(paths) < 2 or min(map(len, paths.values())) < 2:
         counts = ", ".join(f"{name}: {len(of_class)}" for name, of_class in paths.items()) or "none"
         raise PretrainingError(f"{folder}: expected two or more class folders of two or more photos, found {counts}")

@@ -50,7 +50,7 @@ CONTENTS = {
     "a film": b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41",
     "a PDF": b"%PDF-1.7",
     "a zip archive": b"PK\x03\x04" + bytes(20),
-    "an empty file": b"",
+    "the file is empty": b"",
     "not a photo": b"just text",
 }
 

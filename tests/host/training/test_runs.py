@@ -40,6 +40,18 @@ def test_a_run_that_cannot_take_its_place_is_kept_and_the_error_says_where(tmp_p
     assert "meanwhile" in (tmp_path / "run").read_text()
 
 
+def test_what_a_killed_training_left_is_swept_and_what_is_whole_or_in_use_is_not(tmp_path) -> None:
+    for name in (".run.killed", ".run.whole", ".other.killed", ".run.d"):
+        (tmp_path / name).mkdir()
+    (tmp_path / ".run.whole" / RUN_FILE).touch()
+    (tmp_path / ".run.file").touch()
+    output = tmp_path / "run"
+    with pytest.raises(RuntimeError), new_run(output, False) as first, new_run(output, False) as second:
+        left = {path.name for path in tmp_path.iterdir()}
+        raise RuntimeError
+    assert left == {".run.whole", ".other.killed", ".run.file", first.name, second.name}
+
+
 def test_force_replaces_a_run_behind_a_link_where_it_lies(dataset, tmp_path) -> None:
     (tmp_path / "disk").mkdir()
     train_head(dataset, SMALL, tmp_path / "disk" / "run")
