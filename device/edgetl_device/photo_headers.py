@@ -232,28 +232,44 @@ def _webp_frame(name: bytes, data: bytes, start: int) -> tuple[int, int]:
 
 def _tiff(data: bytes) -> PhotoHeader:
     """The first directory (TIFF 6.0, section 2), which is the one that decoders show."""
-    order = "<" if data[:2] == b"II" else ">"
-    (start,) = struct.unpack_from(f"{order}I", data, 4)
-    (count,) = struct.unpack_from(f"{order}H", data, start)
-    tags: dict[int, int] = {}
-    for number in range(count):
-        tag, kind, values = struct.unpack_from(f"{order}HHI", data, start + 2 + 12 * number)
-        if tag in tags:
-            raise PhotoError("it is damaged: a part is in it twice")
-        tags[tag] = 0
-        if kind in (3, 4):  # 16 and 32 bits; several values lie elsewhere, of which the first is enough
-            width = 2 if kind == 3 else 4
-            at = start + 10 + 12 * number
-            if values * width > 4:
-                (at,) = struct.unpack_from(f"{order}I", data, at)
-            (tags[tag],) = struct.unpack_from(f"{order}{'H' if kind == 3 else 'I'}", data, at)
-    width, height, bits, samples = (tags.get(tag, default) for tag, default in ((256, 0), (257, 0), (258, 1), (277, 1)))
-    if tags.get(254, 0) & 1 or 50706 in tags:
+    tags = _tiff_tags(data, "<" if data[:2] == b"II" else ">")
+
+    def first(tag: int, default: int) -> int:
+        return tags[tag][0] if tags.get(tag) else default
+
+    width, height, bits, samples, compression = map(first, (256, 257, 258, 277, 259), (0, 0, 1, 1, 1))
+    if first(254, 0) & 1 or 50706 in tags:
         raise PhotoError("a raw photo: develop it into JPEG, PNG or TIFF first")
-    tile = tags.get(322, 0), tags.get(323, 0)
-    if bits not in (1, 2, 4, 8, 16) or samples > 4 or tags.get(259, 1) not in _TIFF_COMPRESSIONS or max(tile) > 4096:
-        raise PhotoError(f"a TIFF of {samples} channels of {bits} bits in compression {tags.get(259, 1)} is not read")
+    large = max(first(322, 0), first(323, 0)) > 4096  # sides of a tile
+    if bits not in (1, 2, 4, 8, 16) or samples > 4 or compression not in _TIFF_COMPRESSIONS or large:
+        raise PhotoError(f"a TIFF of {samples} channels of {bits} bits in compression {compression} is not read")
+    for starts, sizes in ((273, 279), (324, 325)):  # of strips, of tiles
+        if any(
+            start + size > len(data) for start, size in zip(tags.get(starts, ()), tags.get(sizes, ()), strict=False)
+        ):
+            raise PhotoError(_TRUNCATED)
+    if compression != 1 and _lost_cluster(data, 8, len(data)):
+        raise PhotoError(_LOST)
     return PhotoHeader("TIFF", height, width, bits, data)
+
+
+def _tiff_tags(data: bytes, order: str) -> dict[int, tuple[int, ...]]:
+    """Tag → its whole numbers: all of those that say where the picture lies, of others the first."""
+    (start,) = struct.unpack_from(f"{order}I", data, 4)
+    (entries,) = struct.unpack_from(f"{order}H", data, start)
+    tags: dict[int, tuple[int, ...]] = {}
+    for number in range(entries):
+        tag, kind, count = struct.unpack_from(f"{order}HHI", data, start + 2 + 12 * number)
+        if tag in tags or (tag in _TIFF_PLACES and count > _MOST_STRIPS):
+            raise PhotoError("it is damaged: a part is in it twice, or too often")
+        tags[tag] = ()
+        if kind in (3, 4) and count:  # numbers of 16 and of 32 bits; those that do not fit here lie elsewhere
+            letter, at = ("H" if kind == 3 else "I"), start + 10 + 12 * number
+            if count * struct.calcsize(f"<{letter}") > 4:
+                (at,) = struct.unpack_from(f"{order}I", data, at)
+            kept = count if tag in _TIFF_PLACES else 1
+            tags[tag] = struct.unpack_from(f"{order}{kept}{letter}", data, at)
+    return tags
 
 
 def _boxes(data: bytes) -> PhotoHeader:
@@ -269,6 +285,8 @@ _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # without tables and what is reserved
 _PNG_CHUNKS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"eXIf"})
 _BMP_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})  # bytes
+_TIFF_PLACES = frozenset({273, 279, 324, 325})  # where strips and tiles begin, and how long they are
+_MOST_STRIPS = 1_000_000
 _TIFF_COMPRESSIONS = frozenset({1, 5, 7, 8, 32773, 32946})  # none, LZW, JPEG, deflate, PackBits, deflate
 _READERS: dict[str, Callable[[bytes], PhotoHeader]] = {
     "JPEG": _jpeg,

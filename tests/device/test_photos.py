@@ -244,3 +244,17 @@ def test_without_the_extra_heic_is_refused_with_its_name(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(PhotoError, match=r"pip install 'edgetl-device\[heif\]'"):
         decode_photo(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50))
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate"])
+@pytest.mark.parametrize("damage", ["the second half is missing", "a cluster is zeros"])
+def test_a_tiff_that_lost_a_part_is_refused(damage: str, compression: str, scene) -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    stream = io.BytesIO()
+    pillow.fromarray(scene[:, :, ::-1]).save(stream, "TIFF", compression=compression)
+    data = stream.getvalue()
+    assert (decode_photo(data) == scene).all()
+    if (damage, compression) == ("a cluster is zeros", "raw"):
+        pytest.skip("in a picture that is not compressed zeros are black")
+    with pytest.raises(PhotoError, match=r"damaged|truncated"):
+        decode_photo(DAMAGES[damage](data))
