@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import sys
 from contextlib import suppress
@@ -16,10 +17,11 @@ from .bundle.bundle import Bundle, load_bundle, open_bundle
 from .bundle.content import BundleContent
 from .bundle.on_trial import BundleOnTrial
 from .bundle.signing import PublicKey, read_public_key
+from .bundle.staged import discard, stage, waiting_for_this_runtime
 from .codes import Int8
 from .environment import choose_runtime, runtime_name
 from .environment import default_home as default_home
-from .errors import BundleError, CheckFailedError, HomeError, InputError, SignatureError, StorageError
+from .errors import BundleError, CheckFailedError, EdgetlError, HomeError, InputError, SignatureError, StorageError
 from .files import make_private, write_atomically
 from .inference import thread_count as threads
 from .inference.backbone import raw_embeddings
@@ -28,6 +30,8 @@ from .inference.classifier import predictions
 from .learning.learner import Learner
 from .store.lock import LearningLock, lock_path
 from .store.store import Store
+
+log = logging.getLogger("edgetl.home")
 
 AGREEMENT = 0.97  # share of the bundle's check photos that must get the workstation's label on this device
 
@@ -83,6 +87,7 @@ class Home:
 
     def bundle(self) -> Bundle:
         """The current bundle, verified; raises HomeError where none is installed."""
+        self._take_over_staged()
         if not self.bundle_path.exists():
             raise HomeError(f"no bundle in {self.folder}: `edgetl-device install FILE.edgetl` first")
         return open_bundle(self.bundle_path)
@@ -179,6 +184,32 @@ class Home:
             BundleContent(bundle, self.solved_path).keep_solved()
         make_private(self.folder)
 
+    def stage(self, candidate: Candidate, link: Path) -> None:
+        """Let an examined bundle wait until ``link`` points to this runtime (see :mod:`.bundle.staged`).
+
+        Raises:
+            StorageError: it cannot be written; nothing waits.
+        """
+        with self.lock():
+            stage(self.folder, candidate.data, candidate.bundle.digest, link)
+
+    def _take_over_staged(self) -> None:
+        """Put the bundle in use that waits for this runtime."""
+        if waiting_for_this_runtime(self.folder) is None:
+            return
+        try:
+            with self.lock():
+                waiting = waiting_for_this_runtime(self.folder)  # another process may have been faster
+                if waiting is None:
+                    return
+                path, digest = waiting
+                bundle, data = load_bundle(path, self.trusted())
+                if bundle.digest == digest:
+                    self.bundle_on_trial.put(data, digest)
+                discard(self.folder)
+        except (EdgetlError, OSError) as error:  # the one in use goes on
+            log.warning("the bundle that was deployed is not used: %s", error)
+
     @property
     def bundle_on_trial(self) -> BundleOnTrial:
         """The bundle in use and the one before it."""
@@ -247,7 +278,7 @@ class Home:
 
     def _holds_own_samples(self, bundle: Bundle) -> bool:
         """Whether a merged bundle brings back samples that are still in this device's store."""
-        if not self.store_path.exists():
+        if not self.store_path.exists() or not bundle.manifest.get("merged"):
             return False
         store = Store(self.store_path)
         try:

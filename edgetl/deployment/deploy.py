@@ -10,7 +10,8 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,8 +75,7 @@ def deploy(
     started = time.perf_counter()
     _, data = load_bundle(path)
     digest = hashlib.sha256(data).hexdigest()
-    with Remote(target, port) as remote:
-        progress(f"connecting to {target}")
+    with Remote(target, port) as remote, _alone(remote, home, target, progress):
         facts = _facts(remote, home)
         program, new_runtime = facts["program"], ""
         if runtime:
@@ -144,6 +144,14 @@ def pull(
 
 def _run(remote: Remote, verb: str, home: str, *arguments: str, data: bytes = b"") -> bytes:
     return remote.shell(_SCRIPT, verb, home, *arguments, data=data)
+
+
+@contextmanager
+def _alone(remote: Remote, home: str, target: str, progress: Progress) -> Iterator[None]:
+    """While no other deployment works on that device; waits for one."""
+    progress(f"connecting to {target}")
+    with remote.holding(_SCRIPT, "hold", home):
+        yield
 
 
 def _send_key(remote: Remote, home: str, folder: str, path: Path) -> str:

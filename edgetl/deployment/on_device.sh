@@ -64,17 +64,45 @@ restart() {
     systemctl restart edgetl >/dev/null 2>&1 || sudo -n systemctl restart edgetl >/dev/null 2>&1
 }
 
+# What deployments left behind that were cut off; the lock says that none runs now.
+sweep() {
+    for file in "$home"/.incoming-*.edgetl "$home"/.before-*.edgetl "$lib"/*.whl "$lib/.current"; do
+        [ "$file" = "$1" ] || rm -f "$file"
+    done
+    # A runtime that is current takes the bundle that waits for it; what waits for another one came to nothing.
+    [ ! -f "$home/.staged.json" ] || "$lib/current/bin/edgetl-device" --home "$home" status >/dev/null 2>&1 || true
+    rm -f "$home/.staged.json" "$home/.staged.edgetl"
+}
+
+# hold: let no other deployment begin until standard input ends.
+hold() {
+    mkdir -p "$lib"
+    exec 9> "$lib/.deploying"
+    ! command -v flock >/dev/null || flock -w 600 9 || fail "another deployment runs there for more than ten minutes"
+    echo held
+    cat > /dev/null
+}
+
 # switch BUNDLE RUNTIME PROGRAM OPTION…: install BUNDLE with PROGRAM (which checks it here), make RUNTIME current ("":
 # leave it), restart the service if it runs. If anything fails, bundle and runtime are the old ones.
 switch() {
     incoming=$1 wanted=$2 program=$3
     shift 3
+    sweep "$incoming"
     before="$home/.before-$$.edgetl"
     trap 'rm -f "$before" "$incoming" "$home/.incoming.pub"' EXIT
     [ ! -f "$home/bundle.edgetl" ] || cp -p "$home/bundle.edgetl" "$before"
     link=$(readlink "$lib/current" 2>/dev/null || true)
-    "$program" --home "$home" install "$incoming" --json "$@"
-    [ -z "$wanted" ] || point "$wanted"
+    if [ -n "$wanted" ]; then # the link is the one step: with it the new runtime takes over the bundle that waits for it
+        "$program" --home "$home" install "$incoming" --stage "$lib/current" "$@" >&2
+        point "$wanted"
+    fi
+    "$program" --home "$home" install "$incoming" --json "$@" || {
+        [ -z "$wanted" ] || [ -z "$link" ] || point "$link"
+        [ -z "$wanted" ] || rm -f "$home/.staged.json" "$home/.staged.edgetl"
+        [ -z "$wanted" ] || [ ! -f "$before" ] || mv "$before" "$home/bundle.edgetl"
+        exit 1
+    }
     if systemctl is-active --quiet edgetl 2>/dev/null; then
         if ! { restart && sleep 2 && systemctl is-active --quiet edgetl; }; then
             [ ! -f "$before" ] || mv "$before" "$home/bundle.edgetl"

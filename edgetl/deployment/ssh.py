@@ -10,7 +10,8 @@ import os
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from edgetl_device.errors import CheckFailedError, InputError
 
@@ -59,22 +60,51 @@ class Remote:
             CheckFailedError: the machine cannot be reached, or the script fails; with the last line it said.
         """
         done = self._run(script, arguments, data)
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        for line in said:
+        for line in done.stderr.decode(errors="replace").strip().splitlines():
             log.info("%s", line)
         if done.returncode:
-            reason = said[-1].removeprefix("error: ") if said else f"exit status {done.returncode}"
-            if done.returncode == _UNREACHABLE:
-                raise CheckFailedError(f"cannot reach {self.target}: {reason}; does `ssh {self.target}` work?")
-            raise CheckFailedError(f"{self.target}: {reason}")
+            raise CheckFailedError(self._reason(done.stderr, done.returncode))
         return done.stdout
 
-    def _run(self, script: str, arguments: Sequence[str], data: bytes) -> subprocess.CompletedProcess[bytes]:
+    @contextmanager
+    def holding(self, script: str, *arguments: str) -> Iterator[None]:
+        """A script that says one line and then holds something until its standard input ends: while the block runs.
+
+        Raises:
+            CheckFailedError: the machine cannot be reached, or the script ends before it says anything.
+        """
+        with tempfile.TemporaryFile() as errors:
+            try:
+                process = subprocess.Popen(
+                    self._command(script, arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+                )
+            except FileNotFoundError:
+                raise InputError(f"no {self._ssh[0]} on this machine: install OpenSSH's client") from None
+            assert process.stdin is not None and process.stdout is not None
+            try:
+                if not process.stdout.readline():
+                    code = process.wait()
+                    errors.seek(0)
+                    raise CheckFailedError(self._reason(errors.read(), code))
+                yield
+            finally:
+                process.stdin.close()
+                process.stdout.close()
+                process.wait()
+
+    def _command(self, script: str, arguments: Sequence[str]) -> list[str]:
         # The login shell there may be any; it only starts sh.
-        command = shlex.join(["sh", "-c", script, "edgetl", *arguments])
+        return [*self._ssh, "--", self.target, shlex.join(["sh", "-c", script, "edgetl", *arguments])]
+
+    def _reason(self, errors: bytes, code: int) -> str:
+        said = errors.decode(errors="replace").strip().splitlines()
+        reason = said[-1].removeprefix("error: ") if said else f"exit status {code}"
+        if code == _UNREACHABLE:
+            return f"cannot reach {self.target}: {reason}; does `ssh {self.target}` work?"
+        return f"{self.target}: {reason}"
+
+    def _run(self, script: str, arguments: Sequence[str], data: bytes) -> subprocess.CompletedProcess[bytes]:
         try:
-            return subprocess.run(
-                [*self._ssh, "--", self.target, command], input=data, capture_output=True, check=False
-            )
+            return subprocess.run(self._command(script, arguments), input=data, capture_output=True, check=False)
         except FileNotFoundError:
             raise InputError(f"no {self._ssh[0]} on this machine: install OpenSSH's client") from None

@@ -20,11 +20,23 @@ if TYPE_CHECKING:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--public-key", type=click.Path(path_type=Path), help="From now on accept only what this key signed.")
 @click.option("--allow-downgrade", is_flag=True, help="Accept a bundle signed before the current one.")
+@click.option(
+    "--stage",
+    type=click.Path(path_type=Path),
+    hidden=True,
+    help="Only check it; use it once this link points to this runtime: `edgetl deploy` switches both at once.",
+)
 @runtime_option
 @in_home
 @reports
-def install(file: Path, public_key: Path | None, allow_downgrade: bool, runtime: str, home: Home) -> dict[str, Any]:
+def install(
+    file: Path, public_key: Path | None, allow_downgrade: bool, stage: Path | None, runtime: str, home: Home
+) -> dict[str, Any]:
     """Verify a bundle, check it on this device and make it the current one."""
+    if stage is not None:
+        candidate = home.examine(file, runtime, public_key=public_key, allow_downgrade=allow_downgrade)
+        home.stage(candidate, stage)
+        return {"name": candidate.bundle.name, "agreement": candidate.agreement, "staged": True}
     bundle, agreement = home.install(file, runtime, public_key=public_key, allow_downgrade=allow_downgrade)
     learner = home.learner(runtime)
     version = learner.active_version
