@@ -107,6 +107,7 @@ def test_a_deployment_cut_at_any_moment_leaves_old_with_old_or_new_with_new(devi
         assert (name.endswith("old"), bundle) in ((True, "toys"), (False, "other")), number
         seen.add(bundle)
     assert "toys" in seen
+    incoming.write_bytes(other.read_bytes())
     process = switch(device, runtime(device, "runtime-last"), incoming)
     assert process.wait(60) == 0
     assert in_use(device) == ("runtime-last", "other")
