@@ -278,6 +278,13 @@ def test_the_rest_page_lists_every_request_and_no_other() -> None:
     assert listed == (routes("api.py", "/api/v1") | routes("site.py")) - {"GET /"}
 
 
+def test_every_benchmark_says_what_it_asks() -> None:
+    table, _, _ = (ROOT / "benchmarks" / "README.md").read_text().partition("\n## ")
+    shared = {"__init__", "__main__", "harness", "peers", "situations"}
+    scripts = {path.stem for path in (ROOT / "benchmarks").glob("*.py")} - shared
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.M)) == scripts
+
+
 def test_modules_moved_to_where_the_page_on_upgrading_says() -> None:
     moved = re.findall(r"^\| `[\w.]+` \| `([\w.]+)` \|", page("upgrading.md"), re.M)
     assert moved and all(find_spec(name) for name in moved)
