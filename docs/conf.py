@@ -21,6 +21,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_click",
     "edgetl_docs",
+    "rest_reference",
 ]
 exclude_patterns = ["_ext"]
 templates_path: list[str] = []

@@ -29,6 +29,7 @@ from edgetl_device.camera import opening
 from edgetl_device.cli import program as device_program
 from edgetl_device.heads import registry
 from edgetl_device.store.store import Store
+from edgetl_device.web.openapi import document
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -81,6 +82,7 @@ def test_the_readme_fits_on_three_screens() -> None:
 # the quick start -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_quick_start_runs_as_it_stands(tmp_path) -> None:
     blocks = shell_blocks(ROOT / "README.md")
     story = next(block for block in blocks if block.startswith("edgetl parts"))
@@ -140,6 +142,7 @@ def promised(program: str, command: str) -> set[str]:
     return set(re.findall(r"`(\w+)`", re.sub(r"\(.*?\)", "", cells)))
 
 
+@pytest.mark.slow
 def test_results_hold_the_keys_that_are_promised(tmp_path, bundle_path, photo_file, capfd) -> None:
     def run(program: str, command: str, *arguments: object, code: int = 0) -> None:
         capfd.readouterr()
@@ -274,8 +277,21 @@ def routes(module: str, prefix: str = "") -> set[str]:
 
 
 def test_the_rest_page_lists_every_request_and_no_other() -> None:
-    listed = set(re.findall(r"`((?:GET|POST|WS) /[\w./]+)`", page("reference/rest.md")))
+    verbs = {"101": "WS"}  # a WebSocket begins by switching to it
+    listed = {
+        f"{next((verbs[s] for s in operation['responses'] if s in verbs), method.upper())} {re.sub('{.*?}', 'ID', path)}"
+        for path, operations in document()["paths"].items()
+        for method, operation in operations.items()
+    }
+    assert "{rest-reference}" in page("reference/rest.md")
     assert listed == (routes("api.py", "/api/v1") | routes("site.py")) - {"GET /"}
+
+
+def test_every_check_that_make_knows_is_in_contributing() -> None:
+    targets = set(re.findall(r"^([\w-]+):.*## ", (ROOT / "Makefile").read_text(), re.M))
+    table = section((ROOT / "CONTRIBUTING.md").read_text(), "Run the checks")
+    listed = set(re.findall(r"^\| `make ([\w-]+)`", table, re.M))
+    assert listed == targets - {"help", "install", "demo", "constraints", "clean"}
 
 
 def test_every_benchmark_says_what_it_asks() -> None:

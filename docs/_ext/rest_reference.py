@@ -47,7 +47,9 @@ def _operation(name: str, operation: dict[str, Any]) -> Iterator[str]:
         yield f"{operation['description']}\n"
     parameters = [(p["name"], p["schema"], p.get("description", "")) for p in operation.get("parameters", [])]
     if parameters:
-        yield from _table("parameter", [(name, _type(schema), _about(schema, text)) for name, schema, text in parameters])
+        yield from _table(
+            "parameter", [(name, _type(schema), _about(schema, text)) for name, schema, text in parameters]
+        )
     for kind, content in operation.get("requestBody", {}).get("content", {}).items():
         schema = content["schema"]
         if schema.get("properties"):
@@ -83,7 +85,9 @@ def _objects(api: dict[str, Any]) -> Iterator[str]:
 
 def _refusals(api: dict[str, Any]) -> Iterator[str]:
     yield "## Refusals\n\nA refusal is an [Error](#rest-error) with one of these statuses:\n"
-    rows = [(name.removeprefix("E"), response["description"]) for name, response in api["components"]["responses"].items()]
+    rows = [
+        (name.removeprefix("E"), response["description"]) for name, response in api["components"]["responses"].items()
+    ]
     yield "| status | means |\n|---|---|"
     yield "\n".join(f"| {status} | {_cell(text)} |" for status, text in rows) + "\n"
 
