@@ -18,9 +18,9 @@ SOURCES = pyproject.toml device/pyproject.toml constraints.txt
 
 # `make test ARGS='-k gate -n 4'`: whatever pytest takes.
 PYTEST = python -m pytest $(ARGS) $(if $(COVERAGE),--cov --cov-report= --cov-fail-under=0)
-export COVERAGE_FILE = build/coverage/.coverage.$@
+export COVERAGE_FILE ?= build/coverage/.coverage.$@
 
-.PHONY: help install demo check lint test test-host test-both test-device test-tflite test-pi test-install coverage docs bench \
+.PHONY: help install demo check lint test test-device test-tflite test-pi test-install coverage docs bench \
     constraints clean
 
 help: ## Show this list
@@ -53,12 +53,6 @@ lint: .venv/installed ## ruff and mypy
 
 test: .venv/installed ## All tests
 	@.venv/bin/$(PYTEST)
-
-test-host: .venv/installed ## The workstation's tests alone
-	@.venv/bin/$(PYTEST) tests/host
-
-test-both: .venv/installed ## The tests that need both packages, or neither
-	@.venv/bin/$(PYTEST) --ignore tests/device --ignore tests/host
 
 docs: .venv/installed ## Build the documentation into build/docs; a broken link or a missing page fails
 	@.venv/bin/python -m sphinx --builder html --quiet --fail-on-warning --keep-going --nitpicky docs build/docs
