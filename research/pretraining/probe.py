@@ -1,4 +1,4 @@
-"""How good are frozen features? Two linear classifiers fitted on them, in NumPy alone.
+"""How good are frozen features? Linear classifiers fitted on them tell.
 
 A probe splits a folder of photos 80 / 20, computes features without training them, fits a classifier on the
 larger part and counts what it gets right in the other (Alain & Bengio 2016, https://arxiv.org/abs/1610.01644).
@@ -6,7 +6,7 @@ larger part and counts what it gets right in the other (Alain & Bengio 2016, htt
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -19,6 +19,7 @@ from edgetl_device.photo_folders import photos_in
 from edgetl_device.photos import read_photo
 from edgetl_device.preprocess import Preprocessing
 from research.pretraining.errors import PretrainingError
+from research.pretraining.linear import fit_lda, fit_logistic
 from research.pretraining.recipe import IMAGE_SIZE
 
 
@@ -57,19 +58,18 @@ def read_folder(folder: Path, size: int = IMAGE_SIZE, seed: int = 0) -> Labelled
     if len(paths) < 2 or min(map(len, paths.values())) < 2:
         counts = ", ".join(f"{name}: {len(of_class)}" for name, of_class in paths.items()) or "none"
         raise PretrainingError(f"{folder}: expected two or more class folders of two or more photos, found {counts}")
-    random = np.random.default_rng(seed)
-    train = []
-    for of_class in paths.values():
-        part = np.ones(len(of_class), bool)
-        part[random.permutation(len(of_class))[: max(1, round(len(of_class) / 5))]] = False
-        train.append(part)
     preprocess = Preprocessing(size, size)
     try:
         images = np.stack([preprocess(read_photo(path)) for of_class in paths.values() for path in of_class])
     except PhotoError as error:
         raise PretrainingError(f"{error}; remove it") from error
     labels = np.repeat(np.arange(len(paths)), [len(of_class) for of_class in paths.values()])
-    return LabelledPhotos(images, labels, tuple(paths), np.concatenate(train))
+    return LabelledPhotos(images, labels, tuple(paths), _split(labels, seed))
+
+
+def split_anew(photos: LabelledPhotos, seed: int) -> LabelledPhotos:
+    """The same photos in the split that `read_folder` makes with `seed`."""
+    return replace(photos, train=_split(photos.labels, seed))
 
 
 def pooled_features(backbone: tf_keras.Model, photos: LabelledPhotos, batch_size: int = 50) -> np.ndarray:
@@ -101,68 +101,15 @@ def logistic_accuracy(features: np.ndarray, photos: LabelledPhotos) -> float:
     return _accuracy(fit_logistic(features[photos.train], photos.labels[photos.train]), features, photos)
 
 
-def fit_lda(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Linear discriminant analysis with equal priors.
-
-    The within-class covariance, scaled to unit diagonal (variances floored at 0.1 of their mean), is
-    mixed with the identity by λ = d / (d + n), which needs no search.
-
-    Args:
-        features: (n, d).
-        labels: (n,) integers 0 … c - 1, every one present.
-
-    Returns:
-        Weights (d, c) and bias (c,): the class is argmax(features @ weights + bias).
-    """
-    features = features.astype(np.float64)
-    count, width = features.shape
-    members = np.eye(labels.max() + 1)[labels]
-    means = members.T @ features / members.sum(axis=0)[:, None]
-    centred = features - means[labels]
-    scatter = centred.T @ centred
-    variances = np.diag(scatter)
-    scale = np.sqrt(np.maximum(variances, 0.1 * variances.mean()) + 1e-12)
-    shrinkage = width / (width + count)
-    mixed = (1 - shrinkage) * scatter / np.outer(scale, scale) + shrinkage * np.eye(width)
-    # `mixed` is in units of scatter, a sum over photos; means are divided by the spread of one photo.
-    spread = scale / np.sqrt(count)
-    weights = np.linalg.solve(mixed, (means / spread).T) / spread[:, None]
-    return weights, -0.5 * np.einsum("cd,dc->c", means, weights)
-
-
-def fit_logistic(
-    features: np.ndarray, labels: np.ndarray, penalty: float = 0.01, steps: int = 500
-) -> tuple[np.ndarray, np.ndarray]:
-    """Multinomial logistic regression on standardised features, L2-penalised, by accelerated gradients.
-
-    Nesterov's method for strongly convex functions with the step from the largest eigenvalue, so there is no
-    rate to choose (Nesterov 2004, Introductory Lectures on Convex Optimization, 2.2.19).
-
-    Args:
-        features: (n, d).
-        labels: (n,) integers 0 … c - 1.
-        penalty: minimised is the mean cross-entropy + penalty / 2 * |weights|², in standardised units.
-
-    Returns:
-        Weights (d, c) and bias (c,) for the features as they were given.
-    """
-    mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
-    design = np.column_stack([(features - mean) / scale, np.ones(len(features))])
-    truth = np.eye(labels.max() + 1)[labels]
-    decay = np.full((design.shape[1], 1), penalty)
-    decay[-1] = 0.0  # The bias is free.
-    # The Hessian of the softmax is at most half the Gram matrix (Böhning 1992).
-    curvature = 0.5 * np.linalg.norm(design, 2) ** 2 / len(design) + penalty
-    root = np.sqrt(penalty / curvature)
-    momentum = (1 - root) / (1 + root)
-    weights = ahead = np.zeros((design.shape[1], truth.shape[1]))
-    for _ in range(steps):
-        scores = design @ ahead
-        scores = np.exp(scores - scores.max(axis=1, keepdims=True))
-        gradient = design.T @ (scores / scores.sum(axis=1, keepdims=True) - truth) / len(design) + decay * ahead
-        previous, weights = weights, ahead - gradient / curvature
-        ahead = weights + momentum * (weights - previous)
-    return weights[:-1] / scale[:, None], weights[-1] - (mean / scale) @ weights[:-1]
+def _split(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Which photos are fitted on: four of five of every class; `labels` are sorted."""
+    random = np.random.default_rng(seed)
+    train = []
+    for count in np.bincount(labels):
+        part = np.ones(count, bool)
+        part[random.permutation(count)[: max(1, round(count / 5))]] = False
+        train.append(part)
+    return np.concatenate(train)
 
 
 def _accuracy(fitted: tuple[np.ndarray, np.ndarray], features: np.ndarray, photos: LabelledPhotos) -> float:
