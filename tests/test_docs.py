@@ -237,9 +237,11 @@ def test_the_doctor_s_lines_are_shown_with_the_marks_that_it_prints() -> None:
 )
 def test_the_architecture_page_lists_the_rooms_in_the_order_that_the_tests_hold(package: str, title: str) -> None:
     table = section(page("architecture.md"), title)
-    rows = [set(re.findall(r"`(\w+)`", first)) for first in re.findall(r"^\| (`[^|]*)\|", table, re.M)]
-    rooms = [set(group.split()) for group in ORDER[package] if group != "pretraining"]
-    assert rows == rooms
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| .+ \|$", table, re.M)
+    assert len(rows) == len(re.findall(r"^\| `", table, re.M))
+    rooms = [(room, str(level)) for level, group in enumerate(ORDER[package], 1) for room in group.split()]
+    assert [level for _, level in rows] == [level for _, level in rooms]
+    assert sorted(rows) == sorted(rooms)
 
 
 def test_every_table_and_column_of_the_store_is_described(tmp_path) -> None:
