@@ -181,4 +181,6 @@ def test_the_wheel_is_small_complete_and_always_the_same(tmp_path) -> None:
     assert "edgetl_device/cli/__init__.py" in names and not [n for n in names if "__pycache__" in n]
     target = ["--target", tmp_path / "there", "--no-deps", "--no-index", "--quiet", "--disable-pip-version-check"]
     subprocess.run([sys.executable, "-m", "pip", "install", *target, tmp_path / name], check=True)
-    assert (tmp_path / "there/edgetl_device/bundle/bundle.py").exists() and (tmp_path / "there/bin/edgetl-device").exists()
+    assert (tmp_path / "there/edgetl_device/bundle/bundle.py").exists() and (
+        tmp_path / "there/bin/edgetl-device"
+    ).exists()
