@@ -104,6 +104,7 @@ def build(spec: BackboneSpec, seed: int = 0) -> Any:
         InputError: the weights do not fit the architecture.
     """
     check(spec)
+    tf.keras().backend.reset_uids()  # names of layers reach the converted file: the same for the second in a process
     tf.keras().utils.set_random_seed(seed)
     architecture, shape = CATALOGUE[spec.name], (spec.image_size, spec.image_size, 3)
     model = _published(spec, shape) if spec.weights == "imagenet" else architecture.make(None, spec.alpha, shape)

@@ -35,6 +35,11 @@ def test_every_backbone_ends_in_pooled_features(built) -> None:
     assert model.count_params() == PARAMETERS.get(spec.name, model.count_params())
 
 
+def test_a_second_model_in_a_process_has_the_layer_names_of_the_first(built) -> None:
+    spec, model = built
+    assert [layer.name for layer in build(spec).layers] == [layer.name for layer in model.layers]
+
+
 def test_every_backbone_is_cut_in_two_that_compute_what_it_computes(built) -> None:
     spec, model = built
     photos = np.random.default_rng(0).uniform(-1, 1, (2, 96, 96, 3)).astype(np.float32)
