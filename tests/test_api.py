@@ -55,6 +55,7 @@ def test_the_examples_in_docstrings_are_right(folder: Path, monkeypatch: pytest.
     assert said.out == "" and said.err == "", "the API prints nothing"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not AVAILABLE, reason="needs OpenSSH's client and server (Debian: openssh-server)")
 def test_the_example_of_deploy_is_right(bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "toys.edgetl").write_bytes(bundle_path.read_bytes())

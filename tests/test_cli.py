@@ -278,6 +278,7 @@ def test_a_layer_that_is_not_there_is_refused_with_those_that_are(edgetl, tmp_pa
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_what_training_does_not_use_is_counted_by_reason_and_remarks_are_made(edgetl, tmp_path) -> None:
     photos = write_photos(tmp_path / "p", ("ball", "box"), 6)
     for number in range(5):

@@ -74,6 +74,7 @@ def test_every_verb_has_an_example() -> None:
     assert {*verbs, "Device", "open_bundle", "open_camera"} <= named
 
 
+@pytest.mark.slow
 def test_a_newcomer_needs_six_lines(place: Path) -> None:
     script = (
         "from edgetl_device import Device\n"

@@ -227,6 +227,7 @@ def test_a_png_with_a_colour_profile_that_libpng_dislikes_prints_nothing(scene, 
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "suffix"), [("HEIF", "heic"), ("AVIF", "avif")])
 def test_heic_and_avif_are_read_with_the_extra(kind: str, suffix: str, scene) -> None:
     pillow, heif = pytest.importorskip("PIL.Image"), pytest.importorskip("pillow_heif")

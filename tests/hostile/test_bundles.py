@@ -68,6 +68,7 @@ def installed(home: Home) -> str:
     return hashlib.sha256(home.bundle_path.read_bytes()).hexdigest()
 
 
+@pytest.mark.slow
 def test_installing_it_is_refused_in_one_line_and_the_old_bundle_stays(home: Home, hostile) -> None:
     before = installed(home)
     with pytest.raises((CheckFailedError, RuntimeMissingError)) as refusal:
@@ -76,6 +77,7 @@ def test_installing_it_is_refused_in_one_line_and_the_old_bundle_stays(home: Hom
     assert installed(home) == before and not home.bundle_on_trial.previous.exists()
 
 
+@pytest.mark.slow
 def test_a_program_that_starts_with_it_says_so_instead_of_crashing(home: Home, hostile) -> None:
     home.bundle_path.write_bytes(hostile.read_bytes())  # as edgetl 0.1 might have installed it
     with pytest.raises((CheckFailedError, RuntimeMissingError)) as refusal:
@@ -83,6 +85,7 @@ def test_a_program_that_starts_with_it_says_so_instead_of_crashing(home: Home, h
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.slow
 def test_an_app_that_starts_with_it_goes_back_to_the_bundle_before(home: Home, hostile, caplog) -> None:
     before = installed(home)
     home.bundle_on_trial.put(hostile.read_bytes(), hashlib.sha256(hostile.read_bytes()).hexdigest())
@@ -92,6 +95,7 @@ def test_an_app_that_starts_with_it_goes_back_to_the_bundle_before(home: Home, h
     assert installed(home) == before and "the bundle before is back in use" in caplog.text
 
 
+@pytest.mark.slow
 def test_the_command_line_ends_with_one_line(home: Home, bundle_path, tmp_path) -> None:
     path = bundle_with(tmp_path / "hostile.edgetl", bundle_path, crashing())
     command = [sys.executable, "-m", "edgetl_device", "--home", str(home.folder), "install", str(path)]
@@ -100,6 +104,7 @@ def test_the_command_line_ends_with_one_line(home: Home, bundle_path, tmp_path) 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_while_an_app_tries_one_out_that_never_ends_it_recognises_and_learns(home, bundle_path, tmp_path, monkeypatch):
     monkeypatch.setattr(backbone_trial, "TIMEOUT_S", 6.0)
     path = bundle_with(tmp_path / "hostile.edgetl", bundle_path, hostile_backbones.endless())
@@ -155,6 +160,7 @@ def other_bundle(path: Path, sound: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_bundle_that_kills_the_app_three_times_gives_way_to_the_one_before(
     home, bundle_path, tmp_path, caplog
 ) -> None:

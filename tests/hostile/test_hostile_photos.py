@@ -222,6 +222,7 @@ HARMLESS: dict[str, Callable[[], bytes]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_hostile_photo_is_refused_in_one_line(name: str) -> None:
     with pytest.raises(PhotoError) as caught:
@@ -229,11 +230,13 @@ def test_a_hostile_photo_is_refused_in_one_line(name: str) -> None:
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
 
 
+@pytest.mark.slow
 def test_every_hostile_photo_is_refused_within_512_mb_and_10_s(tmp_path: Path) -> None:
     paths = written(tmp_path, {name: make() for name, make in REFUSED.items()})
     assert not [each for each in outcomes("test_hostile_photos", "read", paths) if each.outcome != "refused"]
 
 
+@pytest.mark.slow
 def test_photos_that_only_look_costly_are_read_within_512_mb_and_10_s(tmp_path: Path) -> None:
     paths = written(tmp_path, {name: make() for name, make in HARMLESS.items()})
     assert not [each for each in outcomes("test_hostile_photos", "read", paths) if each.outcome != "accepted"]

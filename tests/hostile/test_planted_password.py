@@ -56,6 +56,7 @@ def no_password_in(what: str, text: str | bytes) -> None:
         assert part.encode() not in data, f"{part} in {what}: {data[:2000]!r}"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are listed by Linux")
 @pytest.mark.parametrize(
     ("way", "number"), [("file", 0), ("file", 1), ("environment", 0), ("whole environment", 2)], ids=str
@@ -126,6 +127,7 @@ def received(channel: socket.socket) -> bytes:
         return b""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -159,6 +161,7 @@ def test_no_line_of_a_command_shows_the_password(home: Home, arguments, monkeypa
         no_password_in("stderr", written.err)
 
 
+@pytest.mark.slow
 def test_a_camera_that_goes_away_is_said_without_its_password(home: Home, tmp_path) -> None:
     photo = cv2.imencode(".jpg", draw("ball", 3))[1].tobytes()
     file = tmp_path / "camera"

@@ -196,6 +196,7 @@ def test_the_corpus_is_large_enough() -> None:
     assert len(CORPUS) >= 80
 
 
+@pytest.mark.slow
 def test_no_request_is_answered_by_a_crash_or_changes_anything(opened, caplog) -> None:
     before = Client(opened.url).get("/api/v1/status").json
     for name, request in CORPUS.items():
@@ -212,6 +213,7 @@ def test_no_request_is_answered_by_a_crash_or_changes_anything(opened, caplog) -
     assert len(caplog.records) < 60
 
 
+@pytest.mark.slow
 def test_behind_a_password_no_request_of_a_stranger_reaches_the_app(home, caplog) -> None:
     with running(home, PASSWORD_HASH) as site:
         for name, request in CORPUS.items():
@@ -270,6 +272,7 @@ def garbage(site: Site, number: int) -> socket.socket:
     return channel
 
 
+@pytest.mark.slow
 def test_the_page_answers_beside_two_hundred_idle_and_fifty_slow_clients(opened, caplog) -> None:
     kinds = (slow_header, slow_body, slow_reader, slow_viewer, garbage)
     channels = [idle(opened, number) for number in range(200)]

@@ -101,6 +101,7 @@ def test_what_another_process_learns_is_noticed(home: Home) -> None:
         until(lambda: len(app.pipeline.latest().instant.top) == 1)
 
 
+@pytest.mark.slow
 def test_another_bundle_takes_over_without_a_gap_and_old_moments_cannot_be_taught_to_it(home: Home, tmp_path) -> None:
     other = build_bundle(tmp_path / "other.edgetl", ("kite", "ring"))
     with App(home, showing("kite")) as app:
@@ -115,6 +116,7 @@ def test_another_bundle_takes_over_without_a_gap_and_old_moments_cannot_be_taugh
         assert numbers == sorted(numbers) and app.pipeline.health().reconnects == 0
 
 
+@pytest.mark.slow
 def test_samples_that_a_new_bundle_refuses_to_learn_are_told_in_the_log(home: Home, tmp_path, caplog) -> None:
     other = build_bundle(tmp_path / "other.edgetl", ("ball", "box", "ring"))
     with App(home, showing("box")) as app:
@@ -125,6 +127,7 @@ def test_samples_that_a_new_bundle_refuses_to_learn_are_told_in_the_log(home: Ho
     assert "(not learned: " in told and "`edgetl-device samples`" in told
 
 
+@pytest.mark.slow
 def test_a_bundle_installed_by_another_process_is_noticed(home: Home, tmp_path) -> None:
     other = build_bundle(tmp_path / "other.edgetl", ("kite", "ring"))
     with App(home, showing("ring")) as app:

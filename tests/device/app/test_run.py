@@ -118,6 +118,7 @@ def test_bad_input_is_one_line_and_exit_2(home: Home, options, message: str, cap
     assert message in said.err and len(said.err.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_network_camera_that_does_not_answer_is_one_line_without_the_librarys_own(home: Home) -> None:
     _, err = run(home, "--camera", "rtsp://user:secret@127.0.0.1:9/", code=2)
     _hint, err = err.splitlines()

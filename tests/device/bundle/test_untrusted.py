@@ -182,6 +182,7 @@ ATTACKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_is_refused_in_2_seconds_and_64_megabytes_and_changes_nothing(
     name: str, home: Home, tmp_path, bundle_path

@@ -58,6 +58,7 @@ def test_a_read_only_home_recognises_and_says_that_it_cannot_learn(read_only: Ho
     assert not copy.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting needs root")
 @pytest.mark.parametrize("log", ["empty", "full", "store missing"])
 def test_commands_work_on_a_disk_that_turned_read_only(home: Home, photo_file, tmp_path, log, monkeypatch) -> None:

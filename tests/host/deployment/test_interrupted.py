@@ -85,6 +85,7 @@ def switch(root: Path, new: Path, incoming: Path) -> subprocess.Popen:
     )
 
 
+@pytest.mark.slow
 def test_a_deployment_cut_at_any_moment_leaves_old_with_old_or_new_with_new(device, bundle_path, tmp_path) -> None:
     other = other_bundle(tmp_path / "other.edgetl", bundle_path)
     home = Home(device / ".local/share/edgetl")
@@ -115,6 +116,7 @@ def test_a_deployment_cut_at_any_moment_leaves_old_with_old_or_new_with_new(devi
     assert left == [] and not list((device / ".local/lib/edgetl").glob("*.whl"))
 
 
+@pytest.mark.slow
 def test_two_deployments_wait_for_each_other(device, bundle_path, tmp_path) -> None:
     order: list[str] = []
     with deployment.Remote("camera") as remote, remote.holding(deployment._SCRIPT, "hold", ""):

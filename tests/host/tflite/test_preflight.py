@@ -268,6 +268,7 @@ def test_the_compilers_table_is_read(tmp_path: Path, monkeypatch) -> None:
     assert (left.op, left.count) == ("MEAN", 1) and left.status.endswith("due to some unspecified limitation")
 
 
+@pytest.mark.slow
 def test_convert_puts_the_compiled_twin_into_the_bundle(edgetl, tmp_path: Path, monkeypatch) -> None:
     install_compiler(tmp_path, "partly", monkeypatch)
     monkeypatch.setattr(sources, "open_source", lambda *arguments: tiny_source(tmp_path / "photos"))

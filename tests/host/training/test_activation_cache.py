@@ -72,6 +72,7 @@ def test_caches_of_other_networks_make_room_the_longest_unused_first(dataset, tm
     assert not (tmp_path / "old.float16").exists() and (tmp_path / "new.float16").exists()
 
 
+@pytest.mark.slow
 def test_records_in_use_are_not_deleted_to_make_room(dataset, tmp_path) -> None:
     files, lower = dataset.files(), frozen_part()
     first = fill(files, lower, CacheKey(32, 0, 0), folder=tmp_path)
