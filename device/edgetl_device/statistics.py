@@ -156,6 +156,7 @@ class Statistics:
         most = int(counts.sum()) * 255**2
         if (sums < 0).any() or (sums > 255 * counts[:, None]).any() or not _within(upper, most):
             raise InputError("not statistics: sums that no samples can have")
+        _check_products(counts, sums, upper)
         return cls(backbone, runtimes, labels, counts, sums, upper)
 
 
@@ -233,6 +234,29 @@ def _square(upper: npt.NDArray[Any], dimension: int, samples: int) -> npt.NDArra
         gram[row, row:] = gram[row:, row] = upper[start : start + dimension - row]
         start += dimension - row
     return gram
+
+
+def _check_products(counts: Int64, sums: Int64, upper: npt.NDArray[Any]) -> None:
+    """Raise InputError unless codes with these counts and sums can have such products.
+
+    What n integers of 0 … 255 that add up to s have as their sum of squares is least where they are as equal as can be,
+    and largest where all but one are 0 or 255; both are exact in int64. No product of two features exceeds the root of
+    the product of their squares (Cauchy and Schwarz).
+    """
+    dimension = sums.shape[1]
+    starts = np.arange(dimension) * dimension - np.arange(dimension) * (np.arange(dimension) - 1) // 2
+    squares = upper[starts].astype(np.int64)
+    mean, more = np.divmod(sums, counts[:, None])
+    full, rest = np.divmod(sums, 255)
+    least = (counts[:, None] * mean**2 + more * (2 * mean + 1)).sum(axis=0)
+    most = (full * 255**2 + rest**2).sum(axis=0)
+    sound = bool(((squares >= least) & (squares <= most)).all())
+    roots = np.sqrt(squares.astype(np.float64)) * (1 + 1e-12)  # of rounding
+    for row, start in enumerate(starts):
+        products = upper[start : start + dimension - row]
+        sound = sound and not (products > roots[row] * roots[row:]).any()
+    if not sound:
+        raise InputError("not statistics: products that no samples can have")
 
 
 def _within(values: npt.NDArray[Any], most: int) -> bool:

@@ -11,6 +11,7 @@ import click
 from edgetl_device.console import is_verbose, note, reports, say, table
 
 _SHOWN = 10
+_MAX_BYTES = 256 << 20  # as of a bundle
 
 
 @click.command()
@@ -20,11 +21,12 @@ def preflight(file: Path) -> dict[str, Any]:
     """Will the Edge TPU take this .tflite or bundle? Coral's documented rules, without the compiler."""
     from edgetl_device.bundle.bundle import open_bundle
     from edgetl_device.errors import InputError
+    from edgetl_device.files import read_bounded
 
     from ..tflite.preflight import preflight as inspect
 
     try:
-        data = file.read_bytes()
+        data = read_bounded(file, _MAX_BYTES)
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror or error}") from None
     members = open_bundle(file).members if data.startswith(b"PK") else {"backbone.tflite": data}

@@ -6,7 +6,7 @@ The result's statistics are, byte for byte, those of one machine that had seen a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +15,13 @@ from edgetl_device.bundle.bundle import Bundle, write_bundle
 from edgetl_device.bundle.content import BundleContent, BundleParts
 from edgetl_device.bundle.export import Export
 from edgetl_device.bundle.signing import PrivateKey, PublicKey
-from edgetl_device.errors import CheckFailedError, InputError
+from edgetl_device.errors import BundleError, CheckFailedError, InputError
 from edgetl_device.files import read_bounded
 from edgetl_device.heads.evidence import gather
 from edgetl_device.heads.head import Head, fit_head
 from edgetl_device.labels import check_label_count
 from edgetl_device.learning.gate import confirmed_loss, on_holdout, possible_loss
-from edgetl_device.statistics import Statistics
+from edgetl_device.statistics import MAX_SAMPLES, Statistics
 
 MAX_EXPORT = 256 << 20  # bytes, as of a bundle
 
@@ -75,6 +75,11 @@ def merge(
     latest = _latest(exports, before)
     statistics = factory.statistics
     for export in latest.values():
+        if statistics.samples + export.statistics.samples > MAX_SAMPLES:
+            raise InputError(
+                f"the export of device {export.device[:8]} counts {export.statistics.samples} samples: with them the "
+                f"bundle would have more than the {MAX_SAMPLES} that one can hold; nothing was written"
+            )
         statistics = statistics + export.statistics
     check_label_count(len(statistics.labels), "merge fewer devices, or agree on labels")
     head = _head(factory, statistics)
@@ -98,13 +103,26 @@ def merge(
     manifest = {name: value for name, value in bundle.manifest.items() if name not in ("members", "format", "fused")}
     manifest |= {"name": output.stem, "labels": list(head.labels), "merged": sorted([*before, *latest])}
     twin = {name: data for name, data in bundle.members.items() if name == "backbone_edgetpu.tflite"}
-    write_bundle(output, manifest, parts.members() | twin, key)
+    members = parts.members() | twin
+    _check_readable(replace(bundle, manifest=bundle.manifest | manifest, members=members))
+    write_bundle(output, manifest, members, key)
     samples = sum(export.statistics.samples for export in latest.values())
     truth = np.asarray(factory.holdout_labels, np.str_)
     accuracy = None
     if len(truth):
         accuracy = float((np.asarray(head.labels, np.str_)[head.holdout_scores.argmax(axis=1)] == truth).mean())
     return Merged(samples, len(latest), accuracy, statistics.bit_exact, len(exports) - len(latest))
+
+
+def _check_readable(bundle: Bundle) -> None:
+    """Never write what no device could use."""
+    content = BundleContent(bundle)
+    try:
+        _ = content.statistics, content.holdout, content.seen, content.check, content.correction
+    except BundleError as error:
+        raise InputError(
+            f"merged, these would make a bundle that no device accepts ({error}); nothing was written"
+        ) from None
 
 
 def _latest(exports: Sequence[Export], merged: Sequence[str]) -> dict[str, Export]:

@@ -17,7 +17,7 @@ from edgetl_device.bundle.content import BundleContent, fingerprint
 from edgetl_device.console import progress
 from edgetl_device.errors import InputError, PhotoError
 from edgetl_device.heads.head import Head
-from edgetl_device.inference.backbone import Backbone, open_backbone, prepare_files
+from edgetl_device.inference.backbone import Backbone, open_tried_backbone, prepare_files
 
 from ..data.datasets import Dataset, read_columns
 
@@ -129,6 +129,7 @@ def evaluate(bundle: Bundle, dataset: Dataset, runtime: str = "auto") -> Evaluat
 
     Raises:
         InputError: a class of the dataset is not one of the bundle's, or none of its photos can be read.
+        BundleError: the bundle's backbone crashes, never ends or needs too much memory.
     """
     factory = BundleContent(bundle)
     head = factory.head()
@@ -136,7 +137,7 @@ def evaluate(bundle: Bundle, dataset: Dataset, runtime: str = "auto") -> Evaluat
     if strange:
         known = ", ".join(head.labels) or "none"
         raise InputError(f"the photos have a class {strange[0]!r} that the bundle does not know (it knows {known})")
-    backbone = open_backbone(bundle, runtime)
+    backbone = open_tried_backbone(bundle, runtime)
     answers = _ask(dataset, backbone, head, factory.seen)
     if not answers.rows:
         raise InputError(f"none of {len(answers.skipped)} photos could be read")

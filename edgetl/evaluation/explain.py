@@ -30,6 +30,7 @@ from edgetl_device.errors import InputError
 from edgetl_device.heads.contributions import contributions
 from edgetl_device.inference.activation_map import spread
 from edgetl_device.inference.backbone import Backbone
+from edgetl_device.inference.backbone_trial import refuse_unsound
 from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.photos import Image
 
@@ -64,14 +65,18 @@ class Explainer:
 
     Raises:
         InputError: the bundle has no classes, or its backbone no feature map.
+        BundleError: the backbone crashes, never ends or needs too much memory.
     """
 
     def __init__(self, bundle: Bundle, runtime: str = "auto") -> None:
-        self.head = BundleContent(bundle).head()
+        content = BundleContent(bundle)
+        self.head = content.head()
         if len(self.head.labels) < 2:
             raise InputError("the bundle knows fewer than two classes: there is nothing to explain")
         self._preprocessing, self._transform = bundle.preprocessing, bundle.codes
-        interpreter = TFLiteInterpreter(expose_feature_map(bundle.members["backbone.tflite"]), runtime)
+        model = expose_feature_map(bundle.members["backbone.tflite"])
+        refuse_unsound(model, content.check[0], runtime)
+        interpreter = TFLiteInterpreter(model, runtime)
         self._interpreter = interpreter
         scale = bundle.embedding_scale
         self._backbone = Backbone(interpreter, bundle.preprocessing, bundle.codes, bundle.backbone_digest, scale)

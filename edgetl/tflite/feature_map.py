@@ -26,28 +26,36 @@ def expose_feature_map(data: bytes) -> bytes:
         InputError: it does not end in global average pooling.
     """
     model = read_model(data)
-    (graph,) = model.subgraphs
-    if len(graph.outputs) == 2:
+    graph = model.subgraphs[0]  # that is the one that runs; others are parts of it, as loops
+    if len(_listed(graph.outputs)) == 2:
         return data
     tensor = _pooled(model, graph)
-    graph.outputs = [*map(int, graph.outputs), tensor]
+    graph.outputs = [*_listed(graph.outputs), tensor]
     for signature in model.signatureDefs or []:
         extra = schema().TensorMapT()
         extra.name, extra.tensorIndex = "feature_map", tensor
-        signature.outputs = [*signature.outputs, extra]
+        signature.outputs = [*(signature.outputs or []), extra]
     return write_model(model)
 
 
 def _pooled(model: Any, graph: Any) -> int:
     """The tensor that the output is the mean of."""
-    producer = {int(output): operator for operator in graph.operators for output in operator.outputs}
-    tensor = int(graph.outputs[0])
-    while tensor in producer:
-        operator = producer[tensor]
-        name = operator_name(model, operator)
-        tensor = int(operator.inputs[0])
+    operators = graph.operators or []
+    producer = {output: operator for operator in operators for output in _listed(operator.outputs)}
+    (tensor,) = _listed(graph.outputs)[:1] or (-1,)
+    for _ in operators:  # a file from a stranger may lead back to where it came from
+        operator = producer.get(tensor)
+        inputs = [] if operator is None else _listed(operator.inputs)
+        if not inputs or inputs[0] < 0:
+            break
+        name, tensor = operator_name(model, operator), inputs[0]
         if name in _POOLS and len(graph.tensors[tensor].shape) == 4:
             return tensor
         if name not in _PASSED_THROUGH:
             break
     raise InputError("the backbone does not end in global average pooling, so there is no feature map to explain with")
+
+
+def _listed(indices: Any) -> list[int]:
+    """The reader gives an array, a list, or None where the file holds nothing."""
+    return [] if indices is None else [int(index) for index in indices]

@@ -1,4 +1,5 @@
 import tracemalloc
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,15 @@ from edgetl_device.arrays import pack, unpack
 from edgetl_device.errors import InputError, MismatchError
 from edgetl_device.heads.evidence import gather
 from edgetl_device.heads.head import fit_head
-from edgetl_device.statistics import BLOCK_ROWS, FEW_ROWS, Statistics, exact_gram, no_statistics, statistics_of
+from edgetl_device.statistics import (
+    BLOCK_ROWS,
+    FEW_ROWS,
+    MAX_SAMPLES,
+    Statistics,
+    exact_gram,
+    no_statistics,
+    statistics_of,
+)
 
 BACKBONE, RUNTIME = "b" * 64, "litert-1"
 NONE = no_statistics(BACKBONE, 16)
@@ -120,8 +129,6 @@ def test_a_dimension_that_is_no_number_of_features_is_refused(dimension) -> None
 
 
 def test_sums_that_no_samples_can_have_are_refused() -> None:
-    from dataclasses import replace
-
     found = of(*samples(5, 0))
     for poison in (
         replace(found, sums=found.sums + 10**6),
@@ -219,3 +226,66 @@ def test_a_million_empty_labels_are_refused_before_they_are_made() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 5 * len(data)
+
+
+def with_products(statistics: Statistics, change) -> bytes:
+    gram = statistics.gram.astype(np.int64)
+    change(gram)
+    return replace(statistics, products=gram).to_bytes()
+
+
+def spoilt(row: int, column: int, value) -> object:
+    def change(gram: np.ndarray) -> None:
+        gram[row, column] = gram[column, row] = value(gram)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda gram: gram.fill(0),
+        spoilt(2, 2, lambda _: 0),
+        spoilt(2, 2, lambda gram: 4 * gram[2, 2]),
+        spoilt(0, 3, lambda gram: int((gram[0, 0] * gram[3, 3]) ** 0.5) + 1),
+        spoilt(1, 2, lambda gram: 2 * gram.max()),
+    ],
+    ids=["none at all", "no square", "a large square", "a product over its squares", "a large product"],
+)
+def test_products_that_no_samples_can_have_are_refused(change) -> None:
+    with pytest.raises(InputError, match="products that no samples can have"):
+        Statistics.from_bytes(with_products(of(*samples(50, 0, dimension=4)), change))
+
+
+def test_the_least_and_the_largest_square_that_a_sum_allows_are_taken_and_no_other() -> None:
+    """Three codes that add up to 256: 85, 85 and 86 have the least squares, 255, 1 and 0 the largest."""
+    for codes, step in (((85, 85, 86), -1), ((255, 1, 0), 1)):
+        sound = of(np.array(codes, np.uint8)[:, None], ["a"] * 3)
+        assert Statistics.from_bytes(sound.to_bytes()).to_bytes() == sound.to_bytes()
+        with pytest.raises(InputError, match="no samples can have"):
+            Statistics.from_bytes(with_products(sound, spoilt(0, 0, lambda gram, step=step: gram[0, 0] + step)))
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.integers(1, 300),
+    st.integers(1, 8),
+    st.sampled_from([(0, 1), (0, 256), (254, 256), (0, 2)]),
+    st.integers(0, 2**32 - 1),
+    st.booleans(),
+)
+def test_statistics_of_any_codes_are_never_refused(count, dimension, bounds, seed, alike) -> None:
+    generator = np.random.default_rng(seed)
+    codes = generator.integers(*bounds, (count, dimension), dtype=np.uint8)
+    if alike:  # where no product may be larger than it is
+        codes[:] = codes[:, :1]
+    found = of(codes, [f"class-{row}" for row in generator.integers(0, 4, count)])
+    assert Statistics.from_bytes(found.to_bytes()).to_bytes() == found.to_bytes()
+
+
+def test_statistics_of_as_many_samples_as_there_may_be_are_never_refused() -> None:
+    for value in (1, 254, 255):
+        count = MAX_SAMPLES
+        many = Statistics(BACKBONE, (RUNTIME,), ("a",), np.array([count]), np.full((1, 3), value * count),
+                          np.full((3, 3), value**2 * count))  # fmt: skip
+        assert Statistics.from_bytes(many.to_bytes()).samples == count

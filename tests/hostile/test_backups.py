@@ -12,6 +12,8 @@ import apsw
 import numpy as np
 import pytest
 
+from edgetl_device import console
+from edgetl_device.cli import program
 from edgetl_device.errors import HomeError
 from edgetl_device.store.backup import restore_database
 from edgetl_device.store.checksum import row_checksum
@@ -97,6 +99,8 @@ STATEMENTS = {
     "an embedding that is a text": "UPDATE samples SET raw = 'text' WHERE id = 2",
     "an embedding that is empty": "UPDATE samples SET raw = x''",
     "an embedding that is large": "UPDATE samples SET raw = zeroblob(1000000)",
+    "an embedding that is shorter than the others": "UPDATE samples SET raw = zeroblob(3) WHERE id = 2",
+    "an embedding that is longer than the others": "UPDATE samples SET raw = zeroblob(5) WHERE id = 2",
     "an embedding that is nothing": "UPDATE samples SET raw = zeroblob(0) WHERE id = 1",
     "a number below zero": "UPDATE samples SET id = -5 WHERE id = 1",
     "a number that is huge": "UPDATE samples SET id = 9223372036854775806 WHERE id = 1",
@@ -132,6 +136,14 @@ def test_a_backup_with_what_no_store_has_is_refused_although_its_checksums_are_r
     if what not in ("a table that is a view", "a table that is missing", "a text that is not UTF-8"):
         sealed(backup)
     assert "checksum" not in refused(backup, target)
+
+
+def test_embeddings_that_the_installed_backbone_does_not_give_are_refused(good, target) -> None:
+    with pytest.raises(HomeError, match="a sample with 4 features where the backbone gives 64"):
+        restore_database(good, target, {"b": 64})
+    assert Store(target).counts("b") == {"mine": 3}
+    restore_database(good, target, {"b": 4, "another": 64})
+    assert Store(target).counts("b") == {"cat": 3}
 
 
 def test_the_good_backup_is_restored(good, target) -> None:
@@ -185,3 +197,16 @@ def test_a_backup_with_random_bytes_changed_is_refused_or_holds_what_it_held(goo
     ((ids, labels, runtimes, raw),) = store.embeddings("b", 4)
     assert (ids[-3:], labels, runtimes, raw.tolist()) == (ids[-3:], ["cat"] * 3, ["r"] * 3, RAW.tolist())
     assert store.hidden("b") == {"dog"} and store.active("bundle") == 1
+
+
+def test_the_command_line_refuses_a_backup_that_would_keep_the_device_from_learning(home, tmp_path, capsys) -> None:
+    bundle = home.bundle()
+    other = Store(tmp_path / "other" / "device.sqlite")
+    other.add_samples("cat", RAW, bundle.backbone_digest, "r")
+    other.backup(tmp_path / "wrong.sqlite")
+    other.close()
+    arguments = ["--home", str(home.folder), "restore", str(tmp_path / "wrong.sqlite")]
+    assert console.run(program, "edgetl-device", arguments) == 2
+    message = capsys.readouterr().err
+    assert "4 features where the backbone gives 64" in message and message.count("\n") == 1
+    assert home.learner().samples() == []

@@ -7,14 +7,18 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from conftest import draw
+from conftest import draw, write_photos
 
+from edgetl.cli import program
+from edgetl_device import console
 from edgetl_device.app.app import App
 from edgetl_device.arrays import pack, unpack
 from edgetl_device.bundle.bundle import open_bundle, write_bundle
@@ -102,6 +106,58 @@ def test_the_command_line_ends_with_one_line(home: Home, bundle_path, tmp_path) 
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode in (1, 2) and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["evaluate", "explain"])
+def test_a_workstation_command_refuses_it_in_one_line(hostile, tmp_path, capsys, command) -> None:
+    """Were it run in this process, this process would be gone, or never come back."""
+    photos = write_photos(tmp_path / "photos", ("ball", "box"), 2)
+    output = ["-o", str(tmp_path / "maps")] if command == "explain" else []
+    assert console.run(program, "edgetl", [command, str(hostile), str(photos), *output]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: ") and message.count("\n") == 1
+    assert not (tmp_path / "maps").exists()
+
+
+ENDLESS_TRIAL = """
+import sys
+from pathlib import Path
+import numpy as np
+from edgetl_device.inference.backbone_trial import try_backbone
+try_backbone(Path(sys.argv[1]).read_bytes(), np.zeros((1, 32, 32, 3), np.uint8))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+def test_a_trial_ends_with_the_program_that_started_it(tmp_path) -> None:
+    model = tmp_path / "endless.tflite"
+    model.write_bytes(hostile_backbones.endless())
+    parent = subprocess.Popen([sys.executable, "-c", ENDLESS_TRIAL, str(model)])
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    child = wait_for(lambda: children.read_text().split())[0]
+    # The priority in a shortage of memory is what the child sets last before it loads the model.
+    wait_for(lambda: Path(f"/proc/{child}/oom_score_adj").read_text().strip() == "1000")
+    parent.terminate()
+    parent.wait(30)
+    wait_for(lambda: not is_running(child))
+
+
+def is_running(process: str) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_for(condition: Callable[[], Any]) -> Any:
+    """What a condition gives as soon as that is true."""
+    for _ in range(600):
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.05)
+    raise AssertionError("it did not happen")
 
 
 @pytest.mark.slow

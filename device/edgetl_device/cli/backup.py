@@ -40,10 +40,10 @@ def restore(file: Path, home: Home) -> dict[str, Any]:
     """Put a backup in the store's place; what stood there is moved aside, not deleted."""
     from ..store.backup import restore_database
 
-    home.bundle()
+    bundle = home.bundle()
     if file.resolve() == home.store_path.resolve():
         raise InputError(f"{file} is the store itself: give the backup")
-    aside = restore_database(file, home.store_path)
+    aside = restore_database(file, home.store_path, {bundle.backbone_digest: bundle.codes.dimension})
     learner = home.learner()
     counts = {"samples": len(learner.samples()), "versions": len(learner.versions())}
     say(f"restored {counts['samples']} samples and {counts['versions']} versions")

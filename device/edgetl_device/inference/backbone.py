@@ -13,11 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..bundle.bundle import Bundle
+from ..bundle.content import BundleContent
 from ..codes import Codes, CodeTransform, Int8
 from ..console import progress
 from ..errors import InputError, MismatchError, PhotoError
 from ..photos import Image, read_photo
 from ..preprocess import Preprocessing
+from .backbone_trial import refuse_unsound
 from .edgetpu import TWIN
 from .interpreter import DEFAULT_THREADS, Interpreter, open_interpreter
 
@@ -150,6 +152,17 @@ def open_backbone(bundle: Bundle, runtime: str = "auto", threads: int = DEFAULT_
     if actual != stated:
         raise MismatchError(f"the manifest describes a backbone {stated}, the file holds {actual}")
     return Backbone(interpreter, preprocessing, transform, bundle.backbone_digest, scale)
+
+
+def open_tried_backbone(bundle: Bundle, runtime: str = "auto", threads: int = DEFAULT_THREADS) -> Backbone:
+    """As :func:`open_backbone`, for a bundle that anybody may have made: its check photos go through a child first.
+
+    Raises:
+        BundleError: the backbone crashes, never ends or needs too much memory, or the bundle has no check photos.
+        RuntimeMissingError, MismatchError: as :func:`open_backbone`.
+    """
+    refuse_unsound(bundle.members["backbone.tflite"], BundleContent(bundle).check[0], runtime)
+    return open_backbone(bundle, runtime, threads)
 
 
 def prepare_files(

@@ -9,6 +9,7 @@ elsewhere.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -26,12 +27,13 @@ import numpy.typing as npt
 
 from ..arrays import pack, unpack
 from ..environment import choose_runtime, runtime_name
-from ..errors import CheckFailedError, InputError, RuntimeMissingError
+from ..errors import BundleError, CheckFailedError, InputError, RuntimeMissingError
 from .thread_count import Choice, choose
 
 TIMEOUT_S = 60.0  # the largest backbone here, in float on a Raspberry Pi 3, takes a few seconds a photo
 MEMORY_BYTES = 1 << 30  # of data; Python, NumPy and a runtime take a third of it
 _STAYS = "nothing was changed"
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,19 @@ def try_backbone(
             embedding a photo.
     """
     return _tried(model, photos.tobytes(), photos.shape, choose_runtime(runtime), timeout_s or TIMEOUT_S)
+
+
+def refuse_unsound(model: bytes, photos: npt.NDArray[np.uint8], runtime: str = "auto") -> None:
+    """As :func:`try_backbone`, for a command that only reads: there, a backbone that fails is bad input.
+
+    Raises:
+        BundleError: it crashed, did not end in time, needed too much memory, or gave no embeddings.
+        RuntimeMissingError: no runtime, or it refuses the model.
+    """
+    try:
+        try_backbone(model, photos, runtime)
+    except CheckFailedError as error:
+        raise BundleError(f"the bundle cannot be used: {str(error).removesuffix(f': {_STAYS}')}") from None
 
 
 @lru_cache(maxsize=2)
@@ -103,7 +118,9 @@ def _read(done: subprocess.CompletedProcess[bytes], photos: int, runtime: str) -
 
 
 def _limit() -> None:
-    """Little is left for a child that goes astray, and it is the first to go when the memory is short."""
+    """Little is left for a child that goes astray: it goes with its parent, and first when the memory is short."""
+    with suppress(OSError, AttributeError):  # only Linux has it
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     try:
         import resource
     except ImportError:  # Windows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -72,11 +72,14 @@ def check_backup(path: Path) -> None:
         _refuse_strange(path, database)
 
 
-def restore_database(backup: Path, target: Path) -> Path | None:
+def restore_database(backup: Path, target: Path, dimensions: Mapping[str, int] | None = None) -> Path | None:
     """Put a verified copy of ``backup`` in ``target``'s place, under the learning lock; → where the old store is now.
 
     The copy is made and verified beside the target before anything is moved. What another program learned until then is
     in the old store; what it learns from then on goes to the new one.
+
+    Args:
+        dimensions: backbone → length of its embeddings, of the installed one: a backup with others would never learn.
 
     Raises:
         HomeError: the backup is missing, not sound or not a store; nothing was changed.
@@ -88,7 +91,7 @@ def restore_database(backup: Path, target: Path) -> Path | None:
                 copy_pages(source, copy)
             except DAMAGE as error:
                 raise HomeError(f"{backup} cannot be restored: {error}") from None
-            _refuse_strange(backup, copy)
+            _refuse_strange(backup, copy, dimensions)
             with copy:
                 migrate(copy)
                 copy.execute("DELETE FROM drift")  # what the camera saw then
@@ -118,13 +121,13 @@ def _opened(path: Path) -> Iterator[apsw.Connection]:
         database.close()
 
 
-def _refuse_strange(path: Path, database: apsw.Connection) -> None:
+def _refuse_strange(path: Path, database: apsw.Connection, dimensions: Mapping[str, int] | None = None) -> None:
     try:
-        problem = check_content(database)
+        problem = check_content(database, dimensions)
     except apsw.Error as error:
         problem = str(error)
     if problem is not None:
-        raise HomeError(f"{path} cannot be restored: {problem}")
+        raise HomeError(f"{path} cannot be restored: {' '.join(problem.split())}")  # SQLite may use several lines
 
 
 def _settle(target: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import apsw
 
@@ -53,12 +53,16 @@ _RULES = {
 """Table → column → what holds of each value."""
 
 
-def check_content(database: apsw.Connection) -> str | None:
-    """What keeps an open database from being restored, in one line; None if nothing does. Raises apsw.Error."""
+def check_content(database: apsw.Connection, dimensions: Mapping[str, int] | None = None) -> str | None:
+    """What keeps an open database from being restored, in one line; None if nothing does. Raises apsw.Error.
+
+    Args:
+        dimensions: backbone → length of its embeddings, of those that are known here.
+    """
     deadline = time.monotonic() + _LONGEST_S
     database.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
     try:
-        return next(_problems(database), None)
+        return next(_problems(database, dimensions or {}), None)
     except UnicodeDecodeError:
         return "it holds a text that is not UTF-8"
     except apsw.InterruptError:
@@ -67,7 +71,7 @@ def check_content(database: apsw.Connection) -> str | None:
         database.set_progress_handler(None)
 
 
-def _problems(database: apsw.Connection) -> Iterator[str]:
+def _problems(database: apsw.Connection, dimensions: Mapping[str, int]) -> Iterator[str]:
     version = database.pragma("user_version")
     if database.pragma("application_id") != APPLICATION_ID:
         yield "it is not a backup of an edgetl store"
@@ -79,6 +83,7 @@ def _problems(database: apsw.Connection) -> Iterator[str]:
         yield damage
     else:
         yield from _strange_values(database)
+        yield from _strange_embeddings(database, dimensions)
 
 
 def _schema(database: apsw.Connection) -> list[tuple[object, ...]]:
@@ -115,6 +120,16 @@ def _strange_values(database: apsw.Connection) -> Iterator[str]:
     devices = list(database.execute("SELECT device FROM identity")) if "identity" in tables else [("0",)]
     if len(devices) != 1 or not re.fullmatch(r"[0-9a-fA-F-]{1,64}", devices[0][0]):
         yield "it does not say which device it belongs to"
+
+
+def _strange_embeddings(database: apsw.Connection, dimensions: Mapping[str, int]) -> Iterator[str]:
+    """One that is longer or shorter than the others would keep all of them from being learned."""
+    query = "SELECT backbone, min(length(raw)), max(length(raw)) FROM samples GROUP BY backbone"
+    for backbone, shortest, longest in database.execute(query):
+        expected = dimensions.get(backbone, shortest)
+        if not shortest == longest == expected:
+            wrong = shortest if shortest != expected else longest
+            yield f"it holds a sample with {wrong} features where the backbone gives {expected}"
 
 
 def _is_label(text: str) -> bool:

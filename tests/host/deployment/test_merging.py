@@ -12,7 +12,7 @@ from edgetl_device.bundle.bundle import open_bundle, write_bundle
 from edgetl_device.bundle.content import BundleContent
 from edgetl_device.bundle.export import Export
 from edgetl_device.errors import InputError, MismatchError
-from edgetl_device.statistics import no_statistics, statistics_of
+from edgetl_device.statistics import MAX_SAMPLES, Statistics, no_statistics, statistics_of
 
 BACKBONE = tiny_backbone()
 
@@ -167,3 +167,25 @@ def test_files_that_are_no_statistics_are_named(tmp_path) -> None:
     build_bundle(tmp_path / "b.edgetl")
     with pytest.raises(InputError, match=r"b\.edgetl: "):
         read_export(tmp_path / "b.edgetl")
+
+
+def of_many(count: int) -> Statistics:
+    """Statistics that so many samples of one class, alike to the last bit, would have."""
+    one = statistics_of(codes("kite", 1, 300), ["kite"], BACKBONE.digest, BACKBONE.runtime)
+    return replace(one, counts=one.counts * count, sums=one.sums * count, products=one.gram.astype(np.int64) * count)
+
+
+def test_more_samples_than_a_bundle_can_hold_are_refused_in_one_line(bundle_path, tmp_path, capsys) -> None:
+    stats, output = tmp_path / "many.stats", tmp_path / "new.edgetl"
+    stats.write_bytes(Export("many-000", "2026-01-01", of_many(MAX_SAMPLES)).to_bytes())
+    assert console.run(program, "edgetl", ["merge", str(bundle_path), str(stats), "-o", str(output), "--accept"]) == 2
+    message = capsys.readouterr().err
+    assert "more than the 100000000000 that one can hold" in message and message.count("\n") == 1
+    assert not output.exists()
+
+
+def test_what_no_device_could_read_is_not_written(bundle_path, tmp_path) -> None:
+    exports = [export(f"device-{number}", {"kite": 1}, 300, runtime=f"runtime-{number}") for number in range(64)]
+    with pytest.raises(InputError, match="a bundle that no device accepts"):
+        merge(open_bundle(bundle_path), exports, tmp_path / "new.edgetl", accept=True)
+    assert not (tmp_path / "new.edgetl").exists()

@@ -12,6 +12,7 @@ from conftest import TINY, build_bundle, draw
 from edgetl.cli import program
 from edgetl.evaluation.explain import Explainer, overlay
 from edgetl.tflite.feature_map import expose_feature_map
+from edgetl.tflite.model import read_model, schema, write_model
 from edgetl_device import console
 from edgetl_device.app.app import App
 from edgetl_device.bundle.bundle import open_bundle, write_bundle
@@ -42,6 +43,18 @@ def test_a_second_output_changes_no_embedding_and_is_what_the_embedding_is_the_m
         assert np.abs(shown.feature_map(photo).mean(axis=(0, 1)) - pooled).max() <= shown.output.scale
     with pytest.raises(RuntimeMissingError, match="convert with --explainable"):
         plain.feature_map(photo)
+
+
+def test_a_file_whose_operators_lead_in_a_circle_is_refused() -> None:
+    model = read_model(TINY.read_bytes())
+    last = model.subgraphs[0].operators[-1]
+    last.opcodeIndex = len(model.operatorCodes)
+    code = schema().OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema().BuiltinOperator.RESHAPE
+    model.operatorCodes.append(code)
+    last.inputs = list(last.outputs)
+    with pytest.raises(InputError, match="no feature map to explain with"):
+        expose_feature_map(write_model(model))
 
 
 def test_exposing_twice_changes_nothing_more() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -332,3 +333,20 @@ RESIZE_NEAREST_NEIGHBOR        1          Operation version not supported
         ("RESIZE_NEAREST_NEIGHBOR", 1),
     ]
     assert rows[2].status == "Operation version not supported"
+
+
+def sparse_giant(path: Path) -> None:
+    with path.open("wb") as stream:
+        stream.truncate(40 << 30)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [(os.mkfifo, "is not a regular file"), (Path.mkdir, "Is a directory"), (sparse_giant, "the limit is")],
+)
+def test_a_file_that_cannot_be_a_model_is_refused_unread(tmp_path: Path, capsys, make, reason) -> None:
+    path = tmp_path / "model.tflite"
+    make(path)
+    assert console.run(program, "edgetl", ["preflight", str(path)]) == 2
+    message = capsys.readouterr().err
+    assert reason in message and message.count("\n") == 1
