@@ -17,6 +17,9 @@ from typing import Any
 from .addresses import without_secrets
 from .errors import EdgetlError, InputError
 
+HEADS = "edgetl.heads"
+"""``--head NAME`` → a :class:`~edgetl_device.heads.scorer.Scorer`."""
+
 CAMERAS = "edgetl.cameras"
 """``--camera NAME[:ARGUMENT]`` → ``factory(argument)``, which returns a :class:`~edgetl_device.camera.Camera`."""
 

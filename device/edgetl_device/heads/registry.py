@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import functools
 import logging
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any
 
+from .. import extensions
 from ..errors import InputError
 
 log = logging.getLogger("edgetl.heads")
 
-GROUP = "edgetl.heads"
 DEFAULT = "predictive"
 
 HEADS = {
@@ -34,7 +34,7 @@ SUCCESSORS = {"familiar": "predictive"}  # heads of earlier releases that stores
 
 def head_names() -> tuple[str, ...]:
     """The built-in heads, then those of other packages, sorted."""
-    return (*HEADS, *sorted({point.name for point in entry_points(group=GROUP)} - set(HEADS)))
+    return (*HEADS, *sorted({*extensions.extension_names(extensions.HEADS)} - {*HEADS}))
 
 
 def current_name(name: str) -> str:
@@ -62,13 +62,8 @@ def load(name: str) -> Any:
     """
     name = current_name(name)
     if name in HEADS:
-        return EntryPoint(name, HEADS[name], GROUP).load()
-    (point, *_) = entry_points(group=GROUP, name=name)
-    try:
-        return point.load()
-    except (ImportError, AttributeError) as error:
-        owner = point.dist.name if point.dist else point.module
-        raise InputError(f"the head {name} of the package {owner} cannot be loaded ({error}): reinstall it") from None
+        return EntryPoint(name, HEADS[name], extensions.HEADS).load()
+    return extensions.load_extension(extensions.HEADS, name)
 
 
 @functools.cache

@@ -108,7 +108,7 @@ def test_a_built_in_name_cannot_be_taken_by_another_package(other_package: Path)
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("broken", "the head broken of the package cameras-of-acme cannot be loaded .*reinstall it"),
+        ("broken", "'broken' of the package cameras-of-acme cannot be loaded .*install what it needs"),
         ("wrong", "the head wrong is no subclass of edgetl_device.heads.scorer.Scorer"),
         ("missing", "no head 'missing' is installed: expected one of predictive, .*install that package here"),
     ],
