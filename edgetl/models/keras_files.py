@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device.errors import InputError
+from edgetl_device.files import read_bounded
 from edgetl_device.labels import check_label
 from edgetl_device.preprocess import Preprocessing
 
@@ -25,6 +26,7 @@ from .saved_models import load_saved_model
 from .splitting import Split, split
 
 _NUMBERED = re.compile(r"(\d+)\s*[:\s]\s*(\S.*)")
+_MAX_LABELS_BYTES = 1 << 20  # more than the names of 20,000 classes take
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,9 +110,10 @@ def read_labels(path: Path) -> tuple[str, ...]:
         InputError: it cannot be read, holds a label twice, or numbers them with gaps.
     """
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        text = read_bounded(path, _MAX_LABELS_BYTES).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the labels in {path}: {error}") from None
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     matches = [_NUMBERED.fullmatch(line) for line in lines]
     numbered = {int(match[1]): match[2] for match in matches if match}
     # "10 cent", "20 cent": where nothing else tells them apart, the numbers belong to the labels

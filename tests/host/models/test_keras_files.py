@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import zipfile
 from types import SimpleNamespace
@@ -372,3 +373,12 @@ def test_a_keras_2_file_is_compressed_and_its_layers_compared(keras2, trained, t
     )
     assert open_bundle(tmp_path / "m.edgetl").manifest["compression"]["prune"] == 0.5
     assert "about" in err and "DEPTHWISE_CONV_2D" in err and "no layer falls below" in err
+
+
+def test_labels_in_a_pipe_or_a_sparse_giant_are_refused_unread(tmp_path) -> None:
+    os.mkfifo(tmp_path / "pipe.txt")
+    with (tmp_path / "giant.txt").open("wb") as stream:
+        stream.truncate(40 << 30)
+    for name, reason in (("pipe.txt", "is not a regular file"), ("giant.txt", "the limit is")):
+        with pytest.raises(InputError, match=reason):
+            read_labels(tmp_path / name)
