@@ -40,7 +40,7 @@ install: .venv/installed ## Set up .venv with both packages, editable
 	$(UV) .venv/bin/python -c constraints.txt -e 'device[web,sign]' -e '.[dev,docs]'
 	touch $@
 
-demo: .venv/installed ## The main job: train, convert, deploy, learn, forget, on this machine, offline
+demo: .venv/installed ## The whole story on this machine, from train to forget
 	@.venv/bin/edgetl demo --output build/demo --force
 
 check: lint ## Before every commit: ruff, mypy and the fast tests
@@ -54,7 +54,7 @@ lint: .venv/installed ## ruff and mypy
 test: .venv/installed ## All tests
 	@.venv/bin/$(PYTEST)
 
-docs: .venv/installed ## Build the documentation into build/docs; a broken link or a missing page fails
+docs: .venv/installed ## Build the documentation into build/docs, checking links
 	@.venv/bin/python -m sphinx --builder html --quiet --fail-on-warning --keep-going --nitpicky docs build/docs
 	echo "open build/docs/index.html"
 
@@ -81,13 +81,13 @@ test-tflite: .venv/installed ## The device's tests without TensorFlow, with tfli
 	$(MAKE) --no-print-directory .venv-tflite/installed
 	EDGETL_RUNTIME=tflite .venv-tflite/bin/$(PYTEST) tests/device
 
-test-pi: .venv/installed ## The device's tests on an emulated Raspberry Pi, where one can be made
+test-pi: .venv/installed ## The device's tests on an emulated Raspberry Pi
 	@tests/pi/run.sh
 
-test-install: .venv/installed ## install.sh and the service on Debian 12 and 13, where they can be made
+test-install: .venv/installed ## install.sh and the service on Debian 12 and 13, if possible
 	@tests/pi/releases.sh
 
-coverage: .venv/installed ## What the tests that ran with COVERAGE=1 reached; below the floor it fails
+coverage: .venv/installed ## What tests with COVERAGE=1 reached; fails below the floor
 	@export COVERAGE_FILE=build/coverage/.coverage
 	.venv/bin/coverage combine --keep --quiet
 	.venv/bin/coverage report --skip-covered --sort=cover

@@ -32,7 +32,7 @@ from .training.accelerator import hardware
 from .training.advisor import advise
 from .training.finetuning import Plan
 from .training.network import Step, default_step
-from .training.runs import Run
+from .training.runs import Run, check_place
 
 Progress = Callable[[str], None]
 """Is told a line for a person now and then."""
@@ -127,7 +127,7 @@ def train(
         InputError: photos, backbone or output cannot be used.
         StorageError: the run cannot be written.
     """
-    refuse_existing(Path(output), force)
+    check_place(Path(output), force)
     spec = backbone_spec(backbone, alpha, image_size, weights)
     plan = Plan("full" if strategy == "full" else "top", seed=seed, **fine_tuning)
     dataset = photos if isinstance(photos, Dataset) else load_photos(photos, seed=seed)

@@ -4,19 +4,9 @@ python examples/act_on_label.py mug 17 auto      pin 17 is on while the camera s
 """
 
 import sys
-from typing import Protocol
+from typing import Any
 
 from edgetl_device import Device
-
-
-class Output(Protocol):
-    """Whatever can be switched."""
-
-    def on(self) -> None:
-        """Switch it on."""
-
-    def off(self) -> None:
-        """Switch it off."""
 
 
 class PrintedOutput:
@@ -34,14 +24,13 @@ class PrintedOutput:
         print(f"pin {self._pin} off", flush=True)
 
 
-def output(pin: int) -> Output:
-    """The pin of a Raspberry Pi (pip install gpiozero lgpio), else a printed one."""
+def output(pin: int) -> Any:
+    """The pin of a Raspberry Pi (pip install gpiozero lgpio), else a printed one; both have on() and off()."""
     try:
         from gpiozero import OutputDevice
     except ImportError:
         return PrintedOutput(pin)
-    device: Output = OutputDevice(pin)
-    return device
+    return OutputDevice(pin)
 
 
 def main(label: str, pin: str, camera: str) -> None:
@@ -57,4 +46,7 @@ def main(label: str, pin: str, camera: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        print("usage: act_on_label.py LABEL PIN CAMERA", file=sys.stderr)
+        raise SystemExit(2)
     main(*sys.argv[1:])

@@ -42,4 +42,7 @@ def main(folder: str, output: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        print("usage: folder_to_table.py FOLDER TABLE.csv", file=sys.stderr)
+        raise SystemExit(2)
     main(*sys.argv[1:])

@@ -13,6 +13,9 @@ from edgetl_device import Device
 def main(source: str) -> None:
     """Print what each frame of a camera or a film shows."""
     film = cv2.VideoCapture(int(source) if source.isdecimal() else source)
+    if not film.isOpened():
+        print(f"cannot open {source}", file=sys.stderr)
+        raise SystemExit(2)
     with Device() as device:
         while True:
             arrived, frame = film.read()
@@ -25,4 +28,7 @@ def main(source: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if len(sys.argv) != 2:
+        print("usage: own_loop.py FILM_OR_CAMERA_NUMBER", file=sys.stderr)
+        raise SystemExit(2)
+    main(sys.argv[1])

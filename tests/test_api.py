@@ -130,7 +130,7 @@ def test_what_the_command_line_takes_can_be_said_in_python_with_the_same_default
 @pytest.mark.slow
 def test_outputs_are_not_replaced_unless_asked_for_and_progress_is_told_on_request(folder: Path) -> None:
     told: list[str] = []
-    with pytest.raises(InputError, match="exists: choose another name, or --force"):
+    with pytest.raises(InputError, match="exists and is not a RUN: choose another name"):
         edgetl.train(folder / "photos", folder / "photos")
     run = edgetl.train(folder / "photos", str(folder / "told"), weights="builtin", progress=told.append)
     assert told[0] == "40 photos of 2 classes" and told[1].startswith("training on the ")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -46,6 +48,42 @@ def test_every_command_has_help_for_itself_and_each_option(program, name, comman
         assert isinstance(parameter, click.Argument) or getattr(parameter, "help", None), parameter.name
 
 
+@pytest.mark.parametrize("group", [host_program, device_program], ids=["edgetl", "edgetl-device"])
+def test_no_summary_is_cut_off_at_80_columns_and_the_usual_order_is_told(group: click.Group) -> None:
+    with click.Context(group, info_name=group.name, terminal_width=80) as context:
+        text = group.get_help(context)
+    assert not any(line.endswith("...") for line in text.splitlines()[1:]) and max(map(len, text.splitlines())) <= 80
+    assert all(0 < len(command.short_help or "") <= 60 for command in group.commands.values())
+    assert "→" in text
+
+
+def test_the_list_of_make_targets_fits_80_columns() -> None:
+    text = (Path(__file__).parents[1] / "Makefile").read_text()
+    targets = re.findall(r"^([a-z-]+):.*## (.*)$", text, re.M)
+    assert len(targets) > 10 and max(len(f"  make {name:<12} {what}") for name, what in targets) <= 80
+
+
+@pytest.mark.parametrize(
+    ("agreement", "drop", "line"),
+    [
+        (1.0, -0.1, "40 held-out photos: 100 % keep their label; no class loses accuracy"),
+        (0.975, 0.125, "40 held-out photos: 97.5 % keep their label; bolt loses most accuracy, 0.125"),
+    ],
+)
+def test_what_a_conversion_costs_is_one_sentence(agreement: float, drop: float, line: str) -> None:
+    from edgetl.cli.convert import agreement_line
+    from edgetl.conversion.parity import Parity
+
+    values = dict.fromkeys((field.name for field in fields(Parity)), 1.0)
+    parity = Parity(**values | {"agreement": agreement, "samples": 40, "worst_class_drop": drop})
+    assert agreement_line(parity, "bolt") == line
+
+
+def test_photos_of_one_kind_are_for_learning(edgetl, tmp_path) -> None:
+    done = edgetl("parts", tmp_path / "new", "--classes", "hinge", "--per-class", 1)
+    assert f"1 photos of 1 kind to {tmp_path / 'new'}; next: edgetl-device learn hinge" in done.stdout
+
+
 @pytest.mark.parametrize(("program", "name", "command"), COMMANDS, ids=[f"{p} {n}" for p, n, _ in COMMANDS])
 def test_every_command_takes_json_and_verbose(program, name, command) -> None:
     options = {option for parameter in command.params for option in parameter.opts}
@@ -61,7 +99,7 @@ def test_every_command_takes_json_and_verbose(program, name, command) -> None:
         (("train", "loose", "-o", "run"), "1 photos but no class folders"),
         (("train", "one", "-o", "run"), "holds one class, 'ball'"),
         (("train", "hollow", "-o", "run"), "class 'box' has no photo"),
-        (("train", "good", "-o", "good"), "good exists: choose another name, or --force to overwrite it"),
+        (("train", "good", "-o", "good"), "good exists and is not a RUN: choose another name"),
         (("train", "good", "-o", "run", "--backbone", "vgg99"), "unknown backbone 'vgg99'"),
         (("train", "good", "-o", "run", "--alpha", "0.33"), "no ImageNet weights for alpha 0.33"),
         (("train", "good", "-o", "run", "--image-size", "100"), "multiple of 32"),
@@ -79,9 +117,14 @@ def test_every_command_takes_json_and_verbose(program, name, command) -> None:
         (("advise", "nowhere"), "no such folder: nowhere"),
         (("train", "good"), "Missing option '-o'"),
         (("train", "good", "-o", "run", "--dropout", "1"), "No such option"),
-        (("convert", "good", "-o", "x.edgetl"), "is not a RUN: make one with `edgetl train"),
+        (("convert", "good", "-o", "x"), "good holds photos, not a RUN: `edgetl train good -o run` first, then"),
+        (("convert", "empty", "-o", "x.edgetl"), "is not a RUN: make one with `edgetl train"),
+        (
+            ("convert", "list.csv", "-o", "x.zip"),
+            "x.zip: the name of a bundle must end in .edgetl, such as list.edgetl",
+        ),
         (("evaluate", "good/ball/0000.png", "good"), "not a bundle"),
-        (("inspect", "nothing.edgetl"), "cannot read nothing.edgetl"),
+        (("inspect", "nothing.edgetl"), "no such bundle: nothing.edgetl; make one with `edgetl convert`"),
         (("preflight", "nothing.tflite"), "cannot read nothing.tflite"),
         (("preflight", "good/ball/0000.png"), "not a .tflite file"),
         (("sweep", "nowhere"), "no such RUN, file or folder: nowhere"),
@@ -99,6 +142,7 @@ def test_bad_input_is_one_clear_line_and_exit_2_and_nothing_is_written(
     write_photos(Path("good"), ("ball", "box"), 2)
     write_photos(Path("one"), ("ball",), 2)
     write_photos(Path("hollow"), ("ball",), 2)
+    Path("list.csv").touch()
     for folder in ("empty", "loose", "hollow/box"):
         Path(folder).mkdir()
     cv2.imwrite("loose/1.png", np.zeros((8, 8, 3), np.uint8))

@@ -101,6 +101,19 @@ def test_every_frame_of_ones_own_loop_is_classified(home: Home, tmp_path: Path) 
     assert labels[:3] == ["ball"] * 3 and labels[10:13] == ["box"] * 3 and len(labels) == 20
 
 
+@pytest.mark.parametrize("name", ["own_loop.py", "folder_to_table.py", "act_on_label.py"])
+def test_without_arguments_an_example_says_how_it_is_used(name: str) -> None:
+    process = start(name, None)
+    _, err = process.communicate(timeout=600)
+    assert process.returncode == 2 and err.startswith(f"usage: {name} "), err
+
+
+def test_a_film_that_cannot_be_opened_is_named(home: Home, tmp_path: Path) -> None:
+    process = start("own_loop.py", home, tmp_path / "film.mp4")
+    _, err = process.communicate(timeout=600)
+    assert process.returncode == 2 and f"cannot open {tmp_path / 'film.mp4'}" in err
+
+
 def test_a_key_press_teaches_what_the_camera_sees(home: Home, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     process = start(

@@ -39,6 +39,7 @@ from .labels import check_label
 from .learning.drift import Drift
 from .learning.learner import Learner, Outcome
 from .open_home import OpenHome
+from .photo_folders import photos_of_one_class
 from .photos import ColorOrder, Image, as_image, read_photo, thumbnail
 from .store.schema import SampleRow, VersionRow
 
@@ -208,17 +209,18 @@ class Device:
             (2, True)
 
         Args:
-            images: one or several, as for :meth:`classify`; photo files that cannot be read are skipped.
+            images: one or several, as for :meth:`classify`, or folders of photos of this one class; photo files that
+                cannot be read are skipped.
             color: of arrays.
             keep_photos: keep a small picture (160 px) of each beside its sample.
             retrain: False only stores; :meth:`retrain` when all samples are in.
 
         Raises:
-            InputError: no label, no image, or none that can be read; nothing was stored.
+            InputError: no label, no image, none that can be read, or a folder of several classes; nothing was stored.
             StorageError: as for the class. Where the message says that samples are stored, only the head is missing.
         """
         label = check_label(label)
-        photos = [_given(image, color) for image in _several(images)]
+        photos, unused = _photos_to_learn(label, images, color)
         if not photos:
             raise InputError(f"nothing to learn as {label}: no image was given")
         with self._now() as opened:
@@ -228,7 +230,7 @@ class Device:
             with learner.lock():
                 ids = learner.add(label, embedded.raw, pictures)
                 outcome = _retrain(learner, "stored") if retrain else None
-        return Learned(tuple(ids), tuple(reason for _, reason in embedded.skipped), outcome)
+        return Learned(tuple(ids), (*unused, *(reason for _, reason in embedded.skipped)), outcome)
 
     def retrain(self, head: str | None = None, *, accept_scene_change: bool = False) -> Outcome:
         """Fit a new head from what the bundle brought and what is stored here.
@@ -436,6 +438,23 @@ def _retrain(learner: Learner, done: str) -> Outcome:
 def _given(image: object, color: ColorOrder | None) -> Path | Image:
     """What a caller gave, checked: a path, or (height, width, 3) uint8 BGR."""
     return Path(image) if isinstance(image, (str, Path)) else as_image(image, color)
+
+
+def _photos_to_learn(
+    label: str, images: Photo | Iterable[Photo], color: ColorOrder | None
+) -> tuple[list[Path | Image], list[str]]:
+    """The photos, those in folders included, and what else lies in the folders."""
+    photos: list[Path | Image] = []
+    unused: list[str] = []
+    for image in _several(images):
+        given = _given(image, color)
+        if isinstance(given, Path) and given.is_dir():
+            content = photos_of_one_class(given, label)
+            photos += content.photos
+            unused += map(str, content.unused)
+        else:
+            photos.append(given)
+    return photos, unused
 
 
 def _decoded(photo: Path | Image) -> Image:

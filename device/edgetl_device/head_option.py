@@ -28,7 +28,8 @@ class HeadName(_Base):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """A usage error where no such head is installed."""
         if value not in head_names():
-            self.fail(f"expected one of {', '.join(head_names())}, got {value!r}", param, ctx)
+            known = ", ".join(head_names())
+            self.fail(f"expected one of {known}, got {value!r} (another package can add heads)", param, ctx)
         return str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 import unicodedata
+from collections.abc import Iterable
 
 from .errors import InputError
 
 MAX_LENGTH = 64  # characters
 MAX_LABELS = 2000  # one more sample then takes a second to learn on a desktop core; work grows with labels times labels
 RESERVED = frozenset({"unknown"})  # what the classifier says of a thing it has not seen; never a class by accident
+
+_SHORTEST = 4  # characters of labels whose likeness means something: "nut" and "cut" are two things
 
 _JOINERS = "\u200c\u200d"  # ZWNJ and ZWJ: Persian, the scripts of India and emoji are written with them
 _SIGNS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u08e2\U000110bd\U000110cd"  # of numbers, visible
@@ -41,8 +45,34 @@ def check_label(label: str) -> str:
             f"label {clean!r} holds {what}; use letters, digits, blanks and punctuation other than / and \\"
         )
     if clean.casefold() in RESERVED:
-        raise InputError(f"{clean!r} is what the classifier says of things it does not know; choose another label")
+        raise InputError(f"{clean!r} is reserved for things the device does not recognise; choose another label")
     return clean
+
+
+def similar_label(label: str, known: Iterable[str]) -> str | None:
+    """The known label that a new one may be a slip of: it differs in case, or in a letter or two.
+
+    >>> similar_label("gera", ["bolt", "gear"]), similar_label("Bolt", ["bolt"]), similar_label("nut", ["bolt"])
+    ('gear', 'bolt', None)
+    >>> similar_label("pump 2", ["pump 1"])  # numbers are meant
+    """
+    folded = {other.casefold(): other for other in known if other != label}
+    typed = label.casefold()
+    if typed in folded:
+        return folded[typed]
+    letters = _letters(typed)
+    for match in difflib.get_close_matches(typed, folded, n=3, cutoff=0.75):
+        if (
+            min(len(typed), len(match)) >= _SHORTEST
+            and abs(len(typed) - len(match)) <= 2
+            and letters != _letters(match)
+        ):
+            return folded[match]
+    return None
+
+
+def _letters(text: str) -> str:
+    return "".join(character for character in text if not character.isdigit())
 
 
 def _is_allowed(character: str, before: str) -> bool:

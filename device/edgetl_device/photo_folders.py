@@ -14,9 +14,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from .errors import InputError
 from .photo_headers import other_format, photo_format
 
 START = 64  # bytes that tell a format
+_MOST_NAMED = 8
 
 _LEFTOVERS = frozenset({"@eadir", "#recycle", "#snapshot", "__macosx", "$recycle.bin", "system volume information",
                         "lost+found", "thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"})  # fmt: skip
@@ -70,6 +72,28 @@ def photos_in(folder: Path) -> PhotoFolder:
             else:
                 photos.append(path)
     return PhotoFolder(tuple(sorted(photos)), tuple(sorted(unused, key=lambda item: item.path)))
+
+
+def photos_of_one_class(folder: Path, label: str) -> PhotoFolder:
+    """As :func:`photos_in`, of a folder whose photos are all to get one label.
+
+    Raises:
+        InputError: it holds several folders of photos and no photo beside them: the classes of a training, which would
+            all become this one.
+    """
+    content, root = photos_in(folder), folder
+    while True:
+        places = [path.relative_to(root).parts for path in content.photos]
+        names = sorted({parts[0] for parts in places})
+        if not names or any(len(parts) == 1 for parts in places):
+            return content
+        if len(names) > 1:
+            shown = ", ".join(names[:_MOST_NAMED]) + (", …" if len(names) > _MOST_NAMED else "")
+            one = root / (label if label in names else names[0])
+            raise InputError(
+                f"{root} holds folders of several classes ({shown}): give one class's folder, such as {one}"
+            )
+        root /= names[0]
 
 
 def why_unused(path: Path) -> str:

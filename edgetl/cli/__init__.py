@@ -23,7 +23,10 @@ from .sweep import sweep
 from .train import train
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="The usual order: train → convert → deploy; or on the device: edgetl-device install → run → learn.",
+)
 @click.version_option(__version__, prog_name="edgetl")
 def program() -> None:
     """Train on a workstation, recognise and learn on a device."""

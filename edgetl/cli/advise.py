@@ -14,12 +14,12 @@ from edgetl_device.console import note, reports, say, table
 from .options import backbone_options, typed_options
 
 
-@click.command()
+@click.command(short_help="Find out how much of the backbone to train on PHOTOS")
 @click.argument("photos", type=click.Path(path_type=Path))
 @backbone_options
 @click.option("--val-split", type=float, default=0.2, show_default=True, help="Share that train would hold out.")
 @click.option("--group", metavar="REGEX", help="As for train.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of split and sample.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed for the split and the sample.")
 @reports
 def advise(
     photos: Path,

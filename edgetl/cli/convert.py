@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgetl_device.console import is_verbose, note, reports, say, table
+from edgetl_device.errors import InputError
 from edgetl_device.head_option import head_option
 
 if TYPE_CHECKING:
     from ..conversion.convert import Converted
+    from ..conversion.parity import Parity
 
 QUANTIZATIONS = ("int8", "int8-float-io", "int16x8", "float16", "dynamic", "none")
 
 
-@click.command()
+@click.command(short_help="Turn a RUN into a bundle")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Bundle to write, NAME.edgetl.")
 @click.option("--quantize", type=click.Choice(QUANTIZATIONS), default="int8", show_default=True, help="Number format.")
@@ -26,14 +28,17 @@ QUANTIZATIONS = ("int8", "int8-float-io", "int16x8", "float16", "dynamic", "none
     "--prune", type=float, metavar="SHARE", help="Set this share of the weights to zero, such as 0.5; minutes."
 )
 @click.option("--cluster", type=int, metavar="N", help="Let each kernel keep N distinct values, such as 16; minutes.")
-@click.option("--epochs", type=click.IntRange(1), help="Of fine-tuning in each of these.  [default: prune 3, others 1]")
+@click.option(
+    "--epochs", type=click.IntRange(1), help="Epochs of fine-tuning in each of these.  [default: prune 3, others 1]"
+)
 @click.option("--photos", type=click.Path(path_type=Path),
-              help="Of a run: where its photos are now. Of a model file: the photos to convert with.")  # fmt: skip
+              help="Where a run's photos are now; with a model file, the photos to convert with.")  # fmt: skip
 @click.option("--labels", type=click.Path(path_type=Path),
-              help="Of a model file: its labels, one a line, in the order of its outputs.")  # fmt: skip
-@click.option("--scale", metavar="MIN,MAX", help="Of a model file: what pixels 0 and 255 became in its training.")
+              help="The labels of a model file, one a line, in the order of its outputs.")  # fmt: skip
+@click.option("--scale", metavar="MIN,MAX", help="What pixels 0 and 255 became in a model file's training.")
 @click.option("--resize", type=click.Choice(("crop", "stretch", "letterbox")),
-              help="Of a model file: how photos were resized in training.  [default: as its labels fit]")  # fmt: skip
+              help="How photos were resized in a model file's training.  "
+                   "[default: whichever gets the most labels right]")  # fmt: skip
 @click.option("--calibration-samples", type=click.IntRange(1), default=200, show_default=True,
               help="Representative photos, class-balanced.")  # fmt: skip
 @click.option("--max-drop", type=float, default=0.01, show_default=True, help="Accuracy that conversion may cost.")
@@ -41,7 +46,7 @@ QUANTIZATIONS = ("int8", "int8-float-io", "int16x8", "float16", "dynamic", "none
 @click.option("--no-classes", is_flag=True, help="A bundle that knows nothing yet and is taught on the device.")
 @click.option("--fused", is_flag=True, help="Add model.tflite, backbone and head in one file, for other apps.")
 @click.option("--edgetpu", is_flag=True, help="Add the backbone compiled for the Edge TPU; needs edgetpu_compiler.")
-@click.option("--seed", type=int, help="Of calibration, holdout and fine-tuning.  [default: the run's, or 0]")
+@click.option("--seed", type=int, help="Seed for calibration, holdout and fine-tuning.  [default: the run's, or 0]")
 @click.option("--sign", type=click.Path(path_type=Path), metavar="KEY", help="Sign with this private key.")
 @click.option("--explainable", is_flag=True, help="Let the backbone export its feature map, for explanations.")
 @click.option("--force", is_flag=True, help="Overwrite OUTPUT.")
@@ -58,7 +63,10 @@ def convert(
     file needs --photos: they calibrate it, the head is fitted on them, and some are held out for the check.
     """
     from .. import api
+    from ..training.runs import is_run
 
+    if output.suffix != ".edgetl" and (run.is_file() or is_run(run)):  # what is wrong with RUN is said first
+        raise InputError(f"{output}: the name of a bundle must end in .edgetl, such as {run.stem}.edgetl")
     done = api.convert(run, output, scale=parsed(scale), verbose=is_verbose(), **options)
     _tell(done)
     if is_verbose():
@@ -88,13 +96,20 @@ def parsed(scale: str | None) -> tuple[float, float] | None:
     return None if scale is None else parse_scale(scale)
 
 
+def agreement_line(parity: Parity, worst_class: str) -> str:
+    """How the converted pipeline compares with the float one on the held-out photos."""
+    drop = max(parity.worst_class_drop, 0.0)
+    share = f"{100 * parity.agreement:.1f}".removesuffix(".0")
+    lost = f"{worst_class} loses most accuracy, {drop:.3f}" if round(drop, 3) else "no class loses accuracy"
+    return f"{parity.samples} held-out photos: {share} % keep their label; {lost}"
+
+
 def _tell(done: Converted) -> None:
     parity = done.parity
     table(("proof", done.quantization), done.exported.proof.rows())
     say()
     table(("pipeline", "accuracy"), [("float", parity.float_accuracy), (done.quantization, parity.converted_accuracy)])
-    say(f"same label on {parity.agreement:.1%} of {parity.samples} held-out photos; "
-        f"worst class, {done.worst_class}, loses {max(parity.worst_class_drop, 0):.3f}")  # fmt: skip
+    say(agreement_line(parity, done.worst_class))
     if done.compressed:
         bought = done.compressed
         say()

@@ -15,7 +15,7 @@ from edgetl_device.console import note, refuse_existing, reports, say
 from edgetl_device.errors import InputError, StorageError
 
 
-@click.command()
+@click.command(short_help="See the whole story, offline, on built-in photos")
 @click.option("--output", type=click.Path(path_type=Path), default=Path("edgetl-demo"), show_default=True,
               help="Folder for page, bundle and device home.")  # fmt: skip
 @click.option("--photos", type=click.Path(path_type=Path), help="Tell the story on these folders instead.")

@@ -9,11 +9,11 @@ import click
 
 from edgetl_device.console import note, reports, say
 
-_port = click.option("--port", type=click.IntRange(1, 65535), help="Of the ssh server (default: as configured).")
+_port = click.option("--port", type=click.IntRange(1, 65535), help="Port of the ssh server (default: as configured).")
 _home = click.option("--home", default="", help="Device home there (default: ~/.local/share/edgetl).")
 
 
-@click.command()
+@click.command(short_help="Install a bundle on a device over ssh")
 @click.argument("target", metavar="USER@HOST")
 @click.argument("file", type=click.Path(path_type=Path))
 @_port
@@ -57,7 +57,7 @@ def deploy(
     }
 
 
-@click.command()
+@click.command(short_help="Bring back what a device learned, without photos")
 @click.argument("target", metavar="USER@HOST")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder to write into.")
 @_port

@@ -13,18 +13,20 @@ if TYPE_CHECKING:
     from ..evaluation.evaluate import Evaluation
 
 
-@click.command()
+@click.command(short_help="Measure a bundle's accuracy on PHOTOS")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("photos", type=click.Path(path_type=Path))
 @click.option("--report", type=click.Path(path_type=Path), help="Also write one self-contained HTML page.")
-@click.option("--slices", type=click.Path(path_type=Path), help="CSV: path, and columns to tell accuracy apart by.")
+@click.option(
+    "--slices", type=click.Path(path_type=Path), help="CSV with a path column and columns to break accuracy down by."
+)
 @click.option("--runtime", type=click.Choice(["auto", "litert", "tflite"]), default="auto", help="TFLite runtime.")
 @click.option("--force", is_flag=True, help="Overwrite the report.")
 @reports
 def evaluate(
     file: Path, photos: Path, report: Path | None, slices: Path | None, runtime: str, force: bool
 ) -> dict[str, Any]:
-    """How a bundle does on PHOTOS, with the device's own code and runtime."""
+    """Measure a bundle's accuracy on PHOTOS, with the device's own code and runtime."""
     from edgetl_device.bundle.bundle import open_bundle
 
     from .. import api

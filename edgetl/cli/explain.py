@@ -11,7 +11,7 @@ from edgetl_device.console import note, refuse_existing, reports, say, table
 from edgetl_device.errors import InputError, PhotoError, StorageError
 
 
-@click.command()
+@click.command(short_help="Show which parts of PHOTOS speak for the label")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", metavar="DIR", type=click.Path(path_type=Path), required=True, help="Folder to write.")
@@ -22,7 +22,7 @@ from edgetl_device.errors import InputError, PhotoError, StorageError
 def explain(
     file: Path, photos: tuple[Path, ...], output: Path, label: str | None, runtime: str, force: bool
 ) -> dict[str, Any]:
-    """Where in PHOTOS the evidence is: class activation maps over them, orange for the label, blue against."""
+    """Show which parts of PHOTOS speak for the label (orange) and which against it (blue): class activation maps."""
     import cv2
     import numpy as np
 

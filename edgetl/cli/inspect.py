@@ -10,7 +10,7 @@ import click
 from edgetl_device.console import reports, say, table
 
 
-@click.command()
+@click.command(short_help="Show what is inside a bundle")
 @click.argument("file", type=click.Path(path_type=Path))
 @reports
 def inspect(file: Path) -> dict[str, Any]:

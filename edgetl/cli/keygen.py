@@ -10,7 +10,7 @@ import click
 from edgetl_device.console import reports, say
 
 
-@click.command()
+@click.command(short_help="Make a key pair for signing bundles")
 @click.argument("prefix", type=click.Path(path_type=Path))
 @reports
 def keygen(prefix: Path) -> dict[str, Any]:

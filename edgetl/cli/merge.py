@@ -10,7 +10,7 @@ import click
 from edgetl_device.console import note, refuse_existing, reports, say
 
 
-@click.command()
+@click.command(short_help="Add what devices learned to a bundle")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("stats", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Bundle to write.")

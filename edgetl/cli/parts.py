@@ -11,7 +11,7 @@ from edgetl_device.console import refuse_existing, reports, say
 from edgetl_device.errors import StorageError
 
 
-@click.command()
+@click.command(short_help="Write built-in photos of machine parts to try it with")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--per-class", type=click.IntRange(1), default=60, show_default=True, help="Photos of each kind.")
 @click.option("--classes", default="", help="Kinds, separated by commas (default: all).")
@@ -30,5 +30,8 @@ def parts(folder: Path, per_class: int, classes: str, light: str, size: int, see
         count = write_photos(folder, kinds=kinds, per_class=per_class, light=light, size=size, seed=seed)
     except OSError as error:
         raise StorageError(f"cannot write {folder}: {error.strerror or error}") from error
-    say(f"wrote {count} photos of {len(kinds)} kinds to {folder}; next: edgetl train {folder} -o run")
+    if len(kinds) == 1:  # too few for a training, right for a device that knows the others
+        say(f"wrote {count} photos of 1 kind to {folder}; next: edgetl-device learn {kinds[0]} {folder / kinds[0]}")
+    else:
+        say(f"wrote {count} photos of {len(kinds)} kinds to {folder}; next: edgetl train {folder} -o run")
     return {"photos": count, "classes": list(kinds)}

@@ -14,7 +14,7 @@ _SHOWN = 10
 _MAX_BYTES = 256 << 20  # as of a bundle
 
 
-@click.command()
+@click.command(short_help="Check whether the Edge TPU takes a model")
 @click.argument("file", type=click.Path(path_type=Path))
 @reports
 def preflight(file: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import click
 from edgetl_device.console import refuse_existing, reports, say
 
 
-@click.command()
+@click.command(short_help="Sign a bundle")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--key", type=click.Path(path_type=Path), required=True, help="Private key of `edgetl keygen`.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Bundle to write (default: FILE itself).")

@@ -18,21 +18,22 @@ if TYPE_CHECKING:
     from ..conversion.sweep import Row
 
 
-@click.command()
+@click.command(short_help="Compare ways to convert a RUN: accuracy, size, speed")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--recipes", default="int8,int8-float-io,int16x8,float16,dynamic,none", show_default=True,
               help="Separated by commas; +qat, +prune=0.5 or +cluster=16 compress first, in minutes.")  # fmt: skip
 @click.option("--report", type=click.Path(path_type=Path), help="Also write one self-contained HTML page.")
 @click.option("--photos", type=click.Path(path_type=Path),
               help="Where the run's photos are now, if they moved; of a model file, its photos.")  # fmt: skip
-@click.option("--labels", type=click.Path(path_type=Path), help="Of a model file: its labels, one a line.")
-@click.option("--scale", metavar="MIN,MAX", help="Of a model file: what pixels 0 and 255 became in its training.")
+@click.option("--labels", type=click.Path(path_type=Path), help="The labels of a model file, one a line.")
+@click.option("--scale", metavar="MIN,MAX", help="What pixels 0 and 255 became in a model file's training.")
 @click.option("--resize", type=click.Choice(("crop", "stretch", "letterbox")),
-              help="Of a model file: how photos were resized in training.  [default: as its labels fit]")  # fmt: skip
+              help="How photos were resized in a model file's training.  "
+                   "[default: whichever gets the most labels right]")  # fmt: skip
 @click.option("--max-drop", type=float, default=0.01, show_default=True,
-              help="Accuracy below the best that is good enough.")  # fmt: skip
+              help="Accept up to this much accuracy below the best.")  # fmt: skip
 @click.option("--training-photos", type=click.IntRange(1), default=1000, show_default=True,
-              help="Fit each head on at most so many photos.")  # fmt: skip
+              help="Fit each head on at most this many photos.")  # fmt: skip
 @click.option("--calibration-samples", type=click.IntRange(1), default=200, show_default=True,
               help="Representative photos, class-balanced.")  # fmt: skip
 @head_option()

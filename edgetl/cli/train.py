@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgetl_device.console import note, refuse_existing, reports, say, table
+from edgetl_device.console import note, reports, say, table
 
 from .options import backbone_options, fine_tuning_options
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..training.runs import Run
 
 
-@click.command()
+@click.command(short_help="Train a classifier on PHOTOS")
 @click.argument("photos", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder to write: the RUN.")
 @backbone_options
@@ -24,9 +24,19 @@ if TYPE_CHECKING:
               help="How much to train; auto asks `edgetl advise`.")  # fmt: skip
 @fine_tuning_options
 @click.option("--val-split", type=float, default=0.2, show_default=True, help="Share of photos to hold out.")
-@click.option("--group", metavar="REGEX", help="Keep photos together whose paths match alike, or a column of a list.")
+@click.option(
+    "--group",
+    metavar="REGEX",
+    help="Keep photos together that share this pattern in their path, or this column of the CSV list.",
+)
 @click.option("--resume", is_flag=True, help="Go on with an interrupted training.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of split, views and calibration.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Seed for the split, the views and the calibration.",
+)
 @click.option("--force", is_flag=True, help="Overwrite OUTPUT.")
 @reports
 def train(
@@ -46,9 +56,10 @@ def train(
 ) -> dict[str, Any]:
     """Teach a backbone the classes of PHOTOS: a folder with one folder per class, or a CSV list."""
     from .. import api
+    from ..training.runs import check_place
     from ..training.train import checkpoint_of
 
-    refuse_existing(output, force)
+    check_place(output, force)
     api.backbone_spec(backbone, alpha, image_size, weights)  # a mistake in it is told before photos are looked for
     dataset = api.load_photos(photos, val_split=val_split, group=group, seed=seed)
     try:

@@ -30,6 +30,7 @@ from edgetl_device.arrays import pack, unpack
 from edgetl_device.errors import InputError, StorageError
 from edgetl_device.files import read_bounded, replace_folder
 from edgetl_device.labels import check_label
+from edgetl_device.photo_folders import photos_in
 
 from ..backbones.backbone import BackboneSpec, build, check
 from ..data.datasets import SPLITS, Dataset
@@ -125,7 +126,7 @@ def open_run(folder: Path) -> Run:
             raise InputError(f"{path} is too large: a RUN holds at most {MOST_PHOTOS:,} photos")
         value = json.loads(data)
     except OSError:
-        raise InputError(f"{folder} is not a RUN: make one with `edgetl train PHOTOS -o {folder}`") from None
+        raise InputError(_why_no_run(folder)) from None
     except (ValueError, RecursionError):
         raise InputError(f"{path} is not JSON: train again") from None
     if isinstance(value, dict) and value.get("format") == 1:
@@ -158,7 +159,7 @@ def new_run(output: Path, force: bool) -> Iterator[Path]:
     the error says where.
     """
     output = output.resolve() if output.is_symlink() else output
-    _check_place(output, force)
+    check_place(output, force)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         _sweep(output)
@@ -175,7 +176,7 @@ def new_run(output: Path, force: bool) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     try:
-        _check_place(output, force)  # hours may have passed
+        check_place(output, force)  # hours may have passed
         folder.chmod(0o755)
         replace_folder(folder, output)
     except (OSError, InputError) as error:
@@ -204,11 +205,27 @@ def _held(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _check_place(output: Path, force: bool) -> None:
+def check_place(output: Path, force: bool) -> None:
+    """Raise InputError where a RUN may not be written: something else lies there, or a RUN that is to stay."""
+    if output.exists() and not (output / RUN_FILE).is_file():
+        reason = "is not a RUN, so --force does not replace it" if force else "exists and is not a RUN"
+        raise InputError(f"{output} {reason}: choose another name")
     if output.exists() and not force:
         raise InputError(f"{output} exists: choose another name, or --force to overwrite it")
-    if output.exists() and not (output / RUN_FILE).is_file():
-        raise InputError(f"{output} is not a RUN, so --force does not replace it: choose another name")
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder seems to be a RUN; :func:`open_run` knows whether it is a good one."""
+    return (folder / RUN_FILE).is_file()
+
+
+def _why_no_run(folder: Path) -> str:
+    if folder.is_dir() and photos_in(folder).photos:
+        return (
+            f"{folder} holds photos, not a RUN: `edgetl train {folder} -o run` first, "
+            "then `edgetl convert run -o run.edgetl`"
+        )
+    return f"{folder} is not a RUN: make one with `edgetl train PHOTOS -o {folder}`"
 
 
 def _memory(data: bytes) -> int:

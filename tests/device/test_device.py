@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import build_bundle, draw, tiny_backbone
+from conftest import build_bundle, draw, tiny_backbone, write_photos
 
 import edgetl_device
 from edgetl_device import Device, EdgetlError, open_bundle
@@ -167,6 +167,17 @@ def test_missing_and_damaged_files_are_photo_errors_and_skipped_beside_good_ones
     learned = device.learn("kite", ["kite-1.png", "damaged.png", KITES[1]], color="bgr", retrain=False)
     assert len(learned.ids) == 2 and learned.outcome is None
     assert len(learned.skipped) == 1 and "damaged.png" in learned.skipped[0]
+
+
+def test_a_folder_is_learned_with_all_photos_of_its_one_class(device: Device, tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos", ("kite",), 3)
+    (photos / "kite" / "notes.txt").write_text("none of them")
+    learned = device.learn("kite", photos)
+    assert len(learned.ids) == 3 and len(learned.skipped) == 1 and "notes.txt" in learned.skipped[0]
+    write_photos(photos, ("ring",), 1)
+    with pytest.raises(InputError, match="several classes"):
+        device.learn("kite", photos)
+    assert len(device.samples()) == 3
 
 
 def test_samples_hold_the_embeddings_of_the_images_in_their_order(device: Device, place: Path) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from edgetl_device.errors import InputError
-from edgetl_device.labels import check_label
+from edgetl_device.labels import check_label, similar_label
 
 
 @pytest.mark.parametrize("label", ["cat", "hot dog", "M6 × 20", "Öl-Filter (neu)", "猫", "a" * 64])
@@ -34,3 +34,12 @@ def test_characters_that_languages_and_emoji_are_written_with_are_kept(label: st
 def test_characters_that_hide_turn_or_command_are_refused(label: str) -> None:
     with pytest.raises(InputError, match="holds"):
         check_label(label)
+
+
+@pytest.mark.parametrize(
+    ("label", "meant"),
+    [("gera", "gear"), ("Gear", "gear"), ("gears", "gear"), ("hinge 2", "hinge"), ("nit", None), ("washer", None),
+     ("pump 2", None), ("gear", None)],
+)  # fmt: skip
+def test_a_slip_of_a_known_label_is_noticed_and_another_thing_is_not(label: str, meant: str | None) -> None:
+    assert similar_label(label, ["gear", "hinge", "nut", "pump 1"]) == meant

@@ -156,11 +156,15 @@ def open_bundle(path: str | Path, trusted: PublicKey | None = None) -> Bundle:
 
 def load_bundle(path: Path, trusted: PublicKey | None = None) -> tuple[Bundle, bytes]:
     """As :func:`open_bundle`, with the very bytes that were verified."""
+    if (path / "run.json").is_file():  # what `edgetl train` writes: a step too early
+        raise BundleError(f"{path} is a RUN, not a bundle: `edgetl convert {path} -o {path.name}.edgetl` first")
     try:
         data = read_file(path)
         return read_bundle(data, trusted), data
     except (BundleError, SignatureError) as error:
         raise type(error)(f"{path}: {error}") from None
+    except FileNotFoundError:
+        raise BundleError(f"no such bundle: {path}; make one with `edgetl convert`") from None
     except OSError as error:
         raise BundleError(f"cannot read {path}: {error.strerror or error}") from None
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..home import Home
 
 
-@click.command()
+@click.command(short_help="Copy samples and versions into one file")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 @in_home
@@ -32,12 +32,12 @@ def backup(file: Path, force: bool, home: Home) -> dict[str, Any]:
     return counts
 
 
-@click.command()
+@click.command(short_help="Replace the store by a backup")
 @click.argument("file", type=click.Path(path_type=Path))
 @in_home
 @reports
 def restore(file: Path, home: Home) -> dict[str, Any]:
-    """Put a backup in the store's place; what stood there is moved aside, not deleted."""
+    """Replace the store by a backup; the old store is kept beside it."""
     from ..store.backup import restore_database
 
     bundle = home.bundle()

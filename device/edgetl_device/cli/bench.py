@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..home import Home
 
 
-@click.command()
+@click.command(short_help="Measure speed and memory on this device")
 @click.option("--runs", type=click.IntRange(10), default=200, show_default=True, help="Frames to classify.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of the runtime (default: what `install` measured).")
 @click.option("--compare", is_flag=True, help="Every installed runtime with 1, 2, 4 … threads, side by side.")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 UNKNOWN_CLOSEST = "unknown; closest match {}, but unlike its examples"
 
 
-@click.command()
+@click.command(short_help="Recognise what photos show")
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--top", type=click.IntRange(1), default=3, help="How many labels to print for each photo.")
 @click.option(

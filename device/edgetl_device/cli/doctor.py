@@ -12,7 +12,7 @@ from ..console import reports, say
 from ..environment import default_home
 
 
-@click.command()
+@click.command(short_help="Find what is wrong, and how to fix it")
 @click.option(  # not `in_home`: that loads NumPy and OpenCV, which may be what is broken
     "--home",
     type=click.Path(path_type=Path),
@@ -20,7 +20,7 @@ from ..environment import default_home
 )
 @reports
 def doctor(home: Path | None) -> dict[str, Any]:
-    """What is wrong with this device, and the exact fix; exit code 1 if something needed is broken."""
+    """Check this device and print a fix for each problem; exit code 1 if something needed is broken."""
     from ..doctor import examine
 
     checks = []

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..home import Home
 
 
-@click.command("export-stats")
+@click.command("export-stats", short_help="Write what was learned as statistics, without photos")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--sign", type=click.Path(path_type=Path), metavar="KEY", help="Sign with this private key.")
 @click.option("--force", is_flag=True, help="Overwrite FILE.")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..home import Home
 
 
-@click.command()
+@click.command(short_help="Install a bundle on this device")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--public-key", type=click.Path(path_type=Path), help="From now on accept only what this key signed.")
 @click.option("--allow-downgrade", is_flag=True, help="Accept a bundle signed before the current one.")
@@ -47,6 +47,7 @@ def install(
         outcome = judged_if_possible(learner)
         if outcome["exit_code"] == 1:  # the bundle is installed; of `install`, 1 says that the old one stays
             outcome["exit_code"] = 0
+    say("next: edgetl-device run --camera auto")
     key = home.trusted()
     if key is not None:
         say(f"signed by {key.fingerprint}, the key this device trusts")

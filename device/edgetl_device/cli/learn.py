@@ -11,13 +11,13 @@ from ..console import note, reports, say
 from ..head_option import head_option
 from .options import in_home, runtime_option
 from .photo_arguments import photo_paths
-from .retraining import idle, judged, judged_if_possible
+from .retraining import idle, judged, judged_if_possible, undo_command
 
 if TYPE_CHECKING:
     from ..home import Home
 
 
-@click.command()
+@click.command(short_help="Teach photos of a label, new or known")
 @click.argument("label")
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--no-retrain", is_flag=True, help="Only store the samples.")
@@ -29,27 +29,33 @@ def learn(
     label: str, images: tuple[Path, ...], no_retrain: bool, keep_photos: bool, runtime: str, home: Home
 ) -> dict[str, Any]:
     """Store photos as samples of LABEL (a new label is a new class), then retrain."""
-    from ..labels import check_label
+    from ..labels import check_label, similar_label
     from ..open_home import OpenHome
     from ..photos import read_photo, thumbnail
 
     label = check_label(label)
     with OpenHome(home, runtime) as opened:
-        folder = photo_paths(images)
+        folder = photo_paths(images, label)
         embedded = opened.backbone.embed_readable(folder.photos)
         for _, reason in embedded.skipped:
             note(f"skipped: {reason}")
         pictures = [thumbnail(read_photo(path)) for path in embedded.used] if keep_photos else []
         learner = opened.learner
         with learner.lock():
-            stored = len(learner.add(label, embedded.raw, pictures))
+            known = learner.known_labels()
+            ids = learner.add(label, embedded.raw, pictures)
+            stored = len(ids)
             say(f"stored {stored} sample{'s' if stored != 1 else ''} of {label}")
+            undo = undo_command(ids, None if label in known else label)
+            meant = similar_label(label, known) if label not in known else None
+            if meant is not None:
+                say(f"{label} is a new class; did you mean {meant}? Undo: `{undo}`")
             unused = [item.path for item in folder.unused]
             result = {"stored": stored, "skipped": [*map(str, unused), *(str(path) for path, _ in embedded.skipped)]}
-            return result | (idle(learner) if no_retrain else judged_if_possible(learner))
+            return result | (idle(learner) if no_retrain else judged_if_possible(learner, undo=undo))
 
 
-@click.command()
+@click.command(short_help="Fit the head again, perhaps with another rule")
 @head_option(as_before=True)
 @click.option("--accept-scene-change", is_flag=True, help="Promote whatever the gate says: the scene really changed.")
 @runtime_option

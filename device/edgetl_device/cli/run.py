@@ -30,7 +30,7 @@ def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, va
     return value
 
 
-@click.command("run")
+@click.command("run", short_help="Recognise what a camera sees, and teach it")
 @click.option(
     "--camera",
     "spec",
@@ -85,7 +85,7 @@ def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, va
     "sinks",
     multiple=True,
     metavar="NAME[:ARGUMENT]",
-    help="Send recognitions to a sink that another package adds; repeatable.",
+    help="Send recognitions to a sink: command:CMD, or one that another package adds; repeatable.",
 )
 @click.option("--jsonl", is_flag=True, help="Print one line of JSON for every frame.")
 @click.option("--no-thumbnails", is_flag=True, help="Do not keep a small picture (160 px) of each taught sample.")

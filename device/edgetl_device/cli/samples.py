@@ -23,18 +23,21 @@ def say_elsewhere(count: int) -> None:
         say("(`edgetl-device forget --all` removes them too)")
 
 
-@click.command()
+@click.command(short_help="List what was taught")
 @click.option("--label", help="Only samples of this label.")
 @in_home
 @reports
 def samples(label: str | None, home: Home) -> dict[str, Any]:
     """List stored samples."""
-    rows = home.learner().samples(label)
+    learner = home.learner()
+    if label is not None:
+        learner.check_known(label)
+    rows = learner.samples(label)
     table(("id", "label", "time"), [(row.id, row.label, row.time) for row in rows])
     return {"samples": [{"id": row.id, "label": row.label, "time": row.time} for row in rows]}
 
 
-@click.command()
+@click.command(short_help="Move samples to another label")
 @click.argument("label")
 @click.argument("ids", nargs=-1, required=True, type=int)
 @in_home
@@ -48,7 +51,7 @@ def relabel(label: str, ids: tuple[int, ...], home: Home) -> dict[str, Any]:
         return {"moved": moved} | judged_if_possible(learner)
 
 
-@click.command()
+@click.command(short_help="Remove samples or a label, exactly")
 @click.option("--label", help="All samples of this label; a factory label is hidden.")
 @click.option("--sample", "ids", multiple=True, type=int, help="Samples: --sample 3 4 5.")
 @click.option(

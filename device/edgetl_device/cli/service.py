@@ -25,7 +25,7 @@ _ADDRESS_FILE = "camera.address"  # in the device home, where the unit must not 
 _GROUPS = ("video", "render", "plugdev", "apex")  # that own cameras and accelerators, where they exist
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(context_settings={"ignore_unknown_options": True}, short_help="Run the camera as a systemd service")
 @click.option("--install", "action", flag_value="install", help="Install, enable and start it (as root).")
 @click.option("--uninstall", "action", flag_value="uninstall", help="Stop, disable and remove it (as root).")
 @click.option("--user", help="The user it runs as (default: you, also under sudo).")

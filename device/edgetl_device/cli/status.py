@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..home import Home
 
 
-@click.command()
+@click.command(short_help="Show bundle, samples, version, disk and drift")
 @runtime_option
 @in_home
 @reports
@@ -35,8 +35,7 @@ def status(runtime: str, home: Home) -> dict[str, Any]:
 
 
 _DRIFT = {
-    "collecting": "not known yet: it needs 30 different photos since this version (so far {frames}), "
-    "and a bundle with a holdout",
+    "collecting": "unknown: {frames} of 30 frames seen since this version",
     "steady": "none: the last {frames} photos look like what it learned from",
     "drifting": "the scene has changed: the last {frames} photos look like little that it learned from; "
     "teach it what it gets wrong: `edgetl-device learn LABEL IMAGE…`",

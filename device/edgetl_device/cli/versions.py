@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..home import Home
 
 
-@click.command()
+@click.command(short_help="List head versions")
 @in_home
 @reports
 def versions(home: Home) -> dict[str, Any]:
@@ -30,12 +30,12 @@ def versions(home: Home) -> dict[str, Any]:
     return {"versions": [{"version": row.pop("id"), **row} for row in listed]}
 
 
-@click.command()
+@click.command(short_help="Use an earlier head version again")
 @click.argument("number", required=False, type=int)
 @in_home
 @reports
 def rollback(number: int | None, home: Home) -> dict[str, Any]:
-    """Re-activate an earlier head version (default: the last good one before the active)."""
+    """Use an earlier head version again (default: the last good one before the active); samples are kept."""
     version = home.learner().rollback(number)
-    say(f"version {version} is active again")
+    say(f"version {version} is active again; samples are kept, and the next learning uses them again")
     return {"version": version}

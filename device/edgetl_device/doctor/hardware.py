@@ -91,7 +91,7 @@ def power(system: System, _home: Path) -> Check:
     output = system.command("vcgencmd", "get_throttled")
     match = re.fullmatch(r"throttled=0x([0-9a-fA-F]+)", output or "")
     if match is None:
-        return Check("", True, "no vcgencmd: not a Raspberry Pi", needed=False)
+        return Check("", True, "not a Raspberry Pi: not checked", needed=False)
     bits = int(match[1], 16)
     now = [text for bit, text in _THROTTLED.items() if bits >> bit & 1]
     before = [text for bit, text in _THROTTLED.items() if bits >> (bit + 16) & 1]

@@ -117,7 +117,8 @@ def judge(candidate: Judged, active: Judged, new: Samples) -> Verdict:
         return Verdict(False, f"not learned: {objection}", accuracy, objection)
     counts = _gained(candidate.evidence, active.evidence)
     was = float(holdout.before.mean()) if len(holdout.truth) else None
-    return Verdict(True, learned_change(counts, was, accuracy, len(candidate.head.labels)), accuracy)
+    gone = sorted(set(active.head.labels) - set(candidate.head.labels))
+    return Verdict(True, learned_change(counts, was, accuracy, len(candidate.head.labels), gone), accuracy)
 
 
 def on_holdout(candidate: Head, active: Head, labels: Sequence[str]) -> Answers:

@@ -10,13 +10,16 @@ import numpy.typing as npt
 _MOST_NAMED = 3
 
 
-def learned_change(counts: Mapping[str, int], before: float | None, after: float | None, known: int) -> str:
+def learned_change(
+    counts: Mapping[str, int], before: float | None, after: float | None, known: int, gone: Sequence[str] = ()
+) -> str:
     """What was learned, and what that did to the rest.
 
     Args:
         counts: label → new photos.
         before, after: share of the held-out photos recognised; None where there are none.
         known: how many labels the device tells apart now.
+        gone: labels that it told apart before and does not any more.
 
     Example:
         >>> learned_change({"bottles": 19}, None, None, 1)
@@ -24,15 +27,18 @@ def learned_change(counts: Mapping[str, int], before: float | None, after: float
         >>> learned_change({"daisy": 1}, 0.87, 0.833, 5)
         'learned daisy (1 photo); the classes it knew are 4 points worse (0.87 → 0.83)'
     """
-    subject = f"learned {_named(counts)}" if counts else "updated"
+    subject, others = f"learned {_named(counts)}" if counts else "updated", "the classes it knew"
+    if gone and not counts:
+        more = f" and {len(gone) - _MOST_NAMED} more" if len(gone) > _MOST_NAMED else ""
+        subject, others = f"forgot {', '.join(gone[:_MOST_NAMED])}{more}", "the other classes"
     if before is None or after is None:
         return f"{subject}; now teach a second thing" if known == 1 else subject
     points = round(100 * (after - before))
     if not points:
-        return f"{subject}; the classes it knew are as good as before ({after:.2f})"
+        return f"{subject}; {others} are as good as before ({after:.2f})"
     better = "better" if points > 0 else "worse"
     unit = "point" if abs(points) == 1 else "points"
-    return f"{subject}; the classes it knew are {abs(points)} {unit} {better} ({before:.2f} → {after:.2f})"
+    return f"{subject}; {others} are {abs(points)} {unit} {better} ({before:.2f} → {after:.2f})"
 
 
 def classes_that_lose(losers: Sequence[tuple[str, float, float]], photos: str) -> str:

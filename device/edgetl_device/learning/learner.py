@@ -16,7 +16,7 @@ from ..heads.evidence import Evidence
 from ..heads.head import Head, fit_head
 from ..inference.backbone import Backbone
 from ..inference.classifier import Classifier
-from ..labels import check_label, check_label_count
+from ..labels import check_label, check_label_count, similar_label
 from ..statistics import Statistics
 from ..store.schema import SampleRow, VersionRow
 from ..store.store import Store
@@ -27,6 +27,7 @@ from .solver import Solved, Solver
 log = logging.getLogger("edgetl.learner")
 
 GOOD = ("factory", "promoted")  # states of a version that may be rolled back to
+_MOST_NAMED = 20  # labels in a message
 MAX_STARTS = 3  # of a version that never ran well; then it is not tried again
 
 
@@ -123,6 +124,19 @@ class Learner:
         """Stored samples of this backbone."""
         return self.store.samples(self.bundle.backbone_digest, label)
 
+    def known_labels(self) -> tuple[str, ...]:
+        """The bundle's labels and those of stored samples, sorted."""
+        return tuple(sorted({*self.bundle.labels, *self.store.counts(self.bundle.backbone_digest)}))
+
+    def check_known(self, label: str) -> None:
+        """Raise InputError if neither the bundle nor a sample has this label."""
+        known = self.known_labels()
+        if label not in known:
+            meant = similar_label(label, known)
+            question = f"did you mean {meant}? " if meant else ""
+            names = ", ".join(known[:_MOST_NAMED]) + (", …" if len(known) > _MOST_NAMED else "")
+            raise InputError(f"no label {label!r}: {question}known labels: {names or 'none yet'}")
+
     def versions(self) -> list[VersionRow]:
         """All versions made with this bundle."""
         return self.store.versions(self.bundle.digest)
@@ -213,11 +227,9 @@ class Learner:
             InputError: nobody knows this label.
         """
         with self.lock():
-            ids = [row.id for row in self.samples(label)]
+            self.check_known(label)
             ours = label in self.bundle.labels
-            if not ids and not ours:
-                raise InputError(f"no label {label!r}: see `edgetl-device samples`")
-            removed = self.forget(ids)
+            removed = self.forget([row.id for row in self.samples(label)])
             if ours:
                 self.hide(label)
         return removed, ours
@@ -334,7 +346,7 @@ class Learner:
 
     def _check_room_for(self, label: str) -> None:
         if label not in self.bundle.labels:
-            labels = {*self.bundle.labels, *self.store.counts(self.bundle.backbone_digest), label}
+            labels = {*self.known_labels(), label}
             check_label_count(len(labels), "`edgetl-device forget --label L` makes room")
 
     def _existing(self, ids: Sequence[int]) -> list[int]:

@@ -171,11 +171,14 @@ def test_where_there_is_no_room_for_a_new_head_the_samples_are_told_to_be_stored
         (("learn", "unknown", __file__), "choose another label"),
         (("learn", "cat", __file__), "none of 1 photos could be read"),
         (("forget",), "choose what to forget"),
-        (("forget", "--label", "x"), "no label 'x'"),
+        (("forget", "--label", "x"), "no label 'x': known labels: ball, box"),
+        (("forget", "--label", "balls"), "no label 'balls': did you mean ball? known labels: ball, box"),
+        (("samples", "--label", "bxo"), "no label 'bxo': known labels: ball, box"),
+        (("install", "nowhere.edgetl"), "no such bundle: nowhere.edgetl; make one with `edgetl convert`"),
         (("forget", "--sample", "99"), "no sample 99"),
         (("rollback", "42"), "no version 42"),
         (("rollback",), "nothing to roll back to"),
-        (("retrain", "--head", "forest"), "expected one of predictive"),
+        (("retrain", "--head", "forest"), "(another package can add heads)"),
         (("export-stats", "x.stats"), "nothing was learned yet"),
         (("install", __file__), "not a bundle"),
         (("classify", "--top", "0", __file__), "0 is not in the range"),
@@ -192,6 +195,45 @@ def test_bad_input_is_one_clear_line_and_exit_2(installed: Path, arguments, mess
     lines = [line for line in done.stderr.splitlines() if not line.startswith("skipped:")]
     assert len(lines) == 1 and message in lines[0], done.stderr
     assert done.stdout == ""
+
+
+def test_a_folder_of_several_classes_is_refused_and_nothing_is_stored(installed: Path, tmp_path) -> None:
+    photos = write_photos(tmp_path / "photos", ("ball", "box"), 2)
+    done = run(installed, "learn", "cog", photos / "ball", photos, code=2)
+    assert done.stderr == (
+        f"error: {photos} holds folders of several classes (ball, box): give one class's folder, such as {photos}/ball\n"
+    )
+    assert told(installed, "samples")["samples"] == []
+    only = write_photos(tmp_path / "only", ("kite",), 3)
+    assert told(installed, "learn", "kite", only)["stored"] == 3
+
+
+def test_a_new_label_like_a_known_one_is_stored_with_a_question_and_its_undo(installed: Path, tmp_path) -> None:
+    photos = write_photos(tmp_path / "photos", ("kite",), 3)
+    question = "balls is a new class; did you mean ball? Undo: `edgetl-device forget --label balls`"
+    assert question in run(installed, "learn", "balls", photos).stdout
+    assert question not in run(installed, "learn", "balls", photos).stdout
+    assert "did you mean" not in run(installed, "learn", "kite", photos).stdout
+
+
+def test_a_rejected_sample_comes_with_the_command_that_takes_it_back(installed: Path, tmp_path) -> None:
+    photos = write_photos(tmp_path / "photos", ("ball",), 8, seed=5)
+    done = run(installed, "learn", "box", photos, code=1)
+    assert f"`edgetl-device forget --sample {' '.join(str(number) for number in range(1, 9))}`" in done.stdout
+
+
+def test_a_run_is_told_from_a_bundle(installed: Path, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("run").mkdir()
+    Path("run/run.json").touch()
+    done = run(installed, "install", "run", code=2)
+    assert done.stderr == "error: run is a RUN, not a bundle: `edgetl convert run -o run.edgetl` first\n"
+
+
+def test_the_lines_of_learning_fit_80_columns_and_status_says_what_drift_waits_for(installed: Path, tmp_path) -> None:
+    done = run(installed, "learn", "kite", write_photos(tmp_path / "photos", ("kite",), 15))
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "drift    unknown: 0 of 30 frames seen since this version" in run(installed, "status").stdout
 
 
 def test_a_home_without_a_bundle_says_what_to_do_and_makes_nothing(tmp_path) -> None:

@@ -28,6 +28,18 @@ def test_what_was_learned_is_said_in_words(counts, before, after, known: int, wo
     assert learned_change(counts, before, after, known) == words
 
 
+@pytest.mark.parametrize(
+    ("counts", "before", "after", "words"),
+    [
+        ({}, 0.8, 0.8, "forgot hinge; the other classes are as good as before (0.80)"),
+        ({}, None, None, "forgot hinge"),
+        ({"a": 1}, 0.8, 0.8, "learned a (1 photo); the classes it knew are as good as before (0.80)"),
+    ],
+)
+def test_a_label_that_is_gone_was_forgotten_unless_something_was_learned(counts, before, after, words: str) -> None:
+    assert learned_change(counts, before, after, 2, ["hinge"]) == words
+
+
 def test_of_many_classes_the_three_that_lose_most_are_named() -> None:
     losers = [(f"c{number}", 1.0, 0.1 * number) for number in range(5)]
     assert classes_that_lose(losers, "photos") == (
