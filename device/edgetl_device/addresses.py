@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
-from urllib.parse import quote
+from collections.abc import Iterable, Mapping
+from urllib.parse import quote, unquote
 
 from .errors import CameraError
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 
 _ADDRESS = re.compile(rf"({'|'.join(SCHEMES)})://(.+)", re.IGNORECASE | re.DOTALL)
-_LIKE_AN_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/{1,2}\S+|\S*[^\s:/]:\S*@\S+")
+_LIKE_AN_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/{1,2}(?:.*@)?\S+|\S*[^\s:/]:\S*@\S+")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/?#\[\]@&=]+)(:\d*)?")
 _HIDDEN = "…"
@@ -50,6 +50,17 @@ def shown_address(address: str) -> str:
 def without_secrets(text: str) -> str:
     """A message in which everything that looks like an address is shown as :func:`shown_address` shows it."""
     return _LIKE_AN_ADDRESS.sub(lambda match: shown_address(match[0]), text)
+
+
+def without_arguments(text: str, arguments: Iterable[str]) -> str:
+    """:func:`without_secrets`, and arguments that look like addresses shown so from end to end, blanks included."""
+    for argument in sorted(set(arguments), key=len, reverse=True):
+        match = _LIKE_AN_ADDRESS.search(argument)
+        if match is not None:
+            shown = argument[: match.start()] + shown_address(argument[match.start() :])
+            for written in (argument, repr(argument)[1:-1]):
+                text = text.replace(written, shown)
+    return without_secrets(text)
 
 
 def expanded(spec: str, environment: Mapping[str, str] = os.environ) -> str:
@@ -100,8 +111,15 @@ def _shown(rest: str) -> str:
         return _HIDDEN if "@" in host else f"{host.partition(':')[0]}/{_HIDDEN}"
     place = re.split(r"[?#;&]" if userinfo is not None else r"[?#;]", place, maxsplit=1)[0]
     host, slash, path = place.partition("/")
-    segments = [_HIDDEN if "=" in segment else segment for segment in path.split("/")]
+    segments = [_HIDDEN if re.search("[=?#;&]", _plain(segment)) else segment for segment in path.split("/")]
     return f"{host}{slash}{'/'.join(segments)}"
+
+
+def _plain(segment: str) -> str:
+    """Unescaped, however often it was escaped."""
+    while (plain := unquote(segment)) != segment:
+        segment = plain
+    return segment
 
 
 def _split_userinfo(rest: str) -> tuple[str | None, bool, str]:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import click
 
-from .addresses import without_secrets
+from .addresses import without_arguments
 from .errors import EdgetlError, InputError
 from .printable import PrintableFormatter, printable_lines
 
@@ -35,7 +35,8 @@ def run(program: click.Group, name: str, arguments: Sequence[str] | None = None)
         _error(f"error: {error}")
         return error.exit_code
     except click.ClickException as error:
-        _error(f"error: {without_secrets(' '.join(error.format_message().split()))}{_hint(error)}")
+        message = without_arguments(error.format_message(), sys.argv[1:] if arguments is None else arguments)
+        _error(f"error: {' '.join(message.split())}{_hint(error)}")
         return 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)

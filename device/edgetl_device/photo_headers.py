@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from .errors import PhotoError
 
 MOST_SCANS = 100  # of a progressive JPEG; each passes over all of it, and encoders write about ten
+MOST_SEGMENTS = 10_000  # of a JPEG, its scans among them
 _CLUSTER = 4096  # bytes that file systems lose at once, and leave zeros of
 _BY_CHANCE = 8  # zeros on either side of them
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -31,6 +32,8 @@ class PhotoHeader:
         bits: of a colour channel.
         data: the file for the decoder; of a PNG without what pictures do not need.
         exif: whether it has EXIF data, which may turn it.
+        pixel_bytes: what decoding holds of a pixel, in bytes: three channels twice, as OpenCV's bindings copy what it
+            decoded, or once and what a progressive JPEG gathers.
     """
 
     format: str
@@ -39,6 +42,7 @@ class PhotoHeader:
     bits: int
     data: bytes
     exif: bool = False
+    pixel_bytes: int = 6
 
 
 def photo_format(start: bytes) -> str | None:
@@ -102,15 +106,18 @@ def _jpeg(data: bytes) -> PhotoHeader:
     Entropy-coded data cannot hold a marker: in it FF is followed by 00, or by D0 … D7 to restart. TEM (01) has no
     length. What lies behind the end, such as another picture, does not count.
     """
-    position, size, scans, exif, first_scan = 2, (0, 0), 0, False, 0
-    while (match := _MARKER.search(data, position)) is not None:
+    position, size, scans, exif, first_scan, pixel_bytes = 2, (0, 0), 0, False, 0, 6
+    for _ in range(MOST_SEGMENTS):
+        match = _MARKER.search(data, position)
+        if match is None:
+            raise PhotoError(_TRUNCATED)
         marker, position = match.group()[-1], match.end()
         if marker == 0xD9:
             if not scans:
                 raise PhotoError("it is damaged: it has no picture")
             if _lost_cluster(data, first_scan, position):
                 raise PhotoError(_LOST)
-            return PhotoHeader("JPEG", *size, 8, data, exif)
+            return PhotoHeader("JPEG", *size, 8, data, exif, pixel_bytes)
         if marker == 0x01:
             continue
         (length,) = struct.unpack_from(">H", data, position)
@@ -123,20 +130,30 @@ def _jpeg(data: bytes) -> PhotoHeader:
             size = (size_read[0], size_read[1])
             if bits != 8:
                 raise PhotoError(f"a JPEG of {bits} bits a channel, expected 8")
+            if marker in _PROGRESSIVE:
+                pixel_bytes = max(6, 3 + _gathered(data, position + 7))
         exif |= marker == 0xE1 and data[position + 2 : position + 8] == b"Exif\0\0"
         if marker == 0xDA:
             scans, first_scan = scans + 1, first_scan or position
             if scans > MOST_SCANS or not any(size):
                 raise PhotoError(f"a JPEG of more than {MOST_SCANS} scans, or one without a size")
         position += length
-    raise PhotoError(_TRUNCATED)
+    raise PhotoError(f"it is damaged: a JPEG of more than {MOST_SEGMENTS} segments")
+
+
+def _gathered(data: bytes, position: int) -> int:
+    """Bytes of a pixel that a progressive JPEG gathers over its scans: two a coefficient, of each component."""
+    sampling = [data[at] for at in range(position + 2, position + 1 + 3 * data[position], 3)]
+    areas = [max(1, factors >> 4) * max(1, factors & 15) for factors in sampling]
+    return -(-2 * sum(areas) // max(areas)) if areas else 0
 
 
 def _lost_cluster(data: bytes, start: int, end: int) -> bool:
     """Whether a run of zeros begins and ends where clusters do; one colour all over gives runs too, but anywhere."""
-    for match in _ZEROS.finditer(data, start, end):
-        before, after = -match.start() % _CLUSTER, match.end() % _CLUSTER
-        if max(before, after) < _BY_CHANCE and match.end() - match.start() >= _CLUSTER + before + after:
+    while (first := data.find(_ZEROS, start, end)) >= 0:
+        start = _RUN.match(data, first, end).end()  # type: ignore[union-attr]  # it matches nothing, too
+        before, after = -first % _CLUSTER, start % _CLUSTER
+        if max(before, after) < _BY_CHANCE and start - first >= _CLUSTER + before + after:
             return True
     return False
 
@@ -150,7 +167,8 @@ def _png(data: bytes) -> PhotoHeader:
     if data[8:16] != b"\0\0\0\x0dIHDR":
         raise PhotoError("it is damaged: it does not begin with its size")
     position, kept, seen = 8, [_SIGNATURE], set[bytes]()
-    while True:
+    most_kept = 10_000 + len(data) // 1024  # encoders write the picture in parts of 8 KB and more
+    for _ in range(20 * most_kept):
         length, name = struct.unpack_from(">I4s", data, position)
         end = position + 12 + length
         if end > len(data):
@@ -158,6 +176,8 @@ def _png(data: bytes) -> PhotoHeader:
         if name == b"acTL":
             raise PhotoError("an animation is not a photo")
         if name in _PNG_CHUNKS:
+            if len(kept) > most_kept:
+                break
             if name != b"IDAT" and name in seen:
                 raise PhotoError("it is damaged: a part is in it twice")
             (checksum,) = struct.unpack_from(">I", data, end - 4)
@@ -167,7 +187,8 @@ def _png(data: bytes) -> PhotoHeader:
             seen.add(name)
         position = end
         if name == b"IEND":
-            return PhotoHeader("PNG", height, width, bits, b"".join(kept))
+            return PhotoHeader("PNG", height, width, bits, b"".join(kept), pixel_bytes=12 if bits == 16 else 6)
+    raise PhotoError("it is damaged: it is in too many parts")
 
 
 def _bmp(data: bytes) -> PhotoHeader:
@@ -211,7 +232,7 @@ def _webp(data: bytes) -> PhotoHeader:
             frame = _webp_frame(name, data, start)
             if canvas not in (None, frame):
                 raise PhotoError("it is damaged: its picture is not as large as its canvas")
-            if _ERASED.search(data, start, start + length):  # arithmetic coding does not give such runs
+            if any(data.find(run, start, start + length) >= 0 for run in (_ZEROS, _ONES)):  # no encoder gives such runs
                 raise PhotoError(_LOST)
             return PhotoHeader("WebP", *frame, 8, data)
     raise PhotoError("it is damaged: it has no picture")
@@ -240,7 +261,12 @@ def _tiff(data: bytes) -> PhotoHeader:
     width, height, bits, samples, compression = map(first, (256, 257, 258, 277, 259), (0, 0, 1, 1, 1))
     if first(254, 0) & 1 or 50706 in tags:
         raise PhotoError("a raw photo: develop it into JPEG, PNG or TIFF first")
-    large = max(first(322, 0), first(323, 0)) > 4096  # sides of a tile
+    if tags.keys() & {322, 323}:
+        tile = (first(322, 0), first(323, 0))
+        large = max(tile) > 4096 or _larger_than_picture(width, height, *tile)
+    else:
+        rows = first(278, _ALL_ROWS)
+        large = rows != _ALL_ROWS and _larger_than_picture(width, height, width, rows)
     if bits not in (1, 2, 4, 8, 16) or samples > 4 or compression not in _TIFF_COMPRESSIONS or large:
         raise PhotoError(f"a TIFF of {samples} channels of {bits} bits in compression {compression} is not read")
     for starts, sizes in ((273, 279), (324, 325)):  # of strips, of tiles
@@ -250,7 +276,15 @@ def _tiff(data: bytes) -> PhotoHeader:
             raise PhotoError(_TRUNCATED)
     if compression != 1 and _lost_cluster(data, 8, len(data)):
         raise PhotoError(_LOST)
-    return PhotoHeader("TIFF", height, width, bits, data)
+    return PhotoHeader("TIFF", height, width, bits, data, pixel_bytes=12 if bits == 16 else 6)
+
+
+def _larger_than_picture(width: int, height: int, tile_width: int, tile_height: int) -> bool:
+    """Whether tiles, or strips, hold much more than the picture that they make up; decoders allocate them whole."""
+    if not (width and height and tile_width and tile_height):
+        return True
+    covered = (-(-width // tile_width) * tile_width) * (-(-height // tile_height) * tile_height)
+    return covered > max(4 * width * height, 1 << 22)
 
 
 def _tiff_tags(data: bytes, order: str) -> dict[int, tuple[int, ...]]:
@@ -262,6 +296,9 @@ def _tiff_tags(data: bytes, order: str) -> dict[int, tuple[int, ...]]:
         tag, kind, count = struct.unpack_from(f"{order}HHI", data, start + 2 + 12 * number)
         if tag in tags or (tag in _TIFF_PLACES and count > _MOST_STRIPS):
             raise PhotoError("it is damaged: a part is in it twice, or too often")
+        number_expected = tag in _TIFF_NUMBERS  # of another type, libtiff reads them and this function does not
+        if (number_expected and count != 1) or ((number_expected or tag in _TIFF_LISTS) and kind not in (3, 4)):
+            raise PhotoError(f"it is damaged: its tag {tag} is not a whole number")
         tags[tag] = ()
         if kind in (3, 4) and count:  # numbers of 16 and of 32 bits; those that do not fit here lie elsewhere
             letter, at = ("H" if kind == 3 else "I"), start + 10 + 12 * number
@@ -277,16 +314,20 @@ def _boxes(data: bytes) -> PhotoHeader:
     return PhotoHeader(str(photo_format(data[:64])), 0, 0, 8, data)
 
 
-_ZEROS = re.compile(rb"\0{%d,}" % _CLUSTER)
-_ERASED = re.compile(rb"\0{%d,}|\xff{%d,}" % (_CLUSTER, _CLUSTER))
+_ZEROS, _ONES = bytes(_CLUSTER), b"\xff" * _CLUSTER  # find() is linear in the data; a regex is not, and stops the app
+_RUN = re.compile(rb"\0*")
 _LOST = "it is damaged: a part of it was lost"
 _TRUNCATED = "the file is truncated; copy it again"
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # without tables and what is reserved
+_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _PNG_CHUNKS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"eXIf"})
 _BMP_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})  # bytes
 _TIFF_PLACES = frozenset({273, 279, 324, 325})  # where strips and tiles begin, and how long they are
+_TIFF_LISTS = _TIFF_PLACES | {258}
+_TIFF_NUMBERS = frozenset({254, 256, 257, 259, 262, 277, 278, 284, 317, 322, 323})  # sizes, and how pixels are packed
 _MOST_STRIPS = 1_000_000
+_ALL_ROWS = (1 << 32) - 1  # in one strip, says the standard
 _TIFF_COMPRESSIONS = frozenset({1, 5, 7, 8, 32773, 32946})  # none, LZW, JPEG, deflate, PackBits, deflate
 _READERS: dict[str, Callable[[bytes], PhotoHeader]] = {
     "JPEG": _jpeg,

@@ -57,3 +57,10 @@ def test_what_commands_a_terminal_is_escaped(text: str) -> None:
 @pytest.mark.parametrize("text", ["plain", "Öl-Filter", "猫 👩\u200d🌾", "two\nlines"])
 def test_other_text_is_printed_as_it_is(text: str) -> None:
     assert printable_lines(text) == text
+
+
+def test_a_password_with_blanks_is_not_shown_where_an_address_is_no_option() -> None:
+    address = "rtsp://admin:hun  t'er2 b@host/x?pwd=a b c"
+    command = [sys.executable, "-c", PROGRAM, "show", "name", address]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+    assert done.returncode == 2 and "unexpected extra argument (rtsp://host/x)" in done.stderr

@@ -1,4 +1,5 @@
 import io
+import struct
 import sys
 import zlib
 
@@ -66,6 +67,17 @@ def test_a_rotation_in_exif_is_applied(image: np.ndarray) -> None:
     rotated = decode_photo(data[:2] + b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body + data[2:])
     assert rotated.shape == (80, 60, 3)
     assert np.abs(rotated.astype(int) - cv2.rotate(decode_photo(data), cv2.ROTATE_90_CLOCKWISE)).max() == 0
+
+
+def tiff_of_one_strip(rows: int) -> bytes:
+    numbers = ((256, 16), (257, 16), (258, 8), (259, 1), (262, 1), (273, 122), (277, 1), (278, rows), (279, 256))
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in numbers)
+    return b"II*\0" + struct.pack("<IH", 8, len(numbers)) + entries + bytes(4) + bytes(range(256))
+
+
+@pytest.mark.parametrize("rows", [16, 65_535, (1 << 32) - 1])
+def test_a_tiff_may_say_that_a_strip_has_more_rows_than_there_are(rows: int) -> None:
+    assert (decode_photo(tiff_of_one_strip(rows))[:, :, 1] == np.arange(256).reshape(16, 16)).all()
 
 
 def test_text_named_jpg_is_refused_with_its_name(tmp_path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -122,6 +124,14 @@ def plain_tiff(width: int, height: int, **more: int) -> bytes:
     return tiff(*sorted((tags[name], 4, value) for name, value in values.items()), body=bytes(9200))
 
 
+def slong_tiff() -> bytes:
+    """163 bytes: a picture of 16x16 pixels in one tile of a gigabyte, whose sides are signed."""
+    body = zlib.compress(bytes(16 * 16 * 4))
+    places = ((256, 4, 16), (257, 4, 16), (258, 3, 8), (259, 3, 8), (262, 3, 2), (277, 3, 4), (284, 3, 1))
+    tiles = ((322, 9, 16_368), (323, 9, 16_368), (324, 4, 146), (325, 4, len(body)))
+    return tiff(*places, *tiles, body=body)
+
+
 REFUSED: dict[str, Callable[[], bytes]] = {
     "a BMP of 1,308 bytes and 5.2 GB": lambda: bmp(
         struct.pack("<I", 268) + struct.pack("<iiHHI", 41_000, 42_000, 1, 24, 0) + bytes(248), bytes(1026)
@@ -153,6 +163,11 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "a JPEG of a frame alone": lambda: b"\xff\xd8" + frame(4000, 6000) + b"\xff\xd9",
     "a progressive JPEG of four thousand scans": progressive_bomb,
     "a JPEG of markers alone": lambda: b"\xff\xd8" + b"\xff\x01" * 2_000_000,
+    "a JPEG of five million FF01": lambda: jpeg_with(b"\xff\x01" * 5_000_000),
+    "a JPEG of millions of empty segments": lambda: jpeg_with(b"\xff\xfe\0\2" * 2_500_000),
+    "a PNG of 800,000 empty parts": lambda: png(
+        64, 48, *[chunk(b"IDAT", b"")] * 800_000, chunk(b"IDAT", zlib.compress(bytes(48 * 193)))
+    ),
     "a JPEG of FF alone": lambda: b"\xff\xd8" + b"\xff" * 4_000_000,
     "a PNG of 2 billion squared": lambda: png((1 << 31) - 1, (1 << 31) - 1, chunk(b"IDAT", zeros(1 << 20))),
     "a PNG over the limit": lambda: png(30_000, 30_000, chunk(b"IDAT", zeros(64 << 20))),
@@ -172,6 +187,11 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "a WebP of empty chunks": lambda: webp(*[(b"JUNK", b"")] * 100_000),
     "a TIFF over the limit": lambda: plain_tiff(60_000, 60_000),
     "a TIFF of one huge tile": lambda: plain_tiff(64, 48, tile_width=1 << 20, tile_height=1 << 20, tile_offset=200, tile_bytes=9000),
+    "a TIFF of one huge tile, whose sides are signed": slong_tiff,
+    "a TIFF of one tile that is larger than its picture": lambda: plain_tiff(16, 16, tile_width=4096, tile_height=4096, tile_offset=200, tile_bytes=9000),
+    "a TIFF of a strip that is higher than its picture": lambda: plain_tiff(64, 48, rows=4_000_000),
+    "a TIFF of a tile without end": lambda: plain_tiff(64, 48, tile_width=64, tile_height=(1 << 32) - 1),
+    "a TIFF with half a tile": lambda: plain_tiff(64, 48, tile_width=64),
     "a TIFF with 200 channels": lambda: plain_tiff(64, 48, samples=200),
     "a TIFF of 64 bits": lambda: plain_tiff(64, 48, bits=64),
     "a TIFF in an unknown compression": lambda: plain_tiff(64, 48, compression=34_712),
@@ -210,6 +230,7 @@ HARMLESS: dict[str, Callable[[], bytes]] = {
     "a PNG of a hundred thousand chunks": lambda: png(
         64, 48, *[chunk(b"tEXt", b"a\0b")] * 100_000, chunk(b"IDAT", zlib.compress(bytes(48 * 193)))
     ),
+    "a JPEG of 10 MB of zeros in runs of 4095": lambda: jpeg_with(segment(0xFE, (bytes(4095) + b"\1") * 15) * 160, -2),
     "a BMP of the largest size in run lengths": lambda: bmp(info40(5000, 5000, 8, 1), bytes(1024) + b"\0\1", 1078),
     "a progressive JPEG of the largest size": lambda: encoded(
         ".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1, image=np.zeros((5000, 5000, 3), np.uint8)
@@ -234,6 +255,70 @@ def test_a_hostile_photo_is_refused_in_one_line(name: str) -> None:
 def test_every_hostile_photo_is_refused_within_512_mb_and_10_s(tmp_path: Path) -> None:
     paths = written(tmp_path, {name: make() for name, make in REFUSED.items()})
     assert not [each for each in outcomes("test_hostile_photos", "read", paths) if each.outcome != "refused"]
+
+
+def black_png(width: int, height: int, bits: int) -> bytes:
+    packer = zlib.compressobj(1)
+    rows = bytes((1 + width * 3 * bits // 8) * 64)
+    body = b"".join(packer.compress(rows) for _ in range(height // 64)) + packer.flush()
+    return png(width, height, chunk(b"IDAT", body), bits=bits)
+
+
+@pytest.mark.slow
+def test_what_takes_more_than_650_mb_to_decode_is_refused_with_its_size_and_the_limit(tmp_path: Path) -> None:
+    large = {"16 bits": black_png(8192, 8192, 16), "8 bits": black_png(12_800, 12_800, 8)}
+    for path, limit in zip(written(tmp_path, large), ("54.2", "108"), strict=True):
+        with pytest.raises(PhotoError, match=rf"\d+x\d+ pixels is over the limit of {limit} megapixels"):
+            read_photo(path)
+
+
+def test_a_progressive_jpeg_is_bounded_by_what_it_gathers_over_its_scans() -> None:
+    for sampling, pixel_bytes in ((0x111111, 9), (0x211111, 7), (0x221111, 6)):
+        data = encoded(".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling)
+        assert read_header(data).pixel_bytes == pixel_bytes
+    assert read_header(encoded(".jpg")).pixel_bytes == 6
+
+
+PEAK = """
+import sys
+from pathlib import Path
+from edgetl_device.photo_headers import read_header
+from edgetl_device.photos import decode_photo
+
+def memory(key):
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(key)) << 10
+
+for path in sys.argv[1:]:
+    data = Path(path).read_bytes()
+    decode_photo(Path(sys.argv[1]).read_bytes())
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    before = memory("VmRSS")
+    pixels = decode_photo(data).size // 3
+    print((memory("VmHWM") - before) / pixels, read_header(data).pixel_bytes)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak of memory is reset by Linux")
+def test_decoding_holds_no_more_of_a_pixel_than_the_header_counts(tmp_path: Path) -> None:
+    black, full = np.zeros((3008, 3008, 3), np.uint8), (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111)
+    files = {
+        "warm-up": encoded(".jpg"),
+        "16 bits": black_png(3008, 3008, 16),
+        "8 bits": black_png(3008, 3008, 8),
+        "tiff": encoded(".tiff", image=black),
+        "tiff of 16 bits": encoded(".tiff", image=black.astype(np.uint16)),
+        "webp": encoded(".webp", image=black),
+        "bmp": encoded(".bmp", image=black),
+        "jpeg": encoded(".jpg", image=black),
+        "progressive": encoded(".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1, image=black),
+        "progressive in full colour": encoded(".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1, *full, image=black),
+    }
+    command = [sys.executable, "-c", PEAK, *map(str, written(tmp_path, files))]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    for name, line in list(zip(files, done.stdout.splitlines(), strict=True))[1:]:
+        peak, counted = map(float, line.split())
+        assert peak <= counted + 1, name  # and a megabyte a million pixels for tables and pages
 
 
 @pytest.mark.slow

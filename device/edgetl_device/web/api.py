@@ -44,6 +44,7 @@ MAX_INSTALLS = 2  # bundles that are uploaded at once
 MAX_INTERVAL_MS = 5000
 MAX_ID = (1 << 63) - 1  # of a sample, as SQLite counts
 THREADS = 4  # requests that work on the store or the backbone at once; the rest wait
+MAX_DECODED = 2  # photos that are in memory decoded at once; the rest wait as files
 
 _UPLOADING = ".uploading-"
 _STATUS = {CheckFailedError: 409, StorageError: 507, InputError: 400}
@@ -65,6 +66,7 @@ class Api:
     def __init__(self, app: App) -> None:
         self._app = app
         self._limiter = anyio.CapacityLimiter(THREADS)
+        self._decoded = anyio.CapacityLimiter(MAX_DECODED)
         self._memory = Memory()
         self._bursts = Places(MAX_BURSTS, "others are capturing frames already: try again in a few seconds")
         self._installs = Places(MAX_INSTALLS, "another bundle is being installed: try again when that is done")
@@ -137,16 +139,14 @@ class Api:
 
     async def classify(self, request: Request) -> Response:
         """A photo as body → its prediction."""
-        photo = await self._photo(request)
-        return Json(predicted(await self._run(self._app.classify, photo)))
+        return Json(predicted(await self._with_photo(request, self._app.classify)))
 
     async def learn(self, request: Request) -> Response:
         """A photo as body with ``?label=L``, or ``{"label", "frames", "interval_ms"}``: frames of the live picture."""
         if request.headers.get("content-type", "").startswith("image/"):
             label = check_label(request.query_params.get("label", ""))
             retrain = request.query_params.get("retrain", "true") != "false"
-            photo = await self._photo(request)
-            ids = await self._run(self._app.teach_photos, label, [photo])
+            ids = await self._with_photo(request, lambda photo: self._app.teach_photos(label, [photo]))
         else:
             fields = await read_json(request, {"label": str, "frames": int, "interval_ms": int, "retrain": bool})
             if "label" not in fields:
@@ -250,9 +250,15 @@ class Api:
                 captured.append(await self._run(self._app.capture, recognition))
                 del recognition  # a 4K frame is 25 MB
 
-    async def _photo(self, request: Request) -> Image:
+    async def _with_photo(self, request: Request, work: Callable[[Image], T]) -> T:
+        """Decode the photo that is the body and work on it, in one thread: decoded photos must not wait for threads."""
         async with self._memory.whole(request, MAX_PHOTO) as data:
-            return await self._run(decode_photo, bytes(data), MAX_PHOTO_PIXELS)
+            decoded_and_done = partial(_decoded_and_done, data, work)
+            return await anyio.to_thread.run_sync(decoded_and_done, limiter=self._decoded)
 
     def _no_frame(self) -> str:
         return f"no frame from the camera: {self._app.pipeline.health().error or 'it has not started yet'}"
+
+
+def _decoded_and_done(data: bytearray, work: Callable[[Image], T]) -> T:
+    return work(decode_photo(bytes(data), MAX_PHOTO_PIXELS))

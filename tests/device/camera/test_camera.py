@@ -1,6 +1,7 @@
 """Cameras: what each kind yields, and what it says when it cannot."""
 
 import base64
+import contextlib
 import struct
 import sys
 import threading
@@ -22,6 +23,7 @@ from edgetl_device import parts
 from edgetl_device.camera import FakeCamera, open_camera, opening, picamera, source
 from edgetl_device.camera.capture import V4L2Camera
 from edgetl_device.camera.network import NetworkCamera
+from edgetl_device.camera.still import Stills
 from edgetl_device.errors import CameraError, InputError
 from edgetl_device.v4l2 import camera_model
 
@@ -400,3 +402,26 @@ def test_a_pi_camera_that_cannot_be_started_is_one_line_and_given_back(step: str
     ):
         next(open_camera("picamera2").frames())
     assert broken.opened[0].closed
+
+
+def drip(handler, start: bytes) -> None:
+    """Some bytes, then one after the other, each long before a read would time out, until the other end is gone."""
+    with contextlib.suppress(OSError):
+        handler.wfile.write(start)
+        while True:
+            handler.wfile.write(b"x")
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX-Long: ", "no answer within 0.5 s"),
+        (b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n\r\n", "more than 0.5 s for a picture"),
+        (b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n", "more than 0.5 s"),
+    ],
+)
+def test_a_camera_that_sends_byte_by_byte_is_cut_off(start: bytes, message: str) -> None:
+    server = snapshot_server(lambda handler, _number: drip(handler, start))
+    with server as (host, _), pytest.raises(CameraError, match=message):
+        Stills(f"http://{host}/s.jpg", "cam", connect_s=0.5, stall_s=0.5).first()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import http.client
 import socket
+import threading
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import ANY
 
 import cv2
@@ -19,6 +21,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from web_site import Client, Site, running, until
 
 from edgetl_device.app.app import CapturedSample
+from edgetl_device.photos import decode_photo
+from edgetl_device.web import api
 from edgetl_device.web.api import MAX_BUNDLE, MAX_PHOTO
 
 
@@ -49,6 +53,42 @@ def test_status_says_what_the_command_says_and_how_the_camera_is(client) -> None
     found = client.get("/api/v1/status").json
     assert found["bundle"]["name"] == "toys" and found["version"] == 1 and found["samples"] == {}
     assert found["camera"]["camera"] == "fake camera" and found["camera"]["error"] is None
+
+
+def test_at_most_two_decoded_photos_are_in_memory_until_they_are_classified_or_taught(
+    site, client, monkeypatch
+) -> None:
+    decoded: list[int] = []
+    go_on = threading.Event()
+
+    def counted(data: bytes, max_pixels: int) -> np.ndarray:
+        decoded.append(len(data))
+        return decode_photo(data, max_pixels)
+
+    def held_up(work):
+        return lambda *arguments: go_on.wait(20) and work(*arguments)
+
+    monkeypatch.setattr(api, "decode_photo", counted)
+    monkeypatch.setattr(site.app, "classify", held_up(site.app.classify))
+    monkeypatch.setattr(site.app, "teach_photos", held_up(site.app.teach_photos))
+    paths = ["/api/v1/classify", "/api/v1/learn?label=ring&retrain=false"] * 4
+    with ThreadPoolExecutor(len(paths)) as pool:
+        asked = [
+            pool.submit(Client(site.url).ask, "POST", path, photo("ring", seed), Content_Type="image/png")
+            for seed, path in enumerate(paths)
+        ]
+        rest = _api_of(site)._decoded
+        until(lambda: rest.statistics().tasks_waiting == len(paths) - api.MAX_DECODED)
+        assert len(decoded) == api.MAX_DECODED == 2
+        assert client.get("/api/v1/status").status == 200  # the rest of the page does not wait for them
+        go_on.set()
+        assert [each.result().status for each in asked] == [200] * len(paths)
+    assert len(decoded) == len(paths)
+
+
+def _api_of(site: Site) -> api.Api:
+    route = next(route for route in site.server.site.routes if getattr(route, "path", "") == "/api/v1")
+    return route.routes[0].endpoint.__self__
 
 
 def test_a_photo_is_classified_as_the_classifier_does_it(site, client) -> None:
