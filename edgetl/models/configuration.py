@@ -14,6 +14,7 @@ from typing import Any
 from edgetl_device.errors import InputError
 
 from . import allowed_names
+from .configuration_size import check_size
 
 MAX_BYTES = 8 << 20  # NASNetLarge, with a thousand layers, takes 2 MB
 _MAX_DEPTH = 120
@@ -45,7 +46,8 @@ def checked_configuration(text: str | bytes) -> dict[str, Any]:
         :mod:`~edgetl.models.allowed_names`.
 
     Raises:
-        InputError: it is no JSON of reasonable size, or names what it may not; the message says which and what to do.
+        InputError: it is no JSON of reasonable size, names what it may not, or asks for more work than a camera's model
+            needs; the message says which and what to do.
 
     Example:
         >>> checked_configuration('{"class_name": "Sequential", "config": {"layers": []}}')["class_name"]
@@ -59,6 +61,7 @@ def checked_configuration(text: str | bytes) -> dict[str, Any]:
         raise InputError(f"it holds a {cleaned['class_name']}, expected a Functional or Sequential model")
     if not isinstance(cleaned.get("config"), dict | list):
         raise InputError("its configuration describes no model")
+    check_size(cleaned)
     return cleaned  # type: ignore[no-any-return]
 
 

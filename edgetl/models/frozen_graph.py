@@ -21,6 +21,9 @@ RANDOM_AT_INFERENCE = (
     "convert the .keras file, or export the model without them"
 )
 PASS = ("Identity", "StopGradient", "PreventGradient", "Snapshot", "EnsureShape")
+_HEAVY = frozenset(
+    "BatchMatMul BatchMatMulV2 BatchMatMulV3 Conv2D Conv2DBackpropInput DepthwiseConv2dNative Einsum MatMul".split()  # noqa: SIM905
+)
 _GREY = (0.299, 0.587, 0.114)  # luma of ITU-R BT.601, as cv2 and tf.image turn colour into grey
 
 
@@ -85,7 +88,7 @@ class GraphView:
         for node in definition.node:
             for name in dict.fromkeys(plain(each) for each in node.input):
                 self._users.setdefault(name, []).append(node)
-        self._is_constant: dict[str, bool] = {}
+        self._of_photo = self._behind_placeholders()
 
     def node(self, tensor: str) -> Any:
         """The node that computes a tensor."""
@@ -103,7 +106,7 @@ class GraphView:
         return node
 
     def constant(self, tensor: str) -> npt.NDArray[Any] | None:
-        """The value of a tensor that does not depend on the photo, else None.
+        """The value of a tensor that does not depend on the photo, else None; and None if it takes long to compute.
 
         Such a tensor is often computed: a ``Normalization`` layer divides by the root of a constant, and a layer of
         mixed precision casts its constants.
@@ -115,25 +118,26 @@ class GraphView:
             return np.asarray(tf.load().make_ndarray(node.attr["value"].tensor))
         tensorflow = tf.load()
         part = tensorflow.compat.v1.graph_util.extract_sub_graph(self.definition, [node.name])
+        if any(each.op in _HEAVY for each in part.node):
+            return None
         name = tensor if node.name == plain(tensor) and ":" in tensor else f"{node.name}:0"
         return np.asarray(callable_of(part, [], name)())
 
     def is_constant(self, name: str) -> bool:
-        """Whether no placeholder is above a node; without recursion, as graphs are deep."""
-        waiting = [name]
+        """Whether no placeholder, and no loop, is above a node."""
+        return name not in self._of_photo
+
+    def _behind_placeholders(self) -> set[str]:
+        """What depends on a placeholder or goes round in a loop; without recursion, as graphs are deep."""
+        starts = ("Placeholder", "PlaceholderWithDefault", "NextIteration")
+        waiting = [node.name for node in self.definition.node if node.op in starts]
+        met = set(waiting)
         while waiting:
-            current = waiting[-1]
-            node = self.nodes[current]
-            inputs = [plain(each) for each in node.input]
-            unknown = [each for each in inputs if each not in self._is_constant]
-            if unknown and current not in self._is_constant:
-                waiting += unknown
-                continue
-            self._is_constant[current] = node.op not in ("Placeholder", "PlaceholderWithDefault") and all(
-                self._is_constant[each] for each in inputs
-            )
-            waiting.pop()
-        return self._is_constant[name]
+            for user in self.users(waiting.pop()):
+                if user.name not in met:
+                    met.add(user.name)
+                    waiting.append(user.name)
+        return met
 
 
 def callable_of(definition: Any, entries: list[str], output: str) -> Any:

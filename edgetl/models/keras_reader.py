@@ -8,6 +8,7 @@ into FOLDER. No framework is imported here.
 from __future__ import annotations
 
 import json
+import re
 import sys
 import zipfile
 import zlib
@@ -24,6 +25,7 @@ _METADATA, _CONFIGURATION, _WEIGHTS = "metadata.json", "config.json", "model.wei
 _MAX_WEIGHTS_BYTES = 2 << 30
 _PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
+_VERSION = re.compile(r"[0-9]{1,3}(\.[0-9A-Za-z.+-]{1,36})?")
 
 
 def main() -> None:
@@ -148,7 +150,7 @@ def _hdf5_errors() -> tuple[type[Exception], ...]:
 def keras_version(metadata: Any) -> str:
     """``keras_version`` of a file's metadata, such as ``3.4.1``; InputError where it is none."""
     version = metadata.get("keras_version") if isinstance(metadata, dict) else None
-    if not isinstance(version, str) or not version[:1].isdigit() or len(version) > 40 or not version.isascii():
+    if not isinstance(version, str) or not _VERSION.fullmatch(version):
         raise InputError("it does not say which Keras saved it")
     return version
 

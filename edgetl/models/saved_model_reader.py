@@ -19,6 +19,7 @@ from edgetl_device.errors import InputError
 
 from .. import tf
 from .allowed_operations import FORBIDDEN, PURE, RANDOM, RESTORE, VARIABLES, first_outside
+from .call_graph import check_calls
 from .confined import answer
 from .frozen_graph import RANDOM_AT_INFERENCE, freeze
 from .image_shapes import image_shape
@@ -165,6 +166,7 @@ def _forward(meta: Any, path: Path, entry: str, output: str, number_type: int) -
             f"it computes with the operation {bad[:60]!r}, which is not among those that edgetl takes from a file: "
             f"{_EXPORT} from layers that only compute"
         )
+    check_calls(graph.node, functions)
     values = _variables(meta, path, graph)
 
     def call(batch: Any) -> Any:
@@ -207,6 +209,7 @@ def _restored(meta: Any, path: Path, names: list[str]) -> list[Any]:
     bad = first_outside((node.op for node in used), PURE | RESTORE)
     if bad is not None:
         raise InputError(f"it restores its variables by the operation {bad[:60]!r}, which is not run: {_EXPORT}")
+    check_calls(used, functions)
     v1 = tensorflow.compat.v1
     with tensorflow.Graph().as_default() as graph, v1.Session(graph=graph) as session:
         part = v1.graph_util.extract_sub_graph(meta.graph_def, [saver.restore_op_name, *names])

@@ -14,7 +14,6 @@ from .frozen_graph import FrozenGraph
 from .keras_loading import EXPECTED, MAX_BYTES
 
 _MAX_FILES = 10_000
-_SECONDS = 300
 
 
 def load_saved_model(path: Path) -> tuple[FrozenGraph, tuple[int, int]]:
@@ -27,7 +26,7 @@ def load_saved_model(path: Path) -> tuple[FrozenGraph, tuple[int, int]]:
         raise InputError(f"{path} holds neither run.json nor saved_model.pb; {EXPECTED}")
     size_bytes = _checked_folder(path)
     with tempfile.TemporaryDirectory(prefix="edgetl-model-") as name:
-        limits = Limits((12 << 30) + 6 * size_bytes, _SECONDS, 2 * MAX_BYTES)
+        limits = Limits((6 << 30) + 6 * size_bytes, 90 + (size_bytes >> 21), 2 * MAX_BYTES)
         answer = run_confined("edgetl.models.saved_model_reader", path, Path(name), limits)
         written = Path(name, "frozen.pb")
         checked_file(written, 2 * MAX_BYTES)
@@ -42,11 +41,13 @@ def load_saved_model(path: Path) -> tuple[FrozenGraph, tuple[int, int]]:
 
 
 def _checked_folder(path: Path) -> int:
-    """The bytes of all files in a folder; InputError for pipes, devices, and more than a model can need."""
+    """The bytes of all files in a folder; InputError for pipes, devices, linked folders, and too much."""
     total = 0
     for number, entry in enumerate(path.rglob("*")):
         if number > _MAX_FILES:
             raise InputError(f"{path} holds more than {_MAX_FILES} files: it is no SavedModel")
+        if entry.is_symlink() and entry.is_dir():
+            raise InputError(f"{entry} is a link to another folder: copy what it links to into the model's folder")
         if not entry.is_dir():
             total += checked_file(entry, MAX_BYTES)
         if total > MAX_BYTES:

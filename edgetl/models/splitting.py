@@ -17,7 +17,15 @@ from .frozen_graph import RANDOM_AT_INFERENCE, FrozenGraph, GraphView, callable_
 from .pixel_scaling import find_scaling
 
 MAX_FEATURES = 4096  # of an embedding: statistics grow with its square, 34 MB in a bundle here
-_MAX_NUMBERS = 1 << 28  # in one tensor; a gigabyte of float32
+_MAX_NUMBERS = 1 << 26  # in one tensor of a photo; a quarter of a gigabyte in float32
+_MAX_CONSTANT = 1 << 27  # in one tensor of weights; the first Dense layer of VGG16 has 103 million
+_MAX_TOTAL = 1 << 31  # in all tensors of a graph together; EfficientNetB7 comes to a billion
+_EXPANDING = frozenset(
+    """
+    BatchToSpaceND BroadcastTo CropAndResize Fill ImageProjectiveTransformV2 ImageProjectiveTransformV3 MirrorPad OneHot
+    Pad PadV2 Range ResizeArea ResizeBicubic ResizeBilinear ResizeNearestNeighbor ScaleAndTranslate Tile Where
+    """.split()  # noqa: SIM905
+)
 _BIAS = ("BiasAdd", "AddV2", "Add")
 _RESHAPING = ("Reshape", "Squeeze")
 _EXPECTED = "expected a last Dense layer (with softmax, sigmoid or nothing behind it) whose input becomes the embedding"
@@ -78,15 +86,15 @@ def split(frozen: FrozenGraph, asked: tuple[float, float] | None) -> Split:
     """
     graph = GraphView(frozen.definition)
     _check_operations(graph)
-    head = _find_head(graph, frozen.output)
-    scaling = find_scaling(graph, frozen, asked)
     tensorflow = tf.load()
 
     def imported() -> None:
         tensorflow.graph_util.import_graph_def(graph.definition, name="")
 
     wrapped = tensorflow.compat.v1.wrap_function(imported, [])
-    _check_sizes(wrapped.graph)
+    _check_sizes(wrapped.graph, graph)
+    head = _find_head(graph, frozen.output)
+    scaling = find_scaling(graph, frozen, asked)
     _check_width(graph, wrapped.graph, head)
     with wrapped.graph.as_default():
         features = wrapped.graph.get_tensor_by_name(head.input)
@@ -151,14 +159,27 @@ def _check_operations(graph: GraphView) -> None:
             )
 
 
-def _check_sizes(graph: Any) -> None:
-    """Refuse a graph in which one tensor would fill the memory: nothing of it has run yet."""
-    for operation in graph.get_operations():
+def _check_sizes(tensors: Any, graph: GraphView) -> None:
+    """Refuse a graph in which a tensor would fill the memory, constants included: nothing of it has run yet."""
+    total = 0
+    for operation in tensors.get_operations():
+        is_constant = graph.is_constant(operation.name)
+        limit = _MAX_CONSTANT if is_constant else _MAX_NUMBERS
         for tensor in operation.outputs:
-            if tensor.shape.rank is not None and math.prod(size or 1 for size in tensor.shape) > _MAX_NUMBERS:
-                raise InputError(
-                    f"its {operation.type} gives {tensor.shape} numbers for one photo: no memory holds that"
-                )
+            shape = tensor.shape
+            if (is_constant or operation.type in _EXPANDING) and not shape.is_fully_defined():
+                raise InputError(f"its {operation.type} makes a tensor whose size is only known once it runs")
+            numbers = 0 if shape.rank is None else math.prod(size or 1 for size in shape)
+            total += numbers
+            if numbers > limit or (operation.type == "Const" and _promises(graph.nodes[operation.name], numbers)):
+                raise InputError(f"its {operation.type} gives {shape} numbers for one photo: no memory holds that")
+    if total > _MAX_TOTAL:
+        raise InputError(f"its layers give {total:,} numbers for one photo: no camera's model needs that many")
+
+
+def _promises(node: Any, numbers: int) -> bool:
+    """Whether a constant is larger than what the file holds of it, one value standing for millions."""
+    return numbers > 1 << 20 and node.ByteSize() < numbers
 
 
 def _check_width(graph: GraphView, tensors: Any, head: _Head) -> None:

@@ -256,7 +256,7 @@ def test_a_zip_bomb_is_stopped_as_it_unpacks(tmp_path) -> None:
     assert sum(path.stat().st_size for path in (tmp_path / "out").iterdir()) < 8 << 20
 
 
-@pytest.mark.parametrize("version", ["", "x", 3, None, "3" * 99, "３.1"])
+@pytest.mark.parametrize("version", ["", "x", 3, None, "3" * 99, "３.1", "3.1\x1b[2J", "3.1\n"])
 def test_a_version_that_is_none_is_refused(tmp_path, version) -> None:
     path = hostile.write_keras(tmp_path / "m.keras", hostile.model(), version)
     refused(path, tmp_path / "out")
@@ -300,6 +300,32 @@ def test_a_layer_that_would_fill_the_memory_is_refused_before_it_runs(tmp_path) 
     large = hostile.layer("UpSampling2D", size=[1 << 13, 1 << 13])
     small = hostile.layer("MaxPooling2D", pool_size=[1 << 13, 1 << 13])
     path = hostile.write_keras(tmp_path / "m.keras", hostile.model(large, small))
+    with pytest.raises(InputError, match="no memory holds that"):
+        open_classifier(path)
+
+
+@pytest.mark.parametrize("name", [name for name, *_ in hostile.costly_models()])
+def test_a_small_file_that_costs_much_to_build_is_refused_before_keras_sees_it(tmp_path, name) -> None:
+    match, configuration = next((match, each) for known, match, each in hostile.costly_models() if known == name)
+    assert match in refused(hostile.write_keras(tmp_path / "m.keras", configuration), tmp_path / "zip")
+    assert match in refused(hostile.write_hdf5(tmp_path / "m.h5", configuration), tmp_path / "hdf5")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [hostile.on("i"), [["i", 0, 0, {}]], ["i", 0, 0, {}], ["_CONSTANT_VALUE", -1, 1.0, {"y": ["i", 0, 0]}]],
+    ids=["Keras 3", "Keras 2", "function", "function whose first argument is a constant"],
+)
+def test_calls_on_what_a_layer_gives_are_taken(tmp_path, call) -> None:
+    configuration = hostile.functional("m", [hostile.called(hostile.layer("ReLU"), call)], "relu")
+    clean_copy(hostile.write_keras(tmp_path / "m.keras", configuration), tmp_path)
+
+
+def test_pixels_blown_up_before_the_first_layer_are_refused_before_they_are_measured(tmp_path) -> None:
+    resizing = [hostile.layer("Resizing", height=size, width=size) for size in (16_000, 8)]
+    for number, each in enumerate(resizing):
+        each["config"]["name"] = f"r{number}"
+    path = hostile.write_keras(tmp_path / "m.keras", hostile.model(*resizing))
     with pytest.raises(InputError, match="no memory holds that"):
         open_classifier(path)
 

@@ -190,6 +190,69 @@ def test_folders_with_pipes_and_too_much_are_refused_before_anything_is_read(tmp
         open_classifier(tmp_path / "m")
 
 
+def test_a_linked_folder_inside_is_refused(tmp_path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    os.mkfifo(tmp_path / "elsewhere" / "variables.index")
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "saved_model.pb").touch()
+    (tmp_path / "m" / "variables").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="a link to another folder"):
+        open_classifier(tmp_path / "m")
+
+
+def test_a_constant_that_would_fill_the_memory_is_refused_before_it_is_computed(tensorflow, tmp_path) -> None:
+    def function(images):
+        large = tensorflow.raw_ops.Fill(dims=tensorflow.constant([1 << 15, 1 << 14]), value=tensorflow.constant(1e-9))
+        return images * tensorflow.reduce_sum(large)
+
+    path = export(tensorflow, tmp_path / "m", function)
+    with pytest.raises(InputError, match="no memory holds that"):
+        open_classifier(path)
+
+
+def with_calls(tensorflow, folder: Path, callee) -> Path:
+    """A SavedModel in which f1 … f18 each call ``callee(level)`` twice, and the signature calls f18."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    path = export(tensorflow, folder, tensorflow.nn.relu)
+    saved = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+    library = saved.meta_graphs[0].graph_def.library
+    (node,) = [each for function in library.function for each in function.node_def if each.op == "Relu"]
+    for level in range(1, 19):
+        made = library.function.add()
+        made.signature.name = f"f{level}"
+        made.signature.input_arg.add(name="a", type=1)
+        made.signature.output_arg.add(name="o", type=1)
+        last = "a"
+        for name in ("first", "second"):
+            call(made.node_def.add(name=name, input=[last]), callee(level))
+            last = f"{name}:output:0"
+        made.ret["o"] = last
+    for function in library.function:
+        for each in function.node_def:
+            each.input[:] = [name.replace(f"{node.name}:activations", f"{node.name}:output") for name in each.input]
+    call(node, "f18")
+    (path / "saved_model.pb").write_bytes(saved.SerializeToString())
+    return path
+
+
+def call(node, function: str) -> None:
+    node.op = "PartitionedCall"
+    node.attr.clear()
+    node.attr["Tin"].list.type.append(1)
+    node.attr["Tout"].list.type.append(1)
+    node.attr["f"].func.name = function
+
+
+def test_functions_whose_calls_multiply_or_never_end_are_refused_before_they_are_written_out(
+    tensorflow, tmp_path
+) -> None:
+    path = with_calls(tensorflow, tmp_path / "many", lambda level: f"f{level - 1}")
+    assert "more than 50,000 operations" in refused(path, tmp_path / "1")
+    path = with_calls(tensorflow, tmp_path / "endless", lambda level: f"f{level}")
+    assert "'f18' calls itself" in refused(path, tmp_path / "2")
+
+
 def test_a_sound_model_is_read_and_gives_its_own_scores(tensorflow, tmp_path) -> None:
     found = open_classifier(export(tensorflow, tmp_path / "m"), None)
     image = np.random.default_rng(0).uniform(0, 1, SIZE).astype(np.float32)

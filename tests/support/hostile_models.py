@@ -178,3 +178,59 @@ def texts(configuration: Any) -> Iterator[tuple[str, str]]:
     yield "compact", json.dumps(configuration, separators=(",", ":"))
     yield "spread out", json.dumps(configuration, indent=3).replace('": ', '"\n:\t')
     yield "escaped", json.dumps(configuration).replace("Lambda", "\\u004cambd\\u0061").replace("lambda", "l\\u0061mbda")
+
+
+def called(described: Layer, *calls: Any, **fields: Any) -> Layer:
+    """A layer of a functional model, with its calls."""
+    return {**described, "name": described["config"]["name"], "inbound_nodes": list(calls), **fields}
+
+
+def on(name: str, node: int = 0) -> dict[str, Any]:
+    """A call on what another layer gives, as Keras 3 writes it."""
+    history = {"shape": [None, 8, 8, 3], "dtype": "float32", "keras_history": [name, node, 0]}
+    return {"args": [{"class_name": "__keras_tensor__", "config": history}], "kwargs": {}}
+
+
+def functional(name: str, layers: list[Layer], output: str, node: int = 0) -> Layer:
+    entry = called({"class_name": "InputLayer", "config": {"name": "i", "batch_shape": [None, 8, 8, 3]}})
+    config = {"name": name, "layers": [entry, *layers], "input_layers": [["i", 0, 0]]}
+    return {"class_name": "Functional", "config": config | {"output_layers": [[output, node, 0]]}}
+
+
+def nested(depth: int, calls: Callable[[str], list[Any]]) -> Layer:
+    """Models in models, each called twice at every level."""
+    inner = functional("f0", [called(layer("ReLU"), on("i"))], "relu")
+    for level in range(1, depth):
+        name = f"f{level - 1}"
+        inner = functional(f"f{level}", [{**inner, "name": name, "inbound_nodes": calls(name)}], name, 1)
+    return inner
+
+
+def costly_models() -> Iterator[tuple[str, str, Layer]]:
+    """Name, what the refusal says, and a small configuration that takes gigabytes or minutes to build."""
+    relu = called(layer("ReLU"), on("i"))
+    ghost = called(layer("Dense", units=1 << 19), build_config={"input_shape": [None, 1 << 10]})
+    yield "a layer that nothing calls", "nothing calls", functional("m", [relu, ghost], "relu")
+    without_outputs = functional("m", [relu, ghost], "relu")
+    del without_outputs["config"]["output_layers"]
+    yield "a model without outputs", "nothing calls", without_outputs
+    constant = {"class_name": "__numpy__", "config": {"value": [[1.0]], "dtype": "float32"}}
+    tile = called(layer("Tile", "keras.src.ops.numpy", repeats=[1 << 15, 1 << 14]), {"args": [constant], "kwargs": {}})
+    yield "an operation on a constant", "computes on constants", functional("m", [relu, tile], "relu")
+    legacy = layer("TFOpLambda", None, function="tile")
+    legacy = called(legacy, ["_CONSTANT_VALUE", -1, [[1.0]], {"multiples": [1 << 15, 1 << 14]}])
+    yield "a function on a constant", "computes on constants", functional("m", [relu, legacy], "relu")
+    yield "an unrolled loop", "unrolls", model(layer("SimpleRNN", units=1, unroll=True))
+    bidirectional = layer("Bidirectional", layer=layer("LSTM", units=1, unroll=True))
+    yield "an unrolled loop in a wrapper", "unrolls", model(bidirectional)
+    yield "30,000 layers", "layers and", model(*[layer("ReLU")] * 30_000)
+    yield "calls that multiply", "calls of them", nested(18, lambda name: [on("i"), on(name)])
+    yield (
+        "calls that multiply, in Keras 2",
+        "calls of them",
+        nested(18, lambda name: [[["i", 0, 0, {}]], [[name, 1, 0, {}]]]),
+    )
+    wide = {"class_name": "InputLayer", "config": {"name": "i", "batch_shape": [None, 1 << 18, 1 << 18, 3]}}
+    yield "an endless image", "no camera has", model(wide)
+    by_place = layer("Normalization", axis=[1, 2, 3], mean=0.0, variance=1.0)
+    yield "a normalization of each place", "normalize by channel", model(by_place)
