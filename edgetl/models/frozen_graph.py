@@ -129,7 +129,7 @@ class GraphView:
 
     def _behind_placeholders(self) -> set[str]:
         """What depends on a placeholder or goes round in a loop; without recursion, as graphs are deep."""
-        starts = ("Placeholder", "PlaceholderWithDefault", "NextIteration")
+        starts = ("Placeholder", "PlaceholderWithDefault", "Enter", "NextIteration")
         waiting = [node.name for node in self.definition.node if node.op in starts]
         met = set(waiting)
         while waiting:

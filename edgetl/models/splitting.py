@@ -19,7 +19,7 @@ from .pixel_scaling import find_scaling
 MAX_FEATURES = 4096  # of an embedding: statistics grow with its square, 34 MB in a bundle here
 _MAX_NUMBERS = 1 << 26  # in one tensor of a photo; a quarter of a gigabyte in float32
 _MAX_CONSTANT = 1 << 27  # in one tensor of weights; the first Dense layer of VGG16 has 103 million
-_MAX_TOTAL = 1 << 31  # in all tensors of a graph together; EfficientNetB7 comes to a billion
+_MAX_TOTAL = 1 << 32  # in all tensors of a graph together; EfficientNetB7 comes to 2.5 billion
 _EXPANDING = frozenset(
     """
     BatchToSpaceND BroadcastTo CropAndResize Fill ImageProjectiveTransformV2 ImageProjectiveTransformV3 MirrorPad OneHot
