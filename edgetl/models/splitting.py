@@ -150,6 +150,8 @@ def _check_operations(graph: GraphView) -> None:
     for node in graph.definition.node:
         if "Random" in node.op:
             raise InputError(RANDOM_AT_INFERENCE)
+        if node.op == "NextIteration":
+            raise InputError("it has a recurrent layer, whose loop cannot be split: use layers that compute on images")
         if node.op.startswith("FakeQuant"):
             raise InputError(_QUANTIZED)
         if node.op in ("Conv2D", "MatMul", "DepthwiseConv2dNative") and node.attr["T"].type == half:

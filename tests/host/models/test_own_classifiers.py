@@ -201,6 +201,17 @@ def test_maps_of_classes_and_rectified_scores_are_refused_by_name(keras, tmp_pat
             open_classifier(path)
 
 
+def test_a_recurrent_layer_is_refused_in_one_line(keras, tmp_path) -> None:
+    layers = keras.layers
+
+    def by_rows(x):
+        return layers.Dense(3, activation="softmax")(layers.LSTM(4)(layers.Reshape((15, 120))(x)))
+
+    path = saved(classifier(keras, layers.Rescaling(1 / 255), head=by_rows), tmp_path)
+    with pytest.raises(InputError, match="it has a recurrent layer"):
+        open_classifier(path)
+
+
 def test_a_head_too_wide_is_refused_at_once_with_the_way_out(keras, tmp_path) -> None:
     layers = keras.layers
 
