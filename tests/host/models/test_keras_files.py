@@ -242,7 +242,7 @@ def test_labels_are_read_one_a_line_or_numbered(tmp_path, text, expected) -> Non
     [
         ("cat\ncat", "'cat' twice"),
         ("0 cat\n2 dog", "not 0 to 1"),
-        ("0 cat\n1 unknown", "does not know"),
+        ("0 cat\n1 unknown", "is reserved for things"),
         (b"\xff\xfe\xff", "cannot read"),
     ],
 )
