@@ -80,7 +80,7 @@ def replace_folder(new: Path, target: Path) -> None:
         target.rename(aside)
         try:
             new.rename(target)
-        except BaseException:
+        except BaseException:  # also Ctrl-C: what stood there comes back, then go on failing
             aside.rename(target)
             raise
         shutil.rmtree(aside, ignore_errors=True)
@@ -113,7 +113,7 @@ def open_bounded(path: Path, max_bytes: int) -> BinaryIO:
     stream = os.fdopen(handle, "rb")
     try:
         _check_status(path, os.fstat(handle), max_bytes)
-    except BaseException:
+    except BaseException:  # whatever it is, nobody else would close the file
         stream.close()
         raise
     return stream

@@ -100,7 +100,7 @@ class Database:
                 problem = self._problem_of_counting(records)
         except DAMAGE as error:
             problem = str(error)
-        except BaseException:
+        except BaseException:  # whatever it is, an object that was never made keeps no file open
             self._disconnect()
             raise
         if problem is not None:
@@ -131,7 +131,7 @@ class Database:
             try:
                 migrate(self._db)  # nothing is left to do where another process was faster
                 self._db.execute("COMMIT")
-            except BaseException:
+            except BaseException:  # also Ctrl-C: a migration is whole or has not been
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
