@@ -18,7 +18,6 @@ import shutil
 import signal
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # no threads: this process forks
@@ -33,6 +32,7 @@ from edgetl_device.store.schema import MIGRATIONS
 from edgetl_device.store.store import Store
 
 BACKBONE = "b" * 64
+UNDISTURBED_S = 60.0
 
 
 def embeddings(generator: np.random.Generator, count: int) -> np.ndarray:
@@ -56,7 +56,7 @@ def learn(path: Path, count: int, seed: int) -> set[int]:
 
 
 def killed(action, longest_s: float, choose: random.Random) -> bool:
-    """Run a step in a child and kill it; whether it was killed in time."""
+    """Run a step in a child and kill it within `longest_s`, or let it end; whether it was killed in time."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
@@ -70,8 +70,9 @@ def killed(action, longest_s: float, choose: random.Random) -> bool:
     os.read(read, 1)
     os.close(read)
     os.close(write)
-    time.sleep(choose.uniform(0.0, longest_s))
-    os.kill(child, signal.SIGKILL)
+    if longest_s < UNDISTURBED_S:
+        time.sleep(choose.uniform(0.0, longest_s))
+        os.kill(child, signal.SIGKILL)
     status = os.waitpid(child, 0)[1]
     assert not os.WIFEXITED(status) or os.WEXITSTATUS(status) == 0, "the step failed by itself"
     return os.WIFSIGNALED(status)
@@ -90,7 +91,7 @@ def made(folder: Path, seed: int) -> tuple[Path, set[int], set[int]]:
 
 def restoring(folder: Path, longest_s: float, choose: random.Random, seed: int) -> tuple[list[str], bool]:
     path, before, after = made(folder, seed)
-    again = seed % 4 == 0  # killed, and killed again
+    again = choose.random() < 0.25  # killed, and killed again
     was = [killed(lambda: restore_database(folder / "mine.sqlite", path), longest_s, choose) for _ in range(1 + again)]
     held = ids_of(path)
     problems = [] if held in (before, before | after) else [f"it holds {len(held)} samples, neither 20 nor 30"]
@@ -109,7 +110,7 @@ def recovering(folder: Path, longest_s: float, choose: random.Random, seed: int)
     size = min(512, len(data) - place)
     data[place : place + size] = choose.randbytes(size)
     path.write_bytes(data)
-    if seed % 5 == 0:
+    if choose.random() < 0.2:
         path.unlink()
         after = set()  # nothing but the backup is left of it
     was = killed(lambda: Store(path).close(), longest_s, choose)
@@ -147,10 +148,12 @@ class Installing:
         self.digests = {hashlib.sha256(path.read_bytes()).hexdigest() for path in self.bundles}
         self.home.install(bundle)
         self.acknowledged: set[int] = set()
+        self.turn = 0
 
     def __call__(self, _folder: Path, longest_s: float, choose: random.Random, seed: int) -> tuple[list[str], bool]:
         self.acknowledged |= learn(self.home.store_path, 2, seed)
-        was = killed(lambda: self.home.install(self.bundles[seed % 2]), 3 * longest_s, choose)
+        self.turn += 1
+        was = killed(lambda: self.home.install(self.bundles[self.turn % 2]), longest_s, choose)
         problems = []
         if hashlib.sha256(self.home.bundle_path.read_bytes()).hexdigest() not in self.digests:
             problems.append("half a bundle is installed")
@@ -161,25 +164,40 @@ class Installing:
         return problems, was
 
 
+class Rounds:
+    """One kind of step, again and again in a fresh home, killed anywhere between its begin and its end."""
+
+    def __init__(self, step, home: Path, choose: random.Random) -> None:
+        self.step, self.home, self.choose = step, home, choose
+        self.longest_s = UNDISTURBED_S
+        self.killed_in_time = 0
+
+    def __call__(self, seed: int) -> list[str]:
+        shutil.rmtree(self.home, ignore_errors=True)
+        self.home.mkdir(parents=True)
+        begin = time.monotonic()
+        problems, in_time = self.step(self.home, self.longest_s, self.choose, seed)
+        if self.longest_s == UNDISTURBED_S:
+            self.longest_s = time.monotonic() - begin  # with all that surrounds it: too long at first
+        else:
+            self.longest_s *= 1.1 if in_time else 0.7
+        self.killed_in_time += in_time
+        return problems
+
+
 def main(bundle: Path, folder: Path, rounds: int, seed: int) -> None:
     """Run and print."""
     logging.disable()
     choose = random.Random(seed)
-    installing = Installing(bundle, folder)
-    steps = {"restore": restoring, "recovery": recovering, "migration": migrating, "install": installing}
-    longest = dict.fromkeys(steps, 0.02)
-    killed_in_time: Counter[str] = Counter()
+    functions = {"restore": restoring, "recovery": recovering, "migration": migrating}
+    functions["install"] = Installing(bundle, folder)
+    steps = {name: Rounds(function, folder / "home", choose) for name, function in functions.items()}
     problems: list[str] = []
     for number in range(rounds):
         name = list(steps)[number % len(steps)]
-        home = folder / "home"
-        shutil.rmtree(home, ignore_errors=True)
-        home.mkdir(parents=True)
-        found, in_time = steps[name](home, longest[name], choose, seed * 1_000_003 + number)
-        longest[name] *= 1.05 if in_time else 0.9  # so that the kills fall within the step
-        killed_in_time[name] += in_time
-        problems += [f"round {number}, {name}: {problem}" for problem in found]
-    print(json.dumps({"rounds": rounds, "killed in time": dict(killed_in_time), "problems": problems}))
+        problems += [f"round {number}, {name}: {problem}" for problem in steps[name](seed * 1_000_003 + number)]
+    in_time = {name: step.killed_in_time for name, step in steps.items()}
+    print(json.dumps({"rounds": rounds, "killed in time": in_time, "problems": problems}))
 
 
 if __name__ == "__main__":

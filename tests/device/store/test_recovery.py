@@ -64,7 +64,7 @@ def test_no_damage_of_database_or_log_passes_unnoticed(memory_folder) -> None:
 
 @pytest.mark.slow
 def test_kills_during_restore_recovery_migration_and_install_lose_nothing(bundle_path, memory_folder) -> None:
-    outcome = run("replacement_crash.py", bundle_path, memory_folder / "homes", 48, 0)
+    outcome = run("replacement_crash.py", bundle_path, memory_folder / "homes", 80, 0)
     assert outcome["problems"] == []
     assert all(outcome["killed in time"][step] > 2 for step in ("restore", "recovery", "migration", "install"))
 
