@@ -123,26 +123,42 @@ class Connections:
         self._sweeping = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep) if self._open else None
 
 
-class HttpProtocol(H11Protocol):
-    """uvicorn's protocol for HTTP/1.1, which counts and limits its connection.
+class _Counted(asyncio.Protocol):
+    """What both protocols do about the limits, mixed into uvicorn's.
 
     Args:
         limits: the connections of the server.
     """
 
+    transport: asyncio.Transport
+
     def __init__(self, *args: Any, limits: Connections, **options: Any) -> None:
         super().__init__(*args, **options)
         self._limits = limits
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Count it."""
-        super().connection_made(transport)
-        self._limits.add(transport, self._activity)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Count it no more."""
         self._limits.remove(self.transport)
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The other end takes too little."""
+        self._limits.block(self.transport, True)
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """The other end has taken enough."""
+        self._limits.block(self.transport, False)
+        super().resume_writing()
+
+
+class HttpProtocol(_Counted, H11Protocol):
+    """uvicorn's protocol for HTTP/1.1, which counts and limits its connection."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Count it."""
+        super().connection_made(transport)
+        self._limits.add(transport, self._activity)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; what no request can look like ends the connection and nothing else."""
@@ -159,42 +175,19 @@ class HttpProtocol(H11Protocol):
         except h11.LocalProtocolError:
             self.transport.abort()
 
-    def pause_writing(self) -> None:
-        """The other end takes too little."""
-        self._limits.block(self.transport, True)
-        super().pause_writing()
-
-    def resume_writing(self) -> None:
-        """The other end has taken enough."""
-        self._limits.block(self.transport, False)
-        super().resume_writing()
-
     def _activity(self) -> tuple[int, object]:
         if self.cycle is None or self.cycle.response_complete:
             return WAITING, self.cycle
         return (SENDING if self.cycle.more_body else ANSWERED), self.cycle
 
 
-class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's protocol for WebSockets, which stays counted.
-
-    Args:
-        limits: the connections of the server.
-    """
-
-    def __init__(self, *args: Any, limits: Connections, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._limits = limits
+class WebSocketProtocol(_Counted, WebSocketsSansIOProtocol):
+    """uvicorn's protocol for WebSockets, which stays counted."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection over from HTTP."""
         super().connection_made(transport)
         self._limits.follow(self.transport, lambda: (WATCHING if self.handshake_complete else WAITING, self))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Count it no more."""
-        self._limits.remove(self.transport)
-        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; frames that are against the protocol end the connection and nothing else."""
@@ -203,16 +196,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         except Exception as error:  # of the parser, on bytes that anybody may send
             log.info("a WebSocket sent what cannot be parsed: %s", error)
             self.transport.abort()
-
-    def pause_writing(self) -> None:
-        """The other end takes too little."""
-        self._limits.block(self.transport, True)
-        super().pause_writing()
-
-    def resume_writing(self) -> None:
-        """The other end has taken enough."""
-        self._limits.block(self.transport, False)
-        super().resume_writing()
 
 
 class Seldom(logging.Filter):
