@@ -21,8 +21,8 @@ DEVICE_MODULES = sorted(
 
 ORDER = {
     "device/edgetl_device": [
-        "errors v4l2",
-        "addresses printable secret_file environment extensions files",
+        "errors v4l2 child_process memory_budget",
+        "addresses printable secret_file environment extensions files pillow_decoder",
         "labels photo_headers photo_folders photos preprocess codes arrays statistics metrics console",
         "heads",
         "store",

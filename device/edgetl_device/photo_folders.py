@@ -120,9 +120,9 @@ def can_read(kind: str) -> bool:
     """Whether photos of this format can be decoded here."""
     if kind not in ("HEIC", "AVIF"):
         return True
-    from importlib.util import find_spec
+    from .pillow_decoder import is_installed
 
-    return find_spec("PIL") is not None and find_spec("pillow_heif") is not None
+    return is_installed()
 
 
 def reasons(unused: Iterable[Unused]) -> dict[str, int]:

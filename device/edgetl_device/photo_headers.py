@@ -28,12 +28,12 @@ class PhotoHeader:
 
     Args:
         format: ``JPEG``, ``PNG``, ``BMP``, ``WebP``, ``TIFF``, ``HEIC`` or ``AVIF``.
-        height, width: pixels as stored, before EXIF rotation; 0 where only the decoder knows (HEIC, AVIF).
+        height, width: pixels as stored, before EXIF rotation; of HEIC and AVIF, the largest that the file names.
         bits: of a colour channel.
         data: the file for the decoder; of a PNG without what pictures do not need.
         exif: whether it has EXIF data, which may turn it.
         pixel_bytes: what decoding holds of a pixel, in bytes: three channels twice, as OpenCV's bindings copy what it
-            decoded, or once and what a progressive JPEG gathers.
+            decoded, or once and what a progressive JPEG gathers; of HEIC and AVIF what their decoders take.
     """
 
     format: str
@@ -95,7 +95,7 @@ def read_header(data: bytes) -> PhotoHeader:
         header = _READERS[kind](data)
     except (struct.error, IndexError):
         raise PhotoError(_TRUNCATED) from None
-    if kind not in ("HEIC", "AVIF") and not (header.height and header.width):
+    if not (header.height and header.width):
         raise PhotoError("it is damaged: it has no pixels")
     return header
 
@@ -310,10 +310,17 @@ def _tiff_tags(data: bytes, order: str) -> dict[int, tuple[int, ...]]:
 
 
 def _boxes(data: bytes) -> PhotoHeader:
-    """HEIC and AVIF keep their size where only their decoder finds it: :mod:`.photos` asks it before decoding."""
-    return PhotoHeader(str(photo_format(data[:64])), 0, 0, 8, data)
+    """The largest size that a box ``ispe`` names (ISO/IEC 23008-12, 6.5.3): tiles and thumbnails have one too.
+
+    The bitstream can have another: its decoder has limits of its own.
+    """
+    sizes = [struct.unpack(">II", match[1]) for match in _SIZE_BOX.finditer(data, 0, _BOXES_BYTES)]
+    width, height = max(sizes, key=lambda size: size[0] * size[1], default=(0, 0))
+    return PhotoHeader(str(photo_format(data[:64])), height, width, 8, data, pixel_bytes=13)
 
 
+_SIZE_BOX = re.compile(rb"\0\0\0\x14ispe\0\0\0\0(.{8})", re.DOTALL)
+_BOXES_BYTES = 1 << 20  # at the beginning, where boxes are that describe pictures
 _ZEROS, _ONES = bytes(_CLUSTER), b"\xff" * _CLUSTER  # find() is linear in the data; a regex is not, and stops the app
 _RUN = re.compile(rb"\0*")
 _LOST = "it is damaged: a part of it was lost"

@@ -8,6 +8,8 @@ file. So JPEGs are read strictly first, by libjpeg-turbo through simplejpeg, whi
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +20,9 @@ import numpy.typing as npt
 
 from .errors import InputError, PhotoError
 from .files import read_bounded
+from .memory_budget import MemoryBudget
 from .photo_headers import PhotoHeader, read_header
+from .pillow_decoder import decode_apart, is_installed
 
 try:
     import simplejpeg
@@ -31,12 +35,15 @@ ColorOrder = Literal["bgr", "rgb"]
 THUMBNAIL_SIDE = 160
 MAX_DECODED = 650_000_000  # bytes that decoding may hold of one photo
 MAX_PIXELS = MAX_DECODED // 6  # 108 MP in colours of 8 bits, as phones and medium format have at most
-MAX_BYTES = 1 << 30  # of a file: a photo of so many pixels, uncompressed
+MAX_BYTES = 450_000_000  # of a file: 54 MP of red, green, blue and transparency in 16 bits, uncompressed
 
+_DECODER_BYTES = 128 << 20  # that a process takes for HEIC and AVIF before it decodes anything
+_MOST_PIXEL_BYTES = 20  # that it takes of a pixel, with more bits and colours at full resolution
 _BLOCK = 1 << 20  # values that are converted at once
 _FEW = 16  # bytes too many before a marker: some cameras fill up
 _EXTRA = re.compile(r"(\d+) extraneous bytes before marker")
 _MOST_BITS = (8, 10, 12, 14, 16)  # of sensors, whose values lie in files of 16 bits
+_files, _memory = MemoryBudget(MAX_BYTES), MemoryBudget(MAX_DECODED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,17 +64,31 @@ def read_photo(path: Path, max_pixels: int = MAX_PIXELS) -> Image:
 
     Raises:
         PhotoError: the file is missing, not a photo, truncated, damaged, or larger than ``max_pixels``, or than may be
-            decoded: 108 MP; 54 MP in 16 bits; 72 MP of a progressive JPEG with colours at full resolution.
+            decoded: 108 MP; 54 MP in 16 bits; 72 MP of a progressive JPEG with colours at full resolution; 50 MP of
+            HEIC and AVIF.
     """
-    data = read_photo_file(path)
-    try:
-        return decode_photo(data, max_pixels)
-    except PhotoError as error:
-        raise PhotoError(f"{path}: {error}") from None
+    with photo_file(path) as data:
+        try:
+            return decode_photo(data, max_pixels)
+        except PhotoError as error:
+            raise PhotoError(f"{path}: {error}") from None
 
 
-def read_photo_file(path: Path) -> bytes:
-    """The bytes of one photo file; raises PhotoError where it cannot be read, or is more than a photo can be."""
+@contextmanager
+def photo_file(path: Path) -> Iterator[bytes]:
+    """The bytes of one photo file, in a block; all threads together hold no more than :data:`MAX_BYTES` of such files.
+
+    Raises:
+        PhotoError: it cannot be read, or is more than a photo can be.
+    """
+    size = 0  # where it is not there, reading it says so
+    with suppress(OSError):
+        size = min(path.stat().st_size, MAX_BYTES)
+    with _files.taken(size):
+        yield _bytes(path)
+
+
+def _bytes(path: Path) -> bytes:
     try:
         return read_bounded(path, MAX_BYTES)
     except OSError as error:
@@ -78,24 +99,35 @@ def read_photo_file(path: Path) -> bytes:
 
 def decode_photo(data: bytes, max_pixels: int = MAX_PIXELS) -> Image:
     """The bytes of one photo file → (height, width, 3) uint8 BGR; raises PhotoError."""
-    return decode(data, max_pixels).image
+    with decoded(data, max_pixels) as photo:
+        return photo.image
 
 
-def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Photo:
-    """The bytes of one photo file → its pixels, and what to say of them; raises PhotoError."""
+@contextmanager
+def decoded(data: bytes, max_pixels: int = MAX_PIXELS) -> Iterator[Photo]:
+    """The bytes of one photo file → its pixels, and what to say of them; raises PhotoError.
+
+    All threads together hold no more than :data:`MAX_DECODED` bytes of what they are decoding: who makes something
+    smaller of a photo does it in the block.
+    """
     header = read_header(data)
     most = min(max_pixels, MAX_DECODED // header.pixel_bytes)
     _check_size(header.height, header.width, most)  # before decoding: a small file can claim to be gigabytes
+    with _memory.taken(header.height * header.width * header.pixel_bytes):
+        yield _decode(header, most)
+
+
+def _decode(header: PhotoHeader, most: int) -> Photo:
+    remark = ""
     if header.format in ("HEIC", "AVIF"):
-        return Photo(_decoded_by_pillow(header, max_pixels))
+        return Photo(_decoded_apart(header, most))
     if header.format == "JPEG":
         image = _decoded_jpeg(header)
-        image = _decoded(header.data, cv2.IMREAD_COLOR) if image is None else image
-        remark = ""
+        image = _by_opencv(header.data, cv2.IMREAD_COLOR) if image is None else image
     elif header.bits == 16:
-        image, remark = _to_8_bits(_decoded(header.data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH))
+        image, remark = _to_8_bits(_by_opencv(header.data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH))
     else:
-        image, remark = _decoded(header.data, cv2.IMREAD_COLOR), ""
+        image = _by_opencv(header.data, cv2.IMREAD_COLOR)
     if sorted(image.shape[:2]) != sorted((header.height, header.width)):
         raise PhotoError("it is damaged: its picture is not as large as its header says")
     return Photo(np.ascontiguousarray(image, np.uint8), remark)
@@ -140,7 +172,7 @@ def _check_size(height: int, width: int, max_pixels: int) -> None:
         raise PhotoError(f"{width}x{height} pixels is over the limit of {max_pixels / 1e6:.3g} megapixels")
 
 
-def _decoded(data: bytes, flags: int) -> npt.NDArray[Any]:
+def _by_opencv(data: bytes, flags: int) -> npt.NDArray[Any]:
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:  # OpenCV's own limits on width, height and pixels
@@ -190,23 +222,9 @@ def _to_8_bits(image: npt.NDArray[Any]) -> tuple[Image, str]:
     return narrow.reshape(image.shape), remark
 
 
-def _decoded_by_pillow(header: PhotoHeader, max_pixels: int) -> Image:
+def _decoded_apart(header: PhotoHeader, max_pixels: int) -> Image:
     """HEIC and AVIF, with the extra ``heif``; EXIF rotation is applied."""
-    try:
-        import pillow_heif
-        from PIL import Image as PillowImage
-        from PIL import ImageOps
-    except ImportError:
-        raise PhotoError(f"reading {header.format} needs a decoder: pip install 'edgetl-device[heif]'") from None
-    from io import BytesIO
-
-    pillow_heif.register_heif_opener()
-    try:
-        with PillowImage.open(BytesIO(header.data), formats=(header.format.replace("HEIC", "HEIF"),)) as opened:
-            _check_size(opened.height, opened.width, max_pixels)
-            turned = ImageOps.exif_transpose(opened).convert("RGB")
-    except PhotoError:
-        raise
-    except Exception as error:  # whatever its plugins raise of a damaged file
-        raise PhotoError(f"it is damaged: {' '.join(str(error).split())[:100]}") from None
-    return np.ascontiguousarray(np.asarray(turned, np.uint8)[:, :, ::-1])
+    if not is_installed():
+        raise PhotoError(f"reading {header.format} needs a decoder: pip install 'edgetl-device[heif]'")
+    memory = min(MAX_DECODED, _DECODER_BYTES + _MOST_PIXEL_BYTES * header.height * header.width)
+    return decode_apart(header.data, max_pixels, memory)

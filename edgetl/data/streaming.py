@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device.errors import PhotoError
-from edgetl_device.photos import decode, read_photo_file
+from edgetl_device.photos import decoded, photo_file
 from edgetl_device.preprocess import Preprocessing
 
 from .duplicates import Hashes, difference_hash
@@ -53,17 +53,20 @@ def shots(
 
     def load(path: Path) -> Shot | PhotoError:
         try:
-            data = read_photo_file(path)
+            with photo_file(path) as data:
+                return shot(path, data)
         except PhotoError as error:
-            return error
+            return PhotoError(str(error))  # without its traceback, which would keep the photo in memory
+
+    def shot(path: Path, data: bytes) -> Shot:
         digest = hashlib.sha256(data).digest()[:DIGEST_BYTES]
         if known(digest):
             return Shot(digest, (), np.zeros(0, np.uint8))
         try:
-            photo = decode(data)
+            with decoded(data) as photo:
+                photos = tuple(preprocessing(photo.image) for preprocessing in preprocessings)
         except PhotoError as error:
-            return PhotoError(f"{path}: {error}")
-        photos = tuple(preprocessing(photo.image) for preprocessing in preprocessings)
+            raise PhotoError(f"{path}: {error}") from None
         return Shot(digest, photos, difference_hash(photos[0]), photo.remark)
 
     return ahead(load, files)

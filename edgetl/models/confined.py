@@ -1,8 +1,9 @@
 """Reads of files from strangers, in a process of their own that can do little harm.
 
 The process gets limits on memory, time and the size of files, an environment without secrets, and an empty folder to
-write to. Where Bubblewrap is installed it sees the file system read-only and no network; else, where ``unshare`` of
-util-linux may make namespaces, no network. What dies or hangs in there is one line for the user.
+write to; it ends when the program ends that started it. Where Bubblewrap is installed it sees the file system
+read-only and no network; else, where ``unshare`` of util-linux may make namespaces, no network. What dies or hangs in
+there is one line for the user.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from edgetl_device.child_process import end_with
 from edgetl_device.errors import InputError
 
 _KEPT = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR")
@@ -65,7 +67,8 @@ def run_confined(module: str, path: Path, folder: Path, limits: Limits) -> dict[
     Raises:
         InputError: it refused the file, crashed, or took more than its limits; the message begins with the path.
     """
-    numbers = ",".join(str(value) for value in astuple(limits))
+    parent = 0 if _tools()[0] else os.getpid()  # Bubblewrap numbers processes anew, and ends them itself
+    numbers = ",".join(str(value) for value in (*astuple(limits), parent))
     command = [*_walls(folder), sys.executable, "-P", "-m", module, str(path.absolute()), str(folder), numbers]
     with subprocess.Popen(
         command,
@@ -90,7 +93,8 @@ def run_confined(module: str, path: Path, folder: Path, limits: Limits) -> dict[
 
 def answer(work: Callable[[], dict[str, Any]]) -> None:
     """In the confined process: take on the limits of the command line, work, and tell the parent how it went."""
-    memory, seconds, file = (int(part) for part in sys.argv[3].split(","))
+    memory, seconds, file, parent = (int(part) for part in sys.argv[3].split(","))
+    end_with(parent)
     for kind, value in (
         (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_CPU, 2 * seconds),  # of two cores, as TensorFlow uses several

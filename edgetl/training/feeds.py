@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device.errors import InputError, PhotoError
-from edgetl_device.photos import read_photo
+from edgetl_device.photos import decoded, photo_file
 from edgetl_device.preprocess import Preprocessing
 
 from .. import tf
@@ -100,7 +100,8 @@ class PhotoFeed:
 
         def load(row: int) -> npt.NDArray[np.uint8]:
             try:
-                return preprocessing(read_photo(self._files[row]))
+                with photo_file(self._files[row]) as data, decoded(data) as photo:
+                    return preprocessing(photo.image)
             except PhotoError as error:
                 raise InputError(f"a photo changed during training: {error}") from None
 

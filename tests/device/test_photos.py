@@ -7,9 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
+from edgetl_device import photos
 from edgetl_device.errors import PhotoError
 from edgetl_device.photo_headers import PhotoHeader, read_header
-from edgetl_device.photos import decode, decode_photo, read_photo
+from edgetl_device.photos import MAX_BYTES, decode_photo, decoded, photo_file, read_photo
+from edgetl_device.pillow_decoder import decode_apart
 
 
 def encoded(suffix: str, image: np.ndarray, *options: int) -> bytes:
@@ -223,14 +225,16 @@ def test_values_of_fewer_bits_in_a_file_of_16_keep_their_brightness_and_it_is_sa
     bits: int, suffix: str, scene
 ) -> None:
     deep = scene.astype(np.uint16) << (bits - 8)
-    photo = decode(encoded(suffix, deep))
+    with decoded(encoded(suffix, deep)) as photo:
+        pass
     assert (photo.image == scene).all()
     assert photo.remark == f"values of {bits} bits in a file of 16, scaled to their range"
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])
 def test_values_of_16_bits_are_scaled_as_ever_without_a_word(suffix: str, scene) -> None:
-    photo = decode(encoded(suffix, scene.astype(np.uint16) * 257))
+    with decoded(encoded(suffix, scene.astype(np.uint16) * 257)) as photo:
+        pass
     assert (photo.image == scene).all() and photo.remark == ""
 
 
@@ -259,7 +263,7 @@ def test_heic_and_avif_are_read_with_the_extra(kind: str, suffix: str, scene) ->
 def test_without_the_extra_heic_is_refused_with_its_name(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(PhotoError, match=r"pip install 'edgetl-device\[heif\]'"):
-        decode_photo(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50))
+        decode_photo(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic\0\0\0\x14ispe" + bytes(7) + b"\x08\0\0\0\x08")
 
 
 @pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate"])
@@ -274,3 +278,36 @@ def test_a_tiff_that_lost_a_part_is_refused(damage: str, compression: str, scene
         pytest.skip("in a picture that is not compressed zeros are black")
     with pytest.raises(PhotoError, match=r"damaged|truncated"):
         decode_photo(DAMAGES[damage](data))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("claimed", [(16, 16), (64, 48)])
+def test_an_avif_that_is_larger_than_it_says_gets_no_more_memory_than_it_says(claimed, monkeypatch) -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    stream = io.BytesIO()
+    pillow.fromarray(np.zeros((5000, 5000, 3), np.uint8)).save(stream, "AVIF", speed=10)
+    size = b"\0\0\0\x14ispe\0\0\0\0"
+    lying = stream.getvalue().replace(size + struct.pack(">II", 5000, 5000), size + struct.pack(">II", *claimed))
+    limits = []
+
+    def decode(data: bytes, max_pixels: int, data_bytes: int) -> object:
+        limits.append(data_bytes)
+        return decode_apart(data, max_pixels, data_bytes)
+
+    monkeypatch.setattr("edgetl_device.photos.decode_apart", decode)
+    with pytest.raises(PhotoError, match="damaged"):
+        decode_photo(lying)
+    assert limits[0] < 130 << 20
+
+
+def test_photos_that_are_decoded_at_the_same_time_share_the_memory(scene, tmp_path) -> None:
+    path = tmp_path / "photo.png"
+    path.write_bytes(encoded(".png", scene))
+    most, data = photos._memory.free, path.read_bytes()
+    with decoded(data):
+        assert photos._memory.free == most - 6 * scene.shape[0] * scene.shape[1]
+        with photo_file(path):
+            assert photos._files.free == MAX_BYTES - len(data)
+    with pytest.raises(PhotoError), photo_file(path) as whole, decoded(whole[:-20]):
+        pass
+    assert (photos._memory.free, photos._files.free) == (most, MAX_BYTES)

@@ -7,15 +7,14 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from conftest import draw, write_photos
+from processes import descendants, is_running, wait_for
 
 from edgetl.cli import program
 from edgetl_device import console
@@ -134,30 +133,12 @@ def test_a_trial_ends_with_the_program_that_started_it(tmp_path) -> None:
     model = tmp_path / "endless.tflite"
     model.write_bytes(hostile_backbones.endless())
     parent = subprocess.Popen([sys.executable, "-c", ENDLESS_TRIAL, str(model)])
-    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
-    child = wait_for(lambda: children.read_text().split())[0]
+    (child,) = wait_for(lambda: descendants(parent.pid))
     # The priority in a shortage of memory is what the child sets last before it loads the model.
     wait_for(lambda: Path(f"/proc/{child}/oom_score_adj").read_text().strip() == "1000")
     parent.terminate()
     parent.wait(30)
     wait_for(lambda: not is_running(child))
-
-
-def is_running(process: str) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def wait_for(condition: Callable[[], Any]) -> Any:
-    """What a condition gives as soon as that is true."""
-    for _ in range(600):
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError("it did not happen")
 
 
 @pytest.mark.slow

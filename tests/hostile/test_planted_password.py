@@ -15,6 +15,7 @@ from conftest import draw
 
 pytest.importorskip("starlette")
 
+from processes import descendants
 from snapshots import send, snapshot_server
 from web_site import Client, until
 
@@ -42,12 +43,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-def descendants(process: int) -> set[int]:
-    children = Path(f"/proc/{process}/task").glob("*/children")
-    found = {int(child) for path in children for child in path.read_text().split()}
-    return found | {deeper for child in found for deeper in descendants(child)}
 
 
 def no_password_in(what: str, text: str | bytes) -> None:

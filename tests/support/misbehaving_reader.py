@@ -14,6 +14,7 @@ def work() -> dict:
     if kind == "crash":
         ctypes.string_at(0)
     elif kind == "hang":
+        (folder / "started").touch()
         while True:
             pass
     elif kind == "memory":

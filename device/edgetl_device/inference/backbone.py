@@ -177,7 +177,7 @@ def prepare_files(
         try:
             return preprocessing(read_photo(photo) if isinstance(photo, Path) else photo)
         except PhotoError as error:
-            return error
+            return PhotoError(str(error))  # without its traceback, which would keep the file in memory
 
     with ThreadPoolExecutor(1, thread_name_prefix="decode") as pool:
         waiting: deque[tuple[P, Future[npt.NDArray[np.uint8] | PhotoError]]] = deque()

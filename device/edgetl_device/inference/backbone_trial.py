@@ -1,6 +1,6 @@
 """A backbone that nobody ran here yet runs in a process of its own first: it may crash, never end, or fill the memory.
 
-    python -m edgetl_device.inference.backbone_trial RUNTIME < request
+    python -m edgetl_device.inference.backbone_trial RUNTIME PARENT < request
 
 A ``.tflite`` is read by native code. What goes wrong there takes the whole process with it, so it must not be the one
 that serves the camera. The child embeds the bundle's check photos and measures threads; only then is the file loaded
@@ -9,23 +9,21 @@ elsewhere.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..arrays import pack, unpack
+from ..child_process import end_with, limit
 from ..environment import choose_runtime, runtime_name
 from ..errors import BundleError, CheckFailedError, InputError, RuntimeMissingError
 from .thread_count import Choice, choose
@@ -33,7 +31,6 @@ from .thread_count import Choice, choose
 TIMEOUT_S = 60.0  # the largest backbone here, in float on a Raspberry Pi 3, takes a few seconds a photo
 MEMORY_BYTES = 1 << 30  # of data; Python, NumPy and a runtime take a third of it
 _STAYS = "nothing was changed"
-_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 
 
 @dataclass(frozen=True)
@@ -84,7 +81,7 @@ def refuse_unsound(model: bytes, photos: npt.NDArray[np.uint8], runtime: str = "
 def _tried(model: bytes, photos: bytes, shape: tuple[int, ...], runtime: str, timeout_s: float) -> Trial:
     shots = np.frombuffer(photos, np.uint8).reshape(shape)
     request = pack({"model": np.frombuffer(model, np.uint8), "photos": shots})
-    command = [sys.executable, "-m", "edgetl_device.inference.backbone_trial", runtime]
+    command = [sys.executable, "-m", "edgetl_device.inference.backbone_trial", runtime, str(os.getpid())]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "EDGETL_RUNTIME": runtime}
     try:
         done = subprocess.run(
@@ -117,36 +114,14 @@ def _read(done: subprocess.CompletedProcess[bytes], photos: int, runtime: str) -
     return Trial(values.copy(), Choice(int(facts["threads"]), p95_ms))
 
 
-def _limit() -> None:
-    """Little is left for a child that goes astray: it goes with its parent, and first when the memory is short."""
-    with suppress(OSError, AttributeError):  # only Linux has it
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    for limit, most in (
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_CPU, int(2 * TIMEOUT_S)),
-        (resource.RLIMIT_DATA, MEMORY_BYTES),
-        (resource.RLIMIT_FSIZE, 16 << 20),
-    ):
-        soft, hard = resource.getrlimit(limit)
-        if hard == resource.RLIM_INFINITY or hard > most:
-            resource.setrlimit(limit, (most, most))
-        elif soft == resource.RLIM_INFINITY or soft > hard:
-            resource.setrlimit(limit, (hard, hard))
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
-
-
-def main(runtime: str) -> int:
+def main(runtime: str, parent: int) -> int:
     """The child: embed, measure, answer."""
+    end_with(parent)
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # native code writes to standard output too
     request = unpack(sys.stdin.buffer.read(), {"model", "photos"})
     model, photos = request["model"].tobytes(), request["photos"]
-    _limit()
+    limit(data_bytes=MEMORY_BYTES, cpu_s=int(2 * TIMEOUT_S), file_bytes=16 << 20)
     from .interpreter import TFLiteInterpreter
 
     values: npt.NDArray[Any] = np.zeros((0, 0), np.int8)
@@ -178,4 +153,4 @@ def main(runtime: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1], int(sys.argv[2])))

@@ -13,6 +13,7 @@ import re
 import sys
 from typing import Any
 
+from ..child_process import end_with
 from .edgetpu import EdgeTpu
 from .interpreter import run_once, try_delegate
 
@@ -58,6 +59,7 @@ def _is_attached(device: str, devices: list[str]) -> bool:
 
 def main(name: str, device: str, module: str) -> int:
     """Run the steps; 0 if all went well."""
+    end_with(0)
     stage = "library"
     facts: dict[str, object] = {}
     try:

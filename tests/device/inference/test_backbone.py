@@ -4,8 +4,8 @@ from conftest import TINY, build_bundle, draw, tiny_backbone
 
 from edgetl_device.bundle.bundle import open_bundle, write_bundle
 from edgetl_device.codes import CodeTransform
-from edgetl_device.errors import BundleError, MismatchError
-from edgetl_device.inference.backbone import Backbone, open_backbone, quantize
+from edgetl_device.errors import BundleError, MismatchError, PhotoError
+from edgetl_device.inference.backbone import Backbone, open_backbone, prepare_files, quantize
 from edgetl_device.preprocess import Preprocessing
 
 
@@ -51,3 +51,10 @@ def test_a_manifest_that_gives_an_int8_backbone_a_scale_does_not_fit_it(tmp_path
     assert bundle.members["backbone.tflite"] == TINY.read_bytes()
     with pytest.raises(MismatchError, match="the manifest describes a backbone"):
         open_backbone(open_bundle(tmp_path / "b.edgetl"))
+
+
+def test_of_a_photo_that_is_refused_nothing_but_the_reason_is_kept(tmp_path) -> None:
+    (tmp_path / "large.jpg").write_bytes(b"\xff\xd8\xff" + bytes(1 << 20))
+    ((_, refusal),) = prepare_files([tmp_path / "large.jpg"], Preprocessing(8, 8))
+    assert isinstance(refusal, PhotoError) and "large.jpg" in str(refusal)
+    assert refusal.__traceback__ is None and refusal.__context__ is None  # both would hold the file's bytes

@@ -1,6 +1,11 @@
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from processes import descendants, is_running, wait_for
 
 from edgetl.models import confined
 from edgetl.models.confined import Limits, run_confined
@@ -49,3 +54,28 @@ def test_a_reader_writes_nowhere_else_where_bubblewrap_is_installed(tmp_path) ->
     with pytest.raises(InputError, match="damaged"):
         run(tmp_path, "outside")
     assert not (tmp_path / "outside").exists()
+
+
+ENDLESS = """
+import sys
+from pathlib import Path
+from edgetl.models import confined
+tools = confined._tools()
+confined._tools = lambda: {"bubblewrap": tools, "unshare": ("", tools[1]), "neither": ("", "")}[sys.argv[2]]
+confined.run_confined("misbehaving_reader", Path("hang"), Path(sys.argv[1]), confined.Limits(1 << 30, 500, 16 << 20))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+@pytest.mark.parametrize("signal_sent", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("wall", ["bubblewrap", "unshare", "neither"])
+def test_a_reader_ends_with_the_program_that_started_it(tmp_path, wall, signal_sent) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    parent = subprocess.Popen([sys.executable, "-c", ENDLESS, str(tmp_path), wall], env=environment)
+    wait_for((tmp_path / "started").exists)
+    readers = descendants(parent.pid)
+    assert readers
+    parent.send_signal(signal_sent)
+    parent.wait(30)
+    wait_for(lambda: not any(map(is_running, readers)))

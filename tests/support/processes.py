@@ -1,0 +1,33 @@
+"""Processes that a test waits for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def descendants(process: int) -> set[int]:
+    """The children of a process, and theirs."""
+    children = Path(f"/proc/{process}/task").glob("*/children")
+    found = {int(child) for path in children for child in path.read_text().split()}
+    return found | {deeper for child in found for deeper in descendants(child)}
+
+
+def is_running(process: int) -> bool:
+    """Whether it is there, and not only waits for its exit code to be taken."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_for(condition: Callable[[], Any]) -> Any:
+    """What a condition gives as soon as that is true."""
+    for _ in range(600):
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.05)
+    raise AssertionError("it did not happen")
