@@ -75,12 +75,7 @@ def _convert(model: Any, photos: npt.NDArray[np.uint8], scale: tuple[float, floa
     # In mode int8 the input tensor's own scale and zero point turn pixels into the model's range at no cost; a float
     # input has none, so there the scaling is part of the graph.
     inside = mode != "int8" and (low, step) != (0.0, 1.0)
-
-    signature = [tensorflow.TensorSpec((1, *photos.shape[1:]), tensorflow.float32)]
-    function = tensorflow.function(
-        lambda batch: call(batch * step + low if inside else batch), input_signature=signature
-    )
-    converter = tensorflow.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], model)
+    converter = tf.lite_converter(lambda batch: call(batch * step + low if inside else batch), (1, *photos.shape[1:]))
     _configure(converter, mode, tensorflow, lambda: _representative(photos, (0.0, 255.0) if inside else scale))
     try:
         with tf.quiet():
