@@ -12,13 +12,14 @@ import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote, unquote
 
-from .errors import CameraError
+from .errors import CameraError, InputError
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 
 _ADDRESS = re.compile(rf"({'|'.join(SCHEMES)})://(.+)", re.IGNORECASE | re.DOTALL)
 _LIKE_AN_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/{1,2}(?:.*@)?\S+|\S*[^\s:/]:\S*@\S+")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/?#\[\]@&=]+)(:\d*)?")
 _HIDDEN = "…"
 
@@ -76,17 +77,32 @@ def expanded(spec: str, environment: Mapping[str, str] = os.environ) -> str:
     if whole is None and not is_address(spec):  # a file may have such a name
         return spec
 
-    def value(match: re.Match[str]) -> str:
-        try:
-            text = environment[match[1]]
-        except KeyError:
-            raise CameraError(
-                f"the camera's address names ${{{match[1]}}}, which is not set in the environment: export it, or use "
-                "--camera-file FILE"
-            ) from None
-        return text.strip() if whole else quote(text, safe="")
+    try:
+        return _filled_in(spec, environment, escape=whole is None)
+    except InputError as error:
+        raise CameraError(f"the camera's address {error}, or use --camera-file FILE") from None
 
-    return _VARIABLE.sub(value, spec)
+
+def filled_in(argument: str, environment: Mapping[str, str] = os.environ) -> str:
+    """``${NAME}`` in a sink's argument → what the environment says, escaped where the argument is an address.
+
+    Raises:
+        InputError: a variable is not set.
+    """
+    escape = _SCHEME.match(argument) is not None
+    try:
+        return _filled_in(argument, environment, escape)
+    except InputError as error:
+        raise InputError(f"the sink's argument {error}, or use --sink-file FILE") from None
+
+
+def _filled_in(text: str, environment: Mapping[str, str], escape: bool) -> str:
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in environment:
+            raise InputError(f"names ${{{match[1]}}}, which is not set in the environment: export it")
+        return quote(environment[match[1]], safe="") if escape else environment[match[1]].strip()
+
+    return _VARIABLE.sub(value, text)
 
 
 def openable(address: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import click
 
-from .addresses import without_arguments
+from .addresses import without_arguments, without_secrets
 from .errors import EdgetlError, InputError
 from .printable import PrintableFormatter, printable_lines
 
@@ -25,6 +25,14 @@ log = logging.getLogger("edgetl")
 T = TypeVar("T")
 
 INTERRUPTED = 130
+
+
+class _Formatter(PrintableFormatter):
+    """What foreign code raises may name the address that it was given."""
+
+    def formatException(self, ei: object) -> str:
+        """The traceback, without passwords."""
+        return without_secrets(super().formatException(ei))
 
 
 def run(program: click.Group, name: str, arguments: Sequence[str] | None = None) -> int:
@@ -64,9 +72,9 @@ def reports(function: Callable[..., dict[str, Any] | None]) -> Callable[..., int
     def command(*args: Any, as_json: bool, verbose: bool, **options: Any) -> int:
         if verbose:
             logging.basicConfig(level=logging.INFO, stream=sys.stderr, force=True)
-            logging.getLogger().handlers[0].setFormatter(PrintableFormatter("%(name)s: %(message)s"))
+            logging.getLogger().handlers[0].setFormatter(_Formatter("%(name)s: %(message)s"))
         elif logging.lastResort is not None:
-            logging.lastResort.setFormatter(PrintableFormatter("%(message)s"))
+            logging.lastResort.setFormatter(_Formatter("%(message)s"))
         context = click.get_current_context()
         context.meta["edgetl.json"] = as_json
         context.meta["edgetl.verbose"] = verbose

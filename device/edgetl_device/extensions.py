@@ -14,7 +14,7 @@ from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from .addresses import without_secrets
+from .addresses import without_arguments
 from .errors import EdgetlError, InputError
 
 HEADS = "edgetl.heads"
@@ -62,10 +62,14 @@ def call_factory(factory: Callable[[str], Any], group: str, name: str, argument:
     """
     try:
         return factory(argument)
-    except EdgetlError:
-        raise
+    except EdgetlError as error:
+        shown = without_arguments(str(error), [argument])
+        if shown == str(error):
+            raise
+        raise InputError(shown) from None
     except Exception as error:
-        raise InputError(f"{name!r} ({group}) failed: {type(error).__name__}: {without_secrets(str(error))}") from error
+        reason = without_arguments(str(error), [argument])
+        raise InputError(f"{name!r} ({group}) failed: {type(error).__name__}: {reason}") from error
 
 
 def _package(point: EntryPoint) -> str:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 from .errors import InputError
 
 _MAX_LENGTH = 4096  # characters of a line
+_MAX_TEXT = 1 << 16
 
 
 def read_secret(path: Path, what: str) -> str:
@@ -24,6 +27,21 @@ def read_secret(path: Path, what: str) -> str:
     Raises:
         InputError: it cannot be read, others may read or change it, or its first line is too long.
     """
+    line = _read(path, what, lambda stream: stream.readline(_MAX_LENGTH + 1))
+    if len(line) > _MAX_LENGTH:
+        raise InputError(f"the first line of the {what} {path} is longer than {_MAX_LENGTH} characters")
+    return line.strip("\r\n")
+
+
+def read_secret_text(path: Path, what: str) -> str:
+    """All of a file, such as a command of several lines; otherwise as :func:`read_secret`."""
+    text = _read(path, what, lambda stream: stream.read(_MAX_TEXT + 1))
+    if len(text) > _MAX_TEXT:
+        raise InputError(f"the {what} {path} is longer than {_MAX_TEXT} characters")
+    return text.strip("\r\n")
+
+
+def _read(path: Path, what: str, read: Callable[[TextIO], str]) -> str:
     try:
         with path.open(encoding="utf-8") as stream:
             mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
@@ -31,10 +49,7 @@ def read_secret(path: Path, what: str) -> str:
                 raise InputError(
                     f"the {what} {path} can be read or changed by others (mode {mode:04o}): `chmod 600 {path}`"
                 )
-            line = stream.readline(_MAX_LENGTH + 1)
+            return read(stream)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise InputError(f"cannot read the {what} {path}: {reason}") from None
-    if len(line) > _MAX_LENGTH:
-        raise InputError(f"the first line of the {what} {path} is longer than {_MAX_LENGTH} characters")
-    return line.strip("\r\n")

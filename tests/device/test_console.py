@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from edgetl_device import console
 from edgetl_device.printable import printable_lines
 
 PROGRAM = """
@@ -64,3 +66,12 @@ def test_a_password_with_blanks_is_not_shown_where_an_address_is_no_option() -> 
     command = [sys.executable, "-c", PROGRAM, "show", "name", address]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
     assert done.returncode == 2 and "unexpected extra argument (rtsp://host/x)" in done.stderr
+
+
+def test_a_traceback_in_the_log_shows_no_password() -> None:
+    try:
+        raise ConnectionError("cannot reach mqtt://admin:hunt/er2@broker/x")
+    except ConnectionError:
+        record = logging.LogRecord("x", logging.INFO, "", 0, "failed", (), sys.exc_info())
+    text = console._Formatter("%(message)s").format(record)
+    assert text.splitlines()[-1] == "ConnectionError: cannot reach mqtt://broker/x"

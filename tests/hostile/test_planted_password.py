@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import cv2
 import pytest
@@ -174,3 +175,146 @@ def test_a_camera_that_goes_away_is_said_without_its_password(home: Home, tmp_pa
     written = log.read_text()
     assert re.search(r"no picture from http://[^ ]*/s.jpg: Connection refused.*; trying again", written), written
     no_password_in("the log", written)
+
+
+EXTENSION = """
+import sys
+from pathlib import Path
+from edgetl_device.errors import InputError
+
+class Speaking:
+    def __init__(self, argument):
+        if "refuse" in argument:
+            raise InputError(f"cannot reach {argument}")
+        if "fail" in argument:
+            raise RuntimeError(f"cannot reach {argument}")
+        Path("argument").write_text(argument)
+        self.argument = argument
+    def __call__(self, recognition):
+        raise ConnectionError(f"lost {self.argument}")
+    def close(self):
+        pass
+"""
+
+
+@pytest.fixture
+def speaking(tmp_path, monkeypatch) -> Path:
+    """A folder with a package that adds the sink ``speaking``, which names its argument in all that it raises."""
+    (tmp_path / "speaking.py").write_text(EXTENSION)
+    about = tmp_path / "speaking-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: speaking\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[edgetl.sinks]\nspeaking = speaking:Speaking\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+BROKERS = ["mqtt://admin:{}@127.0.0.1/labels", "http://127.0.0.1/hook?token={}"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("broker", BROKERS)
+@pytest.mark.parametrize("way", ["argument", "file", "environment"])
+def test_a_sink_that_names_its_address_does_not_show_the_password(
+    home: Home, speaking, monkeypatch, capfd, caplog, broker, way
+) -> None:
+    cv2.imwrite("ball.png", draw("ball", 1))
+    spec = "speaking:" + broker.format(PLANTED)
+    options = ["--sink", spec]
+    if way == "file":
+        Path("sink").write_text(spec + "\n")
+        Path("sink").chmod(0o600)
+        options = ["--sink-file", "sink"]
+    elif way == "environment":
+        monkeypatch.setenv("BROKER", PLANTED)
+        options = ["--sink", "speaking:" + broker.format("${BROKER}")]
+    command = [
+        "--home",
+        str(home.folder),
+        "run",
+        "-v",
+        "--no-web",
+        "--camera",
+        "ball.png",
+        "--smoothing",
+        "0",
+        *options,
+    ]
+    assert console.run(program, "edgetl-device", command) == 0
+    written = capfd.readouterr()
+    shown = written.out + written.err + caplog.text
+    no_password_in("output and log", shown)
+    assert "speaking failed and is off: ConnectionError: lost" in shown and "127.0.0.1" in shown
+    expected = quote(PLANTED, safe="") if way == "environment" else PLANTED
+    assert Path("argument").read_text() == broker.format(expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["refuse", "fail"])
+@pytest.mark.parametrize("broker", BROKERS)
+def test_a_sink_that_cannot_be_opened_does_not_show_the_password(home: Home, speaking, capfd, broker, what) -> None:
+    cv2.imwrite("ball.png", draw("ball", 1))
+    spec = "speaking:" + broker.format(PLANTED).replace("127.0.0.1", f"{what}.example")
+    command = ["--home", str(home.folder), "run", "--no-web", "--camera", "ball.png", "--sink", spec]
+    assert console.run(program, "edgetl-device", command) == 2
+    written = capfd.readouterr()
+    no_password_in("the refusal", written.out + written.err)
+    assert f"{what}.example" in written.err
+
+
+COMMANDS = [
+    ("--on-label", "missing-program -u admin:{} http://127.0.0.1/hook"),
+    ("--on-label", "PW={} curl http://127.0.0.1/hook"),
+    ("--on-label", "curl -u 'admin:{} http://127.0.0.1/hook"),
+    ("--on-label", ""),
+    ("--sink", "command:missing-program --password {}"),
+    ("--sink", "missing-sink:{}"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("option", "value"), COMMANDS)
+@pytest.mark.parametrize("name", ["run", "service"])
+def test_a_command_that_is_refused_does_not_show_its_arguments(home: Home, capfd, monkeypatch, name, option, value):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    options = ["--no-web", "--camera", "parts", f"{option}={value.format(PLANTED)}"]
+    code = console.run(program, "edgetl-device", ["--home", str(home.folder), name, *options])
+    written = capfd.readouterr()
+    no_password_in("the refusal", written.out + written.err)
+    assert code == (0 if (name, value) == ("service", "missing-sink:{}") else 2)
+
+
+@pytest.mark.slow
+def test_a_command_from_a_file_runs_and_no_process_shows_its_password(home: Home, tmp_path, monkeypatch) -> None:
+    """Where the shell that it starts takes the password from the environment, as is documented."""
+    file, log = tmp_path / "command", tmp_path / "log"
+    file.write_text(f"sh -c 'printf %s \"$PW\" > {tmp_path}/told;\nsleep 5'\n")
+    file.chmod(0o600)
+    command = [sys.executable, "-m", "edgetl_device", "--home", str(home.folder), "run", "-v", "--no-web", "--loop"]
+    cv2.imwrite(str(tmp_path / "ball.png"), draw("ball", 1))
+    command += ["--camera", str(tmp_path / "ball.png"), "--on-label-file", str(file)]
+    with log.open("wb") as stream:
+        process = subprocess.Popen(command, stdout=stream, stderr=stream, env=os.environ | {"PW": PLANTED})
+    try:
+        until(lambda: (tmp_path / "told").exists() and (tmp_path / "told").read_text() == PLANTED, 60)
+        for each in (process.pid, *descendants(process.pid)):
+            no_password_in("the arguments of a process", Path(f"/proc/{each}/cmdline").read_bytes())
+    finally:
+        process.terminate()
+        process.wait(30)
+    no_password_in("output and log", log.read_bytes())
+
+
+@pytest.mark.slow
+def test_a_command_file_that_others_can_read_is_refused(home: Home, tmp_path, capfd) -> None:
+    for option in ("--on-label-file", "--sink-file"):
+        file = tmp_path / "secret"
+        file.write_text(f"command:echo {PLANTED}\n")
+        file.chmod(0o644)
+        for name in ("run", "service"):
+            arguments = ["--home", str(home.folder), name, "--no-web", "--camera", "parts", option, str(file)]
+            assert console.run(program, "edgetl-device", arguments) == 2
+            written = capfd.readouterr().err
+            assert "chmod 600" in written
+            no_password_in("the refusal", written)

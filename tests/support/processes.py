@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 
 def descendants(process: int) -> set[int]:
     """The children of a process, and theirs."""
-    children = Path(f"/proc/{process}/task").glob("*/children")
-    found = {int(child) for path in children for child in path.read_text().split()}
+    found: set[int] = set()
+    for path in Path(f"/proc/{process}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended
+            found |= {int(child) for child in path.read_text().split()}
     return found | {deeper for child in found for deeper in descendants(child)}
 
 

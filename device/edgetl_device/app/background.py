@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
+import traceback
 from collections.abc import Callable
 
+from ..addresses import without_secrets
 from .pipeline import Pipeline
 from .subscription import Recognition
 
@@ -43,8 +45,10 @@ class Listener:
         try:
             while (recognition := self._subscription.get()) is not None:
                 self._function(recognition)
-        except Exception:  # a listener's fault is its own
-            log.exception("%s failed and is off", self._thread.name)
+        except Exception as error:  # a listener's fault is its own
+            *_, place = traceback.extract_tb(error.__traceback__)
+            reason = without_secrets(f"{type(error).__name__}: {error}")  # it may name an address
+            log.error("%s failed and is off: %s (%s:%s)", self._thread.name, reason, place.filename, place.lineno)
             self._subscription.close()
 
 

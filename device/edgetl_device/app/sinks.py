@@ -19,8 +19,10 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Protocol, TextIO, cast
 
+from ..addresses import filled_in
 from ..errors import InputError
 from ..extensions import SINKS, call_factory, extension_names, load_extension
+from ..printable import printable
 from .subscription import Recognition
 
 log = logging.getLogger("edgetl.sinks")
@@ -44,6 +46,8 @@ class Sink(Protocol):
 def open_sink(spec: str) -> Sink:
     """``NAME`` or ``NAME:ARGUMENT``, as for ``--sink`` → the sink.
 
+    ``${NAME}`` in an argument comes from the environment; in a command it is left to the shell that the command starts.
+
     Raises:
         InputError: there is no such sink, or it refuses its argument.
     """
@@ -52,7 +56,7 @@ def open_sink(spec: str) -> Sink:
     if factory is None:
         names = ", ".join([*BUILT_IN, *extension_names(SINKS)])
         raise InputError(f"no sink {name!r}: expected {names}; a package adds one by the entry point group {SINKS}")
-    sink = call_factory(factory, SINKS, name, argument)
+    sink = call_factory(factory, SINKS, name, argument if name in BUILT_IN else filled_in(argument))
     if not callable(sink) or not callable(getattr(sink, "close", None)):
         raise InputError(f"{name!r} ({SINKS}) returned {type(sink).__name__}, which cannot be called or has no close()")
     return cast(Sink, sink)
@@ -100,16 +104,17 @@ class LabelCommand:
         timeout_s: a command that runs longer is ended.
 
     Raises:
-        InputError: there is no such program, or the quotes do not match.
+        InputError: there is no such program, or the quotes do not match; the message holds no argument.
     """
 
     def __init__(self, command: str, *, hold_s: float = HOLD_S, timeout_s: float = COMMAND_S) -> None:
         try:
             self._arguments = shlex.split(command)
-        except ValueError as error:
-            raise InputError(f"--on-label {command!r}: {error}") from None
+        except ValueError as error:  # the message names no argument: they may hold passwords
+            raise InputError(f"--on-label: {error}") from None
         if not self._arguments or shutil.which(self._arguments[0]) is None:
-            raise InputError(f"--on-label {command!r}: no such program; for shell syntax use `sh -c '…'`")
+            program = printable(self._arguments[0].partition("=")[0], 200) if self._arguments else ""
+            raise InputError(f"--on-label {program!r}: no such program; for shell syntax use `sh -c '…'`")
         self._changes = Changes(hold_s)
         self._timeout_s = timeout_s
         self._closed = threading.Event()

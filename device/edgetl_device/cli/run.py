@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from .signals import Ending
 
 if TYPE_CHECKING:
     from ..app.app import App
-    from ..app.sinks import ChangeLines, JsonLines, LabelCommand, Sink
+    from ..app.sinks import ChangeLines, JsonLines, Sink
     from ..app.systemd import Notifier
     from ..home import Home
 
@@ -81,11 +82,27 @@ def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, va
     help="Run CMD at each change of label, with EDGETL_LABEL and EDGETL_PROBABILITY set.",
 )
 @click.option(
+    "--on-label-file",
+    "command_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Read CMD from FILE, which only you may read: for commands with a password.",
+)
+@click.option(
     "--sink",
     "sinks",
     multiple=True,
     metavar="NAME[:ARGUMENT]",
-    help="Send recognitions to a sink: command:CMD, or one that another package adds; repeatable.",
+    help="Send recognitions to a sink: command:CMD, or one that another package adds (${NAME} in its ARGUMENT comes "
+    "from the environment); repeatable.",
+)
+@click.option(
+    "--sink-file",
+    "sink_files",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="Read NAME[:ARGUMENT] from FILE, which only you may read; repeatable.",
 )
 @click.option("--jsonl", is_flag=True, help="Print one line of JSON for every frame.")
 @click.option("--no-thumbnails", is_flag=True, help="Do not keep a small picture (160 px) of each taught sample.")
@@ -111,7 +128,9 @@ def run_camera(
     max_frames: int | None,
     loop: bool,
     command: str | None,
+    command_file: Path | None,
     sinks: tuple[str, ...],
+    sink_files: tuple[Path, ...],
     jsonl: bool,
     no_thumbnails: bool,
     smoothing: float,
@@ -122,6 +141,7 @@ def run_camera(
     from ..app.app import App
     from ..camera import open_camera
 
+    specs = sink_specs(click.get_current_context().params)
     lines = _lines(jsonl)
     print_line = note if jsonl else say
     page = None if no_web else page_at(address, password_file, hosts, proxies)
@@ -133,7 +153,7 @@ def run_camera(
         tuning: dict[str, Any] = {"runtime": runtime, "threads": threads, "smoothing_s": smoothing}
         app = App(home, camera, **tuning, max_frames=max_frames, thumbnails=not no_thumbnails)
         stack.callback(app.stop)
-        _listen(app, lines(ending.ask) if lines else None, command, sinks, stack)
+        _listen(app, lines(ending.ask) if lines else None, specs, stack)
         notifier = _feed_watchdog(app, stack)
         print_line(f"camera  {app.pipeline.health().camera}")
         if page is not None:
@@ -160,19 +180,35 @@ def _lines(jsonl: bool) -> type[JsonLines] | type[ChangeLines] | None:
     return JsonLines if jsonl else None if as_json else ChangeLines
 
 
-def _listen(app: App, lines: Sink | None, command: str | None, specs: tuple[str, ...], stack: ExitStack) -> None:
+def _listen(app: App, lines: Sink | None, specs: list[tuple[str, str]], stack: ExitStack) -> None:
     """Give each sink a thread that calls it; they end with the stack."""
     from ..app.background import Listener
     from ..app.sinks import open_sink
 
-    on_label = label_command(command)
-    sinks = [("lines", lines), ("on-label", on_label), *((spec.partition(":")[0], open_sink(spec)) for spec in specs)]
-    for name, sink in sinks:
+    for name, sink in [("lines", lines), *((name, open_sink(spec)) for name, spec in specs)]:
         if sink is not None:
             listener = Listener(name, app.pipeline, sink)
             stack.callback(listener.stop)
             stack.callback(sink.close)
             listener.start()
+
+
+def sink_specs(params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Name and spec of each ``--on-label`` and ``--sink``, and of what their files hold.
+
+    Raises:
+        InputError: a file cannot be used, or there are two commands.
+    """
+    from ..secret_file import read_secret_text
+
+    command, file = params["command"], params["command_file"]
+    if command is not None and file is not None:
+        raise InputError("--on-label and --on-label-file both name a command: choose one of them")
+    if file is not None:
+        command = read_secret_text(file, "command file")
+    specs = [*params["sinks"], *(read_secret_text(file, "sink file") for file in params["sink_files"])]
+    named = [(spec.partition(":")[0], spec) for spec in specs]
+    return named if command is None else [("on-label", f"command:{command}"), *named]
 
 
 def _feed_watchdog(app: App, stack: ExitStack) -> Notifier:
@@ -214,13 +250,6 @@ def _hint_at_password(spec: str | None) -> None:
 
     if spec is not None and has_secret(spec) and "${" not in spec:
         note("hint: others can read the camera's password in the list of processes; --camera-file FILE hides it")
-
-
-def label_command(command: str | None) -> LabelCommand | None:
-    """What runs at each change of label, if anything."""
-    from ..app.sinks import LabelCommand
-
-    return LabelCommand(command) if command is not None else None
 
 
 def page_at(

@@ -16,12 +16,12 @@ import click
 from ..console import note, reports, say
 from ..errors import InputError, StorageError
 from .options import in_home
-from .run import label_command, page_at, run_camera
+from .run import page_at, run_camera, sink_specs
+from .service_secrets import keep_secrets, masked, remove_secrets, unit_options
 
 if TYPE_CHECKING:
     from ..home import Home
 
-_ADDRESS_FILE = "camera.address"  # in the device home, where the unit must not hold it
 _GROUPS = ("video", "render", "plugdev", "apex")  # that own cameras and accelerators, where they exist
 
 
@@ -39,23 +39,22 @@ def service(action: str | None, user: str | None, options: tuple[str, ...], home
     runs_as = user or os.environ.get("SUDO_USER") or getpass.getuser()
     own = _home_of(runs_as)
     program, folder = _program(own), _folder(home, own)
-    as_root = _for_root(program, action or "install", home, user, _masked(options))
+    as_root = _for_root(program, action or "install", home, user, masked(options))
     if action == "uninstall":
         return _uninstall(as_root, folder)
     params = _refuse_what_run_would(options)
-    shown, address = _without_address(options, params["spec"], folder)
-    text = unit(program, folder, runs_as, shown, _groups())
+    chosen = unit_options(options, params, folder)
+    text = unit(program, folder, runs_as, chosen.options, _groups())
     if action is None:
         say(text.rstrip())
         note(f"install it with: {as_root}")
-        if address is not None:
-            note(f"with the camera's address for ADDRESS: it is kept in {folder / _ADDRESS_FILE}, for {runs_as} only")
+        if chosen.files:
+            note(f"with what may be secret for {', '.join(chosen.words)}: kept in {folder}, for {runs_as} only")
     else:
         _needs_root(as_root)
         if not (folder / "bundle.edgetl").exists():
             raise InputError(f"no bundle in {folder}: `edgetl-device install FILE.edgetl` first, as {runs_as}")
-        if address is not None:
-            _keep_address(folder / _ADDRESS_FILE, address, runs_as)
+        keep_secrets(folder, chosen.files, runs_as)
         _start(text)
         say(f"installed {UNIT_PATH}: `systemctl status edgetl` shows its state, `journalctl -u edgetl` its log")
     return {"path": str(UNIT_PATH), "installed": action == "install", "unit": text}
@@ -67,7 +66,7 @@ def _uninstall(as_root: str, folder: Path) -> dict[str, Any]:
     _needs_root(as_root)
     _systemctl("disable", "--now", UNIT_PATH.name)
     UNIT_PATH.unlink(missing_ok=True)
-    (folder / _ADDRESS_FILE).unlink(missing_ok=True)
+    remove_secrets(folder)
     _systemctl("daemon-reload")
     say(f"removed {UNIT_PATH}; samples and bundle stay in {folder}")
     return {"path": str(UNIT_PATH), "installed": False}
@@ -86,62 +85,19 @@ def _start(unit: str) -> None:
     _systemctl("restart", UNIT_PATH.name)  # it may run already, with other options
 
 
-def _without_address(options: tuple[str, ...], spec: str | None, folder: Path) -> tuple[tuple[str, ...], str | None]:
-    """The options for the unit, which everyone may read, and the camera's address if it holds a secret."""
-    from ..addresses import has_secret
-
-    if spec is None or not has_secret(spec) or "${" in spec:
-        return options, None
-    return ("--camera-file", str(folder / _ADDRESS_FILE), *_strip(options)), spec
-
-
-def _masked(options: tuple[str, ...]) -> tuple[str, ...]:
-    """The options for a message."""
-    from ..addresses import has_secret
-
-    return tuple(
-        f"{'--camera=' * option.startswith('--camera=')}ADDRESS"
-        if has_secret(option.removeprefix("--camera="))
-        else option
-        for option in options
-    )
-
-
-def _strip(options: tuple[str, ...]) -> list[str]:
-    """The options without ``--camera``."""
-    kept, skip = [], False
-    for option in options:
-        if skip or option == "--camera":
-            skip = option == "--camera" and not skip
-        elif not option.startswith("--camera="):
-            kept.append(option)
-    return kept
-
-
-def _keep_address(path: Path, address: str, user: str) -> None:
-    """Write the camera's address into a file that only the service's user may read."""
-    from ..files import write_atomically
-
-    before = os.umask(0o077)
-    try:
-        write_atomically(path, f"{address}\n".encode())
-        shutil.chown(path, user)
-    except OSError as error:
-        raise StorageError(f"cannot give {path} to {user}: {error.strerror or error}") from None
-    finally:
-        os.umask(before)
-
-
 def _refuse_what_run_would(options: tuple[str, ...]) -> dict[str, Any]:
     """The options, parsed.
 
     Raises:
         UsageError, InputError: they would make the service fail at each of its starts.
     """
+    from ..app.sinks import LabelCommand
     from ..secret_file import read_secret
 
     chosen = run_camera.make_context("edgetl-device run", list(options)).params
-    label_command(chosen["command"])
+    for _, sink in sink_specs(chosen):
+        if sink.startswith("command:"):  # others are opened by the service: they may be busy, or not for this user
+            LabelCommand(sink.partition(":")[2])
     if not chosen["no_web"]:
         page_at(chosen["address"], chosen["password_file"], chosen["hosts"], chosen["proxies"])
     if chosen["camera_file"] is not None:

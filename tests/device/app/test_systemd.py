@@ -3,6 +3,7 @@
 import getpass
 import os
 import pwd
+import shlex
 import shutil
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from edgetl_device import console
 from edgetl_device.app.pipeline import Health
 from edgetl_device.app.systemd import Notifier, unit
 from edgetl_device.cli import program
+from edgetl_device.cli.run import run_camera, sink_specs
 from edgetl_device.errors import InputError
 
 HEALTH = Health("camera", True, 30.0, 0, 0, 0, None, None, None, 0.0, None)
@@ -236,3 +238,51 @@ def test_a_cameras_password_is_kept_beside_the_unit_and_not_in_it(home, tmp_path
         assert console.run(program, "edgetl-device", [*command, action]) == 2
     installed = capfd.readouterr()
     assert "hunter2" not in path.read_text() + printed.out + printed.err + installed.out + installed.err
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        (["--on-label", "./told.sh", "--sink", "diary"], {}),
+        (["--on-label", "sh -c 'echo hunter2'"], {"on-label.command": "sh -c 'echo hunter2'"}),
+        (["--on-label=curl\n-u a:hunter2"], {"on-label.command": "curl\n-u a:hunter2"}),
+        (
+            ["--sink", "a:hunter2", "--sink=b:x:hunter2", "--sink", "diary"],
+            {"sink-1.argument": "a:hunter2", "sink-2.argument": "b:x:hunter2"},
+        ),
+        (["--sink", "command:echo hunter2", "--camera", SECRET],
+         {"camera.address": SECRET, "sink-1.argument": "command:echo hunter2"}),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_may_be_secret_in_a_command_or_a_sink_is_kept_beside_the_unit(
+    home, tmp_path, monkeypatch, capfd, options, kept
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for program_name in ("told.sh", "curl"):
+        (tmp_path / program_name).write_text("#!/bin/sh\n")
+        (tmp_path / program_name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    path = tmp_path / "edgetl.service"
+    monkeypatch.setattr("edgetl_device.app.systemd.UNIT_PATH", path)
+    monkeypatch.setattr(sys.modules["edgetl_device.cli.service"], "_systemctl", lambda *arguments: None)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    stale = {"camera.address", "on-label.command", "sink-1.argument", "sink-7.argument"}
+    for name in stale:
+        (home.folder / name).write_text("of an earlier service")
+    command = ["--home", str(home.folder), "service", "--user", getpass.getuser(), "--loop", *options]
+    assert console.run(program, "edgetl-device", command) == 0
+    assert console.run(program, "edgetl-device", [*command, "--install"]) == 0
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert console.run(program, "edgetl-device", [*command, "--install"]) == 2
+    printed = capfd.readouterr()
+    assert "hunter2" not in path.read_text() + printed.out + printed.err
+    found = {name: home.folder / name for name in stale | set(kept) if (home.folder / name).exists()}
+    assert {name: file.read_text().removesuffix("\n") for name, file in found.items()} == kept
+    assert all(file.stat().st_mode & 0o777 == 0o600 for file in found.values())
+    (line,) = [line for line in path.read_text().splitlines() if line.startswith("ExecStart=")]
+    words = shlex.split(line.partition(" run ")[2])
+    again = run_camera.make_context("run", words).params
+    specs = {spec for _, spec in sink_specs(again)}
+    first = run_camera.make_context("run", list(options)).params
+    assert specs == {spec for _, spec in sink_specs(first)} and again["loop"]
