@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edgetl.embedding.embed import embed_device
 from edgetl.tflite import fused
-from edgetl.training.embeddings import embed_device
 from edgetl.training.train import open_run
 from edgetl_device.bundle.bundle import open_bundle
 from edgetl_device.heads.evidence import gather

@@ -201,7 +201,7 @@ def backbone() -> bytes:
 
 def _embed(name: str, model: bytes, path: Path) -> None:
     from edgetl.data.datasets import find_photos
-    from edgetl.training.embeddings import embed_device
+    from edgetl.embedding.embed import embed_device
     from edgetl_device.inference.backbone import Backbone
     from edgetl_device.inference.interpreter import TFLiteInterpreter
     from edgetl_device.preprocess import Preprocessing

@@ -14,11 +14,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import convert, deploy, evaluate, load_photos, train
+    from .api import convert, deploy, evaluate, load_photos, predict, train
     from .conversion.convert import Converted
     from .data.datasets import Dataset
     from .deployment.deploy import Deployed
     from .evaluation.evaluate import Evaluation
+    from .evaluation.predict import Predictions
     from .training.network import Batch, Network, default_step
     from .training.runs import Run
 
@@ -31,6 +32,7 @@ __all__ = [
     "Deployed",
     "Evaluation",
     "Network",
+    "Predictions",
     "Run",
     "__version__",
     "convert",
@@ -38,6 +40,7 @@ __all__ = [
     "deploy",
     "evaluate",
     "load_photos",
+    "predict",
     "train",
 ]
 
@@ -48,12 +51,14 @@ _MODULES = {
     "Deployed": "deployment.deploy",
     "Evaluation": "evaluation.evaluate",
     "Network": "training.network",
+    "Predictions": "evaluation.predict",
     "Run": "training.runs",
     "convert": "api",
     "default_step": "training.network",
     "deploy": "api",
     "evaluate": "api",
     "load_photos": "api",
+    "predict": "api",
     "train": "api",
 }
 """Where each public name is defined."""

@@ -6,7 +6,7 @@ minutes, ``progress=print`` tells what happens.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack
@@ -14,6 +14,7 @@ from typing import Literal, TypedDict, Unpack
 from edgetl_device.bundle.bundle import Bundle, open_bundle
 from edgetl_device.bundle.signing import read_private_key
 from edgetl_device.console import refuse_existing
+from edgetl_device.photo_folders import named_photos
 
 from .backbones import backbone as backbones
 from .backbones.backbone import BackboneSpec
@@ -24,15 +25,17 @@ from .data.datasets import Dataset, find_photos, group_by, split
 from .deployment import deploy as deployment
 from .deployment.deploy import Deployed
 from .evaluation import evaluate as evaluation
+from .evaluation import predict as prediction
 from .evaluation.evaluate import Evaluation
 from .evaluation.page import write_report
+from .evaluation.predict import Predictions
 from .models import float_model
 from .training import train as training
 from .training.accelerator import hardware
 from .training.advisor import advise
 from .training.finetuning import Plan
 from .training.network import Step, default_step
-from .training.runs import Run, check_place
+from .training.runs import Run, check_place, is_run, open_run
 
 Progress = Callable[[str], None]
 """Is told a line for a person now and then."""
@@ -264,6 +267,45 @@ def evaluate(
     return result
 
 
+def predict(
+    source: str | Path | Bundle | Run,
+    photos: str | Path | Iterable[str | Path],
+    *,
+    csv: str | Path | None = None,
+    top: int = 3,
+    runtime: str = "auto",
+    force: bool = False,
+) -> Predictions:
+    """Label photos with a bundle or a run, on every core of this machine.
+
+        >>> predictions = predict("toys.edgetl", "new-photos")
+        >>> predictions.counts, predictions.predictions[0].label
+        ({'ball': 6, 'box': 6}, 'ball')
+
+    Args:
+        source: a bundle, or a run, which answers as a bundle of it in float would.
+        photos: files, and folders, whose sub-folders count too.
+        csv: also write the table ``path,label,probability,unknown``.
+        top: how many labels to name for each photo.
+        runtime: TFLite runtime: ``auto``, ``litert`` or ``tflite``.
+        force: replace a table that is there.
+
+    Raises:
+        InputError: no bundle or run, or no photo that can be read.
+        StorageError: the table cannot be written.
+    """
+    if csv is not None:
+        refuse_existing(Path(csv), force)
+    named = [photos] if isinstance(photos, str | Path) else list(photos)
+    found = named_photos([Path(path) for path in named])
+    opened = source if isinstance(source, Bundle | Run) else open_bundle_or_run(Path(source))
+    result = prediction.predict(opened, found.photos, runtime, top)
+    result = replace(result, skipped=(*result.skipped, *map(str, found.unused)))
+    if csv is not None:
+        result.write_csv(Path(csv))
+    return result
+
+
 def deploy(
     target: str,
     bundle: str | Path,
@@ -303,6 +345,11 @@ def deploy(
         public_key=None if public_key is None else Path(public_key),
         progress=progress,
     )
+
+
+def open_bundle_or_run(path: Path) -> Bundle | Run:
+    """What a path leads to; raises InputError or BundleError for anything else."""
+    return open_run(path) if is_run(path) or path.is_dir() else open_bundle(path)
 
 
 def backbone_spec(

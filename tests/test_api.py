@@ -22,7 +22,7 @@ from edgetl.conversion.convert import Options
 from edgetl.training.finetuning import Plan
 from edgetl_device.errors import InputError
 
-VERBS = ("load_photos", "train", "convert", "evaluate", "deploy")
+VERBS = ("load_photos", "train", "convert", "evaluate", "predict", "deploy")
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +115,20 @@ def test_what_convert_takes_by_default_is_what_the_options_are_by_default() -> N
 def test_what_the_command_line_takes_can_be_said_in_python_with_the_same_defaults() -> None:
     from edgetl.cli import program
 
-    renamed = {"output", "file", "photos", "run", "as_json", "verbose", "target", "no_runtime", "val_split", "group"}
-    for name in ("train", "convert", "evaluate", "deploy"):
+    renamed = {
+        "output",
+        "file",
+        "photos",
+        "run",
+        "as_json",
+        "verbose",
+        "target",
+        "no_runtime",
+        "val_split",
+        "group",
+        "source",
+    }
+    for name in ("train", "convert", "evaluate", "predict", "deploy"):
         parameters = inspect.signature(getattr(edgetl, name)).parameters
         for option in program.commands[name].params:
             if option.name in renamed or option.name in api.FineTuning.__annotations__:

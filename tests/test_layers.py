@@ -43,6 +43,7 @@ ORDER = {
     "edgetl": [
         "tf",
         "data",
+        "embedding",
         "backbones",
         "training",
         "tflite",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +72,37 @@ def photos_in(folder: Path) -> PhotoFolder:
             else:
                 photos.append(path)
     return PhotoFolder(tuple(sorted(photos)), tuple(sorted(unused, key=lambda item: item.path)))
+
+
+def named_photos(
+    named: Iterable[Path], label: str | None = None, tell: Callable[[str], None] = lambda text: None
+) -> PhotoFolder:
+    """Files as they are named, and the photos in folders and their sub-folders, sorted.
+
+    Args:
+        label: what all of them show; None where they may show different things.
+        tell: is told what of each folder is not used.
+
+    Raises:
+        InputError: a file is not there, a folder holds no photo, or holds several classes although there is a label.
+    """
+    paths: list[Path] = []
+    unused: list[Unused] = []
+    for path in named:
+        if not path.exists():
+            raise InputError(f"no such file: {path}")
+        if not path.is_dir():
+            paths.append(path)
+            continue
+        content = photos_in(path) if label is None else photos_of_one_class(path, label)
+        why = "; ".join(f"{count} × {reason}" for reason, count in reasons(content.unused).items())
+        if not content.photos:
+            raise InputError(f"no photos in {path}" + (f" (it holds {why})" if why else ""))
+        if why:
+            tell(f"not used of {path}: {why}")
+        paths += content.photos
+        unused += content.unused
+    return PhotoFolder(tuple(paths), tuple(unused))
 
 
 def photos_of_one_class(folder: Path, label: str) -> PhotoFolder:

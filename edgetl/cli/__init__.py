@@ -17,6 +17,7 @@ from .inspect import inspect
 from .keygen import keygen
 from .merge import merge
 from .parts import parts
+from .predict import predict
 from .preflight import preflight
 from .sign import sign
 from .sweep import sweep
@@ -39,6 +40,7 @@ for _command in (
     train,
     convert,
     evaluate,
+    predict,
     explain,
     inspect,
     preflight,

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device.bundle.bundle import write_bundle
-from edgetl_device.bundle.content import HOLDOUT_PER_CLASS, BundleParts, fingerprint
+from edgetl_device.bundle.content import FINGERPRINT_BYTES, HOLDOUT_PER_CLASS, BundleParts
 from edgetl_device.bundle.signing import PrivateKey
 from edgetl_device.codes import CodeTransform, Int8
 from edgetl_device.console import progress
@@ -26,11 +26,11 @@ from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.statistics import statistics_of
 
 from ..data.datasets import Dataset, balanced
+from ..embedding.embed import Embedded, embed_device
 from ..models.float_model import FloatModel, run_source
 from ..tflite import fused
 from ..tflite.edgetpu_compiler import Compiled, compile_model, find_compiler
 from ..tflite.feature_map import expose_feature_map
-from ..training import embeddings
 from ..training.train import Run
 from . import compression, layer_errors
 from .compression import Compressed, Compression
@@ -139,7 +139,7 @@ def convert(
     model, exported, compressed = _exported(source, representative, options, verbose)
     data = expose_feature_map(exported.data) if options.explainable else exported.data
     backbone = converted_backbone(data, source, representative)
-    embedded = embeddings.embed_device(backbone, dataset.files())
+    embedded = embed_device(backbone, dataset.files())
     if len(embedded.rows) != len(dataset):
         raise InputError(f"photos changed since training: {embedded.skipped[0]}; train again")
     fitted = fit(source, backbone, embedded.values, options.head)
@@ -157,7 +157,7 @@ def convert(
         evidence = empty_evidence(backbone.digest, backbone.transform.dimension)
         head = fit_head(evidence, options.head)
     manifest = _manifest(source, backbone, head, fitted.parity, exported, options) | {"name": output.stem}
-    members = _content(data, head, evidence, source, embedded.values, backbone).members()
+    members = _content(data, head, evidence, source, embedded, backbone).members()
     if compiled is not None:
         members["backbone_edgetpu.tflite"], manifest["edgetpu"] = compiled.data, compiled.to_json()
     if one_file is not None:
@@ -225,7 +225,7 @@ class Fitted:
 
 def fit(source: FloatModel, backbone: Backbone, raw: Int8, rule: str) -> Fitted:
     """Raw embeddings (n, d) of the source's photos, in the dataset's order → head, held against the float pipeline."""
-    evidence = _evidence(source.dataset, raw, backbone, source.seed)
+    evidence = evidence_of(source.dataset, raw, backbone, source.seed)
     train = source.dataset.rows("train")
     labels = [source.dataset.labels[row] for row in train]
     evidence = with_correction(evidence, rule, backbone.codes(raw[train]), labels)
@@ -270,7 +270,7 @@ def _photos(source: FloatModel, rows: list[int]) -> npt.NDArray[np.uint8]:
 
 def converted_backbone(model: bytes, source: FloatModel, photos: npt.NDArray[np.uint8]) -> Backbone:
     """The converted backbone; a float output gets the int8 range that it fills on the representative photos."""
-    interpreter = TFLiteInterpreter(model, threads=2)
+    interpreter = TFLiteInterpreter(model)
     output, digest = interpreter.output, hashlib.sha256(model).hexdigest()
     if output.dtype == np.int8:
         transform = CodeTransform(output.zero_point, output.shape[1])
@@ -287,7 +287,8 @@ def embedding_range(low: float, high: float) -> tuple[float, int]:
     return scale, int(np.clip(round(-128 - low / scale), -128, 127))
 
 
-def _evidence(dataset: Dataset, raw: Int8, backbone: Backbone, seed: int) -> Evidence:
+def evidence_of(dataset: Dataset, raw: Int8, backbone: Backbone, seed: int) -> Evidence:
+    """Raw embeddings (n, d) of a dataset's photos, in its order → what a head is fitted on."""
     train, holdout = dataset.rows("train"), _holdout_rows(dataset, seed)
     codes = backbone.codes(raw)
     labels = [dataset.labels[row] for row in train]
@@ -314,9 +315,9 @@ def _holdout_rows(dataset: Dataset, seed: int) -> list[int]:
 
 
 def _content(
-    model: bytes, head: Head, evidence: Evidence, source: FloatModel, raw: Int8, backbone: Backbone
+    model: bytes, head: Head, evidence: Evidence, source: FloatModel, embedded: Embedded, backbone: Backbone
 ) -> BundleParts:
-    dataset = source.dataset
+    dataset, raw = source.dataset, embedded.values
     held_out = dataset.rows("val", "test")
     check = [held_out[row] for row in balanced(dataset.take(held_out), CHECK_PHOTOS, source.seed)]
     files = dataset.take(check).files()
@@ -324,7 +325,7 @@ def _content(
     probabilities = head.predict(backbone.codes(raw[check]))[0]
     labels = tuple(head.labels[row.argmax()] if head.labels else "" for row in probabilities)
     holdout = _holdout_rows(dataset, source.seed) if head.labels else []
-    trained_on = (fingerprint(path.read_bytes()) for path in _training(dataset).files()) if head.labels else ()
+    trained_on = (embedded.digests[row][:FINGERPRINT_BYTES] for row in dataset.rows("train")) if head.labels else ()
     return BundleParts(
         model,
         evidence.factory,

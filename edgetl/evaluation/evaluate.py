@@ -13,16 +13,21 @@ import numpy.typing as npt
 
 from edgetl_device import metrics
 from edgetl_device.bundle.bundle import Bundle
-from edgetl_device.bundle.content import BundleContent, fingerprint
+from edgetl_device.bundle.content import FINGERPRINT_BYTES, BundleContent
 from edgetl_device.console import progress
 from edgetl_device.errors import InputError, PhotoError
 from edgetl_device.heads.head import Head
-from edgetl_device.inference.backbone import Backbone, open_tried_backbone, prepare_files
+from edgetl_device.inference.backbone import Backbone, open_tried_backbone
+from edgetl_device.photos import read_photo
 
 from ..data.datasets import Dataset, read_columns
+from ..data.streaming import batched
+from ..embedding.embed import embed_with
 
 MISTAKES = 12  # shown in a report
 _BINS = 15
+_BATCH = 256  # photos that the head is asked about at once
+_TIMED = 50
 _FEW = 10  # photos of a slice; of fewer nothing is said
 _MOST_VALUES = 30  # of a column; one with more (numbers of films, file names) tells photos apart, not kinds of photos
 
@@ -82,7 +87,8 @@ class Evaluation:
         reliability: (bins,) counts, mean probability of the top label and share right.
         slices: column of at most 30 values → how each of them fares.
         mistakes: the most confident ones, the worst first.
-        latency_ms: p50 and p95 of preprocessing + backbone + head for one photo, without decoding the file.
+        latency_ms: p50 and p95 of preprocessing + backbone + head for one photo, without decoding the file; of up to 50
+            of the photos, one after the other.
         skipped: what was wrong with each photo that could not be read.
         runtime: the TFLite runtime that ran the backbone, and its version.
     """
@@ -107,21 +113,34 @@ class Evaluation:
 
 @dataclass(eq=False)
 class _Answers:
-    """What a bundle said of the photos that could be read; one entry a photo, but for :attr:`skipped`."""
+    """What a bundle said of the photos that could be read; one entry a photo in the first five, probabilities in
+    blocks."""
 
     rows: list[int] = field(default_factory=list)
     truth: list[int] = field(default_factory=list)
-    probabilities: list[npt.NDArray[np.float32]] = field(default_factory=list)
     unknown: list[bool] = field(default_factory=list)
     unseen: list[bool] = field(default_factory=list)
+    probabilities: list[npt.NDArray[np.float32]] = field(default_factory=list)
     times_ms: list[float] = field(default_factory=list)
-    worst: list[tuple[float, int, Mistake]] = field(default_factory=list)  # a heap of the most confident mistakes
+    mistakes: list[Mistake] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
-    def keep_if_among_worst(self, mistake: Mistake, row: int) -> None:
-        heapq.heappush(self.worst, (mistake.probability, -row, mistake))
-        if len(self.worst) > MISTAKES:
-            heapq.heappop(self.worst)
+
+class _Worst:
+    """The most confident mistakes."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, str]] = []
+
+    def keep(self, probability: float, row: int, predicted: str) -> None:
+        """One more, unless there are enough worse ones."""
+        heapq.heappush(self._heap, (probability, -row, predicted))
+        if len(self._heap) > MISTAKES:
+            heapq.heappop(self._heap)
+
+    def sorted(self) -> list[tuple[float, int, str]]:
+        """(probability, row, what it was called), the worst first."""
+        return [(sure, -negative, label) for sure, negative, label in sorted(self._heap, key=lambda m: (-m[0], -m[1]))]
 
 
 def evaluate(bundle: Bundle, dataset: Dataset, runtime: str = "auto") -> Evaluation:
@@ -149,30 +168,48 @@ def evaluate(bundle: Bundle, dataset: Dataset, runtime: str = "auto") -> Evaluat
 
 def _ask(dataset: Dataset, backbone: Backbone, head: Head, seen: frozenset[bytes]) -> _Answers:
     index = {label: number for number, label in enumerate(head.labels)}
-    answers = _Answers()
+    answers, worst = _Answers(), _Worst()
     files = dataset.files()
-    pairs = progress(prepare_files(files, backbone.preprocessing), len(files), "evaluating")
-    for row, (label, (path, photo)) in enumerate(zip(dataset.labels, pairs, strict=True)):
-        if isinstance(photo, PhotoError):
-            answers.skipped.append(str(photo))
+    row = 0
+    for batch in batched(progress(embed_with(backbone, files), len(files), "evaluating"), _BATCH):
+        read = [(at, photo) for at, photo in enumerate(batch, row) if not isinstance(photo, PhotoError)]
+        answers.skipped += [str(photo) for photo in batch if isinstance(photo, PhotoError)]
+        row += len(batch)
+        if not read:
             continue
-        started = time.perf_counter()
-        probabilities, unknown = head.predict(backbone.codes(backbone.embed_photo(photo)[None]))
-        answers.times_ms.append((time.perf_counter() - started) * 1e3)
-        answers.rows.append(row)
-        answers.truth.append(index[label])
-        answers.probabilities.append(probabilities[0])
-        answers.unknown.append(bool(unknown[0]))
-        answers.unseen.append(fingerprint(path.read_bytes()) not in seen)
-        best = int(probabilities[0].argmax())
-        if best != index[label]:
-            mistake = Mistake(dataset.paths[row], label, head.labels[best], float(probabilities[0, best]), photo)
-            answers.keep_if_among_worst(mistake, row)
+        probabilities, unknown = head.predict(backbone.codes(np.stack([photo.value for _, photo in read])))
+        answers.rows += [at for at, _ in read]
+        answers.truth += [index[dataset.labels[at]] for at, _ in read]
+        answers.probabilities.append(probabilities)
+        answers.unknown += unknown.tolist()
+        answers.unseen += [photo.digest[:FINGERPRINT_BYTES] not in seen for _, photo in read]
+        for (at, _), of_photo in zip(read, probabilities, strict=True):
+            best = int(of_photo.argmax())
+            if head.labels[best] != dataset.labels[at]:
+                worst.keep(float(of_photo[best]), at, head.labels[best])
+    answers.mistakes = [
+        Mistake(dataset.paths[at], dataset.labels[at], label, sure, backbone.preprocessing(read_photo(files[at])))
+        for sure, at, label in worst.sorted()
+    ]
+    answers.times_ms = _times_ms([files[at] for at in answers.rows], backbone, head)
     return answers
 
 
+def _times_ms(files: Sequence[Path], backbone: Backbone, head: Head) -> list[float]:
+    """How long one photo takes from its decoded pixels to its label, on one core and alone, as on the device."""
+    every = max(1, len(files) // _TIMED)
+    times = []
+    for path in files[::every][:_TIMED]:
+        frame = read_photo(path)
+        started = time.perf_counter()
+        head.predict(backbone.codes(backbone.embed(frame)[None]))
+        times.append((time.perf_counter() - started) * 1e3)
+    return times
+
+
 def _measured(answers: _Answers, dataset: Dataset, labels: tuple[str, ...], runtime: str) -> Evaluation:
-    truth, probabilities, unseen = np.array(answers.truth), np.stack(answers.probabilities), np.array(answers.unseen)
+    truth, unseen = np.array(answers.truth), np.array(answers.unseen)
+    probabilities = np.concatenate(answers.probabilities)
     predicted = probabilities.argmax(axis=1)
     sure, right = probabilities.max(axis=1), predicted == truth
     recall = metrics.per_class_recall(truth, predicted, len(labels))
@@ -194,7 +231,7 @@ def _measured(answers: _Answers, dataset: Dataset, labels: tuple[str, ...], runt
         runtime=runtime,
         reliability=metrics.reliability(sure, right, _BINS),
         slices={name: _slices(values, right) for name, values in columns.items() if len(set(values)) <= _MOST_VALUES},
-        mistakes=tuple(mistake for _, _, mistake in sorted(answers.worst, key=lambda item: (-item[0], -item[1]))),
+        mistakes=tuple(answers.mistakes),
     )
 
 

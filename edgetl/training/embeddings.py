@@ -14,31 +14,17 @@ import numpy.typing as npt
 
 from edgetl_device.console import progress
 from edgetl_device.errors import InputError, PhotoError
-from edgetl_device.inference.backbone import Backbone, prepare_files
+from edgetl_device.inference.backbone import prepare_files
 from edgetl_device.preprocess import Preprocessing
 
 from .. import tf
 from ..backbones.backbone import BackboneSpec
 from ..data.duplicates import Hashes
 from ..data.streaming import batched, shots
+from ..embedding.embed import Embedded
 
 BATCH = 32
 _HEADER_BYTES = 128  # of a .npy file
-
-
-@dataclass(frozen=True, eq=False)
-class Embedded:
-    """Embeddings of the photos that could be read.
-
-    Args:
-        values: (n, d), float32 of the float backbone or int8 of the converted one.
-        rows: n indices into the files that were asked for.
-        skipped: what is wrong with each of the others.
-    """
-
-    values: npt.NDArray[Any]
-    rows: tuple[int, ...]
-    skipped: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,20 +147,6 @@ def embed_float(
         if len(waiting) == BATCH:
             flush(waiting)
     flush(waiting)
-    return _embedded(chunks, rows, skipped)
-
-
-def embed_device(backbone: Backbone, files: Sequence[Path]) -> Embedded:
-    """Photo files → (n, d) int8 through the converted backbone, with the device's runtime."""
-    rows: list[int] = []
-    skipped: list[str] = []
-    chunks = []
-    for row, raw in enumerate(_photos(backbone.embed_files(files), len(files))):
-        if isinstance(raw, PhotoError):
-            skipped.append(str(raw))
-            continue
-        rows.append(row)
-        chunks.append(raw[None])
     return _embedded(chunks, rows, skipped)
 
 

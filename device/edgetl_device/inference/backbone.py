@@ -21,7 +21,7 @@ from ..photos import Image, read_photo
 from ..preprocess import Preprocessing
 from .backbone_trial import refuse_unsound
 from .edgetpu import TWIN
-from .interpreter import DEFAULT_THREADS, Interpreter, open_interpreter
+from .interpreter import DEFAULT_THREADS, Interpreter, TFLiteInterpreter, open_interpreter
 
 P = TypeVar("P", bound="Path | Image")
 
@@ -72,6 +72,12 @@ class Backbone:
     def runtime(self) -> str:
         """Name and version of the TFLite runtime."""
         return self.interpreter.runtime
+
+    def another(self) -> Backbone | None:
+        """The same backbone once more, to compute beside this one; None where there is one only, as on an Edge TPU."""
+        if not isinstance(self.interpreter, TFLiteInterpreter) or self.interpreter.model_bytes is None:
+            return None
+        return Backbone(self.interpreter.another(), self.preprocessing, self.transform, self.digest, self.scale)
 
     def embed(self, frame: Image) -> Int8:
         """(any, any, 3) uint8 BGR frame → (d,) int8 raw embedding."""

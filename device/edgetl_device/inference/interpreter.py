@@ -88,6 +88,7 @@ class TFLiteInterpreter:
             reason = " ".join(str(error).split())
             raise RuntimeMissingError(f"{self.runtime} cannot run this backbone: {reason}") from None
         self.accelerator = accelerator
+        self._made_of = model, name
         # The only delegate of a CPU runtime is XNNPACK; the runtime tells its name only once a process, on stderr.
         self.xnnpack = any(op["op_name"] == "DELEGATE" for op in self._interpreter._get_ops_details())
         self.input = _only(self._interpreter.get_input_details(), "input")
@@ -103,6 +104,15 @@ class TFLiteInterpreter:
     def __call__(self, photo: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
         """(height, width, 3) uint8 RGB → (d,) int8 or float32, as the model's output is."""
         return self._run(photo, self.output)
+
+    @property
+    def model_bytes(self) -> int | None:
+        """Size of its model; None where there can be no other one beside it: on an Edge TPU."""
+        return len(self._made_of[0]) if self.accelerator is None else None
+
+    def another(self) -> TFLiteInterpreter:
+        """The same once more, with one thread, to compute beside this one on a CPU."""
+        return TFLiteInterpreter(*self._made_of)
 
     @property
     def explains(self) -> bool:

@@ -1,0 +1,65 @@
+"""``edgetl predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgetl_device.console import note, refuse_existing, reports, say, table
+
+if TYPE_CHECKING:
+    from ..evaluation.predict import Predictions
+
+
+@click.command(short_help="Label photos with a bundle or a RUN")
+@click.argument("source", metavar="BUNDLE|RUN", type=click.Path(path_type=Path))
+@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--csv", type=click.Path(path_type=Path), help="Write a table here instead of a line for each photo.")
+@click.option("--top", type=click.IntRange(1), default=3, show_default=True, help="How many labels to name a photo.")
+@click.option("--runtime", type=click.Choice(["auto", "litert", "tflite"]), default="auto", help="TFLite runtime.")
+@click.option("--force", is_flag=True, help="Overwrite the table.")
+@reports
+def predict(
+    source: Path, photos: tuple[Path, ...], csv: Path | None, top: int, runtime: str, force: bool
+) -> dict[str, Any]:
+    """Label PHOTOS, files and whole folders, on all cores of this machine, and count the labels.
+
+    A RUN answers as a bundle of it would that is not quantized.
+    """
+    if csv is not None:
+        refuse_existing(csv, force)
+    from .. import api
+
+    result = api.predict(source, photos, csv=csv, top=top, runtime=runtime, force=force)
+    _say(result, csv)
+    return {
+        "predictions": [
+            {
+                "path": str(path),
+                "label": each.label,
+                "probability": each.probability,
+                "unknown": each.unknown,
+                "top": [{"label": label, "probability": value} for label, value in each.top],
+            }
+            for path, each in zip(result.paths, result.predictions, strict=True)
+        ],
+        "counts": result.counts,
+        "skipped": list(result.skipped),
+        "runtime": result.runtime,
+    }
+
+
+def _say(result: Predictions, csv: Path | None) -> None:
+    from .train import tell_skipped
+
+    tell_skipped(result.skipped)
+    if csv is None:
+        for path, each in zip(result.paths, result.predictions, strict=True):
+            unknown = "unknown, closest " if each.unknown else ""
+            say(f"{path}: {unknown}{each.label} {each.probability:.2f}")
+        say()
+    table(("label", "photos"), list(result.counts.items()))
+    if csv is not None:
+        note(f"wrote {csv}")
