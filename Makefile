@@ -37,7 +37,7 @@ install: .venv/installed ## Set up .venv with both packages, editable
 	    $$python -m venv .venv
 	    .venv/bin/python -m pip install --quiet --disable-pip-version-check uv
 	fi
-	$(UV) .venv/bin/python -c constraints.txt -e 'device[web,sign]' -e '.[dev,docs]'
+	$(UV) .venv/bin/python -c constraints.txt -e 'device[web,sign]' -e '.[imagenet,dev,docs]'
 	touch $@
 
 demo: .venv/installed ## The whole story on this machine, from train to forget

@@ -118,7 +118,7 @@ def train(
         alpha: width multiplier; default is 1.0, of the built-in weights 0.35.
         image_size: side of the input, pixels; default is that of the weights.
         weights: ``imagenet``, ``builtin``, ``none`` (random) or a weights file; default is ``imagenet``, and
-            ``builtin`` where these cannot be downloaded.
+            :func:`~edgetl.backbones.backbone.offline` where these cannot be downloaded.
         step: one step of fine-tuning; your own may compute another loss.
         seed: of split, views and calibration.
         resume: go on with an interrupted training.
@@ -153,8 +153,9 @@ def train(
     except backbones.DownloadError:
         if weights is not None or backbone != backbones.BUILTIN.name:
             raise
-        progress("the ImageNet weights could not be downloaded: using the small built-in backbone (--weights builtin)")
-        return attempt(backbones.BUILTIN)
+        other, words = backbones.offline(spec.image_size)
+        progress(f"the ImageNet weights could not be downloaded: using {words}")
+        return attempt(other)
 
 
 def convert(

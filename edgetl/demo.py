@@ -156,12 +156,13 @@ def run(world: World, spec: BackboneSpec, folder: Path, story: Story) -> None:
     _forget(world, backbone, learner, story)
 
 
-def write_page(story: Story, path: Path, seconds: float) -> None:
-    """The story as one HTML page."""
+def write_page(story: Story, path: Path, seconds: float, backbone: str) -> None:
+    """The story as one HTML page; ``backbone`` says which it was and why."""
     rows = [(step.name, step.accuracy, f"{step.seconds:.1f} s", step.detail) for step in story.steps]
     opening: list[Part] = [
         Text(f"Everything here was measured in this run, which took {seconds:.0f} s.", strong=True),
-        Table(("step", "accuracy", "time", "what happened"), rows, shade=(1,)),
+        Text(f"Nothing was downloaded. The backbone is {backbone}."),
+        Table(("step", "accuracy", "time", "what happened"), rows, shade=(1,), remarks=True),
     ]
     write_atomically(path, page("edgetl: a camera that learns on the spot", [*opening, *story.parts]))
 
@@ -213,8 +214,8 @@ def _meet(world: World, backbone: Backbone, learner: Learner, story: Story) -> N
         f"meet dim light and {world.new}",
         accuracy(world.changed, predictions),
         time.perf_counter() - started,
-        f"{sum(strange)} of {len(strange)} {world.new} photos flagged unknown, "
-        f"and {sum(alarms)} of {len(alarms)} photos of known kinds",
+        f"{sum(strange)} of {len(strange)} {world.new} photos flagged unknown, and {sum(alarms)} of {len(alarms)} "
+        f"photos of known kinds; {len(alarms) / len(predictions):.3f} is the most while nobody taught it {world.new}",
     )
     story.parts += [Heading(f"The device meets dim light and {world.new}"), _gallery(world.changed, predictions, 10)]
 
@@ -232,9 +233,13 @@ def _learn(world: World, backbone: Backbone, learner: Learner, story: Story) -> 
         time.perf_counter() - started,
         f"{outcome.reason}; retrained in {outcome.retrain_ms:.0f} ms",
     )
+    started = time.perf_counter()
     usual = _classify(world.usual, backbone, learner)
     story.add(
-        "what it knew before", accuracy(world.usual, usual), 0.0, "the same factory photos as above, not forgotten"
+        "what it knew before",
+        accuracy(world.usual, usual),
+        time.perf_counter() - started,
+        "the same factory photos as above, not forgotten",
     )
     story.parts += [Heading("After learning"), _gallery(world.changed, predictions, 10)]
 
@@ -290,7 +295,7 @@ def _gallery(photos: Labelled, predictions: Sequence[Prediction], count: int) ->
         step = max(len(photos) // count, 1)
         for (label, photo), prediction in list(zip(photos, predictions, strict=True))[::step][:count]:
             said = "unknown" if prediction.unknown else f"{prediction.label} {prediction.probability:.2f}"
-            mark = "✓" if prediction.label == label and not prediction.unknown else "✗"
+            mark = "?" if prediction.unknown else "✓" if prediction.label == label else "✗"
             side = min(photo.shape[:2])
             small = cv2.resize(photo[:side, :side], (160, 160), interpolation=cv2.INTER_AREA)
             yield Picture(np.asarray(small, np.uint8), f"{mark} {label}: {said}")

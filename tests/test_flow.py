@@ -238,6 +238,7 @@ def test_the_demo_tells_its_story_with_measured_numbers_and_writes_a_page(tmp_pa
     assert steps["roll back"]["accuracy"] == steps["install on the device"]["accuracy"]
     page = (tmp_path / "demo" / "index.html").read_text()
     assert page.count("<figure>") == 28 and f"{learned['accuracy']:.3f}" in page
+    assert "Nothing was downloaded. The backbone is " in page
 
 
 def test_the_demo_refuses_photos_that_cannot_tell_the_story(arrow, tmp_path, capsys) -> None:

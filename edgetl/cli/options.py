@@ -17,7 +17,8 @@ _BACKBONE = (
     click.option("--alpha", type=float, help="Width multiplier (default: 1.0; 0.35 with builtin weights)."),
     click.option("--image-size", type=int, help="Side of the input, pixels (default: that of the weights, often 224)."),
     click.option("--weights",
-                 help="imagenet, builtin, none (random) or a weights file (default: imagenet, else builtin)."),
+                 help="imagenet, builtin, none (random) or a weights file (default: imagenet; what it becomes "
+                      "where that cannot be downloaded is said)."),
 )  # fmt: skip
 
 _FINE_TUNING = (

@@ -33,11 +33,13 @@ class Table:
 
     Args:
         shade: columns whose numbers (0 … 1) are shaded by size.
+        remarks: whether the last column is sentences; on a phone each goes under its row.
     """
 
     header: Sequence[str]
     rows: Sequence[Sequence[object]]
     shade: Sequence[int] = ()
+    remarks: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,10 +91,13 @@ def _render(part: Part) -> str:
             return f"<h2>{html.escape(text)}</h2>"
         case Text(text, strong):
             return f'<p class="strong">{html.escape(text)}</p>' if strong else f"<p>{html.escape(text)}</p>"
-        case Table(header, rows, shade):
+        case Table(header, rows, shade, remarks):
+            kind = ' class="remarks"' if remarks else ""
             head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in header)
             lines = "".join(f"<tr>{_cells(row, shade)}</tr>" for row in rows)
-            return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
+            return (
+                f'<div class="scroll"><table{kind}><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
+            )
         case Picture():
             return f'<div class="gallery">{_figure(part)}</div>'
         case Drawing(svg, caption):
@@ -147,6 +152,13 @@ svg .bold { font-weight: 700; } svg .grid { stroke: var(--line); } svg .point { 
 svg .strong { fill: var(--accent); } svg .floor { stroke: var(--accent); stroke-dasharray: 6 5; fill: none; }
 .bar { fill: var(--accent); opacity: .75; } .count { fill: currentColor; opacity: .35; } .dot { fill: currentColor; }
 .ideal { stroke: currentColor; stroke-dasharray: 4 4; opacity: .6; } .frame { fill: none; stroke: var(--line); }
+@media (max-width: 40rem) {
+  .remarks tr { display: grid; grid-template-columns: 1fr auto 4.5rem; border-bottom: 1px solid var(--line); }
+  .remarks th, .remarks td { border: 0; padding-inline: .4rem; text-wrap: pretty; }
+  .remarks td:first-child { font-weight: 600; } .remarks td:last-child { grid-column: 1 / -1; padding-top: 0; }
+  .remarks th:last-child { display: none; }
+  .gallery figure:not(:only-child) { width: calc(50% - .4rem); } .gallery figure:not(:only-child) img { width: 100%; }
+}
 @media print { :root { color-scheme: light; } * { print-color-adjust: exact; }
   body { margin: 0; max-width: none; } h2 { break-after: avoid; } figure, tr { break-inside: avoid; } }
 """

@@ -65,7 +65,7 @@ def test_caffe_backbones_turn_pixels_into_bgr_minus_the_means() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        (BackboneSpec("efficientnet_lite0"), "Keras publishes no ImageNet weights of efficientnet_lite0"),
+        (BackboneSpec("efficientnet_lite4"), "Keras publishes no ImageNet weights of efficientnet_lite4"),
         (BackboneSpec("resnet50", 0.5), "resnet50 has one width"),
         (BackboneSpec("mobilenet_v3_small", 0.75), "no ImageNet weights for alpha 0.75: expected one of 1.0"),
         (BackboneSpec("inception_v3", 1.0, 64), "at least 75, got 64"),

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from edgetl.api import backbone_spec
-from edgetl.backbones.backbone import BUILTIN, BackboneSpec, DownloadError
+from edgetl.backbones import lite_weights
+from edgetl.backbones.backbone import BUILTIN, BackboneSpec, DownloadError, offline
 from edgetl.cli import program
 from edgetl.cli.train import train
 from edgetl.data.datasets import Dataset, find_photos, split
@@ -108,10 +109,14 @@ def test_the_advice_is_a_command_with_all_that_was_advised_on(tmp_path, monkeypa
     original = advisor.advise
 
     def without_a_network(dataset: Dataset, spec: BackboneSpec, seed: int) -> Advice:
-        if spec.weights == "imagenet":
+        if spec.name == "mobilenet_v2" and spec.weights == "imagenet":
             raise DownloadError("no network")
         return original(dataset, spec, seed)
 
     monkeypatch.setattr(advisor, "advise", without_a_network)
-    found = advised(photos, capsys, "--alpha", "1.0")
-    assert backbone_spec(found["backbone"], found["alpha"], found["image_size"], found["weights"]) == BUILTIN
+    for packages in (lite_weights.find_spec, lambda module: None):
+        monkeypatch.setattr(lite_weights, "find_spec", packages)
+        found = advised(photos, capsys, "--alpha", "1.0", "--image-size", "96")
+        stands_in = offline(96)[0]
+        assert backbone_spec(found["backbone"], found["alpha"], found["image_size"], found["weights"]) == stands_in
+    assert stands_in == BUILTIN
