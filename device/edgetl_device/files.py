@@ -21,7 +21,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Bytes → file, through a temporary file beside it; durable when it returns. Raises StorageError."""
     temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
@@ -38,6 +38,15 @@ def write_atomically(path: Path, data: bytes) -> None:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """A folder and those above it, as far as they are missing; durable when it returns. Raises OSError."""
+    missing = [folder for folder in (folder, *folder.parents) if not folder.exists()]
+    for made in reversed(missing):
+        made.mkdir(exist_ok=True)
+        with suppress(PermissionError):  # who may make a folder there may not read what else there is
+            sync(made.parent)
 
 
 def make_private(folder: Path) -> None:

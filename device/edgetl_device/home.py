@@ -241,6 +241,7 @@ class Home:
             "store_bytes": self.store_path.stat().st_size if self.store_path.exists() else 0,
             "free_bytes": free_bytes(self.folder),
             "drift": learner.drift_state().to_json(),
+            "repairs": [repair.to_json() for repair in learner.store.repairs()],
         }
 
     def _tried(self, content: BundleContent, runtime: str) -> tuple[float, threads.Choice]:

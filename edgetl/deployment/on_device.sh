@@ -44,6 +44,7 @@ runtime() {
         "$new/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: \
             "$lib/$1[web,sign]" >&2 || { rm -rf "$new"; fail "pip could not install edgetl-device: -v shows why"; }
         rm "$lib/$1"
+        sync # the checksum says that the runtime is whole, also after a power cut
         echo "$2" > "$new/wheel.sha256"
     fi
     "$new/bin/edgetl-device" --version >&2
@@ -57,7 +58,12 @@ again() {
 }
 
 point() {
-    rm -f "$lib/.current" && ln -s "$1" "$lib/.current" && mv -T "$lib/.current" "$lib/current"
+    rm -f "$lib/.current" && ln -s "$1" "$lib/.current" && mv -T "$lib/.current" "$lib/current" && sync
+}
+
+# back FILE: the bundle that was kept is the one in use again.
+back() {
+    [ ! -f "$1" ] || { sync && mv "$1" "$home/bundle.edgetl" && sync; }
 }
 
 restart() {
@@ -100,12 +106,12 @@ switch() {
     "$program" --home "$home" install "$incoming" --json "$@" || {
         [ -z "$wanted" ] || [ -z "$link" ] || point "$link"
         [ -z "$wanted" ] || rm -f "$home/.staged.json" "$home/.staged.edgetl"
-        [ -z "$wanted" ] || [ ! -f "$before" ] || mv "$before" "$home/bundle.edgetl"
+        [ -z "$wanted" ] || back "$before"
         exit 1
     }
     if systemctl is-active --quiet edgetl 2>/dev/null; then
         if ! { restart && sleep 2 && systemctl is-active --quiet edgetl; }; then
-            [ ! -f "$before" ] || mv "$before" "$home/bundle.edgetl"
+            back "$before"
             [ -z "$wanted" ] || [ -z "$link" ] || point "$link"
             restart || true
             fail "the service did not start with it, so the old bundle is back: journalctl -u edgetl tells why"

@@ -69,6 +69,7 @@ class BundleOnTrial:
         if self._starts(digest) is not None:
             self._record.unlink(missing_ok=True)
             self.previous.unlink(missing_ok=True)
+            sync(self.path.parent)
 
     def can_fall_back(self) -> bool:
         """Whether there is a bundle to go back to."""
@@ -78,6 +79,7 @@ class BundleOnTrial:
         """Put the bundle before it back in use, and say so. Raises StorageError."""
         try:
             self.previous.replace(self.path)
+            sync(self.path.parent)  # first: without its record, a bundle counts as one that works
             self._record.unlink(missing_ok=True)
             sync(self.path.parent)
         except OSError as error:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError, SignatureError, StorageError
-from ..files import read_bounded
+from ..files import make_folder, read_bounded, sync
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -93,7 +93,7 @@ def write_key_pair(prefix: Path) -> PublicKey:
     files = ((key_path(prefix), secret, 0o600), (public_path(prefix), pair.public.to_pem(), 0o644))
     made: list[Path] = []
     try:
-        prefix.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(prefix.parent)
         for path, content, mode in files:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
             made.append(path)
@@ -101,6 +101,7 @@ def write_key_pair(prefix: Path) -> PublicKey:
                 stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
+        sync(prefix.parent)
     except OSError as error:
         for path in made:  # half a pair is of no use
             path.unlink(missing_ok=True)

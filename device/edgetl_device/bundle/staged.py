@@ -12,7 +12,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from ..files import write_atomically
+from ..files import sync, write_atomically
 
 _NOTE, _BUNDLE = ".staged.json", ".staged.edgetl"
 
@@ -40,5 +40,7 @@ def waiting_for_this_runtime(home: Path) -> tuple[Path, str] | None:
 
 def discard(home: Path) -> None:
     """Let nothing wait any more. Raises OSError."""
-    for name in (_NOTE, _BUNDLE):
-        (home / name).unlink(missing_ok=True)
+    for path in (home / _NOTE, home / _BUNDLE):
+        if path.exists():
+            path.unlink()
+            sync(home)  # a note without its bundle would be reported at every start

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Show bundle, samples, version, disk and drift")
+@click.option("--accept-loss", is_flag=True, help="Show for the last time what a repair of the store could not save.")
 @runtime_option
 @in_home
 @reports
-def status(runtime: str, home: Home) -> dict[str, Any]:
-    """Bundle, runtime, samples per label, active version, disk, and whether the scene drifted."""
-    report = home.status(home.learner(runtime))
+def status(accept_loss: bool, runtime: str, home: Home) -> dict[str, Any]:
+    """Bundle, runtime, samples per label, active version, disk, whether the scene drifted, and what was lost."""
+    learner = home.learner(runtime)
+    report = home.status(learner)
     say(f"bundle   {report['bundle']['name']}: {', '.join(report['bundle']['labels']) or 'no classes'}")
     say(f"runtime  {report['runtime']}")
     say(f"samples  {', '.join(f'{label} {count}' for label, count in report['samples'].items()) or 'none yet'}")
@@ -31,6 +33,13 @@ def status(runtime: str, home: Home) -> dict[str, Any]:
     drift = report["drift"]
     say(f"drift    {_DRIFT[drift['state']].format(frames=drift['frames'])}")
     say_elsewhere(report["samples_elsewhere"])
+    repairs = learner.store.repairs()
+    for repair in repairs:
+        say(f"repaired {repair.time[:19]}: {repair.outcome} (the store: {repair.problem})")
+    if accept_loss:
+        learner.store.accept_losses()
+    elif repairs:
+        say("what was there before is in *.damaged-* files; `edgetl-device status --accept-loss` when you know")
     return report
 
 

@@ -7,8 +7,12 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .check import Check, System
+
+if TYPE_CHECKING:
+    from ..store.repair import Repair
 
 MIN_FREE_BYTES = 256 << 20
 SLOW_FSYNC_MS = 200.0  # a learned sample is acknowledged after two of them
@@ -51,7 +55,26 @@ def store(_system: System, home: Path) -> Check:
         backup = path.with_name("device.backup.sqlite")
         fix = "the next command puts the last backup in its place" if backup.exists() else "edgetl-device restore FILE"
         return Check("", False, f"{path} is damaged: {problem}", fix)
-    return Check("", True, f"sound, {path.stat().st_size / 1e6:.1f} MB")
+    size = f"{path.stat().st_size / 1e6:.1f} MB"
+    repairs = _repairs(path)
+    if any(repair.missing != 0 for repair in repairs):
+        told = "; ".join(f"repaired {repair.time[:10]}: {repair.outcome}" for repair in repairs)
+        fix = "edgetl-device restore FILE of an older backup, or edgetl-device status --accept-loss"
+        return Check("", False, f"sound, {size}, but {told}", fix, needed=False)
+    return Check("", True, f"sound, {size}")
+
+
+def _repairs(path: Path) -> list[Repair]:
+    from ..store.connection import connect
+    from ..store.repair import repairs_in
+    from ..store.schema import MIGRATIONS
+
+    database, _ = connect(path)
+    try:
+        current = database.pragma("user_version") == len(MIGRATIONS)
+        return repairs_in(database.execute) if current else []
+    finally:
+        database.close()
 
 
 def space(_system: System, home: Path) -> Check:

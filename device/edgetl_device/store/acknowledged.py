@@ -16,6 +16,8 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ..files import sync
+
 _RECORD_BYTES = 512
 _PLACES = (0, 4096)  # on different blocks of the disk
 
@@ -76,6 +78,7 @@ class AcknowledgedFile:
             if os.fstat(self._handle).st_size < _PLACES[-1] + _RECORD_BYTES:  # new: room for both, for all times
                 for place in _PLACES:
                     os.pwrite(self._handle, bytes(_RECORD_BYTES), place)
+                sync(self.path.parent)
         os.pwrite(self._handle, _format(record), _PLACES[record.sequence % len(_PLACES)])
 
     def sync(self) -> None:

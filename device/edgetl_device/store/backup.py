@@ -14,7 +14,7 @@ from ..files import check_regular_file, sync
 from .backup_check import check_content
 from .connection import DAMAGE, companions_of, connect
 from .lock import LearningLock, lock_path
-from .replacement import building, put_in_place, remove_second_names, seal
+from .replacement import building, put_back, put_in_place, seal
 from .schema import migrate
 from .soundness import damage_of
 from .soundness import what_is_wrong as what_is_wrong
@@ -86,6 +86,7 @@ def restore_database(backup: Path, target: Path, dimensions: Mapping[str, int] |
         StorageError: it cannot be written, or another program is learning all the time; nothing was changed.
     """
     with _opened(backup) as source, LearningLock(lock_path(target))():
+        put_back(target)
         with building(target) as (copy, staging):
             try:
                 copy_pages(source, copy)
@@ -96,7 +97,6 @@ def restore_database(backup: Path, target: Path, dimensions: Mapping[str, int] |
                 migrate(copy)
                 copy.execute("DELETE FROM drift")  # what the camera saw then
                 seal(copy, target, [target] if target.exists() else [], "restored", {})
-        remove_second_names(target)
         _settle(target)
         return put_in_place(staging, target, "replaced")
 

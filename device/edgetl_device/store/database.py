@@ -18,6 +18,7 @@ from typing import Any
 import apsw
 
 from ..errors import HomeError, StorageError
+from ..files import make_folder
 from . import connection
 from .acknowledged import Acknowledged, AcknowledgedFile, acknowledged_path
 from .backup import copy_database
@@ -25,7 +26,7 @@ from .checksum import Value, add, row_checksum
 from .connection import DAMAGE, connect
 from .lock import LearningLock, lock_path
 from .recovery import backup_path, recover
-from .replacement import now
+from .replacement import now, put_back, second_names
 from .schema import MIGRATIONS, migrate
 from .soundness import damage_of
 from .state import CHECKED, State, read_state, write_state
@@ -67,7 +68,10 @@ class Database:
 
     def _open(self) -> None:
         with self._errors():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent)
+            if second_names(self.path):  # a replacement was cut off
+                with self.lock():
+                    put_back(self.path)
             problem = self._problem_of_opening() if self.path.exists() else "it is not there"
             if problem is not None:
                 with self.lock():  # others may have found the same problem; the first one solves it

@@ -13,7 +13,8 @@ from .acknowledged import Acknowledged, AcknowledgedFile, acknowledged_path
 from .backup import copy_pages
 from .checksum import Value, row_checksum
 from .connection import connect
-from .replacement import building, put_in_place, remove_second_names, seal
+from .repair import RECOVERED
+from .replacement import building, put_in_place, seal
 from .schema import MIGRATIONS, migrate
 from .soundness import what_is_wrong
 from .state import State, read_state
@@ -38,7 +39,6 @@ def recover(path: Path, problem: str) -> None:
         HomeError: nothing can be saved; the file is left alone.
         StorageError: the disk is full or failing.
     """
-    remove_second_names(path)
     unfinished = path.with_name(f"{path.name}.restoring")  # how edgetl 0.1 called a verified copy
     sources = [source for source in (path, unfinished, backup_path(path)) if source.exists()]
     orders = {source: _order_of(source) for source in sources if what_is_wrong(source) is None}
@@ -57,10 +57,13 @@ def recover(path: Path, problem: str) -> None:
                 )
             if base is None and sources and acknowledged is not None:
                 database.execute("UPDATE identity SET device = ?", (acknowledged.device,))
-            state = seal(database, path, sources, "recovered" if sources else "", {"problem": problem})
+            is_repair = bool(sources) or (acknowledged is not None and acknowledged.samples > 0)
+            known = acknowledged.samples if acknowledged is not None else None
+            detail = {"problem": problem, "acknowledged": known}
+            state = seal(database, path, sources, RECOVERED if is_repair else "", detail)
     aside = put_in_place(staging, path, "damaged")
     unfinished.unlink(missing_ok=True)
-    if sources or (acknowledged is not None and acknowledged.samples):
+    if is_repair:
         log.warning("%s", _explain(path, problem, base, state, acknowledged, aside))
 
 

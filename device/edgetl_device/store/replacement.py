@@ -16,7 +16,7 @@ from typing import Any
 import apsw
 
 from ..errors import StorageError
-from ..files import sync
+from ..files import make_folder, sync
 from .acknowledged import AcknowledgedFile, acknowledged_path
 from .connection import companions_of, connect
 from .schema import MIGRATIONS, migrate
@@ -36,7 +36,7 @@ def building(path: Path) -> Iterator[tuple[apsw.Connection, Path]]:
     """
     staging = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         _sweep(path)
         _remove(staging)
         staging.touch(mode=0o600)
@@ -99,6 +99,10 @@ def put_in_place(staging: Path, target: Path, mark: str) -> Path | None:
 
     Hold the learning lock: whoever writes to the old file goes on with the new one when it is given the lock.
 
+    A database and its log cannot be replaced in one step, and either is harmful beside the other one's. So the log goes
+    first, for good, and only then the new database comes. Cut in between, the old database has a second name, and
+    :func:`put_back` gives it its log again.
+
     Raises:
         StorageError: it cannot be done; ``target`` is as it was.
     """
@@ -107,24 +111,50 @@ def put_in_place(staging: Path, target: Path, mark: str) -> Path | None:
         if target.exists() or any(part.exists() and part.stat().st_size for part in companions_of(target)):
             aside = _free_name(target, mark)
             for part, kept in zip((*companions_of(target), target), (*companions_of(aside), aside), strict=True):
-                if not part.name.endswith("-shm") and part.exists() and (part == target or part.stat().st_size):
+                if part.exists() and (part == target or part.stat().st_size):
                     _keep(part, kept)
             sync(target.parent)
         for companion in companions_of(target):  # they belong to the old file, by name alone
             companion.unlink(missing_ok=True)
+        sync(target.parent)
         staging.replace(target)
         sync(target.parent)
+        if aside is not None:
+            _index_of(aside).unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(f"cannot replace {target}: {error.strerror or error}") from error
     return aside
 
 
-def remove_second_names(target: Path) -> None:
-    """Remove what :func:`put_in_place` left behind when it was killed: other names of the file that stayed."""
-    if target.exists() and target.stat().st_nlink > 1:
-        for other in target.parent.glob(f"{glob.escape(target.name)}.*"):
-            if other.samefile(target):
-                other.unlink()
+def second_names(target: Path) -> list[Path]:
+    """What :func:`put_in_place` left behind when it was cut off: other names of the file that stayed."""
+    try:
+        status = target.stat()
+        if status.st_nlink < 2:
+            return []
+        others = target.parent.glob(f"{glob.escape(target.name)}.*")
+        return [other for other in others if os.path.samestat(other.lstat(), status)]
+    except FileNotFoundError:  # or another process puts it back just now
+        return []
+
+
+def put_back(target: Path) -> None:
+    """Undo a replacement that was cut off: the file that stayed has its log again, and one name. Hold the lock.
+
+    Raises:
+        StorageError: it cannot be done.
+    """
+    try:
+        for other in second_names(target):
+            for part, kept in zip(companions_of(target), companions_of(other), strict=True):
+                if kept.exists() and not (part.exists() and part.stat().st_size):
+                    kept.replace(part)
+            sync(target.parent)
+            for name in (*companions_of(other), other):
+                name.unlink(missing_ok=True)
+            sync(target.parent)
+    except OSError as error:
+        raise StorageError(f"cannot put {target} back as it was: {error.strerror or error}") from error
 
 
 def now() -> str:
@@ -136,9 +166,16 @@ def _keep(part: Path, name: Path) -> None:
     try:
         os.link(part, name)
     except OSError:  # a file system without links: FAT on a stick
+        if part.name.endswith("-shm"):
+            return
         shutil.copyfile(part, name)
         with name.open("rb") as stream:
             os.fsync(stream.fileno())
+
+
+def _index_of(database: Path) -> Path:
+    """The index of the log: shared by all who have the database open, so it goes and comes back with the log."""
+    return database.with_name(f"{database.name}-shm")
 
 
 def _free_name(path: Path, mark: str) -> Path:

@@ -21,6 +21,7 @@ from .checksum import row_checksum
 from .database import Database
 from .lock import LearningLock
 from .read_only import is_read_only, private_copy
+from .repair import ACCEPTED, Repair, repairs_in
 from .replacement import now
 from .schema import SampleRow, VersionRow
 
@@ -100,6 +101,16 @@ class Store:
         """A random identifier, made with the store: merging tells devices apart by it."""
         ((device,),) = self.database.rows("SELECT device FROM identity")
         return str(device)
+
+    def repairs(self) -> list[Repair]:
+        """The repairs of this store whose losses nobody accepted yet, oldest first."""
+        return repairs_in(self.database.rows)
+
+    def accept_losses(self) -> None:
+        """Note that somebody knows what is missing: :meth:`repairs` is empty until the next one."""
+        self._refuse_read_only()
+        with self.database.transaction():
+            self.database.log_event(ACCEPTED, {})
 
     # samples -----------------------------------------------------------------------------------------------------
 

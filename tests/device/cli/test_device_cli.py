@@ -128,6 +128,26 @@ def test_samples_of_another_backbone_are_told_and_all_are_forgotten_with_what_wa
     assert "another backbone" not in run(installed, "status").stdout
 
 
+def test_status_tells_what_a_repair_lost_until_that_is_accepted(installed: Path) -> None:
+    store = Home(installed).learner().store
+    assert told(installed, "status")["repairs"] == []
+    store.add_samples("kite", np.zeros((3, 48), np.int8), "b", "litert")
+    store.close()
+    (installed / "device.sqlite").unlink()
+    said = run(installed, "status").stdout
+    assert "3 of the 3 acknowledged samples are missing (the store: it is not there)" in said
+    assert "`edgetl-device status --accept-loss`" in said
+    (repair,) = told(installed, "status")["repairs"]
+    assert repair["missing"] == 3 and repair["acknowledged"] == 3 and repair["samples"] == 0
+    (store,) = [check for check in told(installed, "doctor")["checks"] if check["name"] == "store"]
+    assert not store["ok"] and not store["needed"] and "3 of the 3" in store["detail"]
+    assert "--accept-loss" in store["fix"]
+    assert len(told(installed, "status", "--accept-loss")["repairs"]) == 1
+    assert told(installed, "status")["repairs"] == []
+    (store,) = [check for check in told(installed, "doctor")["checks"] if check["name"] == "store"]
+    assert store["ok"]
+
+
 def test_status_tells_whether_the_scene_drifted(installed: Path, tmp_path) -> None:
     assert told(installed, "status")["drift"] == {"state": "collecting", "frames": 0, "rank": None}
     photos = write_photos(tmp_path / "photos", ("ball", "box"), 40, seed=8)

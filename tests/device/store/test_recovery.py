@@ -179,6 +179,73 @@ def test_a_store_that_was_emptied_or_deleted_is_noticed(path, caplog, what: str)
     assert "3 of the 3 acknowledged are missing" in caplog.text
 
 
+@pytest.mark.parametrize("what", ["gone", "older"])
+def test_what_a_repair_lost_stays_told_in_every_copy_until_it_is_accepted(path, what: str) -> None:
+    store = Store(path)
+    store.add_samples("cat", RAW, "b", "r")
+    assert store.repairs() == []
+    store.close()
+    shutil.copy(path, path.with_name("old"))
+    store = Store(path)
+    store.add_samples("cat", RAW, "b", "r")
+    store.close()
+    path.unlink() if what == "gone" else shutil.copy(path.with_name("old"), path)
+    saved = 0 if what == "gone" else 3
+    store = Store(path)
+    (repair,) = store.repairs()
+    assert (repair.samples, repair.acknowledged, repair.missing) == (saved, 6, 6 - saved)
+    assert f"{6 - saved} of the 6 acknowledged samples are missing" in repair.outcome
+    store.backup(path.with_name("after.sqlite"))
+    store.accept_losses()
+    assert store.repairs() == []
+    store.close()
+    restore_database(path.with_name("after.sqlite"), path)
+    store = Store(path)
+    assert len(store.repairs()) == 1  # they are missing in that copy too, and nobody accepted it there
+    store.database.delete("events", "kind <> ''")
+    for detail in ("", "[]", '{"problem": 1}', '{"problem": "", "samples": {}, "acknowledged": "x"}'):
+        with store.database.transaction():
+            store.database.insert("events", time="t", kind="recovered", detail=detail)
+    assert store.repairs() == []  # a backup's events may be anybody's
+
+
+def test_a_store_with_all_its_samples_after_a_repair_says_that_none_is_missing(path) -> None:
+    store = Store(path)
+    store.add_samples("cat", np.tile(RAW, (100, 1)), "b", "r")
+    store.backup(store.backup_path)
+    store.close()
+    path.write_bytes(path.read_bytes()[:4096])
+    store = Store(path)
+    (repair,) = store.repairs()
+    assert repair.missing == 0 and "none of the 300 acknowledged samples is missing" in repair.outcome
+
+
+def test_a_replacement_that_was_cut_off_is_undone_with_its_log(path, monkeypatch) -> None:
+    """The log goes before the new database comes; a reader kept it from being emptied."""
+    store = Store(path)
+    store.add_samples("cat", RAW, "b", "r")
+    store.backup(path.with_name("mine.sqlite"))
+    monkeypatch.setattr("edgetl_device.store.database.SETTLE_AFTER_S", 1e9)
+    reader = apsw.Connection(str(path))
+    reader.execute("BEGIN")
+    list(reader.execute("SELECT count(*) FROM samples"))
+    store.add_samples("dog", RAW, "b", "r")
+
+    def fails(self: Path, target: Path) -> Path:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", fails)
+        patch.setattr("edgetl_device.store.connection.BUSY_TIMEOUT_MS", 10)
+        with pytest.raises(KeyboardInterrupt):
+            restore_database(path.with_name("mine.sqlite"), path)
+    assert path.stat().st_nlink == 2 and not path.with_name("device.sqlite-wal").exists()
+    assert labels(path) == ["cat"] * 3 + ["dog"] * 3
+    assert store.add_samples("cow", RAW, "b", "r") == [7, 8, 9]  # who had it open shares it with who opens it now
+    assert labels(path) == ["cat"] * 3 + ["dog"] * 3 + ["cow"] * 3
+    assert path.stat().st_nlink == 1 and not list(path.parent.glob("device.sqlite.*"))
+
+
 def test_samples_that_are_right_are_saved_from_a_damaged_store_without_any_backup(path, caplog) -> None:
     store = Store(path)
     store.add_samples("cat", np.tile(RAW, (100, 1)), "b", "r")
