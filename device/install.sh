@@ -54,8 +54,8 @@ python3 -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
     fail "needs Python 3.10 to 3.13, this is $(python3 --version 2>&1 || true): use Raspberry Pi OS Bookworm or Trixie"
 python3 -c 'import ensurepip, venv' 2>/dev/null || sudo apt-get install -y python3-venv
 
-extras=web,sign
-[ "$(uname -m)" != armv7l ] || extras=web,sign,tflite # ai-edge-litert has no 32-bit wheels
+extras=sign
+[ "$(uname -m)" != armv7l ] || extras=sign,tflite # ai-edge-litert has no 32-bit wheels
 here=$(cd "$(dirname "$0")" && pwd)
 if [ -n "$wheel" ]; then
     what=$(cd "$(dirname "$wheel")" && pwd)/$(basename "$wheel")
@@ -86,6 +86,7 @@ fi
 
 [ -z "$bundle" ] || "$command" install "$bundle"
 "$command" doctor || fail "something needed is broken: see the fixes above"
+[ "$service" = yes ] || echo "next: edgetl-device run"
 [ "$service" = no ] || sudo "$lib/current/bin/edgetl-device" service --install
 case ":$PATH:" in
     *":$HOME/.local/bin:"*) ;;

@@ -30,7 +30,7 @@ ORDER = {
         "inference",
         "learning",
         "home head_option",
-        "open_home",
+        "open_home starter",
         "doctor",
         "bench",
         "parts",

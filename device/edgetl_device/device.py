@@ -41,6 +41,7 @@ from .learning.learner import Learner, Outcome
 from .open_home import OpenHome
 from .photo_folders import photos_of_one_class
 from .photos import ColorOrder, Image, as_image, read_photo, thumbnail
+from .starter import install_starter
 from .store.schema import SampleRow, VersionRow
 
 log = logging.getLogger("edgetl.device")
@@ -127,7 +128,8 @@ class Device:
         threads: of the runtime; default is what proved best when the bundle was installed.
 
     Raises:
-        HomeError: most methods, where no bundle is installed.
+        HomeError: most methods, where no bundle is installed; :meth:`learn` and :meth:`run` then start with the one
+            that comes with the package, which knows nothing yet.
         StorageError: the disk is full or fails, or another program was learning for more than ten seconds.
     """
 
@@ -223,6 +225,9 @@ class Device:
         photos, unused = _photos_to_learn(label, images, color)
         if not photos:
             raise InputError(f"nothing to learn as {label}: no image was given")
+        with self._lock:
+            self._check_open()
+            install_starter(self.home, self._runtime)
         with self._now() as opened:
             embedded = opened.backbone.embed_readable(photos)
             pictures = [thumbnail(_decoded(photo)) for photo in embedded.used] if keep_photos else []
@@ -364,6 +369,7 @@ class Device:
         """
         with self._lock:
             self._check_open()
+            install_starter(self.home, self._runtime)
             source = open_camera(str(camera), loop=loop) if isinstance(camera, (str, Path)) else camera
             return App(
                 self.home,

@@ -18,7 +18,7 @@ RUNTIMES = {
 """Name → module and distribution, in order of preference."""
 
 WEB_MODULES = ("starlette", "uvicorn", "websockets", "prometheus_client")
-"""What the extra ``[web]`` brings."""
+"""What the page needs; whoever installs without dependencies may go without, with ``--no-web``."""
 
 
 def available_runtimes() -> tuple[str, ...]:

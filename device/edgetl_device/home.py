@@ -85,11 +85,18 @@ class Home:
         """How many threads proved best for a bundle's backbone; 1 where nothing was measured."""
         return threads.recall(self.threads_path, bundle, runtime_name(choose_runtime(runtime))) or threads.DEFAULT
 
+    def has_bundle(self) -> bool:
+        """Whether a bundle is installed."""
+        self._take_over_staged()
+        return self.bundle_path.exists()
+
     def bundle(self) -> Bundle:
         """The current bundle, verified; raises HomeError where none is installed."""
-        self._take_over_staged()
-        if not self.bundle_path.exists():
-            raise HomeError(f"no bundle in {self.folder}: `edgetl-device install FILE.edgetl` first")
+        if not self.has_bundle():
+            raise HomeError(
+                f"nothing was taught in {self.folder} yet: `edgetl-device run` and teach on its page, or "
+                "`edgetl-device learn LABEL PHOTO…`; or `edgetl-device install FILE.edgetl`"
+            )
         return open_bundle(self.bundle_path)
 
     def learner(self, runtime: str = "auto") -> Learner:

@@ -45,6 +45,7 @@ class OpenHome:
         self.home = home
         self._on_trial = on_trial
         self._proven = ""
+        self._counted = False  # whether the start of this bundle counts
         self._runtime = runtime
         self._threads = threads
         self._file = _identity(home)
@@ -77,8 +78,15 @@ class OpenHome:
 
     def withdraw_start(self) -> None:
         """Note that the bundle was not used after all: there was no camera, say."""
-        with suppress(StorageError):
-            self.home.bundle_on_trial.withdraw_start(self.bundle.digest)
+        if self._counted:
+            self._counted = False
+            with suppress(StorageError):
+                self.home.bundle_on_trial.withdraw_start(self.bundle.digest)
+
+    def repeat_start(self) -> None:
+        """Note that the bundle is used now, after :meth:`withdraw_start`."""
+        if self._on_trial and not self._counted:
+            self._may_start(self.bundle)
 
     def close(self) -> None:
         """Close the store."""
@@ -113,6 +121,7 @@ class OpenHome:
         return Learner(content, Store(self.home.store_path), backbone.runtime), backbone
 
     def _may_start(self, bundle: Bundle) -> bool:
+        self._counted = True
         try:
             return self.home.bundle_on_trial.count_start(bundle.digest)
         except StorageError as error:

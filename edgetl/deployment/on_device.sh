@@ -42,7 +42,7 @@ runtime() {
         python3 -m venv --system-site-packages "$new" >&2 ||
             { rm -rf "$new"; fail "cannot make a virtual environment: sudo apt install python3-venv"; }
         "$new/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: \
-            "$lib/$1[web,sign]" >&2 || { rm -rf "$new"; fail "pip could not install edgetl-device: -v shows why"; }
+            "$lib/$1[sign]" >&2 || { rm -rf "$new"; fail "pip could not install edgetl-device: -v shows why"; }
         rm "$lib/$1"
         sync # the checksum says that the runtime is whole, also after a power cut
         echo "$2" > "$new/wheel.sha256"

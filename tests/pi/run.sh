@@ -54,7 +54,7 @@ step "the wheel of edgetl-device, with aarch64 wheels of what it needs"
 wheel=$($python -c 'import sys; from pathlib import Path; from edgetl.deployment.wheel import device_wheel
 name, data = device_wheel(); path = Path(sys.argv[1], name); path.write_bytes(data); print(path)' "$pi")
 .venv/bin/uv pip install --quiet --python $python --python-version 3.11 --python-platform aarch64-manylinux_2_36 \
-    --only-binary :all: -c constraints.txt --target "$root/opt/edgetl" "${wheel}[web,sign]" pytest hypothesis
+    --only-binary :all: -c constraints.txt --target "$root/opt/edgetl" "${wheel}[sign]" pytest hypothesis
 mkdir -p "$root/project"
 cp -a tests pyproject.toml "$root/project/"
 

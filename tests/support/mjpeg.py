@@ -10,11 +10,14 @@ import numpy as np
 
 
 @contextmanager
-def mjpeg_server(frames: int, then_stall_s: float = 0.0, connected: threading.Event | None = None) -> Iterator[str]:
+def mjpeg_server(
+    frames: int, then_stall_s: float = 0.0, connected: threading.Event | None = None, port: int = 0
+) -> Iterator[str]:
     """An HTTP camera: a few JPEG frames, then silence, then the end of the connection.
 
     Args:
         connected: set while there is a connection.
+        port: 0 for any that is free.
     """
     stop, connected = threading.Event(), connected or threading.Event()
 
@@ -35,7 +38,7 @@ def mjpeg_server(frames: int, then_stall_s: float = 0.0, connected: threading.Ev
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

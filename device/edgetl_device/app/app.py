@@ -69,6 +69,7 @@ class App:
         smoothing_s: time constant of the smoothing of predictions, seconds; 0 turns it off.
         max_frames: stop after so many frames.
         thumbnails: keep a small picture with each sample, to show and to check.
+        wait_for_camera: a camera that is not there yet may come later; otherwise it ends the app.
 
     Attributes:
         pipeline: what the camera sees, live.
@@ -89,6 +90,7 @@ class App:
         smoothing_s: float = DEFAULT_S,
         max_frames: int | None = None,
         thumbnails: bool = True,
+        wait_for_camera: bool = False,
     ) -> None:
         self.home = home
         self._thumbnails = thumbnails
@@ -105,6 +107,7 @@ class App:
             smoothing_s=smoothing_s,
             max_frames=max_frames,
             on_first_frame=self._first_frame,
+            wait_for_camera=wait_for_camera,
         )
         self.activation = self._explaining()
         self._noticing = Periodic("noticing", NOTICE_S, self.notice)
@@ -292,6 +295,8 @@ class App:
             self._observe()
             if self._watch.proven:
                 self._opened.prove()
+            elif self.pipeline.is_waiting:  # for days perhaps, until the power is cut: no fault of the bundle
+                self._opened.withdraw_start()
             self._learner.store.settle()
             replaced = self._opened.replaced()
             if replaced is not None:
@@ -368,6 +373,7 @@ class App:
     def _first_frame(self) -> None:
         """A start counts once there is something to recognise: a missing camera is not the head's fault."""
         with self._lock:
+            self._opened.repeat_start()
             if self._watch.started():
                 self._swap()
 

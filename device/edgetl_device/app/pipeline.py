@@ -78,7 +78,8 @@ class Pipeline:
     """Recognises what a camera sees until it is stopped or the camera is at its end.
 
     A camera that worked and fails is connected again with growing pauses, for ever; at no time are there more threads
-    or connections than one of each kind. One that never worked ends the pipeline, as does a damaged file.
+    or connections than one of each kind. One that never worked ends the pipeline unless it is waited for; a damaged
+    file always does.
 
     Args:
         camera: where frames come from; the pipeline closes it.
@@ -88,6 +89,7 @@ class Pipeline:
         max_frames: stop after so many recognised frames.
         on_first_frame: called once, before the first frame is passed on.
         backoff_s: first and longest pause before a camera is tried again, seconds.
+        wait_for_camera: a camera that never worked may come later.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class Pipeline:
         max_frames: int | None = None,
         on_first_frame: Callable[[], None] | None = None,
         backoff_s: tuple[float, float] = BACKOFF_S,
+        wait_for_camera: bool = False,
     ) -> None:
         self._camera = camera
         self._current = (classifier, version)
@@ -107,6 +110,7 @@ class Pipeline:
         self._max_frames = max_frames
         self._on_first_frame = on_first_frame
         self._backoff_s = backoff_s
+        self._wait_for_camera = wait_for_camera
         self._captured: Slot[tuple[Frame, npt.NDArray[np.uint8], Backbone]] = Slot(1 if camera.live else _AHEAD)
         self._embedded: Slot[tuple[Frame, Int8, Classifier, int]] = Slot(_TOGETHER)
         self._subscriptions: tuple[Subscription, ...] = ()
@@ -189,6 +193,11 @@ class Pipeline:
         self._current = (classifier, version)
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether there was no camera yet."""
+        return not self._number and self._error is not None
+
+    @property
     def failure(self) -> BaseException | None:
         """What ended it, where that was no wish; :meth:`wait` raises it."""
         return self._failure
@@ -226,6 +235,7 @@ class Pipeline:
 
     def _capture(self) -> None:
         pause_s, longest_s = self._backoff_s
+        told = None
         while not self._stopping.is_set():
             began_s = time.monotonic()
             try:
@@ -236,12 +246,14 @@ class Pipeline:
             except Exception as error:  # drivers raise what they like; a camera must not end the program
                 log.info("the camera failed", exc_info=not isinstance(error, EdgetlError))
                 failure = error if isinstance(error, EdgetlError) else self._unexpected(error)
-                if self._camera.finite or not self._number:  # a camera that never worked is a mistake, not a fault
-                    raise failure from None
+                if self._camera.finite or not (self._number or self._wait_for_camera):
+                    raise failure from None  # a camera that never worked is a mistake rather than a fault
                 self._error = str(failure)
             if time.monotonic() - began_s > _STEADY_S:
                 pause_s = self._backoff_s[0]
-            log.warning("%s; trying again in %.1f s", self._error, pause_s)
+            level = logging.INFO if self._error == told else logging.WARNING  # a camera may be away for days
+            log.log(level, "%s; trying again in %.1f s", self._error, pause_s)
+            told = self._error
             self._stopping.wait(pause_s)
             pause_s = min(2 * pause_s, longest_s)
             self._reconnects += 1

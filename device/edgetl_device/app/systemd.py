@@ -1,7 +1,8 @@
 """Running under systemd: the unit file, and the notifications that keep its watchdog quiet.
 
-The watchdog is fed only while frames are captured *and* recognised; if either stands still for ``WATCHDOG_S``, systemd
-starts the app again. Protocol: https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
+The watchdog is fed only while frames are captured *and* recognised, or while a first camera is looked for again and
+again; if all stand still for ``WATCHDOG_S``, systemd starts the app again. Protocol:
+https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ ExecStart={command}
 WorkingDirectory=-{folder}
 User={user}
 SupplementaryGroups={groups}
-# Fed only while frames are captured and recognised.
+# Fed only while frames are captured and recognised, or a first camera is waited for.
 WatchdogSec={watchdog_s}
 Restart=on-failure
 RestartSec=5
@@ -154,7 +155,7 @@ class Notifier:
         self._address = environment.get("NOTIFY_SOCKET", "")
         self.watchdog_s = float(environment.get("WATCHDOG_USEC") or 0) / 1e6
         self._ready = False
-        self._frames = 0
+        self._frames = self._tries = 0
 
     @property
     def interval_s(self) -> float:
@@ -164,9 +165,12 @@ class Notifier:
         return min(self.watchdog_s / 4, 5.0) if self.watchdog_s else 5.0
 
     def report(self, health: Health) -> None:
-        """Say "ready" at the first recognised frame, and feed the watchdog if there were new ones since the last."""
-        advanced = health.frames > self._frames  # a recognised frame is one that was captured and went all the way
-        self._frames = health.frames
+        """Say "ready" at the first sign of life, and feed the watchdog if there was one since the last report.
+
+        A recognised frame is one: it was captured and went all the way. Before the first, another look for a camera is.
+        """
+        advanced = health.frames > self._frames or (not health.frames and health.reconnects > self._tries)
+        self._frames, self._tries = health.frames, health.reconnects
         status = health.error or f"{health.camera}: {health.fps:.1f} frames a second"
         lines = [f"STATUS={printable(status)}"]  # one line, or it could say READY=1 itself
         if advanced:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -38,7 +39,7 @@ def find_cameras() -> list[DetectedCamera]:
     return usb + csi
 
 
-def open_camera(spec: str, *, loop: bool = False, pace: bool = True) -> Camera:
+def open_camera(spec: str, *, loop: bool = False, pace: bool = True, wait: bool = False) -> Camera:
     """The camera that a person named; it connects when its frames are asked for.
 
         >>> from edgetl_device import open_camera
@@ -54,6 +55,7 @@ def open_camera(spec: str, *, loop: bool = False, pace: bool = True) -> Camera:
             (:data:`~edgetl_device.extensions.CAMERAS`).
         loop: files begin again at their end.
         pace: files and ``parts`` play at their own frame rate; otherwise every frame, as fast as it is taken.
+        wait: a USB or CSI camera that is not there yet is no error before its frames are asked for.
 
     Raises:
         CameraError: there is no such camera, and what to do about it.
@@ -61,10 +63,11 @@ def open_camera(spec: str, *, loop: bool = False, pace: bool = True) -> Camera:
     spec = expanded(spec)
     kind, _, detail = spec.partition(":")
     if spec == "auto":
-        return AutoCamera()
+        return AutoCamera(wait=wait)
     if spec.isdecimal() or spec.startswith("/dev/"):
         device = Path(f"/dev/video{int(spec)}" if spec.isdecimal() else spec)
-        check_device(device)
+        if device.exists() or not wait:
+            check_device(device)
         return V4L2Camera(device)
     if kind == "picamera2" and (not detail or detail.isdecimal()):
         load_picamera2()
@@ -98,19 +101,25 @@ def _added_camera(name: str, argument: str) -> Camera | None:
 
 
 class AutoCamera:
-    """Whatever camera there is, looked for anew at each connection: it may come back under another number."""
+    """Whatever camera there is, looked for anew at each connection: it may come back under another number.
+
+    Args:
+        wait: it may come later; otherwise there must be one.
+    """
 
     live = True
     finite = False
 
-    def __init__(self) -> None:
-        self._camera = _first()
+    def __init__(self, wait: bool = False) -> None:
+        self._camera: V4L2Camera | PiCamera | None = None
         self._closed = False
+        with suppress(*(CameraError,) * wait):
+            self._camera = _first()
 
     @property
     def name(self) -> str:
         """Of the camera in use."""
-        return self._camera.name
+        return self._camera.name if self._camera is not None else "none yet"
 
     def frames(self) -> Generator[Image, None, None]:
         """Frames of the first camera found."""
@@ -122,7 +131,8 @@ class AutoCamera:
     def close(self) -> None:
         """End a running :meth:`frames`."""
         self._closed = True
-        self._camera.close()
+        if self._camera is not None:
+            self._camera.close()
 
 
 def _first() -> V4L2Camera | PiCamera:

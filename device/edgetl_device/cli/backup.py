@@ -10,6 +10,7 @@ import click
 from ..console import refuse_existing, reports, say
 from ..errors import InputError
 from .options import in_home
+from .starting import start_if_empty
 
 if TYPE_CHECKING:
     from ..home import Home
@@ -38,11 +39,14 @@ def backup(file: Path, force: bool, home: Home) -> dict[str, Any]:
 @reports
 def restore(file: Path, home: Home) -> dict[str, Any]:
     """Replace the store by a backup; the old store is kept beside it."""
-    from ..store.backup import restore_database
+    from ..store.backup import check_backup, restore_database
 
-    bundle = home.bundle()
     if file.resolve() == home.store_path.resolve():
         raise InputError(f"{file} is the store itself: give the backup")
+    if not home.has_bundle():
+        check_backup(file)
+        start_if_empty(home)
+    bundle = home.bundle()
     aside = restore_database(file, home.store_path, {bundle.backbone_digest: bundle.codes.dimension})
     learner = home.learner()
     counts = {"samples": len(learner.samples()), "versions": len(learner.versions())}

@@ -9,6 +9,7 @@ import click
 
 from ..console import note, reports, say, table
 from .options import in_home, runtime_option
+from .starting import start_if_empty
 
 if TYPE_CHECKING:
     from ..home import Home
@@ -29,6 +30,7 @@ def bench(runs: int, threads: int | None, compare: bool, cold_start: bool, runti
     from .. import bench as benchmark
     from ..doctor import System
 
+    start_if_empty(home, runtime)
     if compare:
         note("running every runtime with 1, 2, 4 … threads, each in its own process: about a minute")
     measured = benchmark.measure(home, runtime, threads, runs)

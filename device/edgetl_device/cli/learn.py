@@ -12,6 +12,7 @@ from ..head_option import head_option
 from .options import in_home, runtime_option
 from .photo_arguments import photo_paths
 from .retraining import idle, judged, judged_if_possible, undo_command
+from .starting import start_if_empty
 
 if TYPE_CHECKING:
     from ..home import Home
@@ -28,14 +29,18 @@ if TYPE_CHECKING:
 def learn(
     label: str, images: tuple[Path, ...], no_retrain: bool, keep_photos: bool, runtime: str, home: Home
 ) -> dict[str, Any]:
-    """Store photos as samples of LABEL (a new label is a new class), then retrain."""
+    """Store photos as samples of LABEL (a new label is a new class), then retrain.
+
+    A device without a bundle starts with the one that comes with the program.
+    """
     from ..labels import check_label, similar_label
     from ..open_home import OpenHome
     from ..photos import read_photo, thumbnail
 
     label = check_label(label)
+    folder = photo_paths(images, label)
+    start_if_empty(home, runtime)
     with OpenHome(home, runtime) as opened:
-        folder = photo_paths(images, label)
         embedded = opened.backbone.embed_readable(folder.photos)
         for _, reason in embedded.skipped:
             note(f"skipped: {reason}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,9 @@ import click
 from ..console import INTERRUPTED, note, reports, say
 from ..errors import InputError
 from .options import in_home, runtime_option
+from .qr_code import show_qr_code
 from .signals import Ending
+from .starting import start_if_empty
 
 if TYPE_CHECKING:
     from ..app.app import App
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from ..app.systemd import Notifier
     from ..home import Home
 
+DEFAULT_PORT = "8080"
+_OWN = ("http://127.", "http://localhost", "http://[::1]")  # addresses that lead a phone to itself
 _LOOK_S = 0.2  # between two looks at whether it is time to end
 
 
@@ -51,8 +56,8 @@ def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, va
     "address",
     default="127.0.0.1:8080",
     show_default=True,
-    metavar="HOST:PORT",
-    help="Where to serve the page.",
+    metavar="HOST[:PORT]",
+    help="Where to serve the page; 0.0.0.0 is for the whole network, and needs a password.",
 )
 @click.option(
     "--trusted-proxy",
@@ -137,7 +142,11 @@ def run_camera(
     runtime: str,
     home: Home,
 ) -> dict[str, Any]:
-    """Recognise what a camera sees, live; teach it on the page that this serves."""
+    """Recognise what a camera sees, live; teach it on the page that this serves.
+
+    A device without a bundle starts with the one that comes with the program. With the page, a camera that is not
+    there yet is waited for.
+    """
     from ..app.app import App
     from ..camera import open_camera
 
@@ -147,21 +156,23 @@ def run_camera(
     page = None if no_web else page_at(address, password_file, hosts, proxies)
     with ExitStack() as stack:
         ending = stack.enter_context(Ending())
-        camera = open_camera(camera_named(spec, camera_file), loop=loop)
+        camera = open_camera(camera_named(spec, camera_file), loop=loop, wait=page is not None)
+        start_if_empty(home, runtime, print_line)
         if not camera.live:
             smoothing = 0.0  # photos have nothing to do with each other
         tuning: dict[str, Any] = {"runtime": runtime, "threads": threads, "smoothing_s": smoothing}
-        app = App(home, camera, **tuning, max_frames=max_frames, thumbnails=not no_thumbnails)
+        tuning |= {"max_frames": max_frames, "thumbnails": not no_thumbnails, "wait_for_camera": page is not None}
+        app = App(home, camera, **tuning)
         stack.callback(app.stop)
         _listen(app, lines(ending.ask) if lines else None, specs, stack)
         notifier = _feed_watchdog(app, stack)
         print_line(f"camera  {app.pipeline.health().camera}")
         if page is not None:
             server = stack.enter_context(page(app))
-            print_line(f"page    {server.url}")
+            _tell_addresses(server.urls, print_line)
         app.start()
         _hint_at_password(spec)
-        _wait(app, ending)
+        _wait(app, ending, print_line)
         notifier.stopping()
         health = app.pipeline.health()
     fps = (health.frames - 1) / health.seconds if health.seconds else 0.0
@@ -224,10 +235,22 @@ def _feed_watchdog(app: App, stack: ExitStack) -> Notifier:
     return notifier
 
 
-def _wait(app: App, ending: Ending) -> None:
+def _wait(app: App, ending: Ending, tell: Callable[[str], None]) -> None:
     """Until the end is asked for or there are no more frames; raises what made recognition impossible."""
+    waited = False
     while not ending.asked.is_set() and not app.pipeline.wait(_LOOK_S):
-        pass
+        if app.pipeline.is_waiting != waited:
+            waited = not waited
+            tell("the page is served; going on as soon as there is a camera" if waited
+                 else f"camera  {app.pipeline.health().camera}")  # fmt: skip
+
+
+def _tell_addresses(urls: Sequence[str], tell: Callable[[str], None]) -> None:
+    """Where the page is, and a code for a phone where phones can reach it."""
+    for number, url in enumerate(urls):
+        tell(f"{'        ' if number else 'page    '}{url}")
+    if not urls[0].startswith(_OWN) and not click.get_current_context().meta["edgetl.json"]:
+        show_qr_code(urls[0], sys.stderr if tell is note else sys.stdout)
 
 
 def camera_named(spec: str | None, file: Path | None) -> str:
@@ -258,16 +281,14 @@ def page_at(
     """What serves the page for an app; everything that can be wrong with it is found before the camera starts."""
     from importlib.util import find_spec
 
-    from ..addresses import shown_address
     from ..environment import WEB_MODULES
 
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
-    if not re.fullmatch(r"[\w.:%-]+", host) or not re.fullmatch(r"\d{1,5}", port) or int(port) > 65535:
-        raise InputError(f"--web {shown_address(address)}: expected HOST:PORT, such as 127.0.0.1:8080")
+    host, port = host_and_port(address)
     missing = [name for name in WEB_MODULES if find_spec(name) is None]
     if missing:
-        raise InputError(f"the page needs {missing[0]}: `pip install edgetl-device[web]`, or run with --no-web")
+        raise InputError(
+            f"the page needs {missing[0]}: `pip install --upgrade edgetl-device` brings it, --no-web goes without"
+        )
     from ..web import serve  # type: ignore[import-untyped,unused-ignore]
     from ..web.access import read_password_file  # type: ignore[import-untyped,unused-ignore]
     from ..web.guard import networks, require_password  # type: ignore[import-untyped,unused-ignore]
@@ -275,4 +296,17 @@ def page_at(
     password_hash = read_password_file(password_file) if password_file is not None else None
     require_password(host, password_hash)
     networks(proxies)
-    return lambda app: serve(app, host, int(port), password_hash, hosts, proxies)
+    return lambda app: serve(app, host, port, password_hash, hosts, proxies)
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """``HOST:PORT``, or ``HOST`` alone for port 8080; raises InputError for anything else."""
+    from ..addresses import shown_address
+
+    host, _, port = address.rpartition(":")
+    if not address.isdecimal() and (":" not in address or address.endswith("]")):
+        host, port = address, DEFAULT_PORT
+    host = host.strip("[]")
+    if not re.fullmatch(r"[\w.:%-]+", host) or not re.fullmatch(r"\d{1,5}", port) or int(port) > 65535:
+        raise InputError(f"--web {shown_address(address)}: expected HOST:PORT or HOST, such as 127.0.0.1:8080")
+    return host, int(port)

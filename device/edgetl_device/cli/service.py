@@ -52,8 +52,8 @@ def service(action: str | None, user: str | None, options: tuple[str, ...], home
             note(f"with what may be secret for {', '.join(chosen.words)}: kept in {folder}, for {runs_as} only")
     else:
         _needs_root(as_root)
-        if not (folder / "bundle.edgetl").exists():
-            raise InputError(f"no bundle in {folder}: `edgetl-device install FILE.edgetl` first, as {runs_as}")
+        if not (folder / "bundle.edgetl").exists() and (folder / "trusted.pub").exists():
+            raise InputError(f"no signed bundle in {folder}: `edgetl-device install FILE.edgetl` first, as {runs_as}")
         keep_secrets(folder, chosen.files, runs_as)
         _start(text)
         say(f"installed {UNIT_PATH}: `systemctl status edgetl` shows its state, `journalctl -u edgetl` its log")

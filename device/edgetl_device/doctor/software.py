@@ -136,7 +136,7 @@ def web(_system: System, _home: Path) -> Check:
     """Is everything there that the web page needs?"""
     missing = [name for name in WEB_MODULES if importlib.util.find_spec(name) is None]
     if missing:
-        fix = "pip install 'edgetl-device[web]'"
+        fix = "pip install --upgrade edgetl-device, or run with --no-web"
         return Check("", False, f"the web page needs {', '.join(missing)}", fix, needed=False)
     return Check("", True, ", ".join(WEB_MODULES))
 
@@ -165,7 +165,7 @@ CHECKS = (
     ("xnnpack", xnnpack),
     ("edge tpu", edge_tpu),
     ("sqlite", sqlite),
-    ("web extra", web),
+    ("page", web),
     ("signatures", signatures),
 )
 

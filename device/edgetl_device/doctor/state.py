@@ -31,7 +31,7 @@ def bundle(_system: System, home: Path) -> Check:
     """Is there a bundle, whole and readable?"""
     path = home / "bundle.edgetl"
     if not path.exists():
-        return Check("", False, "none is installed", "edgetl-device install FILE.edgetl", needed=False)
+        return Check("", True, "none yet: `edgetl-device run` and `learn` start with the built-in one", needed=False)
     from ..bundle.bundle import open_bundle
     from ..errors import EdgetlError
 

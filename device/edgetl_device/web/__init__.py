@@ -1,4 +1,4 @@
-"""The web page and REST of a running camera app (extra ``[web]``)."""
+"""The web page and REST of a running camera app ."""
 
 from __future__ import annotations
 
@@ -34,14 +34,16 @@ def serve(
         proxies: addresses or networks of reverse proxies, whose ``X-Forwarded-For`` and ``-Proto`` are believed.
 
     Raises:
-        InputError: the address cannot be used or needs a password, or ``edgetl-device[web]`` is not installed.
+        InputError: the address cannot be used or needs a password, or a package that the page needs is not installed.
     """
     from ..errors import InputError
 
     try:
         from .server import Server
     except ModuleNotFoundError as error:
-        raise InputError(f"the web page needs {error.name}: `pip install 'edgetl-device[web]'`, or --no-web") from error
+        raise InputError(
+            f"the page needs {error.name}: `pip install --upgrade edgetl-device` brings it, --no-web goes without"
+        ) from error
     server = Server(app, host, port, password_hash, hosts, proxies)
     server.start()
     return server

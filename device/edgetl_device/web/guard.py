@@ -106,7 +106,8 @@ def require_password(host: str, password_hash: str | None) -> None:
     """Raise InputError where others reach the address and there is no password."""
     if password_hash is None and not is_loopback(host):
         raise InputError(
-            f"{host or 'every address'} can be reached from the network, so a password is needed: --password-file FILE"
+            f"{host or 'every address'} can be reached from the network, so a password is needed: "
+            "--password-file FILE; `(umask 077; echo YOUR-WORDS > FILE)` makes one"
         )
 
 

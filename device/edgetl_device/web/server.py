@@ -17,6 +17,7 @@ from ..errors import InputError
 from .access import Access
 from .guard import Hosts, household, is_in, networks, require_password
 from .protocol import MAX_CONNECTIONS, Connections, HttpProtocol, Seldom, WebSocketProtocol
+from .reach import addresses
 from .site import Site
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Server:
     Attributes:
         site: the ASGI application.
         url: where to find it.
+        urls: all addresses that others may reach, best first; on a loopback address, :attr:`url` alone.
 
     Raises:
         InputError: the address cannot be used, or needs a password.
@@ -58,6 +60,7 @@ class Server:
         self._socket = _listen(host, port)
         port = self._socket.getsockname()[1]
         self.url = f"http://{f'[{host}]' if ':' in host else host or '0.0.0.0'}:{port}"
+        self.urls = addresses(host, port)
         self.site = Site(app, Access(password_hash), Hosts(host, hosts), f"edgetl_session_{port}")
         proxies = tuple(proxies)
         trusted = networks(proxies)

@@ -1,6 +1,7 @@
 """The pipeline: nothing is lost that should not be, nobody slows anybody, and cameras may come and go."""
 
 import gc
+import logging
 import os
 import threading
 import time
@@ -188,12 +189,15 @@ def test_a_stall_is_told_and_the_camera_comes_back(classifier) -> None:
         assert pipeline.health().reconnects >= 1 and camera.connections == 2
 
 
-def test_pauses_grow_and_never_beyond_the_longest(classifier, caplog) -> None:
+def test_pauses_grow_and_never_beyond_the_longest_and_the_same_fault_is_told_once(classifier, caplog) -> None:
+    caplog.set_level(logging.INFO)
     camera = FakeCamera([IMAGES[0]], finite=False)
     with Pipeline(camera, classifier, backoff_s=(0.001, 0.004)) as pipeline:
         until(lambda: pipeline.health().reconnects >= 6)
-    pauses = [record.args[1] for record in caplog.records if "trying again" in record.msg]
-    assert pauses[:6] == [0.001, 0.002, 0.004, 0.004, 0.004, 0.004]
+    tries = [record for record in caplog.records if "trying again" in record.msg]
+    assert [record.args[1] for record in tries][:6] == [0.001, 0.002, 0.004, 0.004, 0.004, 0.004]
+    told = [record.args[0] for record in tries if record.levelno == logging.WARNING]
+    assert told == ["fake camera has ended", "fake camera is gone: it has no more sessions"]
 
 
 def test_a_camera_that_never_worked_ends_the_pipeline_with_the_reason(classifier) -> None:
@@ -201,6 +205,22 @@ def test_a_camera_that_never_worked_ends_the_pipeline_with_the_reason(classifier
         Pipeline(FakeCamera(finite=False), classifier) as pipeline,
         pytest.raises(CameraError, match="no more sessions"),
     ):
+        pipeline.wait(SOON_S)
+
+
+def test_a_camera_that_never_worked_can_be_waited_for(classifier) -> None:
+    absent = [CameraError("no camera found")]
+    camera = FakeCamera(absent, absent, [IMAGES[0]], finite=False)
+    with Pipeline(camera, classifier, backoff_s=(0.05, 0.05), wait_for_camera=True) as pipeline:
+        until(lambda: pipeline.is_waiting)
+        assert pipeline.health().error == "no camera found" and pipeline.health().running
+        until(lambda: pipeline.health().frames == 1)
+        assert not pipeline.is_waiting and camera.connections == 3
+
+
+def test_a_recording_that_fails_is_not_waited_for(classifier) -> None:
+    camera = FakeCamera([CameraError("damaged")], live=False)
+    with Pipeline(camera, classifier, wait_for_camera=True) as pipeline, pytest.raises(CameraError, match="damaged"):
         pipeline.wait(SOON_S)
 
 

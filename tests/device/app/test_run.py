@@ -1,18 +1,28 @@
 """``edgetl-device run`` as a process of its own."""
 
+import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from urllib.request import urlopen
 
+import cv2
+import numpy as np
 import pytest
 from conftest import write_photos
+from mjpeg import mjpeg_server
 
 from edgetl_device import console
+from edgetl_device.camera import open_camera, opening
 from edgetl_device.cli import program
+from edgetl_device.cli.qr_code import show_qr_code
+from edgetl_device.cli.run import host_and_port
+from edgetl_device.errors import CameraError
 from edgetl_device.home import Home
 
 COMMAND = (sys.executable, "-m", "edgetl_device")
@@ -125,12 +135,94 @@ def test_a_network_camera_that_does_not_answer_is_one_line_without_the_librarys_
     assert "no video from rtsp://127.0.0.1:9/" in err and "secret" not in err
 
 
-def test_without_a_bundle_it_says_what_to_do(tmp_path, capfd) -> None:
-    assert console.run(program, "edgetl-device", ["--home", str(tmp_path), "run", "--no-web", "--camera", "parts"]) == 2
-    assert "`edgetl-device install FILE.edgetl` first" in capfd.readouterr().err
+@pytest.mark.slow
+def test_without_a_bundle_it_starts_with_the_one_that_it_carries(tmp_path) -> None:
+    out, err = run(Home(tmp_path / "home"), "--camera", "parts", "--max-frames", 2)
+    first, camera, *_ = out.splitlines()
+    assert first == f"no bundle in {tmp_path / 'home'} yet: starting with the built-in one, which knows nothing"
+    assert camera == "camera  rendered parts, normal light" and err == ""
 
 
-@pytest.mark.parametrize("address", ["8080", "localhost", ":8080", "host:99999", "host:http"])
+@pytest.mark.slow
+def test_without_a_camera_it_serves_the_page_says_so_and_goes_on_when_there_is_one(home: Home, tmp_path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/stream.mjpg"
+    command = [*COMMAND, "--home", str(home.folder), "run", "--camera", url, "--web", "127.0.0.1:0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        camera, page, waiting = (process.stdout.readline() for _ in range(3))
+        assert camera.startswith("camera  http://127.0.0.1:") and page.startswith("page    http://127.0.0.1:")
+        assert waiting == "the page is served; going on as soon as there is a camera\n"
+        status = json.loads(urlopen(f"{page.split()[1]}/api/v1/status").read())
+        assert status["camera"]["running"] and "no picture from" in status["camera"]["error"]
+        with mjpeg_server(300, then_stall_s=60, port=port):
+            assert process.stdout.readline() == camera
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=30)
+    assert process.returncode == 0 and err.count("no picture from") == 1, err
+    assert out.splitlines()[-1].startswith("ended after ")
+
+
+def test_a_missing_camera_of_this_machine_is_waited_for_and_a_wrong_word_is_not(monkeypatch) -> None:
+    monkeypatch.setattr(opening, "v4l2_cameras", lambda: [])
+    monkeypatch.setattr(opening, "pi_cameras", lambda: [])
+    for spec in ("auto", "99", "/dev/v4l/by-id/none"):
+        assert open_camera(spec, wait=True).live
+        with pytest.raises(CameraError):
+            open_camera(spec)
+    for spec in ("nowhere.mp4", "picamera2"):
+        with pytest.raises(CameraError):
+            open_camera(spec, wait=True)
+
+
+def test_a_terminal_shows_the_pages_address_as_a_qr_code_that_a_phone_reads(monkeypatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    url = "http://192.168.178.123:8080"
+    terminal = Terminal()
+    show_qr_code(url, terminal)
+    lines = [line.removeprefix("\x1b[97;40m").removesuffix("\x1b[0m") for line in terminal.getvalue().splitlines()]
+    assert {len(line) for line in lines} == {33}
+    rows = [[cell in above for cell in line] for line in lines for above in ("█▀", "█▄")]
+    assert cv2.QRCodeDetector().detectAndDecode(_picture(rows))[0] == url
+    plain = Terminal()
+    plain.encoding = "ascii"
+    show_qr_code(url, plain)
+    lines = [re.findall(r"\x1b\[(107|40)m  ", line) for line in plain.getvalue().splitlines()]
+    assert {2 * len(line) for line in lines} == {66}
+    assert cv2.QRCodeDetector().detectAndDecode(_picture([[cell == "107" for cell in row] for row in lines]))[0] == url
+
+
+def test_what_is_no_terminal_gets_no_qr_code(monkeypatch) -> None:
+    pipe = io.StringIO()
+    show_qr_code("http://192.168.178.123:8080", pipe)
+    monkeypatch.setenv("TERM", "dumb")
+    dumb = Terminal()
+    show_qr_code("http://192.168.178.123:8080", dumb)
+    assert pipe.getvalue() == dumb.getvalue() == ""
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+def _picture(rows: list[list[bool]]) -> np.ndarray:
+    """Light modules → an image as a camera takes it."""
+    return cv2.resize(np.array(rows, np.uint8) * 255, None, fx=8, fy=8, interpolation=cv2.INTER_NEAREST)
+
+
+def test_an_address_alone_means_the_usual_port() -> None:
+    for address, expected in (
+        ("0.0.0.0", ("0.0.0.0", 8080)),
+        ("[::]", ("::", 8080)),
+        ("pi.local:80", ("pi.local", 80)),
+    ):
+        assert host_and_port(address) == expected
+
+
+@pytest.mark.parametrize("address", ["8080", ":8080", "host:99999", "host:http"])
 def test_an_address_that_is_none_is_refused(home: Home, address: str, capfd) -> None:
     assert (
         console.run(
@@ -138,10 +230,10 @@ def test_an_address_that_is_none_is_refused(home: Home, address: str, capfd) -> 
         )
         == 2
     )
-    assert "expected HOST:PORT" in capfd.readouterr().err
+    assert "expected HOST:PORT or HOST" in capfd.readouterr().err
 
 
 def test_without_the_web_extra_it_names_the_package_and_the_way_without(home: Home, monkeypatch, capfd) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert console.run(program, "edgetl-device", ["--home", str(home.folder), "run", "--camera", "parts"]) == 2
-    assert "`pip install edgetl-device[web]`, or run with --no-web" in capfd.readouterr().err
+    assert "`pip install --upgrade edgetl-device` brings it, --no-web goes without" in capfd.readouterr().err

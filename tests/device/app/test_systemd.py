@@ -51,6 +51,21 @@ def test_ready_comes_with_the_first_frame_and_the_watchdog_is_fed_only_while_fra
     assert receiver.recv(4096) == b"STOPPING=1"
 
 
+def test_waiting_for_a_first_camera_is_a_sign_of_life_and_a_stuck_driver_is_none(systemd) -> None:
+    receiver, environment = systemd
+    notifier = Notifier(environment)
+
+    def told(frames: int, reconnects: int) -> list[str]:
+        notifier.report(replace(HEALTH, frames=frames, reconnects=reconnects, error="no camera"))
+        return receiver.recv(4096).decode().split("\n")[1:]
+
+    assert told(0, 1) == ["READY=1", "WATCHDOG=1"]
+    assert told(0, 1) == []
+    assert told(0, 2) == ["WATCHDOG=1"]
+    assert told(5, 2) == ["WATCHDOG=1"]
+    assert told(5, 9) == []  # a camera that worked and does not come back: a new start may help
+
+
 def test_without_systemd_nothing_is_sent_and_a_systemd_that_is_gone_does_no_harm(tmp_path) -> None:
     assert Notifier({}).interval_s == 0
     Notifier({}).report(replace(HEALTH, frames=1))

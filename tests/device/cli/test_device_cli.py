@@ -256,9 +256,8 @@ def test_the_lines_of_learning_fit_80_columns_and_status_says_what_drift_waits_f
     assert "drift    unknown: 0 of 30 frames seen since this version" in run(installed, "status").stdout
 
 
-def test_a_home_without_a_bundle_says_what_to_do_and_makes_nothing(tmp_path) -> None:
-    done = run(tmp_path / "nowhere", "learn", "cat", __file__, code=2)
-    assert "`edgetl-device install FILE.edgetl` first" in done.stderr
+def test_a_photo_that_is_not_there_starts_no_home(tmp_path) -> None:
+    assert "no such file: cat.jpg" in run(tmp_path / "nowhere", "learn", "cat", "cat.jpg", code=2).stderr
     assert not (tmp_path / "nowhere").exists()
 
 

@@ -310,7 +310,7 @@ def test_the_parts_stream_is_watched_and_taught_to_a_bundle_that_knows_nothing(
         Visitor(browser, server.url, scheme="dark") as visitor,
     ):
         page = visitor.page
-        visitor.sees("Nothing learned yet")
+        visitor.sees("Teach me the first thing")
         for label in ("left", "right"):
             page.fill("#teach-label", label)
             page.locator("#shutter").click()
@@ -324,7 +324,7 @@ def test_a_video_is_watched_and_taught(browser, tmp_path, empty_bundle_path, sha
     home.install(empty_bundle_path)
     camera = open_camera(str(shared / "data" / "video" / "bottle-detection.mp4"), loop=True)
     with App(home, camera) as app, serve(app, port=0) as server, Visitor(browser, server.url) as visitor:
-        visitor.sees("Nothing learned yet")
+        visitor.sees("Teach me the first thing")
         visitor.page.fill("#teach-label", "bottle")
         hold(visitor, 6)
         visitor.page.locator("#result[data-state=promoted]").wait_for()

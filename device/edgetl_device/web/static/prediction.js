@@ -19,15 +19,15 @@ let candidateSince = 0;
 export function show(message) {
   showPulse(message.health);
   if (!message.picture) {
-    if (message.health.error) unavailable(message.health.error);
+    if (message.health.error) unavailable(`${message.health.error}. It goes on as soon as a camera answers.`);
     return;
   }
   const { label, probability, unknown, top } = message;
   const state = unknown ? "unknown" : "known";
-  const verdict = label === null ? "Nothing learned yet" : unknown ? "Unknown" : label;
+  const verdict = label === null ? "Teach me the first thing" : unknown ? "Unknown" : label;
   view.dataset.state = bars.dataset.state = state;
   set(at("label"), verdict);
-  set(at("hint"), label === null ? "" : unknown ? `closest: ${label}` : percent(probability));
+  set(at("hint"), label === null ? "name it, then hold the button" : unknown ? `closest: ${label}` : percent(probability));
   set(at("sees-title"), unknown && label !== null ? "Closest matches" : "What it sees");
   at("nothing").hidden = top.length > 0;
   showBars(top.slice(0, MAX_BARS));
