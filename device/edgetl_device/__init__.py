@@ -26,12 +26,13 @@ if TYPE_CHECKING:
     from .app.subscription import Recognition
     from .bundle.bundle import Bundle, open_bundle
     from .camera import Camera, open_camera
-    from .device import Device, Forgotten, Installed, Learned, Relabelled
+    from .device import Device, Forgotten, Installed, Learned, Relabelled, Settled
     from .errors import EdgetlError
     from .heads.evidence import Evidence
     from .heads.scorer import Scorer
     from .inference.classifier import Prediction
     from .learning.learner import Outcome
+    from .store.pending import PendingBatch
     from .store.schema import SampleRow, VersionRow
 
 __version__ = "0.2.0"
@@ -47,11 +48,13 @@ __all__ = [
     "Installed",
     "Learned",
     "Outcome",
+    "PendingBatch",
     "Prediction",
     "Recognition",
     "Relabelled",
     "SampleRow",
     "Scorer",
+    "Settled",
     "Sink",
     "VersionRow",
     "__version__",
@@ -70,11 +73,13 @@ _MODULES = {
     "Installed": "device",
     "Learned": "device",
     "Outcome": "learning.learner",
+    "PendingBatch": "store.pending",
     "Prediction": "inference.classifier",
     "Recognition": "app.subscription",
     "Relabelled": "device",
     "SampleRow": "store.schema",
     "Scorer": "heads.scorer",
+    "Settled": "device",
     "Sink": "app.sinks",
     "VersionRow": "store.schema",
     "open_bundle": "bundle.bundle",

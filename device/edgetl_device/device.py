@@ -42,6 +42,7 @@ from .open_home import OpenHome
 from .photo_folders import photos_of_one_class
 from .photos import ColorOrder, Image, as_image, read_photo, thumbnail
 from .starter import install_starter
+from .store.pending import PendingBatch
 from .store.schema import SampleRow, VersionRow
 
 log = logging.getLogger("edgetl.device")
@@ -108,6 +109,21 @@ class Relabelled:
     """
 
     moved: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What :meth:`Device.use_pending` or :meth:`Device.move_pending` led to.
+
+    Args:
+        label: of the samples now.
+        ids: of the samples from now on.
+        outcome: of the retraining.
+    """
+
+    label: str
+    ids: tuple[int, ...]
     outcome: Outcome
 
 
@@ -204,7 +220,8 @@ class Device:
     ) -> Learned:
         """Store images as samples of a label, new or known, then retrain.
 
-        A head that the gate rejects is not used, but the samples are kept: ``outcome.reason`` says why.
+        Samples that contradict their label or would make known classes worse are set aside: :meth:`pending` lists them,
+        ``outcome.reason`` says why, and :meth:`use_pending`, :meth:`move_pending` or :meth:`forget_pending` decides.
 
             >>> learned = Device("home").learn("kite", ["kite-1.png", "kite-2.png"])
             >>> len(learned.ids), learned.outcome.promoted
@@ -245,7 +262,7 @@ class Device:
 
         Args:
             head: the learning rule; default is that of the head in use.
-            accept_scene_change: use it whatever the gate says, because the scene really changed.
+            accept_scene_change: use everything that is stored, what is pending too, whatever the gate says.
         """
         with self._now() as opened:
             return opened.learner.retrain(head, accept_scene_change=accept_scene_change)
@@ -302,6 +319,63 @@ class Device:
             else:
                 removed = learner.forget_all() if everything else learner.forget(numbers)
             return Forgotten(removed, hidden, _retrain(learner, "forgotten"))
+
+    def pending(self) -> list[PendingBatch]:
+        """Batches that the gate set aside, oldest first: stored, and not learned before a person decides about each.
+
+        >>> device = Device("home")
+        >>> _ = device.learn("ball", "boxes")
+        >>> [(batch.label, batch.looks_like, batch.samples) for batch in device.pending()]
+        [('ball', 'box', 12)]
+        """
+        with self._now() as opened:
+            return opened.learner.pending()
+
+    def use_pending(self, batch: int) -> Settled:
+        """Say that a pending batch is labelled rightly, then retrain; nobody asks about its samples again.
+
+            >>> device = Device("home")
+            >>> (batch,) = device.learn("ball", "boxes").outcome.set_aside
+            >>> settled = device.use_pending(batch.id)
+            >>> settled.label, len(settled.ids), settled.outcome.promoted
+            ('ball', 12, True)
+
+        Raises:
+            InputError: there is no such batch.
+        """
+        with self._now() as opened, opened.learner.lock():
+            label = opened.learner.pending_batch(batch).label
+            ids = opened.learner.use_pending(batch)
+            return Settled(label, tuple(ids), _retrain(opened.learner, "in use"))
+
+    def move_pending(self, batch: int, label: str | None = None) -> Settled:
+        """Move a pending batch to a label, by default the one that it looks like, then retrain.
+
+            >>> device = Device("home")
+            >>> (batch,) = device.learn("ball", "boxes").outcome.set_aside
+            >>> device.move_pending(batch.id).label
+            'box'
+
+        Raises:
+            InputError: there is no such batch, or it looks like no label and none is given.
+        """
+        with self._now() as opened, opened.learner.lock():
+            target, ids = opened.learner.move_pending(batch, label)
+            return Settled(target, tuple(ids), _retrain(opened.learner, "moved"))
+
+    def forget_pending(self, batch: int) -> int:
+        """Remove a pending batch exactly, as if it had never been stored; returns how many samples.
+
+            >>> device = Device("home")
+            >>> (batch,) = device.learn("ball", "boxes").outcome.set_aside
+            >>> device.forget_pending(batch.id)
+            12
+
+        Raises:
+            InputError: there is no such batch.
+        """
+        with self._now() as opened, opened.learner.lock():
+            return opened.learner.forget_pending(batch)
 
     def versions(self) -> list[VersionRow]:
         """Head versions, oldest first; ``status()["version"]`` is the one in use.

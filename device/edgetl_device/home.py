@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +241,7 @@ class Home:
             "bundle": {"name": bundle.name, "labels": list(bundle.labels), "digest": bundle.digest},
             "runtime": learner.runtime,
             "samples": learner.store.counts(bundle.backbone_digest),
+            "pending": [asdict(batch) for batch in learner.pending()],
             "samples_elsewhere": learner.store.count_elsewhere(bundle.backbone_digest),
             "version": learner.active_version,
             "labels": list(learner.active_head().labels),

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from itertools import cycle
 from pathlib import Path
 
@@ -46,6 +47,9 @@ def place(tmp_path: Path, bundle_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "photos").mkdir()
     for number in range(2):
         cv2.imwrite(str(tmp_path / "photos" / f"{number}.png"), draw("box", number))
+    (tmp_path / "boxes").mkdir()
+    for number in range(12):
+        cv2.imwrite(str(tmp_path / "boxes" / f"{number}.png"), draw("box", 700 + number))
     Home(tmp_path / "home").install(bundle_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -119,9 +123,7 @@ def test_it_says_the_same_as_the_command_line(device: Device, place: Path, capsy
     )
     assert [row["label"] for row in said["top"]] == [label for label, _ in prediction.top]
     device.learn("kite", KITES, color="bgr")
-    assert on_the_command_line(capsys, folder, "samples")["samples"] == [
-        {"id": row.id, "label": row.label, "time": row.time} for row in device.samples()
-    ]
+    assert on_the_command_line(capsys, folder, "samples")["samples"] == [asdict(row) for row in device.samples()]
     versions = on_the_command_line(capsys, folder, "versions")["versions"]
     assert [(row["version"], row["state"]) for row in versions] == [(row.id, row.state) for row in device.versions()]
     status = device.status()

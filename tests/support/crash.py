@@ -2,7 +2,7 @@
 
     python tests/support/crash.py BUNDLE HOME ROUNDS SEED [LONGEST]
 
-Each round forks a child that learns, forgets, relabels, retrains, rolls back, proves versions and backs up, on one store
+Each round forks a child that learns, forgets, relabels, retrains, sets aside, rolls back, proves versions and backs up, on one store
 that grows from round to round. It reports a sample learned or forgotten only after it was acknowledged; then it is
 killed with SIGKILL, at most LONGEST seconds after its first step. Prints one JSON object.
 """
@@ -17,6 +17,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # no threads: this process forks
@@ -30,6 +31,7 @@ from edgetl_device.store.backup import what_is_wrong
 from edgetl_device.store.store import Store
 
 ACTIONS = ("learn",) * 5 + ("retrain", "promote", "relabel", "forget", "rollback", "trial", "drift", "backup")
+ACTIONS += ("set aside", "use", "move")
 PICTURE = b"a small picture" * 100
 
 
@@ -39,12 +41,22 @@ def live(folder: Path, factory: BundleContent, seed: int, report: int) -> None:
     def tell(sign: str, ids: list[int]) -> None:
         os.write(report, "".join(f"{sign}{identity}\n" for identity in ids).encode())
 
+    def moving(action: Callable[[], object]) -> None:
+        """What is pending may get other ids, or has them already."""
+        before = {row.id for row in learner.samples()}
+        pending = {row.id for row in learner.samples() if row.pending}
+        tell("?", sorted(pending))
+        action()
+        after = {row.id for row in learner.samples()}
+        tell("-", sorted(before - after))
+        tell("+", sorted((after - before) | (pending & after)))
+
     choose = random.Random(seed)
     generator = np.random.default_rng(seed)
     learner = Learner(factory, Store(folder / "device.sqlite"), "litert-test")
     while True:
         action = choose.choice(ACTIONS)
-        os.write(report, f"!{action}\n".encode())
+        os.write(report, f"!{action.replace(' ', '-')}\n".encode())
         if action == "learn":
             raw = generator.integers(-128, 0, (choose.randint(1, 4), learner.transform.dimension)).astype(np.int8)
             pictures = [PICTURE] * len(raw) if choose.random() < 0.3 else []
@@ -52,7 +64,13 @@ def live(folder: Path, factory: BundleContent, seed: int, report: int) -> None:
         elif action == "retrain":
             learner.retrain()
         elif action == "promote":
-            learner.retrain(accept_scene_change=True)
+            moving(lambda: learner.retrain(accept_scene_change=True))
+        elif action == "set aside" and (learned := [row.id for row in learner.samples() if not row.pending]):
+            learner.store.set_aside([(learned[-3:], "box", "a test")])
+        elif action == "use" and learner.pending():
+            moving(lambda: learner.use_pending(learner.pending()[0].id))
+        elif action == "move" and learner.pending():
+            moving(lambda: learner.move_pending(learner.pending()[-1].id))
         elif action == "forget" and learner.samples():
             ids = [row.id for row in choose.sample(learner.samples(), 1)]
             tell("?", ids)
@@ -64,7 +82,7 @@ def live(folder: Path, factory: BundleContent, seed: int, report: int) -> None:
         elif action == "drift":
             learner.keep_drift(learner.drift())
         elif action == "relabel" and learner.samples():
-            learner.relabel("ring", [learner.samples()[0].id])
+            moving(lambda: learner.relabel("ring", [learner.samples()[0].id]))
         elif action == "rollback" and learner.active_version > 1:
             learner.rollback(1)
         elif action == "backup":
@@ -89,6 +107,11 @@ def check(folder: Path, factory: BundleContent, present: set[int], absent: set[i
     stray = "SELECT count(*) FROM thumbnails WHERE sample NOT IN (SELECT id FROM samples)"
     if next(store.database.rows(stray)) != (0,):
         problems.append("a thumbnail without its sample")
+    for table in ("pending", "confirmed"):
+        if next(store.database.rows(f"SELECT count(*) FROM {table} WHERE sample NOT IN (SELECT id FROM samples)")) != (
+            0,
+        ):
+            problems.append(f"a row of {table} without its sample")
     active = store.version(learner.bundle.digest, learner.active_version)
     if active is None or active.state not in GOOD:
         problems.append("the active version is not a good one")

@@ -26,6 +26,7 @@ from ..labels import check_label
 from ..learning.learner import Learner, Outcome
 from ..open_home import OpenHome
 from ..photos import Image, thumbnail
+from ..store.pending import PendingBatch
 from ..store.schema import SampleRow, VersionRow
 from .background import Periodic
 from .head_watch import HeadWatch
@@ -269,6 +270,23 @@ class App:
             return self._learner.forget_all() if everything else self._learner.forget(ids)
 
         return self._change(forget)
+
+    def pending(self) -> list[PendingBatch]:
+        """Batches that the gate set aside, oldest first: stored, and not learned before a person decides."""
+        with self._lock:
+            return self._learner.pending()
+
+    def use_pending(self, batch: int) -> list[int]:
+        """Say that a pending batch is labelled rightly; → its samples' ids. The head follows at the next retraining."""
+        return self._change(lambda: self._learner.use_pending(batch))
+
+    def move_pending(self, batch: int, label: str | None = None) -> tuple[str, list[int]]:
+        """Move a pending batch to a label, by default the one it looks like; → that, and its samples' ids."""
+        return self._change(lambda: self._learner.move_pending(batch, label))
+
+    def forget_pending(self, batch: int) -> int:
+        """Remove a pending batch exactly; returns how many samples."""
+        return self._change(lambda: self._learner.forget_pending(batch))
 
     def rollback(self, number: int | None = None) -> int:
         """Go back to an earlier version, by default the last good one; returns its number."""

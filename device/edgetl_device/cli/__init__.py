@@ -17,6 +17,7 @@ from .doctor import doctor
 from .export_stats import export_stats
 from .install import install
 from .learn import learn, retrain
+from .pending import pending
 from .run import run_camera
 from .samples import forget, relabel, samples
 from .service import service
@@ -43,6 +44,7 @@ for _command in (
     learn,
     retrain,
     samples,
+    pending,
     relabel,
     forget,
     versions,

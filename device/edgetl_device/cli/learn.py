@@ -57,12 +57,14 @@ def learn(
                 say(f"{label} is a new class; did you mean {meant}? Undo: `{undo}`")
             unused = [item.path for item in folder.unused]
             result = {"stored": stored, "skipped": [*map(str, unused), *(str(path) for path, _ in embedded.skipped)]}
-            return result | (idle(learner) if no_retrain else judged_if_possible(learner, undo=undo))
+            return result | (idle(learner) if no_retrain else judged_if_possible(learner))
 
 
 @click.command(short_help="Fit the head again, perhaps with another rule")
 @head_option(as_before=True)
-@click.option("--accept-scene-change", is_flag=True, help="Promote whatever the gate says: the scene really changed.")
+@click.option(
+    "--accept-scene-change", is_flag=True, help="Use all that is stored, whatever the gate says: the scene changed."
+)
 @runtime_option
 @in_home
 @reports

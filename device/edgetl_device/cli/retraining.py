@@ -12,6 +12,7 @@ from ..errors import StorageError
 
 if TYPE_CHECKING:
     from ..learning.learner import Learner, Outcome
+    from ..store.pending import PendingBatch
 
 
 def undo_command(ids: Sequence[int], new_label: str | None) -> str:
@@ -26,29 +27,40 @@ def undo_command(ids: Sequence[int], new_label: str | None) -> str:
     return shlex.join(["edgetl-device", "forget", *what])
 
 
-def judged(outcome: Outcome, *, forgotten: bool = False, undo: str | None = None) -> dict[str, Any]:
-    """Print the outcome of a retraining, and what to do about a rejection, which is exit code 1.
+def say_pending(batch: PendingBatch) -> None:
+    """Print what was set aside, why, and the three commands that decide about it."""
+    taught = f"{batch.samples} sample{'s' if batch.samples != 1 else ''} taught as {batch.label}"
+    say(f"batch {batch.id}: {taught}, set aside because")
+    say(f"  {batch.reason}")
+    moved = f"they are {batch.looks_like}" if batch.looks_like else "they are LABEL"
+    choices = (
+        (f"move {batch.id}" if batch.looks_like else f"move {batch.id} LABEL", moved),
+        (f"use {batch.id}", f"they are {batch.label}: my labels are right"),
+        (f"forget {batch.id}", "forget them"),
+    )
+    commands = [f"`edgetl-device pending {command}`" for command, _ in choices]
+    width = max(map(len, commands))
+    for command, (_, meaning) in zip(commands, choices, strict=True):
+        say(f"  {command.ljust(width)}  {meaning}")
 
-    Args:
-        undo: the command that takes back what was stored before.
-    """
+
+def judged(outcome: Outcome, *, forgotten: bool = False) -> dict[str, Any]:
+    """Print the outcome of a retraining, and what to do about a rejection, which is exit code 1."""
     say(outcome.reason)
     say(f"version {outcome.version} is active ({outcome.retrain_ms:.0f} ms)")
-    if not outcome.promoted:
+    for batch in outcome.set_aside:
+        say_pending(batch)
+    if not outcome.promoted and not outcome.set_aside:
         done = "The samples are forgotten all the same" if forgotten else "The samples are stored"
-        say(f"{done}; the previous version stays in use. Next, either")
-        if undo is not None:
-            say(f"  take them back, if the label is wrong: `{undo}`")
-        else:
-            say("  fix wrong labels: `edgetl-device samples`, then `relabel` or `forget`")
-        say("  or, if all labels are right: `edgetl-device retrain --accept-scene-change`")
+        say(f"{done}; the previous version stays in use.")
+        say("If that is what you want: `edgetl-device retrain --accept-scene-change`")
     return asdict(outcome) | {"exit_code": 0 if outcome.promoted else 1}
 
 
-def judged_if_possible(learner: Learner, *, forgotten: bool = False, undo: str | None = None) -> dict[str, Any]:
+def judged_if_possible(learner: Learner, *, forgotten: bool = False) -> dict[str, Any]:
     """Retrain after samples were stored or forgotten; reported even where the disk has no room for a new head."""
     try:
-        return judged(learner.retrain(), forgotten=forgotten, undo=undo)
+        return judged(learner.retrain(), forgotten=forgotten)
     except StorageError as error:
         note(f"error: {error}")
         done = "forgotten" if forgotten else "stored"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,8 +34,9 @@ def samples(label: str | None, home: Home) -> dict[str, Any]:
     if label is not None:
         learner.check_known(label)
     rows = learner.samples(label)
-    table(("id", "label", "time"), [(row.id, row.label, row.time) for row in rows])
-    return {"samples": [{"id": row.id, "label": row.label, "time": row.time} for row in rows]}
+    shown = [(row.id, row.label, row.time, "pending" if row.pending else "") for row in rows]
+    table(("id", "label", "time", ""), shown)
+    return {"samples": [asdict(row) for row in rows]}
 
 
 @click.command(short_help="Move samples to another label")

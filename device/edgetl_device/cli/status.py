@@ -14,18 +14,23 @@ if TYPE_CHECKING:
     from ..home import Home
 
 
-@click.command(short_help="Show bundle, samples, version, disk and drift")
+@click.command(short_help="Show bundle, samples, what is pending, version, disk, drift")
 @click.option("--accept-loss", is_flag=True, help="Show for the last time what a repair of the store could not save.")
 @runtime_option
 @in_home
 @reports
 def status(accept_loss: bool, runtime: str, home: Home) -> dict[str, Any]:
-    """Bundle, runtime, samples per label, active version, disk, whether the scene drifted, and what was lost."""
+    """Bundle, runtime, samples, what is pending, active version, disk, whether the scene drifted, and what was lost."""
     learner = home.learner(runtime)
     report = home.status(learner)
     say(f"bundle   {report['bundle']['name']}: {', '.join(report['bundle']['labels']) or 'no classes'}")
     say(f"runtime  {report['runtime']}")
     say(f"samples  {', '.join(f'{label} {count}' for label, count in report['samples'].items()) or 'none yet'}")
+    for batch in report["pending"]:
+        taught = f"{batch['samples']} sample{'s' if batch['samples'] != 1 else ''} of {batch['label']}"
+        say(f"pending  batch {batch['id']}, {taught}: {batch['reason']}")
+    if report["pending"]:
+        say("         (they are not learned: `edgetl-device pending` shows what you can do)")
     say(f"version  {report['version']}")
     say(
         f"disk     {report['store_bytes'] / 1e6:.1f} MB used, {report['free_bytes'] / 1e9:.1f} GB free in {home.folder}"

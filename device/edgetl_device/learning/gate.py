@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import comb
+from math import comb, exp, lgamma, log
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,7 @@ SURE = 0.6  # probability from which the active head counts as sure
 SURE_BUT_WRONG = 0.2  # share of a harmless batch of which it may be; who teaches shows what was not recognised
 CONTRADICTION = 0.01  # significance of question 3
 MOST_SCORES = 1 << 19  # of question 2, samples times classes; where there are more, classes near to what was taught
+_EXACT = 500  # of so many, binomial coefficients still fit into a float
 
 Bools = npt.NDArray[np.bool_]
 Names = npt.NDArray[np.str_]
@@ -61,6 +62,14 @@ class Verdict:
     reason: str
     accuracy: float | None
     objection: str = ""
+
+    def insisted(self) -> Verdict:
+        """The verdict where only samples that a person confirmed speak against the candidate."""
+        if self.promoted:
+            return self
+        return Verdict(
+            True, f"learned because you said that the labels are right, although {self.objection}", self.accuracy
+        )
 
     def overruled(self) -> Verdict:
         """The verdict of a person who says that the labels are right."""
@@ -101,10 +110,27 @@ class Answers:
     known: int
 
 
+@dataclass(frozen=True)
+class Doubt:
+    """Why some of the new samples of a label are not learned for now.
+
+    Args:
+        label: theirs.
+        rows: which of the new samples.
+        looks_like: the label that most of them seem to belong to, or None.
+        reason: for a person.
+    """
+
+    label: str
+    rows: tuple[int, ...]
+    looks_like: str | None
+    reason: str
+
+
 def judge(candidate: Judged, active: Judged, new: Samples) -> Verdict:
-    """Ask the three questions; the samples that only the candidate has learned are ``new``."""
+    """Ask questions 1 and 2; the samples that only the candidate has learned are ``new``."""
     holdout = on_holdout(candidate.head, active.head, candidate.evidence.holdout_labels)
-    objection = confirmed_loss(holdout, "held-out photos") or contradiction(active.head, new)
+    objection = confirmed_loss(holdout, "held-out photos")
     if not objection:
         samples = _on_samples(candidate, active, new)
         objection = (
@@ -115,6 +141,13 @@ def judge(candidate: Judged, active: Judged, new: Samples) -> Verdict:
     accuracy = float(holdout.after.mean()) if len(holdout.truth) else None
     if objection:
         return Verdict(False, f"not learned: {objection}", accuracy, objection)
+    return promoted_verdict(candidate, active)
+
+
+def promoted_verdict(candidate: Judged, active: Judged) -> Verdict:
+    """The verdict on a candidate that nothing speaks against: what it has learned, and what that did to the rest."""
+    holdout = on_holdout(candidate.head, active.head, candidate.evidence.holdout_labels)
+    accuracy = float(holdout.after.mean()) if len(holdout.truth) else None
     counts = _gained(candidate.evidence, active.evidence)
     was = float(holdout.before.mean()) if len(holdout.truth) else None
     gone = sorted(set(active.head.labels) - set(candidate.head.labels))
@@ -175,32 +208,57 @@ def possible_loss(answers: Answers, photos: str, losses: Losses = HOLDOUT_LOSSES
     return None
 
 
-def contradiction(active: Head, new: Samples) -> str | None:
-    """Question 3: what is wrong with the new samples, or None.
+def doubts_about(active: Judged, new: Samples) -> list[Doubt]:
+    """Question 3: which of the new samples contradict their labels, and why; those that may be learned are not named.
 
     Only samples of labels that the active head knows are asked, and one that it calls unknown is never held against
-    them: a new scene looks strange, not wrong. Each label is asked by itself, and all together.
+    them: a new scene looks strange, not wrong.
     """
-    column = {label: index for index, label in enumerate(active.labels)}
-    rows = [row for row, label in enumerate(new.labels) if label in column]
-    if not rows or len(column) < 2:
-        return None
+    head = active.head
+    column = {label: index for index, label in enumerate(head.labels)}
+    rows = np.array([row for row, label in enumerate(new.labels) if label in column], np.intp)
+    if not len(rows) or len(column) < 2:
+        return []
     labels = np.array([new.labels[row] for row in rows])
-    probabilities, unknown = active.predict(new.codes[rows])
-    others = probabilities.copy()
-    others[np.arange(len(rows)), [column[str(label)] for label in labels]] = 0.0
-    wrong = (others.max(axis=1) > SURE) & ~unknown
-    looks = np.asarray(active.labels)[others.argmax(axis=1)]
-    contradicted = []
+    wrong, looks = _contradicts(head, new.codes[rows], labels, column)
+    doubts = []
     for label in sorted(set(labels)):
         asked = labels == label
         count, total = int(wrong[asked].sum()), int(asked.sum())
         if _tail(count, total, SURE_BUT_WRONG) < CONTRADICTION:
-            contradicted.append((count, looks_like(str(label), count, total, looks[asked & wrong])))
-    if not contradicted and _tail(int(wrong.sum()), len(rows), SURE_BUT_WRONG) < CONTRADICTION:
-        return f"{int(wrong.sum())} of {len(rows)} new photos look like something other than their labels"
-    contradicted.sort(key=lambda item: -item[0])
-    return "; ".join(text for _, text in contradicted[:3]) or None
+            reason = looks_like(str(label), count, total, looks[asked & wrong])
+            doubts.append(Doubt(str(label), tuple(rows[asked].tolist()), most_common(looks[asked & wrong]), reason))
+    if not doubts and _tail(int(wrong.sum()), len(rows), SURE_BUT_WRONG) < CONTRADICTION:  # too few of each to tell
+        for label in sorted(set(labels[wrong])):
+            these = wrong & (labels == label)
+            reason = looks_like(str(label), int(these.sum()), int((labels == label).sum()), looks[these])
+            doubts.append(Doubt(str(label), tuple(rows[these].tolist()), most_common(looks[these]), reason))
+    return doubts
+
+
+def loses(active: Judged, new: Samples, label: str, objection: str) -> Doubt:
+    """A whole batch of a label that would make known classes worse, and what the active head takes it for."""
+    rows = [row for row, name in enumerate(new.labels) if name == label]
+    looks = None
+    if active.head.labels:
+        best = np.asarray(active.head.labels)[active.head.scorer.scores(new.codes[rows]).argmax(axis=1)]
+        looks = most_common(best[best != label])
+    return Doubt(label, tuple(rows), looks, objection)
+
+
+def most_common(labels: Names) -> str | None:
+    """The most frequent of some labels, or None."""
+    names, counts = np.unique(labels, return_counts=True)
+    return str(names[counts.argmax()]) if len(names) else None
+
+
+def _contradicts(head: Head, codes: Codes, labels: Names, column: dict[str, int]) -> tuple[Bools, Names]:
+    """Of which samples (n, d) the head is sure that they are something else; what each looks like but for its label."""
+    probabilities, unknown = head.predict(codes)
+    others = probabilities.copy()
+    others[np.arange(len(labels)), [column[str(label)] for label in labels]] = 0.0
+    looks: Names = np.asarray(head.labels)[others.argmax(axis=1)]
+    return (others.max(axis=1) > SURE) & ~unknown, looks
 
 
 def _on_samples(candidate: Judged, active: Judged, new: Samples) -> Answers:
@@ -259,4 +317,10 @@ def _predicted(labels: tuple[str, ...], scores: npt.NDArray[np.floating]) -> Nam
 
 def _tail(count: int, of: int, share: float) -> float:
     """Probability of at least ``count`` of ``of``, each with probability ``share`` (binomial)."""
-    return float(sum(comb(of, k) * share**k * (1 - share) ** (of - k) for k in range(count, of + 1)))
+    if of <= _EXACT:
+        return float(sum(comb(of, k) * share**k * (1 - share) ** (of - k) for k in range(count, of + 1)))
+    none, some = log(1 - share), log(share)
+    of_all = lgamma(of + 1)
+    return sum(
+        exp(of_all - lgamma(k + 1) - lgamma(of - k + 1) + k * some + (of - k) * none) for k in range(count, of + 1)
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,41 +12,24 @@ from ..bundle.content import BundleContent
 from ..codes import Int8
 from ..errors import EdgetlError, InputError, MismatchError, StorageError
 from ..heads.evidence import Evidence
-from ..heads.head import Head, fit_head
+from ..heads.head import Head
 from ..inference.backbone import Backbone
 from ..inference.classifier import Classifier
 from ..labels import check_label, check_label_count, similar_label
 from ..statistics import Statistics
+from ..store.pending import PendingBatch
 from ..store.schema import SampleRow, VersionRow
 from ..store.store import Store
 from .drift import Drift, DriftState
-from .gate import Judged, Samples, judge
-from .solver import Solved, Solver
+from .retraining import Outcome as Outcome
+from .retraining import Retraining
+from .solver import Solver
 
 log = logging.getLogger("edgetl.learner")
 
 GOOD = ("factory", "promoted")  # states of a version that may be rolled back to
 _MOST_NAMED = 20  # labels in a message
 MAX_STARTS = 3  # of a version that never ran well; then it is not tried again
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a retraining led to.
-
-    Args:
-        version: number of the version that is active now.
-        promoted: whether it is the candidate.
-        reason: for a person.
-        accuracy: of the candidate on the holdout, 0 … 1; None without a holdout.
-        retrain_ms: from evidence to verdict, milliseconds.
-    """
-
-    version: int
-    promoted: bool
-    reason: str
-    accuracy: float | None
-    retrain_ms: float
 
 
 @dataclass(frozen=True)
@@ -144,7 +126,7 @@ class Learner:
     @property
     def is_new_to_its_samples(self) -> bool:
         """Whether samples are stored and no version was made since the one in use: so it is after an installation."""
-        return bool(self.samples()) and self.versions()[-1].id == self.active_version
+        return any(not row.pending for row in self.samples()) and self.versions()[-1].id == self.active_version
 
     def device_statistics(self) -> Statistics:
         """What was learned here, without what the factory brought."""
@@ -198,14 +180,19 @@ class Learner:
             return self.store.add_samples(label, raw, self.bundle.backbone_digest, self.runtime, thumbnails)
 
     def retrain(self, rule: str | None = None, *, accept_scene_change: bool = False) -> Outcome:
-        """Fit a candidate on everything known and promote it if the gate lets it pass.
+        """Fit a candidate on what is known and promote it if the gate lets it pass.
+
+        What it does not let pass is set aside, batch by batch (see :meth:`pending`); all other samples are learned.
 
         Args:
             rule: a head's name; default is the active version's.
-            accept_scene_change: promote whatever the gate says.
+            accept_scene_change: use everything that is stored, what is pending too, whatever the gate says.
         """
         with self.lock():
-            outcome = self._retrain(rule, accept_scene_change)
+            self.active_head()
+            active = self._version(self.active_version)
+            retraining = Retraining(self.factory, self.store, self._solver, active, rule or active.rule)
+            outcome = retraining.run(insist=accept_scene_change)
             if outcome.promoted:
                 try:
                     self.store.backup_if_due()
@@ -252,6 +239,49 @@ class Learner:
             self._check_room_for(label)
             self.store.relabel_samples(self.bundle.backbone_digest, distinct, label)
         return len(distinct)
+
+    # pending -----------------------------------------------------------------------------------------------------
+
+    def pending(self) -> list[PendingBatch]:
+        """Batches that the gate set aside, oldest first: stored, and learned by no head before a person decides."""
+        return self.store.pending(self.bundle.backbone_digest)
+
+    def pending_batch(self, number: int) -> PendingBatch:
+        """One of them; raises InputError where there is none."""
+        batches = self.pending()
+        for batch in batches:
+            if batch.id == number:
+                return batch
+        known = ", ".join(str(batch.id) for batch in batches[:_MOST_NAMED])
+        raise InputError(f"no pending batch {number}: {f'expected one of {known}' if known else 'nothing is pending'}")
+
+    def use_pending(self, number: int) -> list[int]:
+        """A person says that a pending batch is labelled rightly: nobody asks again. → its samples' ids from now on.
+
+        The head follows at the next :meth:`retrain`, as after all changes of samples.
+        """
+        with self.lock():
+            return self.store.admit(self.bundle.backbone_digest, self.pending_batch(number).ids)
+
+    def move_pending(self, number: int, label: str | None = None) -> tuple[str, list[int]]:
+        """Move a pending batch to a label, by default the one it looks like; → that, and its ids from now on.
+
+        Raises:
+            InputError: no such batch, or it looks like no label and none is given.
+        """
+        with self.lock():
+            batch = self.pending_batch(number)
+            target = label if label is not None else batch.looks_like
+            if target is None:
+                raise InputError(f"batch {number} looks like no label: say which to move it to")
+            target = check_label(target)
+            self._check_room_for(target)
+            return target, self.store.admit(self.bundle.backbone_digest, batch.ids, target)
+
+    def forget_pending(self, number: int) -> int:
+        """Remove a pending batch exactly; returns how many samples."""
+        with self.lock():
+            return self.forget(self.pending_batch(number).ids)
 
     def rollback(self, number: int | None = None) -> int:
         """Re-activate an earlier version; default is the last good one before the active. Returns its number."""
@@ -304,35 +334,6 @@ class Learner:
         return reason
 
     # inside ------------------------------------------------------------------------------------------------------
-
-    def _retrain(self, rule: str | None, accept_scene_change: bool) -> Outcome:
-        started = time.perf_counter()
-        self.active_head()
-        active = self._version(self.active_version)
-        before = self._solver.solve(active)
-        summary = self._solver.newest()
-        evidence = self._solver.evidence(summary)
-        candidate = fit_head(evidence, rule or active.rule)
-        _, new_labels, new_codes = summary.newest(after=active.last_sample)
-        verdict = judge(
-            Judged(candidate, evidence), Judged(before.head, before.evidence), Samples(new_codes, new_labels)
-        )
-        if accept_scene_change:
-            verdict = verdict.overruled()
-        number = self.store.add_version(
-            self.bundle.digest,
-            "promoted" if verdict.promoted else "rejected",
-            verdict.reason,
-            candidate.rule,
-            summary.last,
-            {"accuracy": verdict.accuracy, "samples": evidence.device.samples},
-            activate=verdict.promoted,
-        )
-        if verdict.promoted:
-            self._solver.remember(Solved(number, candidate, evidence))
-        elapsed_ms = (time.perf_counter() - started) * 1e3
-        version = number if verdict.promoted else active.id
-        return Outcome(version, verdict.promoted, verdict.reason, verdict.accuracy, elapsed_ms)
 
     def _version(self, number: int) -> VersionRow:
         row = self.store.version(self.bundle.digest, number)

@@ -55,6 +55,11 @@ class Solver:
         self._read(self._summary, None)
         return self._summary
 
+    def keep_unless_it_knows(self, first: int) -> None:
+        """Samples from an id on were set aside just now, under the learning lock: what has not read them stays good."""
+        if self._summary is not None and self._summary.last < first:
+            self._revision = self.store.revision()
+
     def evidence(self, summary: SampleSummary) -> Evidence:
         """With what the factory brought, less what is hidden."""
         return summary.evidence(self.factory, self.store.hidden(self.factory.bundle.backbone_digest))

@@ -47,6 +47,12 @@ _RULES = {
     "events": {"id": _NUMBER, "time": _SHORT_TEXT, "kind": _SHORT_TEXT, "detail": _LONG_TEXT},
     "identity": {"device": _SHORT_TEXT},
     "thumbnails": {"sample": _NUMBER, "jpeg": _PICTURE},
+    "pending": {
+        **dict.fromkeys(("sample", "batch"), _NUMBER),
+        "looks_like": "({0} IS NULL OR " + _SHORT_TEXT + ")",
+        "reason": _LONG_TEXT,
+    },
+    "confirmed": {"sample": _NUMBER},
     "trials": dict.fromkeys(("version", "starts", "proven"), _NUMBER),
     "drift": {"bundle": _SHORT_TEXT, "time": _SHORT_TEXT, "state": _LONG_TEXT},
 }

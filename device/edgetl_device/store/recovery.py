@@ -135,13 +135,20 @@ def _are_of_one_generation(database: apsw.Connection, other: apsw.Connection) ->
 
 
 def _rescue_choices(database: apsw.Connection, other: apsw.Connection) -> None:
-    """Which versions are active or proven and which labels hidden, where that can be read and makes sense."""
+    """Which versions are active or proven, which labels hidden, which samples pending, where that makes sense."""
     for bundle, version in _readable(other, "active"):
         rows = list(database.execute("SELECT state FROM versions WHERE id = ? AND bundle = ?", (version, bundle)))
         if rows and rows[0][0] in ("factory", "promoted"):
             database.execute("INSERT OR REPLACE INTO active VALUES (?, ?)", (bundle, version))
     for row in _readable(other, "hidden"):
         database.execute("INSERT OR IGNORE INTO hidden VALUES (?, ?)", row)
+    stored = {number for (number,) in database.execute("SELECT id FROM samples")}
+    for row in _readable(other, "pending"):
+        if row[0] in stored and isinstance(row[1], int) and isinstance(row[3], str):
+            database.execute("INSERT OR REPLACE INTO pending VALUES (?, ?, ?, ?)", row)
+    for row in _readable(other, "confirmed"):
+        if row[0] in stored:
+            database.execute("INSERT OR IGNORE INTO confirmed VALUES (?)", row)
     known = {number for (number,) in database.execute("SELECT id FROM versions")}
     for row in _readable(other, "trials"):
         if row[0] in known and all(isinstance(value, int) for value in row):

@@ -17,11 +17,16 @@ APPLICATION_ID = 0x6564676C  # "edgl": tells a store from any other SQLite file
 
 @dataclass(frozen=True)
 class SampleRow:
-    """One stored sample, without its embedding."""
+    """One stored sample, without its embedding.
+
+    Args:
+        pending: whether it was set aside by the gate, so that no head learns it.
+    """
 
     id: int
     label: str
     time: str
+    pending: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,14 @@ def _checksums(db: apsw.Connection) -> None:
     write_state(db, State(1, changes + 1, changes, samples, False, sum_of_rows(db)), insert=True)
 
 
+def _pending(db: apsw.Connection) -> None:
+    db.execute(
+        "CREATE TABLE pending (sample INTEGER PRIMARY KEY, batch INTEGER NOT NULL, looks_like TEXT, "
+        "reason TEXT NOT NULL)"
+    )
+    db.execute("CREATE TABLE confirmed (sample INTEGER PRIMARY KEY)")
+
+
 MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (
     _first,
     _identity,
@@ -112,6 +125,7 @@ MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (
     _trials,
     _drift,
     _checksums,
+    _pending,
 )
 """Append only: a store of any age is brought up to date by those migrations that it lacks."""
 

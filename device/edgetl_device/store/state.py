@@ -11,7 +11,7 @@ from .checksum import SIZE, add, row_checksum
 CHECKED = ("samples", "versions")
 """The tables whose rows hold their own checksum, in the last column: what can be saved of them is saved row by row."""
 
-SUMMED = ("samples", "versions", "active", "hidden", "identity", "trials", "drift", "events")
+SUMMED = ("samples", "versions", "active", "hidden", "identity", "trials", "drift", "events", "pending", "confirmed")
 """The tables whose rows :attr:`State.total` adds up. Thumbnails are not among them: they may be lost."""
 
 
@@ -72,9 +72,10 @@ def write_state(db: apsw.Connection, state: State, *, insert: bool = False) -> N
 
 
 def sum_of_rows(db: apsw.Connection) -> bytes:
-    """What :attr:`State.total` should be."""
+    """What :attr:`State.total` should be; a store that is being brought up to date may lack the newest tables."""
     total = bytes(SIZE)
-    for table in SUMMED:
+    there = {name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    for table in (name for name in SUMMED if name in there):
         if table in CHECKED:
             total = add(total, new=(checksum for (checksum,) in db.execute(f"SELECT checksum FROM {table}")))
         else:

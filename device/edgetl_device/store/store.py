@@ -20,12 +20,15 @@ from ..files import make_private
 from .checksum import row_checksum
 from .database import Database
 from .lock import LearningLock
+from .pending import PendingBatch, PendingSamples
 from .read_only import is_read_only, private_copy
 from .repair import ACCEPTED, Repair, repairs_in
 from .replacement import now
 from .schema import SampleRow, VersionRow
 
 log = logging.getLogger("edgetl.store")
+
+_ROW = "id, label, time, EXISTS (SELECT 1 FROM pending WHERE sample = id)"
 
 MAX_SAMPLES = 200_000
 MAX_BYTES = 256 << 20
@@ -53,6 +56,7 @@ class Store:
         if self._copy is None:
             make_private(path.parent)
         self.max_samples, self.max_bytes = max_samples, max_bytes
+        self._pending = PendingSamples(self.database)
 
     def close(self) -> None:
         """Give the file back; afterwards the store cannot be used."""
@@ -138,20 +142,19 @@ class Store:
 
     def samples(self, backbone: str, label: str | None = None) -> list[SampleRow]:
         """Stored samples of a backbone, oldest first."""
-        query = "SELECT id, label, time FROM samples WHERE backbone = ? AND (? IS NULL OR label = ?) ORDER BY id"
-        return [SampleRow(*row) for row in self.database.rows(query, (backbone, label, label))]
+        query = f"SELECT {_ROW} FROM samples WHERE backbone = ? AND (? IS NULL OR label = ?) ORDER BY id"
+        return [_sample(row) for row in self.database.rows(query, (backbone, label, label))]
 
     def newest_samples(
         self, backbone: str, label: str | None = None, before: int | None = None, limit: int = 48
     ) -> list[SampleRow]:
         """Up to so many samples with an id below ``before``, newest first; what is not asked for is not read."""
-        mine, values = "backbone = ? AND label = ?", [backbone, label]
+        mine, values = "backbone = ? AND label = ?", list[Any]((backbone, label))
         if label is None:  # the sign keeps SQLite from the index, whose rows it would have to sort
             mine, values = "+backbone = ?", [backbone]
-        query = f"SELECT id, label, time FROM samples WHERE {mine} AND id < ? ORDER BY id DESC LIMIT ?"
-        return [
-            SampleRow(*row) for row in self.database.rows(query, (*values, MAX_ID if before is None else before, limit))
-        ]
+        query = f"SELECT {_ROW} FROM samples WHERE {mine} AND id < ? ORDER BY id DESC LIMIT ?"
+        values = [*values, MAX_ID if before is None else before, limit]
+        return [_sample(row) for row in self.database.rows(query, values)]
 
     def counts(self, backbone: str) -> dict[str, int]:
         """Label → how many samples are stored; sorted."""
@@ -166,8 +169,11 @@ class Store:
     def embeddings(
         self, backbone: str, dimension: int, after: int = 0, up_to: int | None = None
     ) -> Iterator[tuple[list[int], list[str], list[str], Int8]]:
-        """Samples with ``after`` < id ≤ ``up_to`` in blocks: ids, labels, runtimes and (n, d) int8 raw embeddings."""
-        condition = "backbone = ? AND id > ? AND (? IS NULL OR id <= ?)"
+        """Samples with ``after`` < id ≤ ``up_to`` in blocks: ids, labels, runtimes and (n, d) int8 raw embeddings.
+
+        What is pending is left out.
+        """
+        condition = "backbone = ? AND id > ? AND (? IS NULL OR id <= ?) AND id NOT IN (SELECT sample FROM pending)"
         query = f"SELECT id, label, runtime, raw FROM samples WHERE {condition} ORDER BY id LIMIT {BLOCK_SAMPLES}"
         while block := list(self.database.rows(query, (backbone, after, up_to, up_to))):
             for identity, _, _, blob in block:
@@ -219,12 +225,53 @@ class Store:
     def relabel_samples(self, backbone: str, ids: Sequence[int], label: str) -> None:
         """Move samples to another label; a hidden one is shown again."""
         self._refuse_read_only()
+        pending = self._pending.among(ids)
         with self.database.transaction():
             self._show(backbone, label)
-            for identity in ids:
+            learned = [identity for identity in ids if identity not in pending]
+            for identity in learned:
                 self.database.update("samples", "label = ?", "backbone = ? AND id = ?", (label, backbone, identity))
-            self.database.taken_away()
+            self._pending.confirm(learned)
+            if pending:
+                self._pending.admit(sorted(pending), label)
+            if learned:
+                self.database.taken_away()
             self.database.log_event("relabel", {"samples": len(ids), "label": label})
+        if pending:
+            self.database.scrub()
+
+    # pending -----------------------------------------------------------------------------------------------------
+
+    def pending(self, backbone: str) -> list[PendingBatch]:
+        """Batches of samples that were set aside, oldest first."""
+        return self._pending.batches(backbone)
+
+    def confirmed(self, after: int = 0) -> set[int]:
+        """Samples with ids above ``after`` whose label a person confirmed."""
+        return self._pending.confirmed(after)
+
+    def set_aside(self, batches: Sequence[tuple[Sequence[int], str | None, str]]) -> list[int]:
+        """Ids, what they look like and why, of each batch → the batches' numbers; no head learns them from now on."""
+        self._refuse_read_only()
+        with self.database.transaction():
+            numbers = [self._pending.set_aside(*batch) for batch in batches]
+            self.database.taken_away()
+            self.database.log_event("set aside", {"samples": sum(len(ids) for ids, _, _ in batches)})
+        return numbers
+
+    def admit(self, backbone: str, ids: Sequence[int], label: str | None = None) -> list[int]:
+        """Let pending samples be learned, under their label or another; → their ids from now on.
+
+        The move is one step. They are confirmed: nobody asks about them again. A hidden label is shown again.
+        """
+        self._refuse_read_only()
+        with self.database.transaction():
+            for shown in {label} if label is not None else set(self.labels_of(backbone, ids).values()):
+                self._show(backbone, shown)
+            new = self._pending.admit(ids, label)
+            self.database.log_event("admit", {"samples": len(new)})
+        self.database.scrub()
+        return new
 
     def hidden(self, backbone: str) -> frozenset[str]:
         """Factory labels that were forgotten."""
@@ -394,3 +441,8 @@ class Store:
             VersionRow(number, made, state, reason, rule, last_sample, json.loads(metrics))
             for number, made, state, reason, rule, last_sample, metrics in rows
         ]
+
+
+def _sample(row: tuple[Any, ...]) -> SampleRow:
+    number, label, made, pending = row
+    return SampleRow(number, label, made, bool(pending))

@@ -83,6 +83,10 @@ class Api:
             Route("/retrain", self.retrain, methods=["POST"]),
             Route("/samples", self.samples),
             Route("/samples/{sample}/thumbnail", self.thumbnail),
+            Route("/pending", self.pending),
+            Route("/pending/move", self.move_pending, methods=["POST"]),
+            Route("/pending/use", self.use_pending, methods=["POST"]),
+            Route("/pending/forget", self.forget_pending, methods=["POST"]),
             Route("/relabel", self.relabel, methods=["POST"]),
             Route("/forget", self.forget, methods=["POST"]),
             Route("/versions", self.versions),
@@ -112,7 +116,7 @@ class Api:
         page = rows[:limit]
         return Json(
             {
-                "samples": [{"id": row.id, "label": row.label, "time": row.time} for row in page],
+                "samples": [asdict(row) for row in page],
                 "total": total,
                 "next": page[-1].id if len(rows) > limit else None,
             }
@@ -186,6 +190,26 @@ class Api:
         )
         return Json({"removed": removed} | await self._judged_if_possible())
 
+    async def pending(self, _request: Request) -> Response:
+        """What the gate set aside, batch by batch."""
+        return Json({"pending": [asdict(batch) for batch in await self._run(self._app.pending)]})
+
+    async def move_pending(self, request: Request) -> Response:
+        """``{"batch", "label"}``, then retrain; without the label to the one that the batch looks like."""
+        fields = await read_json(request, {"batch": int, "label": str})
+        label, ids = await self._run(self._app.move_pending, _batch(fields), fields.get("label"))
+        return Json({"label": label, "moved": len(ids), "ids": ids} | await self._judged_if_possible())
+
+    async def use_pending(self, request: Request) -> Response:
+        """``{"batch"}``: its labels are right; then retrain."""
+        ids = await self._run(self._app.use_pending, _batch(await read_json(request, {"batch": int})))
+        return Json({"moved": len(ids), "ids": ids} | await self._judged_if_possible())
+
+    async def forget_pending(self, request: Request) -> Response:
+        """``{"batch"}``: remove it exactly; no head knew it, so none is made."""
+        removed = await self._run(self._app.forget_pending, _batch(await read_json(request, {"batch": int})))
+        return Json({"removed": removed, "version": self._app.pipeline.version})
+
     async def rollback(self, request: Request) -> Response:
         """``{"version"}``; without it the last good one before the active."""
         fields = await read_json(request, {"version": int})
@@ -258,6 +282,14 @@ class Api:
 
     def _no_frame(self) -> str:
         return f"no frame from the camera: {self._app.pipeline.health().error or 'it has not started yet'}"
+
+
+def _batch(fields: dict[str, Any]) -> int:
+    if "batch" not in fields:
+        raise InputError('"batch" is missing: expected {"batch": 1}; GET pending lists them')
+    number = whole_number(fields["batch"], "batch", 1, MAX_ID)
+    assert number is not None
+    return number
 
 
 def _decoded_and_done(data: bytearray, work: Callable[[Image], T]) -> T:

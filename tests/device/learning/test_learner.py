@@ -50,7 +50,7 @@ def test_wrong_labels_are_rejected_the_old_head_stays_and_the_samples_too(home: 
     learner.add("ball", embeddings("box", 30))
     outcome = learner.retrain()
     assert not outcome.promoted and outcome.version == 1 == learner.active_version
-    assert "box would fall" in outcome.reason and len(learner.samples()) == 30
+    assert "of the 30 new photos of ball look like box" in outcome.reason and len(learner.samples()) == 30
     assert [row.state for row in learner.versions()] == ["factory", "rejected"]
 
 
@@ -175,7 +175,9 @@ def test_forgetting_one_of_many_wrong_samples_does_not_let_the_others_through(ho
     ids = learner.add("ball", embeddings("box", 30))
     assert not learner.retrain().promoted
     learner.forget(ids[:1])
-    assert not learner.retrain().promoted and learner.active_version == 1
+    learner.retrain()
+    assert learner.pending()[0].samples == 29 and learner.device_statistics().samples == 0
+    assert labels_of(learner, "box").count("box") >= 18
 
 
 def test_another_process_that_forgets_is_noticed(home: Home) -> None:
@@ -239,37 +241,6 @@ def test_labels_swapped_between_two_classes_are_rejected_and_both_are_named(home
     learner.add("kite", embeddings("ring", 5, start=200))
     reason = learner.retrain().reason
     assert "5 of the 5 new photos of ring look like kite" in reason and "5 new photos of kite look like ring" in reason
-
-
-def test_a_few_samples_of_each_label_speak_together() -> None:
-    from edgetl_device.learning.gate import Samples, contradiction
-
-    class Sure:
-        """Says that everything is a."""
-
-        labels = ("a", "b", "c", "d", "e")
-
-        def predict(self, codes):
-            return np.tile([0.9, 0.1, 0, 0, 0], (len(codes), 1)), np.zeros(len(codes), bool)
-
-    new = Samples(np.zeros((4, 8), np.uint8), ("b", "c", "d", "e"))
-    told = contradiction(Sure(), new)  # type: ignore[arg-type]
-    assert told == "4 of 4 new photos look like something other than their labels"
-    assert contradiction(Sure(), Samples(new.codes[:2], ("b", "c"))) is None  # type: ignore[arg-type]
-    assert contradiction(Sure(), Samples(new.codes, ("a",) * 4)) is None  # type: ignore[arg-type]
-    assert contradiction(Sure(), Samples(new.codes, ("new",) * 4)) is None  # type: ignore[arg-type]
-
-
-def test_what_is_strange_is_not_held_against_its_label() -> None:
-    from edgetl_device.learning.gate import Samples, contradiction
-
-    class SureOfTheUnknown:
-        labels = ("a", "b")
-
-        def predict(self, codes):
-            return np.tile([0.9, 0.1], (len(codes), 1)), np.ones(len(codes), bool)
-
-    assert contradiction(SureOfTheUnknown(), Samples(np.zeros((9, 8), np.uint8), ("b",) * 9)) is None  # type: ignore[arg-type]
 
 
 def test_a_new_label_for_part_of_a_known_class_is_no_contradiction(home: Home) -> None:

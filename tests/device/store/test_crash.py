@@ -16,4 +16,5 @@ def test_a_hundred_kills_lose_and_double_nothing_and_leave_a_servable_head(bundl
     assert told["problems"] == [] and told["rounds"] == 100
     assert told["acknowledged"] > 50 and told["forgotten"] > 0  # or it was killed before it could do anything
     kinds = {"learn", "retrain", "promote", "relabel", "forget", "rollback", "trial", "drift", "backup"}
+    kinds |= {"set-aside", "use", "move"}
     assert set(told["started"]) == kinds

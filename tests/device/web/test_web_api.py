@@ -139,6 +139,26 @@ def test_relabelling_forgetting_and_rolling_back_do_as_the_commands_do(site, cli
     assert [row["version"] for row in versions if row["active"]] == [1]
 
 
+def test_pending_batches_are_listed_moved_used_and_forgotten(site, client) -> None:
+    for start in (700, 720, 740):
+        site.app.teach_photos("ball", [draw("box", start + number) for number in range(12)])
+        rejected = client.post("/api/v1/retrain").json
+        assert not rejected["promoted"] and [batch["label"] for batch in rejected["set_aside"]] == ["ball"]
+    pending = client.get("/api/v1/pending").json["pending"]
+    assert client.get("/api/v1/status").json["pending"] == pending and [batch["id"] for batch in pending] == [1, 13, 25]
+    assert pending[0]["looks_like"] == "box" and pending[0]["samples"] == len(pending[0]["ids"]) == 12
+    assert client.get("/api/v1/samples?limit=1").json["samples"][0]["pending"]
+    moved = client.post("/api/v1/pending/move", {"batch": 1}).json
+    assert moved["label"] == "box" and moved["moved"] == 12 and moved["promoted"]
+    used = client.post("/api/v1/pending/use", {"batch": 13}).json
+    assert used["moved"] == 12 and used["promoted"] and used["ids"] == list(range(49, 61))
+    assert client.post("/api/v1/pending/forget", {"batch": 25}).json == {"removed": 12, "version": used["version"]}
+    assert client.get("/api/v1/pending").json == {"pending": []}
+    for action in ("move", "use", "forget"):
+        refused = client.ask("POST", f"/api/v1/pending/{action}", '{"batch": 25}', Content_Type="application/json")
+        assert refused.status == 400 and refused.json["error"] == "no pending batch 25: nothing is pending"
+
+
 def test_another_bundle_is_installed_and_used_without_a_trace_of_the_upload(site, client, tmp_path) -> None:
     bundle = build_bundle(tmp_path / "more.edgetl", ("ball", "box", "kite"))
     answer = client.ask("POST", "/api/v1/install", bundle.read_bytes(), Content_Type="application/octet-stream")

@@ -152,24 +152,46 @@ def test_everything_is_done_with_the_keyboard_alone(browser, site) -> None:
         assert page.evaluate("document.activeElement.id") == "shutter"
 
 
-def test_a_rejected_head_is_said_in_words_and_can_be_accepted(browser, site, monkeypatch) -> None:
-    from edgetl_device.learning import gate, learner
+def teach_boxes_as_balls(site) -> None:
+    site.app.teach_photos("ball", [draw("box", number) for number in range(700, 712)])
+    assert not site.app.retrain().promoted
 
-    real = gate.judge
-    told = gate.Verdict(False, "not learned: ball would get worse", 0.8, "ball would get worse")
-    monkeypatch.setattr(learner, "judge", lambda *arguments, **named: (real(*arguments, **named), told)[1])
+
+def test_what_is_set_aside_is_said_in_words_and_can_be_used(browser, site) -> None:
     with Visitor(browser, site.url) as visitor:
         page = visitor.page
         visitor.sees("ball")
         page.fill("#teach-label", "box")
         page.locator("#shutter").click()
-        page.locator("#result[data-state=rejected]", has_text="not learned: ball would get worse").wait_for()
+        page.locator("#result[data-state=rejected]", has_text="new photos of box look like ball").wait_for()
+        page.locator("#pending .batch", has_text="taught as box").wait_for()
         visitor.shoot("rejected")
-        page.get_by_role("button", name="My labels are right: use them").click()
-        page.locator(
-            "#result[data-state=promoted]", has_text="learned as a change of scene, although ball would get worse"
-        ).wait_for()
-        assert site.app.pipeline.version > 1
+        page.locator("#result").get_by_role("button", name="They are box: use them").click()
+        page.locator("#result[data-state=promoted]").wait_for()
+        page.locator("#pending .batch").wait_for(state="detached")
+        assert site.app.pipeline.version > 1 and not site.app.pending()
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_pending_batches_are_decided_one_by_one(browser, site, width: int) -> None:
+    for _ in range(2):
+        teach_boxes_as_balls(site)
+    site.app.teach_photos("kite", [draw("kite", number) for number in range(6)])
+    assert site.app.retrain().promoted  # nothing waits for them
+    with Visitor(browser, site.url, width) as visitor:
+        page = visitor.page
+        page.locator("#pending .batch").nth(1).wait_for()
+        visitor.shoot(f"pending-{width}", whole=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.locator("#pending .batch").first.get_by_role("button", name="They are box", exact=True).focus()
+        page.keyboard.press("Enter")
+        page.locator("#pending-message", has_text="Moved 12 samples to box").wait_for()
+        until(lambda: page.locator("#pending .batch").count() == 1)
+        assert page.evaluate("document.activeElement.id") == "pending"
+        page.locator("#pending .batch").get_by_role("button", name="Forget them").click()
+        page.locator("#pending-message", has_text="Forgot 12 samples.").wait_for()
+        until(lambda: page.locator("#pending .batch").count() == 0)
+        assert site.app.status()["samples"] == {"box": 12, "kite": 6}
 
 
 def test_a_version_that_failed_in_use_is_shown_as_such_and_not_offered(browser, site) -> None:

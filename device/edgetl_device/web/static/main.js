@@ -4,6 +4,7 @@ import { get, post } from "./api.js";
 import { at } from "./dom.js";
 import { showDevice, startDevice } from "./device.js";
 import { watch } from "./live.js";
+import { showPending } from "./pending.js";
 import { disconnected, show } from "./prediction.js";
 import { showLabels, showSamples, startSamples } from "./samples.js";
 import { onStatus, refresh } from "./state.js";
@@ -31,7 +32,8 @@ onStatus((status) => {
   showDevice(status);
   showChips();
   showLabels();
-  const now = JSON.stringify([status.bundle.digest, status.version, status.samples]);
+  showPending(changed);
+  const now = JSON.stringify([status.bundle.digest, status.version, status.samples, status.pending]);
   if (now !== shown) {
     shown = now;
     showSamples().catch((error) => console.info(error.message));

@@ -84,10 +84,11 @@ function tile(sample) {
       value: sample.id,
       title: `${sample.label}, ${ago(sample.time)}`,
       "aria-pressed": "false",
-      "aria-label": `Sample ${sample.id}, ${sample.label}, ${ago(sample.time)}`,
+      "aria-label": `Sample ${sample.id}, ${sample.label}, ${ago(sample.time)}${sample.pending ? ", waiting" : ""}`,
+      "data-pending": String(sample.pending),
     },
     picture,
-    h("span", { className: "name", textContent: sample.label }),
+    h("span", { className: "name", textContent: sample.pending ? `${sample.label} ?` : sample.label }),
   );
   button.addEventListener("click", () => {
     const next = new Set(selected);

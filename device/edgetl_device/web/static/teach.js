@@ -3,6 +3,7 @@
 import { post, send } from "./api.js";
 import { at, counted, duration, h, spoken } from "./dom.js";
 import { snapshot } from "./live.js";
+import { choices } from "./pending.js";
 import { knownLabels } from "./state.js";
 
 const TAP_MS = 350; // shorter than this is a tap, and a tap is a burst
@@ -174,6 +175,10 @@ function report(label, ids, outcome, changed) {
     film.replaceChildren();
     changed();
   });
+  if (outcome.set_aside?.length) {
+    showSetAside(outcome, changed);
+    return;
+  }
   if (outcome.promoted) {
     showResult("promoted", spoken(outcome.reason), learned, undo);
     return;
@@ -189,6 +194,22 @@ function report(label, ids, outcome, changed) {
     accept,
     undo,
   );
+}
+
+/** What was learned, and what waits for a decision, which may also be made later, in its card. */
+function showSetAside(outcome, changed) {
+  const waiting = outcome.set_aside.reduce((sum, batch) => sum + batch.samples, 0);
+  showResult(
+    outcome.promoted ? "promoted" : "rejected",
+    spoken(outcome.reason),
+    `${counted(waiting, "sample")} set aside until you decide; nothing else waits for that.`,
+  );
+  const done = (text) => {
+    showResult("promoted", text, "");
+    changed();
+  };
+  for (const batch of outcome.set_aside)
+    result.append(choices(batch, done, (error) => showResult("failed", "That did not work.", error.message)));
 }
 
 function action(text, work) {
