@@ -1,4 +1,4 @@
-"""Kills, damage and a full disk: is anything lost, doubled or changed without a word?"""
+"""Kills, power cuts, damage and a full disk: is anything lost, doubled or changed without a word?"""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from .harness import Report
 ROUNDS = 1000
 REPLACEMENTS = 1000
 DAMAGES = 500
+POWER_CUTS = 5000
 TESTS = Path(__file__).parents[1] / "tests"
 
 
 def main() -> None:
     """Measure and save."""
-    question = "SIGKILL at any moment, random damage, and a disk that is full at any write"
+    question = "SIGKILL at any moment, power cuts, random damage, and a disk that is full at any write"
     report = Report("faults", question, reach="nothing lost or doubled, and no damage that is not noticed")
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a kill does not ask whether a disk is slow
     with tempfile.TemporaryDirectory(dir=memory) as folder:
@@ -43,6 +44,14 @@ def main() -> None:
         report.add(
             fault=f"SIGKILL while the store or the bundle is replaced ({killed})",
             times=outcome["rounds"],
+            acknowledged_samples="-",
+            problems=_few(outcome["problems"]),
+        )
+        outcome = _script("power_cuts.py", bundle, folder + "/cuts", POWER_CUTS, 0)
+        kinds = ", ".join(f"{sum(steps.values())} {kind}" for kind, steps in sorted(outcome["steps"].items()))
+        report.add(
+            fault=f"simulated power cut ({outcome['sessions']} recorded sessions: {kinds})",
+            times=outcome["cuts"],
             acknowledged_samples="-",
             problems=_few(outcome["problems"]),
         )

@@ -16,6 +16,7 @@ import numpy as np
 from .bundle.bundle import Bundle, load_bundle, open_bundle
 from .bundle.content import BundleContent
 from .bundle.on_trial import BundleOnTrial
+from .bundle.possible import check_possible
 from .bundle.signing import PublicKey, read_public_key
 from .bundle.staged import discard, stage, waiting_for_this_runtime
 from .codes import Int8
@@ -162,7 +163,10 @@ class Home:
         if key is not None and not allow_downgrade:
             self._refuse_downgrade(bundle)
         content = BundleContent(bundle)
-        _ = content.statistics  # parsed now: a bundle that cannot be learned with must not become current
+        try:  # now: a bundle that cannot be learned with must not become current
+            check_possible(content.statistics)
+        except InputError as error:
+            raise error if isinstance(error, BundleError) else BundleError(f"statistics.npz: {error}") from None
         agreement, choice = self._tried(content, runtime)
         if agreement < AGREEMENT:
             raise CheckFailedError(

@@ -14,6 +14,7 @@ import numpy as np
 from edgetl_device.bundle.bundle import Bundle, write_bundle
 from edgetl_device.bundle.content import BundleContent, BundleParts
 from edgetl_device.bundle.export import Export
+from edgetl_device.bundle.possible import check_possible
 from edgetl_device.bundle.signing import PrivateKey, PublicKey
 from edgetl_device.errors import BundleError, CheckFailedError, InputError
 from edgetl_device.files import read_bounded
@@ -48,7 +49,9 @@ class Merged:
 def read_export(path: Path, trusted: PublicKey | None = None) -> Export:
     """A file of ``edgetl-device export-stats`` → Export; raises InputError, SignatureError where a key is trusted."""
     try:
-        return Export.from_bytes(read_bounded(path, MAX_EXPORT), trusted)
+        export = Export.from_bytes(read_bounded(path, MAX_EXPORT), trusted)
+        check_possible(export.statistics)
+        return export
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
     except InputError as error:
