@@ -60,9 +60,10 @@ def against_the_tutorial() -> None:
 
 def with_and_without_the_cache() -> None:
     """Strategy ``top``, and what an epoch costs."""
-    from edgetl.training.activation_cache import CacheKey, batches_of, cache_folder, fill
+    from edgetl.training.activation_cache import batches_of, fill
     from edgetl.training.embeddings import embed_float
     from edgetl.training.finetuning import Plan
+    from edgetl.training.records import CacheKey, cache_folder
     from edgetl.training.train import Training, held_out_predictions, train
 
     dataset, spec = world()

@@ -145,7 +145,9 @@ def train(
             chosen = advice.strategy
             progress(f"strategy {chosen}: {'; '.join(advice.reasons)}")
         chosen_plan = None if chosen == "head" else replace(plan, strategy=chosen)
-        options = training.Training(chosen_plan, step=step, resume=resume, force=force, seed=seed, tell=progress)
+        options = training.Training(
+            chosen_plan, step=step, resume=resume, force=force, seed=seed, tell=progress, cache_limit=plan.cache_limit
+        )
         return training.train(dataset, spec, Path(output), options)
 
     try:

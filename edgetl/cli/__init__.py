@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import click
 
 from edgetl_device.console import run
@@ -55,5 +57,8 @@ for _command in (
 
 
 def main() -> None:
-    """Entry point of the ``edgetl`` program."""
+    """Entry point of the ``edgetl`` program; asked to end, it cleans up as it does for Ctrl-C."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # nohup lets SIGHUP be ignored
+            signal.signal(number, signal.default_int_handler)
     raise SystemExit(run(program, "edgetl"))

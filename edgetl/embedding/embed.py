@@ -30,7 +30,7 @@ class EmbeddedPhoto:
     """One photo file.
 
     Args:
-        digest: its SHA-256, 32 bytes.
+        digest: its SHA-256, 32 bytes, or 16 where TensorFlow embedded it.
         value: (d,) embedding, int8 or float32; empty where its digest was known.
         hash: (16,) difference hash; empty where none was asked for.
         remark: what decoding did to the photo that a person should know, or nothing.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from itertools import chain
 from typing import TypeVar
 
@@ -39,6 +40,16 @@ def on_every_core(make: Callable[[], Callable[[T], R]], items: Iterable[T], work
         return [own.function(item) for item in part]
 
     return chain.from_iterable(ahead(compute, batched(items, _TOGETHER), 2 * workers, workers))
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """While the block runs NumPy multiplies matrices in one thread: the cores are taken, and more would wait for them.
+
+    On two busy cores two threads took six times the CPU time of one.
+    """
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1, user_api="blas")  # type: ignore[no-any-return]
 
 
 def worker_count(model_bytes: int) -> int:

@@ -23,6 +23,7 @@ from edgetl_device.photos import read_photo
 from ..data.datasets import Dataset, read_columns
 from ..data.streaming import batched
 from ..embedding.embed import embed_with
+from ..embedding.workers import one_blas_thread
 
 MISTAKES = 12  # shown in a report
 _BINS = 15
@@ -157,7 +158,8 @@ def evaluate(bundle: Bundle, dataset: Dataset, runtime: str = "auto") -> Evaluat
         known = ", ".join(head.labels) or "none"
         raise InputError(f"the photos have a class {strange[0]!r} that the bundle does not know (it knows {known})")
     backbone = open_tried_backbone(bundle, runtime)
-    answers = _ask(dataset, backbone, head, factory.seen)
+    with one_blas_thread():
+        answers = _ask(dataset, backbone, head, factory.seen)
     if not answers.rows:
         raise InputError(f"none of {len(answers.skipped)} photos could be read")
     unread = sorted(set(dataset.classes) - {dataset.labels[row] for row in answers.rows})

@@ -27,6 +27,7 @@ from ..conversion.convert import embedding_range, evidence_of
 from ..data.streaming import batched
 from ..embedding.embed import embed_with
 from ..embedding.float_file import float_file
+from ..embedding.workers import one_blas_thread
 from ..training.runs import Run
 
 _BATCH = 256  # photos that the head is asked about at once
@@ -83,6 +84,17 @@ def predict(source: Bundle | Run, files: Sequence[Path], runtime: str = "auto", 
         backbone = open_tried_backbone(source, runtime)
     else:
         backbone, head = _of_run(source, runtime)
+    with one_blas_thread():
+        paths, answers, skipped = _ask(backbone, head, files, top)
+    if not paths:
+        raise InputError(f"none of {len(skipped)} photos could be read" + (f" ({skipped[0]})" if skipped else ""))
+    return Predictions(tuple(paths), tuple(answers), tuple(skipped), backbone.runtime)
+
+
+def _ask(
+    backbone: Backbone, head: Head, files: Sequence[Path], top: int
+) -> tuple[list[Path], list[Prediction], list[str]]:
+    """The photos that could be read, what they show, and what is wrong with each of the others."""
     paths: list[Path] = []
     answers: list[Prediction] = []
     skipped: list[str] = []
@@ -93,9 +105,7 @@ def predict(source: Bundle | Run, files: Sequence[Path], runtime: str = "auto", 
         paths += [path for path, _ in read]
         if read:
             answers += predictions(head, backbone.codes(np.stack([photo.value for _, photo in read])), top)
-    if not paths:
-        raise InputError(f"none of {len(skipped)} photos could be read" + (f" ({skipped[0]})" if skipped else ""))
-    return Predictions(tuple(paths), tuple(answers), tuple(skipped), backbone.runtime)
+    return paths, answers, skipped
 
 
 def _of_run(run: Run, runtime: str) -> tuple[Backbone, Head]:

@@ -26,7 +26,7 @@ from edgetl_device.errors import InputError
 
 from ..backbones.backbone import BackboneSpec, build
 from ..data.datasets import Dataset, balanced, split
-from .embeddings import embed_to_file
+from .embeddings import embed_once
 from .float_head import Floats, fit_float_head, float_codes, predict
 
 MOST = 3000  # photos looked at: enough for a third digit
@@ -75,7 +75,7 @@ def advise(dataset: Dataset, spec: BackboneSpec, seed: int = 0) -> Advice:
     sample = train.take(sorted(balanced(train, MOST, seed)))
     with TemporaryDirectory(prefix="edgetl-advise-") as folder:
         path = Path(folder) / "float.npy"
-        written = embed_to_file(build(spec, seed), sample.files(), spec, path)
+        written = embed_once(build(spec, seed), sample.files(), spec, path)
         values = np.load(path)
     readable = sample.take(written.rows)
     inner = split(readable, PROBED, seed + 2)

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from edgetl_device.console import progress
-from edgetl_device.errors import InputError, PhotoError
+from edgetl_device.errors import InputError, PhotoError, StorageError
 from edgetl_device.inference.backbone import prepare_files
 from edgetl_device.preprocess import Preprocessing
 
 from .. import tf
 from ..backbones.backbone import BackboneSpec
 from ..data.duplicates import Hashes
-from ..data.streaming import batched, shots
-from ..embedding.embed import Embedded
+from ..data.streaming import DIGEST_BYTES, Shot, batched
+from ..embedding.embed import Embedded, EmbeddedPhoto
+from ..embedding.float_backbone import embed_float_files
+from .records import DEFAULT_LIMIT, CacheKey, RecordFile, cache_folder, cache_key, mapped, opened
+
+log = logging.getLogger("edgetl.embeddings")
 
 BATCH = 32
+_NONE: Mapping[bytes, Hashes] = MappingProxyType({})
 _HEADER_BYTES = 128  # of a .npy file
 
 
@@ -45,33 +53,105 @@ class Written:
 
 
 def embed_to_file(model: Any, files: Sequence[Path], spec: BackboneSpec, path: Path) -> Written:
-    """Photo files → a ``.npy`` file of (m, d) float32 through a Keras model; memory does not grow with the photos."""
-    rows: list[int] = []
-    skipped: list[str] = []
-    hashes = bytearray()
-    remarks = Counter[str]()
-    call = tf.load().function(
-        lambda photos: model(tf.load().cast(photos, "float32") / 127.5 - 1.0, training=False), reduce_retracing=True
-    )
+    """Photo files → a ``.npy`` file of (m, d) float32 through a Keras model; memory does not grow with the photos.
 
-    def readable() -> Iterator[npt.NDArray[np.uint8]]:
-        decoded = shots(files, (spec.preprocessing,))
-        for row, shot in enumerate(progress(decoded, len(files), "embedding photos")):
-            if isinstance(shot, PhotoError):
-                skipped.append(str(shot))
-                continue
-            rows.append(row)
-            hashes.extend(shot.hash.tobytes())
-            if shot.remark:
-                remarks[shot.remark] += 1
-            yield shot.photos[0]
-
-    chunks = (np.asarray(call(np.stack(photos))) for photos in batched(readable(), BATCH))
+    Raises:
+        InputError: no photo can be read.
+    """
+    read = _Read()
+    photos = read.whole(embed_float_files(model, files, spec.preprocessing, spec.input_range), len(files))
+    chunks = (np.stack([photo.value for _, photo in batch]) for batch in batched(photos, BATCH))
     write_rows(path, chunks, len(files), model.output_shape[1])
-    if not rows:
-        path.unlink()
-        raise InputError(f"none of {len(skipped)} photos could be read, for example {skipped[0]}")
-    return Written(tuple(rows), tuple(skipped), np.frombuffer(bytes(hashes), np.uint8).reshape(len(rows), -1), remarks)
+    return read.written(path)
+
+
+def embed_once(
+    model: Any, files: Sequence[Path], spec: BackboneSpec, path: Path, limit: int = DEFAULT_LIMIT
+) -> Written:
+    """As :func:`embed_to_file`; embeddings are kept in the cache, and those that are there are not computed again.
+
+    So an interrupted training goes on where it was, and a folder that grew costs what is new. Where the cache cannot be
+    written, or would grow beyond the limit, all photos are embedded.
+
+    Args:
+        limit: bytes on disk for the records of all trainings; 0 goes without.
+    """
+    key = cache_key(model, CacheKey(spec.image_size, 0, 0))
+    cache = RecordFile(cache_folder() / "boundary" / f"{key}e.float32", (int(model.output_shape[1]),), 0)
+    with ExitStack() as stack:
+        try:
+            if len(files) * cache.record_bytes > limit:
+                raise StorageError(f"{len(files)} embeddings are more than {limit} bytes")
+            stream = stack.enter_context(opened(cache, len(files), limit))
+        except (OSError, StorageError) as error:
+            log.info("embeddings are not cached: %s", error)
+            return embed_to_file(model, files, spec, path)
+        return _embed_once(model, files, spec, path, cache, stream)
+
+
+def _embed_once(
+    model: Any, files: Sequence[Path], spec: BackboneSpec, path: Path, cache: RecordFile, stream: BinaryIO
+) -> Written:
+    read, order, waiting = _Read(), list[bytes](), dict[bytes, tuple[Shot, npt.NDArray[np.float32]]]()
+
+    def flush() -> None:
+        if waiting:
+            shots = [shot for shot, _ in waiting.values()]
+            cache.append(shots, np.stack([value for _, value in waiting.values()]))
+            waiting.clear()
+
+    photos = embed_float_files(
+        model, files, spec.preprocessing, spec.input_range,
+        lambda digest: digest in cache.rows, len(files) - len(cache.rows),
+    )  # fmt: skip
+    for digest, photo in read.whole(photos, len(files), cache.hashes):
+        order.append(digest)
+        if photo.value.size and digest not in cache.rows:
+            waiting[digest] = Shot(digest, (), photo.hash), photo.value
+        if len(waiting) == BATCH:
+            flush()
+    flush()
+    values, records = mapped(stream, cache), [cache.rows[digest] for digest in order]
+    write_rows(path, (values[rows, 0] for rows in batched(records, 4 * BATCH)), len(files), model.output_shape[1])
+    return read.written(path)
+
+
+class _Read:
+    """What became of photos as they come by."""
+
+    def __init__(self) -> None:
+        self._rows: list[int] = []
+        self._skipped: list[str] = []
+        self._hashes = bytearray()
+        self._remarks = Counter[str]()
+
+    def whole(
+        self,
+        photos: Iterable[EmbeddedPhoto | PhotoError],
+        total: int,
+        hashes: Mapping[bytes, Hashes] = MappingProxyType({}),
+    ) -> Iterator[tuple[bytes, EmbeddedPhoto]]:
+        """Those that could be read, with the beginning of their digest, which ``hashes`` go by."""
+        for row, photo in enumerate(progress(photos, total, "embedding photos")):
+            if isinstance(photo, PhotoError):
+                self._skipped.append(str(photo))
+                continue
+            digest = photo.digest[:DIGEST_BYTES]
+            self._rows.append(row)
+            self._hashes += (photo.hash if photo.hash.size else hashes[digest]).tobytes()
+            if photo.remark:
+                self._remarks[photo.remark] += 1
+            yield digest, photo
+
+    def written(self, path: Path) -> Written:
+        """What the file holds; raises InputError, and removes it, if that is nothing."""
+        rows, skipped = tuple(self._rows), tuple(self._skipped)
+        if not rows:
+            path.unlink()
+            raise InputError(f"none of {len(skipped)} photos could be read, for example {skipped[0]}")
+        return Written(
+            rows, skipped, np.frombuffer(bytes(self._hashes), np.uint8).reshape(len(rows), -1), self._remarks
+        )
 
 
 def write_rows(path: Path, chunks: Iterable[npt.NDArray[np.float32]], expected: int, dimension: int = 0) -> None:

@@ -14,6 +14,7 @@ import fcntl
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -44,6 +45,9 @@ STRATEGIES = ("head", "top", "full")
 MOST_PHOTOS = 1_000_000
 _MOST_MEMORY = 500 << 20  # bytes that Python makes of run.json: enough for so many photos
 _PER_ARRAY = 1024  # bytes beside the numbers of one array in the weights file, at most
+
+_UNFINISHED = ".unfinished-"  # in the name of a RUN's folder before it takes its place, or after it lost it
+_LEFTOVER = re.compile(rf"\..*{re.escape(_UNFINISHED)}[a-z0-9_]{{8}}", re.DOTALL)
 
 T = TypeVar("T")
 
@@ -156,41 +160,48 @@ def new_run(output: Path, force: bool) -> Iterator[Path]:
     """A temporary folder that takes ``output``'s place when the block ends well, and vanishes when it does not.
 
     An earlier RUN stays whole until the new one is in its place. If it cannot be put there, the new one is kept, and
-    the error says where.
+    the error says where. What killed trainings left beside it is removed.
     """
     output = output.resolve() if output.is_symlink() else output
     check_place(output, force)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(output)
-        folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
+        _sweep(output.parent)
+        folder = Path(tempfile.mkdtemp(prefix=f".{output.name}{_UNFINISHED}", dir=output.parent))
     except OSError as error:
         raise StorageError(f"cannot write {output}: {error.strerror or error}") from error
-    try:
-        with _held(folder):
+    with _held(folder):
+        try:
             yield folder
-    except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise StorageError(f"cannot write {output}: {error.strerror or error}") from error
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise StorageError(f"cannot write {output}: {error.strerror or error}") from error
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        _put(folder, output, force)
+
+
+def _put(folder: Path, output: Path, force: bool) -> None:
     try:
         check_place(output, force)  # hours may have passed
         folder.chmod(0o755)
         replace_folder(folder, output)
     except (OSError, InputError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        kept = folder.with_name(folder.name.removeprefix("."))  # a hidden one would be swept as a leftover
+        with suppress(OSError):
+            folder = folder.rename(kept)
         raise StorageError(
             f"cannot put the RUN at {output} ({reason}): it is whole in {folder}; rename that folder"
         ) from error
 
 
-def _sweep(output: Path) -> None:
-    """Remove what killed trainings left beside ``output``: folders that nobody holds and that are no whole RUN."""
-    for folder in output.parent.iterdir():
-        if folder.name.startswith(f".{output.name}.") and folder.is_dir() and not (folder / RUN_FILE).exists():
-            with suppress(BlockingIOError), _held(folder):
+def _sweep(parent: Path) -> None:
+    """Remove what killed trainings left in a folder: folders of theirs that nobody holds."""
+    for folder in parent.iterdir():
+        if _LEFTOVER.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink():
+            with suppress(BlockingIOError, FileNotFoundError), _held(folder):
                 shutil.rmtree(folder, ignore_errors=True)
 
 

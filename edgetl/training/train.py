@@ -23,12 +23,13 @@ from ..backbones.backbone import BackboneSpec, build, cut
 from ..data.datasets import Dataset
 from ..data.duplicates import Hashes, find_duplicates
 from .accelerator import hardware
-from .activation_cache import CachedPhotos, CacheKey, batches_of, fill, fits
-from .embeddings import embed_to_file, write_rows
+from .activation_cache import CachedPhotos, batches_of, fill, fits
+from .embeddings import embed_once, embed_to_file, write_rows
 from .feeds import CachedFeed, Feed, PhotoFeed
 from .finetuning import Plan, finetune, stopping_rows
 from .float_head import fit_float_head, float_codes, predict
 from .network import Network, Step, build_network, default_step, unfreeze
+from .records import DEFAULT_LIMIT, CacheKey
 from .runs import FLOAT_FILE, MOST_PHOTOS, Run, new_run, open_run, save_run
 
 __all__ = ["Plan", "Run", "Training", "fit_float_head", "float_codes", "open_run", "train", "train_head"]
@@ -45,6 +46,7 @@ class Training:
         force: replace an existing RUN, and drop what an interrupt left.
         seed: of split, head and calibration.
         tell: called with a line now and then.
+        cache_limit: bytes on disk for embeddings of backbones as they are; 0 keeps none.
     """
 
     plan: Plan | None = None
@@ -53,6 +55,7 @@ class Training:
     force: bool = False
     seed: int = 0
     tell: Callable[[str], None] = lambda text: None
+    cache_limit: int = DEFAULT_LIMIT
 
 
 def train_head(dataset: Dataset, spec: BackboneSpec, output: Path, seed: int = 0, force: bool = False) -> Run:
@@ -80,7 +83,7 @@ def train(dataset: Dataset, spec: BackboneSpec, output: Path, options: Training 
     with new_run(output, options.force) as folder:
         model = build(spec, options.seed)
         if options.plan is None:
-            trained = _as_it_is(model, dataset, spec, folder / FLOAT_FILE)
+            trained = _as_it_is(model, dataset, spec, folder / FLOAT_FILE, options.cache_limit)
         else:
             trained = _fine_tuned(model, dataset, spec, options.plan, options, checkpoint, folder / FLOAT_FILE)
         readable = trained.dataset
@@ -129,9 +132,9 @@ class _Trained:
     details: dict[str, Any]
 
 
-def _as_it_is(model: Any, dataset: Dataset, spec: BackboneSpec, embeddings: Path) -> _Trained:
-    """Embed the photos with the backbone as it is, into a file."""
-    embedded = embed_to_file(model, dataset.files(), spec, embeddings)
+def _as_it_is(model: Any, dataset: Dataset, spec: BackboneSpec, embeddings: Path, cache_limit: int) -> _Trained:
+    """Embed the photos with the backbone as it is, into a file; what was embedded before comes from the cache."""
+    embedded = embed_once(model, dataset.files(), spec, embeddings, cache_limit)
     readable = readable_part(dataset, embedded.rows)
     return _Trained(readable, embedded.hashes, embedded.skipped, embedded.remarks, {"device": hardware().device})
 
@@ -144,7 +147,7 @@ def _fine_tuned(
     lower, upper = (None, model) if plan.strategy == "full" else cut(model, plan.boundary, spec.name)
     cached = _cached(dataset, lower, spec, plan, tell)
     if cached is None:
-        start = _as_it_is(model, dataset, spec, embeddings)
+        start = _as_it_is(model, dataset, spec, embeddings, plan.cache_limit)
         feed: Feed = PhotoFeed(start.dataset.files(), spec.image_size, lower, plan.augment, plan.strong)
     else:
         start = _Trained(readable_part(dataset, cached.rows), cached.hashes, cached.skipped, cached.remarks, {})

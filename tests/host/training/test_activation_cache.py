@@ -13,7 +13,9 @@ from small_backbone import SMALL
 
 from edgetl.backbones.backbone import build, cut
 from edgetl.data.datasets import Dataset, find_photos
-from edgetl.training.activation_cache import ActivationCache, CacheKey, Shot, batches_of, fill
+from edgetl.data.streaming import Shot
+from edgetl.training.activation_cache import batches_of, fill
+from edgetl.training.records import CacheKey, RecordFile
 from edgetl_device.photos import read_photo
 
 KINDS = ("ball", "box", "kite", "ring")
@@ -47,13 +49,13 @@ def test_a_second_fill_computes_nothing_and_a_renamed_photo_is_known(dataset, tm
 
 
 def test_a_torn_record_is_computed_again(tmp_path) -> None:
-    cache = ActivationCache(tmp_path / "k.float16", (2, 3), 1)
+    cache = RecordFile(tmp_path / "k.float16", (2, 3), 1)
     shots = [Shot(bytes([n]) * 16, (), np.full(16, n, np.uint8)) for n in range(3)]
     values = np.arange(36, dtype=np.float16).reshape(3, 2, 2, 3)
     cache.append(shots, values)
     with cache.path.open("r+b") as stream:
         stream.truncate(2 * cache.record_bytes + 5)
-    reopened = ActivationCache(cache.path, (2, 3), 1)
+    reopened = RecordFile(cache.path, (2, 3), 1)
     reopened.load_index()
     assert sorted(reopened.rows.values()) == [0, 1]
     assert cache.path.read_bytes() == values[:2].tobytes()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
@@ -36,10 +35,10 @@ PLAN = Plan("top", epochs=2, batch_size=16, views=1)
 def world(tmp_path_factory):
     """Photos with their split, and a cache folder of the module's own."""
     folder = tmp_path_factory.mktemp("tuning")
-    os.environ["EDGETL_CACHE"] = str(folder / "cache")
     dataset = split(find_photos(write_photos(folder / "photos", KINDS, 16, size=96)), 0.25, 0)
-    yield folder, dataset
-    del os.environ["EDGETL_CACHE"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGETL_CACHE", str(folder / "cache"))
+        yield folder, dataset
 
 
 @pytest.fixture(scope="module")

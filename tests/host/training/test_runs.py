@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -36,20 +39,62 @@ def test_a_run_that_cannot_take_its_place_is_kept_and_the_error_says_where(tmp_p
     with pytest.raises(StorageError, match="it is whole in") as caught, new_run(tmp_path / "run", False) as folder:
         (folder / RUN_FILE).write_text("whole")
         (tmp_path / "run").write_text("meanwhile somebody wrote a file of this name")
-    assert str(folder) in str(caught.value) and (folder / RUN_FILE).read_text() == "whole"
+    kept = tmp_path / folder.name.removeprefix(".")  # hidden, it would be taken for a leftover
+    assert str(kept) in str(caught.value) and (kept / RUN_FILE).read_text() == "whole"
     assert "meanwhile" in (tmp_path / "run").read_text()
 
 
-def test_what_a_killed_training_left_is_swept_and_what_is_whole_or_in_use_is_not(tmp_path) -> None:
-    for name in (".run.killed", ".run.whole", ".other.killed", ".run.d"):
+def test_what_killed_trainings_left_is_swept_and_what_is_in_use_or_not_theirs_is_not(tmp_path) -> None:
+    strangers = (".run.20240101", ".run.unfinished-", "run.unfinished-abcdefgh")
+    for name in (".run.unfinished-abcdefgh", ".other.unfinished-abcd_123", *strangers):
         (tmp_path / name).mkdir()
-    (tmp_path / ".run.whole" / RUN_FILE).touch()
-    (tmp_path / ".run.file").touch()
+        (tmp_path / name / RUN_FILE).touch()
+    (tmp_path / ".run.unfinished-ijklmnop").touch()
     output = tmp_path / "run"
     with pytest.raises(RuntimeError), new_run(output, False) as first, new_run(output, False) as second:
         left = {path.name for path in tmp_path.iterdir()}
         raise RuntimeError
-    assert left == {".run.whole", ".other.killed", ".run.file", first.name, second.name}
+    assert left == {*strangers, ".run.unfinished-ijklmnop", first.name, second.name}
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from edgetl.training.runs import FLOAT_FILE, new_run
+with new_run(Path(sys.argv[1]), False) as folder:
+    (folder / FLOAT_FILE).write_bytes(bytes(1 << 20))
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_killed_training_leaves_nothing_once_another_ran_under_any_name(tmp_path) -> None:
+    command = [sys.executable, "-c", KILLED]
+    with (
+        subprocess.Popen([*command, tmp_path / "run"], stdout=subprocess.PIPE) as killed,
+        subprocess.Popen([*command, tmp_path / "alive"], stdout=subprocess.PIPE) as alive,
+    ):
+        assert [child.stdout.readline() for child in (killed, alive) if child.stdout] == [b"writing\n"] * 2
+        killed.kill()
+        killed.wait()
+        assert len(list(tmp_path.iterdir())) == 2
+        with new_run(tmp_path / "third", False) as folder:
+            (folder / RUN_FILE).touch()
+        left = sorted(path.name for path in tmp_path.iterdir())
+        alive.kill()
+    assert len(left) == 2 and left[0].startswith(".alive.") and left[1] == "third"
+
+
+@pytest.mark.slow
+def test_a_training_that_is_told_to_end_leaves_nothing(tmp_path) -> None:
+    photos = write_photos(tmp_path / "photos", ("ball", "box"), 6, size=32)
+    command = [sys.executable, "-m", "edgetl", "train", photos, "-o", tmp_path / "run", "--weights", "builtin"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        while child.poll() is None and not list(tmp_path.glob(".run.*")):
+            time.sleep(0.02)
+        child.terminate()
+        assert child.stderr is not None and b"interrupted" in child.stderr.read()
+    assert child.returncode == 130 and sorted(path.name for path in tmp_path.iterdir()) == ["photos"]
 
 
 def test_force_replaces_a_run_behind_a_link_where_it_lies(dataset, tmp_path) -> None:
