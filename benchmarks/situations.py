@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgetl.training.directions import leading_directions
 from edgetl_device.codes import CodeTransform
 from edgetl_device.heads.evidence import extend, gather
 from edgetl_device.heads.head import fit_head, with_correction
-from edgetl_device.statistics import statistics_of
+from edgetl_device.heads.registry import DEFAULT
+from edgetl_device.statistics import statistics_of, with_projection
 
 from .harness import DATA, need
 
@@ -57,11 +59,12 @@ class Situation:
         return tuple(float(part.mean()) if len(part) else float("nan") for part in parts)  # type: ignore[return-value]
 
 
-def ours(situation: Situation, rule: str = "predictive") -> Names:
+def ours(situation: Situation, rule: str = DEFAULT) -> Names:
     """Labels that a head fitted on exact statistics gives the tests; the factory's and the device's work."""
     s = situation
     labels = [str(label) for label in s.factory_labels]
     factory = statistics_of(s.factory, labels, "b", "r")
+    factory = with_projection(factory, s.factory, labels, leading_directions(factory))
     evidence = gather(factory, s.factory[:0], (), s.factory[:0], (), "r")
     evidence = with_correction(evidence, rule, s.factory, labels)
     evidence = extend(evidence, s.shown, [str(label) for label in s.shown_labels], "r")

@@ -16,10 +16,12 @@ from edgetl_device.bundle.content import BundleParts, fingerprint
 from edgetl_device.codes import CodeTransform
 from edgetl_device.heads.evidence import gather
 from edgetl_device.heads.head import fit_head
+from edgetl_device.heads.registry import DEFAULT
 from edgetl_device.home import Home
 from edgetl_device.inference.backbone import Backbone
 from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.preprocess import Preprocessing
+from edgetl_device.projection import Projection
 from edgetl_device.statistics import statistics_of
 
 TINY = Path(__file__).parent / "support" / "tiny_backbone.tflite"
@@ -64,8 +66,14 @@ def tiny_backbone() -> Backbone:
     return Backbone(interpreter, Preprocessing(32, 32), transform, hashlib.sha256(data).hexdigest())
 
 
+def some_projection(dimension: int, size: int = 12) -> Projection:
+    """Directions of any kind: the workstation's are the leading ones."""
+    weights = np.random.default_rng(size).integers(-60, 61, (size, dimension)).astype(np.int8)
+    return Projection(weights, weights.astype(np.int64) @ np.full(dimension, 45) - 128)
+
+
 def build_bundle(
-    path: Path, kinds: tuple[str, ...] = ("ball", "box"), per_class: int = 40, rule: str = "predictive"
+    path: Path, kinds: tuple[str, ...] = ("ball", "box"), per_class: int = 40, rule: str = DEFAULT
 ) -> Path:
     """A real bundle, trained on drawn photos; no kinds make one without classes."""
     backbone = tiny_backbone()
@@ -77,7 +85,8 @@ def build_bundle(
     held = np.concatenate([*(rows[half:] for rows in raw.values()), empty])
     train_labels = tuple(kind for kind in kinds for _ in range(half))
     held_labels = tuple(kind for kind in kinds for _ in range(per_class - half))
-    factory = statistics_of(backbone.codes(train), train_labels, backbone.digest, backbone.runtime)
+    projection = some_projection(backbone.transform.dimension) if kinds else None
+    factory = statistics_of(backbone.codes(train), train_labels, backbone.digest, backbone.runtime, projection)
     evidence = gather(factory, backbone.codes(held), held_labels, backbone.codes(empty), (), backbone.runtime)
     head = fit_head(evidence, rule)
     check = np.stack([backbone.preprocessing(draw(kind, 900)) for kind in (*kinds, "ring")])

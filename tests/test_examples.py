@@ -254,7 +254,7 @@ def test_an_installed_package_adds_a_head_a_camera_and_a_sink(home: Home, site: 
     assert [(line["label"], line["version"]) for line in lines] == [("ball", 2), ("box", 2)]
     with log.open() as stream:
         assert [row[1] for row in csv.reader(stream)] == ["ball", "box"]
-    assert [row.rule for row in Device(home.folder).versions()] == ["predictive", "naive-bayes"]
+    assert [row.rule for row in Device(home.folder).versions()] == ["gaussian", "naive-bayes"]
 
 
 def test_the_example_head_is_as_good_as_its_formula_written_out(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ ORDER = {
     "device/edgetl_device": [
         "errors v4l2 child_process memory_budget",
         "addresses printable secret_file environment extensions files pillow_decoder",
-        "labels photo_headers photo_folders photos preprocess codes arrays statistics metrics console",
+        "labels photo_headers photo_folders photos preprocess codes arrays projection projected statistics metrics console",
         "heads",
         "store",
         "bundle",

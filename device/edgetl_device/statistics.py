@@ -3,7 +3,7 @@
 Counts, per-class sums and the Gram matrix of integer codes are integers. So learning a sample is an addition,
 forgetting it is the same subtraction, and merging devices is one more addition, in any order and on any machine, byte
 for byte. For a whole fleet this is one-round federated learning (AFL, https://arxiv.org/abs/2405.16240), here without
-rounding.
+rounding. Along the directions of a projection, each class has products of its own (see :mod:`.projected`).
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import pack, text_array, text_values, unpack
+from .arrays import Arrays, pack, text_array, text_values, unpack
 from .codes import MAX_DIMENSION, Codes
 from .errors import InputError, MismatchError
 from .labels import MAX_LABELS
+from .projected import MEMBERS as PROJECTED
+from .projected import ProjectedMoments, combined, moments_of, no_moments
+from .projection import Projection
 
 Int64 = npt.NDArray[np.int64]
 
@@ -45,6 +48,7 @@ class Statistics:
         sums: (C, d) int64, sum of a class's codes.
         products: the Gram matrix, sum of the outer products of all codes with themselves: (d, d) integers, or the
             d (d + 1) / 2 of its upper triangle, row by row, as they are stored.
+        projected: moments of each class along a projection; None where there is none, as in bundles of format 1.
     """
 
     backbone: str
@@ -53,6 +57,7 @@ class Statistics:
     counts: Int64
     sums: Int64
     products: npt.NDArray[Any]
+    projected: ProjectedMoments | None = None
 
     @property
     def dimension(self) -> int:
@@ -70,6 +75,11 @@ class Statistics:
     def samples(self) -> int:
         """How many samples were added, less those subtracted."""
         return int(self.counts.sum())
+
+    @property
+    def projection(self) -> Projection | None:
+        """Along which each class has moments of its own."""
+        return None if self.projected is None else self.projected.projection
 
     @property
     def bit_exact(self) -> bool:
@@ -97,13 +107,16 @@ class Statistics:
         counts = np.zeros(len(labels), np.int64)
         sums = np.zeros((len(labels), self.dimension), np.int64)
         row_of = {label: row for row, label in enumerate(labels)}
-        for part, factor in ((self, 1), (other, sign)):
-            rows = np.array([row_of[label] for label in part.labels], np.intp)
+        places = [np.array([row_of[label] for label in part.labels], np.intp) for part in (self, other)]
+        for part, factor, rows in zip((self, other), (1, sign), places, strict=True):
             counts[rows] += factor * part.counts
             sums[rows] += factor * part.sums
         kind = _gram_type(int(np.abs(counts).sum()) if sign > 0 else self.samples)
         gram = (np.add if sign > 0 else np.subtract)(self.gram, other.gram, dtype=kind)
         if (counts < 0).any() or (sums < 0).any() or (np.diagonal(gram) < 0).any() or sums[counts == 0].any():
+            raise InputError("cannot subtract samples that were never added")
+        projected = combined(self.projected, other.projected, places, len(labels), sign)
+        if projected is not None and (projected.counts > counts).any():
             raise InputError("cannot subtract samples that were never added")
         kept = counts > 0
         runtimes = tuple(sorted({*self.runtimes, *other.runtimes})) if sign > 0 else self.runtimes
@@ -114,27 +127,29 @@ class Statistics:
             counts=counts[kept],
             sums=sums[kept],
             products=gram.astype(_gram_type(int(counts.sum())), copy=False),
+            projected=None if projected is None else projected.at(kept),
         )
 
     def to_bytes(self) -> bytes:
         """A compact, deterministic serialisation: the Gram's upper triangle in the smallest integers that hold it."""
         upper = np.concatenate([row[start:] for start, row in enumerate(self.gram)])
-        return pack(
-            {
-                "backbone": text_array((self.backbone,)),
-                "runtimes": text_array(self.runtimes),
-                "labels": text_array(self.labels),
-                "dimension": np.array(self.dimension, np.int64),
-                "counts": self.counts,
-                "sums": _smallest(self.sums),
-                "gram": _smallest(upper),
-            }
-        )
+        arrays: Arrays = {
+            "backbone": text_array((self.backbone,)),
+            "runtimes": text_array(self.runtimes),
+            "labels": text_array(self.labels),
+            "dimension": np.array(self.dimension, np.int64),
+            "counts": self.counts,
+            "sums": _smallest(self.sums),
+            "gram": _smallest(upper),
+        }
+        return pack(arrays if self.projected is None else arrays | self.projected.to_arrays())
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Statistics:
         """The inverse of :meth:`to_bytes`; raises InputError on anything that is not statistics."""
-        arrays = unpack(data, _MEMBERS)
+        arrays = unpack(data, most=len(_MEMBERS | PROJECTED))
+        if set(arrays) not in (_MEMBERS, _MEMBERS | PROJECTED):
+            raise InputError(f"expected the arrays {sorted(_MEMBERS)}, got {sorted(arrays)}")
         try:
             dimension = int(_integers(arrays["dimension"], ()).item())
             labels = text_values(arrays["labels"], MAX_LABELS)
@@ -157,10 +172,13 @@ class Statistics:
         if (sums < 0).any() or (sums > 255 * counts[:, None]).any() or not _within(upper, most):
             raise InputError("not statistics: sums that no samples can have")
         _check_products(counts, sums, upper)
-        return cls(backbone, runtimes, labels, counts, sums, upper)
+        projected = None
+        if "projection" in arrays:
+            projected = ProjectedMoments.from_arrays(arrays, counts, dimension)
+        return cls(backbone, runtimes, labels, counts, sums, upper, projected)
 
 
-def no_statistics(backbone: str, dimension: int) -> Statistics:
+def no_statistics(backbone: str, dimension: int, projection: Projection | None = None) -> Statistics:
     """The neutral element of ``+``."""
     return Statistics(
         backbone,
@@ -169,11 +187,21 @@ def no_statistics(backbone: str, dimension: int) -> Statistics:
         np.zeros(0, np.int64),
         np.zeros((0, dimension), np.int64),
         np.zeros((dimension, dimension), np.int32),
+        None if projection is None else no_moments(projection, 0),
     )
 
 
-def statistics_of(codes: Codes, labels: Sequence[str], backbone: str, runtime: str | Sequence[str]) -> Statistics:
+def statistics_of(
+    codes: Codes,
+    labels: Sequence[str],
+    backbone: str,
+    runtime: str | Sequence[str],
+    projection: Projection | None = None,
+) -> Statistics:
     """Codes (n, d) uint8 and their n labels → Statistics; ``runtime`` is one name for all, or one for each.
+
+    Args:
+        projection: along which each class gets moments of its own; None for none.
 
     Raises:
         MismatchError: the shapes or types do not fit.
@@ -183,7 +211,7 @@ def statistics_of(codes: Codes, labels: Sequence[str], backbone: str, runtime: s
             f"expected (n, d) uint8 codes and n labels, got {codes.shape} {codes.dtype} and {len(labels)}"
         )
     if not len(codes):
-        return no_statistics(backbone, codes.shape[1])
+        return no_statistics(backbone, codes.shape[1], projection)
     names, rows = np.unique(np.asarray(labels, dtype=np.str_), return_inverse=True)
     order = np.argsort(rows, kind="stable")
     starts = np.searchsorted(rows[order], np.arange(len(names)))
@@ -194,7 +222,19 @@ def statistics_of(codes: Codes, labels: Sequence[str], backbone: str, runtime: s
         np.bincount(rows).astype(np.int64),
         np.add.reduceat(codes[order], starts, axis=0, dtype=np.int64),
         exact_gram(codes),
+        None if projection is None else moments_of(projection, codes, rows, len(names)),
     )
+
+
+def with_projection(
+    statistics: Statistics, codes: Codes, labels: Sequence[str], projection: Projection | None
+) -> Statistics:
+    """Statistics of these very codes (n, d) and n labels, with moments of each class along a projection."""
+    if projection is None:
+        return statistics
+    row_of = {label: row for row, label in enumerate(statistics.labels)}
+    moments = moments_of(projection, codes, [row_of[label] for label in labels], len(row_of))
+    return replace(statistics, projected=moments)
 
 
 def exact_gram(codes: Codes) -> npt.NDArray[np.signedinteger[Any]]:

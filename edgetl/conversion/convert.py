@@ -23,7 +23,7 @@ from edgetl_device.heads.head import Head, fit_head, with_correction
 from edgetl_device.heads.registry import DEFAULT
 from edgetl_device.inference.backbone import Backbone, prepare_files
 from edgetl_device.inference.interpreter import TFLiteInterpreter
-from edgetl_device.statistics import statistics_of
+from edgetl_device.statistics import statistics_of, with_projection
 
 from ..data.datasets import Dataset, balanced
 from ..embedding.embed import Embedded, embed_device
@@ -31,6 +31,7 @@ from ..models.float_model import FloatModel, run_source
 from ..tflite import fused
 from ..tflite.edgetpu_compiler import Compiled, compile_model, find_compiler
 from ..tflite.feature_map import expose_feature_map
+from ..training.directions import leading_directions
 from ..training.train import Run
 from . import compression, layer_errors
 from .compression import Compressed, Compression
@@ -292,8 +293,9 @@ def evidence_of(dataset: Dataset, raw: Int8, backbone: Backbone, seed: int) -> E
     train, holdout = dataset.rows("train"), _holdout_rows(dataset, seed)
     codes = backbone.codes(raw)
     labels = [dataset.labels[row] for row in train]
+    statistics = statistics_of(codes[train], labels, backbone.digest, backbone.runtime)
     return gather(
-        statistics_of(codes[train], labels, backbone.digest, backbone.runtime),
+        with_projection(statistics, codes[train], labels, leading_directions(statistics)),
         codes[holdout],
         [dataset.labels[row] for row in holdout],
         codes[:0],

@@ -83,7 +83,7 @@ def merge(
                 f"the export of device {export.device[:8]} counts {export.statistics.samples} samples: with them the "
                 f"bundle would have more than the {MAX_SAMPLES} that one can hold; nothing was written"
             )
-        statistics = statistics + export.statistics
+        statistics = _with(statistics, export)
     check_label_count(len(statistics.labels), "merge fewer devices, or agree on labels")
     head = _head(factory, statistics)
     objection = _objection(factory, head)
@@ -151,6 +151,15 @@ def _latest(exports: Sequence[Export], merged: Sequence[str]) -> dict[str, Expor
     return latest
 
 
+def _with(statistics: Statistics, export: Export) -> Statistics:
+    """Their sum. Moments of single classes along another projection, or where the bundle has none, are left out."""
+    more, projection = export.statistics, statistics.projection
+    other = more.projection
+    if other is not None and (projection is None or not projection.same_as(other)):
+        more = replace(more, projected=None)
+    return statistics + more
+
+
 def _head(factory: BundleContent, statistics: Statistics) -> Head:
     held = (factory.holdout, factory.holdout_labels)
     origin, correction = factory.bundle.codes.origin, factory.correction
@@ -169,6 +178,6 @@ def _suspects(factory: BundleContent, latest: Mapping[str, Export]) -> str:
     guilty = [
         device[:8]
         for device, export in sorted(latest.items())
-        if len(latest) > 1 and _objection(factory, _head(factory, factory.statistics + export.statistics))
+        if len(latest) > 1 and _objection(factory, _head(factory, _with(factory.statistics, export)))
     ]
     return f"; look at the labels of device {', '.join(guilty)}" if guilty else ""

@@ -1,16 +1,19 @@
 """Backbone + head as one ``.tflite`` classifier, for apps that know nothing of edgetl.
 
 The head is appended to the deployed backbone's own graph, so the backbone stays the same file, weight for weight. What
-follows its int8 embedding is the code transform and the head's rule, in 9 or 18 float operators on d numbers; they take
+follows its int8 embedding is the code transform and the head's rule, in 9 to 23 float operators on d numbers; they take
 no time that shows beside the backbone's:
 
     code = min(round(√d · L · u), 255),  u = √(q − z) / ‖√(q − z)‖               (:mod:`edgetl_device.codes`)
     scores = code · weightsᵀ + (code − c)ᵀ P (code − c) · slope + bias             (:mod:`edgetl_device.heads`)
+             − ½ tᵀ K t of each class, t = T (code − c)                            (``gaussian`` alone)
 
 The quadratic term of the ``predictive`` rule tells classes of few photos from classes of many. P as it is would take
 d² numbers (6.5 MB at d = 1280, ten times the backbone), so it is written with the 192 directions that matter most and
 one number for all others: P ≈ D (f·I + V (Λ − f) Vᵀ) D. Which matter is read off P itself: embeddings vary by 1 / λ
 along a direction. On flowers with 3 to 600 photos a class that changes one label of 587; a linear head changes 3 %.
+
+Each K is written whole, as squares along its 96 eigenvectors: 0.04 MB a class.
 
 What a fused model lacks: it always names a class (no "unknown"), and it learns nothing.
 """
@@ -27,7 +30,7 @@ import numpy.typing as npt
 from edgetl_device.codes import CodeTransform
 from edgetl_device.errors import CheckFailedError, InputError
 from edgetl_device.heads.head import Head
-from edgetl_device.heads.scorer import QuadraticTerm
+from edgetl_device.heads.scorer import ClassTerm, QuadraticTerm
 from edgetl_device.inference.native_log import captured_stderr
 
 from . import metadata
@@ -81,12 +84,30 @@ class Quadratic:
 
 
 @dataclass(frozen=True, eq=False)
+class Own:
+    """What the classes' own quadratic terms become: Σ ± r_k², with r = ((code − centre) · directionsᵀ) · rootsᵀ.
+
+    Args:
+        directions: (q, d).
+        offset: (q,) −centre · directionsᵀ.
+        roots: (m, q) eigenvectors of all classes' curvatures, by the root of what they weigh.
+        signs: (C, m) by which factor each square counts for each class.
+    """
+
+    directions: Floats
+    offset: Floats
+    roots: Floats
+    signs: Floats
+
+
+@dataclass(frozen=True, eq=False)
 class Formula:
-    """A head as arithmetic on codes: scores = code · weightsᵀ + bias, plus a quadratic term if there is one."""
+    """A head as arithmetic on codes: scores = code · weightsᵀ + bias, plus quadratic terms if there are any."""
 
     weights: Floats
     bias: Floats
     quadratic: Quadratic | None = None
+    own: Own | None = None
 
 
 def formula(head: Head, transform: CodeTransform) -> Formula:
@@ -104,7 +125,8 @@ def formula(head: Head, transform: CodeTransform) -> Formula:
         )
     factor = np.float32(1 / head.temperature)
     quadratic = None if form.quadratic is None else _quadratic(form.quadratic, factor)
-    return Formula(form.weights * factor, form.bias * factor, quadratic)
+    own = None if form.own is None else _own(form.own, len(head.labels), factor)
+    return Formula(form.weights * factor, form.bias * factor, quadratic, own)
 
 
 def fuse(
@@ -222,9 +244,22 @@ def _codes(appender: Appender, output: int, transform: CodeTransform, scale: flo
 
 def _scores(appender: Appender, head: Formula, codes: int, dimension: int) -> int:
     scores = _dense(appender, codes, "head/scores", head.weights, head.bias)
-    if head.quadratic is None:
-        return scores
-    term, shape = head.quadratic, (1, dimension)
+    terms = [] if head.quadratic is None else [_shared_term(appender, head.quadratic, codes, dimension)]
+    terms += [] if head.own is None else [_own_terms(appender, head.own, codes)]
+    for term in terms:
+        scores = appender.operator("ADD", [scores, term], (1, len(head.weights)), "AddOptions")
+    return scores
+
+
+def _own_terms(appender: Appender, own: Own, codes: int) -> int:
+    along = _dense(appender, codes, "head/own/directions", own.directions, own.offset)
+    roots = _dense(appender, along, "head/own/roots", own.roots)
+    squares = appender.operator("MUL", [roots, roots], (1, len(own.roots)), "MulOptions")
+    return _dense(appender, squares, "head/own/signs", own.signs)
+
+
+def _shared_term(appender: Appender, term: Quadratic, codes: int, dimension: int) -> int:
+    shape = (1, dimension)
     centred = appender.operator("SUB", [codes, appender.constant("head/centre", term.centre)], shape, "SubOptions")
     scaling = appender.constant("head/scaling", term.scaling)
     scaled = appender.operator("MUL", [centred, scaling], shape, "MulOptions")
@@ -236,18 +271,25 @@ def _scores(appender: Appender, head: Formula, codes: int, dimension: int) -> in
     weights = np.concatenate([term.weights, np.full(dimension, term.rest, np.float32)])
     both = appender.operator("CONCATENATION", squares, (1, len(weights)), "ConcatenationOptions", axis=1)
     distance = _dense(appender, both, "head/distance", weights[None])
-    return appender.operator(
-        "ADD",
-        [scores, _dense(appender, distance, "head/slope", term.slope[:, None])],
-        (1, len(term.slope)),
-        "AddOptions",
-    )
+    return _dense(appender, distance, "head/slope", term.slope[:, None])
 
 
 def _dense(appender: Appender, value: int, name: str, weights: Floats, bias: Floats | None = None) -> int:
     inputs = [value, appender.constant(name, weights)]
     inputs.append(-1 if bias is None else appender.constant(f"{name}/bias", bias))
     return appender.operator("FULLY_CONNECTED", inputs, (1, len(weights)), "FullyConnectedOptions")
+
+
+def _own(term: ClassTerm, classes: int, factor: np.float32) -> Own:
+    """−½ tᵀ K t of each class by the eigenvectors of its K."""
+    values, vectors = np.linalg.eigh(term.curvatures.astype(np.float64))
+    roots = np.swapaxes(vectors, 1, 2) * np.sqrt(np.abs(values))[:, :, None]
+    size = values.shape[1]
+    signs = np.zeros((classes, values.size), np.float32)
+    for number, column in enumerate(term.classes):
+        signs[column, number * size : (number + 1) * size] = -0.5 * factor * np.sign(values[number])
+    offset = -(term.directions.astype(np.float64) @ term.centre)
+    return Own(term.directions, offset.astype(np.float32), roots.reshape(-1, size).astype(np.float32), signs)
 
 
 def _quadratic(term: QuadraticTerm, factor: np.float32) -> Quadratic | None:

@@ -4,6 +4,7 @@ __all__ = [
     "accelerator",
     "advisor",
     "augmentation",
+    "directions",
     "embeddings",
     "finetuning",
     "float_head",

@@ -8,9 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device.codes import LEVELS_PER_RMS
+from edgetl_device.heads.class_covariances import ClassCovariances, ClassScatter, class_covariances
 from edgetl_device.heads.class_moments import ClassMoments, log_prior
+from edgetl_device.heads.gaussian import Gaussian, solve_gaussian
 from edgetl_device.heads.precision import solve_precision
 from edgetl_device.heads.predictive import Predictive, solve_predictive
+from edgetl_device.heads.scatter import LEAST_REST, REST_SHARE
+from edgetl_device.heads.scorer import Scorer
+
+from .directions import leading
 
 Floats = npt.NDArray[np.float32]
 
@@ -24,14 +30,25 @@ def float_codes(values: Floats) -> Floats:
     return np.asarray(root / np.maximum(norm, 1e-12) * LEVELS_PER_RMS * np.sqrt(values.shape[1]), np.float32)
 
 
-def fit_float_head(values: Floats, labels: Sequence[str], rows: Sequence[int] | None = None) -> Predictive:
-    """The reference that conversion is held against: the same rule on float embeddings, nothing quantized.
+def fit_float_head(values: Floats, labels: Sequence[str], rows: Sequence[int] | None = None) -> Gaussian:
+    """The reference that conversion is held against: the default rule on float embeddings, nothing quantized.
 
     Args:
         values: (n, d); may be mapped from a file.
         labels: of the embeddings used.
         rows: which of the n are used; None for all.
     """
+    return solve_gaussian(*_moments(values, labels, rows))
+
+
+def fit_float_predictive(values: Floats, labels: Sequence[str], rows: Sequence[int] | None = None) -> Predictive:
+    """As :func:`fit_float_head`, without covariances of single classes: nearly linear, for a network to start from."""
+    return solve_predictive(_moments(values, labels, rows)[0])
+
+
+def _moments(
+    values: Floats, labels: Sequence[str], rows: Sequence[int] | None
+) -> tuple[ClassMoments, ClassCovariances | None]:
     chosen = np.arange(len(values)) if rows is None else np.asarray(rows, np.intp)
     names, classes = np.unique(np.asarray(labels), return_inverse=True)
     dimension = values.shape[1]
@@ -42,18 +59,46 @@ def fit_float_head(values: Floats, labels: Sequence[str], rows: Sequence[int] | 
         for row in np.unique(classes[block]):
             sums[row] += codes[classes[block] == row].sum(axis=0, dtype=np.float64)
     means = sums / counts[:, None]
+
+    def centred(block: slice) -> Floats:
+        return float_codes(values[chosen[block]]) - means[classes[block]].astype(np.float32)
+
     scatter = np.zeros((dimension, dimension))
     for block in blocks:
-        centred = float_codes(values[chosen[block]]) - means[classes[block]].astype(np.float32)
-        scatter += centred.T @ centred
-    variances = np.diag(scatter) / max(len(chosen) - len(names), 1)
-    floored = np.maximum(variances, 0.1 * variances.mean()) + 1e-9
-    precision = solve_precision(scatter.astype(np.float32), floored, len(chosen))
+        apart = centred(block)
+        scatter += apart.T @ apart
+    degrees = max(len(chosen) - len(names), 0)
+    directions = leading(scatter, degrees)
+    own = np.zeros((len(names), len(directions), len(directions)))
+    for block in blocks if len(directions) else ():
+        along = centred(block) @ directions.T
+        for row in np.unique(classes[block]):
+            of_class = along[classes[block] == row]
+            own[row] += of_class.T @ of_class
+    variances = _variances(scatter, own.sum(axis=0), degrees)
+    precision = solve_precision(scatter.astype(np.float32), variances, len(chosen))
     labelled = tuple(str(name) for name in names)
-    return solve_predictive(ClassMoments(labelled, means, counts.astype(np.float64), log_prior(counts), precision))
+    moments = ClassMoments(labelled, means, counts.astype(np.float64), log_prior(counts), precision)
+    if not len(directions):
+        return moments, None
+    known = np.ones(len(names), bool)
+    found = ClassScatter(
+        directions, own, counts.astype(np.float64) - 1, known, own.sum(axis=0) / degrees, float(degrees)
+    )
+    return moments, class_covariances(found, precision.penalty, np.zeros((0, dimension)), len(chosen), degrees)
 
 
-def predict(head: Predictive, values: Floats, rows: Sequence[int]) -> tuple[npt.NDArray[np.intp], Floats]:
+def _variances(
+    scatter: npt.NDArray[np.float64], along: npt.NDArray[np.float64], degrees: int
+) -> npt.NDArray[np.float64]:
+    """(d,) what the covariance is shrunk to: as :func:`edgetl_device.heads.scatter.variances`, of floats."""
+    dimension, size = len(scatter), len(along)
+    total = float(np.trace(scatter)) / max(degrees, 1)
+    rest = (total - float(np.trace(along)) / max(degrees, 1)) / (dimension - size)
+    return np.full(dimension, REST_SHARE * max(rest, LEAST_REST * total / dimension) + 1e-9)
+
+
+def predict(head: Scorer, values: Floats, rows: Sequence[int]) -> tuple[npt.NDArray[np.intp], Floats]:
     """Embeddings (n, d) at ``rows`` → (r,) indices into ``head.labels`` and (r, C) scores, in blocks."""
     chosen = np.asarray(rows, np.intp)
     scores = [

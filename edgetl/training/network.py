@@ -14,7 +14,7 @@ from edgetl_device.codes import LEVELS_PER_RMS
 from edgetl_device.heads.predictive import Predictive
 
 from .. import tf
-from .float_head import fit_float_head, predict
+from .float_head import fit_float_predictive, predict
 
 _SOFT = 1e-3  # keeps the square root's slope finite where a feature is 0
 
@@ -122,12 +122,12 @@ def build_network(
         tune: rows that its temperature is set on, others than ``fit``; may be empty.
     """
     tensorflow = tf.load()
-    head = fit_float_head(values, [labels[row] for row in fit], fit)
+    head = fit_float_predictive(values, [labels[row] for row in fit], fit)
     bias = head.bias - head.centre @ head.weights.T
     if len(tune):
         temperature = _temperature(head, values, labels, tune)
     else:  # of its own photos a head is too sure: one of half of them is asked about the other half
-        half = fit_float_head(values, [labels[row] for row in fit[::2]], fit[::2])
+        half = fit_float_predictive(values, [labels[row] for row in fit[::2]], fit[::2])
         temperature = _temperature(half, values, labels, [row for row in fit[1::2] if labels[row] in half.labels])
     kernel = head.weights.T * (LEVELS_PER_RMS / temperature)
     return Network(

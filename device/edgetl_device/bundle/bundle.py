@@ -26,7 +26,8 @@ from ..preprocess import Preprocessing
 from .archive import pack_members, read_file, unpack_members
 from .signing import BUNDLE, SIZE, PrivateKey, PublicKey
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE = (1, 2)  # in format 1 statistics have no moments of single classes
 MAX_MANIFEST = 1 << 20  # bytes
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
@@ -102,7 +103,7 @@ class Bundle:
 def write_bundle(
     path: Path, manifest: Mapping[str, Any], members: Mapping[str, bytes], key: PrivateKey | None = None
 ) -> str:
-    """Write a bundle whole or not at all; the members' sizes and hashes are added to the manifest.
+    """Write a bundle whole or not at all; the members' sizes and hashes are added to the manifest, and the format.
 
     Args:
         key: sign with it; the time of signing is added to the manifest too.
@@ -116,7 +117,7 @@ def write_bundle(
     order = [name for name in (*REQUIRED, *OPTIONAL) if name in members]
     listing = {n: {"size": len(members[n]), "sha256": hashlib.sha256(members[n]).hexdigest()} for n in order}
     full = {name: value for name, value in manifest.items() if name != "signed"}
-    full |= {"format": FORMAT_VERSION, "members": listing} | ({"signed": signing_time()} if key else {})
+    full = {"format": FORMAT_VERSION, **full, "members": listing} | ({"signed": signing_time()} if key else {})
     text = json.dumps(full, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
     signature = {SIGNATURE: key.sign(BUNDLE, text)} if key else {}
     data = pack_members({MANIFEST: text, **signature, **{name: members[name] for name in order}})
@@ -202,9 +203,9 @@ def _manifest(data: bytes) -> dict[str, Any]:
         raise BundleError(f"no readable manifest: {error}") from None
     if not isinstance(manifest, dict) or type(manifest.get("format")) is not int:
         raise BundleError("the manifest names no format version")
-    if manifest["format"] != FORMAT_VERSION:
+    if manifest["format"] not in READABLE:
         raise BundleError(
-            f"bundle format {manifest['format']} is not {FORMAT_VERSION}, the one this edgetl reads; "
+            f"bundle format {manifest['format']} is newer than {FORMAT_VERSION}, the last that this edgetl reads; "
             "update with `pip install --upgrade edgetl-device`"
         )
     wrong = [name for name, kind in _NEEDED.items() if not isinstance(manifest.get(name), kind)]

@@ -59,6 +59,8 @@ class BundleContent:
             raise BundleError("statistics.npz belongs to another backbone")
         if statistics.labels != self.bundle.labels:
             raise BundleError("statistics.npz has other labels than the manifest")
+        if statistics.projected is not None and self.bundle.manifest["format"] == 1:
+            raise BundleError("statistics.npz has moments of single classes, which format 1 does not have")
         return statistics
 
     @cached_property

@@ -1,9 +1,11 @@
 """Heads: embedding → class scores, each a deterministic function of exact statistics; one learning rule a file."""
 
 __all__ = [
+    "class_covariances",
     "class_moments",
     "contributions",
     "evidence",
+    "gaussian",
     "head",
     "neighbours",
     "novelty",

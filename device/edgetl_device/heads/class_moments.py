@@ -12,7 +12,7 @@ from .evidence import Evidence
 from .precision import Precision
 from .scatter import aligned, device_weight
 
-PRIOR_SHARE = 0.5  # of the log frequency of factory classes: the field's frequencies are like the training's, not equal
+PRIOR_SHARE = 0.25  # of the log frequency of factory classes: how often one was photographed tells little of the field
 PRIOR_SAMPLES = 2.0  # τ, how many samples the prior of a class's mean is worth
 
 Floats = npt.NDArray[np.float64]
@@ -59,7 +59,7 @@ def class_moments(evidence: Evidence) -> ClassMoments:
 
 
 def log_prior(factory_counts: Int64) -> Floats:
-    """Counts (C,) → (C,) half the log frequency; classes that the factory does not know are taken for average ones."""
+    """Counts (C,) → (C,) a quarter of the log frequency; classes new to the factory count as average ones."""
     known = factory_counts > 0
     if not known.any():
         return np.zeros(len(factory_counts))

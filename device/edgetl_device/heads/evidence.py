@@ -41,11 +41,13 @@ class Solution:
         bank: the holdout, less what is hidden.
         core: see :attr:`Evidence.core`.
         core_distances: see :attr:`Evidence.core_distances`.
+        holdout_projected: see :attr:`Evidence.holdout_projected`.
     """
 
     bank: Bank | None = None
     core: Precision | None = None
     core_distances: Vector | None = None
+    holdout_projected: Matrix | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,14 +114,15 @@ class Evidence:
         A class that moved between the factory and here varies along its shift: n m / (n + m) · δ δᵀ, δ the difference
         of its means, where m counts device samples with their weight, so that a few of them already tell the shift.
         """
-        shifts = self._shifts()
+        shifts = self.shifts
         if len(self.core.rows) + len(shifts) <= MOST_ROWS:
             return self.core.updated(shifts, self.samples)
         moved = scatter(self.factory, self.device) + shifts.T @ shifts
         return solve_precision(moved, self._variances(), self.samples)
 
-    def _shifts(self) -> Matrix:
-        """(k, d) float32, one row for each class that both know."""
+    @cached_property
+    def shifts(self) -> Matrix:
+        """(k, d) float32, one row for each class that both know: its way from the factory to here, weighted."""
         factory, device = self.factory, self.device
         shared = sorted({*factory.labels} & {*device.labels})
         there, here = label_rows(factory, shared), label_rows(device, shared)
@@ -153,6 +156,16 @@ class Evidence:
         return self.solution.core_distances
 
     @property
+    def holdout_projected(self) -> Matrix:
+        """(h, q) float32 projections of the holdout, less those of the centre; there must be a projection."""
+        if self.solution.holdout_projected is None:
+            projection = self.factory.projection
+            assert projection is not None, "asked for where there is one"
+            columns = projection.scaled.T.astype(np.float32)
+            self.solution.holdout_projected = np.asarray((self.holdout - self.centre) @ columns, np.float32)
+        return self.solution.holdout_projected
+
+    @property
     def holdout_distances(self) -> Vector:
         """(h,) yᵀ P y of the holdout, y = code − centre."""
         if self.precision.base is not self.core.base:
@@ -176,7 +189,7 @@ def gather(
     factory_precision: Precision | None = None,
 ) -> Evidence:
     """Factory statistics, holdout codes (h, d) and device samples' codes (n, d), with their labels → Evidence."""
-    none = no_statistics(factory.backbone, factory.dimension)
+    none = no_statistics(factory.backbone, factory.dimension, factory.projection)
     known = Evidence(
         factory, none, holdout, tuple(holdout_labels), codes[:0], (), origin, hidden, correction, factory_precision
     )
@@ -187,7 +200,7 @@ def extend(evidence: Evidence, codes: Codes, labels: Sequence[str], runtime: str
     """Evidence and more device samples → Evidence; what was worked out already is updated where that is cheaper."""
     if not len(labels):
         return evidence
-    more = statistics_of(codes, labels, evidence.factory.backbone, runtime)
+    more = statistics_of(codes, labels, evidence.factory.backbone, runtime, evidence.factory.projection)
     after = replace(
         evidence,
         device=evidence.device + more,
@@ -204,7 +217,7 @@ def carry_over(before: Evidence, after: Evidence, codes: Codes, labels: Sequence
     One more sample then costs products with a matrix, no solve. Nothing is carried over where a solve is cheaper.
     """
     known, new = before.solution, after.solution
-    new.bank = known.bank
+    new.bank, new.holdout_projected = known.bank, known.holdout_projected
     if known.core is None or not freedom(before.factory):
         return
     added = directions(before.device, codes, labels)

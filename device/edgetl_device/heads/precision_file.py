@@ -15,9 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from .precision import Precision
-from .scatter import PRIOR_FREEDOM, VARIANCE_FLOOR
+from .scatter import LEAST_REST, PRIOR_FREEDOM, REST_SHARE, VARIANCE_FLOOR
 
-_MAGIC = f"edgetl precision 1 {PRIOR_FREEDOM} {VARIANCE_FLOOR}".encode()  # whatever changes the solution
+_MAGIC = (
+    f"edgetl precision 2 {REST_SHARE} {LEAST_REST} {PRIOR_FREEDOM} {VARIANCE_FLOOR}".encode()
+)  # whatever changes the solution
 _DIGEST_BYTES = 32
 
 

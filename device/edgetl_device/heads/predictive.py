@@ -99,21 +99,29 @@ class Predictive(Scorer):
         return centred @ self.weights.T + quadratic[:, None] * self.slope + self.bias
 
 
-def solve_predictive(moments: ClassMoments, centre: Floats | None = None) -> Predictive:
-    """ClassMoments → Predictive, expanded at ``centre`` (d,); also of float features."""
+def drawn_means(moments: ClassMoments) -> npt.NDArray[np.float64]:
+    """(C, d) means of classes, drawn to the mean of all by how few samples each has."""
+    middle = moments.means.mean(axis=0)
+    trust, _ = posterior(moments.effective)
+    return np.asarray(middle + trust[:, None] * (moments.means - middle))
+
+
+def solve_predictive(
+    moments: ClassMoments, centre: Floats | None = None, volume_share: float = VOLUME_SHARE
+) -> Predictive:
+    """ClassMoments → Predictive, expanded at ``centre`` (d,), with ρ; also of float features."""
     dimension = moments.means.shape[1]
     precision = moments.precision
     if not moments.labels or precision is None:
         none, nothing = np.zeros(0, np.float32), np.zeros((0, dimension), np.float32)
         return Predictive((), np.zeros(dimension, np.float32), None, nothing, none, none)
-    middle = moments.means.mean(axis=0)
     if centre is None:
-        centre = middle.astype(np.float32)
-    trust, spread = posterior(moments.effective)
-    means = (middle + trust[:, None] * (moments.means - middle) - centre).astype(np.float32)
+        centre = moments.means.mean(axis=0).astype(np.float32)
+    _, spread = posterior(moments.effective)
+    means = (drawn_means(moments) - centre).astype(np.float32)
     whitened = means @ precision
     quadratic = np.einsum("cd,cd->c", whitened, means)
-    bias = moments.log_prior - 0.5 * (quadratic / spread + VOLUME_SHARE * precision.unseen * np.log(spread))
+    bias = moments.log_prior - 0.5 * (quadratic / spread + volume_share * precision.unseen * np.log(spread))
     return Predictive(
         moments.labels,
         centre,

@@ -19,9 +19,10 @@ from ..errors import InputError
 
 log = logging.getLogger("edgetl.heads")
 
-DEFAULT = "predictive"
+DEFAULT = "gaussian"
 
 HEADS = {
+    "gaussian": "edgetl_device.heads.gaussian:Gaussian",
     "predictive": "edgetl_device.heads.predictive:Predictive",
     "softmax": "edgetl_device.heads.softmax:Softmax",
     "lda": "edgetl_device.heads.lda:Linear",

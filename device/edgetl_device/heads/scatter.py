@@ -8,10 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..codes import LEVELS_PER_RMS, Codes
+from ..projected import ProjectedMoments
 from ..statistics import Int64, Statistics
 from .precision import Matrix, Vector
 
 MAX_DEVICE_WEIGHT = 20
+REST_SHARE = 3.0  # what the covariance is shrunk to, over the mean variance off the projection's directions
+LEAST_REST = 0.01  # of the mean variance
 PRIOR_FREEDOM = 10  # degrees of freedom's worth of equal variances
 VARIANCE_FLOOR = 0.1  # of the mean variance: constant features would otherwise get infinite weight
 BLOCK_ROWS = 64  # worked on at once, to spare memory
@@ -66,16 +69,46 @@ def freedom(statistics: Statistics) -> int:
 
 
 def variances(statistics: Statistics) -> Vector:
-    """(d,) within-class variances, drawn to their mean and floored; all equal where there is nothing to go by."""
+    """(d,) what the covariance is shrunk to; all equal where there is nothing to go by.
+
+    With a projection it is isotropic, thrice the mean variance that is left off the projection's directions: the noise
+    of probabilistic PCA (Tipping and Bishop 1999, https://doi.org/10.1111/1467-9868.00196), so that a set of photos
+    that vary along few directions is shrunk less. Without one: each feature's own, drawn to their mean and floored.
+    """
     degrees = freedom(statistics)
     if degrees > 0:
         between = (statistics.sums.astype(np.float64) ** 2 / statistics.counts[:, None]).sum(axis=0)
         within = np.maximum(np.diagonal(statistics.gram) - between, 0.0) / degrees
         mean = float(within.mean())
         if mean > 1e-9:
+            rest = _rest(statistics.projected, float(within.sum()))
+            if rest is not None:
+                return np.full(statistics.dimension, REST_SHARE * max(rest, LEAST_REST * mean))
             drawn = (degrees * within + PRIOR_FREEDOM * mean) / (degrees + PRIOR_FREEDOM)
             return np.asarray(np.maximum(drawn, VARIANCE_FLOOR * mean))
     return np.full(statistics.dimension, float(LEVELS_PER_RMS) ** 2)
+
+
+def _rest(moments: ProjectedMoments | None, total: float) -> float | None:
+    """The mean variance off the directions, of a total over all features; None where no moments tell."""
+    if moments is None or moments.projection.size == moments.projection.weights.shape[1]:
+        return None
+    degrees = np.maximum(moments.counts - 1, 0)
+    if not degrees.any():
+        return None
+    directions = moments.projection.scaled
+    size, dimension = directions.shape
+    scatter = np.zeros((size, size))
+    for row in np.flatnonzero(degrees):
+        scatter += scatter_along(moments, int(row))
+    along = float(np.trace(np.linalg.pinv(directions @ directions.T) @ scatter)) / float(degrees.sum())
+    return float((total - along) / (dimension - size))
+
+
+def scatter_along(moments: ProjectedMoments, row: int) -> Vector:
+    """(q, q) scatter of one class along the projection, less its mean's; 0 where it has no samples."""
+    sums = moments.sums[row].astype(np.float64)
+    return np.asarray(moments.square(row) - np.outer(sums, sums) / max(int(moments.counts[row]), 1))
 
 
 def aligned(statistics: Statistics, labels: tuple[str, ...]) -> tuple[Int64, Int64]:
@@ -95,6 +128,11 @@ def aligned_counts(statistics: Statistics, labels: tuple[str, ...]) -> Int64:
     counts = np.zeros(len(labels), np.int64)
     counts[rows] = statistics.counts[there]
     return counts
+
+
+def aligned_rows(statistics: Statistics, labels: tuple[str, ...]) -> dict[int, int]:
+    """Rows of the statistics whose labels are asked for → where these are in ``labels``."""
+    return dict(zip(*_common(statistics, labels), strict=True))
 
 
 def _common(statistics: Statistics, labels: tuple[str, ...]) -> tuple[list[int], list[int]]:

@@ -39,18 +39,37 @@ class QuadraticTerm:
 
 
 @dataclass(frozen=True, eq=False)
+class ClassTerm:
+    """−½ tᵀ K_c t for some of the classes, with t = (code − centre) · directionsᵀ.
+
+    Args:
+        centre: (d,) float32.
+        directions: (q, d) float32.
+        classes: (k,) which of the C classes have one.
+        curvatures: (k, q, q) float32, symmetric: K.
+    """
+
+    centre: Floats
+    directions: Floats
+    classes: npt.NDArray[np.intp]
+    curvatures: Floats
+
+
+@dataclass(frozen=True, eq=False)
 class ClosedForm:
-    """Scores as arithmetic on codes: code · weightsᵀ + bias, plus a quadratic term if there is one.
+    """Scores as arithmetic on codes: code · weightsᵀ + bias, plus quadratic terms if there are any.
 
     Args:
         weights: (C, d) float32.
         bias: (C,) float32.
-        quadratic: None where scores are linear.
+        quadratic: of all classes; None where scores are linear.
+        own: of single classes.
     """
 
     weights: Floats
     bias: Floats
     quadratic: QuadraticTerm | None = None
+    own: ClassTerm | None = None
 
 
 class Scorer(ABC):
@@ -143,7 +162,7 @@ def _without(evidence: Evidence, codes: Codes, labels: Sequence[str]) -> Evidenc
             kept.append(number)
     return replace(
         evidence,
-        device=evidence.device - statistics_of(codes, labels, evidence.device.backbone, ""),
+        device=evidence.device - statistics_of(codes, labels, evidence.device.backbone, "", evidence.device.projection),
         recent=evidence.recent[kept],
         recent_labels=tuple(evidence.recent_labels[number] for number in kept),
     )

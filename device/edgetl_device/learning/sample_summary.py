@@ -14,6 +14,7 @@ from ..codes import Codes, CodeTransform, Int8
 from ..heads.evidence import Evidence, carry_over
 from ..heads.novelty import RECENT_PER_CLASS, remembered_per_class
 from ..heads.precision import MOST_ROWS
+from ..projection import Projection
 from ..statistics import Statistics, no_statistics, statistics_of
 
 Block = tuple[list[int], list[str], list[str], Int8]
@@ -38,15 +39,16 @@ class SampleSummary:
     _added: list[tuple[Codes, list[str]]] | None = field(default_factory=list)  # since then; None: too many
 
     @classmethod
-    def empty(cls, backbone: str, dimension: int) -> SampleSummary:
-        """Nothing learned yet."""
-        return cls(no_statistics(backbone, dimension))
+    def empty(cls, backbone: str, dimension: int, projection: Projection | None = None) -> SampleSummary:
+        """Nothing learned yet; ``projection`` is the bundle's."""
+        return cls(no_statistics(backbone, dimension, projection))
 
     def add(self, blocks: Iterable[Block], transform: CodeTransform) -> None:
         """More samples, with ascending ids."""
         for ids, labels, runtimes, raw in blocks:
             codes = transform(raw)
-            self.statistics = self.statistics + statistics_of(codes, labels, self.statistics.backbone, runtimes)
+            known = self.statistics
+            self.statistics = known + statistics_of(codes, labels, known.backbone, runtimes, known.projection)
             for identity, label, code in zip(ids, labels, codes, strict=True):
                 # A copy: a row would keep its whole block in memory.
                 self._newest.setdefault(label, deque(maxlen=RECENT_PER_CLASS)).append((identity, code.copy()))

@@ -65,7 +65,8 @@ class Solver:
         return summary.evidence(self.factory, self.store.hidden(self.factory.bundle.backbone_digest))
 
     def _empty(self) -> SampleSummary:
-        return SampleSummary.empty(self.factory.bundle.backbone_digest, self.factory.bundle.codes.dimension)
+        known = self.factory.statistics
+        return SampleSummary.empty(known.backbone, known.dimension, known.projection)
 
     def _read(self, summary: SampleSummary, up_to: int | None) -> None:
         bundle = self.factory.bundle

@@ -1,13 +1,20 @@
 import io
 import json
 import zipfile
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
+from conftest import draw, tiny_backbone
 
 from edgetl_device.bundle.archive import MAX_SIZE
-from edgetl_device.bundle.bundle import open_bundle, read_bundle, write_bundle
+from edgetl_device.bundle.bundle import Bundle, open_bundle, read_bundle, sign_bundle, write_bundle
 from edgetl_device.bundle.content import BundleContent
+from edgetl_device.bundle.signing import key_path, read_private_key, write_key_pair
 from edgetl_device.errors import BundleError, StorageError
+from edgetl_device.home import Home
+from edgetl_device.statistics import statistics_of
 
 
 @pytest.fixture
@@ -68,7 +75,7 @@ def test_a_zip_that_is_no_bundle_and_a_file_that_is_no_zip_are_told_apart(tmp_pa
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (manifest(format=2), "format 2 is not 1, the one this edgetl reads; update"),
+        (manifest(format=3), "format 3 is newer than 2, the last that this edgetl reads; update"),
         (manifest(labels=["box", "ball"]), "sorted and distinct"),
         (manifest(labels=["../x", "y"]), "not valid"),
         (manifest(labels=[1, 2]), "sorted and distinct"),
@@ -85,6 +92,52 @@ def test_a_zip_that_is_no_bundle_and_a_file_that_is_no_zip_are_told_apart(tmp_pa
 def test_a_bundle_made_by_hand_is_refused(data, change, message: str) -> None:
     with pytest.raises(BundleError, match=message):
         read_bundle(rebuilt(data, change))
+
+
+def of_format_1(path: Path, bundle_path: Path) -> Bundle:
+    """The bundle as a release before 0.2 would have made it: statistics without moments of single classes."""
+    bundle = open_bundle(bundle_path)
+    statistics = replace(BundleContent(bundle).statistics, projected=None)
+    old = {**bundle.manifest, "format": 1, "head": "predictive"}
+    write_bundle(path, old, {**bundle.members, "statistics.npz": statistics.to_bytes()})
+    return open_bundle(path)
+
+
+def test_a_bundle_of_format_1_works_as_it_did(tmp_path: Path, bundle_path: Path) -> None:
+    old = of_format_1(tmp_path / "old.edgetl", bundle_path)
+    assert old.manifest["format"] == 1 and BundleContent(old).statistics.projection is None
+    home = Home(tmp_path / "home")
+    home.install(tmp_path / "old.edgetl")
+    learner, backbone = home.learner(), tiny_backbone()
+    learner.add("ring", np.stack([backbone.embed(draw("ring", number)) for number in range(12)]))
+    assert learner.retrain().promoted
+    head = learner.active_head()
+    assert head.rule == "predictive" and head.labels == ("ball", "box", "ring")
+    assert learner.device_statistics().projected is None
+    write_key_pair(tmp_path / "mine")
+    sign_bundle(old, tmp_path / "signed.edgetl", read_private_key(key_path(tmp_path / "mine")))
+    assert open_bundle(tmp_path / "signed.edgetl").manifest["format"] == 1  # so that old devices still read it
+
+
+def test_a_device_may_take_a_bundle_of_format_2_after_one_of_format_1(tmp_path: Path, bundle_path: Path) -> None:
+    of_format_1(tmp_path / "old.edgetl", bundle_path)
+    home, backbone = Home(tmp_path / "home"), tiny_backbone()
+    home.install(tmp_path / "old.edgetl")
+    raw = np.stack([backbone.embed(draw("ring", number)) for number in range(12)])
+    home.learner().add("ring", raw)
+    home.install(bundle_path)
+    learner = home.learner()
+    assert learner.retrain().promoted and learner.active_head().rule == "gaussian"
+    known, projection = learner.device_statistics(), learner.factory.statistics.projection
+    codes = backbone.codes(raw)
+    expected = statistics_of(codes, ["ring"] * len(codes), known.backbone, learner.runtime, projection)
+    assert known.to_bytes() == expected.to_bytes() and projection is not None
+
+
+def test_moments_in_a_bundle_of_format_1_are_refused(data) -> None:
+    bundle = read_bundle(rebuilt(data, manifest(format=1)))
+    with pytest.raises(BundleError, match="which format 1 does not have"):
+        _ = BundleContent(bundle).statistics
 
 
 def test_a_newer_format_with_strange_members_asks_for_an_update(data) -> None:

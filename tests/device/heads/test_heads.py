@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import some_projection
 
 from edgetl_device.errors import InputError
 from edgetl_device.heads.class_moments import PRIOR_SAMPLES, ClassMoments, class_moments
@@ -19,6 +20,7 @@ from edgetl_device.statistics import no_statistics, statistics_of
 
 DIMENSION = 48
 GENERATOR = np.random.default_rng(5)
+PROJECTION = some_projection(DIMENSION)
 CENTRES = GENERATOR.gamma(1.0, 30.0, size=(1000, DIMENSION))
 
 
@@ -29,9 +31,11 @@ def draw(classes: range, per_class: int, seed: int = 0, spread: float = 10.0) ->
     return codes, [f"class-{row:04}" for row in rows]
 
 
-def evidence(factory: int = 3, per_class: int = 30, new: range = range(0), shots: int = 5, **options) -> Evidence:
+def evidence(
+    factory: int = 3, per_class: int = 30, new: range = range(0), shots: int = 5, projection=PROJECTION, **options
+) -> Evidence:
     codes, labels = draw(range(factory), per_class)
-    statistics = statistics_of(codes, labels, "b", "r") if factory else no_statistics("b", DIMENSION)
+    statistics = statistics_of(codes, labels, "b", "r", projection) if factory else no_statistics("b", DIMENSION)
     held, held_labels = draw(range(factory), min(20, per_class), seed=1)
     device, device_labels = draw(new, shots, seed=2)
     return gather(
@@ -279,7 +283,7 @@ def test_moments_equal_those_of_the_weighted_samples() -> None:
 
 
 def test_the_precision_is_the_inverse_of_the_scatter_within_class_and_origin_and_of_the_ways_between_origins() -> None:
-    known = evidence(factory=2, per_class=10, new=range(1, 3), shots=3)
+    known = evidence(factory=2, per_class=10, new=range(1, 3), shots=3, projection=None)
     groups = [*np.split(draw(range(2), 10)[0].astype(float), 2), *np.split(draw(range(1, 3), 3, seed=2)[0] * 1.0, 2)]
     centred = np.concatenate([rows - rows.mean(axis=0) for rows in groups])
     way = groups[1].mean(axis=0) - groups[2].mean(axis=0)  # class 1, from the factory to here
@@ -336,7 +340,7 @@ def test_a_thing_far_from_everything_is_unknown_and_known_things_mostly_are_not(
 
 
 def test_an_unknown_rule_names_the_known_ones() -> None:
-    with pytest.raises(InputError, match="expected one of predictive"):
+    with pytest.raises(InputError, match="expected one of gaussian"):
         fit_head(evidence(), "forest")
 
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from conftest import some_projection
 
 from edgetl_device.heads.evidence import gather
 from edgetl_device.heads.head import fit_head
@@ -31,13 +32,14 @@ def relative(scores: np.ndarray) -> np.ndarray:
     return (scores - scores.max()) / np.ptp(scores)
 
 
-def test_in_closed_form_it_is_what_refitting_without_the_sample_gives() -> None:
-    factory = statistics_of(*draw(300, range(3), 1), "b", "r")
-    codes, labels = draw(40, range(5), 2)
+@pytest.mark.parametrize("rule", ["gaussian", "predictive"])
+def test_in_closed_form_it_is_what_refitting_without_the_sample_gives(rule: str) -> None:
+    factory = statistics_of(*draw(300, range(3), 1), "b", "r", some_projection(DIMENSION))
+    codes, labels = draw(40 if rule == "predictive" else 80, range(5), 2)
     evidence = gather(factory, codes[:0], (), codes, labels, "r")
-    head = fit_head(evidence)
+    head = fit_head(evidence, rule)
     found = head.scorer.scores_without_each(evidence, codes, labels)
-    oracle = refitted(factory, codes, labels, "predictive")
+    oracle = refitted(factory, codes, labels, rule)
     learned = head.scorer.scores(codes)
     errors = [np.abs(relative(a) - relative(b)).max() for a, b in zip(found, oracle, strict=True)]
     naive = [np.abs(relative(a) - relative(b)).max() for a, b in zip(learned, oracle, strict=True)]
@@ -65,9 +67,9 @@ def test_other_rules_are_fitted_again_without_a_fifth(rule: str) -> None:
     assert np.mean([a.argmax() == b.argmax() for a, b in zip(found, oracle, strict=True)]) >= 0.85
 
 
-@pytest.mark.parametrize("rule", ["predictive", "lda"])
+@pytest.mark.parametrize("rule", ["gaussian", "predictive", "lda"])
 def test_the_only_sample_of_a_class_leaves_it_empty(rule: str) -> None:
-    factory = statistics_of(*draw(60, range(3), 1), "b", "r")
+    factory = statistics_of(*draw(60, range(3), 1), "b", "r", some_projection(DIMENSION))
     codes, _ = draw(1, range(4, 5), 2)
     evidence = gather(factory, codes[:0], (), codes, ("class-4",), "r")
     head = fit_head(evidence, rule)

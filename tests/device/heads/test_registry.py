@@ -110,7 +110,7 @@ def test_a_built_in_name_cannot_be_taken_by_another_package(other_package: Path)
     [
         ("broken", "'broken' of the package cameras-of-acme cannot be loaded .*install what it needs"),
         ("wrong", "the head wrong is no subclass of edgetl_device.heads.scorer.Scorer"),
-        ("missing", "no head 'missing' is installed: expected one of predictive, .*install that package here"),
+        ("missing", "no head 'missing' is installed: expected one of gaussian, .*install that package here"),
     ],
 )
 def test_a_head_that_cannot_be_used_says_why_and_what_to_do(other_package: Path, name: str, message: str) -> None:
@@ -128,10 +128,10 @@ def test_a_bundle_whose_heads_package_is_missing_says_so(other_package: Path, tm
 
 def test_help_and_errors_name_the_installed_heads(other_package: Path, capfd) -> None:
     assert console.run(program, "edgetl-device", ["retrain", "--help"]) == 0
-    assert "[predictive|softmax|lda|prototype|broken|nearest|wrong]" in capfd.readouterr().out
+    assert "[gaussian|predictive|softmax|lda|prototype|broken|nearest|wrong]" in capfd.readouterr().out
     assert console.run(program, "edgetl-device", ["retrain", "--head", "familiar"]) == 2
     assert (
-        "expected one of predictive, softmax, lda, prototype, broken, nearest, wrong, got 'familiar'"
+        "expected one of gaussian, predictive, softmax, lda, prototype, broken, nearest, wrong, got 'familiar'"
         in capfd.readouterr().err
     )
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import build_bundle, draw, tiny_backbone
+from conftest import build_bundle, draw, some_projection, tiny_backbone
 
 from edgetl.cli import program
 from edgetl.deployment.merge import merge, read_export
@@ -45,6 +45,26 @@ def test_the_merged_statistics_are_those_of_one_machine_with_all_samples(bundle_
     assert merged.head().labels == ("ball", "box", "kite", "ring")
 
 
+def test_moments_of_single_classes_are_merged_too_where_they_fit_the_bundles(bundle_path, tmp_path) -> None:
+    """Those of another bundle's directions are left out; all else of such a device counts."""
+    mine = BundleContent(open_bundle(bundle_path)).statistics
+    rows, others = codes("kite", 9, 300), codes("ring", 4, 400)
+    along = statistics_of(rows, ["kite"] * 9, BACKBONE.digest, BACKBONE.runtime, mine.projection)
+    other = statistics_of(others, ["ring"] * 4, BACKBONE.digest, BACKBONE.runtime, some_projection(64, 7))
+    exports = [Export("a", "2026-01-01", along), Export("b", "2026-01-01", other)]
+    exports = [Export.from_bytes(each.to_bytes()) for each in exports]
+    merge(open_bundle(bundle_path), exports, tmp_path / "new.edgetl")
+    merged = BundleContent(open_bundle(tmp_path / "new.edgetl")).statistics
+    assert merged.to_bytes() == (mine + along + replace(other, projected=None)).to_bytes()
+    assert merged.projected is not None
+    assert dict(zip(merged.labels, merged.projected.counts, strict=True)) == {
+        "ball": 20,
+        "box": 20,
+        "kite": 9,
+        "ring": 0,
+    }
+
+
 def test_the_order_of_the_devices_does_not_matter(bundle_path, tmp_path) -> None:
     exports = [export("a", {"kite": 3}, 300), export("b", {"ring": 2}, 400)]
     for name, order in (("x", exports), ("y", exports[::-1])):
@@ -82,7 +102,7 @@ def test_an_export_of_an_old_release_is_read(bundle_path) -> None:
 
 
 def test_what_would_make_known_classes_worse_is_not_merged_unless_accepted(bundle_path, tmp_path, capsys) -> None:
-    wrong, right = export("wrong-00", {"box": 30}, 300), export("right-00", {"kite": 4}, 400)
+    wrong, right = export("wrong-00", {"box": 45}, 300), export("right-00", {"kite": 4}, 400)
     wrong = replace(wrong, statistics=replace(wrong.statistics, labels=("ball",)))
     files = []
     for each in (wrong, right):
@@ -93,12 +113,12 @@ def test_what_would_make_known_classes_worse_is_not_merged_unless_accepted(bundl
     assert console.run(program, "edgetl", arguments) == 1
     told = capsys.readouterr().err
     assert (
-        "not merged: 82 % of the held-out photos would be recognised instead of 100 %" in told
+        "not merged: box would fall from 100 % to 60 % of the held-out photos recognised" in told
         and "look at the labels of device wrong-00; nothing was written" in told
     )
     assert not new.exists()
     assert console.run(program, "edgetl", [*arguments, "--accept"]) == 0
-    assert "added 34 samples from 2 devices; wrote" in capsys.readouterr().out and new.exists()
+    assert "added 49 samples from 2 devices; wrote" in capsys.readouterr().out and new.exists()
 
 
 def test_a_device_that_is_in_the_bundle_is_not_added_twice(bundle_path, tmp_path) -> None:

@@ -27,7 +27,7 @@ from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.statistics import Statistics
 
 
-@pytest.fixture(scope="module", params=["lda", "predictive"])
+@pytest.fixture(scope="module", params=["lda", "predictive", "gaussian"])
 def explainer(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("explain") / "toys.edgetl"
     return Explainer(open_bundle(build_bundle(path, ("ball", "box", "kite"), rule=request.param)))

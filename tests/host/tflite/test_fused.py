@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import COLOURS, TINY, draw, tiny_backbone
+from conftest import COLOURS, TINY, draw, some_projection, tiny_backbone
 from tiny_source import tiny_source
 
 pytest.importorskip("edgetl")
@@ -55,7 +55,7 @@ def learned(backbone: Backbone, rule: str, counts: tuple[int, ...]):
     """A head fitted on so many photos a kind → the head, codes it was fitted on, and unseen photos with their codes."""
     shots = [(kind, number) for kind, count in zip(KINDS, counts, strict=True) for number in range(count)]
     codes = backbone.codes(np.stack([backbone.embed(draw(*shot)) for shot in shots]))
-    statistics = statistics_of(codes, [kind for kind, _ in shots], backbone.digest, "x")
+    statistics = statistics_of(codes, [kind for kind, _ in shots], backbone.digest, "x", some_projection(64))
     photos = [backbone.preprocessing(draw(kind, 5000 + number)) for kind in KINDS for number in range(50)]
     unseen = backbone.codes(np.stack([backbone.embed_photo(photo) for photo in photos]))
     evidence = gather(

@@ -1,0 +1,84 @@
+"""A few fixed integer directions: along them, and only along them, each class keeps products of its own.
+
+The workstation takes the directions along which the factory's samples vary most within their classes (see
+``edgetl.conversion.directions``) and rounds them to int8; they travel in the bundle and never change. A projection is
+``p = clip((W · code − offset) >> 8, −4095, 4095)``: integers, the same on every machine.
+
+Widths: a row of W has at most 1,024 as its norm and a code at most 255 · √4096 as its own, so every partial sum of
+W · code is within 16,711,680 < 2²⁴ (Cauchy and Schwarz), where float32 is exact in any order of additions. A product of
+two projections is below 2²⁴, and the products of 10¹¹ samples below 2⁶¹: int64 holds them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from .codes import MAX_DIMENSION, Codes
+from .errors import InputError
+
+Int64 = npt.NDArray[np.int64]
+
+MAX_DIRECTIONS = 128
+MAX_NORM = 1024  # of a direction
+MAX_PROJECTION = 4095  # usual ones are within ± 2,000
+SHIFT = 8
+_MAX_OFFSET = 1 << 24
+_BLOCK_ROWS = 1024  # projected at once, to spare memory
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """Codes (n, d) uint8 → projections (n, q) int64.
+
+    Args:
+        weights: (q, d) int8, W; 1 to 128 directions of norm 1,024 or less.
+        offset: (q,) int64, W · code of a usual sample, so that projections are small.
+
+    Raises:
+        InputError: too many directions, or too large ones.
+    """
+
+    weights: npt.NDArray[np.int8]
+    offset: Int64
+
+    def __post_init__(self) -> None:
+        weights, offset = self.weights, self.offset
+        if weights.dtype != np.int8 or weights.ndim != 2 or offset.dtype != np.int64:
+            raise InputError(f"expected (q, d) int8 directions, got {weights.shape} {weights.dtype}")
+        if not (1 <= len(weights) <= MAX_DIRECTIONS and 1 <= weights.shape[1] <= MAX_DIMENSION):
+            raise InputError(f"expected 1 to {MAX_DIRECTIONS} directions, got {weights.shape}")
+        squares = np.einsum("qd,qd->q", weights, weights, dtype=np.int64)
+        if offset.shape != (len(weights),) or squares.max() > MAX_NORM**2 or np.abs(offset).max() > _MAX_OFFSET:
+            raise InputError(f"expected directions of norm {MAX_NORM} or less, and an offset for each")
+
+    @property
+    def size(self) -> int:
+        """q, how many directions there are."""
+        return len(self.weights)
+
+    @cached_property
+    def _columns(self) -> npt.NDArray[np.float32]:
+        return np.ascontiguousarray(self.weights.T, np.float32)
+
+    @cached_property
+    def scaled(self) -> npt.NDArray[np.float64]:
+        """(q, d) W / 2⁸: projections of differences of codes, without rounding."""
+        return self.weights.astype(np.float64) / (1 << SHIFT)
+
+    def __call__(self, codes: Codes) -> Int64:
+        """(n, d) uint8 → (n, q) int64 within ± 4,095."""
+        found = np.empty((len(codes), self.size), np.int64)
+        for start in range(0, len(codes), _BLOCK_ROWS):
+            block = codes[start : start + _BLOCK_ROWS].astype(np.float32) @ self._columns  # exact: see above
+            found[start : start + _BLOCK_ROWS] = (block.astype(np.int64) - self.offset) >> SHIFT
+        return np.clip(found, -MAX_PROJECTION, MAX_PROJECTION, out=found)
+
+    def same_as(self, other: Projection) -> bool:
+        """Whether both give the same projections of anything."""
+        return self is other or (
+            np.array_equal(self.weights, other.weights) and np.array_equal(self.offset, other.offset)
+        )
