@@ -24,10 +24,10 @@ from edgetl_device.heads.head import fit_head
 from edgetl_device.heads.registry import HEADS
 from edgetl_device.inference.backbone import open_backbone, prepare_files
 from edgetl_device.inference.interpreter import TFLiteInterpreter
-from edgetl_device.statistics import statistics_of
 
 from .arrow import edgetl, train_flowers
 from .harness import Report, interleaved_ms
+from .situations import factory_statistics
 
 COUNTS = {
     "all photos": (10_000,) * 5,
@@ -77,7 +77,9 @@ def measure(report: Report, work: Path) -> None:
             row for label, count in zip(data.classes, counts, strict=True)
             for row in [row for row in train if data.labels[row] == label][:count]
         ]  # fmt: skip
-        statistics = statistics_of(codes[kept], [data.labels[row] for row in kept], backbone.digest, backbone.runtime)
+        statistics = factory_statistics(
+            codes[kept], [data.labels[row] for row in kept], backbone.digest, backbone.runtime
+        )
         holdout = [data.labels[row] for row in held_out]
         evidence = gather(statistics, codes[held_out], holdout, codes[:0], (), backbone.runtime)
         for rule in HEADS:

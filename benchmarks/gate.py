@@ -16,10 +16,9 @@ import numpy.typing as npt
 from edgetl_device.heads.evidence import Evidence, empty_evidence, extend, gather
 from edgetl_device.heads.head import fit_head
 from edgetl_device.learning.gate import Judged, Samples, judge
-from edgetl_device.statistics import statistics_of
 
 from .harness import Report
-from .situations import BACKBONE, Codes, embeddings, halves
+from .situations import BACKBONE, Codes, embeddings, factory_statistics, halves
 
 FIRST_SEED, RUNS, FEWER_RUNS = 2000, 200, 50
 REACH = "harmless < 2 % rejected, swapped labels > 95 % rejected (the first four cases)"
@@ -77,7 +76,7 @@ Case = Callable[[int], bool]
 def _evidence(name: str, seed: int, without: str, known: bytes, held: bytes) -> Evidence:
     codes, labels = embeddings(name)
     train, hold = (np.frombuffer(rows, np.intp) for rows in (known, held))
-    factory = statistics_of(codes[train], [str(label) for label in labels[train]], "b", "r")
+    factory = factory_statistics(codes[train], [str(label) for label in labels[train]])
     return gather(factory, codes[hold], [str(label) for label in labels[hold]], codes[:0], (), "r")
 
 

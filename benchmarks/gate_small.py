@@ -14,10 +14,9 @@ import numpy as np
 from edgetl_device.heads.evidence import Evidence, extend, gather
 from edgetl_device.heads.head import Head, fit_head
 from edgetl_device.learning.gate import Judged, Samples, judge
-from edgetl_device.statistics import statistics_of
 
 from .harness import Report
-from .situations import BACKBONE, Codes, embeddings
+from .situations import BACKBONE, Codes, embeddings, factory_statistics
 
 STREAM, RUNS, KNOWN, TESTS = 78, 20, 3, 60
 HELD_OUT = {9: 12, 15: 19}  # photos of all classes → training photos a class
@@ -38,7 +37,7 @@ class World:
         train, train_labels = self._of_each(HELD_OUT[held_out])
         held, held_labels = self._of_each(held_out // KNOWN)
         self.tests, self.truth = self._of_each(TESTS)
-        factory = statistics_of(train, train_labels, "b", "r")
+        factory = factory_statistics(train, train_labels)
         self.evidence: Evidence = gather(factory, held, held_labels, codes[:0], (), "r")
         self.head = fit_head(self.evidence)
 

@@ -10,9 +10,9 @@ import numpy as np
 from edgetl_device.heads.evidence import Evidence, extend, gather
 from edgetl_device.heads.head import Head, fit_head
 from edgetl_device.heads.registry import HEADS
-from edgetl_device.statistics import statistics_of
 
 from .harness import Report, median_ms
+from .situations import factory_statistics
 
 DIMENSION, STORED, FACTORY, CLASSES, HOLDOUT = 1280, 2000, 2347, 5, 500
 
@@ -33,7 +33,7 @@ def main() -> None:
         return codes, [f"class-{row}" for row in rows]
 
     factory_codes, factory_labels = draw(FACTORY, range(CLASSES))
-    factory = statistics_of(factory_codes, factory_labels, "backbone", "runtime")
+    factory = factory_statistics(factory_codes, factory_labels, "backbone", "runtime")
     evidence = gather(factory, *draw(HOLDOUT, range(CLASSES)), *draw(STORED, range(CLASSES + 2)), "runtime")
     fit_head(evidence)  # as in a program that runs: what it worked out is updated from now on
     one = draw(1, range(CLASSES, CLASSES + 1))

@@ -24,12 +24,13 @@ import numpy as np
 from edgetl_device.bundle.bundle import open_bundle, write_bundle
 from edgetl_device.bundle.content import BundleContent, BundleParts
 from edgetl_device.codes import CodeTransform, Int8
+from edgetl_device.heads.registry import DEFAULT
 from edgetl_device.learning.learner import Learner
 from edgetl_device.preprocess import Preprocessing
-from edgetl_device.statistics import statistics_of
 from edgetl_device.store.store import Store
 
 from .harness import Report, median_ms
+from .situations import factory_statistics
 
 SIZES = (1_000, 10_000, 100_000)
 DIMENSION, CLASSES, FACTORY, HOLDOUT = 1280, 5, 2347, 500
@@ -54,14 +55,14 @@ def make_bundle(path: Path) -> None:
     names = [labels[row] for row in known]
     backbone = b"none"
     digest = hashlib.sha256(backbone).hexdigest()
-    factory = statistics_of(transform(raw[known[:FACTORY]]), names[:FACTORY], digest, "synthetic")
+    factory = factory_statistics(transform(raw[known[:FACTORY]]), names[:FACTORY], digest, "synthetic")
     nothing = (np.zeros((0, 8, 8, 3), np.uint8), raw[:0], ())
     held = (raw[known[FACTORY:]], tuple(names[FACTORY:]))
     manifest: dict[str, Any] = {
         "name": "scale",
         "created": "2026-01-01T00:00:00+00:00",
         "labels": list(factory.labels),
-        "head": "predictive",
+        "head": DEFAULT,
         "preprocessing": Preprocessing(8, 8).to_json(),
         "codes": transform.to_json(),
         "backbone": {"name": "random"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from edgetl_device.codes import CodeTransform
 from edgetl_device.heads.evidence import extend, gather
 from edgetl_device.heads.head import fit_head, with_correction
 from edgetl_device.heads.registry import DEFAULT
-from edgetl_device.statistics import statistics_of, with_projection
+from edgetl_device.statistics import Statistics, statistics_of, with_projection
 
 from .harness import DATA, need
 
@@ -63,14 +63,19 @@ def ours(situation: Situation, rule: str = DEFAULT) -> Names:
     """Labels that a head fitted on exact statistics gives the tests; the factory's and the device's work."""
     s = situation
     labels = [str(label) for label in s.factory_labels]
-    factory = statistics_of(s.factory, labels, "b", "r")
-    factory = with_projection(factory, s.factory, labels, leading_directions(factory))
+    factory = factory_statistics(s.factory, labels)
     evidence = gather(factory, s.factory[:0], (), s.factory[:0], (), "r")
     evidence = with_correction(evidence, rule, s.factory, labels)
     evidence = extend(evidence, s.shown, [str(label) for label in s.shown_labels], "r")
     head = fit_head(evidence, rule)
     told: Names = np.asarray(head.labels)[head.scorer.scores(s.tests).argmax(axis=1)]
     return told
+
+
+def factory_statistics(codes: Codes, labels: Sequence[str], backbone: str = "b", runtime: str = "r") -> Statistics:
+    """Codes (n, d) and labels → statistics as ``edgetl convert`` makes them, along the leading directions."""
+    statistics = statistics_of(codes, labels, backbone, runtime)
+    return with_projection(statistics, codes, labels, leading_directions(statistics))
 
 
 def near(seed: int, shots: int) -> Situation:

@@ -277,7 +277,8 @@ def _never_learned(shown: Labelled, backbone: Backbone, learner: Learner) -> byt
 
     raw = np.stack([backbone.embed(photo) for _, photo in shown])
     labels = [label for label, _ in shown]
-    return statistics_of(backbone.codes(raw), labels, backbone.digest, learner.runtime).to_bytes()
+    projection = learner.factory.statistics.projection
+    return statistics_of(backbone.codes(raw), labels, backbone.digest, learner.runtime, projection).to_bytes()
 
 
 def _classify(photos: Labelled, backbone: Backbone, learner: Learner) -> list[Prediction]:
