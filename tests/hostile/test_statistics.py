@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import some_projection
 
 from edgetl.deployment.merge import read_export
 from edgetl_device.bundle.bundle import open_bundle, write_bundle
@@ -42,7 +43,20 @@ def crooked_within(statistics: Statistics) -> Statistics:
     return replace(statistics, products=gram)
 
 
-@pytest.mark.parametrize("bend", [crooked, crooked_within])
+def crooked_class(statistics: Statistics) -> Statistics:
+    """A class's moments along the projection: any two may be as they are, but not all together."""
+    moments = statistics.projected
+    assert moments is not None
+    size, products = moments.projection.size, moments.products.copy()
+    where = {pair: index for index, pair in enumerate(zip(*np.triu_indices(size), strict=True))}
+    first, second, third = sorted(np.argsort(moments.squares[0])[-3:].tolist())
+    for one, other, cosine in ((first, second, 0.99), (second, third, 0.99), (first, third, 0.01)):
+        largest = np.sqrt(float(moments.squares[0, one]) * float(moments.squares[0, other]))
+        products[0, where[one, other]] = int(cosine * largest)
+    return replace(statistics, projected=replace(moments, products=products))
+
+
+@pytest.mark.parametrize("bend", [crooked, crooked_within, crooked_class])
 def test_a_bundle_with_products_that_no_samples_have_together_is_refused(
     home: Home, bundle_path, tmp_path, bend
 ) -> None:
@@ -55,7 +69,7 @@ def test_a_bundle_with_products_that_no_samples_have_together_is_refused(
     assert "\n" not in str(refusal.value) and home.bundle_path.read_bytes() == before
 
 
-@pytest.mark.parametrize("bend", [crooked, crooked_within])
+@pytest.mark.parametrize("bend", [crooked, crooked_within, crooked_class])
 def test_an_export_with_products_that_no_samples_have_together_is_not_merged(bundle_path, tmp_path: Path, bend) -> None:
     statistics = BundleContent(open_bundle(bundle_path)).statistics
     path = tmp_path / "device.stats"
@@ -80,4 +94,5 @@ def test_what_samples_have_is_never_refused(samples: int, kind: str) -> None:
         values = 255 * (values > 0)
     codes = np.clip(values, 0, 255).astype(np.uint8)
     labels = [str(number) for number in generator.integers(0, 5, samples)]
-    check_possible(Statistics.from_bytes(statistics_of(codes, labels, "b", "r").to_bytes()))
+    projection = some_projection(192, 60)
+    check_possible(Statistics.from_bytes(statistics_of(codes, labels, "b", "r", projection).to_bytes()))

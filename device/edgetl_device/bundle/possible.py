@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import InputError
+from ..heads.scatter import scatter_along
 from ..statistics import Statistics
 
 _BLOCK_ROWS = 256  # worked on at once, to spare memory
 _WIDE = 2048  # features; beyond it single precision has to do, for memory
+_EPSILON = float(np.finfo(np.float64).eps)
 _MARGIN = 16  # times the rounding of one number and of one sum
 
 
 def check_possible(statistics: Statistics) -> None:
     """Raise InputError unless the scatter within classes, Σ (x − μ)(x − μ)ᵀ, is positive semi-definite.
+
+    So must be that of each class along the projection, where there is one.
 
     That of any samples is, and then so is the Gram matrix; a head solved from another one may weigh features without
     any bound. Each feature is scaled by its root mean square, and a Cholesky factorisation tried, which exists for
@@ -33,7 +38,20 @@ def check_possible(statistics: Statistics) -> None:
         scatter[rows] = block / scale[rows, None] / scale
     rounding = _MARGIN * (dimension + len(statistics.labels)) * np.finfo(kind).eps
     scatter[np.diag_indices(dimension)] += rounding
+    _check_definite(scatter)
+    moments = statistics.projected
+    for row in np.flatnonzero(moments.counts > 1).tolist() if moments is not None else ():
+        _check_definite(_scaled(scatter_along(moments, row), moments.squares[row]))
+
+
+def _scaled(scatter: npt.NDArray[np.float64], squares: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """(q, q) scatter of one class along a projection, for its sums of squares (q,), with room for rounding."""
+    scale = np.sqrt(np.maximum(squares, 1).astype(np.float64))
+    return np.asarray(scatter / scale[:, None] / scale + np.eye(len(scale)) * _MARGIN * len(scale) * _EPSILON)
+
+
+def _check_definite(matrix: npt.NDArray[np.floating]) -> None:
     try:
-        np.linalg.cholesky(scatter)
+        np.linalg.cholesky(matrix)
     except np.linalg.LinAlgError:
         raise InputError("not statistics: products that no samples can have together") from None
