@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from ..bundle.content import BundleContent
 from ..heads.evidence import Evidence, extend
 from ..heads.head import fit_head
+from ..heads.registry import current_name
 from ..store.pending import PendingBatch
 from ..store.schema import VersionRow
 from ..store.store import Store
@@ -190,7 +191,7 @@ class Retraining:
             self._factory.bundle.digest,
             state,
             verdict.reason,
-            self._rule,
+            current_name(self._rule),
             self._solver.newest().last,
             {"accuracy": verdict.accuracy, "samples": evidence.device.samples},
             activate=verdict.promoted,
