@@ -40,8 +40,9 @@ def check_possible(statistics: Statistics) -> None:
     scatter[np.diag_indices(dimension)] += rounding
     _check_definite(scatter)
     moments = statistics.projected
-    for row in np.flatnonzero(moments.counts > 1).tolist() if moments is not None else ():
-        _check_definite(_scaled(scatter_along(moments, row), moments.squares[row]))
+    if moments is not None:
+        for row in np.flatnonzero(moments.counts > 1).tolist():
+            _check_definite(_scaled(scatter_along(moments, row), moments.squares[row]))
 
 
 def _scaled(scatter: npt.NDArray[np.float64], squares: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
