@@ -57,6 +57,40 @@ def test_no_summary_is_cut_off_at_80_columns_and_the_usual_order_is_told(group: 
     assert "→" in text
 
 
+@pytest.mark.parametrize("program", ["edgetl", "edgetl-device"])
+def test_a_program_without_a_command_prints_its_help_as_it_is(program: str, capfd) -> None:
+    group = host_program if program == "edgetl" else device_program
+    assert console.run(group, program, []) == 2
+    said = capfd.readouterr()
+    assert said.err.startswith(f"Usage: {program} [OPTIONS] COMMAND [ARGS]...\n\n") and said.out == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("program", "typed", "found"), [("edgetl", "con", "convert"), ("edgetl-device", "ver", "versions")]
+)
+def test_commands_are_completed_as_the_page_on_completion_says(program: str, typed: str, found: str) -> None:
+    variable = f"_{program.upper().replace('-', '_')}_COMPLETE"
+    page = (Path(__file__).parents[1] / "docs" / "how-to" / "completion.md").read_text()
+    assert f'eval "$({variable}=bash_source {program})"' in page
+
+    def asked(instruction: str, **more: str) -> str:
+        environment = os.environ | {variable: instruction} | more
+        command = [sys.executable, "-m", program.replace("-", "_")]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    assert f"complete -o nosort -F _{program.replace('-', '_')}_completion {program}" in asked("bash_source")
+    assert asked("bash_complete", COMP_WORDS=f"{program} {typed}", COMP_CWORD="1") == f"plain,{found}\n"
+
+
+def test_extras_are_quoted_in_every_command_that_is_shown() -> None:
+    root = Path(__file__).parents[1]
+    files = [path for folder in ("docs", "edgetl", "device", "examples") for path in (root / folder).rglob("*")]
+    texts = [path.read_text() for path in files if path.suffix in (".py", ".md", ".js")]
+    unquoted = re.compile(r"pip install (?:-\S+ )*[\w-]+\[\w+")  # zsh takes the brackets for a pattern
+    assert not [found[0] for text in texts for found in unquoted.finditer(text)]
+
+
 def test_the_list_of_make_targets_fits_80_columns() -> None:
     text = (Path(__file__).parents[1] / "Makefile").read_text()
     targets = re.findall(r"^([a-z-]+):.*## (.*)$", text, re.M)
@@ -121,7 +155,7 @@ def test_every_command_takes_json_and_verbose(program, name, command) -> None:
         (("convert", "empty", "-o", "x.edgetl"), "is not a RUN: make one with `edgetl train"),
         (
             ("convert", "list.csv", "-o", "x.zip"),
-            "x.zip: the name of a bundle must end in .edgetl, such as list.edgetl",
+            "x.zip: the name of a bundle must end in .edgetl, such as x.edgetl",
         ),
         (("evaluate", "good/ball/0000.png", "good"), "not a bundle"),
         (("inspect", "nothing.edgetl"), "no such bundle: nothing.edgetl; make one with `edgetl convert`"),

@@ -11,6 +11,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ import click
 from .addresses import without_arguments, without_secrets
 from .errors import EdgetlError, InputError
 from .printable import PrintableFormatter, printable_lines
+from .progress_bar import paused, shown
 
 log = logging.getLogger("edgetl")
 
@@ -39,6 +41,9 @@ def run(program: click.Group, name: str, arguments: Sequence[str] | None = None)
     """Run a click program and return its exit code; a user's mistake is one line on stderr, never a traceback."""
     try:
         code = program.main(arguments, prog_name=name, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:  # a program or a group without a command
+        click.echo(error.format_message(), err=True)
+        return 2
     except EdgetlError as error:
         _error(f"error: {error}")
         return error.exit_code
@@ -70,14 +75,10 @@ def reports(function: Callable[..., dict[str, Any] | None]) -> Callable[..., int
     @click.option("-v", "--verbose", is_flag=True, help="Print more detail on stderr.")
     @functools.wraps(function)
     def command(*args: Any, as_json: bool, verbose: bool, **options: Any) -> int:
-        if verbose:
-            logging.basicConfig(level=logging.INFO, stream=sys.stderr, force=True)
-            logging.getLogger().handlers[0].setFormatter(_Formatter("%(name)s: %(message)s"))
-        elif logging.lastResort is not None:
-            logging.lastResort.setFormatter(_Formatter("%(message)s"))
         context = click.get_current_context()
-        context.meta["edgetl.json"] = as_json
-        context.meta["edgetl.verbose"] = verbose
+        as_json = context.meta["edgetl.json"] = as_json or context.meta.get("edgetl.json", False)
+        verbose = context.meta["edgetl.verbose"] = verbose or context.meta.get("edgetl.verbose", False)
+        _log_to_stderr(verbose)
         result = function(*args, **options) or {}
         code = int(result.pop("exit_code", 0))
         if as_json:
@@ -86,6 +87,28 @@ def reports(function: Callable[..., dict[str, Any] | None]) -> Callable[..., int
         return code
 
     return command
+
+
+def shared_options(program: Callable[..., None]) -> Callable[..., None]:
+    """Decorate a program, whose commands :func:`reports` decorates: their options may stand before the command too."""
+
+    def keep(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+        if value:
+            context.meta[f"edgetl.{parameter.name}"] = True
+
+    common: dict[str, Any] = {"is_flag": True, "expose_value": False, "callback": keep}
+    as_json = click.option("--json", "json", help="Print one JSON object on stdout.", **common)
+    return as_json(click.option("-v", "--verbose", help="Print more detail on stderr.", **common)(program))
+
+
+def _log_to_stderr(verbose: bool) -> None:
+    """Warnings as bare lines, or with ``-v`` everything, with the name of who says so."""
+    lines = _LogLines(logging.INFO if verbose else logging.WARNING)
+    lines.setFormatter(_Formatter("%(name)s: %(message)s" if verbose else "%(message)s"))
+    if verbose:
+        logging.basicConfig(level=logging.INFO, handlers=[lines], force=True)
+    else:
+        logging.lastResort = lines  # type: ignore[assignment,unused-ignore]
 
 
 def refuse_existing(path: Path, force: bool) -> None:
@@ -107,7 +130,8 @@ def say(text: str = "", *, mark: str = "") -> None:
         mark: stands before it and is printed as it is, for :func:`click.style`.
     """
     if not click.get_current_context().meta.get("edgetl.json"):
-        click.echo(mark + printable_lines(text))
+        with paused() if sys.stdout.isatty() else nullcontext():
+            click.echo(mark + printable_lines(text))
 
 
 def is_program() -> bool:
@@ -138,22 +162,62 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
 def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
     """The same items, with a progress bar on stderr where that is a terminal and a command runs."""
-    if total < 8 or not is_program() or not sys.stderr.isatty():
+    if total < 8 or not is_program():
         yield from items
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total)
+    with shown(what, total) as advance:
         for item in items:
             yield item
-            bar.advance(task)
+            advance()
+
+
+class Stages:
+    """The named stages of work that takes long: ``2/5 quantizing``, a spinner on stderr where a command runs.
+
+    A bar of :func:`progress` inside a stage takes the spinner's place, with the stage's number.
+
+        >>> with Stages(2) as stage:
+        ...     stage("reading photos")
+        ...     stage("quantizing")
+
+    Args:
+        total: how many there are.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._number = 0
+        self._current = ExitStack()
+
+    def __call__(self, what: str) -> None:
+        """The next stage begins."""
+        self._current.close()
+        self._number += 1
+        number = f"{self._number}/{self._total} " if self._total > 1 else ""
+        log.info("%s%s", number, what)
+        if is_program():
+            self._current.enter_context(shown(what, prefix=number))
+
+    def __enter__(self) -> Stages:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._current.close()
+
+
+class _LogLines(logging.Handler):
+    """Log records as lines on stderr, above whatever bar is shown."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            _error(self.format(record))
+        except Exception:  # as every handler: a log must not end the program
+            self.handleError(record)
 
 
 def _error(text: str) -> None:
-    click.echo(printable_lines(text), err=True)
+    with paused():
+        click.echo(printable_lines(text), err=True)
 
 
 def _cell(value: object) -> str:

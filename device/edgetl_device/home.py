@@ -249,6 +249,7 @@ class Home:
             "samples_elsewhere": learner.store.count_elsewhere(bundle.backbone_digest),
             "version": learner.active_version,
             "labels": list(learner.active_head().labels),
+            "hidden": sorted(learner.store.hidden(bundle.backbone_digest) & set(bundle.labels)),
             "home": str(self.folder),
             "store_bytes": self.store_path.stat().st_size if self.store_path.exists() else 0,
             "free_bytes": free_bytes(self.folder),

@@ -6,7 +6,7 @@ import signal
 
 import click
 
-from edgetl_device.console import run
+from edgetl_device.console import run, shared_options
 
 from .. import __version__
 from .advise import advise
@@ -30,6 +30,7 @@ from .train import train
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="The usual order: train → convert → deploy; or on the device: edgetl-device install → run → learn.",
 )
+@shared_options
 @click.version_option(__version__, prog_name="edgetl")
 def program() -> None:
     """Train on a workstation, recognise and learn on a device."""

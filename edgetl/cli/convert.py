@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgetl_device.console import is_verbose, note, reports, say, table
-from edgetl_device.errors import InputError
 from edgetl_device.head_option import head_option
+
+from .options import check_bundle_name
 
 if TYPE_CHECKING:
     from ..conversion.convert import Converted
@@ -65,8 +66,8 @@ def convert(
     from .. import api
     from ..training.runs import is_run
 
-    if output.suffix != ".edgetl" and (run.is_file() or is_run(run)):  # what is wrong with RUN is said first
-        raise InputError(f"{output}: the name of a bundle must end in .edgetl, such as {run.stem}.edgetl")
+    if run.is_file() or is_run(run) or (run / "saved_model.pb").is_file():  # what is wrong with RUN is said first
+        check_bundle_name(output)
     done = api.convert(run, output, scale=parsed(scale), verbose=is_verbose(), **options)
     _tell(done)
     if is_verbose():

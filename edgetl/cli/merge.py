@@ -9,6 +9,8 @@ import click
 
 from edgetl_device.console import note, refuse_existing, reports, say
 
+from .options import check_bundle_name
+
 
 @click.command(short_help="Add what devices learned to a bundle")
 @click.argument("file", type=click.Path(path_type=Path))
@@ -34,6 +36,7 @@ def merge(
 
     from ..deployment import merge as merging
 
+    check_bundle_name(output)
     refuse_existing(output, force)
     trusted = read_public_key(public_key) if public_key else None
     key = read_private_key(sign) if sign else None

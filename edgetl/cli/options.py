@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
+
+from edgetl_device.errors import InputError
 
 Command = Callable[..., Any]
 
@@ -42,6 +45,12 @@ _FINE_TUNING = (
     click.option("--cache-limit", type=float, default=4.0, show_default=True, callback=lambda _, __, gb: _bytes(gb),
                  help="GB on disk for activations of the frozen part; 0: no cache."),
 )  # fmt: skip
+
+
+def check_bundle_name(path: Path) -> None:
+    """Raise InputError unless a bundle to be written is called like one."""
+    if path.suffix != ".edgetl":
+        raise InputError(f"{path}: the name of a bundle must end in .edgetl, such as {path.stem}.edgetl")
 
 
 def backbone_options(command: Command) -> Command:

@@ -9,6 +9,8 @@ import click
 
 from edgetl_device.console import refuse_existing, reports, say
 
+from .options import check_bundle_name
+
 
 @click.command(short_help="Sign a bundle")
 @click.argument("file", type=click.Path(path_type=Path))
@@ -22,6 +24,7 @@ def sign(file: Path, key: Path, output: Path | None, force: bool) -> dict[str, A
     from edgetl_device.bundle.signing import read_private_key
 
     if output is not None:
+        check_bundle_name(output)
         refuse_existing(output, force)
     private = read_private_key(key)
     target = output or file

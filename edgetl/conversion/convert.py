@@ -16,7 +16,7 @@ from edgetl_device.bundle.bundle import write_bundle
 from edgetl_device.bundle.content import FINGERPRINT_BYTES, HOLDOUT_PER_CLASS, BundleParts
 from edgetl_device.bundle.signing import PrivateKey
 from edgetl_device.codes import CodeTransform, Int8
-from edgetl_device.console import progress
+from edgetl_device.console import Stages, progress
 from edgetl_device.errors import InputError, PhotoError
 from edgetl_device.heads.evidence import Evidence, empty_evidence, gather
 from edgetl_device.heads.head import Head, fit_head, with_correction
@@ -133,32 +133,38 @@ def convert(
     started = time.perf_counter()
     compression.check(options.compression, options.quantize)
     _check_extras(options)
-    source = load()
-    dataset = source.dataset
-    calibration = _photos(source, balanced(_training(dataset), options.calibration_samples, source.seed))
-    representative = representative_photos(calibration, source.preprocessing)
-    model, exported, compressed = _exported(source, representative, options, verbose)
-    data = expose_feature_map(exported.data) if options.explainable else exported.data
-    backbone = converted_backbone(data, source, representative)
-    embedded = embed_device(backbone, dataset.files())
-    if len(embedded.rows) != len(dataset):
-        raise InputError(f"photos changed since training: {embedded.skipped[0]}; train again")
-    fitted = fit(source, backbone, embedded.values, options.head)
-    layers: tuple[layer_errors.LayerError, ...] = ()
-    if options.layers and options.quantize != "none":
-        sample = calibration[:LAYER_PHOTOS]
-        layers = layer_errors.measure(exported.data, model, sample, source.scale, verbose)
-        layer_errors.log_report(layers)
-    advice = ADVICE.get(options.quantize, "Try --quantize none, and give more photos")
-    gate(fitted.parity, options.max_drop, f"{source.caution} {advice}".strip(), len(source.dataset.classes))
-    one_file = _fuse(exported, source, backbone, fitted, output.stem) if options.fused else None
-    compiled = compile_model(data) if options.edgetpu else None
-    evidence, head = fitted.evidence, fitted.head
-    if options.no_classes:
-        evidence = empty_evidence(backbone.digest, backbone.transform.dimension)
-        head = fit_head(evidence, options.head)
-    manifest = _manifest(source, backbone, head, fitted.parity, exported, options) | {"name": output.stem}
-    members = _content(data, head, evidence, source, embedded, backbone).members()
+    with Stages(5 + _with_layers(options) + options.fused + options.edgetpu) as stage:
+        stage("loading the model")
+        source = load()
+        stage("reading photos")
+        calibration = _photos(source, balanced(_training(source.dataset), options.calibration_samples, source.seed))
+        representative = representative_photos(calibration, source.preprocessing)
+        stage("compressing and quantizing" if options.compression else "quantizing")
+        model, exported, compressed = _exported(source, representative, options, verbose)
+        data = expose_feature_map(exported.data) if options.explainable else exported.data
+        backbone = converted_backbone(data, source, representative)
+        stage("embedding photos")
+        embedded = embed_device(backbone, source.dataset.files())
+        if len(embedded.rows) != len(source.dataset):
+            raise InputError(f"photos changed since training: {embedded.skipped[0]}; train again")
+        stage("fitting the head")
+        fitted = fit(source, backbone, embedded.values, options.head)
+        layers: tuple[layer_errors.LayerError, ...] = ()
+        if _with_layers(options):
+            stage("comparing layers")
+            layers = layer_errors.measure(exported.data, model, calibration[:LAYER_PHOTOS], source.scale, verbose)
+            layer_errors.log_report(layers)
+        advice = ADVICE.get(options.quantize, "Try --quantize none, and give more photos")
+        gate(fitted.parity, options.max_drop, f"{source.caution} {advice}".strip(), len(source.dataset.classes))
+        one_file = compiled = None
+        if options.fused:
+            stage("checking the fused model")
+            one_file = _fuse(exported, source, backbone, fitted, output.stem)
+        if options.edgetpu:
+            stage("compiling for the Edge TPU")
+            compiled = compile_model(data)
+    manifest, members = _packed(source, backbone, fitted, exported, options, data, embedded)
+    manifest["name"] = output.stem
     if compiled is not None:
         members["backbone_edgetpu.tflite"], manifest["edgetpu"] = compiled.data, compiled.to_json()
     if one_file is not None:
@@ -169,6 +175,23 @@ def convert(
         output, size, options.quantize, fitted.parity, fitted.worst_class, exported, elapsed, manifest, compressed,
         layers, one_file, compiled,
     )  # fmt: skip
+
+
+def _with_layers(options: Options) -> bool:
+    return options.layers and options.quantize != "none"
+
+
+def _packed(
+    source: FloatModel, backbone: Backbone, fitted: Fitted, exported: Exported, options: Options, data: bytes,
+    embedded: Embedded,
+) -> tuple[dict[str, Any], dict[str, bytes]]:  # fmt: skip
+    """The manifest and the members that every bundle has."""
+    evidence, head = fitted.evidence, fitted.head
+    if options.no_classes:
+        evidence = empty_evidence(backbone.digest, backbone.transform.dimension)
+        head = fit_head(evidence, options.head)
+    manifest = _manifest(source, backbone, head, fitted.parity, exported, options)
+    return manifest, _content(data, head, evidence, source, embedded, backbone).members()
 
 
 def _exported(

@@ -6,7 +6,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgetl_device.console import progress
+from edgetl_device.console import Stages, progress
 from edgetl_device.errors import EdgetlError, InputError, PhotoError
 from edgetl_device.files import write_atomically
 from edgetl_device.inference.backbone import prepare_files
@@ -121,13 +121,16 @@ def sweep(
     source = _smaller(source, training_photos)
     dataset = source.dataset
     train, held_out = dataset.rows("train"), dataset.rows("val", "test")
-    with _decoded(source) as photos:
+    with Stages(len(recipes) + 2) as stage, ExitStack() as stack:
+        stage("reading photos")
+        photos = stack.enter_context(_decoded(source))
         calibration = photos[[train[row] for row in balanced(dataset.take(train), calibration_samples, source.seed)]]
         representative = representative_photos(calibration, source.preprocessing)
         models: dict[Compression, Any] = {Compression(): source.backbone}
         files: dict[str, bytes] = {}
         rows = []
         for recipe in recipes:
+            stage(recipe.name)
             try:
                 check(recipe.compression, recipe.quantize)
                 if recipe.compression not in models:
@@ -141,6 +144,7 @@ def sweep(
                 row = Row(recipe.name, error=str(error))
             rows.append(row)
             tell(row)
+        stage("measuring latency")
         times = latencies(files, np.array(photos[held_out[0]]))
     rows = [replace(row, latency_ms=times.get(row.name)) for row in rows]
     recommended, reason = recommend(rows, max_drop)

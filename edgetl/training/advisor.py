@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgetl_device.console import Stages
 from edgetl_device.errors import InputError
 
 from ..backbones.backbone import BackboneSpec, build
@@ -73,9 +74,12 @@ def advise(dataset: Dataset, spec: BackboneSpec, seed: int = 0) -> Advice:
     """
     train = dataset.take(dataset.rows("train"))
     sample = train.take(sorted(balanced(train, MOST, seed)))
-    with TemporaryDirectory(prefix="edgetl-advise-") as folder:
+    with TemporaryDirectory(prefix="edgetl-advise-") as folder, Stages(2) as stage:
         path = Path(folder) / "float.npy"
-        written = embed_once(build(spec, seed), sample.files(), spec, path)
+        stage("loading the backbone")
+        model = build(spec, seed)
+        stage("embedding photos")
+        written = embed_once(model, sample.files(), spec, path)
         values = np.load(path)
     readable = sample.take(written.rows)
     inner = split(readable, PROBED, seed + 2)

@@ -196,7 +196,7 @@ class _Epochs:
             batches[-2:] = [np.concatenate(batches[-2:])]
         losses = []
         varied = self._feed.varied([fit[batch] for batch in batches], (plan.seed, epoch))
-        for number, arrays in enumerate(progress(varied, len(batches), f"epoch {epoch + 1}")):
+        for number, arrays in enumerate(progress(varied, len(batches), f"epoch {epoch + 1} of {plan.chosen_epochs}")):
             self._optimizer.learning_rate.assign(plan.rate_at(epoch + number / len(batches)))
             chosen = batches[number]
             losses.append(self._step(Batch(self._inputs(arrays), self._targets[chosen], self._weights[chosen])))

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device import metrics
+from edgetl_device.console import Stages
 from edgetl_device.errors import InputError
 from edgetl_device.labels import check_label_count
 
@@ -80,13 +81,16 @@ def train(dataset: Dataset, spec: BackboneSpec, output: Path, options: Training 
         raise InputError(f"{checkpoint} is of an interrupted training: go on with --resume, or start anew with --force")
     if options.resume and options.plan is not None and not checkpoint.exists():
         options.tell(f"no {checkpoint} to go on from: starting anew")
-    with new_run(output, options.force) as folder:
+    with new_run(output, options.force) as folder, Stages(3) as stage:
+        stage("loading the backbone")
         model = build(spec, options.seed)
+        stage("embedding photos" if options.plan is None else "fine-tuning")
         if options.plan is None:
             trained = _as_it_is(model, dataset, spec, folder / FLOAT_FILE, options.cache_limit)
         else:
             trained = _fine_tuned(model, dataset, spec, options.plan, options, checkpoint, folder / FLOAT_FILE)
         readable = trained.dataset
+        stage("fitting the head")
         truth, predicted = held_out_predictions(readable, np.load(folder / FLOAT_FILE, mmap_mode="r"))
         recall = metrics.per_class_recall(truth, predicted, len(readable.classes))
         run = Run(

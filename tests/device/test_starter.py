@@ -36,7 +36,7 @@ def test_learning_on_an_empty_home_starts_with_it_and_says_so_once(tmp_path: Pat
     photos, home = write_photos(tmp_path / "photos", ("ball", "box"), 6), tmp_path / "home"
     code, out, _ = on_the_command_line(capfd, home, "learn", "ball", photos / "ball")
     assert code == 0
-    assert out.startswith(f"no bundle in {home} yet: starting with the built-in one, which knows nothing\n")
+    assert out.startswith(f"no bundle in {home} yet: starting with the built-in one\n")
     assert "no bundle" not in on_the_command_line(capfd, home, "learn", "box", photos / "box")[1]
     told = json.loads(on_the_command_line(capfd, home, "status", "--json")[1])
     assert told["bundle"]["name"] == "starter" and told["samples"] == {"ball": 6, "box": 6}

@@ -27,8 +27,9 @@ from .versions import rollback, versions
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="The usual order: install → run → learn; doctor where something is wrong.",
+    epilog="The usual order: run → teach on its page, or learn; doctor where something is wrong.",
 )
+@console.shared_options
 @click.version_option(__version__, prog_name="edgetl-device")
 @click.option("--home", type=click.Path(path_type=Path), help="State of this device (default: EDGETL_HOME).")
 @click.pass_context

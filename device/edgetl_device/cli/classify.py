@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from .photo_arguments import photo_paths
 
 if TYPE_CHECKING:
     from ..home import Home
+    from ..inference.classifier import Prediction
 
 UNKNOWN_CLOSEST = "unknown; closest match {}, but unlike its examples"
 
@@ -50,9 +53,7 @@ def classify(images: tuple[Path, ...], top: int, no_drift: bool, runtime: str, h
         (prediction,) = classifier.classify_codes(codes, top)
         latency_ms = (time.perf_counter() - started) * 1e3
         drift.update(codes)
-        others = ", ".join(f"{label} {probability:.2f}" for label, probability in prediction.top)
-        best = prediction.label or "nothing learned yet"
-        say(f"{path}: {UNKNOWN_CLOSEST.format(best) if prediction.unknown and prediction.label else best}  [{others}]")
+        say(f"{path}: {_in_words(prediction)}")
         predictions.append(
             {
                 "path": str(path),
@@ -70,4 +71,24 @@ def classify(images: tuple[Path, ...], top: int, no_drift: bool, runtime: str, h
             learner.keep_drift(drift)
     except StorageError as error:  # the labels are right all the same
         note(f"drift was not saved: {error}")
-    return {"predictions": predictions, "skipped": skipped}
+    counts, unknown = _tally(predictions)
+    if any(item["label"] is None for item in predictions):
+        say("teach it first: `edgetl-device learn LABEL PHOTO…`, or `edgetl-device run` and its page")
+    elif len(predictions) > 1:
+        told = [f"{label} {count}" for label, count in counts.items()] + [f"unknown {unknown}"] * (unknown > 0)
+        say(f"{len(predictions)} photos: {', '.join(told)}")
+    return {"predictions": predictions, "counts": counts, "unknown": unknown, "skipped": skipped}
+
+
+def _in_words(prediction: Prediction) -> str:
+    if prediction.label is None:
+        return "nothing learned yet"
+    others = ", ".join(f"{label} {probability:.2f}" for label, probability in prediction.top)
+    best = UNKNOWN_CLOSEST.format(prediction.label) if prediction.unknown else prediction.label
+    return f"{best}  [{others}]"
+
+
+def _tally(predictions: Sequence[Mapping[str, Any]]) -> tuple[dict[str, int], int]:
+    """How many photos got each label, the most frequent first; how many are unknown instead."""
+    known = Counter(item["label"] for item in predictions if item["label"] is not None and not item["unknown"])
+    return dict(known.most_common()), sum(item["unknown"] for item in predictions)

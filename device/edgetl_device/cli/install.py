@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..console import reports, say
+from ..console import Stages, reports, say
 from .options import in_home, runtime_option
 from .retraining import judged_if_possible
 from .samples import say_elsewhere
@@ -37,7 +37,9 @@ def install(
         candidate = home.examine(file, runtime, public_key=public_key, allow_downgrade=allow_downgrade)
         home.stage(candidate, stage)
         return {"name": candidate.bundle.name, "agreement": candidate.agreement, "staged": True}
-    bundle, agreement = home.install(file, runtime, public_key=public_key, allow_downgrade=allow_downgrade)
+    with Stages(1) as step:
+        step("trying the bundle on this device")
+        bundle, agreement = home.install(file, runtime, public_key=public_key, allow_downgrade=allow_downgrade)
     learner = home.learner(runtime)
     version = learner.active_version
     say(f"installed {bundle.name}: {', '.join(bundle.labels) or 'no classes yet'} (version {version})")
@@ -47,7 +49,8 @@ def install(
         outcome = judged_if_possible(learner)
         if outcome["exit_code"] == 1:  # the bundle is installed; of `install`, 1 says that the old one stays
             outcome["exit_code"] = 0
-    say("next: edgetl-device run --camera auto")
+    taught = "" if bundle.labels else ", and teach on its page"
+    say(f"next: edgetl-device run{taught}")
     key = home.trusted()
     if key is not None:
         say(f"signed by {key.fingerprint}, the key this device trusts")

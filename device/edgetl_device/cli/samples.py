@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,7 @@ from ..console import reports, say, table
 from ..errors import InputError
 from .options import in_home
 from .retraining import judged_if_possible
+from .sample_ids import SampleIds, as_ranges, stored_ids
 
 if TYPE_CHECKING:
     from ..home import Home
@@ -41,43 +43,44 @@ def samples(label: str | None, home: Home) -> dict[str, Any]:
 
 @click.command(short_help="Move samples to another label")
 @click.argument("label")
-@click.argument("ids", nargs=-1, required=True, type=int)
+@click.argument("ids", metavar="ID...", nargs=-1, required=True, type=SampleIds())
 @in_home
 @reports
-def relabel(label: str, ids: tuple[int, ...], home: Home) -> dict[str, Any]:
-    """Move samples to another label, then retrain."""
+def relabel(label: str, ids: tuple[range, ...], home: Home) -> dict[str, Any]:
+    """Move samples to another label, then retrain: `relabel mug 3 7 20-35`."""
     learner = home.learner()
     with learner.lock():
-        moved = learner.relabel(label, ids)
+        moved = learner.relabel(label, stored_ids(learner, ids))
         say(f"moved {moved} sample{'s' if moved != 1 else ''} to {label}")
         return {"moved": moved} | judged_if_possible(learner)
 
 
 @click.command(short_help="Remove samples or a label, exactly")
 @click.option("--label", help="All samples of this label; a factory label is hidden.")
-@click.option("--sample", "ids", multiple=True, type=int, help="Samples: --sample 3 4 5.")
+@click.option("--sample", "ids", multiple=True, type=SampleIds(), help="Samples: --sample 3 7 20-35.")
 @click.option(
     "--all", "everything", is_flag=True, help="All samples, and what was hidden: back to what the factory knew."
 )
-@click.argument("more", metavar="", nargs=-1, type=int)
+@click.argument("more", metavar="", nargs=-1, type=SampleIds())
 @in_home
 @reports
 def forget(
-    label: str | None, ids: tuple[int, ...], everything: bool, more: tuple[int, ...], home: Home
+    label: str | None, ids: tuple[range, ...], everything: bool, more: tuple[range, ...], home: Home
 ) -> dict[str, Any]:
     """Remove samples exactly, as if they had never been learned, then retrain."""
+    if more and not ids:
+        raise InputError(f"for samples, write --sample {' '.join(as_ranges(chain.from_iterable(more)))}")
     if (label is not None) + bool(ids) + everything != 1:
         raise InputError("choose what to forget: one of --label L, --sample ID… or --all")
-    if more and not ids:
-        raise InputError(f"unexpected argument {more[0]}: for a sample, write --sample {more[0]}")
     learner = home.learner()
     with learner.lock():
         if label is not None:
             removed, hidden = learner.forget_label(label)
         else:
-            removed, hidden = learner.forget_all() if everything else learner.forget([*ids, *more]), False
+            chosen = () if everything else stored_ids(learner, [*ids, *more])
+            removed, hidden = learner.forget_all() if everything else learner.forget(chosen), False
         if hidden:
-            say(f"{label} is hidden from now on; it came with the bundle, so its statistics stay there")
+            say(f"{label} is hidden now; it came with the bundle, so its statistics stay there")
         if removed or not hidden:
             say(f"forgot {removed} sample{'s' if removed != 1 else ''}")
         return {"removed": removed, "hidden": hidden} | judged_if_possible(learner, forgotten=True)

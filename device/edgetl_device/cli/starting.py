@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..console import say
+from ..console import Stages, say
 
 if TYPE_CHECKING:
     from ..home import Home
@@ -15,5 +15,10 @@ def start_if_empty(home: Home, runtime: str = "auto", tell: Callable[[str], None
     """Install the starter bundle where there is none, and say so."""
     from ..starter import install_starter
 
-    if install_starter(home, runtime):
-        tell(f"no bundle in {home.folder} yet: starting with the built-in one, which knows nothing")
+    if home.has_bundle():
+        return
+    with Stages(1) as stage:
+        stage("trying the built-in bundle")
+        done = install_starter(home, runtime)
+    if done:
+        tell(f"no bundle in {home.folder} yet: starting with the built-in one")

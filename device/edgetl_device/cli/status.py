@@ -23,7 +23,8 @@ def status(accept_loss: bool, runtime: str, home: Home) -> dict[str, Any]:
     """Bundle, runtime, samples, what is pending, active version, disk, whether the scene drifted, and what was lost."""
     learner = home.learner(runtime)
     report = home.status(learner)
-    say(f"bundle   {report['bundle']['name']}: {', '.join(report['bundle']['labels']) or 'no classes'}")
+    labels = [f"{label} (hidden)" if label in report["hidden"] else label for label in report["bundle"]["labels"]]
+    say(f"bundle   {report['bundle']['name']}: {', '.join(labels) or 'no classes'}")
     say(f"runtime  {report['runtime']}")
     say(f"samples  {', '.join(f'{label} {count}' for label, count in report['samples'].items()) or 'none yet'}")
     for batch in report["pending"]:

@@ -139,7 +139,7 @@ def test_a_network_camera_that_does_not_answer_is_one_line_without_the_librarys_
 def test_without_a_bundle_it_starts_with_the_one_that_it_carries(tmp_path) -> None:
     out, err = run(Home(tmp_path / "home"), "--camera", "parts", "--max-frames", 2)
     first, camera, *_ = out.splitlines()
-    assert first == f"no bundle in {tmp_path / 'home'} yet: starting with the built-in one, which knows nothing"
+    assert first == f"no bundle in {tmp_path / 'home'} yet: starting with the built-in one"
     assert camera == "camera  rendered parts, normal light" and err == ""
 
 

@@ -268,6 +268,44 @@ def test_a_new_label_like_a_known_one_is_stored_with_a_question_and_its_undo(ins
     assert "did you mean" not in run(installed, "learn", "kite", photos).stdout
 
 
+def test_samples_are_named_by_ranges(installed: Path, tmp_path) -> None:
+    run(installed, "learn", "kite", write_photos(tmp_path / "photos", ("kite",), 12))
+    assert told(installed, "forget", "--sample", "2-3", 5)["removed"] == 3
+    assert told(installed, "relabel", "ring", "1-4", 12)["moved"] == 3  # 1, 4 and 12: the others are gone
+    assert [s["id"] for s in told(installed, "samples", "--label", "ring")["samples"]] == [1, 4, 12]
+    for ids, message in [
+        (("20-30",), "no samples 20-30"),
+        (("9-6",), "did you mean 6-9?"),
+        (("1-x",), "expected an id such as 7, or a range such as 1-60"),
+        ((99,), "no sample 99"),
+    ]:
+        assert message in run(installed, "relabel", "ring", *ids, code=2).stderr
+    assert "write --sample 6-8" in run(installed, "forget", "6-8", code=2).stderr
+
+
+def test_a_folder_ends_with_a_count_of_each_label(installed: Path, tmp_path) -> None:
+    photos = write_photos(tmp_path / "photos", ("ball", "box"), 3, seed=9)
+    write_photos(tmp_path / "photos", ("ball",), 4, seed=9)
+    assert run(installed, "classify", photos).stdout.splitlines()[-1] == "7 photos: ball 4, box 3"
+    found = told(installed, "classify", photos)
+    assert (found["counts"], found["unknown"]) == ({"ball": 4, "box": 3}, 0)
+    assert len(run(installed, "classify", photos / "box" / "0000.png").stdout.splitlines()) == 1
+
+
+def test_a_forgotten_label_of_the_bundle_is_shown_as_hidden(installed: Path) -> None:
+    run(installed, "forget", "--label", "ball")
+    assert told(installed, "status")["hidden"] == ["ball"]
+    assert "bundle   toys: ball (hidden), box\n" in run(installed, "status").stdout
+    run(installed, "forget", "--all")
+    assert told(installed, "status")["hidden"] == []
+
+
+def test_restoring_over_a_sound_store_calls_nothing_damaged(installed: Path, tmp_path) -> None:
+    run(installed, "backup", tmp_path / "card.sqlite")
+    said = run(installed, "restore", tmp_path / "card.sqlite").stdout
+    assert ".replaced-" in said and "damaged" not in said + "".join(path.name for path in installed.iterdir())
+
+
 def test_a_run_is_told_from_a_bundle(installed: Path, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("run").mkdir()

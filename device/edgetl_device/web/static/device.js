@@ -25,7 +25,7 @@ export function startDevice(changed) {
 }
 
 /** Show a status. */
-export function showDevice({ bundle, runtime, camera, store_bytes: used, free_bytes: free, drift }) {
+export function showDevice({ bundle, hidden, runtime, camera, store_bytes: used, free_bytes: free, drift }) {
   at("bundle").textContent = bundle.name;
   document.title = `${bundle.name} · edgetl`;
   const each = camera.inference_ms === null ? "" : `, ${camera.inference_ms.toFixed(1)} ms each`;
@@ -35,6 +35,7 @@ export function showDevice({ bundle, runtime, camera, store_bytes: used, free_by
     ["Frames", `${camera.frames.toLocaleString("en")}, ${camera.dropped.toLocaleString("en")} dropped`],
     ["Reconnects", camera.reconnects ? counted(camera.reconnects, "time") : "none"],
     ["Drift", drifted(drift), drift?.state === "drifting"],
+    ["Hidden", hidden.join(", ")],
     ["Runtime", runtime],
     ["Store", `${size(used)}, ${size(free)} free`],
   ];
