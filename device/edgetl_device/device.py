@@ -47,6 +47,8 @@ from .store.schema import SampleRow, VersionRow
 
 log = logging.getLogger("edgetl.device")
 
+_INSIST = "`new_label=True`"
+
 Photo = str | Path | npt.NDArray[Any]
 """A photo file, or (height, width, 3) uint8, whose order of channels ``color=`` says."""
 
@@ -217,6 +219,7 @@ class Device:
         color: ColorOrder | None = None,
         keep_photos: bool = False,
         retrain: bool = True,
+        new_label: bool = False,
     ) -> Learned:
         """Store images as samples of a label, new or known, then retrain.
 
@@ -233,9 +236,11 @@ class Device:
             color: of arrays.
             keep_photos: keep a small picture (160 px) of each beside its sample.
             retrain: False only stores; :meth:`retrain` when all samples are in.
+            new_label: the label is meant, although it looks like a slip of a known one.
 
         Raises:
-            InputError: no label, no image, none that can be read, or a folder of several classes; nothing was stored.
+            InputError: no label, no image, none that can be read, or a folder of several classes; SimilarLabelError
+                where the label may be a slip of a known one. Nothing was stored.
             StorageError: as for the class. Where the message says that samples are stored, only the head is missing.
         """
         label = check_label(label)
@@ -246,6 +251,8 @@ class Device:
             self._check_open()
             install_starter(self.home, self._runtime)
         with self._now() as opened:
+            if not new_label:
+                opened.learner.refuse_slip(label, _INSIST)
             embedded = opened.backbone.embed_readable(photos)
             pictures = [thumbnail(_decoded(photo)) for photo in embedded.used] if keep_photos else []
             learner = opened.learner
@@ -278,18 +285,23 @@ class Device:
         with self._now() as opened:
             return opened.learner.samples(label)
 
-    def relabel(self, label: str, ids: int | Iterable[int]) -> Relabelled:
+    def relabel(self, label: str, ids: int | Iterable[int], *, new_label: bool = False) -> Relabelled:
         """Move samples to another label, then retrain.
 
             >>> device = Device("home")
-            >>> ids = device.learn("kit", ["kite-1.png", "kite-2.png"]).ids
+            >>> ids = device.learn("dragon", ["kite-1.png", "kite-2.png"]).ids
             >>> device.relabel("kite", ids).moved
             2
 
+        Args:
+            new_label: the label is meant, although it looks like a slip of a known one.
+
         Raises:
-            InputError: no label, or no such sample.
+            InputError: no label, no such sample; SimilarLabelError where the label may be a slip of a known one.
         """
         with self._now() as opened, opened.learner.lock():
+            if not new_label:
+                opened.learner.refuse_slip(label, _INSIST)
             moved = opened.learner.relabel(label, _ids(ids))
             return Relabelled(moved, _retrain(opened.learner, "moved"))
 
@@ -348,7 +360,7 @@ class Device:
             ids = opened.learner.use_pending(batch)
             return Settled(label, tuple(ids), _retrain(opened.learner, "in use"))
 
-    def move_pending(self, batch: int, label: str | None = None) -> Settled:
+    def move_pending(self, batch: int, label: str | None = None, *, new_label: bool = False) -> Settled:
         """Move a pending batch to a label, by default the one that it looks like, then retrain.
 
             >>> device = Device("home")
@@ -357,9 +369,12 @@ class Device:
             'box'
 
         Raises:
-            InputError: there is no such batch, or it looks like no label and none is given.
+            InputError: there is no such batch, or it looks like no label and none is given; SimilarLabelError where the
+                label may be a slip of a known one, and ``new_label`` does not say that it is meant.
         """
         with self._now() as opened, opened.learner.lock():
+            if label is not None and not new_label:
+                opened.learner.refuse_slip(label, _INSIST)
             target, ids = opened.learner.move_pending(batch, label)
             return Settled(target, tuple(ids), _retrain(opened.learner, "moved"))
 

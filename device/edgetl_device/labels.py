@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import unicodedata
 from collections.abc import Iterable
 
@@ -13,6 +12,7 @@ MAX_LABELS = 2000  # one more sample then takes a second to learn on a desktop c
 RESERVED = frozenset({"unknown"})  # what the classifier says of a thing it has not seen; never a class by accident
 
 _SHORTEST = 4  # characters of labels whose likeness means something: "nut" and "cut" are two things
+_LONG = 8  # characters of labels in which two slips are likelier than two things
 
 _JOINERS = "\u200c\u200d"  # ZWNJ and ZWJ: Persian, the scripts of India and emoji are written with them
 _SIGNS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u08e2\U000110bd\U000110cd"  # of numbers, visible
@@ -49,30 +49,88 @@ def check_label(label: str) -> str:
     return clean
 
 
+class SimilarLabelError(InputError):
+    """A new label that may be a slip of a known one: whoever means it says so.
+
+    Args:
+        message: one line.
+        meant: the known label.
+    """
+
+    def __init__(self, message: str, meant: str) -> None:
+        super().__init__(message)
+        self.meant = meant
+
+
+def refuse_similar(label: str, known: Iterable[str], insist: str) -> None:
+    """Raise SimilarLabelError if a label is not known and may be a slip of one that is.
+
+    Args:
+        insist: how to say that it is meant, for the message.
+    """
+    known = tuple(known)
+    meant = similar_label(label, known) if label not in known else None
+    if meant is not None:
+        raise SimilarLabelError(f"{label} would be a new label: did you mean {meant}? {insist} if it is new", meant)
+
+
 def similar_label(label: str, known: Iterable[str]) -> str | None:
-    """The known label that a new one may be a slip of: it differs in case, or in a letter or two.
+    """The known label that a new one may be a slip of, or None.
+
+    It differs only in case, width, blanks, hyphens or underscores, or in one letter, from eight letters on in two: the
+    distance of Damerau (Commun. ACM 1964), where two letters that changed places are one slip.
 
     >>> similar_label("gera", ["bolt", "gear"]), similar_label("Bolt", ["bolt"]), similar_label("nut", ["bolt"])
     ('gear', 'bolt', None)
-    >>> similar_label("pump 2", ["pump 1"])  # numbers are meant
+    >>> similar_label("blue-cup", ["blue cup"])
+    'blue cup'
+    >>> similar_label("pump 2", ["pump 1"]), similar_label("bin a", ["bin b"])  # these are meant
+    (None, None)
     """
-    folded = {other.casefold(): other for other in known if other != label}
-    typed = label.casefold()
-    if typed in folded:
-        return folded[typed]
-    letters = _letters(typed)
-    for match in difflib.get_close_matches(typed, folded, n=3, cutoff=0.75):
-        if (
-            min(len(typed), len(match)) >= _SHORTEST
-            and abs(len(typed) - len(match)) <= 2
-            and letters != _letters(match)
-        ):
-            return folded[match]
-    return None
+    others = sorted(other for other in known if other != label)
+    typed = _folded(label)
+    for other in others:
+        if _folded(other) == typed:
+            return other
+    found = []
+    for other in others:
+        meant = _folded(other)
+        shorter = min(len(typed), len(meant))
+        most = 0 if shorter < _SHORTEST else 1 if shorter < _LONG else 2
+        distance = _slips(typed, meant, most)
+        if distance <= most and _words(label) != _words(other):
+            found.append((distance, other))
+    return min(found)[1] if found else None
 
 
-def _letters(text: str) -> str:
-    return "".join(character for character in text if not character.isdigit())
+def _folded(label: str) -> str:
+    """What is left of a label without case, width, blanks and signs between words."""
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", label).casefold())
+    return "".join(character for character in text if not character.isspace() and character not in "-_.")
+
+
+def _words(label: str) -> list[str]:
+    """The words of a label without what counts: digits, and single letters."""
+    text = unicodedata.normalize("NFKC", label).casefold()
+    words = "".join(" " if character in "-_." or character.isdigit() else character for character in text).split()
+    return [word for word in words if len(word) > 1]
+
+
+def _slips(a: str, b: str, most: int) -> int:
+    """Letters to insert, remove, replace or swap with the next, so that a becomes b; ``most`` + 1 where more."""
+    if abs(len(a) - len(b)) > most:
+        return most + 1
+    before: list[int] = []
+    last = list(range(len(b) + 1))
+    for i, letter in enumerate(a, 1):
+        row = [i]
+        for j, other in enumerate(b, 1):
+            cost = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (letter != other))
+            if i > 1 and j > 1 and letter == b[j - 2] and a[i - 2] == other:
+                cost = min(cost, before[j - 2] + 1)
+            row.append(cost)
+        before, last = last, row
+    return min(last[-1], most + 1)
 
 
 def _is_allowed(character: str, before: str) -> bool:

@@ -38,8 +38,9 @@ def test_characters_that_hide_turn_or_command_are_refused(label: str) -> None:
 
 @pytest.mark.parametrize(
     ("label", "meant"),
-    [("gera", "gear"), ("Gear", "gear"), ("gears", "gear"), ("hinge 2", "hinge"), ("nit", None), ("washer", None),
-     ("pump 2", None), ("gear", None)],
+    [("gera", "gear"), ("Gear", "gear"), ("gears", "gear"), ("hinge 2", None), ("nit", None), ("washer", None),
+     ("pump 2", None), ("gear", None), ("HINGE", "hinge"), ("hi nge", "hinge"), ("\uff47ear", "gear"), ("gear a", None),
+     ("pump_1", "pump 1"), ("rear", "gear")],
 )  # fmt: skip
 def test_a_slip_of_a_known_label_is_noticed_and_another_thing_is_not(label: str, meant: str | None) -> None:
     assert similar_label(label, ["gear", "hinge", "nut", "pump 1"]) == meant

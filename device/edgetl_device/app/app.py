@@ -284,6 +284,15 @@ class App:
         """Move a pending batch to a label, by default the one it looks like; → that, and its samples' ids."""
         return self._change(lambda: self._learner.move_pending(batch, label))
 
+    def refuse_slip(self, label: str, insist: str) -> None:
+        """Raise SimilarLabelError where a label is new here and may be a slip of a known one.
+
+        Args:
+            insist: how to say that it is meant, for the message.
+        """
+        with self._lock:
+            self._learner.refuse_slip(label, insist)
+
     def forget_pending(self, batch: int) -> int:
         """Remove a pending batch exactly; returns how many samples."""
         return self._change(lambda: self._learner.forget_pending(batch))

@@ -9,9 +9,9 @@ import click
 
 from ..console import note, reports, say
 from ..head_option import head_option
-from .options import in_home, runtime_option
+from .options import NEW_LABEL, in_home, new_label_option, runtime_option
 from .photo_arguments import photo_paths
-from .retraining import idle, judged, judged_if_possible, undo_command
+from .retraining import idle, judged, judged_if_possible
 from .starting import start_if_empty
 
 if TYPE_CHECKING:
@@ -23,17 +23,24 @@ if TYPE_CHECKING:
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--no-retrain", is_flag=True, help="Only store the samples.")
 @click.option("--keep-photos", is_flag=True, help="Keep a small picture (160 px) of each sample, to look at later.")
+@new_label_option
 @runtime_option
 @in_home
 @reports
 def learn(
-    label: str, images: tuple[Path, ...], no_retrain: bool, keep_photos: bool, runtime: str, home: Home
+    label: str,
+    images: tuple[Path, ...],
+    no_retrain: bool,
+    keep_photos: bool,
+    new_label: bool,
+    runtime: str,
+    home: Home,
 ) -> dict[str, Any]:
     """Store photos as samples of LABEL (a new label is a new class), then retrain.
 
     A device without a bundle starts with the one that comes with the program.
     """
-    from ..labels import check_label, similar_label
+    from ..labels import check_label
     from ..open_home import OpenHome
     from ..photos import read_photo, thumbnail
 
@@ -41,20 +48,17 @@ def learn(
     folder = photo_paths(images, label)
     start_if_empty(home, runtime)
     with OpenHome(home, runtime) as opened:
+        if not new_label:
+            opened.learner.refuse_slip(label, NEW_LABEL)
         embedded = opened.backbone.embed_readable(folder.photos)
         for _, reason in embedded.skipped:
             note(f"skipped: {reason}")
         pictures = [thumbnail(read_photo(path)) for path in embedded.used] if keep_photos else []
         learner = opened.learner
         with learner.lock():
-            known = learner.known_labels()
             ids = learner.add(label, embedded.raw, pictures)
             stored = len(ids)
             say(f"stored {stored} sample{'s' if stored != 1 else ''} of {label}")
-            undo = undo_command(ids, None if label in known else label)
-            meant = similar_label(label, known) if label not in known else None
-            if meant is not None:
-                say(f"{label} is a new class; did you mean {meant}? Undo: `{undo}`")
             unused = [item.path for item in folder.unused]
             result = {"stored": stored, "skipped": [*map(str, unused), *(str(path) for path, _ in embedded.skipped)]}
             return result | (idle(learner) if no_retrain else judged_if_possible(learner))

@@ -30,6 +30,12 @@ def in_home(command: Command) -> Command:
     )(command)
 
 
+NEW_LABEL = "`--new-label`"  # what to say where a label is meant that looks like a slip
+
+new_label_option = click.option(
+    "--new-label", is_flag=True, help="The label is meant, although it looks like a slip of a known one."
+)
+
 runtime_option = click.option(
     "--runtime", type=click.Choice(["auto", "litert", "tflite"]), default="auto", help="TFLite runtime to use."
 )

@@ -8,7 +8,7 @@ import click
 
 from ..console import reports, say
 from ..errors import InputError
-from .options import in_home
+from .options import NEW_LABEL, in_home, new_label_option
 from .retraining import judged_if_possible, say_pending
 
 if TYPE_CHECKING:
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 @click.argument("action", required=False, type=click.Choice(["move", "use", "forget"]))
 @click.argument("batch", required=False, type=int)
 @click.argument("label", required=False)
+@new_label_option
 @in_home
 @reports
-def pending(action: str | None, batch: int | None, label: str | None, home: Home) -> dict[str, Any]:
+def pending(action: str | None, batch: int | None, label: str | None, new_label: bool, home: Home) -> dict[str, Any]:
     """List batches of samples that the gate set aside, which are learned only when you say so, or decide about one.
 
     `move BATCH` gives its samples the label that they look like, or LABEL; `use BATCH` says that their labels are
@@ -43,6 +44,8 @@ def pending(action: str | None, batch: int | None, label: str | None, home: Home
             say(f"forgot {_counted(removed)}; version {learner.active_version} stays active")
             return {"removed": removed, "version": learner.active_version}
         if action == "move":
+            if label is not None and not new_label:
+                learner.refuse_slip(label, NEW_LABEL)
             label, ids = learner.move_pending(batch, label)
             say(f"moved {_counted(len(ids))} to {label}")
         else:

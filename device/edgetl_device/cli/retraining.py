@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..console import note, say
 from ..errors import StorageError
-from .sample_ids import as_ranges
 
 if TYPE_CHECKING:
     from ..learning.learner import Learner, Outcome
     from ..store.pending import PendingBatch
-
-
-def undo_command(ids: Sequence[int], new_label: str | None) -> str:
-    """What takes back samples that were just stored.
-
-    >>> undo_command([4, 5], None)
-    'edgetl-device forget --sample 4-5'
-    >>> undo_command([4, 5], "blue cup")
-    "edgetl-device forget --label 'blue cup'"
-    """
-    what = ["--label", new_label] if new_label is not None else ["--sample", *as_ranges(ids)]
-    return shlex.join(["edgetl-device", "forget", *what])
 
 
 def say_pending(batch: PendingBatch) -> None:

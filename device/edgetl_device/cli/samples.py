@@ -10,7 +10,7 @@ import click
 
 from ..console import reports, say, table
 from ..errors import InputError
-from .options import in_home
+from .options import NEW_LABEL, in_home, new_label_option
 from .retraining import judged_if_possible
 from .sample_ids import SampleIds, as_ranges, stored_ids
 
@@ -44,12 +44,15 @@ def samples(label: str | None, home: Home) -> dict[str, Any]:
 @click.command(short_help="Move samples to another label")
 @click.argument("label")
 @click.argument("ids", metavar="ID...", nargs=-1, required=True, type=SampleIds())
+@new_label_option
 @in_home
 @reports
-def relabel(label: str, ids: tuple[range, ...], home: Home) -> dict[str, Any]:
+def relabel(label: str, ids: tuple[range, ...], new_label: bool, home: Home) -> dict[str, Any]:
     """Move samples to another label, then retrain: `relabel mug 3 7 20-35`."""
     learner = home.learner()
     with learner.lock():
+        if not new_label:
+            learner.refuse_slip(label, NEW_LABEL)
         moved = learner.relabel(label, stored_ids(learner, ids))
         say(f"moved {moved} sample{'s' if moved != 1 else ''} to {label}")
         return {"moved": moved} | judged_if_possible(learner)

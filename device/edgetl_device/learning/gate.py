@@ -1,12 +1,11 @@
 """The promotion gate: may a candidate head replace the active one?
 
-Three questions, each answered with a significance test, for a handful of photos always changes a handful of answers:
+Three questions, the first two answered with significance tests, for a handful of photos always changes some answers:
 
 1. Do known classes get worse on the factory's holdout?
 2. Do device samples that are trusted already get worse, each scored as if it had not been learned? They stand in for
    the classes that have no holdout.
-3. Do the new samples contradict their labels: is the active head, which has learned none of them, sure that they are
-   something else that it knows?
+3. Which of the new samples contradict their labels (see :mod:`.gate_doubts`)?
 
 A test on a handful of photos cannot become significant, whatever is lost. Where much would be lost on so few that no
 test can confirm it, the gate does not guess: it asks, which is a no that a person may overrule.
@@ -26,18 +25,20 @@ import numpy.typing as npt
 from ..codes import Codes
 from ..heads.evidence import Evidence
 from ..heads.head import Head
-from .gate_words import classes_that_lose, in_all, learned_change, looks_like, too_few_to_tell
+from . import gate_doubts
+from .gate_doubts import Doubt as Doubt
+from .gate_words import classes_that_lose, in_all, learned_change, too_few_to_tell
 
 TOLERANCE = 0.05  # of a class's recall: ten good samples of one class already move its neighbours by 0.03
 SIGNIFICANCE = 0.01  # of questions 1 and 2; classes that are asked share it (Bonferroni)
+NEW_TOLERANCE, FIRST_TOLERANCE, FIRST_PHOTOS = 0.12, 0.3, 5
+"""Of a class's recall, and half as much of the accuracy, that a new label may cost: from so many photos on, and with
+fewer. What a class known from one photo takes from its neighbours, it gives back with the next ones."""
 HOLDOUT_LOSSES = ((0.125, 0.25, 0.1), (0.25, 0.5, 0.2))
 SAMPLE_LOSSES = ((0.125, 0.5, 0.25),)
 """Losses that no test can confirm and that are asked about: significance (that of three photos lost and none gained, of
 two and none), and more than how much of a class's recall, or of the accuracy, was counted as lost. The few samples of a
 device that has just begun change sides more often than held-out photos."""
-SURE = 0.6  # probability from which the active head counts as sure
-SURE_BUT_WRONG = 0.2  # share of a harmless batch of which it may be; who teaches shows what was not recognised
-CONTRADICTION = 0.01  # significance of question 3
 MOST_SCORES = 1 << 19  # of question 2, samples times classes; where there are more, classes near to what was taught
 _EXACT = 500  # of so many, binomial coefficients still fit into a float
 
@@ -110,33 +111,17 @@ class Answers:
     known: int
 
 
-@dataclass(frozen=True)
-class Doubt:
-    """Why some of the new samples of a label are not learned for now.
-
-    Args:
-        label: theirs.
-        rows: which of the new samples.
-        looks_like: the label that most of them seem to belong to, or None.
-        reason: for a person.
-    """
-
-    label: str
-    rows: tuple[int, ...]
-    looks_like: str | None
-    reason: str
-
-
 def judge(candidate: Judged, active: Judged, new: Samples) -> Verdict:
     """Ask questions 1 and 2; the samples that only the candidate has learned are ``new``."""
     holdout = on_holdout(candidate.head, active.head, candidate.evidence.holdout_labels)
-    objection = confirmed_loss(holdout, "held-out photos")
+    allowed = tolerances(active.head, new)
+    objection = confirmed_loss(holdout, "held-out photos", allowed)
     if not objection:
         samples = _on_samples(candidate, active, new)
         objection = (
-            confirmed_loss(samples, "photos learned before")
-            or possible_loss(holdout, "held-out photos")
-            or possible_loss(samples, "photos learned before", SAMPLE_LOSSES)
+            confirmed_loss(samples, "photos learned before", allowed)
+            or possible_loss(holdout, "held-out photos", _beyond(HOLDOUT_LOSSES, allowed))
+            or possible_loss(samples, "photos learned before", _beyond(SAMPLE_LOSSES, allowed))
         )
     accuracy = float(holdout.after.mean()) if len(holdout.truth) else None
     if objection:
@@ -166,10 +151,23 @@ def on_holdout(candidate: Head, active: Head, labels: Sequence[str]) -> Answers:
     return Answers(truth, before, after, len(active.labels))
 
 
-def confirmed_loss(answers: Answers, photos: str) -> str | None:
+def tolerances(active: Head, new: Samples) -> tuple[float, float]:
+    """What may be lost of a class's recall and of the accuracy: more where all that is new are new labels."""
+    if not new.labels or set(new.labels) & set(active.labels):
+        return TOLERANCE, TOLERANCE
+    fewest = min(new.labels.count(label) for label in set(new.labels))
+    of_class = FIRST_TOLERANCE if fewest < FIRST_PHOTOS else NEW_TOLERANCE
+    return of_class, of_class / 2
+
+
+def _beyond(losses: Losses, allowed: tuple[float, float]) -> Losses:
+    return tuple((p, max(of_class, allowed[0]), max(of_all, allowed[1])) for p, of_class, of_all in losses)
+
+
+def confirmed_loss(answers: Answers, photos: str, allowed: tuple[float, float] = (TOLERANCE, TOLERANCE)) -> str | None:
     """What is worse beyond chance, or None.
 
-    A class speaks against the candidate when its recall falls by more than the tolerance *and* the photos that changed
+    A class speaks against the candidate when its recall falls by more than is allowed *and* the photos that changed
     sides are too one-sided for chance (exact sign test on discordant pairs, McNemar 1947); so do all classes together,
     for many classes with a handful of photos each could not speak alone.
     """
@@ -180,11 +178,11 @@ def confirmed_loss(answers: Answers, photos: str) -> str | None:
     for label in classes:
         of_class = answers.truth == label
         before, after = answers.before[of_class], answers.after[of_class]
-        if _is_lost(before, after, TOLERANCE, SIGNIFICANCE / len(classes)):
+        if _is_lost(before, after, allowed[0], SIGNIFICANCE / len(classes)):
             losers.append((str(label), float(before.mean()), float(after.mean())))
     if losers:
         return classes_that_lose(losers, photos)
-    if len(classes) and _is_lost(answers.before, answers.after, TOLERANCE, SIGNIFICANCE):
+    if len(classes) and _is_lost(answers.before, answers.after, allowed[1], SIGNIFICANCE):
         return in_all(float(answers.before.mean()), float(answers.after.mean()), photos)
     return None
 
@@ -209,31 +207,8 @@ def possible_loss(answers: Answers, photos: str, losses: Losses = HOLDOUT_LOSSES
 
 
 def doubts_about(active: Judged, new: Samples) -> list[Doubt]:
-    """Question 3: which of the new samples contradict their labels, and why; those that may be learned are not named.
-
-    Only samples of labels that the active head knows are asked, and one that it calls unknown is never held against
-    them: a new scene looks strange, not wrong.
-    """
-    head = active.head
-    column = {label: index for index, label in enumerate(head.labels)}
-    rows = np.array([row for row, label in enumerate(new.labels) if label in column], np.intp)
-    if not len(rows) or len(column) < 2:
-        return []
-    labels = np.array([new.labels[row] for row in rows])
-    wrong, looks = _contradicts(head, new.codes[rows], labels, column)
-    doubts = []
-    for label in sorted(set(labels)):
-        asked = labels == label
-        count, total = int(wrong[asked].sum()), int(asked.sum())
-        if _tail(count, total, SURE_BUT_WRONG) < CONTRADICTION:
-            reason = looks_like(str(label), count, total, looks[asked & wrong])
-            doubts.append(Doubt(str(label), tuple(rows[asked].tolist()), most_common(looks[asked & wrong]), reason))
-    if not doubts and _tail(int(wrong.sum()), len(rows), SURE_BUT_WRONG) < CONTRADICTION:  # too few of each to tell
-        for label in sorted(set(labels[wrong])):
-            these = wrong & (labels == label)
-            reason = looks_like(str(label), int(these.sum()), int((labels == label).sum()), looks[these])
-            doubts.append(Doubt(str(label), tuple(rows[these].tolist()), most_common(looks[these]), reason))
-    return doubts
+    """Question 3: which of the new samples contradict their labels, and why; all others may be learned."""
+    return gate_doubts.doubts_about(active.head, active.evidence, new.codes, np.asarray(new.labels, np.str_))
 
 
 def loses(active: Judged, new: Samples, label: str, objection: str) -> Doubt:
@@ -250,15 +225,6 @@ def most_common(labels: Names) -> str | None:
     """The most frequent of some labels, or None."""
     names, counts = np.unique(labels, return_counts=True)
     return str(names[counts.argmax()]) if len(names) else None
-
-
-def _contradicts(head: Head, codes: Codes, labels: Names, column: dict[str, int]) -> tuple[Bools, Names]:
-    """Of which samples (n, d) the head is sure that they are something else; what each looks like but for its label."""
-    probabilities, unknown = head.predict(codes)
-    others = probabilities.copy()
-    others[np.arange(len(labels)), [column[str(label)] for label in labels]] = 0.0
-    looks: Names = np.asarray(head.labels)[others.argmax(axis=1)]
-    return (others.max(axis=1) > SURE) & ~unknown, looks
 
 
 def _on_samples(candidate: Judged, active: Judged, new: Samples) -> Answers:

@@ -78,6 +78,18 @@ def looks_like(label: str, count: int, total: int, looks: npt.NDArray[np.str_]) 
     return f"{count} of the {total} new photos of {label} look like {' or '.join(nearest)}"
 
 
+def same_thing(label: str, count: int, other: str) -> str:
+    """A new label whose photos cannot be told from those of a known one.
+
+    Example:
+        >>> same_thing("pets", 25, "dandelion")
+        'the 25 photos of the new label pets cannot be told from dandelion: the same thing under another name?'
+    """
+    return (
+        f"the {count} photos of the new label {label} cannot be told from {other}: the same thing under another name?"
+    )
+
+
 def _named(counts: Mapping[str, int]) -> str:
     total = sum(counts.values())
     photos = f"({total} photo{'s' if total != 1 else ''})"

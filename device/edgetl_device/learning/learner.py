@@ -15,7 +15,7 @@ from ..heads.evidence import Evidence
 from ..heads.head import Head
 from ..inference.backbone import Backbone
 from ..inference.classifier import Classifier
-from ..labels import check_label, check_label_count, similar_label
+from ..labels import check_label, check_label_count, refuse_similar, similar_label
 from ..statistics import Statistics
 from ..store.pending import PendingBatch
 from ..store.schema import SampleRow, VersionRow
@@ -118,6 +118,14 @@ class Learner:
             question = f"did you mean {meant}? " if meant else ""
             names = ", ".join(known[:_MOST_NAMED]) + (", …" if len(known) > _MOST_NAMED else "")
             raise InputError(f"no label {label!r}: {question}known labels: {names or 'none yet'}")
+
+    def refuse_slip(self, label: str, insist: str) -> None:
+        """Raise SimilarLabelError where a label is new here and may be a slip of a known one.
+
+        Args:
+            insist: how to say that it is meant, for the message.
+        """
+        refuse_similar(check_label(label), self.known_labels(), insist)
 
     def versions(self) -> list[VersionRow]:
         """All versions made with this bundle."""

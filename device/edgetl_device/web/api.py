@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..errors import CheckFailedError, EdgetlError, InputError, StorageError
-from ..labels import check_label
+from ..labels import SimilarLabelError, check_label
 from ..photos import decode_photo
 from ..printable import printable
 from .bodies import Json, Memory, Places, query_number, read_json, receive, sample_ids, whole_number
@@ -47,13 +47,14 @@ THREADS = 4  # requests that work on the store or the backbone at once; the rest
 MAX_DECODED = 2  # photos that are in memory decoded at once; the rest wait as files
 
 _UPLOADING = ".uploading-"
-_STATUS = {CheckFailedError: 409, StorageError: 507, InputError: 400}
+_STATUS = {CheckFailedError: 409, SimilarLabelError: 409, StorageError: 507, InputError: 400}
 
 
 def error_response(_request: Request, error: Exception) -> Response:
     """What edgetl refuses → JSON with the line the command would print."""
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
-    return Json({"error": printable(error)}, status)
+    meant = {"did_you_mean": error.meant} if isinstance(error, SimilarLabelError) else {}
+    return Json({"error": printable(error)} | meant, status)
 
 
 class Api:
@@ -150,12 +151,15 @@ class Api:
         if request.headers.get("content-type", "").startswith("image/"):
             label = check_label(request.query_params.get("label", ""))
             retrain = request.query_params.get("retrain", "true") != "false"
+            await self._refuse_slip(label, new_label=request.query_params.get("new_label", "false") == "true")
             ids = await self._with_photo(request, lambda photo: self._app.teach_photos(label, [photo]))
         else:
-            fields = await read_json(request, {"label": str, "frames": int, "interval_ms": int, "retrain": bool})
+            kinds = {"label": str, "frames": int, "interval_ms": int, "retrain": bool, "new_label": bool}
+            fields = await read_json(request, kinds)
             if "label" not in fields:
                 raise InputError('"label" is missing: expected {"label": "…"}')
             label, retrain = check_label(fields["label"]), fields.get("retrain", True)
+            await self._refuse_slip(label, new_label=fields.get("new_label", False))
             captured = await self._capture(fields.get("frames", 1), fields.get("interval_ms", 150))
             ids = await self._run(self._app.teach, label, captured)
         stored = {"label": label, "stored": len(ids), "ids": ids}
@@ -173,9 +177,10 @@ class Api:
 
     async def relabel(self, request: Request) -> Response:
         """``{"label", "ids"}``, then retrain."""
-        fields = await read_json(request, {"label": str, "ids": list})
+        fields = await read_json(request, {"label": str, "ids": list, "new_label": bool})
         if not fields.get("ids"):
             raise InputError('"ids" is missing: expected {"label": "…", "ids": [1, 2]}')
+        await self._refuse_slip(fields.get("label", ""), new_label=fields.get("new_label", False))
         moved = await self._run(self._app.relabel, fields.get("label", ""), sample_ids(fields["ids"]))
         return Json({"moved": moved} | await self._judged_if_possible())
 
@@ -196,7 +201,9 @@ class Api:
 
     async def move_pending(self, request: Request) -> Response:
         """``{"batch", "label"}``, then retrain; without the label to the one that the batch looks like."""
-        fields = await read_json(request, {"batch": int, "label": str})
+        fields = await read_json(request, {"batch": int, "label": str, "new_label": bool})
+        if "label" in fields:
+            await self._refuse_slip(fields["label"], new_label=fields.get("new_label", False))
         label, ids = await self._run(self._app.move_pending, _batch(fields), fields.get("label"))
         return Json({"label": label, "moved": len(ids), "ids": ids} | await self._judged_if_possible())
 
@@ -244,6 +251,10 @@ class Api:
 
     async def _run(self, function: Callable[..., T], *args: Any, **named: Any) -> T:
         return await anyio.to_thread.run_sync(partial(function, *args, **named), limiter=self._limiter)
+
+    async def _refuse_slip(self, label: str, *, new_label: bool) -> None:
+        if not new_label:
+            await self._run(self._app.refuse_slip, label, '`"new_label": true`')
 
     async def _judged_if_possible(self) -> dict[str, Any]:
         """Retrain after a change of samples, which is reported even where the disk has no room for a new version."""

@@ -260,12 +260,17 @@ def test_a_folder_of_several_classes_is_refused_and_nothing_is_stored(installed:
     assert told(installed, "learn", "kite", only)["stored"] == 3
 
 
-def test_a_new_label_like_a_known_one_is_stored_with_a_question_and_its_undo(installed: Path, tmp_path) -> None:
+def test_a_new_label_like_a_known_one_is_refused_until_it_is_insisted_on(installed: Path, tmp_path) -> None:
     photos = write_photos(tmp_path / "photos", ("kite",), 3)
-    question = "balls is a new class; did you mean ball? Undo: `edgetl-device forget --label balls`"
-    assert question in run(installed, "learn", "balls", photos).stdout
-    assert question not in run(installed, "learn", "balls", photos).stdout
-    assert "did you mean" not in run(installed, "learn", "kite", photos).stdout
+    refusal = "error: {} would be a new label: did you mean ball? `--new-label` if it is new\n"
+    for slip in ("balls", "Ball", "bal l"):
+        assert run(installed, "learn", slip, photos, code=2).stderr == refusal.format(slip)
+    assert told(installed, "samples")["samples"] == []
+    assert told(installed, "learn", "balls", photos, "--new-label")["stored"] == 3
+    assert told(installed, "learn", "balls", photos)["stored"] == 3  # it is known now
+    assert "did you mean kite" not in run(installed, "learn", "kite", photos).stdout
+    assert run(installed, "relabel", "kites", 1, code=2).stderr.startswith("error: kites would be a new label: did you")
+    assert told(installed, "relabel", "kites", 1, "--new-label")["moved"] == 1
 
 
 def test_samples_are_named_by_ranges(installed: Path, tmp_path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 import threading
 import zlib
@@ -157,6 +158,23 @@ def test_pending_batches_are_listed_moved_used_and_forgotten(site, client) -> No
     for action in ("move", "use", "forget"):
         refused = client.ask("POST", f"/api/v1/pending/{action}", '{"batch": 25}', Content_Type="application/json")
         assert refused.status == 400 and refused.json["error"] == "no pending batch 25: nothing is pending"
+
+
+def test_a_new_label_that_looks_like_a_slip_is_refused_until_it_is_insisted_on(site, client) -> None:
+    wishes: list[tuple[str, dict | None]] = [("learn", {"label": "Ball"}), ("learn?label=balls", None)]
+    ids = teach_rings(client, 2)
+    for path, body in [*wishes, ("relabel", {"label": "rings", "ids": ids})]:
+        sent = photo("ring") if body is None else json.dumps(body)
+        kind = "image/png" if body is None else "application/json"
+        refused = client.ask("POST", f"/api/v1/{path}", sent, Content_Type=kind)
+        meant = "ring" if path == "relabel" else "ball"
+        assert refused.status == 409 and refused.json["did_you_mean"] == meant
+        assert f'did you mean {meant}? `"new_label": true` if it is new' in refused.json["error"]
+    assert client.get("/api/v1/status").json["samples"] == {"ring": 2}
+    assert client.post("/api/v1/learn", {"label": "Ball", "new_label": True}).json["stored"] == 1
+    wish = "/api/v1/learn?label=balls&new_label=true"
+    assert client.ask("POST", wish, photo("ring"), Content_Type="image/png").json["stored"] == 1
+    assert client.post("/api/v1/relabel", {"label": "rings", "ids": ids, "new_label": True}).json["moved"] == 2
 
 
 def test_another_bundle_is_installed_and_used_without_a_trace_of_the_upload(site, client, tmp_path) -> None:

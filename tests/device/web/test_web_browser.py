@@ -194,6 +194,25 @@ def test_pending_batches_are_decided_one_by_one(browser, site, width: int) -> No
         assert site.app.status()["samples"] == {"box": 12, "kite": 6}
 
 
+def test_a_slip_of_a_known_label_is_asked_about(browser, site, photo_file) -> None:
+    with Visitor(browser, site.url, 360, expected=(409,)) as visitor:
+        page = visitor.page
+        visitor.sees("ball")
+        page.fill("#teach-label", "Ball")
+        page.set_input_files("#photos", photo_file("ball", 5))
+        page.locator("#result", has_text="Did you mean ball?").wait_for()
+        visitor.shoot("slip-360")
+        assert site.app.samples() == []
+        page.get_by_role("button", name="Yes, ball").click()
+        page.locator("#result[data-state=promoted]").wait_for()
+        assert [row.label for row in site.app.samples()] == ["ball"]
+        page.fill("#teach-label", "balls")
+        page.locator("#shutter").click()
+        page.get_by_role("button", name="No, balls is new").click()
+        page.locator("#shutter").click()
+        until(lambda: site.app.samples("balls"))
+
+
 def test_a_version_that_failed_in_use_is_shown_as_such_and_not_offered(browser, site) -> None:
     site.app.teach_photos("ring", [draw("ring", number) for number in range(6)])
     assert site.app.retrain().version == 2

@@ -12,7 +12,11 @@ async function call(path, options = {}) {
     return new Promise(() => {});
   }
   const answer = response.status === 204 ? {} : await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(answer.error ?? `the device answered with status ${response.status}`);
+  if (!response.ok) {
+    const error = new Error(answer.error ?? `the device answered with status ${response.status}`);
+    error.meant = answer.did_you_mean; // a known label that a new one may be a slip of
+    throw error;
+  }
   return answer;
 }
 

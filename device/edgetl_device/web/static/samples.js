@@ -115,11 +115,24 @@ async function move(changed) {
   const label = at("samples-label").value.trim();
   if (!label) return at("samples-label").focus();
   await work(async () => {
-    const outcome = await post("relabel", { label, ids: [...selected] });
+    const outcome = await relabelled({ label, ids: [...selected] });
+    if (!outcome) return;
     say(message, `Moved ${counted(outcome.moved, "sample")} to ${label}. ${spoken(outcome.reason)}`);
     at("samples-label").value = "";
     changed();
   });
+}
+
+/** Move samples; where the label looks like a slip of a known one, ask first. */
+async function relabelled(wish) {
+  try {
+    return await post("relabel", wish);
+  } catch (error) {
+    if (!error.meant) throw error;
+    const question = `${wish.label} would be a new label. Did you mean ${error.meant}?`;
+    if (!(await confirmed(question, `${wish.label} is new`))) return null;
+    return post("relabel", { ...wish, new_label: true });
+  }
 }
 
 async function forgetSelected(changed) {

@@ -21,6 +21,7 @@ let holding = false;
 let tapped = false;
 let pressedAt = 0;
 let busy = false;
+let meantAsNew = null; // a label that looks like a slip, and is none
 
 /** Wire the teaching card; `changed()` is called when samples or versions did. */
 export function startTeaching(changed) {
@@ -124,7 +125,7 @@ async function captureOne(label) {
   film.append(frame);
   film.scrollLeft = film.scrollWidth;
   try {
-    const { ids } = await post("learn", { label, frames: 1, retrain: false });
+    const { ids } = await post("learn", { label, frames: 1, retrain: false, new_label: label === meantAsNew });
     frame.dataset.state = "stored";
     return ids;
   } catch (error) {
@@ -144,9 +145,14 @@ async function teachPhotos(files, changed) {
   for (const [number, file] of files.entries()) {
     showResult("working", `Adding photo ${number + 1} of ${files.length}…`, "");
     try {
-      const query = new URLSearchParams({ label, retrain: "false" });
+      const query = new URLSearchParams({ label, retrain: "false", new_label: String(label === meantAsNew) });
       ids.push(...(await send(`learn?${query}`, file, file.type || "image/jpeg")).ids);
     } catch (error) {
+      if (error.meant) {
+        askWhichLabel(label, error.meant, () => teachPhotos(files, changed));
+        busy = shutter.disabled = false;
+        return;
+      }
       skipped.push(`${file.name}: ${error.message}`);
     }
   }
@@ -156,6 +162,7 @@ async function teachPhotos(files, changed) {
 
 /** Retrain on what was stored, and show the outcome. */
 async function learn(label, ids, problem, changed) {
+  if (!ids.length && problem.meant) return askWhichLabel(label, problem.meant, () => shutter.focus());
   if (!ids.length) return showResult("failed", "Nothing was stored.", problem.message);
   showResult("working", `Learning ${label}…`, "");
   try {
@@ -165,6 +172,24 @@ async function learn(label, ids, problem, changed) {
   }
   if (problem) result.append(h("p", { className: "detail", textContent: problem.message }));
   changed();
+}
+
+/** A new label looks like a slip of a known one: `again()` is called once it is clear which is meant. */
+function askWhichLabel(label, known, again) {
+  const answer = (text, chosen) =>
+    action(text, () => {
+      meantAsNew = label;
+      choose(chosen);
+      result.hidden = true;
+      again();
+    });
+  showResult(
+    "failed",
+    `Did you mean ${known}?`,
+    `Nothing was stored: ${label} would be a new label, and it looks like ${known}.`,
+    answer(`Yes, ${known}`, known),
+    answer(`No, ${label} is new`, label),
+  );
 }
 
 function report(label, ids, outcome, changed) {
