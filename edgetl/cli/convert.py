@@ -60,8 +60,9 @@ def convert(
 ) -> dict[str, Any]:
     """Quantize RUN, fit the head on the result, check it against the float model and pack a bundle.
 
-    RUN is what `edgetl train` made, or any Keras image classifier: a .keras or .h5 file or a SavedModel folder. A model
-    file needs --photos: they calibrate it, the head is fitted on them, and some are held out for the check.
+    RUN is what `edgetl train` made, or any image classifier: a .keras, .h5 or .tflite file, a SavedModel folder, or
+    Teachable Machine's zip. A model file needs --photos: they calibrate it, the head is fitted on them, and some are
+    held out for the check.
     """
     from .. import api
     from ..training.runs import is_run

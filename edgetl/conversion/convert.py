@@ -37,6 +37,7 @@ from . import compression, layer_errors
 from .compression import Compressed, Compression
 from .converter import Exported, export, representative_photos
 from .parity import Parity, compare, gate
+from .proof import describe
 
 HOLDOUT_PHOTOS = 5000  # of all classes together: each is compared with all when a head is fitted
 CHECK_PHOTOS = 8
@@ -150,7 +151,7 @@ def convert(
         stage("fitting the head")
         fitted = fit(source, backbone, embedded.values, options.head)
         layers: tuple[layer_errors.LayerError, ...] = ()
-        if _with_layers(options):
+        if _with_layers(options) and model is not None:
             stage("comparing layers")
             layers = layer_errors.measure(exported.data, model, calibration[:LAYER_PHOTOS], source.scale, verbose)
             layer_errors.log_report(layers)
@@ -172,7 +173,7 @@ def convert(
     write_bundle(output, manifest, members, key)
     elapsed, size = time.perf_counter() - started, output.stat().st_size
     return Converted(
-        output, size, options.quantize, fitted.parity, fitted.worst_class, exported, elapsed, manifest, compressed,
+        output, size, exported.proof.mode, fitted.parity, fitted.worst_class, exported, elapsed, manifest, compressed,
         layers, one_file, compiled,
     )  # fmt: skip
 
@@ -199,6 +200,13 @@ def _exported(
 ) -> tuple[Any, Exported, Compressed | None]:
     """The float model after compression, its ``.tflite`` file, and what compression bought where it was asked for."""
     asked = options.compression
+    if source.ready is not None:
+        if asked or options.quantize != "int8":
+            raise InputError(
+                f"{source.describes['name']} is converted already: leave out --quantize, --qat, --prune and --cluster, "
+                "or give the model it was made of"
+            )
+        return None, Exported(source.ready, describe(source.ready)), None
     if not asked:
         return source.backbone, export(source.backbone, representative, source.scale, options.quantize, verbose), None
     photos = _photos(source, balanced(_training(source.dataset), compression.MAX_PHOTOS, source.seed))
@@ -219,7 +227,7 @@ def _manifest(
         "preprocessing": source.preprocessing.to_json(),
         "codes": backbone.transform.to_json(),
         "backbone": source.describes,
-        "quantization": options.quantize,
+        "quantization": proof.mode,
         "training": source.training,
         "parity": asdict(parity),
         "ops": {"total": proof.total, "float": proof.float_ops},

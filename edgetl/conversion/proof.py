@@ -127,10 +127,6 @@ def prove(data: bytes, mode: str) -> Proof:
     leftover = leftover_pairs(graph)
     if wanted.integer and leftover:
         raise CheckFailedError(f"{leftover} pairs of DEQUANTIZE and QUANTIZE were left in the file")
-    sizes: Counter[str] = Counter()
-    for tensor in {id(tensor): tensor for _, tensor in weights}.values():
-        sizes[tensor.type] += tensor.value.nbytes if tensor.value is not None else 0
-    scales = Counter("per_channel" if t.scales > 1 else "per_tensor" if t.scales else "unquantized" for _, t in weights)
     if wanted.integer:
         flat = [operator for operator, tensor in weights if tensor.scales == 1 and _needs_channels(operator, tensor)]
         if flat:
@@ -138,9 +134,26 @@ def prove(data: bytes, mode: str) -> Proof:
                 f"the weights of {len(flat)} operators have one scale for all channels, first {flat[0].name} "
                 f"(#{flat[0].index}); that costs accuracy: convert again"
             )
+    return _found(data, graph, wanted)
+
+
+def describe(data: bytes) -> Proof:
+    """What a ``.tflite`` file holds that somebody else converted; its mode is ``int8``, or ``none`` if any is float."""
+    graph = read(data)
+    kinds = {graph.tensors[index].type for index in (*graph.inputs, *graph.outputs)}
+    return _found(data, graph, MODES["none" if "FLOAT32" in kinds or float_operators(graph) else "int8"])
+
+
+def _found(data: bytes, graph: Graph, mode: Mode) -> Proof:
+    weights = graph.weights()
+    sizes: Counter[str] = Counter()
+    for tensor in {id(tensor): tensor for _, tensor in weights}.values():
+        sizes[tensor.type] += tensor.value.nbytes if tensor.value is not None else 0
+    scales = Counter("per_channel" if t.scales > 1 else "per_tensor" if t.scales else "unquantized" for _, t in weights)
+    entry, end = (graph.tensors[ends[0]].type for ends in (graph.inputs, graph.outputs))
     return Proof(
-        mode, wanted.input, wanted.output, len(graph.operators), len(stayed), scales["per_channel"],
-        scales["per_tensor"], scales["unquantized"], leftover, dict(sorted(sizes.items())), len(data),
+        mode.name, entry, end, len(graph.operators), len(float_operators(graph)), scales["per_channel"],
+        scales["per_tensor"], scales["unquantized"], leftover_pairs(graph), dict(sorted(sizes.items())), len(data),
     )  # fmt: skip
 
 

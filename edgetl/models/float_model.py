@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from edgetl_device.console import note, progress
 from edgetl_device.errors import InputError, PhotoError
 from edgetl_device.inference.backbone import prepare_files
@@ -15,10 +18,10 @@ from edgetl_device.photo_folders import reasons
 from edgetl_device.preprocess import RESIZES, Preprocessing
 
 from ..data.datasets import Dataset, find_photos, split
-from ..training.embeddings import to_float
 from ..training.train import Run, check_classes, fit_float_head, float_codes, open_run
 from .keras_files import name_outputs, open_classifier, read_labels
 from .resize_search import find_preprocessing
+from .tflite_files import TFLiteClassifier, is_tflite, open_tflite, own_head
 
 HELD_OUT = 0.2  # of the photos of each class, where no val or test folder says otherwise
 
@@ -39,6 +42,7 @@ class FloatModel:
         seed: of calibration, holdout and fine-tuning.
         created: UTC time, ISO 8601.
         caution: what to think of first where the bundle is worse than the float pipeline; may be empty.
+        ready: the ``.tflite`` backbone of a model that is converted already; None where it is to be converted.
     """
 
     dataset: Dataset
@@ -52,6 +56,7 @@ class FloatModel:
     seed: int
     created: str
     caution: str = ""
+    ready: bytes | None = None
 
 
 def run_source(run: Run, photos: Path | None = None) -> FloatModel:
@@ -116,6 +121,8 @@ def open_source(
             raise InputError(f"{unused[0]} describes a model file, and {path} is a RUN, which knows: leave it out")
         source = run_source(open_run(path), photos)
         return source if seed is None else replace(source, seed=seed)
+    if is_tflite(path):
+        return tflite_source(path, photos, labels, scale, seed or 0, resize)
     return classifier_source(path, photos, labels, scale, seed or 0, resize)
 
 
@@ -132,17 +139,7 @@ def classifier_source(
     The bundle's head is solved from the statistics of ``photos``, as every head is: so it can be retrained on the
     device, which a Dense layer without the statistics behind it could not.
     """
-    if not path.exists():
-        raise InputError(f"no such RUN, file or folder: {path}")
-    if photos is None:
-        raise InputError(
-            f"{path} is a model without photos: give some of each class with --photos DIR. They calibrate the "
-            "integers, the head is fitted on them, and some are held out to check the result"
-        )
-    if resize is not None and resize not in RESIZES:
-        raise InputError(f"--resize must be one of {', '.join(RESIZES)}, got {resize!r}")
-    named = None if labels is None else read_labels(labels)
-    dataset = split(find_photos(photos), HELD_OUT, seed)
+    named, dataset = _asked(path, photos, labels, seed, resize)
     model = open_classifier(path, scale)
     outputs = name_outputs(model.classes, named, dataset.classes, path)
     dataset = _readable(dataset, model.preprocessing)
@@ -154,11 +151,7 @@ def classifier_source(
         note(f"{len(outputs) - len(known)} of {len(outputs)} labels have no photos and are left out")
 
     def reference(rows: Sequence[int]) -> list[str]:
-        answers = []
-        for _, photo in prepare_files(dataset.take(rows).files(), preprocessing):
-            scores = model.scores(to_float(photo[None], model.parts.scale)[0])  # type: ignore[index]
-            answers.append(outputs[max(known, key=lambda index: scores[index])])
-        return answers
+        return answers_of(model.scorer(), dataset.take(rows), preprocessing, outputs, known)
 
     return FloatModel(
         dataset,
@@ -171,9 +164,114 @@ def classifier_source(
         {"strategy": "given", "photos": len(dataset), "seed": seed},
         seed,
         datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds"),
-        f"If {path.name} was trained on some of these photos it knows their answers, which the bundle cannot: put "
-        f"photos it has never seen into {photos}/val, and the others into {photos}/train.",
+        _caution(path, photos),
     )
+
+
+def tflite_source(
+    path: Path,
+    photos: Path | None,
+    labels: Path | None,
+    scale: tuple[float, float] | None,
+    seed: int,
+    resize: str | None = None,
+) -> FloatModel:
+    """A classifier that is a ``.tflite`` file already: its weights stay as they are, its last layer is left out.
+
+    Where its labels are those of the photos, its own answers are what the bundle is held against. Otherwise it is a
+    backbone and no more, and a head on its embeddings as they are takes their place.
+    """
+    named, dataset = _asked(path, photos, labels, seed, resize)
+    model = open_tflite(path, scale)
+    outputs = _outputs(model, named, dataset, path)
+    dataset = _readable(dataset, model.preprocessing)
+    preprocessing = model.preprocessing if resize is None else replace(model.preprocessing, resize=resize)
+    caution = ""
+    if outputs is not None:
+        if resize is None:
+            preprocessing = find_preprocessing(model, dataset, outputs)
+        known = [index for index, label in enumerate(outputs) if label in dataset.classes]
+        caution = _caution(path, photos)
+
+    def reference(rows: Sequence[int]) -> list[str]:
+        if outputs is None:
+            return own_head(replace(model, preprocessing=preprocessing), dataset)(rows)
+        return answers_of(model.scorer(), dataset.take(rows), preprocessing, outputs, known)
+
+    def no_keras() -> Any:
+        raise InputError(
+            f"{path} is converted already: only a Keras model can be fine-tuned (--qat, --prune, --cluster)"
+        )
+
+    return FloatModel(
+        dataset,
+        preprocessing,
+        (0.0, 255.0),
+        None,
+        no_keras,
+        reference,
+        {"name": path.name, "image_size": preprocessing.height, "weights": "its own"},
+        {"strategy": "given", "photos": len(dataset), "seed": seed},
+        seed,
+        datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds"),
+        caution,
+        model.backbone,
+    )
+
+
+def answers_of(
+    score: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]],
+    dataset: Dataset,
+    preprocessing: Preprocessing,
+    outputs: Sequence[str],
+    known: Sequence[int],
+) -> list[str]:
+    """What a classifier says of photos, among its ``known`` outputs."""
+    answers = []
+    for _, photo in prepare_files(dataset.files(), preprocessing):
+        if isinstance(photo, PhotoError):
+            raise photo
+        scores = score(photo)
+        answers.append(outputs[max(known, key=lambda index: scores[index])])
+    return answers
+
+
+def _asked(
+    path: Path, photos: Path | None, labels: Path | None, seed: int, resize: str | None
+) -> tuple[tuple[str, ...] | None, Dataset]:
+    """The labels and photos that are given with a model; raises InputError where something is missing or wrong."""
+    if not path.exists():
+        raise InputError(f"no such RUN, file or folder: {path}")
+    if photos is None:
+        raise InputError(
+            f"{path} is a model without photos: give some of each class with --photos DIR. They calibrate the "
+            "integers, the head is fitted on them, and some are held out to check the result"
+        )
+    if resize is not None and resize not in RESIZES:
+        raise InputError(f"--resize must be one of {', '.join(RESIZES)}, got {resize!r}")
+    named = None if labels is None else read_labels(labels)
+    return named, split(find_photos(photos), HELD_OUT, seed)
+
+
+def _caution(path: Path, photos: Path | None) -> str:
+    return (
+        f"If {path.name} was trained on some of these photos it knows their answers, which the bundle cannot: put "
+        f"photos it has never seen into {photos}/val, and the others into {photos}/train."
+    )
+
+
+def _outputs(
+    model: TFLiteClassifier, named: tuple[str, ...] | None, dataset: Dataset, path: Path
+) -> tuple[str, ...] | None:
+    """The label of each output, or None where the photos are of other classes."""
+    if named is not None:
+        return name_outputs(model.classes, named, dataset.classes, path)
+    if model.labels is not None and len(model.labels) == model.classes and set(dataset.classes) <= set(model.labels):
+        return model.labels
+    if model.labels is None and model.classes == len(dataset.classes):
+        return dataset.classes  # sorted, as Keras numbers them
+    note(f"{path.name} is used as a backbone: its classes are not those of the photos, so its own answers do not count")
+    return None
 
 
 def _readable(dataset: Dataset, preprocessing: Preprocessing) -> Dataset:

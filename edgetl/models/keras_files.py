@@ -18,6 +18,7 @@ from edgetl_device.labels import check_label
 from edgetl_device.preprocess import Preprocessing
 
 from .. import tf
+from ..training.embeddings import to_float
 from .flattening import flat_classifier_backbone
 from .frozen_graph import FrozenGraph, freeze
 from .image_shapes import image_shape
@@ -44,6 +45,10 @@ class KerasClassifier:
     preprocessing: Preprocessing
     classes: int
     keras: Callable[[], Any]
+
+    def scorer(self) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]:
+        """Preprocessed photo (h, w, 3) uint8 RGB → (classes,) scores."""
+        return lambda photo: self.scores(to_float(photo[None], self.parts.scale)[0])
 
     def scores(self, photo: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """(h, w, 3) float32 in the backbone's range → (classes,) scores, larger is more probable."""
@@ -110,8 +115,16 @@ def read_labels(path: Path) -> tuple[str, ...]:
         InputError: it cannot be read, holds a label twice, or numbers them with gaps.
     """
     try:
-        text = read_bounded(path, _MAX_LABELS_BYTES).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        return parse_labels(read_bounded(path, _MAX_LABELS_BYTES), str(path))
+    except OSError as error:
+        raise InputError(f"cannot read the labels in {path}: {error}") from None
+
+
+def parse_labels(data: bytes, path: str) -> tuple[str, ...]:
+    """The bytes of a labels file, as :func:`read_labels`; ``path`` is its name in messages."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
         raise InputError(f"cannot read the labels in {path}: {error}") from None
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     matches = [_NUMBERED.fullmatch(line) for line in lines]

@@ -20,7 +20,7 @@ from edgetl_device.errors import InputError
 from .. import tf
 from .confined import Limits, checked_file, run_confined
 
-EXPECTED = "expected a RUN of `edgetl train`, a .keras or .h5 file, or a SavedModel folder"
+EXPECTED = "expected a RUN of `edgetl train`, a .keras, .h5 or .tflite file, or a SavedModel folder"
 MAX_BYTES = 2 << 30
 _SLACK = 1 << 16  # numbers that a model has beside its weights, such as the state of a random generator
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,17 +17,28 @@ from edgetl_device.inference.backbone import prepare_files
 from edgetl_device.preprocess import RESIZES, Preprocessing
 
 from ..data.datasets import Dataset, balanced
-from ..training.embeddings import to_float
-from .keras_files import KerasClassifier
 
 _MAX_PHOTOS = 200
+
+
+class Classifier(Protocol):
+    """What is asked."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Frame → its input size."""
+
+    def scorer(self) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]:
+        """Preprocessed photo → scores."""
+
+
 Photos = list[npt.NDArray[np.uint8]]
 
 _SIGMA = 2.0  # standard deviations by which another way must beat the crop
 _SAYS = {"stretch": "stretched", "letterbox": "fitted between black bars"}
 
 
-def find_preprocessing(model: KerasClassifier, dataset: Dataset, outputs: Sequence[str]) -> Preprocessing:
+def find_preprocessing(model: Classifier, dataset: Dataset, outputs: Sequence[str]) -> Preprocessing:
     """Ask the classifier about the same labelled photos, resized in each of the three ways.
 
     Photos of the model's own aspect ratio come out the same; then nothing is asked. Another way than the crop must be
@@ -65,13 +77,11 @@ def _differ(one: Photos, other: Photos) -> bool:
     return any(not np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def _right(
-    model: KerasClassifier, photos: Photos, labels: Sequence[str], outputs: Sequence[str]
-) -> npt.NDArray[np.bool_]:
+def _right(model: Classifier, photos: Photos, labels: Sequence[str], outputs: Sequence[str]) -> npt.NDArray[np.bool_]:
     """(n,) whether the classifier names each photo's label, among the labels that have photos."""
     known = [index for index, label in enumerate(outputs) if label in labels]
-    hits = []
+    hits, score = [], model.scorer()
     for photo, label in zip(progress(photos, len(photos), "how were photos resized?"), labels, strict=True):
-        scores = model.scores(to_float(photo[None], model.parts.scale)[0])
+        scores = score(photo)
         hits.append(outputs[max(known, key=lambda index: scores[index])] == label)
     return np.array(hits, bool)

@@ -17,13 +17,15 @@ class Appender:
 
     Args:
         model: ``ModelT`` with one graph and one output; changed in place.
+        prefix: of the names of what operators give.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, prefix: str = "head") -> None:
         if len(model.subgraphs) != 1 or len(model.subgraphs[0].outputs) != 1:
             raise InputError("expected a model with one graph and one output")
         self.model = model
         self.graph = model.subgraphs[0]
+        self._prefix = prefix
         self._types = {name: value for value, name in enumeration("TensorType").items()}
 
     def constant(self, name: str, values: npt.ArrayLike) -> int:
@@ -32,6 +34,16 @@ class Appender:
         buffer.data = np.frombuffer(array.tobytes(), np.uint8)
         self.model.buffers.append(buffer)
         return self._tensor(name, array.shape, "FLOAT32", len(self.model.buffers) - 1, None)
+
+    def tensor(self, name: str, shape: tuple[int, ...], quantized: tuple[str, float, int] | None) -> int:
+        """A tensor that is computed or fed → its index; type, scale and zero point, or None for float32."""
+        kind, scale, zero = quantized or ("FLOAT32", None, None)
+        quantization = None
+        if scale is not None:
+            quantization = schema().QuantizationParametersT()
+            quantization.scale = np.array([scale], np.float32)
+            quantization.zeroPoint = np.array([zero], np.int64)
+        return self._tensor(name, shape, kind, 0, quantization)
 
     def operator(
         self,
@@ -56,13 +68,7 @@ class Appender:
             values: what to set in its options.
         """
         tables = schema()
-        kind_of, scale, zero = output or ("FLOAT32", None, None)
-        quantization = None
-        if scale is not None:
-            quantization = tables.QuantizationParametersT()
-            quantization.scale = np.array([scale], np.float32)
-            quantization.zeroPoint = np.array([zero], np.int64)
-        index = self._tensor(f"head/{kind.lower()}_{len(self.graph.tensors)}", shape, kind_of, 0, quantization)
+        index = self.tensor(f"{self._prefix}/{kind.lower()}_{len(self.graph.tensors)}", shape, output)
         operator = tables.OperatorT()
         operator.opcodeIndex = self._code(kind, version)
         operator.inputs = np.array(inputs, np.int32)
