@@ -34,6 +34,7 @@ from edgetl_device.home import Home
 from edgetl_device.store import database
 
 CUTS_A_SESSION = 25
+NAMES = ("create", "link", "symlink", "unlink", "rename", "mkdir", "rmdir")
 AGAIN = 0.15  # of the cuts are followed by another one, while the device starts
 IGNORED: dict[str, Callable[[Event], bool]] = {
     "": lambda event: False,
@@ -88,7 +89,10 @@ def cut_often(session: Session, cuts: int, choose: random.Random, ignored: str) 
     """Record one session and cut it at so many places; what is wrong, and which steps were cut."""
     before, events = recorded(session, session.live)
     disk, problems, steps = Disk(before, IGNORED[ignored]), [], Counter()
-    places = sorted(choose.choices(range(1, len(events) + 1), k=cuts))
+    named = [place for place, event in enumerate(events, 1) if event[0] in NAMES]  # few among many writes
+    places = sorted(
+        choose.choice(named if choose.random() < 0.4 and named else range(1, len(events) + 1)) for _ in range(cuts)
+    )
     step, done = "", 0
     for place in places:
         for event in events[done:place]:
