@@ -83,6 +83,7 @@ def replace_folder(new: Path, target: Path) -> None:
     elif not target.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(target))
     elif _exchanged(new, target):
+        sync(target.parent)  # before the old content goes
         shutil.rmtree(new, ignore_errors=True)
     else:
         aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
@@ -92,6 +93,7 @@ def replace_folder(new: Path, target: Path) -> None:
         except BaseException:  # also Ctrl-C: what stood there comes back, then go on failing
             aside.rename(target)
             raise
+        sync(target.parent)
         shutil.rmtree(aside, ignore_errors=True)
     sync(target.parent)
 

@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from edgetl_device.arrays import pack, unpack
 from edgetl_device.errors import InputError, StorageError
-from edgetl_device.files import read_bounded, replace_folder
+from edgetl_device.files import make_folder, read_bounded, replace_folder
 from edgetl_device.labels import check_label
 from edgetl_device.photo_folders import photos_in
 
@@ -165,7 +165,7 @@ def new_run(output: Path, force: bool) -> Iterator[Path]:
     output = output.resolve() if output.is_symlink() else output
     check_place(output, force)
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(output.parent)
         _sweep(output.parent)
         folder = Path(tempfile.mkdtemp(prefix=f".{output.name}{_UNFINISHED}", dir=output.parent))
     except OSError as error:

@@ -47,6 +47,18 @@ def test_a_folder_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path, way:
     assert [path.name for path in tmp_path.iterdir()] == ["run"] and (tmp_path / "run" / "a").read_text() == "2"
 
 
+def test_every_folder_that_is_made_is_made_durable_in_the_one_above(tmp_path: Path, monkeypatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(files, "sync", synced.append)
+    files.make_folder(tmp_path / "one" / "two")
+    assert (tmp_path / "one" / "two").is_dir() and synced == [tmp_path, tmp_path / "one"]
+    files.make_folder(tmp_path / "one" / "two")
+    assert len(synced) == 2
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError):
+        files.make_folder(tmp_path / "file" / "below")
+
+
 def test_where_nothing_is_a_folder_takes_the_name(tmp_path: Path) -> None:
     files.replace_folder(folder(tmp_path / "new", "2"), tmp_path / "run")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]

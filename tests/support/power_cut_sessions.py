@@ -61,6 +61,7 @@ class Session:
         self.choose = random.Random(f"{self.name} {seed}")
         self.generator = np.random.default_rng(seed)
         self.ledger: Ledger = {"samples": {}}
+        self.raws: dict[str, bytes] = {}
         self.gone: list[bytes] = []  # raw embeddings of samples that were forgotten
         self.last = 0  # the largest number that was given to a sample
         self.recorder: Recorder | None = None
@@ -99,19 +100,15 @@ class Session:
         return self.generator.integers(-128, 0, (count, 64)).astype(np.int8)
 
     def learned(self, ids: list[int], label: str, raw: np.ndarray) -> None:
-        for identity, row in zip(ids, raw, strict=True):
-            self.ledger["samples"][identity] = (label, digest_of(row.tobytes()))
-            self.raws[identity] = row.tobytes()
-            self.last = max(self.last, identity)
+        for row in raw:
+            self.ledger["samples"][digest_of(row.tobytes())] = label
+            self.raws[digest_of(row.tobytes())] = row.tobytes()
+        self.last = max(self.last, *ids)
 
-    @property
-    def raws(self) -> dict[int, bytes]:
-        return self.__dict__.setdefault("_raws", {})
-
-    def forgotten(self, ids: list[int]) -> None:
-        for identity in ids:
-            del self.ledger["samples"][identity]
-            self.gone.append(self.raws[identity])
+    def forgotten(self, digests: list[str]) -> None:
+        for digest in digests:
+            del self.ledger["samples"][digest]
+            self.gone.append(self.raws[digest])
 
     def learn_in(self, store: Store, count: int, backbone: str = BACKBONE) -> None:
         label, raw = self.choose.choice(["ball", "kite", "pear"]), self.embeddings(count)
@@ -119,12 +116,10 @@ class Session:
 
     # for looking -------------------------------------------------------------------------------------------------
 
-    def state_of(self, store: Store, backbone: str = BACKBONE) -> dict[int, tuple[str, str]]:
-        """Samples of a store by number: label and a digest of the embedding."""
-        held = {}
-        for ids, labels, _, raw in store.embeddings(backbone, 64):
-            held |= {i: (label, digest_of(row.tobytes())) for i, label, row in zip(ids, labels, raw, strict=True)}
-        return held
+    def state_of(self, store: Store, backbone: str = BACKBONE) -> dict[str, str]:
+        """Samples of a store, pending ones too: digest of the embedding → label. Numbers may change, embeddings do not."""
+        rows = store.database.rows("SELECT raw, label FROM samples WHERE backbone = ?", (backbone,))
+        return {digest_of(raw): label for raw, label in rows}
 
     def compared(self, held: Ledger, allowed: list[Ledger]) -> Iterator[str]:
         """Whether what is held is one of what may be."""
@@ -167,7 +162,7 @@ class Learning(Session):
 
     name = "learning"
     STEPS = ("learn",) * 6 + ("retrain", "promote", "relabel", "forget", "forget", "forget label", "rollback", "trial")
-    STEPS += ("drift", "backup", "reopen", "settle", "forget all")
+    STEPS += ("drift", "backup", "reopen", "settle", "forget all", "decide", "decide")
 
     def prepare(self) -> None:
         self.home.install(self.bundles[0])
@@ -203,29 +198,34 @@ class Learning(Session):
     def _promote(self, learner: Learner) -> None:
         self.ledger["active"] = learner.retrain(accept_scene_change=True).version
 
-    def _some(self) -> list[int]:
+    def _some(self) -> list[str]:
         return self.choose.sample(sorted(self.ledger["samples"]), min(3, len(self.ledger["samples"])))
 
+    def _ids(self, learner: Learner, digests: list[str]) -> list[int]:
+        number_of = {
+            digest_of(raw): number for number, raw in learner.store.database.rows("SELECT id, raw FROM samples")
+        }
+        return [number_of[digest] for digest in digests]
+
     def _relabel(self, learner: Learner) -> None:
-        if ids := self._some():
-            learner.relabel("ring", ids)
-            for identity in ids:
-                self.ledger["samples"][identity] = ("ring", self.ledger["samples"][identity][1])
+        if some := self._some():
+            learner.relabel("ring", self._ids(learner, some))
+            self.ledger["samples"] |= dict.fromkeys(some, "ring")
 
     def _forget(self, learner: Learner) -> None:
-        if ids := self._some():
-            learner.forget(ids)
-            self.forgotten(ids)
+        if some := self._some():
+            learner.forget(self._ids(learner, some))
+            self.forgotten(some)
 
     def _forget_label(self, learner: Learner) -> None:
         """Two acknowledgements: the samples, then the label."""
         self.forgotten_by_label(learner, "box")
 
     def forgotten_by_label(self, learner: Learner, label: str) -> None:
-        ids = [identity for identity, (name, _) in self.ledger["samples"].items() if name == label]
-        if ids:
-            learner.forget(ids)
-            self.forgotten(ids)
+        some = [digest for digest, name in self.ledger["samples"].items() if name == label]
+        if some:
+            learner.forget(self._ids(learner, some))
+            self.forgotten(some)
             self.acknowledge()
         learner.hide(label)
         self.ledger["hidden"] |= {label}
@@ -234,6 +234,22 @@ class Learning(Session):
         learner.forget_all()
         self.forgotten(list(self.ledger["samples"]))
         self.ledger["hidden"] = frozenset()
+
+    def _decide(self, learner: Learner) -> None:
+        """On what the gate set aside."""
+        for batch in learner.pending()[:1]:
+            raws = learner.store.database.rows(f"SELECT raw FROM samples WHERE id IN ({','.join(map(str, batch.ids))})")
+            some = [digest_of(raw) for (raw,) in raws]
+            what = self.choose.choice(("use", "move", "forget"))
+            if what == "forget":
+                learner.forget_pending(batch.id)
+                self.forgotten(some)
+            elif what == "move":
+                learner.move_pending(batch.id, "kite")
+                self.ledger["samples"] |= dict.fromkeys(some, "kite")
+            else:
+                learner.use_pending(batch.id)
+                self.ledger["hidden"] -= {self.ledger["samples"][digest] for digest in some}
 
     def _rollback(self, learner: Learner) -> None:
         good = [row.id for row in learner.versions() if row.state in GOOD]
@@ -455,7 +471,7 @@ class Restoring(Session):
         finally:
             store.close()
 
-    def _held_by(self, path: Path) -> dict[int, tuple[str, str]]:
+    def _held_by(self, path: Path) -> dict[str, str]:
         store = Store(path)
         try:
             return self.state_of(store)
@@ -509,7 +525,7 @@ class Recovering(Session):
         self.ledger["samples"] = self._saved_undisturbed()
         self.lost = len(self.ledger["samples"]) < self.taught
 
-    def _saved_undisturbed(self) -> dict[int, tuple[str, str]]:
+    def _saved_undisturbed(self) -> dict[str, str]:
         """What a repair saves that nobody cuts."""
         copy = self.root / "copy"
         shutil.copytree(self.home.folder, copy)
