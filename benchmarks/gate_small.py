@@ -13,8 +13,9 @@ import numpy as np
 
 from edgetl_device.heads.evidence import Evidence, extend, gather
 from edgetl_device.heads.head import Head, fit_head
-from edgetl_device.learning.gate import Judged, Samples, judge
+from edgetl_device.learning.gate import Judged
 
+from .gate import MOST, judged, of
 from .harness import Report
 from .situations import BACKBONE, Codes, embeddings, factory_statistics
 
@@ -75,13 +76,10 @@ def main() -> None:
             world = World(seed, held_out)
             for name, lesson in LESSONS.items():
                 codes, label = lesson(world)
-                after = extend(world.evidence, codes, [label] * len(codes), "r")
-                candidate = fit_head(after)
-                verdict = judge(
-                    Judged(candidate, after), Judged(world.head, world.evidence), Samples(codes, (label,) * len(codes))
-                )
-                lost = world.accuracy(world.head) - world.accuracy(candidate)
-                rows[held_out, name].append((verdict.promoted, lost))
+                aside, _ = judged(Judged(world.head, world.evidence), of(codes, label))
+                learned = extend(world.evidence, codes, [label] * len(codes), "r")
+                lost = world.accuracy(world.head) - world.accuracy(fit_head(learned))
+                rows[held_out, name].append((float(aside.mean()) <= MOST, lost))
     for (held_out, name), outcomes in rows.items():
         passed, harm = (np.array(column) for column in zip(*outcomes, strict=True))
         report.add(

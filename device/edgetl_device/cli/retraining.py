@@ -33,6 +33,8 @@ def say_pending(batch: PendingBatch) -> None:
 def judged(outcome: Outcome, *, forgotten: bool = False) -> dict[str, Any]:
     """Print the outcome of a retraining, and what to do about a rejection, which is exit code 1."""
     say(outcome.reason)
+    for line in outcome.gained_and_lost():
+        say(line)
     say(f"version {outcome.version} is active ({outcome.retrain_ms:.0f} ms)")
     for batch in outcome.set_aside:
         say_pending(batch)

@@ -16,7 +16,7 @@ Error rates are measured in ``benchmarks/gate``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import comb, exp, lgamma, log
 
 import numpy as np
@@ -49,6 +49,24 @@ Losses = tuple[tuple[float, float, float], ...]
 
 
 @dataclass(frozen=True)
+class ClassChange:
+    """A class of which more or fewer photos are recognised than before.
+
+    Args:
+        label: the class.
+        before, after: share of the photos that the two heads recognise, 0 … 1.
+        photos: how many they were asked.
+        held_out: whether these are held-out photos, or samples of this device, each as if it had not been learned.
+    """
+
+    label: str
+    before: float
+    after: float
+    photos: int
+    held_out: bool
+
+
+@dataclass(frozen=True)
 class Verdict:
     """Whether the candidate may be promoted.
 
@@ -57,26 +75,28 @@ class Verdict:
         reason: for a person: what was learned, or what speaks against it.
         accuracy: of the candidate on the holdout, 0 … 1; None without a holdout.
         objection: what speaks against it, the part of the reason to repeat where a person overrules the gate.
+        changes: classes that gain or lose.
     """
 
     promoted: bool
     reason: str
     accuracy: float | None
     objection: str = ""
+    changes: tuple[ClassChange, ...] = ()
 
     def insisted(self) -> Verdict:
         """The verdict where only samples that a person confirmed speak against the candidate."""
         if self.promoted:
             return self
-        return Verdict(
-            True, f"learned because you said that the labels are right, although {self.objection}", self.accuracy
-        )
+        reason = f"learned because you said that the labels are right, although {self.objection}"
+        return replace(self, promoted=True, reason=reason, objection="")
 
     def overruled(self) -> Verdict:
         """The verdict of a person who says that the labels are right."""
         if self.promoted:
             return self
-        return Verdict(True, f"learned as a change of scene, although {self.objection}", self.accuracy)
+        reason = f"learned as a change of scene, although {self.objection}"
+        return replace(self, promoted=True, reason=reason, objection="")
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +134,7 @@ class Answers:
 def judge(candidate: Judged, active: Judged, new: Samples) -> Verdict:
     """Ask questions 1 and 2; the samples that only the candidate has learned are ``new``."""
     holdout = on_holdout(candidate.head, active.head, candidate.evidence.holdout_labels)
-    allowed = tolerances(active.head, new)
+    samples, allowed = None, tolerances(active.head, new)
     objection = confirmed_loss(holdout, "held-out photos", allowed)
     if not objection:
         samples = _on_samples(candidate, active, new)
@@ -125,18 +145,37 @@ def judge(candidate: Judged, active: Judged, new: Samples) -> Verdict:
         )
     accuracy = float(holdout.after.mean()) if len(holdout.truth) else None
     if objection:
-        return Verdict(False, f"not learned: {objection}", accuracy, objection)
-    return promoted_verdict(candidate, active)
+        return Verdict(False, f"not learned: {objection}", accuracy, objection, class_changes(holdout, samples))
+    return promoted_verdict(candidate, active, samples)
 
 
-def promoted_verdict(candidate: Judged, active: Judged) -> Verdict:
-    """The verdict on a candidate that nothing speaks against: what it has learned, and what that did to the rest."""
+def promoted_verdict(candidate: Judged, active: Judged, samples: Answers | None = None) -> Verdict:
+    """The verdict on a candidate that nothing speaks against: what it has learned, and what that did to the rest.
+
+    Args:
+        samples: both heads on what was learned before, where they were asked.
+    """
     holdout = on_holdout(candidate.head, active.head, candidate.evidence.holdout_labels)
     accuracy = float(holdout.after.mean()) if len(holdout.truth) else None
     counts = _gained(candidate.evidence, active.evidence)
     was = float(holdout.before.mean()) if len(holdout.truth) else None
     gone = sorted(set(active.head.labels) - set(candidate.head.labels))
-    return Verdict(True, learned_change(counts, was, accuracy, len(candidate.head.labels), gone), accuracy)
+    reason = learned_change(counts, was, accuracy, len(candidate.head.labels), gone)
+    return Verdict(True, reason, accuracy, changes=class_changes(holdout, samples))
+
+
+def class_changes(holdout: Answers, samples: Answers | None) -> tuple[ClassChange, ...]:
+    """Classes of which more or fewer photos are recognised: of held-out ones, else of those learned before."""
+    held_out = set(holdout.truth.tolist())
+    changes = []
+    for answers, classes in ((holdout, held_out), (samples, set(samples.truth.tolist()) - held_out if samples else ())):
+        for label in sorted(classes):
+            assert answers is not None
+            of_class = answers.truth == label
+            before, after = float(answers.before[of_class].mean()), float(answers.after[of_class].mean())
+            if before != after:
+                changes.append(ClassChange(label, before, after, int(of_class.sum()), answers is holdout))
+    return tuple(sorted(changes, key=lambda change: change.before - change.after))
 
 
 def on_holdout(candidate: Head, active: Head, labels: Sequence[str]) -> Answers:

@@ -41,6 +41,27 @@ def learned_change(
     return f"{subject}; {others} are {abs(points)} {unit} {better} ({before:.2f} → {after:.2f})"
 
 
+def gained_and_lost(changes: Sequence[tuple[str, float, float, int, bool]]) -> list[str]:
+    """(label, share recognised before and after, photos, whether held out) of classes that changed → lines.
+
+    Example:
+        >>> gained_and_lost([("tulips", 0.81, 0.88, 100, True), ("cup", 1.0, 0.9, 10, False)])
+        ['gained: tulips 81 % → 88 % of 100 photos', 'lost: cup 100 % → 90 % of its 10 samples']
+    """
+    lines = []
+    for word, sign in (("gained", 1), ("lost", -1)):
+        some = [change for change in changes if (change[2] - change[1]) * sign > 0]
+        some.sort(key=lambda change: (change[1] - change[2]) * sign)
+        parts = [
+            f"{label} {before:.0%} → {after:.0%}".replace("%", " %")
+            + (f" of {photos} photos" if held_out else f" of its {photos} samples")
+            for label, before, after, photos, held_out in some[:_MOST_NAMED]
+        ]
+        more = f" and {len(some) - _MOST_NAMED} more" if len(some) > _MOST_NAMED else ""
+        lines += [f"{word}: {', '.join(parts)}{more}"] if parts else []
+    return lines
+
+
 def classes_that_lose(losers: Sequence[tuple[str, float, float]], photos: str) -> str:
     """(label, recall before, recall after) of the classes that get worse, the worst first.
 

@@ -17,7 +17,8 @@ from ..heads.registry import current_name
 from ..store.pending import PendingBatch
 from ..store.schema import VersionRow
 from ..store.store import Store
-from .gate import Doubt, Judged, Samples, Verdict, doubts_about, judge, loses, promoted_verdict
+from .gate import ClassChange, Doubt, Judged, Samples, Verdict, doubts_about, judge, loses, promoted_verdict
+from .gate_words import gained_and_lost
 from .lesson import Lesson, new_samples, older_samples
 from .solver import Solved, Solver
 
@@ -34,6 +35,7 @@ class Outcome:
         retrain_ms: from evidence to verdict, milliseconds.
         set_aside: batches of new samples that are pending from now on: they are stored, and no head learns them
             before a person decides.
+        changes: classes of which more or fewer photos are recognised than before, the greatest gain first.
     """
 
     version: int
@@ -42,6 +44,11 @@ class Outcome:
     accuracy: float | None
     retrain_ms: float
     set_aside: tuple[PendingBatch, ...] = ()
+    changes: tuple[ClassChange, ...] = ()
+
+    def gained_and_lost(self) -> list[str]:
+        """The changes in words, a line for what was gained and one for what was lost."""
+        return gained_and_lost([(c.label, c.before, c.after, c.photos, c.held_out) for c in self.changes])
 
 
 class Retraining:
@@ -201,7 +208,8 @@ class Retraining:
         aside = set(self._set_aside)
         batches = [batch for batch in self._store.pending(self._backbone) if aside & set(batch.ids)] if aside else []
         elapsed_ms = (time.perf_counter() - started) * 1e3
-        return Outcome(version, verdict.promoted, verdict.reason, verdict.accuracy, elapsed_ms, tuple(batches))
+        changes = verdict.changes if verdict.promoted else ()
+        return Outcome(version, verdict.promoted, verdict.reason, verdict.accuracy, elapsed_ms, tuple(batches), changes)
 
 
 def _samples(lesson: Lesson) -> Samples:

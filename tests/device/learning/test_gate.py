@@ -3,7 +3,15 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from edgetl_device.learning.gate import Verdict, confirmed_loss, on_holdout, possible_loss
+from edgetl_device.learning.gate import (
+    Answers,
+    ClassChange,
+    Verdict,
+    class_changes,
+    confirmed_loss,
+    on_holdout,
+    possible_loss,
+)
 
 
 @dataclass
@@ -113,3 +121,15 @@ def test_a_person_who_overrules_the_gate_reads_what_was_overruled() -> None:
     assert refused.overruled() == Verdict(True, "learned as a change of scene, although cat would fall", 0.5)
     fine = Verdict(True, "learned kite (1 photo)", 0.9)
     assert fine.overruled() is fine
+
+
+def test_what_each_class_gains_and_loses_is_told_with_the_photos_it_was_measured_on() -> None:
+    truth = ["cat"] * 4 + ["dog"] * 4 + ["eel"] * 2
+    before = ["cat"] * 4 + ["cat"] * 4 + ["eel"] * 2
+    after = ["dog"] + ["cat"] * 3 + ["dog"] * 4 + ["eel"] * 2
+    labels = ("cat", "dog", "eel")
+    holdout = on_holdout(Fixed(labels, after), Fixed(labels, before), truth)  # type: ignore[arg-type]
+    assert class_changes(holdout, None) == (ClassChange("dog", 0, 1, 4, True), ClassChange("cat", 1, 0.75, 4, True))
+    assert class_changes(Answers(holdout.truth[:0], holdout.before[:0], holdout.after[:0], 2), holdout)[0] == (
+        ClassChange("dog", 0, 1, 4, False)
+    )

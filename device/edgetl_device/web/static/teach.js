@@ -1,7 +1,7 @@
 // Teaching: hold the button (or a key) and every frame becomes a sample; let go and the device learns them.
 
 import { post, send } from "./api.js";
-import { at, counted, duration, h, spoken } from "./dom.js";
+import { at, counted, duration, h, percent, spoken } from "./dom.js";
 import { snapshot } from "./live.js";
 import { choices } from "./pending.js";
 import { knownLabels } from "./state.js";
@@ -11,6 +11,7 @@ const BURST = 5; // frames
 const INTERVAL_MS = 120; // between two frames: the thing should move a little
 const MAX_HELD = 60; // frames of one hold
 const MAX_CHIPS = 24;
+const MAX_CHANGES = 4;
 
 const shutter = at("shutter");
 const input = at("teach-label");
@@ -206,6 +207,7 @@ function report(label, ids, outcome, changed) {
   }
   if (outcome.promoted) {
     showResult("promoted", spoken(outcome.reason), learned, undo);
+    showChanges(outcome);
     return;
   }
   const accept = action("My labels are right: use them", async () => {
@@ -221,6 +223,18 @@ function report(label, ids, outcome, changed) {
   );
 }
 
+/** What each class gained or lost, the greatest changes first. */
+function showChanges({ changes = [] }) {
+  const size = ({ before, after }) => Math.abs(after - before);
+  const lines = [...changes].sort((a, b) => size(b) - size(a)).slice(0, MAX_CHANGES);
+  if (!lines.length) return;
+  const told = ({ label, before, after, photos, held_out: heldOut }) =>
+    `${label} ${after > before ? "gained" : "lost"}: ${percent(before)} → ${percent(after)} ` +
+    `of ${heldOut ? counted(photos, "photo") : `its ${counted(photos, "sample")}`}`;
+  const list = h("ul", { className: "changes" }, ...lines.map((change) => h("li", { textContent: told(change) })));
+  result.querySelector(".detail").after(list);
+}
+
 /** What was learned, and what waits for a decision, which may also be made later, in its card. */
 function showSetAside(outcome, changed) {
   const waiting = outcome.set_aside.reduce((sum, batch) => sum + batch.samples, 0);
@@ -229,6 +243,7 @@ function showSetAside(outcome, changed) {
     spoken(outcome.reason),
     `${counted(waiting, "sample")} set aside until you decide; nothing else waits for that.`,
   );
+  if (outcome.promoted) showChanges(outcome);
   const done = (text) => {
     showResult("promoted", text, "");
     changed();
