@@ -240,7 +240,7 @@ class Home:
 
     def status(self, learner: Learner) -> dict[str, Any]:
         """What ``edgetl-device status --json`` tells of a learner of this home."""
-        bundle = learner.bundle
+        bundle, head = learner.bundle, learner.active_head()
         return {
             "bundle": {"name": bundle.name, "labels": list(bundle.labels), "digest": bundle.digest},
             "runtime": learner.runtime,
@@ -248,8 +248,9 @@ class Home:
             "pending": [asdict(batch) for batch in learner.pending()],
             "samples_elsewhere": learner.store.count_elsewhere(bundle.backbone_digest),
             "version": learner.active_version,
-            "labels": list(learner.active_head().labels),
+            "labels": list(head.labels),
             "hidden": sorted(learner.store.hidden(bundle.backbone_digest) & set(bundle.labels)),
+            "strangers": {"recognised": not head.novelty.shortcoming, "reason": head.novelty.shortcoming},
             "home": str(self.folder),
             "store_bytes": self.store_path.stat().st_size if self.store_path.exists() else 0,
             "free_bytes": free_bytes(self.folder),

@@ -9,7 +9,8 @@ from .errors import InputError
 
 MAX_LENGTH = 64  # characters
 MAX_LABELS = 2000  # one more sample then takes a second to learn on a desktop core; work grows with labels times labels
-RESERVED = frozenset({"unknown"})  # what the classifier says of a thing it has not seen; never a class by accident
+NOTHING = "(nothing)"  # of background samples: learned like a class, never predicted as one
+RESERVED = frozenset({"unknown", NOTHING})  # what is said of a thing that was not seen; never a class by accident
 
 _SHORTEST = 4  # characters of labels whose likeness means something: "nut" and "cut" are two things
 _LONG = 8  # characters of labels in which two slips are likelier than two things
@@ -24,6 +25,11 @@ def check_label_count(count: int, remedy: str) -> None:
         raise InputError(
             f"expected at most {MAX_LABELS} labels, got {count}: with more, learning a sample is too slow; {remedy}"
         )
+
+
+def check_stored_label(label: str) -> str:
+    """As :func:`check_label`, of a sample's label: that of background samples is one too."""
+    return label if label == NOTHING else check_label(label)
 
 
 def check_label(label: str) -> str:

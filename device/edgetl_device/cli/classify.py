@@ -64,6 +64,8 @@ def classify(images: tuple[Path, ...], top: int, no_drift: bool, runtime: str, h
                 "latency_ms": latency_ms,
             }
         )
+    if classifier.head.novelty.shortcoming and classifier.head.labels:
+        note(classifier.head.novelty.shortcoming)
     if not predictions:
         raise InputError(f"none of {len(skipped)} photos could be read")
     try:

@@ -33,6 +33,8 @@ def status(accept_loss: bool, runtime: str, home: Home) -> dict[str, Any]:
     if report["pending"]:
         say("         (they are not learned: `edgetl-device pending` shows what you can do)")
     say(f"version  {report['version']}")
+    if not report["strangers"]["recognised"]:
+        say(f"unknown  {report['strangers']['reason']}")
     say(
         f"disk     {report['store_bytes'] / 1e6:.1f} MB used, {report['free_bytes'] / 1e9:.1f} GB free in {home.folder}"
     )

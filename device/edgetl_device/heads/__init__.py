@@ -13,5 +13,7 @@ __all__ = [
     "precision_file",
     "predictive",
     "registry",
+    "relative",
     "scorer",
+    "taught",
 ]

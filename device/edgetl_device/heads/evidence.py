@@ -42,12 +42,15 @@ class Solution:
         core: see :attr:`Evidence.core`.
         core_distances: see :attr:`Evidence.core_distances`.
         holdout_projected: see :attr:`Evidence.holdout_projected`.
+        factory_core, factory_distances: the same of the factory alone.
     """
 
     bank: Bank | None = None
     core: Precision | None = None
     core_distances: Vector | None = None
     holdout_projected: Matrix | None = None
+    factory_core: Precision | None = None
+    factory_distances: Vector | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +104,25 @@ class Evidence:
             self.solution.core = self._solved_core()
         return self.solution.core
 
+    @property
+    def factory_core(self) -> Precision:
+        """Of the factory alone, which must have samples: what is learned here does not change it."""
+        if self.solution.factory_core is None:
+            nothing = no_statistics(self.factory.backbone, self.factory.dimension, self.factory.projection)
+            alone = self.core if not self.device.samples else self.factory_precision
+            self.solution.factory_core = (
+                alone or replace(self, device=nothing, recent=self.recent[:0], recent_labels=()).core
+            )
+        return self.solution.factory_core
+
+    @property
+    def factory_distances(self) -> Vector:
+        """(h,) yᵀ P y of the holdout with the factory's own precision, y = code − centre."""
+        if self.solution.factory_distances is None:
+            alone = self.core_distances if not self.device.samples else self._distances(self.factory_core)
+            self.solution.factory_distances = alone * self.factory_core.samples
+        return self.solution.factory_distances
+
     def _solved_core(self) -> Precision:
         if self.factory_precision is not None and len(self.recent) == self.device.samples <= MOST_ROWS:
             nothing = no_statistics(self.device.backbone, self.device.dimension)
@@ -148,12 +170,15 @@ class Evidence:
     def core_distances(self) -> Vector:
         """(h,) yᵀ A⁻¹ y of the holdout with the core's A, y = code − centre: the costly part of its scores."""
         if self.solution.core_distances is None:
-            distances = np.empty(len(self.holdout))
-            for start in range(0, len(distances), BLOCK_ROWS):
-                y = self.holdout[start : start + BLOCK_ROWS] - self.centre
-                distances[start : start + BLOCK_ROWS] = row_products(self.core.inverse(y), y)
-            self.solution.core_distances = distances
+            self.solution.core_distances = self._distances(self.core)
         return self.solution.core_distances
+
+    def _distances(self, precision: Precision) -> Vector:
+        distances = np.empty(len(self.holdout))
+        for start in range(0, len(distances), BLOCK_ROWS):
+            y = self.holdout[start : start + BLOCK_ROWS] - self.centre
+            distances[start : start + BLOCK_ROWS] = row_products(precision.inverse(y), y)
+        return distances
 
     @property
     def holdout_projected(self) -> Matrix:
@@ -218,6 +243,7 @@ def carry_over(before: Evidence, after: Evidence, codes: Codes, labels: Sequence
     """
     known, new = before.solution, after.solution
     new.bank, new.holdout_projected = known.bank, known.holdout_projected
+    new.factory_core, new.factory_distances = known.factory_core, known.factory_distances
     if known.core is None or not freedom(before.factory):
         return
     added = directions(before.device, codes, labels)

@@ -1,7 +1,9 @@
-"""Have I seen this kind of thing? Similarity to bundled embeddings, with thresholds set on the holdout.
+"""Have I seen this kind of thing? Everything that is known is asked, and a threshold says below what it is none of it.
 
-The score is the mean cosine to the k nearest held-out embeddings (Sun et al., "Out-of-Distribution Detection with Deep
-Nearest Neighbors", ICML 2022, https://arxiv.org/abs/2204.06507): the best of those compared in ``benchmarks/unknown``.
+A bundle with enough held-out photos sets the threshold on them (:mod:`.relative`). Where there are none, the device's
+own samples are compared with each other, each left out in turn, by their mean cosine to the nearest of the others (Sun
+et al., "Out-of-Distribution Detection with Deep Nearest Neighbors", ICML 2022, https://arxiv.org/abs/2204.06507): so
+there is a threshold from the second sample on. What was taught here is recognised besides (:mod:`.taught`).
 """
 
 from __future__ import annotations
@@ -15,10 +17,18 @@ import numpy.typing as npt
 
 from ..codes import Codes
 from .evidence import Evidence
-from .neighbours import Vectors, mean_of_nearest, unit
+from .neighbours import ENOUGH, NEIGHBOURS, Bank, Vectors, mean_of_nearest, unit
+from .relative import RelativeDistance, Space, fit_relative
+from .taught import Taught, fit_taught, taught_labels
 
 RECENT_PER_CLASS = 64  # device samples of each class that are remembered here, the newest
 MOST_RECENT = 4096  # of all classes together: 5 MB, and what one frame is compared with
+DEVIATIONS = 1.8  # below the mean likeness of samples to each other, for many samples
+DOUBT = 6.0  # samples for which half of that is enough: a few show less likeness than more would
+USUAL_DEVIATION = 0.05  # of likeness; worth two samples
+
+TOO_LITTLE_TAUGHT = "cannot recognise strangers yet: teach a second thing"
+TOO_FEW_HELD_OUT = f"cannot recognise strangers: the bundle was made with fewer than {ENOUGH} held-out photos"
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,49 +36,82 @@ class Novelty:
     """What is known, and the thresholds below which a thing is not.
 
     Args:
-        bank: (b, d) float32 unit vectors: the holdout.
-        recent: (r, d) float32 unit vectors: device samples.
-        near: (r,) cosine that a thing must have to one of these to be taken for the same kind.
+        known: (k, d) float32 unit vectors: the holdout, then device samples.
         origin: code of the value 0.
-        threshold: mean cosine to the nearest of the bank; −inf where too little is known to call anything strange.
+        threshold: mean cosine to the nearest of the known; −inf where one sample or none is known.
+        space: None where nothing is asked there.
+        relative: None where there is no holdout to set its threshold on; it then stands in place of the cosine.
+        taught: None where nothing was taught that has to be recognised besides.
+        shortcoming: for a person, why nothing can be called unknown; empty where strangers are.
     """
 
-    bank: Vectors
-    recent: Vectors
-    near: Vectors
+    known: Vectors
     origin: int
     threshold: float
+    space: Space | None = None
+    relative: RelativeDistance | None = None
+    taught: Taught | None = None
+    shortcoming: str = ""
 
-    def similarity(self, codes: Codes) -> Vectors:
-        """(n, d) uint8 → (n,) float32 mean cosine to the nearest of the bank; −1 where the bank is empty."""
-        return mean_of_nearest(unit(codes, self.origin) @ self.bank.T)
+    def familiarity(self, codes: Codes) -> npt.NDArray[np.floating]:
+        """(n, d) uint8 → (n,), the larger the more familiar: relative distances, or cosines."""
+        if self.relative is not None and self.space is not None:
+            return self.relative(self.space(codes))
+        return self._cosine(codes)
 
     def is_unknown(self, codes: Codes) -> npt.NDArray[np.bool_]:
-        """(n, d) uint8 → (n,) bool.
-
-        A thing is known if it resembles the holdout, or if what it resembles most was learned here and is near enough.
-        """
-        rows = unit(codes, self.origin)
-        to_bank = rows @ self.bank.T
-        unknown = mean_of_nearest(to_bank) < self.threshold
-        if len(self.recent):
-            to_recent = rows @ self.recent.T
-            best = to_recent.argmax(axis=1)
-            cosine = to_recent[np.arange(len(rows)), best]
-            unknown &= ~((cosine >= to_bank.max(axis=1, initial=-1.0)) & (cosine >= self.near[best]))
+        """(n, d) uint8 → (n,) bool: neither familiar nor like what was taught here."""
+        whitened = self.space(codes) if self.space is not None else None
+        if self.relative is not None and whitened is not None:
+            unknown = self.relative(whitened) < self.relative.threshold
+        else:
+            unknown = self._cosine(codes) < self.threshold
+        if self.taught is not None and whitened is not None:
+            unknown = unknown & ~self.taught.recognises(whitened)
         return np.asarray(unknown)
+
+    def _cosine(self, codes: Codes) -> Vectors:
+        return mean_of_nearest(unit(codes, self.origin) @ self.known.T)
 
 
 def fit_novelty(evidence: Evidence) -> Novelty:
-    """The threshold is the holdout's 5 % quantile, each left out in turn; nearness asks what the holdout shows."""
-    bank = evidence.bank
-    chosen = newest(evidence.recent_labels)
-    recent = unit(evidence.recent[chosen], evidence.origin)
-    names, counts = np.unique(np.asarray(evidence.recent_labels, np.str_)[chosen], return_counts=True)
-    count_of = {str(name): int(count) for name, count in zip(names, counts, strict=True)}
-    nearness = {count: bank.nearness(count) for count in set(count_of.values())}
-    near = np.array([nearness[count_of[evidence.recent_labels[row]]] for row in chosen], np.float32)
-    return Novelty(bank.vectors, recent, near, evidence.origin, bank.threshold)
+    """A deterministic function of the evidence."""
+    bank, labels = evidence.bank, taught_labels(evidence)
+    chosen = [row for row in newest(evidence.recent_labels) if evidence.recent_labels[row] in labels]
+    known = np.concatenate([bank.vectors, unit(evidence.recent[chosen], evidence.origin)])
+    if bank.enough:
+        space = Space(evidence.centre, evidence.factory_core)
+        taught = fit_taught(evidence, space, labels) if labels else None
+        return Novelty(known, evidence.origin, float("-inf"), space, fit_relative(evidence), taught)
+    if not set(evidence.factory.labels) <= evidence.hidden:  # known, but nothing tells how alike its things are
+        return Novelty(known, evidence.origin, float("-inf"), shortcoming=TOO_FEW_HELD_OUT)
+    names = [evidence.recent_labels[row] for row in chosen]
+    threshold = _left_out(Bank(known, np.asarray(names, np.str_)))
+    few = _outnumbered(Counter(names), labels)
+    if not few:
+        return Novelty(known, evidence.origin, threshold, shortcoming="" if len(known) > 1 else TOO_LITTLE_TAUGHT)
+    space = Space(evidence.centre, None)  # samples so few that a precision of them would have seen every one
+    return Novelty(known, evidence.origin, threshold, space, None, fit_taught(evidence, space, few))
+
+
+def _left_out(known: Bank) -> float:
+    """Below the likeness of samples to each other, by a share of its deviation that grows with their number."""
+    count = len(known.vectors)
+    if count < 2:
+        return float("-inf")
+    likeness = known.familiarity.astype(np.float64)
+    squares = float(np.square(likeness - likeness.mean()).sum())
+    deviation = float(np.sqrt((squares + 2 * USUAL_DEVIATION**2) / (len(likeness) + 1)))
+    alone = len(set(known.labels)) == count  # likeness between classes alone: less than within them
+    share = 1.0 if alone else count / (count + DOUBT)
+    return float(likeness.mean()) - DEVIATIONS * share * deviation
+
+
+def _outnumbered(counts: Counter[str], labels: Sequence[str]) -> list[str]:
+    """Classes with too few samples to be the nearest neighbours of their own, where others have enough."""
+    if max(counts.values(), default=0) < NEIGHBOURS:
+        return []
+    return [label for label in labels if counts[label] < NEIGHBOURS]
 
 
 def remembered_per_class(counts: Iterable[int]) -> int:

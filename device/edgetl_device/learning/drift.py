@@ -1,11 +1,11 @@
 """Is the world before the camera still the one the head was trained on?
 
-The familiarity of a frame is its mean cosine to the nearest known embeddings (the score that finds unknown things, see
-:mod:`.heads.novelty`). What is known says how familiar a frame should be, each embedding held against the others; a
-frame's rank among those is uniform on 0 … 1 while the world stays the same, whatever the distribution of cosines. The
-mean rank of a sliding window is then a Mann–Whitney test (Annals of Mathematical Statistics 1947) of recent frames
-against known ones, one of the two-sample tests on representations compared in Rabanser, Günnemann and Lipton, "Failing
-Loudly", NeurIPS 2019, https://arxiv.org/abs/1810.11953. Error rates are measured in ``benchmarks/drift``.
+The familiarity of a frame is its mean cosine to the nearest known embeddings (see :mod:`.heads.neighbours`). What is
+known says how familiar a frame should be, each embedding held against the others; a frame's rank among those is uniform
+on 0 … 1 while the world stays the same, whatever the distribution of cosines. The mean rank of a sliding window is then
+a Mann–Whitney test (Annals of Mathematical Statistics 1947) of recent frames against known ones, one of the two-sample
+tests on representations compared in Rabanser, Günnemann and Lipton, "Failing Loudly", NeurIPS 2019,
+https://arxiv.org/abs/1810.11953. Error rates are measured in ``benchmarks/drift``.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Drift:
     """
 
     def __init__(self, novelty: Novelty, kept: dict[str, Any] | None = None) -> None:
-        self._known = np.concatenate([novelty.bank, novelty.recent])
+        self._known = novelty.known
         self._origin = novelty.origin
         count = min(len(self._known), _REFERENCES)
         rows = np.unique(np.linspace(0, len(self._known) - 1, count).round().astype(np.intp))

@@ -22,8 +22,7 @@ def codes(count: int, seed: int, shift: float = 0.0) -> np.ndarray:
 
 
 def novelty(bank: np.ndarray) -> Novelty:
-    none = np.zeros((0, DIMENSION), np.float32)
-    return Novelty(unit(bank, 0), none, np.zeros(0, np.float32), 0, 0.5)
+    return Novelty(unit(bank, 0), 0, 0.5)
 
 
 @pytest.mark.slow

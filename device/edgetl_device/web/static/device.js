@@ -25,7 +25,8 @@ export function startDevice(changed) {
 }
 
 /** Show a status. */
-export function showDevice({ bundle, hidden, runtime, camera, store_bytes: used, free_bytes: free, drift }) {
+export function showDevice(status) {
+  const { bundle, hidden, runtime, camera, store_bytes: used, free_bytes: free, drift, strangers } = status;
   at("bundle").textContent = bundle.name;
   document.title = `${bundle.name} · edgetl`;
   const each = camera.inference_ms === null ? "" : `, ${camera.inference_ms.toFixed(1)} ms each`;
@@ -36,6 +37,7 @@ export function showDevice({ bundle, hidden, runtime, camera, store_bytes: used,
     ["Reconnects", camera.reconnects ? counted(camera.reconnects, "time") : "none"],
     ["Drift", drifted(drift), drift?.state === "drifting"],
     ["Hidden", hidden.join(", ")],
+    ["Strangers", strangers.recognised ? "called unknown" : strangers.reason, !strangers.recognised],
     ["Runtime", runtime],
     ["Store", `${size(used)}, ${size(free)} free`],
   ];

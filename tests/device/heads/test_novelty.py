@@ -1,0 +1,133 @@
+"""What is unknown: with a holdout, with nothing but samples of one's own, and after teaching."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edgetl_device.heads.evidence import Evidence, extend, gather
+from edgetl_device.heads.neighbours import ENOUGH
+from edgetl_device.heads.novelty import TOO_FEW_HELD_OUT, TOO_LITTLE_TAUGHT, Novelty, fit_novelty
+from edgetl_device.heads.relative import PLAIN_SHARE, Space, relative
+from edgetl_device.heads.taught import SHARE, USUAL, WIDEST, likeness
+from edgetl_device.statistics import no_statistics, statistics_of
+
+DIMENSION = 48
+CENTRES = np.random.default_rng(5).gamma(1.0, 30.0, size=(1000, DIMENSION))
+STRANGE = range(500, 560)
+
+
+def draw(classes: range, per_class: int, seed: int = 0) -> tuple[np.ndarray, list[str]]:
+    generator = np.random.default_rng([seed, classes.start])
+    rows = np.repeat(np.arange(classes.start, classes.stop), per_class)
+    codes = np.clip(generator.normal(CENTRES[rows], 10.0), 0, 255).astype(np.uint8)
+    return codes.reshape(-1, DIMENSION), [f"class-{row:04}" for row in rows]
+
+
+def factory(held: int = 20) -> Evidence:
+    codes, labels = draw(range(4), 60)
+    holdout, holdout_labels = draw(range(4), held, seed=1)
+    return gather(statistics_of(codes, labels, "b", "r"), holdout, holdout_labels, codes[:0], (), "r")
+
+
+def blank(classes: range = range(3), shots: int = 5) -> Evidence:
+    nothing, none = no_statistics("b", DIMENSION), np.zeros((0, DIMENSION), np.uint8)
+    return gather(nothing, none, (), *draw(classes, shots, seed=2), "r")
+
+
+def taught(known: Evidence, classes: range, shots: int) -> Novelty:
+    return fit_novelty(extend(known, *draw(classes, shots, seed=3), "r"))
+
+
+def unknown(novelty: Novelty, classes: range, per_class: int = 40) -> float:
+    return float(novelty.is_unknown(draw(classes, per_class, seed=6)[0]).mean())
+
+
+def test_relative_distance_is_what_its_formula_says() -> None:
+    known = factory()
+    novelty, (codes, _) = fit_novelty(known), draw(range(2, 8), 5)
+    precision = known.factory_core.matrix.astype(np.float64)
+    means = known.factory.sums / known.factory.counts[:, None]
+    far = [float((code - known.centre) @ precision @ (code - known.centre)) for code in codes]
+    nearest = [min(float((code - mean) @ precision @ (code - mean)) for mean in means) for code in codes]
+    expected = (1 - PLAIN_SHARE) * np.array(far) - np.array(nearest)
+    np.testing.assert_allclose(novelty.familiarity(codes), expected, rtol=1e-3, atol=1e-2)
+
+
+def test_one_in_twenty_held_out_photos_is_below_the_threshold() -> None:
+    known = factory(held=50)
+    assert 0.03 < fit_novelty(known).is_unknown(known.holdout).mean() < 0.07
+
+
+def test_strangers_are_unknown_and_known_things_are_not() -> None:
+    novelty = fit_novelty(factory())
+    assert unknown(novelty, STRANGE, 5) > 0.95 and unknown(novelty, range(4)) < 0.12
+
+
+def test_what_is_taught_moves_no_threshold_of_the_factory() -> None:
+    before, after = fit_novelty(factory()), taught(factory(), range(10, 12), 20)
+    codes, _ = draw(range(4), 40, seed=6)
+    assert after.relative is not None and before.relative is not None
+    assert (after.is_unknown(codes) <= before.is_unknown(codes)).mean() > 0.99
+
+
+@pytest.mark.parametrize("shots", [1, 2, 5])
+def test_what_was_taught_is_recognised_and_strangers_stay_unknown(shots: int) -> None:
+    novelty = taught(factory(), range(10, 12), shots)
+    assert unknown(novelty, range(10, 12)) < 0.1
+    assert unknown(novelty, STRANGE, 5) > 0.8
+
+
+def test_a_threshold_of_a_taught_class_comes_from_its_samples_left_out() -> None:
+    known = extend(factory(), *draw(range(10, 11), 5, seed=3), "r")
+    novelty = fit_novelty(known)
+    assert novelty.taught is not None
+    space = Space(known.centre, known.factory_core)
+    left_out = []
+    for row, code in enumerate(known.recent):
+        others = np.delete(known.recent, row, axis=0).mean(axis=0) - known.centre
+        offset, precision = code - known.centre, known.factory_core.matrix.astype(np.float64)
+        product = offset @ precision @ others
+        left_out.append(product / np.sqrt((offset @ precision @ offset) * (others @ precision @ others)))
+    np.testing.assert_allclose(likeness(known.recent, space), left_out, rtol=1e-4)
+    usual = 1 - WIDEST * known.factory_core.unseen / space(known.recent).lengths.mean()
+    assert usual > USUAL  # these classes lie far out
+    assert novelty.taught.least[0] == pytest.approx(SHARE * (sum(left_out) + usual) / 6, rel=1e-4)
+
+
+def test_forgotten_classes_are_unknown() -> None:
+    hidden = replace(factory(), hidden=frozenset({"class-0000"}))
+    novelty = fit_novelty(hidden)
+    assert unknown(novelty, range(1)) > 0.9 and unknown(novelty, range(1, 4)) < 0.1
+
+
+@pytest.mark.parametrize("shots", [5, 20])
+def test_without_any_factory_samples_of_ones_own_set_the_threshold(shots: int) -> None:
+    novelty = fit_novelty(blank(shots=shots))
+    assert not novelty.shortcoming
+    assert unknown(novelty, STRANGE, 5) > 0.9 and unknown(novelty, range(3)) < 0.15
+
+
+def test_there_is_a_threshold_from_the_second_sample_on() -> None:
+    nothing, one, two = (fit_novelty(blank(range(count), shots=1)) for count in range(3))
+    assert [each.shortcoming for each in (nothing, one, two)] == [TOO_LITTLE_TAUGHT, TOO_LITTLE_TAUGHT, ""]
+    assert unknown(one, STRANGE, 5) == 0.0
+    assert unknown(two, range(2)) < 0.1
+    assert not fit_novelty(blank(range(1), shots=2)).shortcoming
+
+
+def test_a_class_of_one_sample_is_recognised_beside_classes_of_many() -> None:
+    novelty = taught(blank(shots=20), range(10, 11), 1)
+    assert unknown(novelty, range(10, 11)) < 0.2 and unknown(novelty, STRANGE, 5) > 0.6
+
+
+def test_a_factory_without_a_holdout_calls_nothing_unknown() -> None:
+    assert ENOUGH > 16
+    novelty = taught(factory(held=4), range(10, 12), 20)
+    assert novelty.shortcoming == TOO_FEW_HELD_OUT and unknown(novelty, range(4)) == 0.0
+
+
+def test_relative_to_no_class_everything_is_strange() -> None:
+    none = np.zeros((0, DIMENSION), np.float32)
+    scores = relative(np.ones((2, DIMENSION), np.float32), np.ones(2), none, np.zeros(0, np.float32))
+    assert (scores == -np.inf).all()
