@@ -14,6 +14,43 @@ def accuracy(truth: Ints, predicted: Ints) -> float:
     return float(np.mean(truth == predicted)) if len(truth) else float("nan")
 
 
+def wilson_interval(hits: int, total: int, z: float = 1.96) -> tuple[float, float]:
+    """95 % interval of a share, of which ``hits`` of ``total`` were seen (Wilson 1927).
+
+    https://doi.org/10.1080/01621459.1927.10502953
+
+    >>> tuple(round(end, 2) for end in wilson_interval(36, 40))
+    (0.77, 0.96)
+    >>> wilson_interval(0, 0)
+    (0.0, 1.0)
+    """
+    if not total:
+        return 0.0, 1.0
+    share, square = hits / total, z * z / total
+    middle = (share + square / 2) / (1 + square)
+    half = z * (share * (1 - share) / total + square / total / 4) ** 0.5 / (1 + square)
+    return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def difference_interval(
+    right: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_], z: float = 1.96
+) -> tuple[float, float]:
+    """95 % interval of how much more often one classifier is right than another on the same (n,) photos.
+
+    Only photos on which they differ count: the adjusted Wald interval of Bonett and Price (2012),
+    https://doi.org/10.3102/1076998611411915. It holds 0 where the two cannot be told apart.
+
+    >>> a, b = np.array([True] * 90 + [False] * 10), np.array([True] * 88 + [False] * 12)
+    >>> low, high = difference_interval(a, b)
+    >>> low < 0 < high
+    True
+    """
+    size = len(right) + 2
+    more, less = (int((right & ~other).sum()) + 1) / size, (int((other & ~right).sum()) + 1) / size
+    half = z * ((more + less - (more - less) ** 2) / size) ** 0.5
+    return max(more - less - half, -1.0), min(more - less + half, 1.0)
+
+
 def confusion(truth: Ints, predicted: Ints, classes: int) -> npt.NDArray[np.int64]:
     """(classes, classes) counts, rows are the truth; predictions outside 0 … classes−1 (unknown) are left out."""
     inside = (predicted >= 0) & (predicted < classes)

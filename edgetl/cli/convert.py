@@ -107,10 +107,20 @@ def agreement_line(parity: Parity, worst_class: str) -> str:
 
 
 def _tell(done: Converted) -> None:
+    from edgetl_device.metrics import wilson_interval
+
+    from ..evaluation.figures import spread
+
     parity = done.parity
     table(("proof", done.quantization), done.exported.proof.rows())
     say()
-    table(("pipeline", "accuracy"), [("float", parity.float_accuracy), (done.quantization, parity.converted_accuracy)])
+    table(
+        ("pipeline", "accuracy", "95 % interval"),
+        [
+            (name, share, spread(wilson_interval(round(share * parity.samples), parity.samples)))
+            for name, share in (("float", parity.float_accuracy), (done.quantization, parity.converted_accuracy))
+        ],
+    )
     say(agreement_line(parity, done.worst_class))
     if done.compressed:
         bought = done.compressed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import click
 from edgetl_device.console import is_verbose, note, refuse_existing, reports, say, table
 
 if TYPE_CHECKING:
-    from ..evaluation.evaluate import Evaluation
+    from ..evaluation.evaluate import Evaluation, Outcomes
 
 
 @click.command(short_help="Measure a bundle's accuracy on PHOTOS")
@@ -46,20 +47,33 @@ def evaluate(
 
 
 def _say(result: Evaluation) -> None:
+    from ..evaluation.figures import headline, spread
+
     for reason in result.skipped:
         note(f"skipped: {reason}")
-    say(f"accuracy {result.accuracy:.3f} on {result.samples} photos, {result.runtime}")
-    if result.unseen < result.samples:
-        unseen = f"{result.accuracy_unseen:.3f} on {result.unseen}" if result.unseen else "none"
-        say(f"photos the bundle was not trained on: {unseen}")
-    table(("class", "recall"), list(result.per_class.items()))
+    for line in headline(result):
+        say(line)
+    say()
+    if 0 < result.unseen < result.samples:
+        say("of the new photos:")
+    rows = [
+        (label, of.samples, of.share("right"), spread(of.interval("right")), of.share("unknown"), of.share("wrong"))
+        for label, of in result.classes.items()
+    ]
+    table(("class", "photos", "right", "95 % interval", "unknown", "wrong"), rows)
     for column, slices in result.slices.items():
-        rows = [(s.value, s.samples, s.accuracy, "worse" if s.worse else "") for s in slices]
-        table((column, "photos", "accuracy", ""), rows)
-    say(
-        f"called unknown: {result.unknown:.1%}; calibration error {result.ece:.3f}; "
-        f"latency p50 {result.latency_ms['p50']:.1f} ms, p95 {result.latency_ms['p95']:.1f} ms"
-    )
+        say()
+        table(
+            (column, "photos", "accuracy", "95 % interval", ""),
+            [(s.value, s.samples, s.accuracy, spread(s.interval), "worse" if s.worse else "") for s in slices],
+        )
+    say()
+    accuracy, which = result.accuracy_unseen, "new photos"
+    if accuracy is None or result.unseen == result.samples:
+        accuracy, which = result.accuracy, "all photos"
+    say(f"the most probable label is right, called unknown or not, on {accuracy:.3f} of {which}")
+    latency = ", ".join(f"{point} {value:.1f} ms" for point, value in result.latency_ms.items())
+    say(f"calibration error {result.ece:.3f}; {result.runtime}, latency {latency}")
 
 
 def _as_json(result: Evaluation) -> dict[str, Any]:
@@ -69,16 +83,28 @@ def _as_json(result: Evaluation) -> dict[str, Any]:
         "balanced_accuracy": result.balanced_accuracy,
         "samples": result.samples,
         "unseen": result.unseen,
+        "right": result.outcomes.share("right"),
         "unknown": result.unknown,
+        "wrong": result.outcomes.share("wrong"),
+        "intervals": _intervals(result.outcomes),
+        "unseen_outcomes": _outcomes(result.outcomes_unseen) if result.outcomes_unseen is not None else None,
+        "classes": {label: _outcomes(of) for label, of in result.classes.items()},
         "per_class": result.per_class,
         "labels": list(result.labels),
         "confusion": result.confusion.tolist(),
+        "confusion_unknown": result.confusion_unknown.tolist(),
         "ece": result.ece,
         "latency_ms": result.latency_ms,
-        "slices": {
-            column: [{"value": s.value, "samples": s.samples, "accuracy": s.accuracy, "worse": s.worse} for s in slices]
-            for column, slices in result.slices.items()
-        },
+        "slices": {column: [asdict(s) for s in slices] for column, slices in result.slices.items()},
         "skipped": list(result.skipped),
         "runtime": result.runtime,
     }
+
+
+def _outcomes(outcomes: Outcomes) -> dict[str, Any]:
+    shares = {name: outcomes.share(name) for name in ("right", "unknown", "wrong")}
+    return {"samples": outcomes.samples, **shares, "intervals": _intervals(outcomes)}
+
+
+def _intervals(outcomes: Outcomes) -> dict[str, list[float]]:
+    return {name: list(outcomes.interval(name)) for name in ("right", "unknown", "wrong")}

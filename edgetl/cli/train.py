@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,6 +86,7 @@ def train(
     return {
         "accuracy": run.accuracy,
         "per_class": run.per_class,
+        "held_out": dict(held_out_of(run)),
         "classes": list(run.dataset.classes),
         "photos": len(run.dataset),
         "skipped": list(run.skipped),
@@ -104,11 +106,25 @@ def _tell(run: Run, output: Path) -> None:
     for remark, count in run.details["remarks"].items():
         note(f"{count} photos: {remark}")
     tell_duplicates(run)
-    counts = {label: run.dataset.labels.count(label) for label in run.dataset.classes}
-    table(("class", "photos", "recall"), [(label, counts[label], run.per_class[label]) for label in counts])
-    say(
-        f"held-out accuracy {run.accuracy:.3f} in {run.seconds:.0f} s; next: edgetl convert {output} -o {output}.edgetl"
-    )
+    from edgetl_device.metrics import wilson_interval
+
+    from ..evaluation.figures import spread
+
+    counts, held_out = Counter(run.dataset.labels), held_out_of(run)
+    rows = []
+    for label, recall in run.per_class.items():
+        sure = wilson_interval(round((recall or 0.0) * held_out[label]), held_out[label])
+        rows.append((label, counts[label], held_out[label], recall, spread(sure) if held_out[label] else None))
+    table(("class", "photos", "held out", "recall", "95 % interval"), rows)
+    total = held_out.total()
+    of_all = spread(wilson_interval(round(run.accuracy * total), total))
+    say(f"held-out accuracy {run.accuracy:.3f} ({of_all}) of {total} photos, in {run.seconds:.0f} s")
+    say(f"next: edgetl convert {output} -o {output}.edgetl")
+
+
+def held_out_of(run: Run) -> Counter[str]:
+    """How many photos of each class the accuracy was measured on."""
+    return Counter(run.dataset.labels[row] for row in run.dataset.rows("val", "test"))
 
 
 def by_reason(skipped: Sequence[str]) -> dict[str, list[str]]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,33 @@ _BATCH = 256  # photos that the head is asked about at once
 _TIMED = 50
 _FEW = 10  # photos of a slice; of fewer nothing is said
 _MOST_VALUES = 30  # of a column; one with more (numbers of films, file names) tells photos apart, not kinds of photos
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What a person counts: photos that got the right label, were called unknown, or got a wrong label.
+
+    >>> outcomes = Outcomes(30, 6, 4)
+    >>> outcomes.samples, outcomes.share("right"), [round(end, 2) for end in outcomes.interval("right")]
+    (40, 0.75, [0.6, 0.86])
+    """
+
+    right: int
+    unknown: int
+    wrong: int
+
+    @property
+    def samples(self) -> int:
+        """How many photos."""
+        return self.right + self.unknown + self.wrong
+
+    def share(self, name: str) -> float | None:
+        """Of ``right``, ``unknown`` or ``wrong``, 0 … 1; None of no photos."""
+        return float(getattr(self, name) / self.samples) if self.samples else None
+
+    def interval(self, name: str) -> tuple[float, float]:
+        """95 % interval of a share (Wilson)."""
+        return metrics.wilson_interval(getattr(self, name), self.samples)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +87,7 @@ class Slice:
         value: of the column.
         samples: how many photos.
         accuracy: on them, 0 … 1.
-        interval: 95 % interval of that (Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953).
+        interval: 95 % interval of that (Wilson).
         worse: whether even the interval's upper end lies below the accuracy on all photos.
     """
 
@@ -77,13 +105,18 @@ class Evaluation:
     Args:
         labels: the bundle's (C,), sorted.
         samples: how many photos were classified.
+        outcomes: how many of them a person would count as right, as unknown and as wrong.
+        outcomes_unseen: of those the bundle was not trained on, the figures to quote; None where there are none.
+        classes: label → its photos' outcomes, of those the bundle was not trained on where there are any.
         accuracy: share of right top labels, 0 … 1; "unknown" is not counted as wrong if the top label is right.
         balanced_accuracy: mean recall of the classes.
         unseen: how many of the samples the bundle was not trained on.
-        accuracy_unseen: accuracy on those, the figure to quote; None where there are none.
+        accuracy_unseen: accuracy on those; None where there are none.
         unknown: share of photos that were called unknown.
         per_class: label → recall.
-        confusion: (C, C) int64, rows are the truth, columns the bundle's labels in sorted order.
+        confusion: (C, C) int64, rows are the truth, columns the bundle's labels in sorted order, whatever was unknown.
+        confusion_unknown: (C, C + 1) int64, of the photos of ``classes``; what was called unknown is in a last
+            column of its own.
         ece: expected calibration error, 0 … 1.
         reliability: (bins,) counts, mean probability of the top label and share right.
         slices: column of at most 30 values → how each of them fares.
@@ -96,6 +129,9 @@ class Evaluation:
 
     labels: tuple[str, ...]
     samples: int
+    outcomes: Outcomes
+    outcomes_unseen: Outcomes | None
+    classes: dict[str, Outcomes]
     accuracy: float
     balanced_accuracy: float
     unseen: int
@@ -103,6 +139,7 @@ class Evaluation:
     unknown: float
     per_class: dict[str, float]
     confusion: npt.NDArray[np.int64]
+    confusion_unknown: npt.NDArray[np.int64]
     ece: float
     latency_ms: dict[str, float]
     skipped: tuple[str, ...]
@@ -213,20 +250,26 @@ def _measured(answers: _Answers, dataset: Dataset, labels: tuple[str, ...], runt
     truth, unseen = np.array(answers.truth), np.array(answers.unseen)
     probabilities = np.concatenate(answers.probabilities)
     predicted = probabilities.argmax(axis=1)
-    sure, right = probabilities.max(axis=1), predicted == truth
+    sure, right, unknown = probabilities.max(axis=1), predicted == truth, np.array(answers.unknown)
+    new = unseen if unseen.any() else ~unseen
+    with_unknown = _with_unknown(truth[new], predicted[new], unknown[new], len(labels))
     recall = metrics.per_class_recall(truth, predicted, len(labels))
     p50, p95 = np.percentile(answers.times_ms, [50, 95])
     columns = dataset.take(answers.rows).columns
     return Evaluation(
         labels=labels,
         samples=len(truth),
+        outcomes=_outcomes(right, unknown),
+        outcomes_unseen=_outcomes(right[unseen], unknown[unseen]) if unseen.any() else None,
+        classes={label: _of_class(with_unknown, labels.index(label)) for label in dataset.classes},
         accuracy=metrics.accuracy(truth, predicted),
         balanced_accuracy=metrics.balanced_accuracy(truth, predicted, len(labels)),
         unseen=int(unseen.sum()),
         accuracy_unseen=metrics.accuracy(truth[unseen], predicted[unseen]) if unseen.any() else None,
-        unknown=float(np.mean(answers.unknown)),
+        unknown=float(unknown.mean()),
         per_class={label: float(recall[labels.index(label)]) for label in dataset.classes},
         confusion=metrics.confusion(truth, predicted, len(labels)),
+        confusion_unknown=with_unknown,
         ece=metrics.expected_calibration_error(sure, right, _BINS),
         latency_ms={"p50": float(p50), "p95": float(p95)},
         skipped=(*answers.skipped, *map(str, dataset.unused)),
@@ -235,6 +278,24 @@ def _measured(answers: _Answers, dataset: Dataset, labels: tuple[str, ...], runt
         slices={name: _slices(values, right) for name, values in columns.items() if len(set(values)) <= _MOST_VALUES},
         mistakes=tuple(answers.mistakes),
     )
+
+
+def _outcomes(right: npt.NDArray[np.bool_], unknown: npt.NDArray[np.bool_]) -> Outcomes:
+    known = ~unknown
+    return Outcomes(int((right & known).sum()), int(unknown.sum()), int((~right & known).sum()))
+
+
+def _with_unknown(
+    truth: npt.NDArray[Any], predicted: npt.NDArray[Any], unknown: npt.NDArray[np.bool_], classes: int
+) -> npt.NDArray[np.int64]:
+    """(classes, classes + 1) counts: rows are the truth, the last column is "unknown"."""
+    called = np.where(unknown, classes, predicted)
+    return metrics.confusion(truth, called, classes + 1)[:classes]
+
+
+def _of_class(confusion: npt.NDArray[np.int64], number: int) -> Outcomes:
+    right, unknown = int(confusion[number, number]), int(confusion[number, -1])
+    return Outcomes(right, unknown, int(confusion[number].sum()) - right - unknown)
 
 
 def with_columns(dataset: Dataset, path: Path) -> Dataset:
@@ -260,14 +321,7 @@ def _slices(values: Sequence[str], right: npt.NDArray[np.bool_]) -> tuple[Slice,
     overall, slices = float(right.mean()), []
     for number, name in enumerate(names):
         of_value = right[rows == number]
-        low, high = _wilson(int(of_value.sum()), len(of_value))
+        low, high = metrics.wilson_interval(int(of_value.sum()), len(of_value))
         worse = len(of_value) >= _FEW and high < overall
         slices.append(Slice(str(name), len(of_value), float(of_value.mean()), (low, high), worse))
     return tuple(sorted(slices, key=lambda item: (item.accuracy, item.value)))
-
-
-def _wilson(hits: int, total: int, z: float = 1.96) -> tuple[float, float]:
-    share, square = hits / total, z * z / total
-    middle = (share + square / 2) / (1 + square)
-    half = z * (share * (1 - share) / total + square / total / 4) ** 0.5 / (1 + square)
-    return max(middle - half, 0.0), min(middle + half, 1.0)

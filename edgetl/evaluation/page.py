@@ -12,6 +12,7 @@ from edgetl_device.files import write_atomically
 from ..reports.page import Drawing, Gallery, Heading, Part, Picture, Table, Text, page
 from ..reports.plots import reliability_plot
 from .evaluate import Evaluation
+from .figures import headline, spread
 
 _LONGEST = 160  # pixels of a thumbnail
 
@@ -26,16 +27,16 @@ def write_report(result: Evaluation, bundle: Bundle, path: Path) -> None:
 
 
 def _summary(result: Evaluation) -> list[Part]:
-    everything = f"{result.accuracy:.3f} on {result.samples} photos"
-    headline = f"Accuracy {everything}. It was trained on all of them: new photos will do worse"
-    if result.accuracy_unseen is not None:
-        headline = f"Accuracy {result.accuracy_unseen:.3f} on {result.unseen} photos that it was not trained on"
-        if result.unseen < result.samples:
-            headline += f" ({everything} in all; everything below includes the photos it was trained on)"
+    rows = [
+        (name, getattr(result.outcomes, name), result.outcomes.share(name), spread(result.outcomes.interval(name)))
+        for name in ("right", "unknown", "wrong")
+    ]
     return [
-        Text(headline, strong=True),
+        *(Text(f"{line}.", strong=not number) for number, line in enumerate(headline(result))),
+        Table(("what it says", "photos", "share", "95 % interval"), rows),
         Text(
-            f"{result.balanced_accuracy:.3f} if every class counts the same. {result.unknown:.1%} were called unknown. "
+            f"The most probable label is right on {result.accuracy:.3f} of all, whether or not it is called unknown; "
+            f"{result.balanced_accuracy:.3f} if every class counts the same. "
             f"A photo takes {result.latency_ms['p50']:.1f} ms on this machine (median; 95 % take less than "
             f"{result.latency_ms['p95']:.1f} ms)."
         ),
@@ -43,26 +44,35 @@ def _summary(result: Evaluation) -> list[Part]:
 
 
 def _classes(result: Evaluation) -> list[Part]:
-    totals, hits = result.confusion.sum(axis=1), np.diag(result.confusion)
-    precision = hits / np.maximum(result.confusion.sum(axis=0), 1)
+    matrix = result.confusion_unknown
+    totals, hits = matrix.sum(axis=1), np.diag(matrix)
+    precision = hits / np.maximum(matrix[:, :-1].sum(axis=0), 1)
     index = {label: number for number, label in enumerate(result.labels)}
     rows = [
-        (label, int(totals[index[label]]), recall, float(precision[index[label]]))
-        for label, recall in result.per_class.items()
-    ]
-    shares = result.confusion / np.maximum(totals[:, None], 1)
+        (
+            label, of.samples, of.share("right"), spread(of.interval("right")), of.share("unknown"), of.share("wrong"),
+            float(precision[index[label]]),
+        )
+        for label, of in result.classes.items()
+    ]  # fmt: skip
+    shares = matrix / np.maximum(totals[:, None], 1)
+    of_new = " Of the photos that it was not trained on." if 0 < result.unseen < result.samples else ""
     return [
         Heading("Each class"),
         Text(
-            "Recall: the share of a class that is recognised. Precision: how often the label is right when it is used."
+            "Right: the share of a class's photos that get its label. Precision: how often the label is right when it "
+            f"is used.{of_new}"
         ),
-        Table(("class", "photos", "recall", "precision"), rows, shade=(2, 3)),
+        Table(("class", "photos", "right", "95 % interval", "unknown", "wrong", "precision"), rows, shade=(2, 6)),
         Heading("Confusion matrix"),
-        Text("Rows are what a photo shows, columns what it was called; each row adds up to 1."),
+        Text("Rows are what a photo shows, columns what it was called; the shares of a row add up to 1." + of_new),
         Table(
-            ("", *result.labels),
-            [(label, *map(float, row)) for label, row in zip(result.labels, shares, strict=True)],
-            shade=range(1, len(result.labels) + 1),
+            ("", "photos", *result.labels, "unknown"),
+            [
+                (label, int(total), *map(float, row))
+                for label, total, row in zip(result.labels, totals, shares, strict=True)
+            ],
+            shade=range(2, len(result.labels) + 3),
         ),
     ]
 
@@ -74,7 +84,7 @@ def _slices(result: Evaluation) -> list[Part]:
         verdict = "No group is worse than the rest by more than chance."
         if worse:
             verdict = f"Worse than the rest by more than chance: {', '.join(worse)}."
-        rows = [(s.value, s.samples, s.accuracy, f"{s.interval[0]:.2f} … {s.interval[1]:.2f}") for s in slices]
+        rows = [(s.value, s.samples, s.accuracy, spread(s.interval)) for s in slices]
         parts += [
             Heading(f"By {column}"),
             Text(verdict),

@@ -1,20 +1,27 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_photos
+from conftest import tiny_backbone, write_photos
 
+from edgetl.cli import program
 from edgetl.data.datasets import find_photos
-from edgetl.evaluation.evaluate import MISTAKES, evaluate, with_columns
+from edgetl.evaluation.evaluate import MISTAKES, Outcomes, evaluate, with_columns
+from edgetl.evaluation.figures import counted, headline
 from edgetl.evaluation.page import write_report
 from edgetl.reports.plots import reliability_plot
-from edgetl_device import metrics
+from edgetl_device import console, metrics
 from edgetl_device.bundle.bundle import open_bundle, write_bundle
+from edgetl_device.bundle.content import BundleContent
 from edgetl_device.errors import InputError
+from edgetl_device.inference.classifier import Classifier
+from edgetl_device.photos import read_photo
 
 
 @pytest.fixture(scope="module")
@@ -140,3 +147,59 @@ def test_slices_that_do_not_fit_the_photos_are_refused(photos, tmp_path, text: s
     (tmp_path / "s.csv").write_text(text)
     with pytest.raises(InputError, match=message):
         with_columns(find_photos(photos), tmp_path / "s.csv")
+
+
+def test_what_a_person_counts_is_right_unknown_and_wrong(photos, bundle_path, result) -> None:
+    """Against the device itself, photo by photo."""
+    head = BundleContent(open_bundle(bundle_path)).head()
+    classifier = Classifier(tiny_backbone(), head)
+    counts: Counter[tuple[str, str]] = Counter()
+    for path in sorted(photos.rglob("*.png")):
+        said = classifier.classify(read_photo(path))
+        outcome = "unknown" if said.unknown else "right" if said.label == path.parent.name else "wrong"
+        counts[path.parent.name, outcome] += 1
+    for label, outcomes in result.classes.items():
+        assert [counts[label, name] for name in ("right", "unknown", "wrong")] == [
+            outcomes.right, outcomes.unknown, outcomes.wrong
+        ]  # fmt: skip
+        assert outcomes.samples == 30
+    total = result.outcomes
+    assert (total.right, total.unknown, total.wrong) == tuple(
+        sum(number for (_, name), number in counts.items() if name == wanted)
+        for wanted in ("right", "unknown", "wrong")
+    )
+    assert result.confusion_unknown.sum() == 60 and result.confusion_unknown[:, -1].sum() == total.unknown
+    assert result.unknown == total.share("unknown")
+
+
+def test_a_figure_is_never_without_its_number_and_its_interval(result, bundle_path, photos, tmp_path, capfd) -> None:
+    assert headline(result)[0] == counted(result.outcomes)  # nothing of it was trained on
+    assert counted(Outcomes(300, 61, 39)) == "75.0 % right (71 … 79), 15.2 % unknown, 9.8 % wrong of 400 photos"
+    code = console.run(program, "edgetl", ["evaluate", str(bundle_path), str(photos)])
+    said = capfd.readouterr().out.splitlines()
+    assert code == 0 and said[0] == headline(result)[0] and max(map(len, said)) <= 80
+    assert re.fullmatch(r"ball +30 +0\.\d{3} +0\.\d\d … \d\.\d\d +0\.\d{3} +0\.\d{3}", said[3])
+    write_report(result, open_bundle(bundle_path), tmp_path / "report.html")
+    assert headline(result)[0] in (tmp_path / "report.html").read_text()
+
+
+def test_what_was_trained_on_is_told_apart_in_the_headline(result) -> None:
+    seen = replace(result, outcomes_unseen=None)
+    assert headline(seen) == [counted(result.outcomes), "It was trained on all of them: new photos will do worse."]
+    first, second = headline(replace(result, outcomes_unseen=Outcomes(8, 1, 1)))
+    assert first == "80.0 % right (49 … 94), 10.0 % unknown, 10.0 % wrong of 10 new photos"
+    share = result.outcomes.share("right")
+    assert second == f"with those it was trained on, which flatters: {100 * share:.1f} % right of 60 photos"
+
+
+def test_paired_answers_are_told_apart_only_where_chance_does_not_explain_them() -> None:
+    generator = np.random.default_rng(0)
+    inside = 0
+    for _ in range(400):
+        better = generator.uniform(size=200) < 0.85
+        other = np.where(generator.uniform(size=200) < 0.1, generator.uniform(size=200) < 0.5, better)
+        low, high = metrics.difference_interval(better, other)
+        inside += low <= 0.1 * (0.85 - 0.5) <= high  # the true difference
+    assert inside >= 0.93 * 400
+    same = np.array([True, False] * 50)
+    assert metrics.difference_interval(same, same)[0] < 0 < metrics.difference_interval(same, same)[1]
