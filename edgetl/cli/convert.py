@@ -109,7 +109,7 @@ def agreement_line(parity: Parity, worst_class: str) -> str:
 def _tell(done: Converted) -> None:
     from edgetl_device.metrics import wilson_interval
 
-    from ..evaluation.figures import spread
+    from ..reports.intervals import spread
 
     parity = done.parity
     table(("proof", done.quantization), done.exported.proof.rows())

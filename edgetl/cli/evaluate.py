@@ -47,7 +47,8 @@ def evaluate(
 
 
 def _say(result: Evaluation) -> None:
-    from ..evaluation.figures import headline, spread
+    from ..evaluation.figures import headline
+    from ..reports.intervals import spread
 
     for reason in result.skipped:
         note(f"skipped: {reason}")

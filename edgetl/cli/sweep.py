@@ -60,6 +60,7 @@ def sweep(
     from ..conversion import sweep as sweeping
     from ..models.float_model import open_source
     from ..models.keras_files import parse_scale
+    from ..reports.intervals import spread
 
     if report is not None:
         refuse_existing(report, force)
@@ -68,9 +69,18 @@ def sweep(
     source = open_source(run, photos, labels, limits, resize=resize)
     done = sweeping.sweep(source, chosen, head, max_drop, training_photos, calibration_samples, _tell, is_verbose())
     table(
-        ("recipe", "accuracy", "same label", "MB", "zipped", "ms"),
+        ("recipe", "accuracy", "95 % interval", "to best", "same label", "MB", "zipped", "ms"),
         [
-            (row.name, row.accuracy, row.agreement, _mb(row.size_bytes), _mb(row.zipped_size_bytes), row.latency_ms)
+            (
+                row.name,
+                row.accuracy,
+                spread(row.interval) if row.interval else None,
+                sweeping.verdict(row),
+                row.agreement,
+                _mb(row.size_bytes),
+                _mb(row.zipped_size_bytes),
+                row.latency_ms,
+            )
             for row in done.rows
         ],
     )

@@ -108,7 +108,7 @@ def _tell(run: Run, output: Path) -> None:
     tell_duplicates(run)
     from edgetl_device.metrics import wilson_interval
 
-    from ..evaluation.figures import spread
+    from ..reports.intervals import spread
 
     counts, held_out = Counter(run.dataset.labels), held_out_of(run)
     rows = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgetl_device import metrics
 from edgetl_device.console import Stages, progress
 from edgetl_device.errors import EdgetlError, InputError, PhotoError
 from edgetl_device.files import write_atomically
@@ -22,6 +23,7 @@ from edgetl_device.inference.interpreter import TFLiteInterpreter
 
 from ..data.datasets import balanced
 from ..models.float_model import FloatModel
+from ..reports.intervals import spread
 from ..reports.page import Drawing, Heading, Part, Table, Text, page
 from ..reports.plots import Point, scatter
 from .compression import MAX_PHOTOS, Compression, check, compress
@@ -59,6 +61,9 @@ class Row:
         agreement: share of held-out photos with the float pipeline's label.
         size_bytes, zipped_size_bytes: of the backbone's ``.tflite`` file, and after deflate (level 9).
         latency_ms: median of the backbone on one photo, one thread of this machine.
+        interval: 95 % interval of the accuracy (Wilson).
+        tied: whether it cannot be told apart from the most accurate recipe on the held-out photos: the interval of
+            their paired difference holds 0.
     """
 
     name: str
@@ -68,6 +73,8 @@ class Row:
     zipped_size_bytes: int | None = None
     latency_ms: float | None = None
     error: str | None = None
+    interval: tuple[float, float] | None = None
+    tied: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +135,7 @@ def sweep(
         representative = representative_photos(calibration, source.preprocessing)
         models: dict[Compression, Any] = {Compression(): source.backbone}
         files: dict[str, bytes] = {}
+        right: dict[str, npt.NDArray[np.bool_]] = {}
         rows = []
         for recipe in recipes:
             stage(recipe.name)
@@ -139,14 +147,16 @@ def sweep(
                         source.keras(), chosen, source.scale, recipe.compression, source.seed, verbose
                     )
                 model = models[recipe.compression]
-                row, files[recipe.name] = _measured(recipe, model, source, photos, representative, head, verbose)
+                row, files[recipe.name], right[recipe.name] = _measured(
+                    recipe, model, source, photos, representative, head, verbose
+                )
             except EdgetlError as error:
                 row = Row(recipe.name, error=str(error))
             rows.append(row)
             tell(row)
         stage("measuring latency")
         times = latencies(files, np.array(photos[held_out[0]]))
-    rows = [replace(row, latency_ms=times.get(row.name)) for row in rows]
+    rows = compared([replace(row, latency_ms=times.get(row.name)) for row in rows], right)
     recommended, reason = recommend(rows, max_drop)
     truth, predicted = [dataset.labels[row] for row in held_out], source.reference(held_out)
     float_accuracy = sum(a == b for a, b in zip(truth, predicted, strict=True)) / len(truth)
@@ -161,14 +171,38 @@ def _measured(
     representative: npt.NDArray[np.uint8],
     head: str,
     verbose: bool,
-) -> tuple[Row, bytes]:
-    """What one recipe gives, its latency left open, and its ``.tflite`` file; raises EdgetlError where it fails."""
+) -> tuple[Row, bytes, npt.NDArray[np.bool_]]:
+    """What one recipe gives, its latency left open, its ``.tflite`` file, and on which held-out photos it is right.
+
+    Raises:
+        EdgetlError: it fails.
+    """
     exported = export(model, representative, source.scale, recipe.quantize, verbose)
     backbone = converted_backbone(exported.data, source, representative)
     shown = progress(photos, len(photos), f"{recipe.name}: embedding")
-    parity = fit(source, backbone, np.stack([backbone.embed_photo(photo) for photo in shown]), head).parity
+    fitted = fit(source, backbone, np.stack([backbone.embed_photo(photo) for photo in shown]), head)
+    parity, dataset = fitted.parity, source.dataset
+    truth = [dataset.labels[row] for row in dataset.rows("val", "test")]
+    right = np.array([one == other for one, other in zip(truth, fitted.predicted, strict=True)])
     size, zipped = len(exported.data), len(zlib.compress(exported.data, 9))
-    return Row(recipe.name, parity.converted_accuracy, parity.agreement, size, zipped), exported.data
+    return Row(recipe.name, parity.converted_accuracy, parity.agreement, size, zipped), exported.data, right
+
+
+def compared(rows: Sequence[Row], right: Mapping[str, npt.NDArray[np.bool_]]) -> list[Row]:
+    """The rows with their intervals, and which of them tie with the most accurate one.
+
+    Args:
+        right: name → on which of the (n,) held-out photos the recipe is right; of every recipe that did not fail.
+    """
+    best = max((row for row in rows if row.name in right), key=_accuracy, default=None)
+    known = []
+    for row in rows:
+        if best is not None and row.name in right:
+            low, _ = metrics.difference_interval(right[best.name], right[row.name])
+            interval = metrics.wilson_interval(int(right[row.name].sum()), len(right[row.name]))
+            row = replace(row, interval=interval, tied=low <= 0)
+        known.append(row)
+    return known
 
 
 def latencies(files: dict[str, bytes], photo: npt.NDArray[np.uint8], rounds: int = ROUNDS) -> dict[str, float]:
@@ -190,12 +224,17 @@ def latencies(files: dict[str, bytes], photo: npt.NDArray[np.uint8], rounds: int
 
 
 def recommend(rows: Sequence[Row], max_drop: float) -> tuple[str | None, str]:
-    """The fastest of those that are nearly as accurate as the best; of equally fast ones the smallest."""
+    """The fastest of those that are nearly as accurate as the best, or tie with it; of equally fast ones the smallest.
+
+    Where the accuracies are ties, compressing first has bought nothing that was measured: the simplest are preferred.
+    """
     done = [row for row in rows if row.error is None]
     if not done:
         return None, "every recipe failed"
     best = max(done, key=_accuracy)
-    good = [row for row in done if _accuracy(row) >= _accuracy(best) - max_drop - 1e-9]
+    good = [row for row in done if row.tied or _accuracy(row) >= _accuracy(best) - max_drop - 1e-9]
+    plainest = min(row.name.count("+") for row in good)
+    good = [row for row in good if row.name.count("+") == plainest or not row.tied]
     fastest = min(good, key=_latency)
     chosen = min(
         (row for row in good if _latency(row) <= CLOSE * _latency(fastest)), key=lambda row: row.size_bytes or 0
@@ -204,6 +243,8 @@ def recommend(rows: Sequence[Row], max_drop: float) -> tuple[str | None, str]:
     reason = f"{how}, {_ms(chosen)} ms, "
     if len(good) == 1:
         reason += f"and the only one within {max_drop:g} of the best accuracy, {_accuracy(best):.3f}"
+    elif all(row.tied for row in good):
+        reason += f"of {len(good)} that tie in accuracy on these photos"
     else:
         reason += f"of the {len(good)} within {max_drop:g} of the best accuracy ({_accuracy(best):.3f}, {best.name})"
     largest = max(done, key=lambda row: row.size_bytes or 0)
@@ -215,11 +256,16 @@ def recommend(rows: Sequence[Row], max_drop: float) -> tuple[str | None, str]:
 def write_report(result: Sweep, name: str, max_drop: float, path: Path) -> None:
     """The sweep as one HTML page; raises StorageError if it cannot be written."""
     done = [row for row in result.rows if row.error is None]
-    header = ("recipe", "accuracy", "same label as float", "file, MB", "zipped, MB", "latency, ms")
+    header = (
+        "recipe", "accuracy", "95 % interval", "against the best", "same label as float", "file, MB", "zipped, MB",
+        "latency, ms",
+    )  # fmt: skip
     table = [
         (
             f"{row.name} ✓" if row.name == result.recommended else row.name,
             _accuracy(row),
+            spread(row.interval) if row.interval else "",
+            verdict(row),
             row.agreement,
             (row.size_bytes or 0) / 1e6,
             (row.zipped_size_bytes or 0) / 1e6,
@@ -247,6 +293,11 @@ def write_report(result: Sweep, name: str, max_drop: float, path: Path) -> None:
     if failed:
         parts += [Heading("Failed"), Table(("recipe", "why"), [(row.name, row.error) for row in failed])]
     write_atomically(path, page(f"{name}: recipes side by side", parts))
+
+
+def verdict(row: Row) -> str:
+    """Against the most accurate recipe."""
+    return "" if row.tied is None else "a tie" if row.tied else "worse"
 
 
 def _recipe(name: str) -> Recipe:

@@ -5,15 +5,6 @@ from __future__ import annotations
 from .evaluate import Evaluation, Outcomes
 
 
-def spread(interval: tuple[float, float]) -> str:
-    """A 95 % interval as text.
-
-    >>> spread((0.7134, 0.8256))
-    '0.71 … 0.83'
-    """
-    return f"{interval[0]:.2f} … {interval[1]:.2f}"
-
-
 def headline(result: Evaluation) -> list[str]:
     """What a person would count; first on photos that the bundle was not trained on, where there are any."""
     unseen = result.outcomes_unseen

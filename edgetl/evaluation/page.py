@@ -9,10 +9,11 @@ import numpy as np
 from edgetl_device.bundle.bundle import Bundle
 from edgetl_device.files import write_atomically
 
+from ..reports.intervals import spread
 from ..reports.page import Drawing, Gallery, Heading, Part, Picture, Table, Text, page
 from ..reports.plots import reliability_plot
 from .evaluate import Evaluation
-from .figures import headline, spread
+from .figures import headline
 
 _LONGEST = 160  # pixels of a thumbnail
 

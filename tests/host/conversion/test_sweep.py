@@ -9,6 +9,7 @@ import shlex
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from tiny_source import tiny_source
 
@@ -17,12 +18,13 @@ pytest.importorskip("edgetl")
 from edgetl.cli import program
 from edgetl.cli.convert import convert
 from edgetl.conversion.compression import Compression
-from edgetl.conversion.sweep import Row, Sweep, recipes_of, recommend, write_report
+from edgetl.conversion.sweep import Row, Sweep, compared, recipes_of, recommend, write_report
 from edgetl.models import float_model as sources
 from edgetl.reports.plots import Point, scatter
 from edgetl_device import console
 from edgetl_device.errors import InputError
 from edgetl_device.inference import backbone as device_backbone
+from edgetl_device.metrics import wilson_interval
 
 ROWS = [
     Row("int8", 0.88, 0.97, 600_000, 500_000, 2.0),
@@ -50,6 +52,24 @@ def test_of_equally_fast_ones_the_smallest_is_recommended() -> None:
 def test_the_more_accurate_is_recommended_where_nothing_else_is_good_enough() -> None:
     name, reason = recommend(ROWS, 0.0)
     assert name == "none" and "the only one within 0 of the best accuracy, 0.886" in reason
+
+
+def test_recipes_that_cannot_be_told_apart_are_ties_and_the_simplest_is_taken() -> None:
+    """Of 100 photos: 90 right; 88, wrong on two of these; 70."""
+    photos = np.arange(100)
+    right = {"none": photos < 90, "int8": photos < 88, "dynamic": photos < 70, "int8+prune=0.5": photos < 89}
+    rows = [
+        Row("int8", 0.88, 0.97, 600_000, 500_000, 2.0),
+        Row("dynamic", 0.70, 0.8, 500_000, 400_000, 1.0),
+        Row("none", 0.90, 1.0, 1_500_000, 1_400_000, 5.2),
+        Row("int8+prune=0.5", 0.89, 0.97, 500_000, 300_000, 1.9),
+        Row("float16", error="no"),
+    ]
+    known = compared(rows, right)
+    assert [row.tied for row in known] == [True, False, True, True, None]
+    assert known[0].interval == wilson_interval(88, 100) and known[4].interval is None
+    name, reason = recommend(known, 0.0)
+    assert name == "int8" and "of 2 that tie in accuracy on these photos" in reason
 
 
 def test_a_recipe_that_failed_is_never_recommended() -> None:
@@ -130,7 +150,7 @@ def test_a_sweep_reads_each_photo_once_and_goes_on_after_a_failure(tmp_path: Pat
     assert int8["accuracy"] > 0.9 and plain["accuracy"] > 0.9 and told["float_accuracy"] == 1.0
     assert plain["size_bytes"] > 2 * int8["size_bytes"] > 2 * int8["zipped_size_bytes"] > int8["size_bytes"]
     assert int8["latency_ms"] > 0 and plain["latency_ms"] > 0
-    assert told["recommended"] in ("int8", "none") and "of the best accuracy" in told["reason"]
+    assert told["recommended"] in ("int8", "none") and "of 2 that tie in accuracy" in told["reason"]
     assert "this backbone cannot be trained" in page.read_text()
 
 
