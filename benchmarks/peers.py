@@ -77,6 +77,21 @@ def lda_auto(features: Floats, labels: Names, tests: Floats) -> Names:
     return _predicted(LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"), features, labels, tests)
 
 
+def rbf_svm(features: Floats, labels: Names, tests: Floats, **options: Any) -> Names:
+    """Support vectors with a Gaussian kernel, SVC's own width, C = 10."""
+    from sklearn.svm import SVC
+
+    weights = options.pop("sample_weight", None)
+    return _predicted(SVC(C=10.0, **options), features, labels, tests, weights)
+
+
+def nearest_neighbours(features: Floats, labels: Names, tests: Floats) -> Names:
+    """The five nearest by cosine (all embeddings are of one length), weighted by their distance."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    return _predicted(KNeighborsClassifier(5, weights="distance"), features, labels, tests)
+
+
 def sgd(features: Floats, labels: Names, tests: Floats, later: tuple[Floats, Names] | None = None) -> Names:
     """SGDClassifier.partial_fit, five passes in batches of 32; ``later`` samples are all it sees afterwards."""
     from sklearn.linear_model import SGDClassifier
@@ -100,6 +115,8 @@ FULL: dict[str, Callable[[Floats, Names, Floats], Names]] = {
     "LogisticRegressionCV": logistic_cv,
     "RidgeClassifierCV": ridge_cv,
     "LDA lsqr auto": lda_auto,
+    "RBF-SVM": rbf_svm,
+    "kNN": nearest_neighbours,
     "SGD partial_fit": sgd,
     "Coral's recipe": coral,
     "nearest class mean": nearest_mean,
@@ -118,11 +135,13 @@ def few(situation: Situation, same_classes: bool) -> dict[str, Callable[[], Name
     if same_classes:
         share = len(features) / max(len(shown), 1)
         weight = np.concatenate([np.ones(len(features)), np.full(len(shown), share)])
-        regression = partial(logistic, everything, labels, tests, sample_weight=weight)
+        options: dict[str, Any] = {"sample_weight": weight}
     else:
-        regression = partial(logistic, everything, labels, tests, class_weight="balanced")
+        options = {"class_weight": "balanced"}
     return {
-        "LogisticRegression, weighted": regression,
+        "LogisticRegression, weighted": partial(logistic, everything, labels, tests, **options),
+        "RBF-SVM, weighted": partial(rbf_svm, everything, labels, tests, **options),
+        "kNN": partial(nearest_neighbours, everything, labels, tests),
         "nearest class mean": partial(nearest_mean, everything, labels, tests),
         "SGD on new samples": partial(sgd, features, s.factory_labels, tests, (shown, s.shown_labels)),
     }

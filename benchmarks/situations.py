@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from edgetl_device.codes import CodeTransform
 from edgetl_device.heads.evidence import extend, gather
 from edgetl_device.heads.head import fit_head, with_correction
 from edgetl_device.heads.registry import DEFAULT
+from edgetl_device.projection import Projection
 from edgetl_device.statistics import Statistics, statistics_of, with_projection
 
 from .harness import DATA, need
@@ -52,6 +53,16 @@ class Situation:
     truth: Names
     is_new: npt.NDArray[np.bool_]
 
+    @cached_property
+    def projection(self) -> Projection | None:
+        """The directions that ``edgetl convert`` would find, once for all rules and for no clock."""
+        return leading_directions(statistics_of(self.factory, self.names, "b", "r"))
+
+    @property
+    def names(self) -> list[str]:
+        """Labels of the factory's samples."""
+        return [str(label) for label in self.factory_labels]
+
     def score(self, told: Names) -> tuple[float, float, float]:
         """Accuracy over all, new and old tests."""
         right = told == self.truth
@@ -62,8 +73,8 @@ class Situation:
 def ours(situation: Situation, rule: str = DEFAULT) -> Names:
     """Labels that a head fitted on exact statistics gives the tests; the factory's and the device's work."""
     s = situation
-    labels = [str(label) for label in s.factory_labels]
-    factory = factory_statistics(s.factory, labels)
+    labels = s.names
+    factory = statistics_of(s.factory, labels, "b", "r", s.projection)
     evidence = gather(factory, s.factory[:0], (), s.factory[:0], (), "r")
     evidence = with_correction(evidence, rule, s.factory, labels)
     evidence = extend(evidence, s.shown, [str(label) for label in s.shown_labels], "r")
