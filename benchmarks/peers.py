@@ -55,14 +55,6 @@ def logistic(features: Floats, labels: Names, tests: Floats, **options: Any) -> 
     return _predicted(LogisticRegression(max_iter=1000, **options), features, labels, tests, weights)
 
 
-def logistic_cv(features: Floats, labels: Names, tests: Floats) -> Names:
-    """LogisticRegression with its strength tuned by cross-validation."""
-    from sklearn.linear_model import LogisticRegressionCV
-
-    options = {"Cs": np.logspace(-3, 0, 4), "cv": 3, "max_iter": 200}
-    return _predicted(LogisticRegressionCV(**options), features, labels, tests)
-
-
 def ridge_cv(features: Floats, labels: Names, tests: Floats) -> Names:
     """RidgeClassifierCV."""
     from sklearn.linear_model import RidgeClassifierCV
@@ -112,7 +104,6 @@ def sgd(features: Floats, labels: Names, tests: Floats, later: tuple[Floats, Nam
 
 FULL: dict[str, Callable[[Floats, Names, Floats], Names]] = {
     "LogisticRegression": logistic,
-    "LogisticRegressionCV": logistic_cv,
     "RidgeClassifierCV": ridge_cv,
     "LDA lsqr auto": lda_auto,
     "RBF-SVM": rbf_svm,

@@ -13,6 +13,8 @@ from edgetl_device.console import is_verbose, note, refuse_existing, reports, sa
 if TYPE_CHECKING:
     from ..evaluation.evaluate import Evaluation, Outcomes
 
+_MERGED = 3  # bins of reliability that one line of the terminal shows
+
 
 @click.command(short_help="Measure a bundle's accuracy on PHOTOS")
 @click.argument("file", type=click.Path(path_type=Path))
@@ -69,12 +71,26 @@ def _say(result: Evaluation) -> None:
             [(s.value, s.samples, s.accuracy, spread(s.interval), "worse" if s.worse else "") for s in slices],
         )
     say()
+    table(("probability said", "photos", "right"), _reliability(result))
+    say()
     accuracy, which = result.accuracy_unseen, "new photos"
     if accuracy is None or result.unseen == result.samples:
         accuracy, which = result.accuracy, "all photos"
     say(f"the most probable label is right, called unknown or not, on {accuracy:.3f} of {which}")
     latency = ", ".join(f"{point} {value:.1f} ms" for point, value in result.latency_ms.items())
     say(f"calibration error {result.ece:.3f}; {result.runtime}, latency {latency}")
+
+
+def _reliability(result: Evaluation) -> list[tuple[str, int, float]]:
+    """How often each third of fifteen bins was right: what was said, photos, share right; without empty ones."""
+    counts, _, right = result.reliability
+    rows = []
+    for start in range(0, len(counts), _MERGED):
+        bins = slice(start, start + _MERGED)
+        if count := int(counts[bins].sum()):
+            said = f"{start / len(counts):.1f} … {(start + _MERGED) / len(counts):.1f}"
+            rows.append((said, count, float((counts[bins] * right[bins]).sum()) / count))
+    return rows
 
 
 def _as_json(result: Evaluation) -> dict[str, Any]:
@@ -95,6 +111,11 @@ def _as_json(result: Evaluation) -> dict[str, Any]:
         "confusion": result.confusion.tolist(),
         "confusion_unknown": result.confusion_unknown.tolist(),
         "ece": result.ece,
+        "reliability": [
+            {"probability": float(sure), "right": float(right), "photos": int(count)}
+            for count, sure, right in zip(*result.reliability, strict=True)
+            if count
+        ],
         "latency_ms": result.latency_ms,
         "slices": {column: [asdict(s) for s in slices] for column, slices in result.slices.items()},
         "skipped": list(result.skipped),

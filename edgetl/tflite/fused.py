@@ -15,7 +15,8 @@ along a direction. On flowers with 3 to 600 photos a class that changes one labe
 
 Each K is written whole, as squares along its 96 eigenvectors: 0.04 MB a class.
 
-What a fused model lacks: it always names a class (no "unknown"), and it learns nothing.
+What a fused model lacks: it always names a class (no "unknown"), it is as sure of strange photos as of usual ones (one
+temperature for all), and it learns nothing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Heads: embedding → class scores, each a deterministic function of exact statistics; one learning rule a file."""
 
 __all__ = [
+    "calibration",
     "class_covariances",
     "class_moments",
     "contributions",

@@ -12,6 +12,7 @@ from ..codes import Codes
 from ..errors import InputError
 from ..metrics import fit_temperature, softmax
 from . import registry
+from .calibration import Calibration, calibrate, constant
 from .evidence import Evidence
 from .neighbours import ENOUGH
 from .novelty import Novelty, fit_novelty
@@ -26,8 +27,9 @@ class Head:
         rule: its name in :mod:`.registry`.
         scorer: the fitted rule.
         novelty: decides what is unknown.
-        temperature: divides scores (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
+        temperature: the one number that scores may be divided by where no more can be told of a photo.
         holdout_scores: (h, C) float32, scores of the evidence's holdout.
+        calibration: what scores are divided by, photo by photo.
     """
 
     rule: str
@@ -35,6 +37,7 @@ class Head:
     novelty: Novelty
     temperature: float
     holdout_scores: npt.NDArray[np.float32]
+    calibration: Calibration
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -45,7 +48,7 @@ class Head:
         """(n, d) uint8 codes → (n, C) float32."""
         if not self.labels:
             return np.zeros((len(codes), 0), np.float32)
-        return np.asarray(softmax(self.scorer.scores(codes) / self.temperature), np.float32)
+        return np.asarray(softmax(self.scorer.scores(codes) / self.calibration.temperatures(codes)), np.float32)
 
     def predict(self, codes: Codes) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """(n, d) uint8 codes → (n, C) probabilities and (n,) whether the thing is unknown.
@@ -68,7 +71,7 @@ def scorer_class(rule: str) -> type[Scorer]:
 
 
 def fit_head(evidence: Evidence, rule: str = registry.DEFAULT) -> Head:
-    """Evidence → Head; a deterministic function of the evidence. Temperature and thresholds come from the holdout only.
+    """Evidence → Head; a deterministic function of the evidence. Thresholds are set on the holdout alone.
 
     Raises:
         InputError: no such rule.
@@ -79,10 +82,12 @@ def fit_head(evidence: Evidence, rule: str = registry.DEFAULT) -> Head:
     index = {label: row for row, label in enumerate(scorer.labels)}
     rows = [row for row, label in enumerate(evidence.holdout_labels) if label in index]
     temperature = scorer.usual_temperature
+    calibration = constant(temperature)
     if len(rows) >= ENOUGH and len(index) > 1:
         truth = np.array([index[evidence.holdout_labels[row]] for row in rows])
         temperature = fit_temperature(scores[rows], truth)
-    return Head(rule, scorer, fit_novelty(evidence), temperature, scores)
+        calibration = calibrate(evidence, scorer.labels, scores[rows], truth)
+    return Head(rule, scorer, fit_novelty(evidence), temperature, scores, calibration)
 
 
 def with_correction(evidence: Evidence, rule: str, codes: Codes, labels: Sequence[str]) -> Evidence:
