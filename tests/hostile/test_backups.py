@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import apsw
 import numpy as np
 import pytest
+from hostile_backups import FILES, RAW, STATEMENTS, sealed
 
 from edgetl_device import console
 from edgetl_device.cli import program
 from edgetl_device.errors import HomeError
 from edgetl_device.store.backup import restore_database
-from edgetl_device.store.checksum import row_checksum
-from edgetl_device.store.state import CHECKED, State, read_state, sum_of_rows, write_state
 from edgetl_device.store.store import Store
-
-RAW = np.arange(12, dtype=np.int8).reshape(3, 4)
 
 
 @pytest.fixture(scope="module")
@@ -47,21 +41,6 @@ def target(tmp_path) -> Path:
     return store.path
 
 
-def sealed(path: Path) -> None:
-    """Make all checksums right again: whoever changes a backup can do that too."""
-    database = apsw.Connection(str(path))
-    for table in CHECKED:
-        for number, *row in list(database.execute(f"SELECT rowid, * FROM {table}")):
-            database.execute(
-                f"UPDATE {table} SET checksum = ? WHERE rowid = ?", (row_checksum(table, row[:-1]), number)
-            )
-    state = read_state(database)
-    ((samples,),) = list(database.execute("SELECT count(*) FROM samples"))
-    numbers = (state.generation, state.sequence, state.revision) if state else (1, 1, 1)
-    write_state(database, State(*numbers, samples, False, sum_of_rows(database)))
-    database.close()
-
-
 def refused(backup: Path, target: Path) -> str:
     before = {part.name: part.read_bytes() for part in target.parent.iterdir()}
     with pytest.raises(HomeError, match="cannot be restored") as refusal:
@@ -70,58 +49,6 @@ def refused(backup: Path, target: Path) -> str:
     after = {part.name: part.read_bytes() for part in target.parent.iterdir()}
     assert after == before
     return str(refusal.value)
-
-
-STATEMENTS = {
-    "a trigger": "CREATE TRIGGER t AFTER INSERT ON samples BEGIN DELETE FROM samples; END",
-    "a trigger on events": "CREATE TRIGGER t BEFORE INSERT ON events BEGIN SELECT raise(ABORT, 'no'); END",
-    "a view": "CREATE VIEW v AS SELECT * FROM samples",
-    "a table": "CREATE TABLE notes (text)",
-    "a full-text table": "CREATE VIRTUAL TABLE v USING fts5(text)",
-    "a spatial table": "CREATE VIRTUAL TABLE v USING rtree(id, a, b)",
-    "an index": "CREATE INDEX i ON samples (raw)",
-    "an index on an expression": "CREATE INDEX i ON samples (upper(label))",
-    "a generated column": "ALTER TABLE hidden ADD COLUMN g TEXT AS (hex(label))",
-    "a column more": "ALTER TABLE samples ADD COLUMN more TEXT DEFAULT 'x'",
-    "a table that is a view": "ALTER TABLE samples RENAME TO s; CREATE VIEW samples AS SELECT * FROM s",
-    "a table that is missing": "DROP TABLE drift",
-    "a label of control characters": "UPDATE samples SET label = char(27) || '[2J'",
-    "a label with a line break": "UPDATE samples SET label = 'a' || char(10) || 'b'",
-    "a label that is a path": "UPDATE samples SET label = '../../etc/passwd'",
-    "a label that is empty": "UPDATE samples SET label = ''",
-    "a label that is reserved": "UPDATE samples SET label = 'unknown'",
-    "a label that is long": "UPDATE samples SET label = printf('%.100c', 'x')",
-    "a label that is a number": "UPDATE samples SET label = CAST(x'00' AS TEXT)",
-    "a label that is not normalised": "UPDATE samples SET label = 'e' || char(769)",
-    "a label that is hidden": "UPDATE hidden SET label = char(8238) || 'x'",
-    "a label that is bytes": "UPDATE samples SET label = x'636174'",
-    "a text that is not UTF-8": "UPDATE samples SET label = CAST(x'ff636174' AS TEXT)",
-    "an embedding that is a text": "UPDATE samples SET raw = 'text' WHERE id = 2",
-    "an embedding that is empty": "UPDATE samples SET raw = x''",
-    "an embedding that is large": "UPDATE samples SET raw = zeroblob(1000000)",
-    "an embedding that is shorter than the others": "UPDATE samples SET raw = zeroblob(3) WHERE id = 2",
-    "an embedding that is longer than the others": "UPDATE samples SET raw = zeroblob(5) WHERE id = 2",
-    "an embedding that is nothing": "UPDATE samples SET raw = zeroblob(0) WHERE id = 1",
-    "a number below zero": "UPDATE samples SET id = -5 WHERE id = 1",
-    "a number that is huge": "UPDATE samples SET id = 9223372036854775806 WHERE id = 1",
-    "a time that is long": "UPDATE samples SET time = printf('%.100000c', 'x')",
-    "a version in no state": "UPDATE versions SET state = 'admin'",
-    "a version with a long reason": "UPDATE versions SET reason = printf('%.100000c', 'x')",
-    "metrics that are not JSON": "UPDATE versions SET metrics = '{'",
-    "metrics that are a list": "UPDATE versions SET metrics = '[]'",
-    "metrics that are deep": f"UPDATE versions SET metrics = '{'[' * 60000}'",
-    "a last sample that is a text": "UPDATE versions SET last_sample = 'x'",
-    "an active version that is not there": "UPDATE active SET version = 77",
-    "a trial that is a text": "UPDATE trials SET starts = 'x'",
-    "two identities": "INSERT INTO identity SELECT * FROM identity",
-    "no identity": "DELETE FROM identity",
-    "an identity that is a path": "UPDATE identity SET device = '../../../x'",
-    "a thumbnail that is large": "INSERT INTO thumbnails VALUES (1, zeroblob(3000000), x'')",
-    "a newer version": "PRAGMA user_version = 99",
-    "no version": "PRAGMA user_version = 0",
-    "a version below zero": "PRAGMA user_version = -3",
-    "another program's file": "PRAGMA application_id = 1",
-}
 
 
 @pytest.mark.parametrize("what", list(STATEMENTS))
@@ -150,25 +77,6 @@ def test_the_good_backup_is_restored(good, target) -> None:
     restore_database(good, target)
     store = Store(target)
     assert store.counts("b") == {"cat": 3} and store.drift("bundle") is None
-
-
-def _sparse(path: Path) -> None:
-    with path.open("wb") as stream:
-        stream.write(b"SQLite format 3\0")
-        stream.truncate(1 << 40)
-
-
-FILES: dict[str, Callable[[Path], object]] = {
-    "a pipe": os.mkfifo,
-    "a folder": Path.mkdir,
-    "a device": lambda path: path.symlink_to("/dev/zero"),
-    "nothing": lambda path: path.symlink_to("nowhere"),
-    "a sparse giant": _sparse,
-    "an empty file": Path.touch,
-    "a text": lambda path: path.write_text("these are my notes\n" * 1000),
-    "a header alone": lambda path: path.write_bytes(b"SQLite format 3\0" + bytes(84)),
-    "JSON": lambda path: path.write_text(json.dumps({"samples": []})),
-}
 
 
 @pytest.mark.parametrize("kind", list(FILES))

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,6 @@ from edgetl_device import console
 from edgetl_device.app.app import App
 from edgetl_device.arrays import pack, unpack
 from edgetl_device.bundle.bundle import open_bundle, write_bundle
-from edgetl_device.bundle.content import BundleContent
 from edgetl_device.bundle.signing import read_private_key, read_public_key
 from edgetl_device.camera.opening import open_camera
 from edgetl_device.errors import BundleError, CheckFailedError, EdgetlError, InputError, RuntimeMissingError
@@ -30,35 +28,9 @@ from edgetl_device.inference import backbone_trial
 from edgetl_device.open_home import OpenHome
 
 hostile_backbones = pytest.importorskip("hostile_backbones")  # made with the workstation's tools
-
-
-def crashing() -> bytes:
-    """Four bytes of a sound one are others; with LiteRT 2.3.0 on x86-64 that ends in SIGSEGV."""
-    data = bytearray(hostile_backbones.SOUND.read_bytes())
-    for place, value in ((17891, 158), (20769, 154), (20095, 57), (15302, 120)):
-        data[place] = value
-    return bytes(data)
-
-
-def zeros() -> bytes:
-    return bytes(20_000)
-
-
-BACKBONES: dict[str, Callable[[], bytes]] = {
-    "crashing": crashing,
-    "endless": hostile_backbones.endless,
-    "greedy": hostile_backbones.greedy,
-    "zeros": zeros,
-}
-
-
-def bundle_with(path: Path, sound: Path, backbone: bytes) -> Path:
-    """A bundle that is right in everything, but for its backbone."""
-    bundle = open_bundle(sound)
-    statistics = replace(BundleContent(bundle).statistics, backbone=hashlib.sha256(backbone).hexdigest())
-    members = {**bundle.members, "backbone.tflite": backbone, "statistics.npz": statistics.to_bytes()}
-    write_bundle(path, bundle.manifest, members)
-    return path
+BACKBONES, bundle_with, crashing = (
+    getattr(hostile_backbones, name) for name in ("BACKBONES", "bundle_with", "crashing")
+)
 
 
 @pytest.fixture(params=list(BACKBONES))

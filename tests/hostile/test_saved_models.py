@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hostile_saved_models import SIZE, export, with_effect
 
 from edgetl import tf
 from edgetl.models.keras_files import open_classifier
@@ -15,29 +16,10 @@ from edgetl_device.errors import InputError
 
 pytestmark = pytest.mark.slow
 
-SIZE = (8, 8, 3)
-
 
 @pytest.fixture(scope="module")
 def tensorflow():
     return tf.load()
-
-
-def export(tensorflow, folder: Path, function=lambda x: x, shape=(None, *SIZE), **parts) -> Path:
-    """A SavedModel that scales, calls what is planted, and ends in a Dense layer."""
-    module = tensorflow.Module()
-    module.weights = tensorflow.Variable(np.full((192, 2), 0.01, np.float32))
-    for name, part in parts.items():
-        setattr(module, name, part)
-
-    def call(images):
-        flat = tensorflow.reshape(function(images) / 255.0, (-1, 192))
-        return {"scores": flat @ module.weights}
-
-    signature = [tensorflow.TensorSpec(shape, tensorflow.float32)]
-    concrete = tensorflow.function(call, input_signature=signature).get_concrete_function()
-    tensorflow.saved_model.save(module, str(folder), signatures={"serving_default": concrete})
-    return folder
 
 
 def refused(path: Path, folder: Path) -> str:
@@ -46,16 +28,6 @@ def refused(path: Path, folder: Path) -> str:
         frozen_signature(path, folder)
     assert "\n" not in str(caught.value)
     return str(caught.value)
-
-
-def with_effect(tensorflow, effect):
-    """A function of images that has a side effect first."""
-
-    def function(images):
-        with tensorflow.control_dependencies([effect()]):
-            return tensorflow.identity(images)
-
-    return function
 
 
 def effects(tensorflow, marker: str):

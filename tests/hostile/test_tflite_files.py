@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from hostile_backbones import crowded
 
 from edgetl.tflite.graph import Graph, read
 from edgetl.tflite.model import read_model, write_model
@@ -32,31 +32,6 @@ def test_damaged_bytes_are_refused_or_read_and_nothing_else(seed) -> None:
                 look(bytes(data))
             except InputError as error:
                 assert "\n" not in str(error)
-
-
-def crowded(count: int) -> bytes:
-    """A file whose graphs are all the same table, which lists one tensor over and over."""
-    builder = flatbuffers.Builder(1024)
-    shape = builder.CreateNumpyVector(np.ones(count, np.int32))
-    schema.TensorStart(builder)
-    schema.TensorAddShape(builder, shape)
-    tensor = schema.TensorEnd(builder)
-    tensors = vector(builder, [tensor] * count)
-    schema.SubGraphStart(builder)
-    schema.SubGraphAddTensors(builder, tensors)
-    graph = schema.SubGraphEnd(builder)
-    graphs = vector(builder, [graph] * count)
-    schema.ModelStart(builder)
-    schema.ModelAddSubgraphs(builder, graphs)
-    builder.Finish(schema.ModelEnd(builder), b"TFL3")
-    return bytes(builder.Output())
-
-
-def vector(builder: flatbuffers.Builder, offsets: list[int]) -> int:
-    builder.StartVector(4, len(offsets), 4)
-    for offset in offsets:
-        builder.PrependUOffsetTRelative(offset)
-    return builder.EndVector()
 
 
 def test_tables_that_are_listed_a_million_million_times_are_refused_at_once() -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
+
+from edgetl_device.bundle.bundle import open_bundle, write_bundle
+from edgetl_device.bundle.content import BundleContent
 
 SOUND = Path(__file__).parent / "tiny_backbone.tflite"
 
@@ -61,6 +68,31 @@ def greedy() -> bytes:
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
+def crowded(count: int) -> bytes:
+    """A file whose graphs are all the same table, which lists one tensor over and over."""
+    builder = flatbuffers.Builder(1024)
+    shape = builder.CreateNumpyVector(np.ones(count, np.int32))
+    schema.TensorStart(builder)
+    schema.TensorAddShape(builder, shape)
+    tensor = schema.TensorEnd(builder)
+    tensors = vector(builder, [tensor] * count)
+    schema.SubGraphStart(builder)
+    schema.SubGraphAddTensors(builder, tensors)
+    graph = schema.SubGraphEnd(builder)
+    graphs = vector(builder, [graph] * count)
+    schema.ModelStart(builder)
+    schema.ModelAddSubgraphs(builder, graphs)
+    builder.Finish(schema.ModelEnd(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def vector(builder: flatbuffers.Builder, offsets: list[int]) -> int:
+    builder.StartVector(4, len(offsets), 4)
+    for offset in offsets:
+        builder.PrependUOffsetTRelative(offset)
+    return builder.EndVector()
+
+
 def _tensor(kind: int) -> schema.TensorT:
     tensor = schema.TensorT()
     tensor.shape, tensor.type, tensor.buffer, tensor.name = [1], kind, 0, b"made"
@@ -78,3 +110,32 @@ def _code(model: schema.ModelT, builtin: int) -> int:
     code.builtinCode, code.deprecatedBuiltinCode, code.version = builtin, min(builtin, 127), 1
     model.operatorCodes.append(code)
     return len(model.operatorCodes) - 1
+
+
+def crashing() -> bytes:
+    """Four bytes of a sound one are others; with LiteRT 2.3.0 on x86-64 that ends in SIGSEGV."""
+    data = bytearray(SOUND.read_bytes())
+    for place, value in ((17891, 158), (20769, 154), (20095, 57), (15302, 120)):
+        data[place] = value
+    return bytes(data)
+
+
+def zeros() -> bytes:
+    return bytes(20_000)
+
+
+BACKBONES: dict[str, Callable[[], bytes]] = {
+    "crashing": crashing,
+    "endless": endless,
+    "greedy": greedy,
+    "zeros": zeros,
+}
+
+
+def bundle_with(path: Path, sound: Path, backbone: bytes) -> Path:
+    """A bundle that is right in everything, but for its backbone."""
+    bundle = open_bundle(sound)
+    statistics = replace(BundleContent(bundle).statistics, backbone=hashlib.sha256(backbone).hexdigest())
+    members = {**bundle.members, "backbone.tflite": backbone, "statistics.npz": statistics.to_bytes()}
+    write_bundle(path, bundle.manifest, members)
+    return path

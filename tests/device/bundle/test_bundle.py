@@ -1,5 +1,3 @@
-import io
-import json
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import draw, tiny_backbone
+from hostile_bundles import manifest, rebuilt
 
 from edgetl_device.bundle.archive import MAX_SIZE
 from edgetl_device.bundle.bundle import Bundle, open_bundle, read_bundle, sign_bundle, write_bundle
@@ -20,29 +19,6 @@ from edgetl_device.statistics import statistics_of
 @pytest.fixture
 def data(bundle_path) -> bytes:
     return bundle_path.read_bytes()
-
-
-def rebuilt(data: bytes, change) -> bytes:
-    """The bundle after ``change(members)``, as an attacker with a hash function would write it."""
-    import hashlib
-
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    change(members)
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(zipfile.ZipInfo(name), content)
-        archive.comment = b"edgetl sha256:" + b"0" * 64
-    body = buffer.getvalue()[:-78]
-    return body + b"edgetl sha256:" + hashlib.sha256(body).hexdigest().encode()
-
-
-def manifest(**changes):
-    def change(members: dict[str, bytes]) -> None:
-        members["manifest.json"] = json.dumps(json.loads(members["manifest.json"]) | changes).encode()
-
-    return change
 
 
 def test_a_bundle_is_read_back(bundle_path) -> None:
