@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgetl_device.errors import InputError
-from edgetl_device.files import read_bounded
+from edgetl_device.files import open_bounded
 from edgetl_device.labels import check_label
+from edgetl_device.printable import printable
 
 from .folders import split_name
 
 Columns = dict[str, tuple[str, ...]]
 
 MOST_BYTES = 256 << 20
+MOST_VALUES = 2_000_000  # a million photos with their labels; they take 300 MB
 _HEADERS = {
     "path": ("path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "image_name",
              "img", "img_path", "photo", "picture"),
@@ -87,27 +91,39 @@ def read_columns(path: Path) -> Columns:
     Values may be separated by commas, semicolons or tabs; the text is UTF-8, or UTF-16 with its mark.
     """
     try:
-        text = _text(read_bounded(path, MOST_BYTES))
-        separator = max(",;\t", key=text.partition("\n")[0].count)
-        header, *rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        with open_bounded(path, MOST_BYTES) as file:
+            encoding = "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+            file.seek(0)
+            with io.TextIOWrapper(file, encoding, newline="") as text:
+                header, rows = _rows(text)
     except (OSError, csv.Error) as error:
         raise InputError(f"cannot read {path}: {error}") from None
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise InputError(f"{path} is not text in UTF-8: save it as “CSV UTF-8”") from None
-    except ValueError:
-        raise InputError(f"{path} is empty: expected a header such as path,label and a line for each photo") from None
+    if not header:
+        raise InputError(f"{path} is empty: expected a header such as path,label and a line for each photo")
+    if len(rows) * len(header) > MOST_VALUES:
+        raise InputError(
+            f"{path} holds more than {MOST_VALUES:,} values, lines times columns: leave columns out, or train on a part"
+        )
     names = [name.strip() for name in header]
     if len(set(names)) != len(names):
-        raise InputError(f"{path} names a column twice: {', '.join(names)}")
-    rows = [row for row in rows if any(row)]
+        twice, _ = Counter(names).most_common(1)[0]
+        raise InputError(f"{path} names a column twice: {printable(twice, 60)}")
     for number, row in enumerate(rows, 2):
         if len(row) != len(names):
             raise InputError(f"{path} line {number}: expected {len(names)} values, got {len(row)}")
     return {name: tuple(row[column].strip() for row in rows) for column, name in enumerate(names)}
 
 
-def _text(data: bytes) -> str:
-    return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+def _rows(text: io.TextIOBase) -> tuple[list[str], list[list[str]]]:
+    """The first line, and the others that hold anything: as many as make one value more than is read, at most."""
+    first = text.readline()
+    separator = max(",;\t", key=first.count)
+    lines = csv.reader(itertools.chain([first] if first else [], text), delimiter=separator)
+    header = next(lines, [])
+    most = MOST_VALUES // max(len(header), 1) + 1
+    return header, list(itertools.islice((row for row in lines if any(row)), most))
 
 
 def _path(name: str, source: Path) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 import apsw
 import numpy as np
 import pytest
-from hostile_backups import FILES, RAW, STATEMENTS, sealed
+from hostile_backups import FILES, RAW, STATEMENTS, good_backup, sealed
 
 from edgetl_device import console
 from edgetl_device.cli import program
@@ -19,17 +19,7 @@ from edgetl_device.store.store import Store
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory) -> Path:
-    """A backup with something in every table."""
-    folder = tmp_path_factory.mktemp("good")
-    store = Store(folder / "device.sqlite")
-    store.add_samples("cat", RAW, "b", "r", [b"picture"] * 3)
-    number = store.add_version("bundle", "factory", "installed", "lda", 0, {}, activate=True)
-    store.hide("b", "dog")
-    store.prove(number)
-    store.keep_drift("bundle", {"version": 1})
-    store.backup(folder / "good.sqlite")
-    store.close()
-    return folder / "good.sqlite"
+    return good_backup(tmp_path_factory.mktemp("good"))
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgetl_device.store.checksum import row_checksum
 from edgetl_device.store.state import CHECKED, State, read_state, sum_of_rows, write_state
+from edgetl_device.store.store import Store
 
 RAW = np.arange(12, dtype=np.int8).reshape(3, 4)
 STATEMENTS = {
@@ -98,3 +99,16 @@ FILES: dict[str, Callable[[Path], object]] = {
     "a header alone": lambda path: path.write_bytes(b"SQLite format 3\0" + bytes(84)),
     "JSON": lambda path: path.write_text(json.dumps({"samples": []})),
 }
+
+
+def good_backup(folder: Path) -> Path:
+    """A backup with something in every table."""
+    store = Store(folder / "device.sqlite")
+    store.add_samples("cat", RAW, "b", "r", [b"picture"] * 3)
+    number = store.add_version("bundle", "factory", "installed", "lda", 0, {}, activate=True)
+    store.hide("b", "dog")
+    store.prove(number)
+    store.keep_drift("bundle", {"version": 1})
+    store.backup(folder / "good.sqlite")
+    store.close()
+    return folder / "good.sqlite"

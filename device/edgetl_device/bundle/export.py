@@ -5,6 +5,7 @@ A signed export has a mark and 64 bytes of signature behind it; who trusts a key
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from .signing import EXPORT, SIZE, PrivateKey, PublicKey
 
 _MEMBERS = {"device", "time", "sequence", "statistics"}
 _FIRST_MEMBERS = _MEMBERS - {"sequence"}  # of exports by releases before 0.2
+_DEVICE, _TIME = re.compile(r"[0-9A-Za-z_-]{1,64}"), re.compile(r"[0-9A-Za-z:.+-]{1,40}")
 _MARK = b"\nedgetl ed25519:"
 
 
@@ -72,6 +74,8 @@ class Export:
             (device,), (time,) = text_values(arrays["device"], 1), text_values(arrays["time"], 1)
         except ValueError:
             raise InputError("not a device's statistics") from None
+        if not (_DEVICE.fullmatch(device) and _TIME.fullmatch(time)):
+            raise InputError("not a device's statistics: no identifier of a device, or no time")
         if arrays["statistics"].dtype != np.uint8:
             raise InputError("not a device's statistics")
         statistics = Statistics.from_bytes(arrays["statistics"].tobytes())

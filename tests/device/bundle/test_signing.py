@@ -13,7 +13,7 @@ from edgetl_device.bundle.signing import EXPORT, read_private_key, read_public_k
 from edgetl_device.cli import program
 from edgetl_device.errors import InputError, SignatureError, StorageError
 from edgetl_device.home import Home
-from edgetl_device.statistics import statistics_of
+from edgetl_device.statistics import no_statistics, statistics_of
 
 pytest.importorskip("cryptography")
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the program openssl")
@@ -193,6 +193,14 @@ def test_a_changed_time_of_signing_breaks_the_signature(signed_at, key) -> None:
     assert read_bundle(forged).signed.startswith("2099")
     with pytest.raises(SignatureError):
         read_bundle(forged, key.public)
+
+
+@pytest.mark.parametrize("text", ["", "../../x", "a\nb", "\x1b[2J", "\u202e", "x" * 65])
+def test_an_export_of_a_strange_device_or_time_is_refused(text) -> None:
+    nothing = no_statistics("f" * 64, 8)
+    for export in (Export(text, "2026-01-01", nothing), Export("device", text, nothing)):
+        with pytest.raises(InputError, match=r"device|text|strings"):
+            Export.from_bytes(export.to_bytes())
 
 
 def test_an_export_is_signed_and_verified(key, tmp_path) -> None:

@@ -121,7 +121,9 @@ def test_a_list_gives_labels_splits_groups_and_slices(tmp_path) -> None:
         ("path,label\n../x.png,a\n", "expected paths below"),
         ("path,label,split\nball/0000.png,a,holdout\n", "train, val or test, got 'holdout'"),
         ("path,label\nball/0000.png,a\n", "holds one class, 'a'"),
-        ("path,path\nx,y\n", "names a column twice"),
+        ("path,path\nx,y\n", "names a column twice: path$"),
+        ("path,label" + ",c" * 100_000, "names a column twice: c$"),
+        ("path,label" + "\na,b" * 1_000_001, "holds more than 2,000,000 values"),
     ],
 )
 def test_a_list_that_is_wrong_is_refused_with_the_place(tmp_path, text: str, message: str) -> None:
