@@ -23,7 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from edgetl_device.child_process import end_with
+from edgetl_device.child_process import data_bytes, end_with
 from edgetl_device.errors import InputError
 
 _KEPT = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR")
@@ -38,11 +38,13 @@ class Limits:
         memory_bytes: of address space.
         seconds: of time, by the clock.
         file_bytes: of the largest file that it writes.
+        growth_bytes: of memory that it may take once it has called :func:`limit_growth`; 0 where it does not.
     """
 
     memory_bytes: int
     seconds: int
     file_bytes: int
+    growth_bytes: int = 0
 
 
 def checked_file(path: Path, max_bytes: int) -> int:
@@ -58,11 +60,12 @@ def checked_file(path: Path, max_bytes: int) -> int:
     return status.st_size
 
 
-def run_confined(module: str, path: Path, folder: Path, limits: Limits) -> dict[str, Any]:
+def run_confined(module: str, path: Path, folder: Path, limits: Limits, shown: Path | None = None) -> dict[str, Any]:
     """Run ``python -m MODULE PATH FOLDER`` confined → what it answers, see :func:`answer`.
 
     Args:
         folder: an empty folder, the only place where the process is meant to write.
+        shown: the path for messages; default is ``path``.
 
     Raises:
         InputError: it refused the file, crashed, or took more than its limits; the message begins with the path.
@@ -83,17 +86,17 @@ def run_confined(module: str, path: Path, folder: Path, limits: Limits) -> dict[
             output, _ = process.communicate(timeout=limits.seconds)
         except subprocess.TimeoutExpired:
             raise InputError(
-                f"{path} took more than {limits.seconds} s to read: it is damaged, or made to harm"
+                f"{shown or path} took more than {limits.seconds} s to read: it is damaged, or made to harm"
             ) from None
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-    return _result(output, process.returncode, path)
+    return _result(output, process.returncode, shown or path)
 
 
 def answer(work: Callable[[], dict[str, Any]]) -> None:
     """In the confined process: take on the limits of the command line, work, and tell the parent how it went."""
-    memory, seconds, file, parent = (int(part) for part in sys.argv[3].split(","))
+    memory, seconds, file, _, parent = (int(part) for part in sys.argv[3].split(","))
     end_with(parent)
     for kind, value in (
         (resource.RLIMIT_AS, memory),
@@ -113,11 +116,21 @@ def answer(work: Callable[[], dict[str, Any]]) -> None:
     sys.stdout.flush()
 
 
+def limit_growth() -> None:
+    """In the confined process, once a framework is loaded: it may take only ``growth_bytes`` more from here on."""
+    if taken := data_bytes():  # only Linux tells, and keeps to such a limit
+        most = taken + int(sys.argv[3].split(",")[3])
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+
 def _environment() -> dict[str, str]:
     return {name: os.environ[name] for name in _KEPT if name in os.environ} | {
         "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
         "PYTHONDONTWRITEBYTECODE": "1",
         "OPENBLAS_NUM_THREADS": "1",  # each thread reserves memory
+        "OMP_NUM_THREADS": "2",
+        "TF_NUM_INTEROP_THREADS": "2",
+        "TF_NUM_INTRAOP_THREADS": "2",
         "HDF5_PLUGIN_PRELOAD": "::",  # no filters from shared libraries
         "CUDA_VISIBLE_DEVICES": "",
         "TF_CPP_MIN_LOG_LEVEL": "3",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -126,6 +127,19 @@ def open_source(
     return classifier_source(path, photos, labels, scale, seed or 0, resize)
 
 
+def as_keras_numbers(dataset: Dataset) -> tuple[str, ...]:
+    """The classes in the order of their folders' names as the disk has them, which is how Keras numbers outputs.
+
+    A Mac writes accents as letters of their own: there ``épine`` comes before ``rose``, as a label it comes after.
+    """
+    folders: dict[str, str] = {}
+    for path, label in zip(dataset.paths, dataset.labels, strict=True):
+        for part in path.parts[:-1]:
+            if part != label and unicodedata.normalize("NFC", part).strip() == label:
+                folders[label] = part
+    return tuple(sorted(dataset.classes, key=lambda label: folders.get(label, label)))
+
+
 def classifier_source(
     path: Path,
     photos: Path | None,
@@ -141,7 +155,7 @@ def classifier_source(
     """
     named, dataset = _asked(path, photos, labels, seed, resize)
     model = open_classifier(path, scale)
-    outputs = name_outputs(model.classes, named, dataset.classes, path)
+    outputs = name_outputs(model.classes, named, as_keras_numbers(dataset), path)
     dataset = _readable(dataset, model.preprocessing)
     preprocessing = find_preprocessing(model, dataset, outputs) if resize is None else (
         replace(model.preprocessing, resize=resize)

@@ -20,6 +20,7 @@ RANDOM_AT_INFERENCE = (
     "it draws random numbers at inference: Keras exports augmentation layers in training mode; "
     "convert the .keras file, or export the model without them"
 )
+RECURRENT = "it has a recurrent layer, whose loop cannot be split: use layers that compute on images"
 PASS = ("Identity", "StopGradient", "PreventGradient", "Snapshot", "EnsureShape")
 _HEAVY = frozenset(
     "BatchMatMul BatchMatMulV2 BatchMatMulV3 Conv2D Conv2DBackpropInput DepthwiseConv2dNative Einsum MatMul".split()  # noqa: SIM905

@@ -20,9 +20,7 @@ from edgetl_device.preprocess import Preprocessing
 from .. import tf
 from ..training.embeddings import to_float
 from .flattening import flat_classifier_backbone
-from .frozen_graph import FrozenGraph, freeze
-from .image_shapes import image_shape
-from .keras_loading import EXPECTED, load_keras
+from .keras_loading import EXPECTED, freeze_keras, load_keras
 from .saved_models import load_saved_model
 from .splitting import Split, split
 
@@ -68,14 +66,13 @@ def open_classifier(path: Path, scale: tuple[float, float] | None = None, verbos
     """
     if not path.exists():
         raise InputError(f"no such file or folder: {path}; {EXPECTED}")
-    source = None
+    major = 0
     if path.is_dir():
         frozen, size = load_saved_model(path)
         keras = _no_keras(f"{path} is a SavedModel")
     else:
-        model, major = load_keras(path, verbose)
-        frozen, size = _frozen_keras(model, path, verbose)
-        keras, source = _no_keras(f"{path} was saved by Keras 3"), model if major == 2 else None
+        frozen, size, major = freeze_keras(path)
+        keras = _no_keras(f"{path} was saved by Keras 3")
     try:
         with tf.quiet(verbose):
             parts = split(frozen, scale)
@@ -89,23 +86,9 @@ def open_classifier(path: Path, scale: tuple[float, float] | None = None, verbos
         )
     if outputs == 1 and parts.activation == "softmax":
         raise InputError(f"{path} has one output with softmax, which is always 1: it cannot tell anything apart")
-    if source is not None:
-        keras = _flat(source, parts, path)
+    if major == 2:
+        keras = _flat(parts, path, verbose)
     return KerasClassifier(parts, Preprocessing(*size), max(outputs, 2), keras)
-
-
-def _frozen_keras(model: Any, path: Path, verbose: bool) -> tuple[FrozenGraph, tuple[int, int]]:
-    shapes = [getattr(model, "input_shape", None), getattr(model, "output_shape", None)]
-    if any(isinstance(each, list | dict) for each in shapes):
-        raise InputError(f"{path} has several inputs or outputs: an image classifier has one of each")
-    try:
-        shape = image_shape(shapes[0])
-        with tf.quiet(verbose):
-            return freeze(tf.inference(model), shape), shape[:2]
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    except (ValueError, tf.load().errors.OpError) as error:
-        raise InputError(f"{path} cannot be frozen into one graph: {' '.join(str(error).split())[:200]}") from None
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
@@ -187,8 +170,9 @@ def _no_keras(what: str) -> Callable[[], Any]:
     return refuse
 
 
-def _flat(model: Any, parts: Split, path: Path) -> Callable[[], Any]:
+def _flat(parts: Split, path: Path, verbose: bool) -> Callable[[], Any]:
     def keras() -> Any:
+        model = load_keras(path, verbose)
         if parts.scaled_inside or model.input_shape[-1] == 1:
             raise InputError(
                 f"--qat, --prune and --cluster: {path} resizes photos, turns them to grey, or scales each channel on "

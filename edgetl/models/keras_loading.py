@@ -12,6 +12,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,37 @@ from edgetl_device.errors import InputError
 
 from .. import tf
 from .confined import Limits, checked_file, run_confined
+from .confined_graph import MAX_BYTES, confined_graph
+from .frozen_graph import FrozenGraph
+from .keras_reader import keras_version
 
+FACTS = "facts.json"  # of a clean copy, beside it
 EXPECTED = "expected a RUN of `edgetl train`, a .keras, .h5 or .tflite file, or a SavedModel folder"
-MAX_BYTES = 2 << 30
 _SLACK = 1 << 16  # numbers that a model has beside its weights, such as the state of a random generator
 
 
-def load_keras(path: Path, verbose: bool = False) -> tuple[Any, int]:
-    """A ``.keras`` or ``.h5`` file → the model in inference mode, and the major version of the Keras that saved it.
+@dataclass(frozen=True)
+class CleanCopy:
+    """What :mod:`edgetl.models.keras_reader` made of a Keras file.
+
+    Args:
+        path: ``clean.keras`` or ``clean.h5``.
+        version: of the Keras that saved the file.
+        weights: how many numbers it holds.
+    """
+
+    path: Path
+    version: str
+    weights: int
+
+    @property
+    def major(self) -> int:
+        """Of the version."""
+        return int(self.version.split(".")[0])
+
+
+def clean_copy_of(path: Path, folder: Path) -> CleanCopy:
+    """A ``.keras`` or ``.h5`` file → its clean copy in an empty folder, made in a confined process.
 
     Raises:
         InputError: it is no Keras model, names what it may not, is damaged, or is too large; the message says which.
@@ -38,30 +62,61 @@ def load_keras(path: Path, verbose: bool = False) -> tuple[Any, int]:
         tflite = start[4:8] == b"TFL3" or path.suffix == ".tflite"
         kind = "already a .tflite file: convert the Keras model it was made of" if tflite else EXPECTED
         raise InputError(f"{path} is not a Keras model; {kind}")
+    limits = Limits((512 << 20) + 3 * size, 60 + size // (10 << 20), 2 * MAX_BYTES)
+    clean = run_confined("edgetl.models.keras_reader", path, folder, limits)
+    name = "clean.keras" if clean["file"] == "clean.keras" else "clean.h5"
+    return CleanCopy(folder / name, keras_version({"keras_version": clean["version"]}), int(clean["weights"]))
+
+
+def freeze_keras(path: Path) -> tuple[FrozenGraph, tuple[int, int], int]:
+    """A ``.keras`` or ``.h5`` file → its graph, (height, width) of its images, and the major version of its Keras.
+
+    Keras builds and freezes it in a confined process (:mod:`edgetl.models.keras_freezer`).
+
+    Raises:
+        InputError: as :func:`clean_copy_of`; or Keras cannot build it, it is no image classifier, or costs too much.
+    """
     with tempfile.TemporaryDirectory(prefix="edgetl-model-") as name:
-        limits = Limits((512 << 20) + 3 * size, 60 + size // (10 << 20), 2 * MAX_BYTES)
-        clean = run_confined("edgetl.models.keras_reader", path, Path(name), limits)
-        version = str(clean["version"])
-        copy = Path(name, "clean.keras" if clean["file"] == "clean.keras" else "clean.h5")
+        copy = clean_copy_of(path, Path(name))
+        Path(name, FACTS).write_text(json.dumps({"version": copy.version, "weights": copy.weights}))
+        size = copy.path.stat().st_size
+        frozen, image = confined_graph("edgetl.models.keras_freezer", copy.path, size, path)
+        return frozen, image, copy.major
+
+
+def load_keras(path: Path, verbose: bool = False) -> Any:
+    """A ``.keras`` or ``.h5`` file → the Keras model in inference mode, built in this process.
+
+    Raises:
+        InputError: as :func:`clean_copy_of`, or Keras cannot build it.
+    """
+    with tempfile.TemporaryDirectory(prefix="edgetl-model-") as name:
+        copy = clean_copy_of(path, Path(name))
         try:
-            return _loaded(copy, int(version.split(".")[0]), int(clean["weights"]), verbose)
+            return loaded(copy, verbose)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
-        except Exception as error:  # whatever Keras raises for a configuration that does not fit together
-            reason = "".join(c if c.isprintable() else " " for c in " ".join(str(error).split())[:200])
-            raise InputError(f"{path} cannot be loaded by Keras (it was saved by {version}): {reason}") from None
 
 
-def _loaded(copy: Path, major: int, weights: int, verbose: bool) -> tuple[Any, int]:
+def loaded(copy: CleanCopy, verbose: bool = False) -> Any:
+    """A clean copy → the Keras model; InputError where Keras cannot build it."""
+    try:
+        return _loaded(copy.path, copy.major, copy.weights, verbose)
+    except InputError:
+        raise
+    except Exception as error:  # whatever Keras raises for a configuration that does not fit together
+        reason = "".join(c if c.isprintable() else " " for c in " ".join(str(error).split())[:200])
+        raise InputError(f"it cannot be loaded by Keras (it was saved by {copy.version}): {reason}") from None
+
+
+def _loaded(copy: Path, major: int, weights: int, verbose: bool) -> Any:
     with tf.quiet(verbose):
         if major >= 3:
             keras = tf.keras3(verbose)
             _check_keras3_size(keras, copy, weights)
-            model = keras.saving.load_model(str(copy), compile=False)
-        else:
-            with _counted_variables(weights):
-                model = tf.keras(verbose).models.load_model(str(copy), compile=False)
-    return model, major
+            return keras.saving.load_model(str(copy), compile=False)
+        with _counted_variables(weights):
+            return tf.keras(verbose).models.load_model(str(copy), compile=False)
 
 
 @contextmanager

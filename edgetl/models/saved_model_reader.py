@@ -21,6 +21,7 @@ from .. import tf
 from .allowed_operations import FORBIDDEN, PURE, RANDOM, RESTORE, VARIABLES, first_outside
 from .call_graph import check_calls
 from .confined import answer
+from .confined_graph import start, write
 from .frozen_graph import RANDOM_AT_INFERENCE, freeze
 from .image_shapes import image_shape
 
@@ -33,7 +34,12 @@ _EXPORT = "export it with model.export('folder')"
 def main() -> None:
     """Read FOLDER, write its frozen graph into OUT, and tell the parent what goes in and comes out."""
     path, folder = Path(sys.argv[1]), Path(sys.argv[2])
-    answer(lambda: frozen_signature(path, folder))
+
+    def work() -> dict[str, Any]:
+        start()
+        return frozen_signature(path, folder)
+
+    answer(work)
 
 
 def frozen_signature(path: Path, folder: Path) -> dict[str, Any]:
@@ -53,8 +59,7 @@ def frozen_signature(path: Path, folder: Path) -> dict[str, Any]:
         raise
     except Exception as error:  # whatever TensorFlow raises for a graph that does not fit together
         raise _cannot_run(shape, error) from None
-    (folder / "frozen.pb").write_bytes(frozen.definition.SerializeToString(deterministic=True))
-    return {"entry": frozen.entry, "output": frozen.output, "height": image[0], "width": image[1]}
+    return write(frozen, image[:2], folder)
 
 
 def _cannot_run(shape: tuple[int | None, ...], error: Exception) -> InputError:

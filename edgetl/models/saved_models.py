@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from edgetl_device.errors import InputError
 
-from .. import tf
-from .allowed_operations import PURE, RANDOM, first_outside
-from .confined import Limits, checked_file, run_confined
+from .confined import checked_file
+from .confined_graph import MAX_BYTES, confined_graph
 from .frozen_graph import FrozenGraph
-from .keras_loading import EXPECTED, MAX_BYTES
+from .keras_loading import EXPECTED
 
 _MAX_FILES = 10_000
 
@@ -24,20 +22,7 @@ def load_saved_model(path: Path) -> tuple[FrozenGraph, tuple[int, int]]:
     """
     if not (path / "saved_model.pb").exists():
         raise InputError(f"{path} holds neither run.json nor saved_model.pb; {EXPECTED}")
-    size_bytes = _checked_folder(path)
-    with tempfile.TemporaryDirectory(prefix="edgetl-model-") as name:
-        limits = Limits((6 << 30) + 6 * size_bytes, 90 + (size_bytes >> 21), 2 * MAX_BYTES)
-        answer = run_confined("edgetl.models.saved_model_reader", path, Path(name), limits)
-        written = Path(name, "frozen.pb")
-        checked_file(written, 2 * MAX_BYTES)
-        definition = tf.load().compat.v1.GraphDef.FromString(written.read_bytes())
-    bad = first_outside((node.op for node in definition.node), PURE | RANDOM)
-    if bad is not None or definition.library.function:
-        raise InputError(f"{path}: it computes with the operation {bad!r}, which edgetl does not take from a file")
-    return FrozenGraph(definition, str(answer["entry"]), str(answer["output"])), (
-        int(answer["height"]),
-        int(answer["width"]),
-    )
+    return confined_graph("edgetl.models.saved_model_reader", path, _checked_folder(path), path)
 
 
 def _checked_folder(path: Path) -> int:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from edgetl_device.errors import InputError
 
 from .. import tf
-from .frozen_graph import RANDOM_AT_INFERENCE, FrozenGraph, GraphView, callable_of, plain, tensor_name
+from .frozen_graph import RANDOM_AT_INFERENCE, RECURRENT, FrozenGraph, GraphView, callable_of, plain, tensor_name
 from .pixel_scaling import find_scaling
 
 MAX_FEATURES = 4096  # of an embedding: statistics grow with its square, 34 MB in a bundle here
@@ -151,7 +151,7 @@ def _check_operations(graph: GraphView) -> None:
         if "Random" in node.op:
             raise InputError(RANDOM_AT_INFERENCE)
         if node.op == "NextIteration":
-            raise InputError("it has a recurrent layer, whose loop cannot be split: use layers that compute on images")
+            raise InputError(RECURRENT)
         if node.op.startswith("FakeQuant"):
             raise InputError(_QUANTIZED)
         if node.op in ("Conv2D", "MatMul", "DepthwiseConv2dNative") and node.attr["T"].type == half:

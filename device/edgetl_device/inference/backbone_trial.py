@@ -1,6 +1,6 @@
 """A backbone that nobody ran here yet runs in a process of its own first: it may crash, never end, or fill the memory.
 
-    python -m edgetl_device.inference.backbone_trial RUNTIME PARENT < request
+    python -m edgetl_device.inference.backbone_trial RUNTIME PHOTO_S PARENT < request
 
 A ``.tflite`` is read by native code. What goes wrong there takes the whole process with it, so it must not be the one
 that serves the camera. The child embeds the bundle's check photos and measures threads; only then is the file loaded
@@ -23,13 +23,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arrays import pack, unpack
-from ..child_process import end_with, limit
+from ..child_process import data_bytes, end_with, limit
 from ..environment import choose_runtime, runtime_name
 from ..errors import BundleError, CheckFailedError, InputError, RuntimeMissingError
 from .thread_count import Choice, choose
 
-TIMEOUT_S = 60.0  # the largest backbone here, in float on a Raspberry Pi 3, takes a few seconds a photo
-MEMORY_BYTES = 1 << 30  # of data; Python, NumPy and a runtime take a third of it
+TIMEOUT_S = 60.0
+PHOTO_S = 8.0  # the largest backbone here, in float on a Raspberry Pi 3, takes a few seconds a photo
+_GROWTH_BYTES = 256 << 20  # that a small backbone may need
+_PIXEL_GROWTH = 150  # bytes more for each pixel of its photos
+_GROWTH = 6  # times its size: a runtime repacks weights, and two interpreters are open at once
 _STAYS = "nothing was changed"
 
 
@@ -81,7 +84,8 @@ def refuse_unsound(model: bytes, photos: npt.NDArray[np.uint8], runtime: str = "
 def _tried(model: bytes, photos: bytes, shape: tuple[int, ...], runtime: str, timeout_s: float) -> Trial:
     shots = np.frombuffer(photos, np.uint8).reshape(shape)
     request = pack({"model": np.frombuffer(model, np.uint8), "photos": shots})
-    command = [sys.executable, "-m", "edgetl_device.inference.backbone_trial", runtime, str(os.getpid())]
+    command = [sys.executable, "-m", "edgetl_device.inference.backbone_trial", runtime]
+    command += [str(min(PHOTO_S, timeout_s)), str(os.getpid())]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "EDGETL_RUNTIME": runtime}
     try:
         done = subprocess.run(
@@ -95,6 +99,8 @@ def _tried(model: bytes, photos: bytes, shape: tuple[int, ...], runtime: str, ti
 
 
 def _read(done: subprocess.CompletedProcess[bytes], photos: int, runtime: str) -> Trial:
+    if done.returncode == -signal.SIGALRM:
+        raise CheckFailedError(f"its backbone did not finish a photo within {PHOTO_S:.0f} s on this device: {_STAYS}")
     if done.returncode < 0:
         name = signal.Signals(-done.returncode).name if -done.returncode in set(signal.Signals) else "a signal"
         raise CheckFailedError(f"its backbone crashes {runtime_name(runtime)} ({name}): {_STAYS}")
@@ -114,36 +120,44 @@ def _read(done: subprocess.CompletedProcess[bytes], photos: int, runtime: str) -
     return Trial(values.copy(), Choice(int(facts["threads"]), p95_ms))
 
 
-def main(runtime: str, parent: int) -> int:
+def main(runtime: str, photo_s: float, parent: int) -> int:
     """The child: embed, measure, answer."""
     end_with(parent)
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # native code writes to standard output too
     request = unpack(sys.stdin.buffer.read(), {"model", "photos"})
     model, photos = request["model"].tobytes(), request["photos"]
-    limit(data_bytes=MEMORY_BYTES, cpu_s=int(2 * TIMEOUT_S), file_bytes=16 << 20)
-    from .interpreter import TFLiteInterpreter
+    from .interpreter import TFLiteInterpreter, load_runtime
+
+    def timed(interpreter: TFLiteInterpreter, photo: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+        signal.setitimer(signal.ITIMER_REAL, photo_s)  # a signal that nobody handles ends native code too
+        return interpreter(photo)
 
     values: npt.NDArray[Any] = np.zeros((0, 0), np.int8)
     facts: dict[str, Any] = {"error": "", "kind": "", "threads": 1, "p95_ms": {}}
     try:
+        load_runtime(runtime)
+        pixels = photos.shape[1] * photos.shape[2]
+        most = (data_bytes() or 512 << 20) + _GROWTH_BYTES + _PIXEL_GROWTH * pixels + _GROWTH * len(model)
+        limit(data_bytes=most, cpu_s=int(2 * TIMEOUT_S), file_bytes=16 << 20)
+        signal.setitimer(signal.ITIMER_REAL, photo_s)
         interpreter = TFLiteInterpreter(model, runtime)
         if interpreter.input.shape[1:] != photos.shape[1:]:
             raise RuntimeMissingError(
                 f"the manifest describes photos {photos.shape[1:]}, the backbone takes {interpreter.input.shape[1:]}"
             )
-        values = np.stack([interpreter(photo) for photo in photos])
+        values = np.stack([timed(interpreter, photo) for photo in photos])
 
         def prepare(count: int) -> Callable[[], object]:
-            timed = TFLiteInterpreter(model, runtime, count)
-            return lambda: timed(photos[0])
+            threaded = TFLiteInterpreter(model, runtime, count)
+            return lambda: timed(threaded, photos[0])
 
         choice = choose(prepare)
         facts |= {"threads": choice.threads, "p95_ms": choice.p95_ms}
     except RuntimeMissingError as error:
         facts |= {"error": str(error), "kind": "runtime"}
     except MemoryError:
-        facts |= {"error": f"its backbone needs more than {MEMORY_BYTES >> 20} MB", "kind": "memory"}
+        facts |= {"error": "its backbone needs more memory than one of its size should", "kind": "memory"}
     except Exception as error:
         facts |= {"error": f"its backbone cannot be run: {' '.join(str(error).split())}", "kind": type(error).__name__}
     text = np.frombuffer(json.dumps(facts).encode(), np.uint8)
@@ -153,4 +167,4 @@ def main(runtime: str, parent: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], int(sys.argv[2])))
+    sys.exit(main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3])))

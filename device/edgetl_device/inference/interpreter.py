@@ -72,7 +72,7 @@ class TFLiteInterpreter:
         threads: int = DEFAULT_THREADS,
         accelerator: EdgeTpu | None = None,
     ) -> None:
-        name, module = _load(runtime)
+        name, module = load_runtime(runtime)
         self.runtime = runtime_name(name)
         self._one_at_a_time = threading.Lock()  # photos are taught while the camera runs
         if accelerator is not None:  # its embeddings differ in last bits, as those of another runtime do
@@ -179,7 +179,8 @@ def try_delegate(module: str, accelerator: EdgeTpu) -> None:
     _delegates(importlib.import_module(module), accelerator)
 
 
-def _load(runtime: str) -> tuple[str, Any]:
+def load_runtime(runtime: str) -> tuple[str, Any]:
+    """The name of the runtime that is meant, and its module; raises RuntimeMissingError where it does not load."""
     name = choose_runtime(runtime)
     try:
         return name, importlib.import_module(RUNTIMES[name][0])

@@ -1,15 +1,19 @@
 import json
 import os
 import shutil
+import unicodedata
 import zipfile
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 from conftest import write_photos
 
 from edgetl import tf
 from edgetl.cli import program
+from edgetl.data.datasets import find_photos
+from edgetl.models.float_model import as_keras_numbers
 from edgetl.models.keras_files import name_outputs, open_classifier, parse_scale, read_labels
 from edgetl_device import console
 from edgetl_device.bundle.bundle import open_bundle
@@ -263,6 +267,19 @@ def test_outputs_get_their_labels_or_a_reason(tmp_path) -> None:
     ]:
         with pytest.raises(InputError, match=match):
             name_outputs(2, labels, folders, tmp_path)
+
+
+def test_without_labels_outputs_are_numbered_as_keras_sorts_the_names_of_folders(tmp_path) -> None:
+    for form in ("NFC", "NFD"):
+        root = tmp_path / form
+        names = [unicodedata.normalize(form, name) for name in ("épine", "rose", "zinnia", "Ähre")]
+        for number, name in enumerate(names):
+            (root / name).mkdir(parents=True)
+            cv2.imwrite(str(root / name / "1.png"), np.full((8, 8, 3), 60 * number, np.uint8))
+        expected = tuple(unicodedata.normalize("NFC", name) for name in sorted(names))
+        assert as_keras_numbers(find_photos(root)) == expected
+    (tmp_path / "list.csv").write_text("path,label\nNFC/rose/1.png,b\nNFC/zinnia/1.png,a\n")
+    assert as_keras_numbers(find_photos(tmp_path / "list.csv")) == ("a", "b")
 
 
 @pytest.mark.parametrize("text", ["1", "a,b", "1,0", "0,nan", "0,1,2"])
