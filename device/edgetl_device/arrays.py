@@ -11,7 +11,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -86,8 +86,14 @@ def unpack(data: bytes, expected: frozenset[str] | set[str] | None = None, most:
     if len(arrays) != len(members):
         raise InputError("an array appears twice")
     if expected is not None and set(arrays) != set(expected):
-        raise InputError(f"expected the arrays {sorted(expected)}, got {sorted(arrays)}")
+        raise InputError(f"expected the arrays {_few(expected)}, got {_few(arrays)}")
     return arrays
+
+
+def _few(names: Iterable[str]) -> str:
+    """Names for a message: a backbone has hundreds, and a stranger's may be long."""
+    shown = sorted(names)
+    return f"{[name[:40] for name in shown[:8]]}" + (f" and {len(shown) - 8} more" if len(shown) > 8 else "")
 
 
 def _stored(data: bytes, member: zipfile.ZipInfo) -> memoryview:

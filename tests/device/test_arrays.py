@@ -96,6 +96,16 @@ def test_missing_and_unexpected_arrays_are_named() -> None:
         unpack(pack({"a": np.ones(1)}), {"b"})
 
 
+def test_of_many_or_long_names_a_message_shows_a_few() -> None:
+    many = pack({f"{number:04}": np.zeros(1, np.int8) for number in range(300)})
+    with pytest.raises(InputError, match=r"'0007'\] and 293 more, got \['0000'.*and 292 more") as refusal:
+        unpack(many, {f"{number:04}" for number in range(301)}, most=400)
+    assert len(str(refusal.value)) < 300
+    with pytest.raises(InputError) as refusal:
+        unpack(pack({"x" * 5000: np.zeros(1, np.int8)}), {"a"})
+    assert len(str(refusal.value)) < 300
+
+
 @pytest.mark.parametrize("values", [(), ("",), ("", ""), ("ä", "b c"), ("x",)])
 def test_text_round_trips(values: tuple[str, ...]) -> None:
     assert text_values(text_array(values), 2) == values
