@@ -35,7 +35,7 @@ from .environment import default_home
 from .errors import EdgetlError, InputError, StorageError
 from .home import Home
 from .inference.classifier import Prediction
-from .labels import check_label
+from .labels import NOTHING, check_sample_label
 from .learning.drift import Drift
 from .learning.learner import Learner, Outcome
 from .open_home import OpenHome
@@ -243,7 +243,7 @@ class Device:
                 where the label may be a slip of a known one. Nothing was stored.
             StorageError: as for the class. Where the message says that samples are stored, only the head is missing.
         """
-        label = check_label(label)
+        label = check_sample_label(label)
         photos, unused = _photos_to_learn(label, images, color)
         if not photos:
             raise InputError(f"nothing to learn as {label}: no image was given")
@@ -260,6 +260,23 @@ class Device:
                 ids = learner.add(label, embedded.raw, pictures)
                 outcome = _retrain(learner, "stored") if retrain else None
         return Learned(tuple(ids), (*unused, *(reason for _, reason in embedded.skipped)), outcome)
+
+    def learn_nothing(
+        self, images: Photo | Iterable[Photo], *, color: ColorOrder | None = None, keep_photos: bool = False
+    ) -> Learned:
+        """Store images of the background: no class, and what looks like them is unknown from now on.
+
+            >>> device = Device("home")
+            >>> device.learn_nothing(["ball.png"]).outcome.promoted
+            True
+            >>> device.classify("ball.png").unknown
+            True
+
+        They are samples of the label ``"(nothing)"``, and listed, moved and forgotten as others are.
+
+        Args and errors are those of :meth:`learn`.
+        """
+        return self.learn(NOTHING, images, color=color, keep_photos=keep_photos)
 
     def retrain(self, head: str | None = None, *, accept_scene_change: bool = False) -> Outcome:
         """Fit a new head from what the bundle brought and what is stored here.

@@ -28,6 +28,7 @@ from .inference import thread_count as threads
 from .inference.backbone import raw_embeddings
 from .inference.backbone_trial import try_backbone
 from .inference.classifier import predictions
+from .labels import NOTHING
 from .learning.learner import Learner
 from .store.lock import LearningLock, lock_path
 from .store.store import Store
@@ -248,7 +249,7 @@ class Home:
             "pending": [asdict(batch) for batch in learner.pending()],
             "samples_elsewhere": learner.store.count_elsewhere(bundle.backbone_digest),
             "version": learner.active_version,
-            "labels": list(head.labels),
+            "labels": [label for label in head.labels if label != NOTHING],
             "hidden": sorted(learner.store.hidden(bundle.backbone_digest) & set(bundle.labels)),
             "strangers": {"recognised": not head.novelty.shortcoming, "reason": head.novelty.shortcoming},
             "home": str(self.folder),

@@ -9,7 +9,8 @@ from .errors import InputError
 
 MAX_LENGTH = 64  # characters
 MAX_LABELS = 2000  # one more sample then takes a second to learn on a desktop core; work grows with labels times labels
-NOTHING = "(nothing)"  # of background samples: learned like a class, never predicted as one
+NOTHING = "(nothing)"
+"""Label of background samples: learned, exported and forgotten like those of a class, never predicted as one."""
 RESERVED = frozenset({"unknown", NOTHING})  # what is said of a thing that was not seen; never a class by accident
 
 _SHORTEST = 4  # characters of labels whose likeness means something: "nut" and "cut" are two things
@@ -25,11 +26,6 @@ def check_label_count(count: int, remedy: str) -> None:
         raise InputError(
             f"expected at most {MAX_LABELS} labels, got {count}: with more, learning a sample is too slow; {remedy}"
         )
-
-
-def check_stored_label(label: str) -> str:
-    """As :func:`check_label`, of a sample's label: that of background samples is one too."""
-    return label if label == NOTHING else check_label(label)
 
 
 def check_label(label: str) -> str:
@@ -78,6 +74,11 @@ def refuse_similar(label: str, known: Iterable[str], insist: str) -> None:
     meant = similar_label(label, known) if label not in known else None
     if meant is not None:
         raise SimilarLabelError(f"{label} would be a new label: did you mean {meant}? {insist} if it is new", meant)
+
+
+def check_sample_label(label: str) -> str:
+    """As :func:`check_label`, of what samples are labelled with: that may be :data:`NOTHING` too."""
+    return NOTHING if label.strip() == NOTHING else check_label(label)
 
 
 def similar_label(label: str, known: Iterable[str]) -> str | None:

@@ -22,7 +22,7 @@ from ..inference.activation_map import as_picture, can_explain, spread
 from ..inference.backbone import Backbone
 from ..inference.classifier import Classifier, Prediction
 from ..inference.interpreter import TFLiteInterpreter
-from ..labels import check_label
+from ..labels import check_sample_label
 from ..learning.learner import Learner, Outcome
 from ..open_home import OpenHome
 from ..photos import Image, thumbnail
@@ -217,7 +217,7 @@ class App:
             MismatchError: another bundle was installed since.
             StorageError: the store is full or cannot be written.
         """
-        label = check_label(label)
+        label = check_sample_label(label)
         if not recognitions:
             raise InputError(f"nothing to learn as {label}: no frame was captured")
         captured = [self.capture(each) if isinstance(each, Recognition) else each for each in recognitions]
@@ -234,7 +234,7 @@ class App:
 
         Raises as :meth:`teach`.
         """
-        label = check_label(label)
+        label = check_sample_label(label)
         pictures = []
         with self._lock:
             rows = []

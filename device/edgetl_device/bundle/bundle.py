@@ -21,7 +21,7 @@ from typing import Any
 from ..codes import CodeTransform
 from ..errors import BundleError, InputError, SignatureError
 from ..files import write_atomically
-from ..labels import check_label
+from ..labels import check_sample_label
 from ..preprocess import Preprocessing
 from .archive import pack_members, read_file, unpack_members
 from .signing import BUNDLE, SIZE, PrivateKey, PublicKey
@@ -218,7 +218,7 @@ def _manifest(data: bytes) -> dict[str, Any]:
         raise BundleError("the manifest's merged devices must be a list of names")
     labels = manifest["labels"]
     try:
-        valid = all(isinstance(label, str) and check_label(label) == label for label in labels)
+        valid = all(isinstance(label, str) and check_sample_label(label) == label for label in labels)
         Preprocessing.from_json(manifest["preprocessing"])
         CodeTransform.from_json(manifest["codes"])
         _embedding_scale(manifest)

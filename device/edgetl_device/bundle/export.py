@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ..arrays import pack, text_array, text_values, unpack
 from ..errors import InputError, SignatureError
-from ..labels import check_label
+from ..labels import check_sample_label
 from ..statistics import Statistics
 from .signing import EXPORT, SIZE, PrivateKey, PublicKey
 
@@ -80,7 +80,7 @@ class Export:
             raise InputError("not a device's statistics")
         statistics = Statistics.from_bytes(arrays["statistics"].tobytes())
         for label in statistics.labels:
-            if check_label(label) != label:
+            if check_sample_label(label) != label:
                 raise InputError(f"label {label!r} is not in its normal form")
         return cls(device, time, statistics, _sequence(arrays.get("sequence")))
 

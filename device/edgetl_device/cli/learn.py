@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Teach photos of a label, new or known")
 @click.argument("label")
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--nothing", is_flag=True, help="Photos of the background, without a LABEL: never predicted as anything.")
 @click.option("--no-retrain", is_flag=True, help="Only store the samples.")
 @click.option("--keep-photos", is_flag=True, help="Keep a small picture (160 px) of each sample, to look at later.")
 @new_label_option
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 def learn(
     label: str,
     images: tuple[Path, ...],
+    nothing: bool,
     no_retrain: bool,
     keep_photos: bool,
     new_label: bool,
@@ -38,13 +40,20 @@ def learn(
 ) -> dict[str, Any]:
     """Store photos as samples of LABEL (a new label is a new class), then retrain.
 
+    With --nothing, all arguments are photos of what the camera sees when nothing is there: they are no class, and what
+    looks like them is unknown. They are forgotten with `forget --label "(nothing)"`.
+
     A device without a bundle starts with the one that comes with the program.
     """
-    from ..labels import check_label
+    from ..labels import NOTHING, check_sample_label
     from ..open_home import OpenHome
     from ..photos import read_photo, thumbnail
 
-    label = check_label(label)
+    if nothing:
+        label, images = NOTHING, (Path(label), *images)
+    if not images:
+        raise click.UsageError("Missing argument 'IMAGES...'.", click.get_current_context())
+    label = check_sample_label(label)
     folder = photo_paths(images, label)
     start_if_empty(home, runtime)
     with OpenHome(home, runtime) as opened:

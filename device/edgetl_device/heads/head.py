@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ..codes import Codes
 from ..errors import InputError
+from ..labels import NOTHING
 from ..metrics import fit_temperature, softmax
 from . import registry
 from .calibration import Calibration, calibrate, constant
@@ -51,11 +52,24 @@ class Head:
         return np.asarray(softmax(self.scorer.scores(codes) / self.calibration.temperatures(codes)), np.float32)
 
     def predict(self, codes: Codes) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-        """(n, d) uint8 codes → (n, C) probabilities and (n,) whether the thing is unknown.
+        """(n, d) uint8 codes → (n, C) probabilities and (n,) whether the thing is unknown, or background.
 
         An unknown thing still gets its probabilities: they say what it would be if it had to be something.
         """
-        return self.probabilities(codes), self.novelty.is_unknown(codes)
+        probabilities, unknown = self.probabilities(codes), self.novelty.is_unknown(codes)
+        if NOTHING in self.labels:
+            unknown = unknown | (probabilities.argmax(axis=1) == self.labels.index(NOTHING))
+        return probabilities, unknown
+
+    def recognise(self, codes: Codes) -> tuple[tuple[str, ...], npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """As :meth:`predict`, of the classes alone: their labels come first, and background is none of them."""
+        columns = [column for column, label in enumerate(self.labels) if label != NOTHING]
+        if len(columns) == len(self.labels):
+            return self.labels, *self.predict(codes)
+        scores = self.scorer.scores(codes) / self.temperature
+        unknown = self.novelty.is_unknown(codes) | (scores.argmax(axis=1) == self.labels.index(NOTHING))
+        classes = softmax(scores[:, columns]) if columns else scores[:, columns]
+        return tuple(self.labels[column] for column in columns), np.asarray(classes, np.float32), unknown
 
 
 def scorer_class(rule: str) -> type[Scorer]:

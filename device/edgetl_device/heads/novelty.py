@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from ..codes import Codes
+from ..labels import NOTHING
 from .evidence import Evidence
 from .neighbours import ENOUGH, NEIGHBOURS, Bank, Vectors, mean_of_nearest, unit
 from .relative import RelativeDistance, Space, fit_relative
@@ -43,6 +44,7 @@ class Novelty:
         relative: None where there is no holdout to set its threshold on; it then stands in place of the cosine.
         taught: None where nothing was taught that has to be recognised besides.
         shortcoming: for a person, why nothing can be called unknown; empty where strangers are.
+        background: (b, d) float32 unit vectors: what was taught as nothing; a part of the scene.
     """
 
     known: Vectors
@@ -52,6 +54,7 @@ class Novelty:
     relative: RelativeDistance | None = None
     taught: Taught | None = None
     shortcoming: str = ""
+    background: Vectors | None = None
 
     def familiarity(self, codes: Codes) -> npt.NDArray[np.floating]:
         """(n, d) uint8 → (n,), the larger the more familiar: relative distances, or cosines."""
@@ -76,6 +79,11 @@ class Novelty:
 
 def fit_novelty(evidence: Evidence) -> Novelty:
     """A deterministic function of the evidence."""
+    nothing = [row for row in newest(evidence.recent_labels) if evidence.recent_labels[row] == NOTHING]
+    return replace(_fitted(evidence), background=unit(evidence.recent[nothing], evidence.origin))
+
+
+def _fitted(evidence: Evidence) -> Novelty:
     bank, labels = evidence.bank, taught_labels(evidence)
     chosen = [row for row in newest(evidence.recent_labels) if evidence.recent_labels[row] in labels]
     known = np.concatenate([bank.vectors, unit(evidence.recent[chosen], evidence.origin)])

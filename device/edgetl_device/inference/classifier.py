@@ -47,11 +47,11 @@ class Classifier:
 
 def predictions(head: Head, codes: Codes, top: int = 3) -> list[Prediction]:
     """(n, d) uint8 codes → n Predictions."""
-    probabilities, unknown = head.predict(codes)
+    labels, probabilities, unknown = head.recognise(codes)
     results = []
     for row, strange in zip(probabilities, unknown, strict=True):
         best = np.argsort(-row, kind="stable")[:top]
-        ranked = tuple((head.labels[index], float(row[index])) for index in best)
+        ranked = tuple((labels[index], float(row[index])) for index in best)
         label, probability = ranked[0] if ranked else (None, 0.0)
         results.append(Prediction(label, probability, bool(strange) or not ranked, ranked))
     return results

@@ -60,7 +60,8 @@ class Drift:
     """
 
     def __init__(self, novelty: Novelty, kept: dict[str, Any] | None = None) -> None:
-        self._known = novelty.known
+        nothing = novelty.known[:0] if novelty.background is None else novelty.background
+        self._known = np.concatenate([novelty.known, nothing])
         self._origin = novelty.origin
         count = min(len(self._known), _REFERENCES)
         rows = np.unique(np.linspace(0, len(self._known) - 1, count).round().astype(np.intp))

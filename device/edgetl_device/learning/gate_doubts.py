@@ -32,6 +32,7 @@ import numpy.typing as npt
 from ..codes import Codes
 from ..heads.evidence import Evidence
 from ..heads.head import Head
+from ..labels import NOTHING
 from .gate_words import looks_like, same_thing
 
 LIKE_ANOTHER = 0.86  # of the way from the own class to another, from which a batch is wrong as a whole
@@ -108,7 +109,7 @@ def doubts_about(head: Head, evidence: Evidence, codes: Codes, labels: Names) ->
     _, unknown = head.predict(codes)
     column = {label: index for index, label in enumerate(head.labels)}
     found: list[Doubt] = []
-    for label in sorted(set(labels.tolist())):
+    for label in sorted({*labels.tolist()} - {NOTHING}):  # background may look like anything: that is why it is taught
         rows = np.flatnonzero(labels == label)
         if label in column:
             found += _contradictions(head, evidence, column[label], rows, scores[rows], unknown[rows])

@@ -15,7 +15,7 @@ from ..heads.evidence import Evidence
 from ..heads.head import Head
 from ..inference.backbone import Backbone
 from ..inference.classifier import Classifier
-from ..labels import check_label, check_label_count, refuse_similar, similar_label
+from ..labels import NOTHING, check_label, check_label_count, check_sample_label, refuse_similar, similar_label
 from ..statistics import Statistics
 from ..store.pending import PendingBatch
 from ..store.schema import SampleRow, VersionRow
@@ -125,7 +125,8 @@ class Learner:
         Args:
             insist: how to say that it is meant, for the message.
         """
-        refuse_similar(check_label(label), self.known_labels(), insist)
+        if check_sample_label(label) != NOTHING:
+            refuse_similar(check_label(label), self.known_labels(), insist)
 
     def versions(self) -> list[VersionRow]:
         """All versions made with this bundle."""
@@ -175,7 +176,7 @@ class Learner:
             thumbnails: none, or one JPEG (or None) a sample, as :func:`~.photos.thumbnail` makes them. They are
                 forgotten with their samples, never exported or backed up, and dropped first when the store is full.
         """
-        label = check_label(label)
+        label = check_sample_label(label)
         if raw.ndim != 2 or raw.shape[1] != self.transform.dimension or raw.dtype != np.int8:
             raise MismatchError(
                 f"embeddings must be (n, {self.transform.dimension}) int8, got {raw.shape} {raw.dtype}: "
@@ -241,7 +242,7 @@ class Learner:
 
     def relabel(self, label: str, ids: Sequence[int]) -> int:
         """Move samples to another label. Returns how many."""
-        label = check_label(label)
+        label = check_sample_label(label)
         with self.lock():
             distinct = self._existing(ids)
             self._check_room_for(label)
@@ -282,7 +283,7 @@ class Learner:
             target = label if label is not None else batch.looks_like
             if target is None:
                 raise InputError(f"batch {number} looks like no label: say which to move it to")
-            target = check_label(target)
+            target = check_sample_label(target)
             self._check_room_for(target)
             return target, self.store.admit(self.bundle.backbone_digest, batch.ids, target)
 

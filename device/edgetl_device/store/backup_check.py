@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 import apsw
 
 from ..errors import InputError
-from ..labels import check_label
+from ..labels import check_sample_label
 from .schema import APPLICATION_ID, MIGRATIONS
 from .soundness import damage_of
 
@@ -140,7 +140,7 @@ def _strange_embeddings(database: apsw.Connection, dimensions: Mapping[str, int]
 
 def _is_label(text: str) -> bool:
     try:
-        return check_label(text) == text
+        return check_sample_label(text) == text
     except InputError:
         return False
 

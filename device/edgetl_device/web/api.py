@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..errors import CheckFailedError, EdgetlError, InputError, StorageError
-from ..labels import SimilarLabelError, check_label
+from ..labels import SimilarLabelError, check_sample_label
 from ..photos import decode_photo
 from ..printable import printable
 from .bodies import Json, Memory, Places, query_number, read_json, receive, sample_ids, whole_number
@@ -149,7 +149,7 @@ class Api:
     async def learn(self, request: Request) -> Response:
         """A photo as body with ``?label=L``, or ``{"label", "frames", "interval_ms"}``: frames of the live picture."""
         if request.headers.get("content-type", "").startswith("image/"):
-            label = check_label(request.query_params.get("label", ""))
+            label = check_sample_label(request.query_params.get("label", ""))
             retrain = request.query_params.get("retrain", "true") != "false"
             await self._refuse_slip(label, new_label=request.query_params.get("new_label", "false") == "true")
             ids = await self._with_photo(request, lambda photo: self._app.teach_photos(label, [photo]))
@@ -158,7 +158,7 @@ class Api:
             fields = await read_json(request, kinds)
             if "label" not in fields:
                 raise InputError('"label" is missing: expected {"label": "…"}')
-            label, retrain = check_label(fields["label"]), fields.get("retrain", True)
+            label, retrain = check_sample_label(fields["label"]), fields.get("retrain", True)
             await self._refuse_slip(label, new_label=fields.get("new_label", False))
             captured = await self._capture(fields.get("frames", 1), fields.get("interval_ms", 150))
             ids = await self._run(self._app.teach, label, captured)

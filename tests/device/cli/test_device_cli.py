@@ -288,6 +288,23 @@ def test_samples_are_named_by_ranges(installed: Path, tmp_path) -> None:
     assert "write --sample 6-8" in run(installed, "forget", "6-8", code=2).stderr
 
 
+def test_background_is_taught_as_nothing_and_forgotten_as_any_sample(installed: Path, tmp_path) -> None:
+    photos = write_photos(tmp_path / "photos", ("ball", "box", "kite"), 4, seed=9)
+    learned = told(installed, "learn", "--nothing", photos / "kite", "--no-retrain")
+    assert learned["stored"] == 4 and told(installed, "retrain")["promoted"]
+    found = told(installed, "classify", photos / "kite", "--top", 5)["predictions"]
+    assert all(one["unknown"] and one["label"] in ("ball", "box") and len(one["top"]) == 2 for one in found)
+    assert [one["label"] for one in told(installed, "samples")["samples"]] == ["(nothing)"] * 4
+    status = told(installed, "status")
+    assert status["samples"] == {"(nothing)": 4} and status["labels"] == ["ball", "box"]
+    assert told(installed, "export-stats", tmp_path / "s.stats")["labels"] == ["(nothing)"]
+    run(installed, "backup", tmp_path / "b.edgetl-backup")
+    assert told(installed, "restore", tmp_path / "b.edgetl-backup")["samples"] == 4
+    assert told(installed, "relabel", "kite", 1)["moved"] == told(installed, "relabel", "(nothing)", 1)["moved"] == 1
+    assert told(installed, "forget", "--label", "(nothing)")["removed"] == 4
+    assert "Missing argument 'IMAGES...'" in run(installed, "learn", "kite", code=2).stderr
+
+
 def test_a_folder_ends_with_a_count_of_each_label(installed: Path, tmp_path) -> None:
     photos = write_photos(tmp_path / "photos", ("ball", "box"), 3, seed=9)
     write_photos(tmp_path / "photos", ("ball",), 4, seed=9)

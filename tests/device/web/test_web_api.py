@@ -114,6 +114,16 @@ def test_frames_of_the_live_picture_are_taught_and_then_recognised(site, client)
     until(lambda: client.get("/api/v1/prediction").json["label"] == "ring")
 
 
+def test_background_is_taught_as_nothing(client) -> None:
+    answer = client.post("/api/v1/learn", {"label": "(nothing)", "frames": 4, "interval_ms": 20}).json
+    assert answer["stored"] == 4
+    sent = client.ask("POST", "/api/v1/learn?label=(nothing)", photo("ring"), Content_Type="image/png")
+    assert sent.json["stored"] == 1
+    status = client.get("/api/v1/status").json
+    assert status["samples"] == {"(nothing)": 5} and "(nothing)" not in status["labels"]
+    assert status["strangers"] == {"recognised": True, "reason": ""}
+
+
 def test_samples_come_in_pages_newest_first(client) -> None:
     ids = teach_rings(client)
     first = client.get("/api/v1/samples?limit=4").json

@@ -21,6 +21,12 @@ export async function refresh() {
   for (const listener of listeners) listener(latest);
 }
 
-/** Every label that can be chosen: what the head knows, and what was taught. */
-export const knownLabels = () =>
-  status ? [...new Set([...status.labels, ...Object.keys(status.samples)])].sort((a, b) => a.localeCompare(b)) : [];
+/** The label of background samples: taught like a class, never predicted. */
+export const NOTHING = "(nothing)";
+
+/** Every class that can be chosen: what the head knows, and what was taught. */
+export const knownLabels = () => {
+  const labels = status ? new Set([...status.labels, ...Object.keys(status.samples)]) : new Set();
+  labels.delete(NOTHING);
+  return [...labels].sort((a, b) => a.localeCompare(b));
+};

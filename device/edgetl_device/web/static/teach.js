@@ -4,7 +4,7 @@ import { post, send } from "./api.js";
 import { at, counted, duration, h, percent, spoken } from "./dom.js";
 import { snapshot } from "./live.js";
 import { choices } from "./pending.js";
-import { knownLabels } from "./state.js";
+import { NOTHING, knownLabels } from "./state.js";
 
 const TAP_MS = 350; // shorter than this is a tap, and a tap is a burst
 const BURST = 5; // frames
@@ -63,15 +63,18 @@ export function startTeaching(changed) {
 /** Show the known labels as buttons. */
 export function showChips() {
   const chosen = input.value.trim();
-  const labels = knownLabels().slice(0, MAX_CHIPS);
+  const labels = [...knownLabels().slice(0, MAX_CHIPS), NOTHING];
   const chips = at("chips");
   if (chips.dataset.labels !== labels.join("\n")) {
     chips.dataset.labels = labels.join("\n");
     chips.replaceChildren(
-      ...labels.map((label) => h("button", { type: "button", textContent: label, onclick: () => choose(label) })),
+      ...labels.map((label) => {
+        const textContent = label === NOTHING ? "nothing there" : label;
+        return h("button", { type: "button", textContent, value: label, onclick: () => choose(label) });
+      }),
     );
   }
-  for (const chip of chips.children) chip.setAttribute("aria-pressed", String(chip.textContent === chosen));
+  for (const chip of chips.children) chip.setAttribute("aria-pressed", String(chip.value === chosen));
 }
 
 function choose(label) {
