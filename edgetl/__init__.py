@@ -14,12 +14,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import convert, deploy, evaluate, load_photos, predict, train
+    from .api import convert, deploy, evaluate, import_photos, load_photos, predict, train
     from .conversion.convert import Converted
     from .data.datasets import Dataset
     from .deployment.deploy import Deployed
     from .evaluation.evaluate import Evaluation
     from .evaluation.predict import Predictions
+    from .imports.writing import Imported
     from .training.network import Batch, Network, default_step
     from .training.runs import Run
 
@@ -31,6 +32,7 @@ __all__ = [
     "Dataset",
     "Deployed",
     "Evaluation",
+    "Imported",
     "Network",
     "Predictions",
     "Run",
@@ -39,6 +41,7 @@ __all__ = [
     "default_step",
     "deploy",
     "evaluate",
+    "import_photos",
     "load_photos",
     "predict",
     "train",
@@ -50,6 +53,7 @@ _MODULES = {
     "Dataset": "data.datasets",
     "Deployed": "deployment.deploy",
     "Evaluation": "evaluation.evaluate",
+    "Imported": "imports.writing",
     "Network": "training.network",
     "Predictions": "evaluation.predict",
     "Run": "training.runs",
@@ -57,6 +61,7 @@ _MODULES = {
     "default_step": "training.network",
     "deploy": "api",
     "evaluate": "api",
+    "import_photos": "api",
     "load_photos": "api",
     "predict": "api",
     "train": "api",

@@ -6,7 +6,7 @@ minutes, ``progress=print`` tells what happens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack
@@ -21,7 +21,7 @@ from .backbones.backbone import BackboneSpec
 from .conversion import convert as conversion
 from .conversion.compression import Compression
 from .conversion.convert import Converted
-from .data.datasets import Dataset, find_photos, group_by, split
+from .data.datasets import Dataset, find_all
 from .deployment import deploy as deployment
 from .deployment.deploy import Deployed
 from .evaluation import evaluate as evaluation
@@ -29,6 +29,8 @@ from .evaluation import predict as prediction
 from .evaluation.evaluate import Evaluation
 from .evaluation.page import write_report
 from .evaluation.predict import Predictions
+from .imports import writing as importing
+from .imports.writing import Imported
 from .models import float_model
 from .training import train as training
 from .training.accelerator import hardware
@@ -66,7 +68,9 @@ def _silent(text: str) -> None:
     """Nobody is told."""
 
 
-def load_photos(path: str | Path, *, val_split: float = 0.2, group: str | None = None, seed: int = 0) -> Dataset:
+def load_photos(
+    path: str | Path | Sequence[str | Path], *, val_split: float = 0.2, group: str | None = None, seed: int = 0
+) -> Dataset:
     """Labelled photo files, with some of each class held out.
 
         >>> photos = load_photos("photos")
@@ -75,7 +79,8 @@ def load_photos(path: str | Path, *, val_split: float = 0.2, group: str | None =
 
     Args:
         path: a folder with one folder of photos per class, or the same under ``train/``, ``val/`` and ``test/``, or a
-            CSV file with the columns ``path`` and ``label``, perhaps ``split`` and ``group``.
+            CSV file with the columns ``path`` and ``label``, perhaps ``split`` and ``group``; or several of them, which
+            become one data set.
         val_split: share to hold out, 0 … 0.9, where ``path`` says nothing of it.
         group: keeps photos on one side that belong together: a regular expression for their paths, or a column.
         seed: of the split; a photo that is added changes nothing for the others.
@@ -83,12 +88,11 @@ def load_photos(path: str | Path, *, val_split: float = 0.2, group: str | None =
     Raises:
         InputError: it is none of these, or a class has no photo.
     """
-    dataset = find_photos(Path(path))
-    return split(group_by(dataset, group) if group else dataset, val_split, seed)
+    return find_all(as_paths(path), val_split, seed, group)
 
 
 def train(
-    photos: str | Path | Dataset,
+    photos: str | Path | Sequence[str | Path] | Dataset,
     output: str | Path,
     *,
     strategy: Strategy = "head",
@@ -166,7 +170,7 @@ def convert(
     *,
     quantize: Quantization = "int8",
     head: str = conversion.Options.head,
-    photos: str | Path | None = None,
+    photos: str | Path | Sequence[str | Path] | None = None,
     labels: str | Path | None = None,
     scale: tuple[float, float] | None = None,
     resize: str | None = None,
@@ -222,9 +226,9 @@ def convert(
     refuse_existing(Path(output), force)
     source = run.folder if isinstance(run, Run) else Path(run)
     key = None if sign is None else read_private_key(Path(sign))
-    moved, names = (None if path is None else Path(path) for path in (photos, labels))
+    moved, names = None if photos is None else as_paths(photos), None if labels is None else Path(labels)
     options = conversion.Options(
-        quantize, calibration_samples, max_drop, head, no_classes, moved, Compression(qat, prune, cluster, epochs),
+        quantize, calibration_samples, max_drop, head, no_classes, None, Compression(qat, prune, cluster, epochs),
         layers=verbose, fused=fused, edgetpu=edgetpu, explainable=explainable,
     )  # fmt: skip
     return conversion.convert(
@@ -234,7 +238,7 @@ def convert(
 
 def evaluate(
     bundle: str | Path | Bundle,
-    photos: str | Path | Dataset,
+    photos: str | Path | Sequence[str | Path] | Dataset,
     *,
     slices: str | Path | None = None,
     report: str | Path | None = None,
@@ -261,7 +265,7 @@ def evaluate(
     if report is not None:
         refuse_existing(Path(report), force)
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
-    dataset = photos if isinstance(photos, Dataset) else find_photos(Path(photos))
+    dataset = photos if isinstance(photos, Dataset) else find_all(as_paths(photos))
     if slices is not None:
         dataset = evaluation.with_columns(dataset, Path(slices))
     result = evaluation.evaluate(opened, dataset, runtime)
@@ -348,6 +352,27 @@ def deploy(
         public_key=None if public_key is None else Path(public_key),
         progress=progress,
     )
+
+
+def import_photos(format_: str, source: str | Path, output: str | Path, *, force: bool = False) -> Imported:
+    """Another tool's export → a list that :func:`load_photos` reads, with its photos beside it.
+
+    Args:
+        format_: ``coco``, ``label-studio``, ``roboflow``, ``huggingface`` (a folder of images) or ``parquet``.
+        source: the export: a file or a folder.
+        output: list to write, ``NAME.csv``; the photos lie in ``NAME-photos`` beside it.
+        force: replace what is there.
+
+    Raises:
+        InputError: the export cannot be read, or has no photos that can be used.
+        StorageError: they cannot be written.
+    """
+    return importing.import_photos(format_, Path(source), Path(output), force)
+
+
+def as_paths(paths: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:
+    """One path or several → all of them."""
+    return (Path(paths),) if isinstance(paths, str | Path) else tuple(Path(path) for path in paths)
 
 
 def open_bundle_or_run(path: Path) -> Bundle | Run:

@@ -175,6 +175,7 @@ def test_results_hold_the_keys_that_are_promised(tmp_path, bundle_path, photo_fi
     photos = write_photos(tmp_path / "photos", ("ball", "box"), 2, seed=7)
     for command, *arguments in (
         ["parts", tmp_path / "parts", "--per-class", 1, "--classes", "nut,bolt", "--size", 32],
+        ["import", "huggingface", photos, "-o", tmp_path / "list.csv"],
         ["evaluate", bundle_path, photos],
         ["predict", bundle_path, photos],
         ["explain", bundle_path, ball, "-o", tmp_path / "explained"],

@@ -43,7 +43,7 @@ ORDER = {
     "edgetl": [
         "tf",
         "data",
-        "embedding",
+        "embedding imports",
         "backbones",
         "training",
         "tflite",

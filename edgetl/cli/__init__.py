@@ -15,6 +15,7 @@ from .demo import demo
 from .deploy import deploy, pull
 from .evaluate import evaluate
 from .explain import explain
+from .imports import import_command
 from .inspect import inspect
 from .keygen import keygen
 from .merge import merge
@@ -39,6 +40,7 @@ def program() -> None:
 for _command in (
     demo,
     parts,
+    import_command,
     advise,
     train,
     convert,

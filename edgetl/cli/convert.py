@@ -32,7 +32,7 @@ QUANTIZATIONS = ("int8", "int8-float-io", "int16x8", "float16", "dynamic", "none
 @click.option(
     "--epochs", type=click.IntRange(1), help="Epochs of fine-tuning in each of these.  [default: prune 3, others 1]"
 )
-@click.option("--photos", type=click.Path(path_type=Path),
+@click.option("--photos", multiple=True, type=click.Path(path_type=Path),
               help="Where a run's photos are now; with a model file, the photos to convert with.")  # fmt: skip
 @click.option("--labels", type=click.Path(path_type=Path),
               help="The labels of a model file, one a line, in the order of its outputs.")  # fmt: skip
@@ -69,6 +69,7 @@ def convert(
 
     if run.is_file() or is_run(run) or (run / "saved_model.pb").is_file():  # what is wrong with RUN is said first
         check_bundle_name(output)
+    options["photos"] = options["photos"] or None
     done = api.convert(run, output, scale=parsed(scale), verbose=is_verbose(), **options)
     _tell(done)
     if is_verbose():

@@ -18,7 +18,7 @@ _MERGED = 3  # bins of reliability that one line of the terminal shows
 
 @click.command(short_help="Measure a bundle's accuracy on PHOTOS")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.argument("photos", type=click.Path(path_type=Path))
+@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--report", type=click.Path(path_type=Path), help="Also write one self-contained HTML page.")
 @click.option(
     "--slices", type=click.Path(path_type=Path), help="CSV with a path column and columns to break accuracy down by."
@@ -27,7 +27,7 @@ _MERGED = 3  # bins of reliability that one line of the terminal shows
 @click.option("--force", is_flag=True, help="Overwrite the report.")
 @reports
 def evaluate(
-    file: Path, photos: Path, report: Path | None, slices: Path | None, runtime: str, force: bool
+    file: Path, photos: tuple[Path, ...], report: Path | None, slices: Path | None, runtime: str, force: bool
 ) -> dict[str, Any]:
     """Measure a bundle's accuracy on PHOTOS, with the device's own code and runtime."""
     from edgetl_device.bundle.bundle import open_bundle

@@ -66,7 +66,7 @@ def sweep(
         refuse_existing(report, force)
     chosen = sweeping.recipes_of(recipes)
     limits = None if scale is None else parse_scale(scale)
-    source = open_source(run, photos, labels, limits, resize=resize)
+    source = open_source(run, (photos,) if photos else None, labels, limits, resize=resize)
     done = sweeping.sweep(source, chosen, head, max_drop, training_photos, calibration_samples, _tell, is_verbose())
     table(
         ("recipe", "accuracy", "95 % interval", "to best", "same label", "MB", "zipped", "ms"),

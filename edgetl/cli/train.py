@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from ..training.runs import Run
 
 
+MANY_COPIES = 0.1  # share of photos; where more look like copies the hashes tell nothing (MNIST: 3,310 pairs)
+FEW_PHOTOS = 100
+
+
 @click.command(short_help="Train a classifier on PHOTOS")
-@click.argument("photos", type=click.Path(path_type=Path))
+@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder to write: the RUN.")
 @backbone_options
 @click.option("--strategy", type=click.Choice(["head", "top", "full", "auto"]), default="head", show_default=True,
@@ -41,7 +45,7 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Overwrite OUTPUT.")
 @reports
 def train(
-    photos: Path,
+    photos: tuple[Path, ...],
     output: Path,
     backbone: str,
     alpha: float | None,
@@ -146,19 +150,31 @@ def tell_skipped(skipped: Sequence[str], most: int = 3) -> None:
 
 
 def tell_duplicates(run: Run, most: int = 3) -> None:
-    """A line for near-copies that contradict or flatter."""
-    copies = run.duplicates
+    """A line for what may be near-copies that contradict or flatter; none where the hashes cannot tell photos apart."""
+    copies, photos = run.duplicates, len(run.dataset)
     if copies.labels:
-        pairs = "; ".join(f"{one} and {other}" for one, other in copies.labels[:most])
-        more = f" and {len(copies.labels) - most} more" if len(copies.labels) > most else ""
-        note(f"near-copies under two labels, one of which is wrong: {pairs}{more}")
+        others = f" and {len(copies.labels) - most} more" if len(copies.labels) > most else ""
+        if len({path for pair in copies.labels for path in pair}) > MANY_COPIES * photos:
+            note(
+                f"{len(copies.labels)} pairs of photos under two labels look alike, too many to be copies: such plain "
+                "pictures are not compared"
+            )
+        else:
+            pairs = "; ".join(f"{one} and {other}" for one, other in copies.labels[:most])
+            note(f"may be near-copies under two labels, one of which is wrong: {pairs}{others}")
     if copies.splits:
         held_out = len({other for _, other in copies.splits})
         one, other = copies.splits[0]
-        note(
-            f"{held_out} of the held-out photos nearly copy a training photo, such as {other} {one}: the accuracy "
-            "flatters; keep them together with --group, or remove copies"
-        )
+        if held_out > MANY_COPIES * len(run.dataset.rows("val", "test")) and photos > FEW_PHOTOS:
+            note(
+                f"{held_out} of the held-out photos look like a training photo: if they are frames of films, keep "
+                "those together with --group; if all pictures are plain, this means nothing"
+            )
+        else:
+            note(
+                f"{held_out} of the held-out photos may nearly copy a training photo, such as {other} {one}: then the "
+                "accuracy flatters; keep them together with --group, or remove copies"
+            )
 
 
 def _names(pairs: tuple[tuple[Path, Path], ...]) -> list[list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from edgetl_device.photo_folders import Unused
 from .folders import SPLITS, photos_by_class
 from .lists import read_columns, read_list
 
-__all__ = ["SPLITS", "Dataset", "balanced", "find_photos", "group_by", "read_columns", "split"]
+__all__ = ["SPLITS", "Dataset", "balanced", "find_all", "find_photos", "group_by", "read_columns", "split"]
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,49 @@ def find_photos(root: Path) -> Dataset:
     Raises:
         InputError: there is no such folder, it holds no class folders, or a class has no photo.
     """
+    return _at_least_two(_find(root), root)
+
+
+def find_all(roots: Sequence[Path], val_split: float = 0.2, seed: int = 0, group: str | None = None) -> Dataset:
+    """Folders and lists as :func:`find_photos` → one dataset; what has no split of its own gets one by :func:`split`.
+
+    Paths are relative to the folder that holds all of them.
+
+    Raises:
+        InputError: one of them is none, or all together hold one class.
+    """
+    found = [_find(root.absolute() if len(roots) > 1 else root) for root in roots]
+    parts = [split(group_by(part, group) if group else part, val_split, seed) for part in found]
+    joined = parts[0] if len(parts) == 1 else _joined(parts)
+    return _at_least_two(joined, roots[0] if len(roots) == 1 else joined.root)
+
+
+def _joined(parts: Sequence[Dataset]) -> Dataset:
+    root = Path(os.path.commonpath([part.root for part in parts]))
+    names = sorted({name for part in parts for name in part.columns})
+    rows = [(part, row) for part in parts for row in range(len(part))]
+    paths = tuple(part.root.relative_to(root) / part.paths[row] for part, row in rows)
+    grouped = any(part.groups for part in parts)
+    groups = (
+        part.groups[row] if part.groups else path.as_posix() for (part, row), path in zip(rows, paths, strict=True)
+    )
+    return Dataset(
+        root,
+        paths,
+        tuple(part.labels[row] for part, row in rows),
+        tuple(part.splits[row] for part, row in rows),
+        tuple(groups) if grouped else (),
+        {name: tuple(part.columns[name][row] if name in part.columns else "" for part, row in rows) for name in names},
+        tuple(item for part in parts for item in part.unused),
+    )
+
+
+def _find(root: Path) -> Dataset:
     if not root.exists():
         raise InputError(f"no such folder: {root}")
     if root.suffix.lower() in (".csv", ".tsv") and root.is_file():
         listed = read_list(root)
-        dataset = Dataset(root.parent, listed.paths, listed.labels, listed.splits, listed.groups, listed.columns)
-        return _at_least_two(dataset, root)
+        return Dataset(root.parent, listed.paths, listed.labels, listed.splits, listed.groups, listed.columns)
     if not root.is_dir():
         raise InputError(f"{root} is a file: expected a folder with one folder of photos per class")
     try:
@@ -100,7 +138,7 @@ def find_photos(root: Path) -> Dataset:
         raise InputError(f"{root} holds {what}: expected one folder per class, as in {root.name}/cat/1.jpg")
     paths, labels, splits = (tuple(column) for column in zip(*content.photos, strict=True))
     relative = tuple(path.relative_to(root) for path in paths)
-    return _at_least_two(Dataset(root, relative, labels, splits, unused=tuple(content.unused)), root)
+    return Dataset(root, relative, labels, splits, unused=tuple(content.unused))
 
 
 def group_by(dataset: Dataset, rule: str) -> Dataset:

@@ -18,7 +18,7 @@ from edgetl_device.inference.backbone import prepare_files
 from edgetl_device.photo_folders import reasons
 from edgetl_device.preprocess import RESIZES, Preprocessing
 
-from ..data.datasets import Dataset, find_photos, split
+from ..data.datasets import Dataset, find_all
 from ..training.train import Run, check_classes, fit_float_head, float_codes, open_run
 from .keras_files import name_outputs, open_classifier, read_labels
 from .resize_search import find_preprocessing
@@ -94,7 +94,7 @@ def run_source(run: Run, photos: Path | None = None) -> FloatModel:
 
 def open_source(
     path: Path,
-    photos: Path | None = None,
+    photos: tuple[Path, ...] | None = None,
     labels: Path | None = None,
     scale: tuple[float, float] | None = None,
     seed: int | None = None,
@@ -120,7 +120,9 @@ def open_source(
         ]
         if unused:
             raise InputError(f"{unused[0]} describes a model file, and {path} is a RUN, which knows: leave it out")
-        source = run_source(open_run(path), photos)
+        if photos is not None and len(photos) > 1:
+            raise InputError(f"{path} is a RUN, whose photos lie in one folder: give that one with --photos")
+        source = run_source(open_run(path), None if photos is None else photos[0])
         return source if seed is None else replace(source, seed=seed)
     if is_tflite(path):
         return tflite_source(path, photos, labels, scale, seed or 0, resize)
@@ -142,7 +144,7 @@ def as_keras_numbers(dataset: Dataset) -> tuple[str, ...]:
 
 def classifier_source(
     path: Path,
-    photos: Path | None,
+    photos: tuple[Path, ...] | None,
     labels: Path | None,
     scale: tuple[float, float] | None,
     seed: int,
@@ -184,7 +186,7 @@ def classifier_source(
 
 def tflite_source(
     path: Path,
-    photos: Path | None,
+    photos: tuple[Path, ...] | None,
     labels: Path | None,
     scale: tuple[float, float] | None,
     seed: int,
@@ -251,7 +253,7 @@ def answers_of(
 
 
 def _asked(
-    path: Path, photos: Path | None, labels: Path | None, seed: int, resize: str | None
+    path: Path, photos: tuple[Path, ...] | None, labels: Path | None, seed: int, resize: str | None
 ) -> tuple[tuple[str, ...] | None, Dataset]:
     """The labels and photos that are given with a model; raises InputError where something is missing or wrong."""
     if not path.exists():
@@ -264,13 +266,14 @@ def _asked(
     if resize is not None and resize not in RESIZES:
         raise InputError(f"--resize must be one of {', '.join(RESIZES)}, got {resize!r}")
     named = None if labels is None else read_labels(labels)
-    return named, split(find_photos(photos), HELD_OUT, seed)
+    return named, find_all(photos, HELD_OUT, seed)
 
 
-def _caution(path: Path, photos: Path | None) -> str:
+def _caution(path: Path, photos: tuple[Path, ...] | None) -> str:
+    folder = photos[0] if photos else "a folder"
     return (
         f"If {path.name} was trained on some of these photos it knows their answers, which the bundle cannot: put "
-        f"photos it has never seen into {photos}/val, and the others into {photos}/train."
+        f"photos it has never seen into {folder}/val, and the others into {folder}/train."
     )
 
 

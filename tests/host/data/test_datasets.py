@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from conftest import write_photos
 
-from edgetl.data.datasets import Dataset, balanced, find_photos, group_by, split
+from edgetl.data.datasets import Dataset, balanced, find_all, find_photos, group_by, split
 from edgetl_device.errors import InputError
 
 
@@ -233,3 +233,24 @@ def test_a_list_without_a_header_is_refused_with_the_columns_it_needs(tmp_path) 
         InputError, match=r"expected a first line such as path,label \(file, filename, .* got ball/0000"
     ):
         find_photos(tmp_path / "list.csv")
+
+
+def test_several_folders_and_lists_are_one_dataset_each_with_its_own_split(tmp_path) -> None:
+    write_photos(tmp_path / "a" / "train", ("ball", "box"), 3)
+    write_photos(tmp_path / "a" / "val", ("ball", "box"), 1, seed=1)
+    write_photos(tmp_path / "b", ("ball",), 10, seed=2)
+    write_photos(tmp_path / "c", ("kite",), 2, seed=3)
+    (tmp_path / "c" / "list.csv").write_text(
+        "path,label,group,light\nkite/0000.png,kite,one,dim\nkite/0001.png,kite,two,\n"
+    )
+    joined = find_all([tmp_path / "a", tmp_path / "b", tmp_path / "c" / "list.csv"], 0.2)
+    assert joined.root == tmp_path and joined.classes == ("ball", "box", "kite") and len(joined) == 20
+    assert all(path.is_file() for path in joined.files())
+    assert [joined.splits[row] for row in range(8)] == ["train"] * 6 + ["val"] * 2
+    assert (
+        sum(split == "val" for split in joined.splits[8:18]) == 2 and sum(s == "val" for s in joined.splits[18:]) == 1
+    )
+    assert joined.groups[-2:] == ("one", "two") and joined.columns["light"][-2:] == ("dim", "")
+    with pytest.raises(InputError, match="holds one class"):
+        find_all([tmp_path / "b"])
+    assert find_all([tmp_path / "a"]) == find_photos(tmp_path / "a")

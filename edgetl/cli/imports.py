@@ -1,0 +1,39 @@
+"""``edgetl import``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgetl_device.console import reports, say, table
+
+FORMATS = ("coco", "label-studio", "roboflow", "huggingface", "parquet")
+
+
+@click.command("import", short_help="Turn another tool's export into a list of photos")
+@click.argument("format_", metavar="FORMAT", type=click.Choice(FORMATS))
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="List to write, NAME.csv.")
+@click.option("--force", is_flag=True, help="Overwrite the list and its photos.")
+@reports
+def import_command(format_: str, source: Path, output: Path, force: bool) -> dict[str, Any]:
+    """Turn SOURCE, an export of FORMAT, into a list that `edgetl train` reads, with its photos beside it.
+
+    FORMAT is coco, label-studio, roboflow, huggingface (a folder of images) or parquet. Objects in boxes are cut out;
+    parts of one picture get one group, so that none is tested on what another trained on.
+    """
+    from .. import api
+    from .train import tell_skipped
+
+    done = api.import_photos(format_, source, output, force=force)
+    tell_skipped([str(item) for item in done.unused])
+    table(("label", "photos"), list(done.counts.items()))
+    say(f"wrote {output} and {output.with_suffix('').name}-photos; next: edgetl train {output} -o run")
+    return {
+        "path": str(output),
+        "photos": sum(done.counts.values()),
+        "classes": done.counts,
+        "unused": [{"path": str(item.path), "reason": item.reason} for item in done.unused],
+    }
