@@ -21,7 +21,7 @@ from edgetl_device.learning.gate import Judged, Samples, doubts_about, judge
 from .harness import Report
 from .situations import BACKBONE, Codes, embeddings, factory_statistics, halves
 
-FIRST_SEED, RUNS, FEWER_RUNS = 2000, 100, 40
+FIRST_SEED, RUNS, FEWER_RUNS = 2000, 60, 25
 REACH = "harmless < 2 % rejected, swapped labels > 95 % rejected (the first four cases)"
 MOST = 0.5  # of a batch set aside, from which it counts as rejected
 
@@ -62,6 +62,10 @@ class World:
         """Photos that were not shown before."""
         taken = [self._fresh[label].pop() for _ in range(count)]
         return self.codes[taken]
+
+    def shuffle(self, generator: np.random.Generator) -> None:
+        """Show the photos in another order."""
+        self._fresh = {label: generator.permutation(rows).tolist() for label, rows in self._fresh.items()}
 
     def left(self, label: str) -> int:
         """How many photos of a class were not shown yet."""

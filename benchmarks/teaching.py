@@ -8,6 +8,7 @@ batches alone, without a gate; both are asked photos that neither has seen, afte
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,7 +21,7 @@ from .gate import FIRST_SEED, World, judged, of
 from .harness import Report
 from .situations import BACKBONE, Codes, Names
 
-SESSIONS, BATCHES, MOST, TESTS = 200, 10, 12, 40
+SESSIONS, SESSIONS_PER_DRAW, BATCHES, MOST, TESTS = 200, 5, 10, 12, 40
 SETS = ("flowers", "trashnet")
 MISLABELLED = 0.1
 BEHIND = 0.02
@@ -44,8 +45,9 @@ class Found:
 def session(name: str, seed: int, found: Found) -> None:
     """One session."""
     generator = np.random.default_rng([9, seed])
-    own = World(name, seed).classes[-1]
-    world = World(name, seed, without=own)
+    draw = FIRST_SEED + seed // SESSIONS_PER_DRAW
+    world = World(name, draw, without=World(name, draw).classes[-1])
+    world.shuffle(generator)
     asked = [label for label in world.classes if world.left(label) >= TESTS + MOST]
     tests = np.concatenate([world.show(label, TESTS) for label in asked])
     truth = np.repeat(asked, TESTS)
@@ -81,24 +83,35 @@ def accuracy(head: Head, tests: Codes, truth: Names) -> float:
     return float((np.asarray(head.labels)[head.scorer.scores(tests).argmax(axis=1)] == truth).mean())
 
 
+def measure(name: str, sessions: int) -> dict[str, object]:
+    """The row of one set of photos."""
+    found = Found()
+    for number in range(sessions):
+        session(name, number, found)
+        if number % 10 == 9:
+            print(name, number + 1, round(min(found.sessions), 3), found.right_aside, found.right, flush=True)
+    steps, worst = np.array(found.steps), np.array(found.sessions)
+    return {
+        "photos": name,
+        "sessions": len(worst),
+        "batches": found.right + found.wrong,
+        "steps_behind": round(float((steps < -BEHIND).mean()), 3),
+        "sessions_behind": round(float((worst < -BEHIND).mean()), 3),
+        "worst": round(float(worst.min()), 3),
+        "mean": round(float(steps.mean()), 4),
+        "right_batches_aside": round(found.right_aside / found.right, 3),
+        "right_samples_aside": round(float(np.mean(found.right_samples_aside)), 3),
+        "waiting_for_wrong_ones": found.waiting,
+        "wrong_batches_aside": round(found.wrong_aside / max(found.wrong, 1), 3),
+    }
+
+
 def main(sessions: int = SESSIONS) -> None:
     """Measure and save."""
     report = Report("teaching", f"Teaching with a tenth of the batches mislabelled; {BACKBONE}", FIRST_SEED, REACH)
-    for name in SETS:
-        found = Found()
-        for number in range(sessions // len(SETS)):
-            session(name, FIRST_SEED + number, found)
-            if number % 20 == 19:
-                print(name, number + 1, min(found.sessions), found.right_aside, found.right, flush=True)
-        steps, worst = np.array(found.steps), np.array(found.sessions)
-        report.add(
-            photos=name, sessions=len(worst), batches=found.right + found.wrong,
-            steps_behind=round(float((steps < -BEHIND).mean()), 3),
-            sessions_behind=round(float((worst < -BEHIND).mean()), 3), worst=round(float(worst.min()), 3),
-            mean=round(float(steps.mean()), 4), right_batches_aside=round(found.right_aside / found.right, 3),
-            right_samples_aside=round(float(np.mean(found.right_samples_aside)), 3),
-            waiting_for_wrong_ones=found.waiting, wrong_batches_aside=round(found.wrong_aside / max(found.wrong, 1), 3),
-        )  # fmt: skip
+    with ProcessPoolExecutor(len(SETS)) as pool:
+        for row in pool.map(measure, SETS, [sessions // len(SETS)] * len(SETS)):
+            report.add(**row)
     report.save()
 
 
