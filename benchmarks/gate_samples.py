@@ -19,7 +19,7 @@ from .gate import FIRST_SEED, MOST, Batch, World, nothing, of, set_aside
 from .harness import Report
 from .situations import BACKBONE
 
-RUNS = 25
+RUNS = 20
 SETS = {"trashnet": "chosen", "art": "chosen", "flowers": "confirmed", "cartoon": "confirmed"}
 FAR = {"trashnet": "flowers", "art": "trashnet", "flowers": "trashnet", "cartoon": "flowers"}
 REACH = (
@@ -127,7 +127,7 @@ def measure(name: str) -> list[dict[str, object]]:
 def main() -> None:
     """Measure and save."""
     report = Report("gate_samples", f"What the gate sets aside; {BACKBONE}", seed=FIRST_SEED, reach=REACH)
-    with ProcessPoolExecutor(2) as pool:
+    with ProcessPoolExecutor(len(SETS)) as pool:
         for rows in pool.map(measure, SETS):
             for row in rows:
                 report.add(**row)

@@ -14,9 +14,10 @@ the head's own mistakes:
   and each sample's probability of being wrong: a mixture model of label noise (Lawrence and Schölkopf, "Estimating a
   kernel Fisher discriminant in the presence of label noise", ICML 2001).
 
-A new label is questioned where its samples cannot be told from a known class: the distance between the two means,
-under the precision that the head uses, without what chance adds to it (Bai and Saranadasa, "Effect of high dimension:
-by an example of a two sample problem", Statistica Sinica 1996).
+A new label is questioned where its samples cannot be told from a known class, counted in standard errors: by the
+distance between the two means, under the precision that the head uses, without what chance adds to it (Bai and
+Saranadasa, "Effect of high dimension: by an example of a two sample problem", Statistica Sinica 1996), and by how much
+less than that class's known photos they win against all other classes.
 
 Bounds were chosen on litter and paintings and confirmed on flowers and cartoons; see ``benchmarks/gate``.
 """
@@ -44,7 +45,7 @@ FEW_ERRORS = 2.0  # samples that r starts from
 ENOUGH = 3  # known photos of a class that say where it lies
 MOST_OF_CLASS = 64  # known photos of a class that a new label is compared with
 MOST_KNOWN = 256  # of all classes, that say how far chance moves a mean
-SAME, SAME_FEW = 2.2, 1.0  # standard errors within which a new label's mean is that of a known class
+SAME, SAME_FEW = 3.0, 1.75  # standard errors within which a new label is a known class
 FEW, MANY = 4, 8  # photos of a new label: with fewer nobody asks; from many on the first bound holds
 _STEPS = 30
 _STRONGEST = 6.0  # nats that one sample may say
@@ -232,17 +233,26 @@ def _aliases(
     """A doubt about a batch of a label that the head does not know, where it is a known class under another name."""
     count = len(rows)
     other = int(scores.mean(axis=0).argmax())
-    share = float(((scores.argmax(axis=1) == other) & ~unknown).mean())
-    if count < FEW or share < (0.5 if count >= MANY else 0.8):
+    if count < FEW or float(((scores.argmax(axis=1) == other) & ~unknown).mean()) < 0.5:
         return []
     name = head.labels[other]
-    bound = SAME if count >= MANY else SAME_FEW
     held = evidence.holdout[[row for row, each in enumerate(evidence.holdout_labels) if each == name]]
     here = evidence.recent[[row for row, each in enumerate(evidence.recent_labels) if each == name]]
     sets = [each[-MOST_OF_CLASS:] for each in (held, here) if len(each) >= MANY]
-    if not any(_errors_apart(evidence, codes[-MOST_OF_CLASS:], known) < bound for known in sets):
+    if not sets:
+        return []
+    apart = min(_errors_apart(evidence, codes[-MOST_OF_CLASS:], known) for known in sets)
+    apart += _errors_short(_known(head, evidence, {other}), scores, other)
+    if apart >= (SAME if count >= MANY else SAME_FEW):
         return []
     return [Doubt(label, tuple(rows.tolist()), name, same_thing(label, count, name))]
+
+
+def _errors_short(known: _Known, scores: Floats, column: int) -> float:
+    """Standard errors by which samples (n, C) win less clearly for a class than its known photos do."""
+    usual = -_margins(known.scores[known.truth == column], known.truth[known.truth == column])
+    won = -_margins(scores, np.full(len(scores), column))
+    return float((usual.mean() - won.mean()) / max(float(usual.std()), 1e-6) * np.sqrt(len(won)))
 
 
 def _errors_apart(evidence: Evidence, codes: Codes, known: Codes) -> float:
