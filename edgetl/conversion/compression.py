@@ -1,7 +1,7 @@
-"""Pruning, clustering and quantization-aware fine-tuning of a backbone: the only file that imports TFMOT.
+"""Pruning, clustering and quantization-aware fine-tuning of a backbone, with TFMOT.
 
-Each stage changes the weights and then fine-tunes them for a few epochs so that the embeddings stay what they were: the
-loss is the mean squared difference to the embeddings of the untouched backbone (FitNets, Romero et al., ICLR 2015,
+Each stage changes the weights and then fine-tunes them for some hundred steps, to keep the embeddings what they were:
+the loss is the mean squared difference to the embeddings of the untouched backbone (FitNets, Romero et al., ICLR 2015,
 https://arxiv.org/abs/1412.6550). No labels are used, so the backbone stays as general as it was, which matters to a
 device that will be taught new classes.
 
@@ -28,12 +28,14 @@ from .. import tf
 from ..models.flattening import flat_backbone
 from ..tflite.graph import read
 from ..training.embeddings import to_float
+from . import quantization_aware
 from .proof import MODES
 
 MAX_PHOTOS = 4096  # fine-tuned on, class-balanced: 600 MB at 224 px
 BATCH = 16
-LEARNING_RATE = {"prune": 1e-3, "cluster": 3e-4, "qat": 1e-4}
-EPOCHS = {"prune": 3, "cluster": 1, "qat": 1}
+LEARNING_RATE = {"prune": 1e-3, "cluster": 3e-4, "qat": 3e-5}
+STEPS = {"prune": 600, "cluster": 200, "qat": 500}
+_FEWEST = 20  # steps in which something can be learned; pruning needs as many to reach its share
 _SLACK = 0.005  # of sparsity: layers with few weights cannot hit it exactly
 
 
@@ -45,13 +47,15 @@ class Compression:
         qat: quantization-aware fine-tuning.
         prune: share of zeros in each Conv2D and Dense kernel, 0 … 1; None for no pruning.
         cluster: how many distinct values each of those keeps; None for no clustering.
-        epochs: of fine-tuning in each stage; None for :data:`EPOCHS`.
+        epochs: of fine-tuning in each stage; None for :data:`STEPS`, however many photos there are.
+        per_tensor: whether quantization-aware training shall prepare for kernels with one scale for all channels.
     """
 
     qat: bool = False
     prune: float | None = None
     cluster: int | None = None
     epochs: int | None = None
+    per_tensor: bool = False
 
     def __bool__(self) -> bool:
         return self.qat or self.prune is not None or self.cluster is not None
@@ -60,7 +64,7 @@ class Compression:
     def stages(self) -> tuple[str, ...]:
         """Names of the stages in the order in which they run."""
         asked = {"prune": self.prune is not None, "cluster": self.cluster is not None, "qat": self.qat}
-        return tuple(name for name in EPOCHS if asked[name])
+        return tuple(name for name in STEPS if asked[name])
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,8 @@ def check(asked: Compression, mode: str) -> None:
         raise InputError("--epochs is of fine-tuning: it needs --qat, --prune or --cluster")
     if asked.qat and not MODES[mode].integer:
         raise InputError(f"--qat trains for integer arithmetic, --quantize {mode} computes in float: leave one out")
+    if asked.per_tensor and not MODES[mode].integer:
+        raise InputError(f"--per-tensor needs integer arithmetic, --quantize {mode} computes in float: leave one out")
     if asked.qat and asked.cluster is not None:
         raise InputError(
             "--qat and --cluster do not go together: quantization per channel gives each channel its own values, "
@@ -122,15 +128,16 @@ def compress(
     keras = tf.keras(verbose)
     keras.utils.set_random_seed(seed)
     teacher = flat_backbone(backbone)
+    _check_early(teacher, len(photos), asked)
     batches = (to_float(photos[start : start + 32], scale) for start in range(0, len(photos), 32))
     targets = np.concatenate([np.asarray(teacher(batch, training=False)) for batch in batches])
     model = keras.models.clone_model(teacher)
     model.set_weights(teacher.get_weights())
     stages: dict[str, Callable[..., Any]] = {"prune": _prune, "cluster": _cluster, "qat": _qat}
     for name in asked.stages:
-        epochs = asked.epochs or EPOCHS[name]
+        steps = _steps(name, len(photos), asked)
         what = f"{name}: fine-tuning on {len(photos)} photos"
-        task = _Task(photos, targets, scale, epochs, LEARNING_RATE[name], seed, what)
+        task = _Task(photos, targets, scale, steps, LEARNING_RATE[name], seed, what)
         try:
             with warnings.catch_warnings():  # of TFMOT and Keras about each other; stderr stays open for progress
                 warnings.simplefilter("ignore")
@@ -140,6 +147,23 @@ def compress(
             raise InputError(f"TFMOT cannot {name} this backbone: {reason}") from None
     _verify(model, asked)
     return model
+
+
+def _check_early(teacher: Any, photos: int, asked: Compression) -> None:
+    """Raise InputError for what cannot work, before minutes are spent on it."""
+    for name in asked.stages:
+        steps = _steps(name, photos, asked)
+        if steps < _FEWEST:
+            raise InputError(
+                f"--epochs {asked.epochs} of {photos} photos is {steps} steps of {name}, too few to learn: leave "
+                f"--epochs out, or give {-(-_FEWEST * BATCH // photos)} or more"
+            )
+    if asked.qat:
+        quantization_aware.check_layers(teacher)
+
+
+def _steps(stage: str, photos: int, asked: Compression) -> int:
+    return STEPS[stage] if asked.epochs is None else -(-photos // BATCH) * asked.epochs
 
 
 def bought(data: bytes, plain: bytes, asked: Compression) -> Compressed:
@@ -167,14 +191,10 @@ class _Task:
     photos: npt.NDArray[np.uint8]
     targets: npt.NDArray[np.float32]
     scale: tuple[float, float]
-    epochs: int
+    steps: int
     rate: float
     seed: int
     what: str
-
-    @property
-    def steps(self) -> int:
-        return -(-len(self.photos) // BATCH) * self.epochs
 
     def tune(self, model: Any, callbacks: tuple[Any, ...] = (), keep_zeros: bool = False) -> None:
         """Fine-tune in place: Adam, learning rate falling to 0 as a cosine. Kernels may keep their zeros."""
@@ -187,16 +207,16 @@ class _Task:
         )
         rows = np.random.default_rng(self.seed)
         total, started = self.steps, time.perf_counter()
-        note(f"{self.what}, {self.epochs} epochs")
+        note(f"{self.what}, {total} steps of {min(BATCH, len(self.photos))}")
         kernels = [v for v in model.trainable_variables if keep_zeros and v.name.endswith("/kernel:0")]
         masks = [tensorflow.cast(kernel != 0, kernel.dtype) for kernel in kernels]
         for callback in callbacks:
             callback.set_model(model)
             callback.on_train_begin()
-        done, recent = 0, 0.0
-        for epoch in range(self.epochs):
+        done, recent, epoch = 0, 0.0, 0
+        while done < total:
             order = rows.permutation(len(self.photos))
-            for start in range(0, len(order), BATCH):
+            for start in range(0, len(order), BATCH)[: total - done]:
                 chosen = order[start : start + BATCH]
                 for callback in callbacks:
                     callback.on_train_batch_begin(done)
@@ -210,6 +230,7 @@ class _Task:
                     note(f"  step {done} of {total}, relative error {recent:.4f}, about {left:.0f} s left")
             for callback in callbacks:
                 callback.on_epoch_end(epoch)
+            epoch += 1
 
 
 def _tfmot() -> Any:
@@ -257,89 +278,14 @@ def _cluster(model: Any, task: _Task, asked: Compression) -> Any:
 def _qat(model: Any, task: _Task, asked: Compression) -> Any:
     """Jacob et al., CVPR 2018 (https://arxiv.org/abs/1712.05877): weights learn to live with rounding.
 
-    The fake quantizers are taken off again and the ordinary converter quantizes the trained weights: ranges come from
+    The quantizers are taken off again and the ordinary converter quantizes the trained weights: ranges come from
     calibration, scales per channel also in depthwise convolutions, which TFMOT would quantize per tensor.
     """
-    tfmot, keras = _tfmot(), tf.keras()
-    scheme = tfmot.quantization.keras
-    from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import default_8bit_quantize_registry
-
-    registry = default_8bit_quantize_registry.Default8BitQuantizeRegistry()
-    for layer in model.layers:
-        if type(layer).__name__ != "InputLayer" and not registry.supports(layer):
-            raise InputError(f"--qat: TFMOT does not take layer {layer.name} ({type(layer).__name__}); leave --qat out")
-    per_channel = _depthwise_config(default_8bit_quantize_registry)
-
-    def annotate(layer: Any) -> Any:
-        if type(layer).__name__ == "DepthwiseConv2D":
-            return scheme.quantize_annotate_layer(layer, per_channel(["depthwise_kernel"], ["activation"], False))
-        return scheme.quantize_annotate_layer(layer) if type(layer).__name__ != "InputLayer" else layer
-
-    with scheme.quantize_scope({per_channel.__name__: per_channel}):
-        annotated = keras.models.clone_model(model, clone_function=annotate)
-        annotated.set_weights(model.get_weights())
-        student = scheme.quantize_apply(annotated)
-    _calibrate(student, model, to_float(task.photos[:64], task.scale))
+    student = quantization_aware.aware(model, asked.per_tensor)
+    quantization_aware.calibrate(student, model, to_float(task.photos[:64], task.scale))
+    note(f"{quantization_aware.quantized_kernels(student)} kernels learn to live with rounding")
     task.tune(student, keep_zeros=asked.prune is not None)
-    wrappers = {wrapper.layer.name: wrapper for wrapper in student.layers if hasattr(wrapper, "layer")}
-    plain = keras.models.clone_model(model)
-    for layer in plain.layers:
-        layer.set_weights([_value(wrappers[layer.name], weight) for weight in layer.weights])
-    return plain
-
-
-def _calibrate(student: Any, model: Any, batch: npt.NDArray[np.float32]) -> None:
-    """Start the ranges of activations where they belong: TFMOT starts at ±6 and moves by 1/1000 a step."""
-    keras = tf.keras()
-    twin = keras.models.clone_model(model)  # a stripped model's layers stand in two graphs: their output is ambiguous
-    twin.set_weights(model.get_weights())
-    outputs = keras.Model(twin.input, {layer.name: layer.output for layer in twin.layers})(batch, training=False)
-    for wrapper in student.layers:
-        value = outputs.get(wrapper.layer.name) if hasattr(wrapper, "layer") else None
-        if value is None:
-            continue
-        for variable in wrapper.weights:
-            name = variable.name.split("/")[-1].split(":")[0]
-            if name in ("output_min", "post_activation_min"):
-                variable.assign(min(float(np.min(value)), 0.0))
-            elif name in ("output_max", "post_activation_max"):
-                variable.assign(max(float(np.max(value)), 1e-3))
-
-
-def _value(wrapper: Any, weight: Any) -> npt.NDArray[np.float32]:
-    """The trained value of a layer's weight: TFMOT keeps the variable in its wrapper."""
-    wanted = weight.name.split("/")[-1]
-    (variable,) = [variable for variable in wrapper.weights if variable.name.split("/")[-1] == wanted]
-    return np.asarray(variable)
-
-
-def _depthwise_config(registry: Any) -> Any:
-    """TFMOT's configuration of convolutions, with a scale for each channel of a depthwise kernel (h, w, c, m)."""
-
-    quantizer = registry.default_8bit_quantizers.Default8BitConvWeightsQuantizer
-
-    class PerChannelDepthwise(registry.Default8BitConvQuantizeConfig):  # type: ignore[misc]
-        def __init__(self, weight_attrs: list[str], activation_attrs: list[str], quantize_output: bool) -> None:
-            super().__init__(weight_attrs, activation_attrs, quantize_output)
-            self.weight_quantizer: Any = _transposed(quantizer)()
-
-    return PerChannelDepthwise
-
-
-def _transposed(quantizer: Any) -> Any:
-    tensorflow = tf.load()
-
-    class Transposed(quantizer):  # type: ignore[misc]
-        """Quantizes along the last axis but one."""
-
-        def build(self, tensor_shape: Any, name: str, layer: Any) -> Any:
-            return super().build([*tensor_shape[:2], tensor_shape[3], tensor_shape[2]], name, layer)
-
-        def __call__(self, inputs: Any, training: Any, weights: Any, **options: Any) -> Any:
-            swapped = tensorflow.transpose(inputs, (0, 1, 3, 2))
-            return tensorflow.transpose(super().__call__(swapped, training, weights, **options), (0, 1, 3, 2))
-
-    return Transposed
+    return quantization_aware.without_quantizers(student, model)
 
 
 def _verify(model: Any, asked: Compression) -> None:

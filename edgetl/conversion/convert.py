@@ -208,11 +208,12 @@ def _exported(
             )
         return None, Exported(source.ready, describe(source.ready)), None
     if not asked:
-        return source.backbone, export(source.backbone, representative, source.scale, options.quantize, verbose), None
+        plain = export(source.backbone, representative, source.scale, options.quantize, verbose, asked.per_tensor)
+        return source.backbone, plain, None
     photos = _photos(source, balanced(_training(source.dataset), compression.MAX_PHOTOS, source.seed))
     model = compression.compress(source.keras(), photos, source.scale, asked, source.seed, verbose)
-    exported = export(model, representative, source.scale, options.quantize, verbose)
-    plain = export(source.backbone, representative[-8:], source.scale, options.quantize, verbose)
+    exported = export(model, representative, source.scale, options.quantize, verbose, asked.per_tensor)
+    plain = export(source.backbone, representative[-8:], source.scale, options.quantize, verbose, asked.per_tensor)
     return model, exported, compression.bought(exported.data, plain.data, asked)
 
 

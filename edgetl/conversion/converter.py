@@ -40,6 +40,7 @@ def export(
     scale: tuple[float, float],
     mode: str = "int8",
     verbose: bool = False,
+    per_tensor: bool = False,
 ) -> Exported:
     """A Keras model, or a function (n, h, w, 3) float32 → (n, d) float32, as a ``.tflite`` file of batch 1.
 
@@ -49,13 +50,14 @@ def export(
             the size of the input in all of them.
         scale: what the uint8 values 0 and 255 stand for at the model's input.
         mode: a key of :data:`~edgetl.conversion.proof.MODES`.
+        per_tensor: whether kernels shall have one scale for all channels, for hardware that knows no other.
 
     Raises:
         InputError: TensorFlow cannot convert it.
         CheckFailedError: the result is not what was asked for.
     """
-    data = _convert(model, photos, scale, mode, verbose)
-    return Exported(data, prove(data, mode))
+    data = _convert(model, photos, scale, mode, verbose, per_tensor)
+    return Exported(data, prove(data, mode, per_tensor))
 
 
 def to_int8(model: Any, photos: npt.NDArray[np.uint8], scale: tuple[float, float], verbose: bool = False) -> bytes:
@@ -69,13 +71,16 @@ def representative_photos(photos: npt.NDArray[np.uint8], preprocessing: Preproce
     return np.concatenate([photos, np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8)])
 
 
-def _convert(model: Any, photos: npt.NDArray[np.uint8], scale: tuple[float, float], mode: str, verbose: bool) -> bytes:
+def _convert(
+    model: Any, photos: npt.NDArray[np.uint8], scale: tuple[float, float], mode: str, verbose: bool, per_tensor: bool
+) -> bytes:
     tensorflow = tf.load(verbose)
     call, low, step = tf.inference(model), scale[0], (scale[1] - scale[0]) / 255
     # In mode int8 the input tensor's own scale and zero point turn pixels into the model's range at no cost; a float
     # input has none, so there the scaling is part of the graph.
     inside = mode != "int8" and (low, step) != (0.0, 1.0)
     converter = tf.lite_converter(lambda batch: call(batch * step + low if inside else batch), (1, *photos.shape[1:]))
+    converter._experimental_disable_per_channel = per_tensor
     _configure(converter, mode, tensorflow, lambda: _representative(photos, (0.0, 255.0) if inside else scale))
     try:
         with tf.quiet():

@@ -95,8 +95,11 @@ class Proof:
         ]
 
 
-def prove(data: bytes, mode: str) -> Proof:
+def prove(data: bytes, mode: str, per_tensor: bool = False) -> Proof:
     """Read a ``.tflite`` file back and look whether it is what ``mode`` promises.
+
+    Args:
+        per_tensor: whether every operator's weights must have one scale, instead of one for each channel.
 
     Raises:
         InputError: it is no ``.tflite`` file.
@@ -127,7 +130,10 @@ def prove(data: bytes, mode: str) -> Proof:
     leftover = leftover_pairs(graph)
     if wanted.integer and leftover:
         raise CheckFailedError(f"{leftover} pairs of DEQUANTIZE and QUANTIZE were left in the file")
-    if wanted.integer:
+    several = sum(tensor.scales > 1 for _, tensor in weights)
+    if wanted.integer and per_tensor and several:
+        raise CheckFailedError(f"the weights of {several} operators have a scale for each channel")
+    if wanted.integer and not per_tensor:
         flat = [operator for operator, tensor in weights if tensor.scales == 1 and _needs_channels(operator, tensor)]
         if flat:
             raise CheckFailedError(
