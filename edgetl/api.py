@@ -32,9 +32,9 @@ from .evaluation.predict import Predictions
 from .imports import writing as importing
 from .imports.writing import Imported
 from .models import float_model
+from .training import advisor
 from .training import train as training
 from .training.accelerator import hardware
-from .training.advisor import advise
 from .training.finetuning import Plan
 from .training.network import Step, default_step
 from .training.runs import Run, check_place, is_run, open_run
@@ -57,7 +57,8 @@ class FineTuning(TypedDict, total=False):
     label_smoothing: float
     class_weights: bool
     train_batch_norm: bool
-    augment: bool
+    augment: bool | None
+    flip: bool | None
     strong: bool
     views: int
     boundary: str | None
@@ -145,9 +146,11 @@ def train(
     def attempt(spec: BackboneSpec) -> Run:
         chosen: str = strategy
         if chosen == "auto":
-            advice = advise(dataset, spec, seed)
+            advice = advisor.advise(dataset, spec, seed)
             chosen = advice.strategy
             progress(f"strategy {chosen}: {'; '.join(advice.reasons)}")
+            if chosen == "full" and image_size is None:
+                spec = _at_most(advisor.input_size(dataset, spec, seed), spec, progress)
         chosen_plan = None if chosen == "head" else replace(plan, strategy=chosen)
         options = training.Training(
             chosen_plan, step=step, resume=resume, force=force, seed=seed, tell=progress, cache_limit=plan.cache_limit
@@ -162,6 +165,12 @@ def train(
         other, words = backbones.offline(spec.image_size)
         progress(f"the ImageNet weights could not be downloaded: using {words}")
         return attempt(other)
+
+
+def _at_most(size: int, spec: BackboneSpec, progress: Progress) -> BackboneSpec:
+    if size < spec.image_size:
+        progress(f"the photos are small: an input of {size} px instead of {spec.image_size}, unless --image-size says")
+    return replace(spec, image_size=size)
 
 
 def convert(
@@ -180,6 +189,7 @@ def convert(
     prune: float | None = None,
     cluster: int | None = None,
     epochs: int | None = None,
+    per_tensor: bool = False,
     no_classes: bool = False,
     fused: bool = False,
     edgetpu: bool = False,
@@ -228,7 +238,8 @@ def convert(
     key = None if sign is None else read_private_key(Path(sign))
     moved, names = None if photos is None else as_paths(photos), None if labels is None else Path(labels)
     options = conversion.Options(
-        quantize, calibration_samples, max_drop, head, no_classes, None, Compression(qat, prune, cluster, epochs),
+        quantize, calibration_samples, max_drop, head, no_classes, None,
+        Compression(qat, prune, cluster, epochs, per_tensor),
         layers=verbose, fused=fused, edgetpu=edgetpu, explainable=explainable,
     )  # fmt: skip
     return conversion.convert(

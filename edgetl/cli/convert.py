@@ -30,8 +30,11 @@ QUANTIZATIONS = ("int8", "int8-float-io", "int16x8", "float16", "dynamic", "none
 )
 @click.option("--cluster", type=int, metavar="N", help="Let each kernel keep N distinct values, such as 16; minutes.")
 @click.option(
-    "--epochs", type=click.IntRange(1), help="Epochs of fine-tuning in each of these.  [default: prune 3, others 1]"
+    "--epochs",
+    type=click.IntRange(1),
+    help="Epochs of fine-tuning in each of these.  [default: 600 steps to prune, 200 to cluster, 500 for QAT]",
 )
+@click.option("--per-tensor", is_flag=True, help="One scale for all channels of a kernel, for hardware that needs it.")
 @click.option("--photos", multiple=True, type=click.Path(path_type=Path),
               help="Where a run's photos are now; with a model file, the photos to convert with.")  # fmt: skip
 @click.option("--labels", type=click.Path(path_type=Path),

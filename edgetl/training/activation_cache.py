@@ -44,6 +44,8 @@ class CachedPhotos:
         skipped: what is wrong with each of the others.
         hashes: (m, 16) difference hashes.
         path: of the cache's file.
+        digests: of the readable photos, m of them.
+        recipe: of the records.
         remarks: what was done in decoding to photos that were not in the cache yet → to how many.
     """
 
@@ -53,7 +55,14 @@ class CachedPhotos:
     skipped: tuple[str, ...]
     hashes: Hashes
     path: Path
+    digests: tuple[bytes, ...]
+    recipe: CacheKey
     remarks: Mapping[str, int] = field(default_factory=dict)
+
+    def mirrored(self) -> npt.NDArray[np.bool_]:
+        """(m, 1 + views): which views are mirror images; the plain photo, number 0, is none."""
+        views = [augmentation.mirrored(_draws(self.recipe, view, self.digests)) for view in range(self.views)]
+        return np.stack([np.zeros(len(self.digests), np.bool_), *views], axis=1)
 
     @property
     def views(self) -> int:
@@ -119,7 +128,7 @@ def _fill(cache: RecordFile, stream: BinaryIO, files: Sequence[Path], lower: Any
             batch = list(waiting.values())
             views = [plain(np.stack([shot.photos[0] for shot in batch])).numpy()]
             for view in range(recipe.views):
-                draws = augmentation.draw([(recipe.seed, view, *shot.digest) for shot in batch])
+                draws = _draws(recipe, view, [shot.digest for shot in batch])
                 views.append(varied(np.stack([shot.photos[1] for shot in batch]), draws).numpy())
             cache.append(batch, np.stack(views, axis=1))
             waiting.clear()
@@ -140,7 +149,15 @@ def _fill(cache: RecordFile, stream: BinaryIO, files: Sequence[Path], lower: Any
     flush()
     records = np.array([cache.rows[digest] for digest in digests], np.intp)
     hashes = np.array([cache.hashes[digest] for digest in digests], np.uint8).reshape(-1, HASH_BYTES)
-    return CachedPhotos(mapped(stream, cache), records, tuple(rows), tuple(skipped), hashes, cache.path, remarks)
+    values = mapped(stream, cache)
+    return CachedPhotos(
+        values, records, tuple(rows), tuple(skipped), hashes, cache.path, tuple(digests), recipe, remarks
+    )
+
+
+def _draws(recipe: CacheKey, view: int, digests: Sequence[bytes]) -> npt.NDArray[np.float32]:
+    """What makes a view of each photo."""
+    return augmentation.draw([(recipe.seed, view, *digest) for digest in digests])
 
 
 def batches_of(cached: CachedPhotos, upper: Any, size: int = 256) -> Iterator[npt.NDArray[np.float32]]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device.console import Stages
-from edgetl_device.errors import InputError
+from edgetl_device.errors import InputError, PhotoError
+from edgetl_device.photos import read_photo
 
 from ..backbones.backbone import BackboneSpec, build
 from ..data.datasets import Dataset, balanced, split
@@ -31,14 +33,20 @@ from .embeddings import embed_once
 from .float_head import Floats, fit_float_head, float_codes, predict
 
 MOST = 3000  # photos looked at: enough for a third digit
+SMALLEST, ENLARGED = 64, 2  # pixels, and times
+_STEP = 32  # pixels: every backbone takes multiples of it
+_LOOKED_AT = 60  # photos
 PROBED = 0.25  # share of them that the probes are tested on
 NEIGHBOURS = 5
+NEARLY_ALL = 0.99  # similarity from which on the head alone solves it
+VERY_MANY = 1000  # training photos a class that teach more than the backbone knows, whatever they show
 MANY = 200  # training photos a class, from which on there are many
 NEAR_FOR_FEW = 0.9  # similarity from which on few photos need the head only
 NEAR_FOR_MANY = 0.8  # similarity from which on many photos need the top only
 # The borders lie between what was measured (benchmarks/advise.py), held out, head / top / full: flowers (447 a class,
 # similarity 0.86) 0.871 / 0.905 / 0.884; litter (386, 0.74) 0.824 / 0.850 / 0.879; cartoons (64, 0.76) 0.839 / 0.893 /
-# 0.857. Photos that the borders were not chosen on are in the benchmark's table.
+# 0.857. VERY_MANY lies between these and 1,200 digits a class (benchmarks/digits.py). Photos that the borders were not
+# chosen on are in the table of benchmarks/advise.py.
 
 
 @dataclass(frozen=True)
@@ -98,7 +106,34 @@ def advise(dataset: Dataset, spec: BackboneSpec, seed: int = 0) -> Advice:
     return Advice(*decision, probe, nearest, logme(values, labels))
 
 
+def input_size(dataset: Dataset, spec: BackboneSpec, seed: int = 0) -> int:
+    """The side of the input for training all of a backbone, pixels: photos are not enlarged more than about twice.
+
+    Every pixel is paid for in every epoch, and what enlarging gives frozen features, training learns.
+    """
+    train = dataset.take(dataset.rows("train"))
+    files = train.take(sorted(balanced(train, _LOOKED_AT, seed))).files()
+    sides = []
+    for file in files:
+        with suppress(PhotoError):
+            sides.append(min(read_photo(file).shape[:2]))
+    wanted = max(SMALLEST, -(-ENLARGED * int(np.median(sides)) // _STEP) * _STEP) if sides else spec.image_size
+    return min(wanted, spec.image_size)
+
+
 def _decide(size: int, per_class: int, similarity: float) -> tuple[str, tuple[str, ...], int, int, float]:
+    if per_class >= MANY and similarity >= NEARLY_ALL:
+        solved = f"the backbone tells your photos apart as it is ({similarity:.2f} of 1): there is nothing to gain"
+        return "head", (solved,), size, per_class, similarity
+    if per_class >= VERY_MANY:
+        plenty = f"{per_class} training photos in a typical class ({VERY_MANY} and more are very many)"
+        return (
+            "full",
+            (plenty, "so many photos teach all of it, starting from what it knows"),
+            size,
+            per_class,
+            similarity,
+        )
     many = per_class >= MANY
     border = NEAR_FOR_MANY if many else NEAR_FOR_FEW
     near = similarity >= border

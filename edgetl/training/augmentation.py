@@ -17,6 +17,7 @@ from .. import tf
 
 MARGIN = 8 / 7  # photos are prepared this much larger than the view, so that a crop is not an enlargement
 DRAWS = 16
+_MIRROR = 5  # which of the draws mirrors
 VERSION = 1  # part of the cache's key: another number wherever the views change
 
 _SMALLEST_AREA = 0.5
@@ -36,6 +37,18 @@ def draw(keys: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
     """n keys (a few non-negative integers each) → (n, 16) float32 in [−1, 1), what :func:`random_views` takes."""
     rows = [np.random.default_rng(key).uniform(-1, 1, DRAWS) for key in keys]
     return np.asarray(rows, np.float32).reshape(-1, DRAWS)
+
+
+def mirrored(draws: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Draws (n, 16) → (n,): which of the views are mirror images."""
+    return draws[:, _MIRROR] < 0
+
+
+def unmirrored(draws: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The same draws, (n, 16), but that no view is a mirror image."""
+    draws = draws.copy()
+    draws[:, _MIRROR] = np.abs(draws[:, _MIRROR])
+    return draws
 
 
 def random_views(photos: Any, draws: Any, size: int, strong: bool = False) -> Any:

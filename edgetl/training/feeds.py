@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +21,18 @@ from .activation_cache import CachedPhotos
 
 Rows = npt.NDArray[np.intp]
 Arrays = tuple[npt.NDArray[Any], ...]
+Variation = Literal["all", "unmirrored", "none"]
+"""Random views, random views none of which is a mirror image, or the photos as they are."""
 
 
 class Feed(Protocol):
-    """Batches of rows of a dataset → arrays → what the network under training takes."""
+    """Batches of rows of a dataset → arrays → what the network under training takes.
+
+    Args:
+        variation: how photos are varied.
+    """
+
+    variation: Variation
 
     def varied(self, batches: Sequence[Rows], key: tuple[int, ...]) -> Iterator[Arrays]:
         """Random views of each batch; ``key`` (seed, epoch) makes them the same again."""
@@ -40,12 +49,22 @@ class CachedFeed:
 
     def __init__(self, cached: CachedPhotos) -> None:
         self._cached = cached
+        self.variation: Variation = "all"
 
     def varied(self, batches: Sequence[Rows], key: tuple[int, ...]) -> Iterator[Arrays]:
-        """(n, …) float16."""
+        """(n, …) float16; a view that is not to be gives way to the plain photo."""
         generator = np.random.default_rng(key)
         views = [generator.integers(0, 1 + self._cached.views, len(rows)) for rows in batches]
+        if self.variation == "none":
+            views = [np.zeros_like(chosen) for chosen in views]
+        if self.variation == "unmirrored":
+            pairs = zip(batches, views, strict=True)
+            views = [np.where(self._mirrored[rows, chosen], 0, chosen) for rows, chosen in pairs]
         return ahead(lambda item: self._read(*item), zip(batches, views, strict=True), 4, 1)
+
+    @cached_property
+    def _mirrored(self) -> npt.NDArray[np.bool_]:
+        return self._cached.mirrored()
 
     def plain(self, batches: Sequence[Rows]) -> Iterator[Arrays]:
         """(n, …) float16."""
@@ -71,16 +90,17 @@ class PhotoFeed:
     """
 
     def __init__(self, files: Sequence[Path], image_size: int, lower: Any, augment: bool, strong: bool) -> None:
-        self._files, self._size, self._lower = files, image_size, lower
-        self._augment, self._strong = augment, strong
+        self._files, self._size, self._lower, self._strong = files, image_size, lower, strong
+        self.variation: Variation = "all" if augment else "none"
 
     def varied(self, batches: Sequence[Rows], key: tuple[int, ...]) -> Iterator[Arrays]:
         """(n, s, s, 3) uint8, and (n, 16) float32 draws."""
-        if not self._augment:
+        if self.variation == "none":
             yield from self.plain(batches)
             return
         for rows, photos in zip(batches, self._decoded(batches, augmentation.wide_size(self._size)), strict=True):
-            yield photos, augmentation.draw([(*key, int(row)) for row in rows])
+            draws = augmentation.draw([(*key, int(row)) for row in rows])
+            yield photos, augmentation.unmirrored(draws) if self.variation == "unmirrored" else draws
 
     def plain(self, batches: Sequence[Rows]) -> Iterator[Arrays]:
         """(n, s, s, 3) uint8."""

@@ -152,7 +152,7 @@ def _fine_tuned(
     cached = _cached(dataset, lower, spec, plan, tell)
     if cached is None:
         start = _as_it_is(model, dataset, spec, embeddings, plan.cache_limit)
-        feed: Feed = PhotoFeed(start.dataset.files(), spec.image_size, lower, plan.augment, plan.strong)
+        feed: Feed = PhotoFeed(start.dataset.files(), spec.image_size, lower, plan.augment is not False, plan.strong)
     else:
         start = _Trained(readable_part(dataset, cached.rows), cached.hashes, cached.skipped, cached.remarks, {})
         write_rows(embeddings, batches_of(cached, upper), len(start.dataset))
@@ -164,7 +164,7 @@ def _fine_tuned(
     values = np.load(embeddings, mmap_mode="r")
     network = build_network(body, values, readable.labels, fit, stop, plan.train_batch_norm)
     _tell_size(network, model, rows, tell)
-    history = finetune(
+    tuned = finetune(
         network, feed, readable, rows, plan, checkpoint,
         resume=options.resume, xla=machine.xla, step=options.step, tell=tell,
     )  # fmt: skip
@@ -176,8 +176,14 @@ def _fine_tuned(
         write_rows(embeddings, batches_of(cached, upper), len(readable))
     else:
         embed_to_file(model, readable.files(), spec, embeddings)
-    options_used = asdict(replace(plan, epochs=plan.chosen_epochs, learning_rate=plan.chosen_rate))
-    facts = {"device": machine.device, "cached": cached is not None, "plan": options_used, "epochs": history}
+    facts = {
+        "device": machine.device,
+        "cached": cached is not None,
+        "plan": asdict(replace(tuned.plan, epochs=plan.chosen_epochs)),
+        "epochs": tuned.history,
+        "trials": [asdict(trial) for trial in tuned.trials],
+        "start_accuracy": tuned.start_accuracy,
+    }
     return replace(start, details=facts)
 
 
@@ -196,7 +202,7 @@ def _cached(
         if plan.strategy == "top":
             tell(f"no cache of activations: {why_not}; every epoch runs the whole backbone")
         return None
-    key = CacheKey(spec.image_size, plan.views if plan.augment else 0, plan.seed)
+    key = CacheKey(spec.image_size, plan.views if plan.augment is not False else 0, plan.seed)
     cached = fill(dataset.files(), lower, key, plan.cache_limit)
     tell(f"activations of {len(cached.rows)} photos cached in {cached.path.parent}: epochs run the top alone")
     return cached
@@ -205,11 +211,11 @@ def _cached(
 def _why_not_cached(plan: Plan, lower: Any, photos: int) -> str:
     if lower is None:
         return "nothing is frozen"
-    if plan.augment and plan.strong:
+    if plan.augment is not False and plan.strong:
         return "strong augmentation is drawn anew for every epoch"
-    if plan.augment and plan.views == 0:
+    if plan.augment is not False and plan.views == 0:
         return "--views 0 draws new views for every epoch"
-    if not fits(lower.output_shape[1:], plan.views if plan.augment else 0, photos, plan.cache_limit):
+    if not fits(lower.output_shape[1:], plan.views if plan.augment is not False else 0, photos, plan.cache_limit):
         return f"it would be larger than --cache-limit, {plan.cache_limit / 1e9:.1f} GB"
     return ""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import write_photos
 
 from edgetl.api import backbone_spec
 from edgetl.backbones import lite_weights
@@ -67,6 +68,8 @@ def test_neighbours_agree_with_scikit_learn() -> None:
 @pytest.mark.parametrize(
     ("per_class", "similarity", "strategy"),
     [
+        (1200, 0.98, "full"),
+        (1200, 0.99, "head"),
         (20, 0.98, "head"),
         (20, 0.5, "top"),
         (900, 0.98, "top"),
@@ -120,3 +123,10 @@ def test_the_advice_is_a_command_with_all_that_was_advised_on(tmp_path, monkeypa
         stands_in = offline(96)[0]
         assert backbone_spec(found["backbone"], found["alpha"], found["image_size"], found["weights"]) == stands_in
     assert stands_in == BUILTIN
+
+
+@pytest.mark.parametrize(("side", "size"), [(28, 64), (40, 96), (64, 128), (300, 224)])
+def test_all_of_a_backbone_is_trained_on_an_input_that_enlarges_photos_about_twice(tmp_path, side, size) -> None:
+    photos = write_photos(tmp_path / "p", ("ball", "box"), 8, size=side)
+    (photos / "ball" / "0000.png").write_bytes(b"damaged")
+    assert advisor.input_size(split(find_photos(photos), 0.2, 0), BackboneSpec("mobilenet_v2", 1.0, 224)) == size

@@ -28,6 +28,14 @@ def test_mirrored_is_mirrored_exactly(photos) -> None:
     np.testing.assert_allclose(changed(photos, 5, -1.0), augmentation.whole(photos)[:, :, ::-1], atol=1e-5)
 
 
+def test_without_mirroring_all_else_is_drawn_as_it_was() -> None:
+    draws = augmentation.draw([(7, number) for number in range(40)])
+    turned = augmentation.mirrored(draws)
+    found = augmentation.unmirrored(draws)
+    assert 10 < turned.sum() < 30 and not augmentation.mirrored(found).any()
+    assert (found[~turned] == draws[~turned]).all() and (np.delete(found, 5, 1) == np.delete(draws, 5, 1)).all()
+
+
 def test_a_crop_shows_its_part_of_the_photo(photos) -> None:
     draws = np.array([STILL], np.float32)
     draws[0, :4] = -1.0, 0.0, -1.0, -1.0  # half of the area, at the upper left

@@ -239,7 +239,7 @@ def test_training_learns_and_ends_at_its_best_epoch(world, tmp_path) -> None:
     plan = Plan("full", epochs=12, batch_size=8, learning_rate=0.01, patience=12)
     body, values, feed, rows = tiny(dataset)
     network = build_network(body, values, dataset.labels, *rows)
-    history = finetune(network, feed, dataset, rows, plan, tmp_path / "c")
+    history = finetune(network, feed, dataset, rows, plan, tmp_path / "c").history
     assert history[-1]["loss"] < 0.7 * history[0]["loss"]
 
 
@@ -255,8 +255,12 @@ def test_epochs_without_progress_end_it_early_and_the_start_is_kept(world, tmp_p
         network.bias.assign([9.0, 0, 0, 0])
         return 0.0
 
-    history = finetune(network, feed, dataset, rows, Plan("full", epochs=9, patience=2), tmp_path / "c", step=ruin)
-    assert len(history) == 2 and all((a == b).all() for a, b in zip(start, network.state(), strict=True))
+    said: list[str] = []
+    plan = Plan("full", epochs=9, patience=2)
+    done = finetune(network, feed, dataset, rows, plan, tmp_path / "c", step=ruin, tell=said.append)
+    assert f"{done.start_accuracy:.3f} right on the stopping part, {len(rows[1])} photos" in said[0]
+    assert "the start is kept: no epoch was better" in said[-1]
+    assert len(done.history) == 2 and all((a == b).all() for a, b in zip(start, network.state(), strict=True))
 
 
 def test_in_bfloat16_and_compiled_training_comes_close_to_float32(world, tmp_path) -> None:
