@@ -123,17 +123,12 @@ def input_size(dataset: Dataset, spec: BackboneSpec, seed: int = 0) -> int:
 
 def _decide(size: int, per_class: int, similarity: float) -> tuple[str, tuple[str, ...], int, int, float]:
     if per_class >= MANY and similarity >= NEARLY_ALL:
-        solved = f"the backbone tells your photos apart as it is ({similarity:.2f} of 1): there is nothing to gain"
-        return "head", (solved,), size, per_class, similarity
+        solved = f"the backbone tells them apart as it is ({similarity:.2f} of 1): there is nothing to gain"
+        return "head", (f"{per_class} training photos in a typical class", solved), size, per_class, similarity
     if per_class >= VERY_MANY:
         plenty = f"{per_class} training photos in a typical class ({VERY_MANY} and more are very many)"
-        return (
-            "full",
-            (plenty, "so many photos teach all of it, starting from what it knows"),
-            size,
-            per_class,
-            similarity,
-        )
+        taught = f"so many teach all of it, from what it knows ({similarity:.2f} of 1)"
+        return "full", (plenty, taught), size, per_class, similarity
     many = per_class >= MANY
     border = NEAR_FOR_MANY if many else NEAR_FOR_FEW
     near = similarity >= border
