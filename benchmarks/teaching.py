@@ -23,6 +23,7 @@ from .situations import BACKBONE, Codes, Names
 
 SESSIONS, SESSIONS_PER_DRAW, BATCHES, MOST, TESTS = 200, 5, 10, 12, 40
 SETS = ("flowers", "trashnet")
+PART, PROCESSES = 25, 8  # sessions of a process, and how many of these at once
 MISLABELLED = 0.1
 BEHIND = 0.02
 REACH = "never more than 0.02 behind learning the right batches alone; no right batch waits because of a wrong one"
@@ -83,35 +84,45 @@ def accuracy(head: Head, tests: Codes, truth: Names) -> float:
     return float((np.asarray(head.labels)[head.scorer.scores(tests).argmax(axis=1)] == truth).mean())
 
 
-def measure(name: str, sessions: int) -> dict[str, object]:
-    """The row of one set of photos."""
+def sessions_of(name: str, numbers: range) -> Found:
+    """Some of the sessions of one set of photos."""
     found = Found()
-    for number in range(sessions):
+    for number in numbers:
         session(name, number, found)
-        if number % 10 == 9:
-            print(name, number + 1, round(min(found.sessions), 3), found.right_aside, found.right, flush=True)
-    steps, worst = np.array(found.steps), np.array(found.sessions)
+    print(name, numbers.stop, round(min(found.sessions), 3), found.right_aside, found.right, flush=True)
+    return found
+
+
+def row_of(name: str, parts: list[Found]) -> dict[str, object]:
+    """The row of one set of photos."""
+    steps = np.concatenate([part.steps for part in parts])
+    worst = np.concatenate([part.sessions for part in parts])
+    aside = np.concatenate([part.right_samples_aside for part in parts])
+    right, wrong = sum(part.right for part in parts), sum(part.wrong for part in parts)
     return {
         "photos": name,
         "sessions": len(worst),
-        "batches": found.right + found.wrong,
+        "batches": right + wrong,
         "steps_behind": round(float((steps < -BEHIND).mean()), 3),
         "sessions_behind": round(float((worst < -BEHIND).mean()), 3),
         "worst": round(float(worst.min()), 3),
         "mean": round(float(steps.mean()), 4),
-        "right_batches_aside": round(found.right_aside / found.right, 3),
-        "right_samples_aside": round(float(np.mean(found.right_samples_aside)), 3),
-        "waiting_for_wrong_ones": found.waiting,
-        "wrong_batches_aside": round(found.wrong_aside / max(found.wrong, 1), 3),
+        "right_batches_aside": round(sum(part.right_aside for part in parts) / right, 3),
+        "right_samples_aside": round(float(aside.mean()), 3),
+        "waiting_for_wrong_ones": sum(part.waiting for part in parts),
+        "wrong_batches_aside": round(sum(part.wrong_aside for part in parts) / max(wrong, 1), 3),
     }
 
 
 def main(sessions: int = SESSIONS) -> None:
     """Measure and save."""
     report = Report("teaching", f"Teaching with a tenth of the batches mislabelled; {BACKBONE}", FIRST_SEED, REACH)
-    with ProcessPoolExecutor(len(SETS)) as pool:
-        for row in pool.map(measure, SETS, [sessions // len(SETS)] * len(SETS)):
-            report.add(**row)
+    each = sessions // len(SETS)
+    parts = [range(start, min(start + PART, each)) for start in range(0, each, PART)]
+    with ProcessPoolExecutor(PROCESSES) as pool:
+        found = {name: [pool.submit(sessions_of, name, part) for part in parts] for name in SETS}
+        for name, tasks in found.items():
+            report.add(**row_of(name, [task.result() for task in tasks]))
     report.save()
 
 

@@ -29,9 +29,10 @@ def status(accept_loss: bool, runtime: str, home: Home) -> dict[str, Any]:
     say(f"samples  {', '.join(f'{label} {count}' for label, count in report['samples'].items()) or 'none yet'}")
     for batch in report["pending"]:
         taught = f"{batch['samples']} sample{'s' if batch['samples'] != 1 else ''} of {batch['label']}"
-        say(f"pending  batch {batch['id']}, {taught}: {batch['reason']}")
+        say(f"pending  batch {batch['id']}, {taught}:")
+        say(f"         {batch['reason']}")
     if report["pending"]:
-        say("         (they are not learned: `edgetl-device pending` shows what you can do)")
+        say("         (not learned: `edgetl-device pending` shows what you can do)")
     say(f"version  {report['version']}")
     if not report["strangers"]["recognised"]:
         say(f"unknown  {report['strangers']['reason']}")

@@ -46,19 +46,19 @@ def gained_and_lost(changes: Sequence[tuple[str, float, float, int, bool]]) -> l
 
     Example:
         >>> gained_and_lost([("tulips", 0.81, 0.88, 100, True), ("cup", 1.0, 0.9, 10, False)])
-        ['gained: tulips 81 % → 88 % of 100 photos', 'lost: cup 100 % → 90 % of its 10 samples']
+        ['tulips gained: 81 % → 88 % of 100 photos', 'cup lost: 100 % → 90 % of its 10 samples']
     """
     lines = []
     for word, sign in (("gained", 1), ("lost", -1)):
         some = [change for change in changes if (change[2] - change[1]) * sign > 0]
         some.sort(key=lambda change: (change[1] - change[2]) * sign)
-        parts = [
-            f"{label} {before:.0%} → {after:.0%}".replace("%", " %")
-            + (f" of {photos} photos" if held_out else f" of its {photos} samples")
-            for label, before, after, photos, held_out in some[:_MOST_NAMED]
-        ]
-        more = f" and {len(some) - _MOST_NAMED} more" if len(some) > _MOST_NAMED else ""
-        lines += [f"{word}: {', '.join(parts)}{more}"] if parts else []
+        for label, before, after, photos, held_out in some[:_MOST_NAMED]:
+            shares = f"{before:.0%} → {after:.0%}".replace("%", " %")
+            lines.append(
+                f"{label} {word}: {shares} of " + (f"{photos} photos" if held_out else f"its {photos} samples")
+            )
+        if len(some) > _MOST_NAMED:
+            lines.append(f"{len(some) - _MOST_NAMED} more {word} less")
     return lines
 
 
@@ -96,7 +96,8 @@ def looks_like(label: str, count: int, total: int, looks: npt.NDArray[np.str_]) 
     """
     names, counts = np.unique(looks, return_counts=True)
     nearest = [str(name) for name in names[np.argsort(-counts, kind="stable")][:2]]
-    return f"{count} of the {total} new photos of {label} look like {' or '.join(nearest)}"
+    verb = "looks" if count == 1 else "look"
+    return f"{count} of the {total} new photos of {label} {verb} like {' or '.join(nearest)}"
 
 
 def same_thing(label: str, count: int, other: str) -> str:

@@ -47,7 +47,7 @@ class Outcome:
     changes: tuple[ClassChange, ...] = ()
 
     def gained_and_lost(self) -> list[str]:
-        """The changes in words, a line for what was gained and one for what was lost."""
+        """The changes in words, a line for each class; of many the greatest."""
         return gained_and_lost([(c.label, c.before, c.after, c.photos, c.held_out) for c in self.changes])
 
 

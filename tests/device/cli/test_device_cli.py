@@ -81,7 +81,8 @@ def test_what_the_gate_sets_aside_exits_with_1_and_says_what_to_do(installed: Pa
     assert max(map(len, wrong.splitlines())) <= 80
     assert told(installed, "learn", "kite", photos / "kite")["promoted"]  # it holds nothing up
     status = run(installed, "status").stdout
-    assert "pending  batch 1, 12 samples of ball: " in status and "`edgetl-device pending` shows what you" in status
+    assert "pending  batch 1, 12 samples of ball:\n" in status and "`edgetl-device pending` shows what you" in status
+    assert max(map(len, status.splitlines()[:6])) <= 80
     (batch,) = told(installed, "pending")["pending"]
     assert [batch[key] for key in ("id", "label", "looks_like", "samples")] == [1, "ball", "box", 12]
     assert told(installed, "status")["pending"] == [batch] and batch["ids"] == list(range(1, 13))
