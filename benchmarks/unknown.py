@@ -10,19 +10,23 @@ and are confirmed with litter and paintings.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
+from edgetl.training.directions import leading_directions
 from edgetl_device.heads.evidence import Evidence, empty_evidence, extend, gather
 from edgetl_device.heads.head import Head, fit_head
 from edgetl_device.heads.neighbours import Bank, mean_of_nearest, unit
+from edgetl_device.heads.novelty import fit_novelty
 from edgetl_device.heads.precision import Precision, solve_precision
+from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.metrics import auroc
 from edgetl_device.statistics import statistics_of
 
-from .harness import Report
-from .situations import BACKBONE, Codes, Names, embeddings, halves
+from .harness import Report, interleaved_ms
+from .situations import BACKBONE, Codes, Names, backbone, embeddings, halves
 
 DRAWS, PER_CLASS, MOST_ASKED = 10, 100, 200
 CASES = (
@@ -42,6 +46,7 @@ def main() -> None:
     _with_a_factory()
     _after_teaching()
     _without_classes()
+    _cost()
 
 
 def _with_a_factory() -> None:
@@ -186,6 +191,25 @@ def _without_classes() -> None:
     report.save()
 
 
+def _cost() -> None:
+    """Of one frame, beside the backbone's; 500 held-out photos, and 20 classes of 64 samples taught besides."""
+    report = Report("unknown-cost", f"What does the question cost a frame, on one thread? {BACKBONE}")
+    interpreter = TFLiteInterpreter(backbone(), threads=1)
+    pixels = np.zeros(interpreter.input.shape[1:], np.uint8)
+    codes, labels = embeddings("flowers")
+    train, rest = halves(labels, 0.4, np.random.default_rng(0))
+    alone = _factory(codes, labels, train, rest)
+    others = embeddings("trashnet")[0][: 20 * 64]
+    many = extend(alone, others, [f"taught {number // 64}" for number in range(len(others))], "r")
+    blank = extend(empty_evidence("b", codes.shape[1]), others, [f"taught {n // 64}" for n in range(len(others))], "r")
+    cases = (("a factory bundle", alone), ("and 20 classes taught", many), ("20 classes taught, no bundle", blank))
+    calls: dict[str, Callable[[], object]] = {"the backbone": lambda: interpreter(pixels)}
+    calls |= {name: partial(fit_novelty(evidence).is_unknown, codes[:1]) for name, evidence in cases}
+    for name, milliseconds in interleaved_ms(calls, runs=51).items():
+        report.add(what=name, milliseconds=milliseconds)
+    report.save()
+
+
 def _told_by_own(head: Head, evidence: Evidence, asked: list[Codes]) -> dict[str, list[np.ndarray]]:
     """Which are unknown; the peers' thresholds are the 5 % quantile of the samples, each left out in turn."""
     left_out = head.scorer.scores_without_each(evidence, evidence.recent, evidence.recent_labels)
@@ -197,7 +221,9 @@ def _told_by_own(head: Head, evidence: Evidence, asked: list[Codes]) -> dict[str
 
 
 def _factory(codes: Codes, labels: Names, train: np.ndarray, held: np.ndarray) -> Evidence:
-    factory = statistics_of(codes[train], [str(label) for label in labels[train]], "b", "r")
+    names = [str(label) for label in labels[train]]
+    directions = leading_directions(statistics_of(codes[train], names, "b", "r"))
+    factory = statistics_of(codes[train], names, "b", "r", directions)
     bank = np.concatenate([np.flatnonzero(held & (labels == label))[:PER_CLASS] for label in np.unique(labels[held])])
     return gather(factory, codes[bank], [str(label) for label in labels[bank]], codes[:0], (), "r")
 

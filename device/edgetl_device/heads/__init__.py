@@ -16,5 +16,6 @@ __all__ = [
     "registry",
     "relative",
     "scorer",
+    "space",
     "taught",
 ]

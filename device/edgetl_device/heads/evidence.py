@@ -42,7 +42,7 @@ class Solution:
         core: see :attr:`Evidence.core`.
         core_distances: see :attr:`Evidence.core_distances`.
         holdout_projected: see :attr:`Evidence.holdout_projected`.
-        factory_core, factory_distances: the same of the factory alone.
+        factory_core: see :attr:`Evidence.factory_core`.
     """
 
     bank: Bank | None = None
@@ -50,7 +50,6 @@ class Solution:
     core_distances: Vector | None = None
     holdout_projected: Matrix | None = None
     factory_core: Precision | None = None
-    factory_distances: Vector | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,14 +114,6 @@ class Evidence:
             )
         return self.solution.factory_core
 
-    @property
-    def factory_distances(self) -> Vector:
-        """(h,) yᵀ P y of the holdout with the factory's own precision, y = code − centre."""
-        if self.solution.factory_distances is None:
-            alone = self.core_distances if not self.device.samples else self._distances(self.factory_core)
-            self.solution.factory_distances = alone * self.factory_core.samples
-        return self.solution.factory_distances
-
     def _solved_core(self) -> Precision:
         if self.factory_precision is not None and len(self.recent) == self.device.samples <= MOST_ROWS:
             nothing = no_statistics(self.device.backbone, self.device.dimension)
@@ -170,15 +161,12 @@ class Evidence:
     def core_distances(self) -> Vector:
         """(h,) yᵀ A⁻¹ y of the holdout with the core's A, y = code − centre: the costly part of its scores."""
         if self.solution.core_distances is None:
-            self.solution.core_distances = self._distances(self.core)
+            distances = np.empty(len(self.holdout))
+            for start in range(0, len(distances), BLOCK_ROWS):
+                y = self.holdout[start : start + BLOCK_ROWS] - self.centre
+                distances[start : start + BLOCK_ROWS] = row_products(self.core.inverse(y), y)
+            self.solution.core_distances = distances
         return self.solution.core_distances
-
-    def _distances(self, precision: Precision) -> Vector:
-        distances = np.empty(len(self.holdout))
-        for start in range(0, len(distances), BLOCK_ROWS):
-            y = self.holdout[start : start + BLOCK_ROWS] - self.centre
-            distances[start : start + BLOCK_ROWS] = row_products(precision.inverse(y), y)
-        return distances
 
     @property
     def holdout_projected(self) -> Matrix:
@@ -243,7 +231,7 @@ def carry_over(before: Evidence, after: Evidence, codes: Codes, labels: Sequence
     """
     known, new = before.solution, after.solution
     new.bank, new.holdout_projected = known.bank, known.holdout_projected
-    new.factory_core, new.factory_distances = known.factory_core, known.factory_distances
+    new.factory_core = known.factory_core
     if known.core is None or not freedom(before.factory):
         return
     added = directions(before.device, codes, labels)

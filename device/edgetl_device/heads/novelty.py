@@ -16,16 +16,17 @@ import numpy as np
 import numpy.typing as npt
 
 from ..codes import Codes
-from ..labels import NOTHING
 from .evidence import Evidence
 from .neighbours import ENOUGH, NEIGHBOURS, Bank, Vectors, mean_of_nearest, unit
-from .relative import RelativeDistance, Space, fit_relative
+from .relative import RelativeDistance, fit_relative
+from .space import Space
 from .taught import Taught, fit_taught, taught_labels
 
 RECENT_PER_CLASS = 64  # device samples of each class that are remembered here, the newest
 MOST_RECENT = 4096  # of all classes together: 5 MB, and what one frame is compared with
 DEVIATIONS = 1.8  # below the mean likeness of samples to each other, for many samples
 DOUBT = 6.0  # samples for which half of that is enough: a few show less likeness than more would
+MOST_COMPARED = 256  # samples of all classes that a frame's cosines are taken to, but five of each at least
 USUAL_DEVIATION = 0.05  # of likeness; worth two samples
 
 TOO_LITTLE_TAUGHT = "cannot recognise strangers yet: teach a second thing"
@@ -37,14 +38,14 @@ class Novelty:
     """What is known, and the thresholds below which a thing is not.
 
     Args:
-        known: (k, d) float32 unit vectors: the holdout, then device samples.
+        known: (k, d) float32 unit vectors: the holdout, then device samples; the newest where there are many.
         origin: code of the value 0.
         threshold: mean cosine to the nearest of the known; −inf where one sample or none is known.
         space: None where nothing is asked there.
         relative: None where there is no holdout to set its threshold on; it then stands in place of the cosine.
         taught: None where nothing was taught that has to be recognised besides.
         shortcoming: for a person, why nothing can be called unknown; empty where strangers are.
-        background: (b, d) float32 unit vectors: what was taught as nothing; a part of the scene.
+        scene: (s, d) float32 unit vectors: all that was seen, also as nothing; None where that is what is known.
     """
 
     known: Vectors
@@ -54,7 +55,7 @@ class Novelty:
     relative: RelativeDistance | None = None
     taught: Taught | None = None
     shortcoming: str = ""
-    background: Vectors | None = None
+    scene: Vectors | None = None
 
     def familiarity(self, codes: Codes) -> npt.NDArray[np.floating]:
         """(n, d) uint8 → (n,), the larger the more familiar: relative distances, or cosines."""
@@ -79,27 +80,34 @@ class Novelty:
 
 def fit_novelty(evidence: Evidence) -> Novelty:
     """A deterministic function of the evidence."""
-    nothing = [row for row in newest(evidence.recent_labels) if evidence.recent_labels[row] == NOTHING]
-    return replace(_fitted(evidence), background=unit(evidence.recent[nothing], evidence.origin))
-
-
-def _fitted(evidence: Evidence) -> Novelty:
-    bank, labels = evidence.bank, taught_labels(evidence)
-    chosen = [row for row in newest(evidence.recent_labels) if evidence.recent_labels[row] in labels]
-    known = np.concatenate([bank.vectors, unit(evidence.recent[chosen], evidence.origin)])
+    names, bank = evidence.recent_labels, evidence.bank
+    recent = newest(names)
+    seen = unit(evidence.recent[recent], evidence.origin)
+    scene = np.concatenate([bank.vectors, seen])
     if bank.enough:
-        space = Space(evidence.centre, evidence.factory_core)
+        labels = taught_labels(evidence)
+        space = Space(evidence.centre, evidence.factory_core, evidence.factory.projection)
         taught = fit_taught(evidence, space, labels) if labels else None
-        return Novelty(known, evidence.origin, float("-inf"), space, fit_relative(evidence), taught)
+        return Novelty(scene, evidence.origin, float("-inf"), space, fit_relative(evidence, space), taught)
     if not set(evidence.factory.labels) <= evidence.hidden:  # known, but nothing tells how alike its things are
-        return Novelty(known, evidence.origin, float("-inf"), shortcoming=TOO_FEW_HELD_OUT)
-    names = [evidence.recent_labels[row] for row in chosen]
-    threshold = _left_out(Bank(known, np.asarray(names, np.str_)))
-    few = _outnumbered(Counter(names), labels)
+        return Novelty(scene, evidence.origin, float("-inf"), shortcoming=TOO_FEW_HELD_OUT)
+    return replace(_by_own_samples(evidence, seen, [names[row] for row in recent]), scene=scene)
+
+
+def _by_own_samples(evidence: Evidence, seen: Vectors, names: Sequence[str]) -> Novelty:
+    """With what was seen, (r, d) unit vectors with their r labels."""
+    labels = taught_labels(evidence)
+    counts = Counter(name for name in names if name in labels)
+    most = max(NEIGHBOURS, MOST_COMPARED // max(len(counts), 1))
+    rows = [row for row in newest(names, most) if names[row] in labels]
+    known = Bank(seen[rows], np.asarray(names, np.str_)[rows])
+    threshold = _left_out(known)
+    few = _outnumbered(counts, labels)
     if not few:
-        return Novelty(known, evidence.origin, threshold, shortcoming="" if len(known) > 1 else TOO_LITTLE_TAUGHT)
-    space = Space(evidence.centre, None)  # samples so few that a precision of them would have seen every one
-    return Novelty(known, evidence.origin, threshold, space, None, fit_taught(evidence, space, few))
+        shortcoming = "" if len(rows) > 1 else TOO_LITTLE_TAUGHT
+        return Novelty(known.vectors, evidence.origin, threshold, shortcoming=shortcoming)
+    space = Space(evidence.centre)  # samples so few that a precision of them would have seen every one
+    return Novelty(known.vectors, evidence.origin, threshold, space, None, fit_taught(evidence, space, few))
 
 
 def _left_out(known: Bank) -> float:
@@ -131,9 +139,9 @@ def remembered_per_class(counts: Iterable[int]) -> int:
     return most
 
 
-def newest(labels: Sequence[str]) -> list[int]:
-    """Indices of the newest of each label that are remembered, ascending."""
-    most = remembered_per_class(Counter(labels).values())
+def newest(labels: Sequence[str], most: int | None = None) -> list[int]:
+    """Indices of the newest of each label, ascending: as many as are remembered, or ``most``."""
+    most = remembered_per_class(Counter(labels).values()) if most is None else most
     kept: Counter[str] = Counter()
     chosen = []
     for row in range(len(labels) - 1, -1, -1):

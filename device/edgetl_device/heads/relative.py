@@ -5,7 +5,7 @@
 under the precision within classes: with γ = 0 the Mahalanobis distance relative to everything (Ren et al. 2021,
 https://arxiv.org/abs/2106.09022), which sees near strangers best, with γ = 1 the plain one (Lee et al. 2018,
 https://arxiv.org/abs/1807.03888), which sees far ones. Because one precision serves both, r is the largest of C linear
-scores less γ of one quadratic form: one product with a matrix a frame. ``benchmarks/unknown`` compares it with others.
+scores less γ of one quadratic form (see :mod:`.space`). ``benchmarks/unknown`` compares it with others.
 """
 
 from __future__ import annotations
@@ -14,52 +14,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..codes import Codes
 from .evidence import Evidence
-from .precision import Matrix, Precision, Vector
+from .precision import Matrix, Vector
 from .scatter import label_rows, row_products
+from .space import Space, Whitened
 
 FALSE_ALARMS = 0.05  # share of known things that may fall below the threshold
 PLAIN_SHARE = 0.2  # γ: .1 to .3 do alike
 
 _NOTHING_NEAR = -np.inf
-
-
-@dataclass(frozen=True, eq=False)
-class Whitened:
-    """n codes as the precision sees them, y = code − centre.
-
-    Args:
-        offsets: (n, d) float32 y.
-        lengths: (n,) yᵀ P y.
-    """
-
-    offsets: Matrix
-    lengths: Vector
-
-
-@dataclass(frozen=True, eq=False)
-class Space:
-    """Where distances are taken: a centre and a precision.
-
-    The precision is the factory's, for one that had seen the device's samples would find them nearer than others.
-
-    Args:
-        centre: (d,) float32, the mean of the known classes.
-        precision: P, within classes; None: the identity.
-    """
-
-    centre: Matrix
-    precision: Precision | None
-
-    def __call__(self, codes: Codes) -> Whitened:
-        """(n, d) → what distances are made of."""
-        offsets = np.asarray(codes - self.centre, np.float32)
-        return Whitened(offsets, np.maximum(row_products(self.whiten(offsets), offsets), 1e-9))
-
-    def whiten(self, offsets: Matrix) -> Matrix:
-        """(n, d) float32 offsets → offsets · P."""
-        return offsets if self.precision is None else offsets @ self.precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +50,7 @@ def relative(offsets: Matrix, lengths: Vector, weights: Matrix, bias: Matrix) ->
     return np.asarray(nearest - PLAIN_SHARE * lengths)
 
 
-def fit_relative(evidence: Evidence) -> RelativeDistance:
+def fit_relative(evidence: Evidence, space: Space) -> RelativeDistance:
     """Classes of the factory that are not hidden, as the factory knew them: what is taught here changes no threshold.
 
     There must be a holdout of them (:attr:`~.neighbours.Bank.enough`).
@@ -95,11 +58,10 @@ def fit_relative(evidence: Evidence) -> RelativeDistance:
     factory = evidence.factory
     labels = [label for label in factory.labels if label not in evidence.hidden]
     rows = label_rows(factory, labels)
-    means = factory.sums[rows] / factory.counts[rows, None] - evidence.centre
-    whitened = means.astype(np.float32) @ evidence.factory_core
+    means = factory.sums[rows] / factory.counts[rows, None] - space.centre
+    whitened = space.whiten(means.astype(np.float32))
     weights, bias = (2 * whitened).astype(np.float32), (-row_products(whitened, means)).astype(np.float32)
     shown = np.array([label not in evidence.hidden for label in evidence.holdout_labels], bool)
-    offsets = (evidence.holdout[shown] - evidence.centre).astype(np.float32)
-    lengths = evidence.factory_distances[shown]
-    threshold = float(np.quantile(relative(offsets, lengths, weights, bias), FALSE_ALARMS))
+    known = space(evidence.holdout[shown])
+    threshold = float(np.quantile(relative(known.offsets, known.lengths, weights, bias), FALSE_ALARMS))
     return RelativeDistance(weights, bias, threshold)

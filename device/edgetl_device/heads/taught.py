@@ -18,8 +18,8 @@ from ..codes import Codes
 from ..labels import NOTHING
 from .evidence import Evidence
 from .precision import Matrix, Vector
-from .relative import Space, Whitened
 from .scatter import label_rows, row_products
+from .space import Space, Whitened
 
 SHARE = 0.67  # of the likeness that a class's own samples reach
 USUAL = 0.154  # likeness of two photos of a kind that the factory does not know; worth one sample

@@ -60,8 +60,7 @@ class Drift:
     """
 
     def __init__(self, novelty: Novelty, kept: dict[str, Any] | None = None) -> None:
-        nothing = novelty.known[:0] if novelty.background is None else novelty.background
-        self._known = np.concatenate([novelty.known, nothing])
+        self._known = novelty.known if novelty.scene is None else novelty.scene
         self._origin = novelty.origin
         count = min(len(self._known), _REFERENCES)
         rows = np.unique(np.linspace(0, len(self._known) - 1, count).round().astype(np.intp))

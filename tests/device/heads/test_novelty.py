@@ -7,9 +7,11 @@ import pytest
 
 from edgetl_device.heads.evidence import Evidence, extend, gather
 from edgetl_device.heads.neighbours import ENOUGH
-from edgetl_device.heads.novelty import TOO_FEW_HELD_OUT, TOO_LITTLE_TAUGHT, Novelty, fit_novelty
-from edgetl_device.heads.relative import PLAIN_SHARE, Space, relative
+from edgetl_device.heads.novelty import MOST_COMPARED, TOO_FEW_HELD_OUT, TOO_LITTLE_TAUGHT, Novelty, fit_novelty
+from edgetl_device.heads.relative import PLAIN_SHARE, relative
+from edgetl_device.heads.space import Space
 from edgetl_device.heads.taught import SHARE, USUAL, WIDEST, likeness
+from edgetl_device.projection import Projection
 from edgetl_device.statistics import no_statistics, statistics_of
 
 DIMENSION = 48
@@ -131,3 +133,22 @@ def test_relative_to_no_class_everything_is_strange() -> None:
     none = np.zeros((0, DIMENSION), np.float32)
     scores = relative(np.ones((2, DIMENSION), np.float32), np.ones(2), none, np.zeros(0, np.float32))
     assert (scores == -np.inf).all()
+
+
+def test_along_a_projection_lengths_are_exact_and_across_it_they_are_right_on_the_mean() -> None:
+    known, generator = factory(), np.random.default_rng(0)
+    projection = Projection(generator.integers(-60, 61, (6, DIMENSION)).astype(np.int8), np.zeros(6, np.int64))
+    space = Space(known.centre, known.factory_core, projection)
+    along = generator.normal(size=(20, 6)) @ projection.weights / 40
+    across = generator.normal(size=(4000, DIMENSION)) * 20
+    across -= across @ np.linalg.pinv(projection.weights) @ projection.weights
+    precision = known.factory_core.matrix.astype(np.float64)
+    exact, roughly = (np.einsum("nd,de,ne->n", rows, precision, rows) for rows in (along, across))
+    np.testing.assert_allclose(space((along + known.centre).astype(np.float32)).lengths, exact, rtol=1e-3)
+    assert space((across + known.centre).astype(np.float32)).lengths.mean() == pytest.approx(roughly.mean(), rel=0.03)
+
+
+def test_a_frame_is_compared_with_a_bounded_number_of_samples() -> None:
+    novelty = fit_novelty(blank(range(40), shots=20))
+    assert len(novelty.known) == 40 * (MOST_COMPARED // 40) and novelty.scene is not None
+    assert len(novelty.scene) == 40 * 20 and unknown(novelty, range(40), 10) < 0.15
