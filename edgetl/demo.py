@@ -22,11 +22,13 @@ from edgetl_device.home import Home
 from edgetl_device.inference.backbone import Backbone, open_backbone
 from edgetl_device.inference.classifier import Prediction
 from edgetl_device.learning.learner import Learner
+from edgetl_device.metrics import wilson_interval
 from edgetl_device.photos import Image, read_photo
 
 from .backbones.backbone import BackboneSpec
 from .conversion.convert import Options, convert_run
 from .data.datasets import find_photos, split
+from .reports.intervals import spread
 from .reports.page import Gallery, Heading, Part, Picture, Table, Text, page
 from .training.train import train_head
 
@@ -57,14 +59,28 @@ class World:
     shown: Labelled
 
 
-@dataclass
-class Step:
-    """One line of the story; accuracy is None where nothing is classified."""
+@dataclass(frozen=True)
+class PhotoSet:
+    """The photos that a step is tried on: only accuracies on the same ones can be compared."""
 
     name: str
-    accuracy: float | None
+    samples: int
+
+
+@dataclass
+class Step:
+    """One line of the story: an accuracy, and the photos it was measured on."""
+
+    name: str
+    accuracy: float
     seconds: float
     detail: str
+    photos: PhotoSet
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the accuracy (Wilson)."""
+        return wilson_interval(round(self.accuracy * self.photos.samples), self.photos.samples)
 
 
 @dataclass
@@ -75,9 +91,9 @@ class Story:
     parts: list[Part] = field(default_factory=list)
     tell: Callable[[Step], None] = lambda step: None
 
-    def add(self, name: str, accuracy: float | None, seconds: float, detail: str) -> None:
+    def add(self, name: str, accuracy: float, seconds: float, detail: str, photos: PhotoSet) -> None:
         """Record a step and tell it at once."""
-        step = Step(name, accuracy, seconds, detail)
+        step = Step(name, accuracy, seconds, detail, photos)
         self.steps.append(step)
         self.tell(step)
 
@@ -158,13 +174,23 @@ def run(world: World, spec: BackboneSpec, folder: Path, story: Story) -> None:
 
 def write_page(story: Story, path: Path, seconds: float, backbone: str) -> None:
     """The story as one HTML page; ``backbone`` says which it was and why."""
-    rows = [(step.name, step.accuracy, f"{step.seconds:.1f} s", step.detail) for step in story.steps]
+    rows = [(step.name, f"{step.seconds:.1f} s", step.detail) for step in story.steps]
     opening: list[Part] = [
         Text(f"Everything here was measured in this run, which took {seconds:.0f} s.", strong=True),
         Text(f"Nothing was downloaded. The backbone is {backbone}."),
-        Table(("step", "accuracy", "time", "what happened"), rows, shade=(1,), remarks=True),
+        *_accuracies(story.steps),
+        Heading("What happened"),
+        Table(("step", "time", ""), rows, remarks=True),
     ]
     write_atomically(path, page("edgetl: a camera that learns on the spot", [*opening, *story.parts]))
+
+
+def _accuracies(steps: Sequence[Step]) -> Iterator[Part]:
+    """A table for each set of photos: what was measured on different ones does not stand in one column."""
+    for photos in dict.fromkeys(step.photos for step in steps):
+        rows = [(step.name, step.accuracy, spread(step.interval)) for step in steps if step.photos == photos]
+        yield Text(f"On {photos.samples} photos {photos.name}:")
+        yield Table(("step", "accuracy", "95 % interval"), rows, shade=(1,))
 
 
 def _factory(world: World, spec: BackboneSpec, folder: Path, story: Story) -> tuple[Backbone, Learner]:
@@ -177,6 +203,7 @@ def _factory(world: World, spec: BackboneSpec, folder: Path, story: Story) -> tu
         time.perf_counter() - started,
         f"{len(dataset)} photos of {', '.join(dataset.classes)}; "
         f"backbone {spec.name} α={spec.alpha}, {spec.weights} weights",
+        held_out := PhotoSet("held out", len(trained.dataset.rows("val", "test"))),
     )
     started = time.perf_counter()
     # The story goes on if int8 costs a photo or two of these small test sets; `edgetl convert` would refuse.
@@ -188,6 +215,7 @@ def _factory(world: World, spec: BackboneSpec, folder: Path, story: Story) -> tu
         time.perf_counter() - started,
         f"{done.size_bytes / 1e6:.1f} MB; {done.parity.agreement:.0%} same labels as the float model; "
         f"{done.ops['float']} of {done.ops['total']} operators float",
+        held_out,
     )
     started = time.perf_counter()
     home = Home(folder / "device")
@@ -200,6 +228,7 @@ def _factory(world: World, spec: BackboneSpec, folder: Path, story: Story) -> tu
         accuracy(world.usual, usual),
         time.perf_counter() - started,
         f"self-check {agreement:.0%}; {len(usual)} photos it has never seen, in the factory's light",
+        _usual(world),
     )
     story.parts += [Heading("At the factory"), _gallery(world.usual, usual, 8)]
     return backbone, learner
@@ -216,6 +245,7 @@ def _meet(world: World, backbone: Backbone, learner: Learner, story: Story) -> N
         time.perf_counter() - started,
         f"{sum(strange)} of {len(strange)} {world.new} photos flagged unknown, and {sum(alarms)} of {len(alarms)} "
         f"photos of known kinds; {len(alarms) / len(predictions):.3f} is the most while nobody taught it {world.new}",
+        _changed(world.changed),
     )
     story.parts += [Heading(f"The device meets dim light and {world.new}"), _gallery(world.changed, predictions, 10)]
 
@@ -232,6 +262,7 @@ def _learn(world: World, backbone: Backbone, learner: Learner, story: Story) -> 
         accuracy(world.changed, predictions),
         time.perf_counter() - started,
         f"{outcome.reason}; retrained in {outcome.retrain_ms:.0f} ms",
+        _changed(world.changed),
     )
     started = time.perf_counter()
     usual = _classify(world.usual, backbone, learner)
@@ -240,6 +271,7 @@ def _learn(world: World, backbone: Backbone, learner: Learner, story: Story) -> 
         accuracy(world.usual, usual),
         time.perf_counter() - started,
         "the same factory photos as above, not forgotten",
+        _usual(world),
     )
     story.parts += [Heading("After learning"), _gallery(world.changed, predictions, 10)]
 
@@ -261,6 +293,7 @@ def _forget(world: World, backbone: Backbone, learner: Learner, story: Story) ->
         time.perf_counter() - started,
         f"{len(ids)} of {learned.samples} samples; statistics are {exact} those of a device that never saw it; "
         f"retrained in {outcome.retrain_ms:.0f} ms",
+        _changed(old, ", known kinds"),
     )
     started = time.perf_counter()
     version = learner.rollback(1)
@@ -269,7 +302,16 @@ def _forget(world: World, backbone: Backbone, learner: Learner, story: Story) ->
         accuracy(world.usual, _classify(world.usual, backbone, learner)),
         time.perf_counter() - started,
         f"version {version}, as it came from the factory, on the factory's photos",
+        _usual(world),
     )
+
+
+def _usual(world: World) -> PhotoSet:
+    return PhotoSet("in factory light", len(world.usual))
+
+
+def _changed(photos: Labelled, which: str = "") -> PhotoSet:
+    return PhotoSet(f"in dim light{which}", len(photos))
 
 
 def _never_learned(shown: Labelled, backbone: Backbone, learner: Learner) -> bytes:

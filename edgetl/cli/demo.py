@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ def demo(output: Path, photos: Path | None, force: bool) -> dict[str, Any]:
 
     from .. import demo as story_of
     from ..backbones.backbone import offline
+    from ..reports.intervals import spread
 
     spec, words = offline(image_size=96)  # enough for the parts, and a third of the time that 224 takes
     note(f"nothing is downloaded, so the backbone is {words}")
@@ -37,18 +40,20 @@ def demo(output: Path, photos: Path | None, force: bool) -> dict[str, Any]:
         raise InputError(f"{output} was not made by a demo: give another --output")
 
     def tell(step: story_of.Step) -> None:
-        share = "     " if step.accuracy is None else f"{step.accuracy:5.3f}"
-        say(f"{step.name:<34} {share}  {step.seconds:5.1f} s  {step.detail}")
+        on = f"of {step.photos.samples} {step.photos.name}"
+        say(f"{step.name}: {step.accuracy:.3f} ({spread(step.interval)}) {on}")
+        say(textwrap.fill(f"{step.detail}; {step.seconds:.1f} s", 78, initial_indent="  ", subsequent_indent="  "))
 
     story = story_of.Story(tell=tell)
     with _new_work_folder(work, mark):
         world = story_of.parts_world(work) if photos is None else story_of.own_world(photos, work)
-        say(f"{'step':<34} {'acc.':<5}  {'time':>7}  what happened")
+        say("accuracy (95 % interval) at each step; compare only those of the same photos")
+        say()
         story_of.run(world, spec, work, story)
         seconds = time.perf_counter() - started
         story_of.write_page(story, output / "index.html", seconds, words)
     say(f"\ndone in {seconds:.0f} s: open {output / 'index.html'} in a browser")
-    steps = [{"name": s.name, "accuracy": s.accuracy, "seconds": s.seconds, "detail": s.detail} for s in story.steps]
+    steps = [asdict(step) | {"interval": list(step.interval)} for step in story.steps]
     return {"steps": steps, "seconds": seconds, "page": str(output / "index.html")}
 
 

@@ -28,8 +28,9 @@ def write_report(result: Evaluation, bundle: Bundle, path: Path) -> None:
 
 
 def _summary(result: Evaluation) -> list[Part]:
+    outcomes = result.outcomes_unseen or result.outcomes
     rows = [
-        (name, getattr(result.outcomes, name), result.outcomes.share(name), spread(result.outcomes.interval(name)))
+        (name, getattr(outcomes, name), outcomes.share(name), spread(outcomes.interval(name)))
         for name in ("right", "unknown", "wrong")
     ]
     return [

@@ -1,8 +1,10 @@
+import re
+
 import cv2
 import pytest
 from conftest import write_photos
 
-from edgetl.demo import SHOTS, own_world
+from edgetl.demo import SHOTS, PhotoSet, Story, own_world, write_page
 from edgetl_device.errors import InputError
 
 
@@ -24,3 +26,18 @@ def test_a_class_with_too_few_photos_that_can_be_read_is_named(tmp_path) -> None
     (photos / "box" / "0000.png").write_bytes(b"")
     with pytest.raises(InputError, match="photos of each class that can be read, 'box' has 29"):
         own_world(photos, tmp_path / "world")
+
+
+def test_accuracies_on_different_photos_never_stand_in_one_table(tmp_path) -> None:
+    story = Story()
+    story.add("train", 1.0, 2.0, "at the factory", PhotoSet("held out", 80))
+    story.add("meet", 0.792, 2.0, "something new", PhotoSet("in dim light", 125))
+    story.add("learn", 0.952, 2.0, "from a person", PhotoSet("in dim light", 125))
+    assert [round(end, 2) for end in story.steps[1].interval] == [0.71, 0.85]
+    write_page(story, tmp_path / "page.html", 6.0, "small")
+    first, second = re.findall(
+        r"On (\d+) photos ([\w ]+):.*?<table>?(.*?)</table>", (tmp_path / "page.html").read_text(), re.S
+    )
+    assert first[:2] == ("80", "held out") and second[:2] == ("125", "in dim light")
+    assert "train" in first[2] and "meet" not in first[2] and "0.95 … 1.00" in first[2]
+    assert "meet" in second[2] and "learn" in second[2] and "train" not in second[2]
