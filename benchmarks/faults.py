@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,50 +27,56 @@ def main() -> None:
     question = "SIGKILL at any moment, power cuts, random damage, and a disk that is full at any write"
     report = Report("faults", question, reach="nothing lost or doubled, and no damage that is not noticed")
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a kill does not ask whether a disk is slow
-    with tempfile.TemporaryDirectory(dir=memory) as folder:
+    with tempfile.TemporaryDirectory(dir=memory) as folder, _small_disk(Path(folder) / "disk") as disk:
         bundle = Path(folder) / "toys.edgetl"
         make = f"import sys; sys.path.insert(0, {str(TESTS)!r}); import conftest, pathlib; "
         subprocess.run(
             [sys.executable, "-c", make + f"conftest.build_bundle(pathlib.Path({str(bundle)!r}))"], check=True
         )
-        outcome = _script("crash.py", bundle, folder + "/home", ROUNDS, 0)
-        report.add(
-            fault="SIGKILL at a random moment",
-            times=outcome["rounds"],
-            acknowledged_samples=outcome["acknowledged"] + outcome["forgotten"],
-            problems=_few(outcome["problems"]),
-        )
-        outcome = _script("replacement_crash.py", bundle, folder + "/replaced", REPLACEMENTS, 0)
-        killed = ", ".join(f"{count} {step}" for step, count in sorted(outcome["killed in time"].items()))
-        report.add(
-            fault=f"SIGKILL while the store or the bundle is replaced ({killed})",
-            times=outcome["rounds"],
-            acknowledged_samples="-",
-            problems=_few(outcome["problems"]),
-        )
-        outcome = _script("power_cuts.py", bundle, folder + "/cuts", POWER_CUTS, 0)
-        kinds = ", ".join(f"{sum(steps.values())} {kind}" for kind, steps in sorted(outcome["steps"].items()))
-        report.add(
-            fault=f"simulated power cut ({outcome['sessions']} recorded sessions: {kinds})",
-            times=outcome["cuts"],
-            acknowledged_samples="-",
-            problems=_few(outcome["problems"]),
-        )
-        outcome = _script("corruption.py", folder + "/damaged", DAMAGES, 0)
-        outcomes = ", ".join(f"{count} × {kind}" for kind, count in outcome["outcomes"].items())
-        report.add(
-            fault=f"random damage of database or log ({outcomes}; {outcome['saved']:.0%} of samples saved on average)",
-            times=outcome["rounds"],
-            acknowledged_samples="-",
-            problems=_few(outcome["problems"]),
-        )
-        outcome = _script("full_disk.py", bundle, folder + "/limited", 1)
-        report.add(fault="a file that cannot grow, at each page", **_refused(outcome))
-        with _small_disk(Path(folder) / "disk") as disk:
-            if disk is not None:
-                outcome = _script("full_disk.py", bundle, f"{disk}/home", 1, "fill")
-                report.add(fault="a file system that is full, at each page", **_refused(outcome))
+        with ThreadPoolExecutor() as pool:  # they wait more than they work, each in a home of its own
+            kills = pool.submit(_script, "crash.py", bundle, folder + "/home", ROUNDS, 0)
+            replaced = pool.submit(_script, "replacement_crash.py", bundle, folder + "/replaced", REPLACEMENTS, 0)
+            cuts = pool.submit(_script, "power_cuts.py", bundle, folder + "/cuts", POWER_CUTS, 0)
+            damages = pool.submit(_script, "corruption.py", folder + "/damaged", DAMAGES, 0)
+            limited = pool.submit(_script, "full_disk.py", bundle, folder + "/limited", 1)
+            filled = pool.submit(_script, "full_disk.py", bundle, f"{disk}/home", 1, "fill") if disk else None
+        _add(report, kills.result(), replaced.result(), cuts.result(), damages.result())
+        report.add(fault="a file that cannot grow, at each page", **_refused(limited.result()))
+        if filled is not None:
+            report.add(fault="a file system that is full, at each page", **_refused(filled.result()))
     report.save()
+
+
+def _add(
+    report: Report, kills: dict[str, Any], replaced: dict[str, Any], cuts: dict[str, Any], damages: dict[str, Any]
+) -> None:
+    report.add(
+        fault="SIGKILL at a random moment",
+        times=kills["rounds"],
+        acknowledged_samples=kills["acknowledged"] + kills["forgotten"],
+        problems=_few(kills["problems"]),
+    )
+    in_time = ", ".join(f"{count} {step}" for step, count in sorted(replaced["killed in time"].items()))
+    report.add(
+        fault=f"SIGKILL while the store or the bundle is replaced ({in_time})",
+        times=replaced["rounds"],
+        acknowledged_samples="-",
+        problems=_few(replaced["problems"]),
+    )
+    kinds = ", ".join(f"{sum(steps.values())} {kind}" for kind, steps in sorted(cuts["steps"].items()))
+    report.add(
+        fault=f"simulated power cut ({cuts['sessions']} recorded sessions: {kinds})",
+        times=cuts["cuts"],
+        acknowledged_samples="-",
+        problems=_few(cuts["problems"]),
+    )
+    outcomes = ", ".join(f"{count} × {kind}" for kind, count in damages["outcomes"].items())
+    report.add(
+        fault=f"random damage of database or log ({outcomes}; {damages['saved']:.0%} of samples saved on average)",
+        times=damages["rounds"],
+        acknowledged_samples="-",
+        problems=_few(damages["problems"]),
+    )
 
 
 def _script(name: str, *arguments: object) -> dict[str, Any]:
