@@ -73,6 +73,17 @@ def median_ms(function: Callable[[], object], runs: int = 7, warmup: int = 1) ->
     return statistics.median(times)
 
 
+def cpu_ms(function: Callable[[], object], runs: int = 7, warmup: int = 1) -> float:
+    """Median CPU time of a call, milliseconds: hardly changed by a busy machine; with one BLAS thread it is work."""
+    times = []
+    for run in range(runs + warmup):
+        started = time.process_time()
+        function()
+        if run >= warmup:
+            times.append((time.process_time() - started) * 1e3)
+    return statistics.median(times)
+
+
 def interleaved_ms(functions: dict[str, Callable[[], object]], runs: int = 7) -> dict[str, float]:
     """Median wall times of several calls taken in turn, so that a machine's moods hit all of them, milliseconds."""
     times: dict[str, list[float]] = {name: [] for name in functions}
