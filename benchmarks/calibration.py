@@ -21,7 +21,7 @@ from .situations import BACKBONE, Situation, factory_statistics, far, full, halv
 
 from .situations import swapped_far, swapped_near, swapped_scene  # isort: skip
 
-DRAWS, HELD_OUT = 10, 100
+DRAWS, HELD_OUT = 5, 100
 
 ROWS: dict[str, tuple[Callable[[int, int], Situation], tuple[int, ...]]] = {
     "all of flowers": (lambda seed, _: full("flowers", seed), (0,)),

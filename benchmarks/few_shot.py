@@ -1,19 +1,24 @@
 """A few photos on the device: a new class near the factory's, new classes far from them, a change of scene.
 
-The ``swapped`` situations have other classes and seeds. They too were seen while the rule was chosen.
+    python -m benchmarks.few_shot [METHOD…]
+
+With names of methods only these are measured; the others are kept from the last run: draws are the same each time. The
+``swapped`` situations have other classes and seeds; they confirm what was chosen on the others.
 """
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from .harness import Report
+from .harness import Report, saved
 from .peers import few
-from .situations import BACKBONE, far, near, ours, scene, swapped_far, swapped_near, swapped_scene
+from .situations import BACKBONE, Situation, far, near, ours, scene, swapped_far, swapped_near, swapped_scene
 
 DRAWS, SWAPPED_DRAWS = 10, 5
 SLOW = {"RBF-SVM, weighted": 3, "SGD on new samples": 3}  # draws for what takes longest
@@ -32,39 +37,47 @@ REACH = (
 )
 
 
-def main() -> None:
+def main(only: set[str]) -> None:
     """Measure and save."""
+    earlier: dict[str, Any] = saved("few_shot") if only else {"rows": [], "commit": ""}
+    known = {(row["question"], row["k"]): row for row in earlier["rows"]}
     report = Report(
         "few_shot",
-        f"Accuracy all/new/old after k photos a class, mean of {DRAWS} draws ({SWAPPED_DRAWS} of the swapped, 3 of the "
-        f"RBF-SVM and SGD); "
-        f"median seconds to fit and predict; {BACKBONE}",
+        f"Accuracy all/new/old after k photos a class, mean of {DRAWS} draws ({SWAPPED_DRAWS} of the swapped; 3 of "
+        f"RBF-SVM); median seconds to fit and predict; {BACKBONE}",
         reach=REACH,
     )
     for question, (situation_of, shots) in QUESTIONS.items():
+        draws = SWAPPED_DRAWS if question.startswith("swapped") else DRAWS
         for count in shots:
-            scores: dict[str, list[tuple[float, float, float]]] = {}
-            seconds: dict[str, list[float]] = {}
-            for seed in range(SWAPPED_DRAWS if question.startswith("swapped") else DRAWS):
-                situation = situation_of(seed, count)
-                _ = situation.projection  # found by the workstation, once
-                jobs: dict[str, Callable[[], np.ndarray]] = {rule: partial(ours, situation, rule) for rule in RULES}
-                jobs |= few(situation, question.endswith("scene"))
-                for name, job in jobs.items():
-                    if seed >= SLOW.get(name, DRAWS):
-                        continue
-                    started = time.perf_counter()
-                    labels = job()
-                    seconds.setdefault(name, []).append(time.perf_counter() - started)
-                    scores.setdefault(name, []).append(situation.score(labels))
-            cells = {
-                name: "/".join(f"{x:.3f}" for x in np.mean(rows, axis=0)) + f" {np.median(seconds[name]):.2f} s"
-                for name, rows in scores.items()
-            }
-            report.add(question=question, k=count, **cells)
-            print(question, count, cells["gaussian"], flush=True)
-    report.save()
+            situations = [partial(situation_of, seed, count) for seed in range(draws)]
+            cells = measured(situations, question.endswith("scene"), only)
+            report.add(**{"question": question, "k": count} | known.get((question, count), {}) | cells)
+            print(question, count, cells, flush=True)
+    report.save(f"columns other than {', '.join(sorted(only))}: commit {earlier['commit']}" if only else "")
+
+
+def measured(situations: Sequence[Callable[[], Situation]], same_classes: bool, only: set[str]) -> dict[str, Any]:
+    """Method → its cell of a row."""
+    scores: dict[str, list[tuple[float, float, float]]] = {}
+    seconds: dict[str, list[float]] = {}
+    for draw, situation_of in enumerate(situations):
+        situation = situation_of()
+        _ = situation.projection  # found by the workstation, once
+        jobs: dict[str, Callable[[], np.ndarray]] = {rule: partial(ours, situation, rule) for rule in RULES}
+        jobs |= few(situation, same_classes)
+        for name, job in jobs.items():
+            if draw >= SLOW.get(name, DRAWS) or (only and name not in only):
+                continue
+            started = time.perf_counter()
+            labels = job()
+            seconds.setdefault(name, []).append(time.perf_counter() - started)
+            scores.setdefault(name, []).append(situation.score(labels))
+    return {
+        name: "/".join(f"{x:.3f}" for x in np.mean(rows, axis=0)) + f" {np.median(seconds[name]):.2f} s"
+        for name, rows in scores.items()
+    }
 
 
 if __name__ == "__main__":
-    main()
+    main(set(sys.argv[1:]))

@@ -41,15 +41,26 @@ class Report:
         """One row; columns are what the first row has."""
         self.rows.append(row)
 
-    def save(self) -> None:
-        """Print the table and write the JSON."""
+    def save(self, kept: str = "") -> None:
+        """Print the table and write the JSON.
+
+        Args:
+            kept: what was not measured now but kept from an earlier run.
+        """
         RESULTS.mkdir(exist_ok=True)
         value = asdict(self) | {"machine": machine(), "commit": commit(), "date": time.strftime("%Y-%m-%d")}
+        value |= {"kept": kept} if kept else {}
         (RESULTS / f"{self.name}.json").write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
         print(f"\n{self.question}")
         if self.reach:
             print(f"to reach: {self.reach}")
         print(table(self.rows))
+
+
+def saved(name: str) -> dict[str, Any]:
+    """What an earlier run wrote."""
+    value: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+    return value
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

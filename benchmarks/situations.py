@@ -33,6 +33,8 @@ FOLDERS = {
 }
 BACKBONE = "MobileNetV2 α=0.35 @224, ImageNet weights, int8, LiteRT"
 
+_PROJECTIONS: dict[bytes, Projection | None] = {}
+
 Names = npt.NDArray[np.str_]
 Codes = npt.NDArray[np.uint8]
 
@@ -56,7 +58,10 @@ class Situation:
     @cached_property
     def projection(self) -> Projection | None:
         """The directions that ``edgetl convert`` would find, once for all rules and for no clock."""
-        return leading_directions(statistics_of(self.factory, self.names, "b", "r"))
+        key = hashlib.sha256(self.factory.tobytes()).digest()  # of many situations of one draw it is the same
+        if key not in _PROJECTIONS:
+            _PROJECTIONS[key] = leading_directions(statistics_of(self.factory, self.names, "b", "r"))
+        return _PROJECTIONS[key]
 
     @property
     def names(self) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -41,8 +42,9 @@ class ProjectedMoments:
         """(q, q) int64: the sum of the outer products of one class."""
         size = self.projection.size
         found = np.zeros((size, size), np.int64)
-        found[np.triu_indices(size)] = self.products[row]
-        return found + np.triu(found, 1).T
+        found[_triangle(size)] = self.products[row]
+        found.T[_triangle(size)] = self.products[row]
+        return found
 
     def at(self, rows: npt.NDArray[Any]) -> ProjectedMoments:
         """Some of the classes."""
@@ -96,7 +98,7 @@ class ProjectedMoments:
             (squares >= self.sums.astype(np.float64) ** 2 / np.maximum(counts, 1) * (1 - 1e-9)).all()
         )
         sound = sound and bool((squares <= MAX_PROJECTION**2 * counts).all())
-        one, other = np.triu_indices(self.projection.size)
+        one, other = _triangle(self.projection.size)
         for row, products in enumerate(self.products):
             roots = np.sqrt(squares[row]) * (1 + 1e-12)  # of rounding
             sound = sound and not (np.abs(products.astype(np.float64)) > roots[one] * roots[other]).any()
@@ -116,7 +118,7 @@ def moments_of(
 ) -> ProjectedMoments:
     """Codes (n, d) uint8 and which of ``count`` classes each belongs to → ProjectedMoments, exact."""
     found = no_moments(projection, count)
-    rows, triangle = np.asarray(classes, np.intp), np.triu_indices(projection.size)
+    rows, triangle = np.asarray(classes, np.intp), _triangle(projection.size)
     for row in np.unique(rows):
         own = np.flatnonzero(rows == row)
         for start in range(0, len(own), _BLOCK_ROWS):
@@ -158,6 +160,12 @@ def combined(
     if negative or found.sums[empty].any() or found.products[empty].any():
         raise InputError("cannot subtract samples that were never added")
     return found
+
+
+@cache
+def _triangle(size: int) -> tuple[npt.NDArray[np.intp], ...]:
+    """Where an upper triangle's entries are in the square, row by row."""
+    return np.triu_indices(size)
 
 
 def _diagonal(size: int) -> npt.NDArray[np.intp]:
