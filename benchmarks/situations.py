@@ -58,10 +58,7 @@ class Situation:
     @cached_property
     def projection(self) -> Projection | None:
         """The directions that ``edgetl convert`` would find, once for all rules and for no clock."""
-        key = hashlib.sha256(self.factory.tobytes()).digest()  # of many situations of one draw it is the same
-        if key not in _PROJECTIONS:
-            _PROJECTIONS[key] = leading_directions(statistics_of(self.factory, self.names, "b", "r"))
-        return _PROJECTIONS[key]
+        return _directions(statistics_of(self.factory, self.names, "b", "r"))
 
     @property
     def names(self) -> list[str]:
@@ -91,7 +88,15 @@ def ours(situation: Situation, rule: str = DEFAULT) -> Names:
 def factory_statistics(codes: Codes, labels: Sequence[str], backbone: str = "b", runtime: str = "r") -> Statistics:
     """Codes (n, d) and labels → statistics as ``edgetl convert`` makes them, along the leading directions."""
     statistics = statistics_of(codes, labels, backbone, runtime)
-    return with_projection(statistics, codes, labels, leading_directions(statistics))
+    return with_projection(statistics, codes, labels, _directions(statistics))
+
+
+def _directions(statistics: Statistics) -> Projection | None:
+    """Found once for all situations of a draw: the factory is the same whatever the device is shown."""
+    key = hashlib.sha256(statistics.to_bytes()).digest()
+    if key not in _PROJECTIONS:
+        _PROJECTIONS[key] = leading_directions(statistics)
+    return _PROJECTIONS[key]
 
 
 def near(seed: int, shots: int) -> Situation:

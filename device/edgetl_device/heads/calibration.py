@@ -5,7 +5,7 @@ In another scene, or before a thing that was shown once, a head is wrong more of
 photo is from the bundled embeddings and from what was learned here says how little the temperature can be trusted
 (compare Xiong et al., "Proximity-Informed Calibration", NeurIPS 2023, https://arxiv.org/abs/2306.04590):
 
-    T = T₀ · (1 + β u²) · (1 + mean over classes of 1 / (1 + n)),   u = (usual − nearness) / (usual − lowest), 0 … 4
+    T = T₀ · (1 + β u²) · (1 + γ · mean over classes of 1 / (1 + n)),   u = (usual − nearness) / (usual − lowest), 0 … 4
 
 with nearness the mean cosine to the five nearest, of which the holdout's median is the usual one and its 5 % quantile
 the lowest, and n the samples of a class. T₀ is fitted on the holdout, each left out of what it is compared with. The
@@ -28,6 +28,7 @@ from .scatter import aligned_counts
 
 SLOPE = 0.8  # β: the best of 0.5 to 1 on near, far and scene of ``benchmarks/calibration``
 MOST_AWAY = 4.0  # of u
+FEW_SHARE = 2.0  # γ: the best of 0 to 4 on the same
 LOWEST = 0.05  # quantile of nearness where u is 1
 
 
@@ -75,7 +76,7 @@ def calibrate(
     counts = aligned_counts(evidence.factory, labels) + aligned_counts(evidence.device, labels)
     recent = unit(evidence.recent[newest(evidence.recent_labels)], evidence.origin)
     known = np.concatenate([bank.vectors, recent])
-    few = 1.0 + float((1.0 / (1.0 + counts)).mean())
+    few = 1.0 + FEW_SHARE * float((1.0 / (1.0 + counts)).mean())
     return Calibration(temperature * few, known, usual, width, evidence.origin)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import some_projection
 
-from edgetl_device.heads.calibration import MOST_AWAY, SLOPE
+from edgetl_device.heads.calibration import FEW_SHARE, MOST_AWAY, SLOPE
 from edgetl_device.heads.evidence import Evidence, extend, gather
 from edgetl_device.heads.head import fit_head
 from edgetl_device.heads.neighbours import mean_of_nearest, unit
@@ -62,7 +62,7 @@ def test_the_temperature_is_that_of_the_formula() -> None:
     truth = np.array([head.labels.index(label) for label in known.holdout_labels])
     first = fit_temperature(head.holdout_scores / factor(others)[:, None], truth)
     everything = np.concatenate([vectors, unit(known.recent, 0)])
-    few = 1 + (5 * (1 / 101) + 1 / 4) / 6
+    few = 1 + FEW_SHARE * (5 * (1 / 101) + 1 / 4) / 6
     expected = first * factor(mean_of_nearest(unit(codes, 0) @ everything.T)) * few
     np.testing.assert_allclose(head.calibration.temperatures(codes)[:, 0], expected, rtol=1e-3)
 
