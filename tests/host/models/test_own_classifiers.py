@@ -281,9 +281,9 @@ def stretched(keras3, tmp_path_factory):
 
 def test_how_photos_were_resized_is_found_by_the_labels_they_get(stretched) -> None:
     path, photos = stretched
-    assert open_source(path, photos).preprocessing.resize == "stretch"
-    assert open_source(path, photos, resize="crop").preprocessing.resize == "crop"
-    assert open_source(path, photos, resize="letterbox").preprocessing.resize == "letterbox"
+    assert open_source(path, (photos,)).preprocessing.resize == "stretch"
+    assert open_source(path, (photos,), resize="crop").preprocessing.resize == "crop"
+    assert open_source(path, (photos,), resize="letterbox").preprocessing.resize == "letterbox"
 
 
 def test_the_bundle_resizes_as_the_training_did(stretched, tmp_path, capsys) -> None:
@@ -300,14 +300,14 @@ def test_photos_of_the_models_own_shape_are_not_asked_about(stretched, tmp_path,
     path, _ = stretched
     photos = write_photos(tmp_path / "square", ("ball", "box", "kite"), 6, size=48)
     (tmp_path / "labels.txt").write_text("ball\nbox\nkite\n")
-    assert open_source(path, photos, tmp_path / "labels.txt").preprocessing.resize == "crop"
+    assert open_source(path, (photos,), tmp_path / "labels.txt").preprocessing.resize == "crop"
     assert "not cropped" not in capsys.readouterr().err
 
 
 def test_a_way_to_resize_that_is_none_is_refused(stretched) -> None:
     path, photos = stretched
     with pytest.raises(InputError, match="--resize must be one of crop, stretch, letterbox"):
-        open_source(path, photos, resize="squeeze")
+        open_source(path, (photos,), resize="squeeze")
 
 
 def test_models_prepared_by_tfmot_say_which_to_convert(tmp_path) -> None:
