@@ -38,6 +38,7 @@ from .training.accelerator import hardware
 from .training.finetuning import Plan
 from .training.network import Step, default_step
 from .training.runs import Run, check_place, is_run, open_run
+from .training.watching import TensorBoard, Watch
 
 Progress = Callable[[str], None]
 """Is told a line for a person now and then."""
@@ -106,6 +107,8 @@ def train(
     resume: bool = False,
     force: bool = False,
     progress: Progress = _silent,
+    watch: Watch | None = None,
+    tensorboard: str | Path | None = None,
     **fine_tuning: Unpack[FineTuning],
 ) -> Run:
     """Teach a backbone the classes of photos and write the run, a folder that :func:`convert` reads.
@@ -129,6 +132,8 @@ def train(
         resume: go on with an interrupted training.
         force: replace a run that is there.
         progress: told what happens.
+        watch: called with the facts of each epoch, for MLflow and the like (:data:`edgetl.training.watching.Watch`).
+        tensorboard: folder for TensorBoard's files.
         fine_tuning: how to fine-tune, for ``top`` and ``full``.
 
     Raises:
@@ -143,6 +148,10 @@ def train(
     progress(f"{len(dataset)} photos of {len(dataset.classes)} classes{groups}")
     progress(f"training on the {hardware().device}")
 
+    watching = watch or (lambda facts: None)
+    if tensorboard is not None:
+        watching = TensorBoard(Path(tensorboard), watch)
+
     def attempt(spec: BackboneSpec) -> Run:
         chosen: str = strategy
         if chosen == "auto":
@@ -153,7 +162,14 @@ def train(
                 spec = _at_most(advisor.input_size(dataset, spec, seed), spec, progress)
         chosen_plan = None if chosen == "head" else replace(plan, strategy=chosen)
         options = training.Training(
-            chosen_plan, step=step, resume=resume, force=force, seed=seed, tell=progress, cache_limit=plan.cache_limit
+            chosen_plan,
+            step=step,
+            resume=resume,
+            force=force,
+            seed=seed,
+            tell=progress,
+            cache_limit=plan.cache_limit,
+            watch=watching,
         )
         return training.train(dataset, spec, Path(output), options)
 

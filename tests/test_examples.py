@@ -176,6 +176,12 @@ def test_a_training_step_of_ones_own_is_used(tmp_path: Path) -> None:
     assert run_file["strategy"] == "top" and len(run_file["details"]["epochs"]) == 1
 
 
+def test_every_epoch_is_logged(tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos", ("ball", "box"), 12)
+    lines = run("log_to_mlflow.py", None, photos, tmp_path / "run", 1)
+    assert len(lines) == 2 and "'epoch': 1" in lines[0] and lines[1].startswith("{'accuracy': ")
+
+
 def test_a_classifier_of_ones_own_is_calibrated_and_converted(tmp_path: Path) -> None:
     photos = write_photos(tmp_path / "photos", ("ball", "box"), 20)
     script = (

@@ -34,6 +34,9 @@ FEW_PHOTOS = 100
     metavar="REGEX",
     help="Keep photos together that share this pattern in their path, or this column of the CSV list.",
 )
+@click.option(
+    "--tensorboard", type=click.Path(path_type=Path), metavar="DIR", help="Write curves for TensorBoard here."
+)
 @click.option("--resume", is_flag=True, help="Go on with an interrupted training.")
 @click.option(
     "--seed",
@@ -54,6 +57,7 @@ def train(
     strategy: Any,
     val_split: float,
     group: str | None,
+    tensorboard: Path | None,
     resume: bool,
     seed: int,
     force: bool,
@@ -80,6 +84,7 @@ def train(
             resume=resume,
             force=force,
             progress=note,
+            tensorboard=tensorboard,
             **fine_tuning,
         )
     except KeyboardInterrupt:

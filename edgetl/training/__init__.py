@@ -11,4 +11,5 @@ __all__ = [
     "network",
     "runs",
     "train",
+    "watching",
 ]

@@ -23,6 +23,7 @@ from .feeds import Feed
 from .network import Network, Step, default_step
 from .plan import Plan
 from .trials import Trial, choose
+from .watching import Watch
 
 __all__ = ["Finetuned", "Plan", "finetune", "stopping_rows"]
 
@@ -70,6 +71,7 @@ def finetune(
     xla: bool = False,
     step: Step = default_step,
     tell: Callable[[str], None] = lambda text: None,
+    watch: Watch = lambda facts: None,
 ) -> Finetuned:
     """Train a network, and leave it as it was after its best epoch.
 
@@ -80,6 +82,7 @@ def finetune(
         xla: whether to compile the step.
         step: what happens to a batch.
         tell: called with a line about each epoch.
+        watch: called with the facts of each epoch.
     """
     identity = {"plan": asdict(replace(plan, cache_limit=0)), "photos": _identity(dataset)}
     kept = load_checkpoint(checkpoint, identity) if resume else None
@@ -114,6 +117,7 @@ def finetune(
         history.append(facts)
         Checkpoint(history, best, network.state(), best_state, epochs.optimizer_state()).save(checkpoint, identity)
         tell(_line(facts, plan))
+        watch(facts)
     network.restore(best_state)
     if not any(facts["best"] for facts in history):
         why = "no trial was better, and it is right almost always" if choice.hopeless else "no epoch was better"

@@ -32,6 +32,7 @@ from .float_head import fit_float_head, float_codes, predict
 from .network import Network, Step, build_network, default_step, unfreeze
 from .records import DEFAULT_LIMIT, CacheKey
 from .runs import FLOAT_FILE, MOST_PHOTOS, Run, new_run, open_run, save_run
+from .watching import Watch
 
 __all__ = ["Plan", "Run", "Training", "fit_float_head", "float_codes", "open_run", "train", "train_head"]
 
@@ -48,6 +49,7 @@ class Training:
         seed: of split, head and calibration.
         tell: called with a line now and then.
         cache_limit: bytes on disk for embeddings of backbones as they are; 0 keeps none.
+        watch: is called with the facts of each epoch, and at the end with the accuracy.
     """
 
     plan: Plan | None = None
@@ -57,6 +59,7 @@ class Training:
     seed: int = 0
     tell: Callable[[str], None] = lambda text: None
     cache_limit: int = DEFAULT_LIMIT
+    watch: Watch = lambda facts: None
 
 
 def train_head(dataset: Dataset, spec: BackboneSpec, output: Path, seed: int = 0, force: bool = False) -> Run:
@@ -109,6 +112,7 @@ def train(dataset: Dataset, spec: BackboneSpec, output: Path, options: Training 
         )
         save_run(folder, run, model)
     checkpoint.unlink(missing_ok=True)
+    options.watch({"accuracy": run.accuracy})
     return run
 
 
@@ -167,6 +171,7 @@ def _fine_tuned(
     tuned = finetune(
         network, feed, readable, rows, plan, checkpoint,
         resume=options.resume, xla=machine.xla, step=options.step, tell=tell,
+        watch=options.watch,
     )  # fmt: skip
     if body is not upper:
         upper.set_weights(body.get_weights())

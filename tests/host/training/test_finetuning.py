@@ -23,6 +23,7 @@ from edgetl.training.feeds import PhotoFeed
 from edgetl.training.finetuning import Plan, finetune, stopping_rows
 from edgetl.training.network import Network, build_network, default_step, unfreeze
 from edgetl.training.train import Training, checkpoint_of, in_mixed_precision, open_run, train
+from edgetl.training.watching import TensorBoard
 from edgetl_device.errors import InputError
 
 pytestmark = pytest.mark.slow
@@ -45,16 +46,30 @@ def world(tmp_path_factory):
 def tuned(world):
     folder, dataset = world
     said: list[str] = []
-    run = train(dataset, SMALL, folder / "top", Training(PLAN, tell=said.append))
-    return run, said
+    watched: list[dict] = []
+    board = TensorBoard(folder / "board", watched.append)
+    run = train(dataset, SMALL, folder / "top", Training(PLAN, tell=said.append, watch=board))
+    return run, said, watched
 
 
 def weights_of(model) -> dict[str, list[np.ndarray]]:
     return {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
 
 
+def test_every_epoch_is_told_to_whoever_watches_and_written_for_tensorboard(world, tuned) -> None:
+    run, _, watched = tuned
+    assert watched[:-1] == list(run.details["epochs"]) and watched[-1] == {"accuracy": run.accuracy}
+    (path,) = (world[0] / "board").iterdir()
+    written: dict[str, list[tuple[int, float]]] = {}
+    for event in tf.load().compat.v1.train.summary_iterator(str(path)):
+        for value in event.summary.value:
+            written.setdefault(value.tag, []).append((event.step, float(tf.load().make_ndarray(value.tensor))))
+    assert written["loss"] == [(f["epoch"], pytest.approx(f["loss"], rel=1e-6)) for f in watched[:-1]]
+    assert written["accuracy"] == [(len(watched) - 1, pytest.approx(run.accuracy))]
+
+
 def test_only_the_top_is_trained_and_batch_normalization_stays_as_it_was(tuned) -> None:
-    run, said = tuned
+    run, said, _ = tuned
     before, after = weights_of(build(SMALL)), weights_of(run.model())
     changed = {n for n in before if any((a != b).any() for a, b in zip(before[n], after[n], strict=True))}
     assert changed == {"last"} and any("epochs run the top alone" in line for line in said)
