@@ -19,7 +19,7 @@ from .gate import FIRST_SEED, MOST, Batch, World, nothing, of, set_aside
 from .harness import Report
 from .situations import BACKBONE
 
-RUNS = 20
+RUNS = 12
 SETS = {"trashnet": "chosen", "art": "chosen", "flowers": "confirmed", "cartoon": "confirmed"}
 FAR = {"trashnet": "flowers", "art": "trashnet", "flowers": "trashnet", "cartoon": "flowers"}
 REACH = (
@@ -111,7 +111,7 @@ def measure(name: str) -> list[dict[str, object]]:
             if made is not None:
                 world, batch, wrong = made
                 found[title].append((set_aside(world.evidence, nothing(world), batch), wrong))
-        if number % 5 == 4:
+        if number % 4 == 3:
             print(name, number + 1, flush=True)
     rows: list[dict[str, object]] = []
     for title in (title for title in CASES if found[title]):

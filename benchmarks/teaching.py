@@ -23,7 +23,7 @@ from .situations import BACKBONE, Codes, Names
 
 SESSIONS, SESSIONS_PER_DRAW, BATCHES, MOST, TESTS = 200, 5, 10, 12, 40
 SETS = ("flowers", "trashnet")
-PART, PROCESSES = 25, 8  # sessions of a process, and how many of these at once
+PART, PROCESSES = 10, 8  # sessions of a process, and how many of these at once
 MISLABELLED = 0.1
 BEHIND = 0.02
 REACH = "never more than 0.02 behind learning the right batches alone; no right batch waits because of a wrong one"

@@ -172,6 +172,25 @@ def test_what_is_set_aside_is_said_in_words_and_can_be_used(browser, site) -> No
         assert site.app.pipeline.version > 1 and not site.app.pending()
 
 
+def test_what_classes_gained_and_lost_is_told_after_learning(browser, site) -> None:
+    with Visitor(browser, site.url, 360) as visitor:
+        page = visitor.page
+        answer = site.app.retrain()
+        changes = [
+            {"label": "ball", "before": 0.9, "after": 0.95, "photos": 20, "held_out": True},
+            {"label": "kite", "before": 1.0, "after": 0.5, "photos": 2, "held_out": False},
+        ]
+        told = {"version": 2, "promoted": True, "reason": answer.reason, "retrain_ms": 5.0, "changes": changes}
+        page.route("**/api/v1/retrain", lambda route: route.fulfill(json=told))
+        visitor.sees("ball")
+        page.fill("#teach-label", "ball")
+        page.locator("#shutter").click()
+        page.locator("#result .changes li", has_text="kite lost: 100 % → 50 % of its 2 samples").wait_for()
+        page.locator("#result .changes li", has_text="ball gained: 90 % → 95 % of 20 photos").wait_for()
+        page.locator("#result").scroll_into_view_if_needed()
+        visitor.shoot("changes-360")
+
+
 @pytest.mark.parametrize("width", [360, 1280])
 def test_pending_batches_are_decided_one_by_one(browser, site, width: int) -> None:
     for _ in range(2):
