@@ -13,7 +13,9 @@ from ..codes import Codes
 from ..statistics import Statistics, no_statistics, statistics_of
 from .neighbours import Bank, unit
 from .precision import MOST_ROWS, Matrix, Precision, Vector, solve_precision
+from .relative import RelativeDistance, fit_relative
 from .scatter import BLOCK_ROWS, device_weight, directions, freedom, label_rows, row_products, scatter, variances
+from .space import Space
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,14 +44,16 @@ class Solution:
         core: see :attr:`Evidence.core`.
         core_distances: see :attr:`Evidence.core_distances`.
         holdout_projected: see :attr:`Evidence.holdout_projected`.
-        factory_core: see :attr:`Evidence.factory_core`.
+        space: see :attr:`Evidence.space`.
+        relative: see :attr:`Evidence.relative`.
     """
 
     bank: Bank | None = None
     core: Precision | None = None
     core_distances: Vector | None = None
     holdout_projected: Matrix | None = None
-    factory_core: Precision | None = None
+    space: Space | None = None
+    relative: RelativeDistance | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,15 +108,22 @@ class Evidence:
         return self.solution.core
 
     @property
-    def factory_core(self) -> Precision:
-        """Of the factory alone, which must have samples: what is learned here does not change it."""
-        if self.solution.factory_core is None:
+    def space(self) -> Space:
+        """Where strangers are told, by the factory alone, which must have samples."""
+        if self.solution.space is None:
             nothing = no_statistics(self.factory.backbone, self.factory.dimension, self.factory.projection)
             alone = self.core if not self.device.samples else self.factory_precision
-            self.solution.factory_core = (
-                alone or replace(self, device=nothing, recent=self.recent[:0], recent_labels=()).core
-            )
-        return self.solution.factory_core
+            alone = alone or replace(self, device=nothing, recent=self.recent[:0], recent_labels=()).core
+            self.solution.space = Space(self.centre, alone, self.factory.projection)
+        return self.solution.space
+
+    @property
+    def relative(self) -> RelativeDistance:
+        """Distance to the factory's classes, with a threshold from the holdout, which there must be."""
+        if self.solution.relative is None:
+            shown = np.array([label not in self.hidden for label in self.holdout_labels], bool)
+            self.solution.relative = fit_relative(self.space, self.factory, self.holdout[shown], self.hidden)
+        return self.solution.relative
 
     def _solved_core(self) -> Precision:
         if self.factory_precision is not None and len(self.recent) == self.device.samples <= MOST_ROWS:
@@ -231,7 +242,7 @@ def carry_over(before: Evidence, after: Evidence, codes: Codes, labels: Sequence
     """
     known, new = before.solution, after.solution
     new.bank, new.holdout_projected = known.bank, known.holdout_projected
-    new.factory_core = known.factory_core
+    new.space, new.relative = known.space, known.relative
     if known.core is None or not freedom(before.factory):
         return
     added = directions(before.device, codes, labels)

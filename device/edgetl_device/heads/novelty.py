@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ..codes import Codes
 from .evidence import Evidence
 from .neighbours import ENOUGH, NEIGHBOURS, Bank, Vectors, mean_of_nearest, unit
-from .relative import RelativeDistance, fit_relative
+from .relative import RelativeDistance
 from .space import Space
 from .taught import Taught, fit_taught, taught_labels
 
@@ -86,9 +86,8 @@ def fit_novelty(evidence: Evidence) -> Novelty:
     scene = np.concatenate([bank.vectors, seen])
     if bank.enough:
         labels = taught_labels(evidence)
-        space = Space(evidence.centre, evidence.factory_core, evidence.factory.projection)
-        taught = fit_taught(evidence, space, labels) if labels else None
-        return Novelty(scene, evidence.origin, float("-inf"), space, fit_relative(evidence, space), taught)
+        taught = fit_taught(evidence, evidence.space, labels) if labels else None
+        return Novelty(scene, evidence.origin, float("-inf"), evidence.space, evidence.relative, taught)
     if not set(evidence.factory.labels) <= evidence.hidden:  # known, but nothing tells how alike its things are
         return Novelty(scene, evidence.origin, float("-inf"), shortcoming=TOO_FEW_HELD_OUT)
     return replace(_by_own_samples(evidence, seen, [names[row] for row in recent]), scene=scene)

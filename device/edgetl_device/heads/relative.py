@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .evidence import Evidence
+from ..codes import Codes
+from ..statistics import Statistics
 from .precision import Matrix, Vector
 from .scatter import label_rows, row_products
 from .space import Space, Whitened
@@ -50,18 +51,16 @@ def relative(offsets: Matrix, lengths: Vector, weights: Matrix, bias: Matrix) ->
     return np.asarray(nearest - PLAIN_SHARE * lengths)
 
 
-def fit_relative(evidence: Evidence, space: Space) -> RelativeDistance:
+def fit_relative(space: Space, factory: Statistics, known: Codes, hidden: frozenset[str]) -> RelativeDistance:
     """Classes of the factory that are not hidden, as the factory knew them: what is taught here changes no threshold.
 
-    There must be a holdout of them (:attr:`~.neighbours.Bank.enough`).
+    Args:
+        known: (h, d) uint8 held-out codes of them, at least one.
     """
-    factory = evidence.factory
-    labels = [label for label in factory.labels if label not in evidence.hidden]
-    rows = label_rows(factory, labels)
+    rows = label_rows(factory, [label for label in factory.labels if label not in hidden])
     means = factory.sums[rows] / factory.counts[rows, None] - space.centre
     whitened = space.whiten(means.astype(np.float32))
     weights, bias = (2 * whitened).astype(np.float32), (-row_products(whitened, means)).astype(np.float32)
-    shown = np.array([label not in evidence.hidden for label in evidence.holdout_labels], bool)
-    known = space(evidence.holdout[shown])
-    threshold = float(np.quantile(relative(known.offsets, known.lengths, weights, bias), FALSE_ALARMS))
+    held = space(known)
+    threshold = float(np.quantile(relative(held.offsets, held.lengths, weights, bias), FALSE_ALARMS))
     return RelativeDistance(weights, bias, threshold)

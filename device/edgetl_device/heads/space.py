@@ -61,6 +61,13 @@ class Space:
         """(n, d) float32 offsets → offsets · P, exactly."""
         return offsets if self.precision is None else offsets @ self.precision
 
+    def whiten_roughly(self, offsets: Matrix) -> Matrix:
+        """(n, d) float32 offsets → offsets · P, as lengths see it."""
+        if self._few is None:
+            return self.whiten(offsets)
+        basis, inner, rest = self._few
+        return np.asarray(((offsets @ basis) @ inner) @ basis.T + np.float32(rest) * offsets)
+
     def _lengths(self, offsets: Matrix) -> Vector:
         if self._few is None:
             return row_products(self.whiten(offsets), offsets)

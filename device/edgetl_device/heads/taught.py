@@ -21,7 +21,7 @@ from .precision import Matrix, Vector
 from .scatter import label_rows, row_products
 from .space import Space, Whitened
 
-SHARE = 0.67  # of the likeness that a class's own samples reach
+SHARE = 0.63  # of the likeness that a class's own samples reach
 USUAL = 0.154  # likeness of two photos of a kind that the factory does not know; worth one sample
 WIDEST = 3.0  # how much more than the factory's classes one may spread
 _MOST_ASKED = 128  # samples of all classes together that are left out in turn: quick enough after every sample
@@ -51,7 +51,7 @@ def fit_taught(evidence: Evidence, space: Space, labels: Sequence[str]) -> Taugh
     device = evidence.device
     rows = label_rows(device, labels)
     means = device.sums[rows] / device.counts[rows, None] - space.centre
-    whitened = space.whiten(means.astype(np.float32))
+    whitened = space.whiten_roughly(means.astype(np.float32))
     lengths = np.sqrt(np.maximum(row_products(whitened, means), 1e-9))
     names = np.asarray(evidence.recent_labels, np.str_)
     most = min(_MOST_OF_ONE, max(2, _MOST_ASKED // max(len(labels), 1)))
@@ -75,7 +75,7 @@ def _least(codes: Codes, space: Space) -> float:
 def likeness(codes: Codes, space: Space) -> Vector:
     """(k, d) uint8 codes of one class, k ≥ 2 → (k,) cosine of each to the mean of the others."""
     offsets = np.asarray(codes - space.centre, np.float32)
-    products = (space.whiten(offsets) @ offsets.T).astype(np.float64)
+    products = (space.whiten_roughly(offsets) @ offsets.T).astype(np.float64)
     own, rows = np.diagonal(products), products.sum(axis=1)
     others = products.sum() - 2 * rows + own  # squared length of the sum of the others
     return np.asarray((rows - own) / np.sqrt(np.maximum(own * others, 1e-9)))

@@ -48,7 +48,7 @@ def unknown(novelty: Novelty, classes: range, per_class: int = 40) -> float:
 def test_relative_distance_is_what_its_formula_says() -> None:
     known = factory()
     novelty, (codes, _) = fit_novelty(known), draw(range(2, 8), 5)
-    precision = known.factory_core.matrix.astype(np.float64)
+    precision = known.space.precision.matrix.astype(np.float64)
     means = known.factory.sums / known.factory.counts[:, None]
     far = [float((code - known.centre) @ precision @ (code - known.centre)) for code in codes]
     nearest = [min(float((code - mean) @ precision @ (code - mean)) for mean in means) for code in codes]
@@ -84,15 +84,15 @@ def test_a_threshold_of_a_taught_class_comes_from_its_samples_left_out() -> None
     known = extend(factory(), *draw(range(10, 11), 5, seed=3), "r")
     novelty = fit_novelty(known)
     assert novelty.taught is not None
-    space = Space(known.centre, known.factory_core)
+    space = known.space
     left_out = []
     for row, code in enumerate(known.recent):
         others = np.delete(known.recent, row, axis=0).mean(axis=0) - known.centre
-        offset, precision = code - known.centre, known.factory_core.matrix.astype(np.float64)
+        offset, precision = code - known.centre, known.space.precision.matrix.astype(np.float64)
         product = offset @ precision @ others
         left_out.append(product / np.sqrt((offset @ precision @ offset) * (others @ precision @ others)))
     np.testing.assert_allclose(likeness(known.recent, space), left_out, rtol=1e-4)
-    usual = 1 - WIDEST * known.factory_core.unseen / space(known.recent).lengths.mean()
+    usual = 1 - WIDEST * known.space.precision.unseen / space(known.recent).lengths.mean()
     assert usual > USUAL  # these classes lie far out
     assert novelty.taught.least[0] == pytest.approx(SHARE * (sum(left_out) + usual) / 6, rel=1e-4)
 
@@ -138,11 +138,11 @@ def test_relative_to_no_class_everything_is_strange() -> None:
 def test_along_a_projection_lengths_are_exact_and_across_it_they_are_right_on_the_mean() -> None:
     known, generator = factory(), np.random.default_rng(0)
     projection = Projection(generator.integers(-60, 61, (6, DIMENSION)).astype(np.int8), np.zeros(6, np.int64))
-    space = Space(known.centre, known.factory_core, projection)
+    space = Space(known.centre, known.space.precision, projection)
     along = generator.normal(size=(20, 6)) @ projection.weights / 40
     across = generator.normal(size=(4000, DIMENSION)) * 20
     across -= across @ np.linalg.pinv(projection.weights) @ projection.weights
-    precision = known.factory_core.matrix.astype(np.float64)
+    precision = known.space.precision.matrix.astype(np.float64)
     exact, roughly = (np.einsum("nd,de,ne->n", rows, precision, rows) for rows in (along, across))
     np.testing.assert_allclose(space((along + known.centre).astype(np.float32)).lengths, exact, rtol=1e-3)
     assert space((across + known.centre).astype(np.float32)).lengths.mean() == pytest.approx(roughly.mean(), rel=0.03)
