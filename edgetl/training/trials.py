@@ -1,8 +1,12 @@
 """Short trials that choose what nobody can know beforehand: the learning rate, and how photos may be varied.
 
 A trial trains from the start on a part of the photos, with a warm-up and a fall of its own, and is judged on the
-stopping part. The defaults stay unless something else is better there by more than chance: by two standard errors of
+stopping part. Defaults stay unless something else is better there by more than chance: by two standard errors of
 the difference in cross-entropy, photo by photo. Held-out photos are not looked at.
+
+Short trials favour small learning rates over those that end better (Wu et al. 2018, "Understanding Short-Horizon Bias
+in Stochastic Meta-Optimization", https://arxiv.org/abs/1803.02021), so with very many photos a larger one need only be
+as good.
 
 Mirroring is given up if a network that was trained without it knows mirror images clearly less often: then they are
 other things, as those of digits and arrows are. Its loss decides nothing: any variation slows a short training down.
@@ -95,7 +99,8 @@ def choose(epochs: Epochs, stopping: StoppingPart, plan: Plan, identity: Any, te
             best = other if taken else best
         for times in TIMES if plan.learning_rate is None else ():
             other = trials.run(default.learning_rate * times, best.variation)
-            if not trials.better(other, best):
+            as_good = epochs.photos_per_class >= PLENTY and not trials.better(best, other)
+            if not (as_good or trials.better(other, best)):
                 break
             best = other
         choice = Choice(_settled(plan, best), tuple(trials.done), trials.hopeless())
@@ -171,7 +176,7 @@ def _beyond_chance(gains: npt.NDArray[np.float64]) -> bool:
 
 
 def _remembered_at(identity: Any, start: list[npt.NDArray[Any]]) -> Path:
-    digest = hashlib.sha256(json.dumps([1, PLENTY, STEPS, TIMES, ERRORS, LOST, ALMOST_ALL, identity]).encode())
+    digest = hashlib.sha256(json.dumps([2, PLENTY, STEPS, TIMES, ERRORS, LOST, ALMOST_ALL, identity]).encode())
     for values in start:
         digest.update(np.ascontiguousarray(values).tobytes())
     return cache_folder() / "trials" / f"{digest.hexdigest()[:32]}.json"

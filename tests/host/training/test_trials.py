@@ -106,6 +106,17 @@ def test_a_larger_learning_rate_is_taken_if_it_is_better_by_more_than_chance(dra
     assert losses == sorted(losses, reverse=True) and "learning rate 0.0016" in told[0]
 
 
+@pytest.mark.parametrize(("plenty", "rate"), [(10_000, 2e-4), (90, 1.6e-3)])
+def test_with_very_many_photos_a_larger_learning_rate_need_only_be_as_good(drawn, monkeypatch, plenty, rate) -> None:
+    monkeypatch.setattr(trials, "PLENTY", plenty)
+
+    def nothing(network: Network, optimizer, batch):
+        return 0.0
+
+    choice, _, _ = chosen(drawn, replace(PLAN, flip=True, augment=True), nothing)
+    assert choice.plan.learning_rate == pytest.approx(rate)
+
+
 def test_what_was_asked_for_is_not_tried_out(drawn) -> None:
     def never(*_: object) -> None:
         raise AssertionError("trained")
