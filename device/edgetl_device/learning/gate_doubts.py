@@ -127,7 +127,8 @@ def _contradictions(
 ) -> list[Doubt]:
     """The doubts about a batch (b, C) of the label in column ``own``."""
     labels = np.asarray(head.labels, np.str_)
-    margins = np.where(unknown, -_STRONGEST, _margins(scores, np.full(len(rows), own)))
+    beaten = _margins(scores, np.full(len(rows), own))
+    margins = np.where(unknown, -_STRONGEST, beaten)
     if not (margins > 0).any():
         return []
     others = scores.copy()
@@ -137,7 +138,7 @@ def _contradictions(
     label = str(labels[own])
     whole = _all_another(known, scores, margins, own)
     if whole is not None:
-        against = margins > 0
+        against = beaten > 0  # also what is strange besides
         reason = looks_like(label, int(against.sum()), len(rows), labels[looks[against]])
         return [Doubt(label, tuple(rows.tolist()), str(labels[whole]), reason)]
     errors = known.margins() > 0
