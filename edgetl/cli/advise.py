@@ -32,8 +32,11 @@ def advise(
     seed: int,
 ) -> dict[str, Any]:
     """How much of the backbone to train on PHOTOS: head, top or full, and why."""
+    from edgetl_device.metrics import wilson_interval
+
     from ..api import backbone_spec, load_photos
     from ..backbones.backbone import BUILTIN, DownloadError, offline
+    from ..reports.intervals import spread
     from ..training import advisor
 
     spec = backbone_spec(backbone, alpha, image_size, weights)
@@ -48,15 +51,20 @@ def advise(
         note(f"the ImageNet weights could not be downloaded: using {words}")
         advice = advisor.advise(dataset, spec, seed)
         which = ["--weights", "builtin"] if spec == BUILTIN else ["--backbone", spec.name, *typed_options("image_size")]
+    on = f"of {advice.samples} photos"
+
+    def sure(share: float) -> str:
+        return spread(wilson_interval(round(share * advice.samples), advice.samples))
+
     table(
-        ("measured", "value"),
+        ("measured", "value", "95 % interval"),
         [
-            ("training photos", advice.dataset_size),
-            ("in a typical class", advice.photos_per_class),
-            ("nearest neighbours are right", advice.neighbour_accuracy),
-            ("a linear probe is right", advice.linear_probe_accuracy),
-            ("likeness to its training, 0 to 1", advice.similarity),
-            ("LogME", advice.logme),
+            ("training photos", advice.dataset_size, ""),
+            ("in a typical class", advice.photos_per_class, ""),
+            (f"nearest neighbours are right, {on}", advice.neighbour_accuracy, sure(advice.neighbour_accuracy)),
+            (f"a linear probe is right, {on}", advice.linear_probe_accuracy, sure(advice.linear_probe_accuracy)),
+            ("likeness to its training, 0 to 1", advice.similarity, spread(advice.similarity_interval)),
+            ("LogME", advice.logme, ""),
         ],
     )
     say()

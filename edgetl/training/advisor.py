@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from edgetl_device.console import Stages
 from edgetl_device.errors import InputError, PhotoError
+from edgetl_device.metrics import wilson_interval
 from edgetl_device.photos import read_photo
 
 from ..backbones.backbone import BackboneSpec, build
@@ -62,6 +63,9 @@ class Advice:
             accuracies below, each as a share of the way from chance to perfect.
         linear_probe_accuracy, neighbour_accuracy: on a quarter of the training photos, not used for them.
         logme: the larger, the better the features explain the labels; a log-likelihood a photo.
+        samples: how many photos the two accuracies were measured on.
+        similarity_interval: 95 % interval of the similarity; where it holds the border between two strategies, they
+            tie, and the one that trains less is advised.
     """
 
     strategy: str
@@ -72,6 +76,8 @@ class Advice:
     linear_probe_accuracy: float
     neighbour_accuracy: float
     logme: float
+    samples: int
+    similarity_interval: tuple[float, float]
 
 
 def advise(dataset: Dataset, spec: BackboneSpec, seed: int = 0) -> Advice:
@@ -102,8 +108,11 @@ def advise(dataset: Dataset, spec: BackboneSpec, seed: int = 0) -> Advice:
     nearest = neighbour_accuracy(codes[fit], labels[fit], codes[probed], labels[probed])
     chance = max(Counter(labels[probed].tolist()).values()) / len(probed)
     sizes = sorted(Counter(train.labels).values())
-    decision = _decide(len(train), sizes[len(sizes) // 2], _above(chance, (probe + nearest) / 2))
-    return Advice(*decision, probe, nearest, logme(values, labels))
+    both = (probe + nearest) / 2
+    low, high = wilson_interval(round(both * len(probed)), len(probed))
+    interval = _above(chance, low), _above(chance, high)
+    decision = _decide(len(train), sizes[len(sizes) // 2], _above(chance, both), interval)
+    return Advice(*decision, probe, nearest, logme(values, labels), len(probed), interval)
 
 
 def input_size(dataset: Dataset, spec: BackboneSpec, seed: int = 0) -> int:
@@ -121,7 +130,9 @@ def input_size(dataset: Dataset, spec: BackboneSpec, seed: int = 0) -> int:
     return min(wanted, spec.image_size)
 
 
-def _decide(size: int, per_class: int, similarity: float) -> tuple[str, tuple[str, ...], int, int, float]:
+def _decide(
+    size: int, per_class: int, similarity: float, interval: tuple[float, float] | None = None
+) -> tuple[str, tuple[str, ...], int, int, float]:
     if per_class >= MANY and similarity >= NEARLY_ALL:
         solved = f"the backbone tells them apart as it is ({similarity:.2f} of 1): there is nothing to gain"
         return "head", (f"{per_class} training photos in a typical class", solved), size, per_class, similarity
@@ -131,7 +142,8 @@ def _decide(size: int, per_class: int, similarity: float) -> tuple[str, tuple[st
         return "full", (plenty, taught), size, per_class, similarity
     many = per_class >= MANY
     border = NEAR_FOR_MANY if many else NEAR_FOR_FEW
-    near = similarity >= border
+    low, high = interval or (similarity, similarity)
+    near, tie = high >= border, low < border <= high  # a tie is for the strategy that trains less
     strategy, why = {
         (False, True): ("head", "few photos of things the backbone already tells apart: training more would overfit"),
         (False, False): ("top", "few photos, unlike what the backbone knows: adapt its top, keep its general features"),
@@ -140,11 +152,20 @@ def _decide(size: int, per_class: int, similarity: float) -> tuple[str, tuple[st
     }[many, near]
     reasons = (
         f"{per_class} training photos in a typical class: {'many' if many else 'few'} ({MANY} and more are many)",
-        f"your photos look {'like' if near else 'unlike'} what the backbone was trained on "
-        f"({similarity:.2f}; alike from {border:.2f} on)",
+        _likeness(near, tie, similarity, (low, high), border),
         why,
     )
     return strategy, reasons, size, per_class, similarity
+
+
+def _likeness(near: bool, tie: bool, similarity: float, sure: tuple[float, float], border: float) -> str:
+    if tie:
+        return (
+            f"whether your photos look like what the backbone was trained on is a tie ({similarity:.2f}, surely "
+            f"{sure[0]:.2f} … {sure[1]:.2f}; alike from {border:.2f} on): the strategy that trains less"
+        )
+    looks = "like" if near else "unlike"
+    return f"your photos look {looks} what the backbone was trained on ({similarity:.2f}; alike from {border:.2f} on)"
 
 
 def _above(chance: float, accuracy: float) -> float:

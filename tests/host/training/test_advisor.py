@@ -84,6 +84,23 @@ def test_each_quadrant_has_its_strategy_and_says_why(per_class: int, similarity:
     assert found == strategy and f"{similarity:.2f}" in reasons[1] and str(per_class) in reasons[0]
 
 
+@pytest.mark.parametrize(
+    ("per_class", "similarity", "interval", "strategy", "tie"),
+    [
+        (900, 0.78, (0.73, 0.83), "top", True),
+        (900, 0.78, (0.76, 0.79), "full", False),
+        (900, 0.82, (0.78, 0.86), "top", True),
+        (20, 0.85, (0.74, 0.93), "head", True),
+        (20, 0.85, (0.80, 0.89), "top", False),
+    ],
+)
+def test_a_tie_is_called_one_and_the_strategy_that_trains_less_is_advised(
+    per_class: int, similarity: float, interval: tuple[float, float], strategy: str, tie: bool
+) -> None:
+    found, reasons, *_ = _decide(per_class * 4, per_class, similarity, interval)
+    assert found == strategy and ("is a tie" in reasons[1]) is tie
+
+
 def test_advice_looks_at_training_photos_only(tmp_path) -> None:
     parts.write_photos(tmp_path / "p", kinds=("bolt", "gear", "washer"), per_class=16, size=96)
     dataset = split(find_photos(tmp_path / "p"), 0.25, 0)
@@ -107,7 +124,7 @@ def test_the_advice_is_a_command_with_all_that_was_advised_on(tmp_path, monkeypa
     parts.write_photos(photos, kinds=("bolt", "gear"), per_class=24, size=96)
     options = ("--weights", "none", "--alpha", "0.35", "--image-size", "96")
     found = advised(photos, capsys, *options, "--group", r"(\d+) ?", "--val-split", "0.3", "--seed", "3")
-    expected = {"photos": photos, "weights": "none", "alpha": 0.35, "image_size": 96, "group": r"(\d+) ?", "seed": 3}
+    expected = {"photos": (photos,), "weights": "none", "alpha": 0.35, "image_size": 96, "group": r"(\d+) ?", "seed": 3}
     assert {name: found[name] for name in expected} == expected and found["val_split"] == 0.3
     original = advisor.advise
 
