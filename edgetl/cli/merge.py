@@ -33,8 +33,10 @@ def merge(
     """Add what devices learned (STATS of export-stats) to a bundle, exactly; a device counts once, with its latest."""
     from edgetl_device.bundle.bundle import open_bundle
     from edgetl_device.bundle.signing import read_private_key, read_public_key
+    from edgetl_device.metrics import wilson_interval
 
     from ..deployment import merge as merging
+    from ..reports.intervals import spread
 
     check_bundle_name(output)
     refuse_existing(output, force)
@@ -55,11 +57,13 @@ def merge(
     devices = f"{done.devices} device{'s' if done.devices != 1 else ''}"
     say(f"added {samples} from {devices}; wrote {output}")
     if done.accuracy is not None:
-        say(f"accuracy on the bundle's held-out photos: {done.accuracy:.3f}")
+        sure = spread(wilson_interval(round(done.accuracy * done.held_out), done.held_out))
+        say(f"accuracy {done.accuracy:.3f} ({sure}) on the bundle's {done.held_out} held-out photos")
     return {
         "samples": done.samples,
         "devices": done.devices,
         "accuracy": done.accuracy,
+        "held_out": done.held_out,
         "bit_exact": done.bit_exact,
         "path": str(output),
     }

@@ -37,6 +37,7 @@ class Merged:
         accuracy: of the new head on the bundle's holdout; None without one.
         bit_exact: whether one runtime made all embeddings.
         replaced: exports that a newer one of the same device replaced.
+        held_out: how many photos the accuracy was measured on.
     """
 
     samples: int
@@ -44,6 +45,7 @@ class Merged:
     accuracy: float | None
     bit_exact: bool
     replaced: int
+    held_out: int = 0
 
 
 def read_export(path: Path, trusted: PublicKey | None = None) -> Export:
@@ -114,7 +116,7 @@ def merge(
     accuracy = None
     if len(truth):
         accuracy = float((np.asarray(head.labels, np.str_)[head.holdout_scores.argmax(axis=1)] == truth).mean())
-    return Merged(samples, len(latest), accuracy, statistics.bit_exact, len(exports) - len(latest))
+    return Merged(samples, len(latest), accuracy, statistics.bit_exact, len(exports) - len(latest), len(truth))
 
 
 def _check_readable(bundle: Bundle) -> None:
