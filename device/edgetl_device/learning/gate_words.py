@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from ..labels import NOTHING
+
 _MOST_NAMED = 3
 
 
@@ -26,6 +28,8 @@ def learned_change(
         'learned bottles (19 photos); now teach a second thing'
         >>> learned_change({"daisy": 1}, 0.87, 0.833, 5)
         'learned daisy (1 photo); the classes it knew are 4 points worse (0.87 → 0.83)'
+        >>> learned_change({"(nothing)": 8}, None, None, 2)
+        'learned the background (8 photos)'
     """
     subject, others = f"learned {_named(counts)}" if counts else "updated", "the classes it knew"
     if gone and not counts:
@@ -116,6 +120,7 @@ def _named(counts: Mapping[str, int]) -> str:
     total = sum(counts.values())
     photos = f"({total} photo{'s' if total != 1 else ''})"
     names = sorted(counts, key=lambda label: (-counts[label], label))
+    names = ["the background" if label == NOTHING else label for label in names]
     if len(names) > _MOST_NAMED:
         return f"{', '.join(names[:2])} and {len(names) - 2} more {photos}"
     return f"{', '.join(names[:-1])}{' and ' if len(names) > 1 else ''}{names[-1]} {photos}"

@@ -133,6 +133,18 @@ def test_a_tap_is_a_burst_of_five(browser, site) -> None:
         assert len(site.app.samples()) == 5
 
 
+def test_background_is_taught_with_a_button_and_is_no_name(browser, site) -> None:
+    with Visitor(browser, site.url) as visitor:
+        visitor.sees("ball")
+        shown(visitor, site, "kite")
+        visitor.page.get_by_role("button", name="nothing there").click()
+        visitor.page.locator("#shutter").click()
+        visitor.page.locator("#result[data-state=promoted]").wait_for()
+        assert {row.label for row in site.app.samples()} == {"(nothing)"}
+        assert visitor.page.locator("#chips button", has_text="(nothing)").count() == 0
+        visitor.sees("Unknown")
+
+
 def test_everything_is_done_with_the_keyboard_alone(browser, site) -> None:
     with Visitor(browser, site.url) as visitor:
         page = visitor.page
