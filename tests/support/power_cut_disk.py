@@ -136,11 +136,18 @@ class Disk:
         self._changes = left
 
     def _entries_left(self, choose: random.Random) -> dict[str, Entry]:
-        entries, share = dict(self._entries), choose.choice((0.0, 0.3, 0.7, 1.0))
-        in_order = choose.random() < 0.3  # as a journalling file system does it
-        until = choose.randint(0, len(self._changes))
+        entries, count = dict(self._entries), len(self._changes)
+        kind, share, one = choose.choice(("in order", "any", "but one", "one")), choose.choice((0.0, 0.5, 1.0)), 0
+        if count:
+            one = choose.randrange(count)
         for number, change in enumerate(self._changes):
-            if number < until if in_order else choose.random() < share:
+            left = {
+                "in order": number < one,  # as a journalling file system does it
+                "any": choose.random() < share,
+                "but one": number != one,
+                "one": number == one,
+            }
+            if left[kind]:
                 _enter(entries, change)
         return entries
 

@@ -53,6 +53,7 @@ class Session:
     """
 
     name = ""
+    focus = ""  # the step that it is about: names that change there are cut most often
 
     def __init__(self, root: Path, bundles: tuple[Path, Path], seed: int) -> None:
         self.root, self.bundles = root, bundles
@@ -421,6 +422,7 @@ class Restoring(Session):
     """A backup takes the store's place, while nobody or a reader has the old one open, and learning goes on."""
 
     name = "restore"
+    focus = "restore"
 
     def prepare(self) -> None:
         database.SETTLE_AFTER_S = 1.0
@@ -483,6 +485,7 @@ class Recovering(Session):
     """A store that is damaged, cut short, gone or an old copy is opened: what can be saved is saved, and it is said."""
 
     name = "recovery"
+    focus = "open"
     KINDS = ("sector", "gone", "emptied", "old copy", "log")
 
     def prepare(self) -> None:

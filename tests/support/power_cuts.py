@@ -85,14 +85,23 @@ def wrong(session: Session, events: list[Event], place: int) -> list[str]:
         return [f"{type(error).__name__}: {error}"]
 
 
+def _place(session: Session, events: list[Event], choose: random.Random) -> int:
+    """Where to cut: anywhere, or after a change of names; these are few among many writes."""
+    if choose.random() < 0.5:
+        return choose.randint(1, len(events))
+    begins = [number for number, event in enumerate(events) if event[:3] == ("mark", "begin", session.focus)]
+    begin = begins[0] if begins else 0
+    ends = [number for number, event in enumerate(events) if number > begin and event[:2] == ("mark", "end")]
+    end = ends[0] if begins else len(events)
+    named = [number for number in range(begin, end) if events[number][0] in NAMES]
+    return choose.choice(named) + 1 if named else choose.randint(1, len(events))
+
+
 def cut_often(session: Session, cuts: int, choose: random.Random, ignored: str) -> tuple[list[str], Counter[str]]:
     """Record one session and cut it at so many places; what is wrong, and which steps were cut."""
     before, events = recorded(session, session.live)
     disk, problems, steps = Disk(before, IGNORED[ignored]), [], Counter()
-    named = [place for place, event in enumerate(events, 1) if event[0] in NAMES]  # few among many writes
-    places = sorted(
-        choose.choice(named if choose.random() < 0.4 and named else range(1, len(events) + 1)) for _ in range(cuts)
-    )
+    places = sorted(_place(session, events, choose) for _ in range(cuts))
     step, done = "", 0
     for place in places:
         for event in events[done:place]:
