@@ -116,6 +116,7 @@ def test_samples_are_relabelled_and_forgotten_by_hand(browser, site) -> None:
 def test_what_was_just_taught_can_be_forgotten_at_once(browser, site) -> None:
     with Visitor(browser, site.url) as visitor:
         visitor.sees("ball")
+        shown(visitor, site, "kite")  # a ball under another name would be questioned
         visitor.page.fill("#teach-label", "mistake")
         visitor.page.locator("#shutter").click()  # a tap
         visitor.page.get_by_role("button", name="Forget these").click()
