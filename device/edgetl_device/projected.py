@@ -100,7 +100,7 @@ class ProjectedMoments:
         sound = sound and bool((squares <= MAX_PROJECTION**2 * counts).all())
         one, other = _triangle(self.projection.size)
         for row, products in enumerate(self.products):
-            roots = np.sqrt(squares[row]) * (1 + 1e-12)  # of rounding
+            roots = np.sqrt(np.maximum(squares[row], 0)) * (1 + 1e-12)  # of rounding
             sound = sound and not (np.abs(products.astype(np.float64)) > roots[one] * roots[other]).any()
         if not sound:
             raise InputError("not statistics: projections that no samples can have")
