@@ -170,7 +170,7 @@ def test_the_next_command_converts_as_the_sweep_did(tmp_path: Path, monkeypatch,
     command = shlex.split(capfd.readouterr().out.split("next: ")[1])
     assert command[:2] == ["edgetl", "convert"]
     parsed = convert.make_context("convert", command[2:]).params
-    assert {name: parsed[name] for name in given} == given
+    assert {name: parsed[name] for name in given} == given | {"photos": (given["photos"],)}  # convert takes several
     assert (parsed["run"], parsed["quantize"], parsed["output"]) == (
         Path("own.keras"),
         "none",
