@@ -114,13 +114,13 @@ def decoded(data: bytes, max_pixels: int = MAX_PIXELS) -> Iterator[Photo]:
     most = min(max_pixels, MAX_DECODED // header.pixel_bytes)
     _check_size(header.height, header.width, most)  # before decoding: a small file can claim to be gigabytes
     with _memory.taken(header.height * header.width * header.pixel_bytes):
-        yield _decode(header, most)
+        yield _decode(header)
 
 
-def _decode(header: PhotoHeader, most: int) -> Photo:
+def _decode(header: PhotoHeader) -> Photo:
     remark = ""
     if header.format in ("HEIC", "AVIF"):
-        return Photo(_decoded_apart(header, most))
+        return Photo(_decoded_apart(header))
     if header.format == "JPEG":
         image = _decoded_jpeg(header)
         image = _by_opencv(header.data, cv2.IMREAD_COLOR) if image is None else image
@@ -222,9 +222,9 @@ def _to_8_bits(image: npt.NDArray[Any]) -> tuple[Image, str]:
     return narrow.reshape(image.shape), remark
 
 
-def _decoded_apart(header: PhotoHeader, max_pixels: int) -> Image:
+def _decoded_apart(header: PhotoHeader) -> Image:
     """HEIC and AVIF, with the extra ``heif``; EXIF rotation is applied."""
     if not is_installed():
         raise PhotoError(f"reading {header.format} needs a decoder: pip install 'edgetl-device[heif]'")
-    memory = min(MAX_DECODED, _DECODER_BYTES + _MOST_PIXEL_BYTES * header.height * header.width)
-    return decode_apart(header.data, max_pixels, memory)
+    pixels = header.height * header.width
+    return decode_apart(header.data, pixels, min(MAX_DECODED, _DECODER_BYTES + _MOST_PIXEL_BYTES * pixels))
