@@ -13,7 +13,7 @@ from edgetl_device.heads.class_moments import ClassMoments, log_prior
 from edgetl_device.heads.gaussian import Gaussian, solve_gaussian
 from edgetl_device.heads.precision import solve_precision
 from edgetl_device.heads.predictive import Predictive, solve_predictive
-from edgetl_device.heads.scatter import LEAST_REST, REST_SHARE
+from edgetl_device.heads.scatter import LEAST_REST, rest_share
 from edgetl_device.heads.scorer import Scorer
 
 from .directions import leading
@@ -95,7 +95,7 @@ def _variances(
     dimension, size = len(scatter), len(along)
     total = float(np.trace(scatter)) / max(degrees, 1)
     rest = (total - float(np.trace(along)) / max(degrees, 1)) / (dimension - size)
-    return np.full(dimension, REST_SHARE * max(rest, LEAST_REST * total / dimension) + 1e-9)
+    return np.full(dimension, rest_share(dimension, max(degrees, 1)) * max(rest, LEAST_REST * total / dimension) + 1e-9)
 
 
 def predict(head: Scorer, values: Floats, rows: Sequence[int]) -> tuple[npt.NDArray[np.intp], Floats]:

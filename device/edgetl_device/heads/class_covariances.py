@@ -21,7 +21,7 @@ from .class_moments import Floats
 from .evidence import Evidence
 from .scatter import aligned_rows, scatter_along
 
-PRIOR_FREEDOM = 600.0  # ν: the best of 200 to 1000 on flowers, paintings, hands, digits, tiles and coffee pods
+PRIOR_FREEDOM = 500.0  # ν: the best of 200 to 1000 on flowers, paintings, hands, digits, tiles and coffee pods
 LEAST_FREEDOM = 8  # of a class, to have a covariance of its own
 MOST_CLASSES = 128  # that have one: those with the most samples
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from .precision import Precision
-from .scatter import LEAST_REST, PRIOR_FREEDOM, REST_SHARE, VARIANCE_FLOOR
+from .scatter import FEW_SAMPLES, LEAST_REST, PRIOR_FREEDOM, REST_SHARE, VARIANCE_FLOOR
 
 _MAGIC = (
-    f"edgetl precision 2 {REST_SHARE} {LEAST_REST} {PRIOR_FREEDOM} {VARIANCE_FLOOR}".encode()
+    f"edgetl precision 2 {REST_SHARE} {FEW_SAMPLES} {LEAST_REST} {PRIOR_FREEDOM} {VARIANCE_FLOOR}".encode()
 )  # whatever changes the solution
 _DIGEST_BYTES = 32
 

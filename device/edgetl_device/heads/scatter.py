@@ -13,7 +13,8 @@ from ..statistics import Int64, Statistics
 from .precision import Matrix, Vector
 
 MAX_DEVICE_WEIGHT = 20
-REST_SHARE = 3.0  # what the covariance is shrunk to, over the mean variance off the projection's directions
+REST_SHARE = 3.0  # what the covariance is shrunk to, over the mean variance off the projection's directions …
+FEW_SAMPLES = 0.25  # … and by how much of itself more for each feature that a degree of freedom stands for
 LEAST_REST = 0.01  # of the mean variance
 PRIOR_FREEDOM = 10  # degrees of freedom's worth of equal variances
 VARIANCE_FLOOR = 0.1  # of the mean variance: constant features would otherwise get infinite weight
@@ -83,10 +84,17 @@ def variances(statistics: Statistics) -> Vector:
         if mean > 1e-9:
             rest = _rest(statistics.projected, float(within.sum()))
             if rest is not None:
-                return np.full(statistics.dimension, REST_SHARE * max(rest, LEAST_REST * mean))
+                return np.full(
+                    statistics.dimension, rest_share(statistics.dimension, degrees) * max(rest, LEAST_REST * mean)
+                )
             drawn = (degrees * within + PRIOR_FREEDOM * mean) / (degrees + PRIOR_FREEDOM)
             return np.asarray(np.maximum(drawn, VARIANCE_FLOOR * mean))
     return np.full(statistics.dimension, float(LEVELS_PER_RMS) ** 2)
+
+
+def rest_share(dimension: int, degrees: int) -> float:
+    """Over the variance off the directions: more where a covariance of d features is known from few samples."""
+    return REST_SHARE * (1.0 + FEW_SAMPLES * dimension / degrees)
 
 
 def _rest(moments: ProjectedMoments | None, total: float) -> float | None:
