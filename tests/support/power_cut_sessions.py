@@ -432,7 +432,7 @@ class Restoring(Session):
         store.backup(self.backup)
         self.saved = deepcopy(self.ledger["samples"])
         for _ in range(3):
-            self.learn_in(store, 2)
+            self.learn_in(store, 60)  # pages that the log does not hold: beside the backup it would be the wrong one
         self.before = deepcopy(self.ledger["samples"])
         store.close()
 
