@@ -381,7 +381,7 @@ def test_a_keras_2_file_is_compressed_and_its_layers_compared(keras2, trained, t
         "-v",
         "--json",
     )
-    options = ("--prune", 0.5, "--cluster", 8, "--epochs", 1, "--max-drop", 1)
+    options = ("--prune", 0.5, "--cluster", 8, "--epochs", 7, "--max-drop", 1)
     assert console.run(program, "edgetl", [str(argument) for argument in (*arguments, *options)]) == 0
     out, err = capsys.readouterr()
     bought = json.loads(out)["compression"]
