@@ -380,14 +380,17 @@ class Device:
     def move_pending(self, batch: int, label: str | None = None, *, new_label: bool = False) -> Settled:
         """Move a pending batch to a label, by default the one that it looks like, then retrain.
 
+        A batch that looks like several things has no default: give a label, or :meth:`relabel` its samples.
+
             >>> device = Device("home")
             >>> (batch,) = device.learn("ball", "boxes").outcome.set_aside
             >>> device.move_pending(batch.id).label
             'box'
 
         Raises:
-            InputError: there is no such batch, or it looks like no label and none is given; SimilarLabelError where the
-                label may be a slip of a known one, and ``new_label`` does not say that it is meant.
+            InputError: there is no such batch, or it looks like no label or several and none is given.
+                SimilarLabelError where the label may be a slip of a known one, and ``new_label`` does not say that
+                it is meant.
         """
         with self._now() as opened, opened.learner.lock():
             if label is not None and not new_label:

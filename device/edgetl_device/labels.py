@@ -13,7 +13,7 @@ NOTHING = "(nothing)"
 """Label of background samples: learned, exported and forgotten like those of a class, never predicted as one."""
 RESERVED = frozenset({"unknown", NOTHING})  # what is said of a thing that was not seen; never a class by accident
 
-_SHORTEST = 4  # characters of labels whose likeness means something: "nut" and "cut" are two things
+_SHORTEST = 4  # characters of labels in which any slip counts: "nut" and "cut" are two things
 _LONG = 8  # characters of labels in which two slips are likelier than two things
 
 _JOINERS = "\u200c\u200d"  # ZWNJ and ZWJ: Persian, the scripts of India and emoji are written with them
@@ -84,8 +84,10 @@ def check_sample_label(label: str) -> str:
 def similar_label(label: str, known: Iterable[str]) -> str | None:
     """The known label that a new one may be a slip of, or None.
 
-    It differs only in case, width, blanks, hyphens or underscores, or in one letter, from eight letters on in two: the
-    distance of Damerau (Commun. ACM 1964), where two letters that changed places are one slip.
+    It differs only in case, width, blanks, hyphens or underscores, is its plural, or differs in one letter, from eight
+    letters on in two: the distance of Damerau (Commun. ACM 1964), where two letters that changed places are one slip.
+    Words of three letters have many neighbours that are other things: there only letters that changed places, a doubled
+    letter, or one left out of the three is a slip.
 
     >>> similar_label("gera", ["bolt", "gear"]), similar_label("Bolt", ["bolt"]), similar_label("nut", ["bolt"])
     ('gear', 'bolt', None)
@@ -93,6 +95,8 @@ def similar_label(label: str, known: Iterable[str]) -> str | None:
     'blue cup'
     >>> similar_label("pump 2", ["pump 1"]), similar_label("bin a", ["bin b"])  # these are meant
     (None, None)
+    >>> similar_label("nuts", ["nut"]), similar_label("ct", ["cat"]), similar_label("car", ["cat"])
+    ('nut', 'cat', None)
     """
     others = sorted(other for other in known if other != label)
     typed = _folded(label)
@@ -105,7 +109,7 @@ def similar_label(label: str, known: Iterable[str]) -> str | None:
         shorter = min(len(typed), len(meant))
         most = 0 if shorter < _SHORTEST else 1 if shorter < _LONG else 2
         distance = _slips(typed, meant, most)
-        if distance <= most and _words(label) != _words(other):
+        if (distance <= most or _is_short_slip(typed, meant)) and _words(label) != _words(other):
             found.append((distance, other))
     return min(found)[1] if found else None
 
@@ -114,6 +118,19 @@ def _folded(label: str) -> str:
     """What is left of a label without case, width, blanks and signs between words."""
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", label).casefold())
     return "".join(character for character in text if not character.isspace() and character not in "-_.")
+
+
+def _is_short_slip(typed: str, meant: str) -> bool:
+    """Whether one is the plural of the other, or a short one typed wrongly."""
+    shorter, longer = sorted((typed, meant), key=len)
+    if len(shorter) > 1 and longer in (shorter + "s", shorter + "es"):
+        return True
+    if not 1 < len(shorter) < _SHORTEST or _slips(typed, meant, 1) != 1:
+        return False
+    if len(shorter) == len(longer):  # the same letters in another order; one replaced by another is another thing
+        return sorted(typed) == sorted(meant)
+    doubled = any(longer == shorter[:at] + shorter[at - 1] + shorter[at:] for at in range(1, len(shorter) + 1))
+    return doubled or (len(meant) == 3 and len(typed) == 2)
 
 
 def _words(label: str) -> list[str]:

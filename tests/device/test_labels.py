@@ -44,3 +44,13 @@ def test_characters_that_hide_turn_or_command_are_refused(label: str) -> None:
 )  # fmt: skip
 def test_a_slip_of_a_known_label_is_noticed_and_another_thing_is_not(label: str, meant: str | None) -> None:
     assert similar_label(label, ["gear", "hinge", "nut", "pump 1"]) == meant
+
+
+@pytest.mark.parametrize(
+    ("label", "meant"),
+    [("cats", "cat"), ("Cat", "cat"), ("ca t", "cat"), ("ct", "cat"), ("cta", "cat"), ("catt", "cat"), ("nuts", "nut"),
+     ("boxes", "box"), ("bus", "buses"), ("watches", "watch"), ("car", None), ("cut", None), ("hut", None), ("at", "cat"),
+     ("cart", None), ("coat", None), ("tv", None), ("fox", None)],
+)  # fmt: skip
+def test_a_slip_of_a_short_label_is_noticed_and_another_short_word_is_not(label: str, meant: str | None) -> None:
+    assert similar_label(label, ["box", "buses", "cat", "nut", "watch"]) == meant

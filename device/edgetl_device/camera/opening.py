@@ -141,6 +141,7 @@ def _first() -> V4L2Camera | PiCamera:
     if pi_cameras():
         return PiCamera()
     raise CameraError(
-        "no camera found: plug in a USB camera; for a CSI camera `sudo apt install python3-picamera2` and make the "
-        "environment with `--system-site-packages`; without a camera, `--camera parts` shows rendered machine parts"
+        "no camera found: plug in a USB camera; for a CSI camera "
+        "`sudo apt install -y --no-install-recommends python3-picamera2` and make the environment with "
+        "`--system-site-packages`; without a camera, `--camera parts` shows rendered machine parts"
     )

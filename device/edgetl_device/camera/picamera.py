@@ -114,7 +114,8 @@ def load_picamera2() -> Any:
         if _APT.exists() and sys.prefix != sys.base_prefix:
             fix = f"set `include-system-site-packages = true` in {Path(sys.prefix) / 'pyvenv.cfg'}"
         else:
-            fix = "`sudo apt install python3-picamera2`, and make the environment with `--system-site-packages`"
+            apt = "sudo apt install -y --no-install-recommends python3-picamera2"
+            fix = f"`{apt}`, and make the environment with `--system-site-packages`"
         raise CameraError(f"picamera2 is not visible from this Python ({error}): {fix}") from None
     return picamera2
 

@@ -11,7 +11,7 @@ from ..console import note, reports, say
 from ..head_option import head_option
 from .options import NEW_LABEL, in_home, new_label_option, runtime_option
 from .photo_arguments import photo_paths
-from .retraining import idle, judged, judged_if_possible
+from .retraining import idle, judged, judged_if_possible, unchanged
 from .starting import start_if_empty
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Teach photos of a label, new or known")
-@click.argument("label")
+@click.argument("label", metavar="LABEL", required=False)
 @click.argument("images", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--nothing", is_flag=True, help="Photos of the background, without a LABEL: never predicted as anything.")
 @click.option("--no-retrain", is_flag=True, help="Only store the samples.")
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @in_home
 @reports
 def learn(
-    label: str,
+    label: str | None,
     images: tuple[Path, ...],
     nothing: bool,
     no_retrain: bool,
@@ -50,7 +50,11 @@ def learn(
     from ..photos import read_photo, thumbnail
 
     if nothing:
-        label, images = NOTHING, (Path(label), *images)
+        label, images = NOTHING, (*([Path(label)] if label is not None else []), *images)
+    if label is None:
+        raise click.UsageError("Missing argument 'LABEL'.", click.get_current_context())
+    if nothing and not images:
+        raise click.UsageError("photos are missing: `learn --nothing PHOTO…`", click.get_current_context())
     if not images:
         raise click.UsageError("Missing argument 'IMAGES...'.", click.get_current_context())
     label = check_sample_label(label)
@@ -83,5 +87,11 @@ def learn(
 @reports
 def retrain(head: str | None, accept_scene_change: bool, runtime: str, home: Home) -> dict[str, Any]:
     """Fit a new head from factory statistics and stored samples."""
-    outcome = home.learner(runtime).retrain(head, accept_scene_change=accept_scene_change)
-    return judged(outcome)
+    learner = home.learner(runtime)
+    with learner.lock():
+        if learner.has_nothing_to_learn(head) and not (accept_scene_change and learner.pending()):
+            reason = "nothing to learn: no samples were stored since this version"
+            say(reason)
+            say(f"version {learner.active_version} stays active")
+            return unchanged(learner, reason)
+        return judged(learner.retrain(head, accept_scene_change=accept_scene_change))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..console import note, say
 from ..errors import StorageError
+from .sample_ids import as_ranges
 
 if TYPE_CHECKING:
     from ..learning.learner import Learner, Outcome
@@ -14,24 +15,32 @@ if TYPE_CHECKING:
 
 
 def say_pending(batch: PendingBatch) -> None:
-    """Print what was set aside, why, and the three commands that decide about it."""
+    """Print what was set aside, why, and the commands that decide about it."""
     taught = f"{batch.samples} sample{'s' if batch.samples != 1 else ''} taught as {batch.label}"
     say(f"batch {batch.id}: {taught}, set aside because")
     say(f"  {batch.reason}")
-    moved = f"they are {batch.looks_like}" if batch.looks_like else "they are LABEL"
-    choices = (
-        (f"move {batch.id}" if batch.looks_like else f"move {batch.id} LABEL", moved),
-        (f"use {batch.id}", f"they are {batch.label}: my labels are right"),
-        (f"forget {batch.id}", "forget them"),
+    several = (
+        () if batch.looks_like else (("relabel LABEL ID…", f"give each its label: {', '.join(as_ranges(batch.ids))}"),)
     )
-    commands = [f"`edgetl-device pending {command}`" for command, _ in choices]
+    choices = (
+        *several,
+        (f"pending move {batch.id}", f"they are {batch.looks_like}")
+        if batch.looks_like
+        else (f"pending move {batch.id} LABEL", "they are all LABEL"),
+        (f"pending use {batch.id}", f"they are {batch.label}: my labels are right"),
+        (f"pending forget {batch.id}", "forget them"),
+    )
+    commands = [f"`edgetl-device {command}`" for command, _ in choices]
     width = max(map(len, commands))
     for command, (_, meaning) in zip(commands, choices, strict=True):
         say(f"  {command.ljust(width)}  {meaning}")
 
 
 def judged(outcome: Outcome, *, forgotten: bool = False) -> dict[str, Any]:
-    """Print the outcome of a retraining, and what to do about a rejection, which is exit code 1."""
+    """Print the outcome of a retraining, and what to do about a rejection.
+
+    That is exit code 1, but not where samples were to be forgotten, as they are.
+    """
     say(outcome.reason)
     for line in outcome.gained_and_lost():
         say(line)
@@ -42,7 +51,7 @@ def judged(outcome: Outcome, *, forgotten: bool = False) -> dict[str, Any]:
         done = "The samples are forgotten all the same" if forgotten else "The samples are stored"
         say(f"{done}; the previous version stays in use.")
         say("If that is what you want: `edgetl-device retrain --accept-scene-change`")
-    return asdict(outcome) | {"exit_code": 0 if outcome.promoted else 1}
+    return asdict(outcome) | {"exit_code": 0 if outcome.promoted or forgotten else 1}
 
 
 def judged_if_possible(learner: Learner, *, forgotten: bool = False) -> dict[str, Any]:
@@ -55,6 +64,14 @@ def judged_if_possible(learner: Learner, *, forgotten: bool = False) -> dict[str
         reason = f"the samples are {done}, but there is no room for a new head: free some space, then `retrain`"
         say(reason)
         return {"version": learner.active_version, "promoted": False, "reason": reason, "exit_code": error.exit_code}
+
+
+def unchanged(learner: Learner, reason: str) -> dict[str, Any]:
+    """The result where there was nothing to retrain."""
+    active = learner.active_version
+    (accuracy,) = [row.metrics.get("accuracy") for row in learner.versions() if row.id == active]
+    outcome = {"version": active, "promoted": False, "reason": reason, "accuracy": accuracy, "retrain_ms": None}
+    return outcome | {"set_aside": [], "changes": []}
 
 
 def idle(learner: Learner) -> dict[str, Any]:

@@ -166,9 +166,9 @@ def run_camera(
         stack.callback(app.stop)
         _listen(app, lines(ending.ask) if lines else None, specs, stack)
         notifier = _feed_watchdog(app, stack)
+        server = stack.enter_context(page(app)) if page is not None else None
         print_line(f"camera  {app.pipeline.health().camera}")
-        if page is not None:
-            server = stack.enter_context(page(app))
+        if server is not None:
             _tell_addresses(server.urls, print_line)
         app.start()
         _hint_at_password(spec)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import click
 from ..console import reports, say, table
 from ..errors import InputError
 from .options import NEW_LABEL, in_home, new_label_option
-from .retraining import judged_if_possible
+from .retraining import judged_if_possible, unchanged
 from .sample_ids import SampleIds, as_ranges, stored_ids
 
 if TYPE_CHECKING:
@@ -37,7 +38,10 @@ def samples(label: str | None, home: Home) -> dict[str, Any]:
         learner.check_known(label)
     rows = learner.samples(label)
     shown = [(row.id, row.label, row.time, "pending" if row.pending else "") for row in rows]
-    table(("id", "label", "time", ""), shown)
+    if shown:
+        table(("id", "label", "time", ""), shown)
+    else:
+        say("none yet" if label is None else f"no samples of {label} yet")
     return {"samples": [asdict(row) for row in rows]}
 
 
@@ -53,9 +57,32 @@ def relabel(label: str, ids: tuple[range, ...], new_label: bool, home: Home) -> 
     with learner.lock():
         if not new_label:
             learner.refuse_slip(label, NEW_LABEL)
-        moved = learner.relabel(label, stored_ids(learner, ids))
+        chosen = stored_ids(learner, ids)
+        moved = learner.relabel(label, chosen)
+        if not moved:
+            who = "the sample is" if len(chosen) == 1 else f"all {len(chosen)} are"
+            reason = f"{who} {label} already: nothing changed"
+            say(reason)
+            return {"moved": 0} | unchanged(learner, reason)
         say(f"moved {moved} sample{'s' if moved != 1 else ''} to {label}")
         return {"moved": moved} | judged_if_possible(learner)
+
+
+def _ids_among(words: tuple[str, ...], home: Home) -> list[range]:
+    """Arguments without an option → samples; raises InputError for what is none, and says what may be meant."""
+    found = []
+    for word in words:
+        try:
+            found.append(SampleIds().convert(word, None, None))
+        except click.UsageError:
+            known = home.has_bundle() and word in home.learner().known_labels()
+            hint = (
+                f"for the label, `edgetl-device forget --label {shlex.quote(word)}`"
+                if known
+                else ("`edgetl-device samples` lists them")
+            )
+            raise InputError(f"{word} is no sample id: {hint}") from None
+    return found
 
 
 @click.command(short_help="Remove samples or a label, exactly")
@@ -64,15 +91,16 @@ def relabel(label: str, ids: tuple[range, ...], new_label: bool, home: Home) -> 
 @click.option(
     "--all", "everything", is_flag=True, help="All samples, and what was hidden: back to what the factory knew."
 )
-@click.argument("more", metavar="", nargs=-1, type=SampleIds())
+@click.argument("more", metavar="", nargs=-1)
 @in_home
 @reports
 def forget(
-    label: str | None, ids: tuple[range, ...], everything: bool, more: tuple[range, ...], home: Home
+    label: str | None, ids: tuple[range, ...], everything: bool, more: tuple[str, ...], home: Home
 ) -> dict[str, Any]:
     """Remove samples exactly, as if they had never been learned, then retrain."""
-    if more and not ids:
-        raise InputError(f"for samples, write --sample {' '.join(as_ranges(chain.from_iterable(more)))}")
+    further = _ids_among(more, home)
+    if further and not ids:
+        raise InputError(f"for samples, write --sample {' '.join(as_ranges(chain.from_iterable(further)))}")
     if (label is not None) + bool(ids) + everything != 1:
         raise InputError("choose what to forget: one of --label L, --sample ID… or --all")
     learner = home.learner()
@@ -80,7 +108,7 @@ def forget(
         if label is not None:
             removed, hidden = learner.forget_label(label)
         else:
-            chosen = () if everything else stored_ids(learner, [*ids, *more])
+            chosen = () if everything else stored_ids(learner, [*ids, *further])
             removed, hidden = learner.forget_all() if everything else learner.forget(chosen), False
         if hidden:
             say(f"{label} is hidden now; it came with the bundle, so its statistics stay there")

@@ -30,6 +30,7 @@ MOST_COMPARED = 256  # samples of all classes that a frame's cosines are taken t
 USUAL_DEVIATION = 0.05  # of likeness; worth two samples
 
 TOO_LITTLE_TAUGHT = "cannot recognise strangers yet: teach a second thing"
+NOTHING_TAUGHT = "cannot recognise strangers yet: teach a first thing"
 TOO_FEW_HELD_OUT = f"cannot recognise strangers: the bundle was made with fewer than {ENOUGH} held-out photos"
 
 
@@ -103,7 +104,7 @@ def _by_own_samples(evidence: Evidence, seen: Vectors, names: Sequence[str]) -> 
     threshold = _left_out(known)
     few = _outnumbered(counts, labels)
     if not few:
-        shortcoming = "" if len(rows) > 1 else TOO_LITTLE_TAUGHT
+        shortcoming = "" if len(rows) > 1 else TOO_LITTLE_TAUGHT if rows else NOTHING_TAUGHT
         return Novelty(known.vectors, evidence.origin, threshold, shortcoming=shortcoming)
     space = Space(evidence.centre)  # samples so few that a precision of them would have seen every one
     return Novelty(known.vectors, evidence.origin, threshold, space, None, fit_taught(evidence, space, few))

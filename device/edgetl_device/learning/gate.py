@@ -25,6 +25,7 @@ import numpy.typing as npt
 from ..codes import Codes
 from ..heads.evidence import Evidence
 from ..heads.head import Head
+from ..labels import NOTHING
 from . import gate_doubts
 from .gate_doubts import Doubt as Doubt
 from .gate_words import classes_that_lose, in_all, learned_change, too_few_to_tell
@@ -160,7 +161,8 @@ def promoted_verdict(candidate: Judged, active: Judged, samples: Answers | None 
     counts = _gained(candidate.evidence, active.evidence)
     was = float(holdout.before.mean()) if len(holdout.truth) else None
     gone = sorted(set(active.head.labels) - set(candidate.head.labels))
-    reason = learned_change(counts, was, accuracy, len(candidate.head.labels), gone)
+    known = candidate.head.labels
+    reason = learned_change(counts, was, accuracy, 0 if known == (NOTHING,) else len(known), gone)
     return Verdict(True, reason, accuracy, changes=class_changes(holdout, samples))
 
 
@@ -256,14 +258,14 @@ def loses(active: Judged, new: Samples, label: str, objection: str) -> Doubt:
     looks = None
     if active.head.labels:
         best = np.asarray(active.head.labels)[active.head.scorer.scores(new.codes[rows]).argmax(axis=1)]
-        looks = most_common(best[best != label])
+        looks = only_one(best[best != label])
     return Doubt(label, tuple(rows), looks, objection)
 
 
-def most_common(labels: Names) -> str | None:
-    """The most frequent of some labels, or None."""
-    names, counts = np.unique(labels, return_counts=True)
-    return str(names[counts.argmax()]) if len(names) else None
+def only_one(labels: Names) -> str | None:
+    """The label that all of some have; None where there are none, or several."""
+    names = np.unique(labels)
+    return str(names[0]) if len(names) == 1 else None
 
 
 def _on_samples(candidate: Judged, active: Judged, new: Samples) -> Answers:

@@ -63,7 +63,7 @@ class Doubt:
     Args:
         label: theirs.
         rows: which of the new samples.
-        looks_like: the label that they seem to belong to, or None.
+        looks_like: the label that they seem to belong to; None where they look like none, or like several.
         reason: for a person.
     """
 
@@ -140,7 +140,8 @@ def _contradictions(
     if whole is not None:
         against = beaten > 0  # also what is strange besides
         reason = looks_like(label, int(against.sum()), len(rows), labels[looks[against]])
-        return [Doubt(label, tuple(rows.tolist()), str(labels[whole]), reason)]
+        alike = set(looks[against].tolist()) <= {whole}
+        return [Doubt(label, tuple(rows.tolist()), str(labels[whole]) if alike else None, reason)]
     errors = known.margins() > 0
     wrong = wrong_labels(margins, (errors.sum() + 1.0) / (len(errors) + 5.0))
     found = []

@@ -20,7 +20,7 @@ def learned_change(
     Args:
         counts: label → new photos.
         before, after: share of the held-out photos recognised; None where there are none.
-        known: how many labels the device tells apart now.
+        known: how many labels the device tells apart now; 0 where all that it knows is the background.
         gone: labels that it told apart before and does not any more.
 
     Example:
@@ -36,7 +36,10 @@ def learned_change(
         more = f" and {len(gone) - _MOST_NAMED} more" if len(gone) > _MOST_NAMED else ""
         subject, others = f"forgot {', '.join(gone[:_MOST_NAMED])}{more}", "the other classes"
     if before is None or after is None:
-        return f"{subject}; now teach a second thing" if known == 1 else subject
+        more = (
+            "; now teach a second thing" if known == 1 else "; now teach a first thing" if counts and not known else ""
+        )
+        return subject + more
     points = round(100 * (after - before))
     if not points:
         return f"{subject}; {others} are as good as before ({after:.2f})"
@@ -58,8 +61,9 @@ def gained_and_lost(changes: Sequence[tuple[str, float, float, int, bool]]) -> l
         some.sort(key=lambda change: (change[1] - change[2]) * sign)
         for label, before, after, photos, held_out in some[:_MOST_NAMED]:
             shares = f"{before:.0%} → {after:.0%}".replace("%", " %")
+            few = "s" if photos != 1 else ""
             lines.append(
-                f"{label} {word}: {shares} of " + (f"{photos} photos" if held_out else f"its {photos} samples")
+                f"{label} {word}: {shares} of " + (f"{photos} photo{few}" if held_out else f"its {photos} sample{few}")
             )
         if len(some) > _MOST_NAMED:
             lines.append(f"{len(some) - _MOST_NAMED} more {word} less")
@@ -71,13 +75,12 @@ def classes_that_lose(losers: Sequence[tuple[str, float, float]], photos: str) -
 
     Example:
         >>> classes_that_lose([("dog", 1.0, 0.7), ("cat", 0.9, 0.2)], "held-out photos")
-        'cat would fall from 90 % to 20 %, dog from 100 % to 70 % of the held-out photos recognised'
+        'fewer of the held-out photos would be recognised: cat 90 % → 20 %, dog 100 % → 70 %'
     """
     worst = sorted(losers, key=lambda loser: loser[2] - loser[1])
-    parts = [f"{label} {'would fall ' if not number else ''}from {before:.0%} to {after:.0%}".replace("%", " %")
-             for number, (label, before, after) in enumerate(worst[:_MOST_NAMED])]  # fmt: skip
+    parts = [f"{label} {before:.0%} → {after:.0%}".replace("%", " %") for label, before, after in worst[:_MOST_NAMED]]
     more = f" (and {len(worst) - _MOST_NAMED} other classes)" if len(worst) > _MOST_NAMED else ""
-    return f"{', '.join(parts)}{more} of the {photos} recognised"
+    return f"fewer of the {photos} would be recognised: {', '.join(parts)}{more}"
 
 
 def in_all(before: float, after: float, photos: str) -> str:
@@ -97,11 +100,17 @@ def looks_like(label: str, count: int, total: int, looks: npt.NDArray[np.str_]) 
         >>> import numpy as np
         >>> looks_like("daisy", 12, 12, np.array(["roses"] * 12))
         '12 of the 12 new photos of daisy look like roses'
+        >>> looks_like("daisy", 12, 13, np.array(["roses"] * 7 + ["tulips"] * 5))
+        '12 of the 13 new photos of daisy look like other things: 7 like roses, 5 like tulips'
     """
     names, counts = np.unique(looks, return_counts=True)
-    nearest = [str(name) for name in names[np.argsort(-counts, kind="stable")][:2]]
     verb = "looks" if count == 1 else "look"
-    return f"{count} of the {total} new photos of {label} {verb} like {' or '.join(nearest)}"
+    subject = f"{count} of the {total} new photos of {label} {verb} like"
+    if len(names) == 1:
+        return f"{subject} {names[0]}"
+    order = np.argsort(-counts, kind="stable")
+    more = f" and {int(counts[order[_MOST_NAMED:]].sum())} like others" if len(names) > _MOST_NAMED else ""
+    return f"{subject} other things: {', '.join(f'{counts[n]} like {names[n]}' for n in order[:_MOST_NAMED])}{more}"
 
 
 def same_thing(label: str, count: int, other: str) -> str:

@@ -137,6 +137,12 @@ class Learner:
         """Whether samples are stored and no version was made since the one in use: so it is after an installation."""
         return any(not row.pending for row in self.samples()) and self.versions()[-1].id == self.active_version
 
+    def has_nothing_to_learn(self, rule: str | None = None) -> bool:
+        """Whether a retraining would only repeat the version in use: no rule but its own, no sample after its last."""
+        row = self._version(self.active_version)
+        new = any(not sample.pending and sample.id > row.last_sample for sample in self.samples())
+        return not new and rule in (None, row.rule)
+
     def device_statistics(self) -> Statistics:
         """What was learned here, without what the factory brought."""
         return self.evidence().device
@@ -241,10 +247,13 @@ class Learner:
             self.store.hide(self.bundle.backbone_digest, label)
 
     def relabel(self, label: str, ids: Sequence[int]) -> int:
-        """Move samples to another label. Returns how many."""
+        """Move samples to another label. Returns how many: those that are learned under it already stay as they are."""
         label = check_sample_label(label)
         with self.lock():
-            distinct = self._existing(ids)
+            already = {row.id for row in self.samples(label) if not row.pending}
+            distinct = [number for number in self._existing(ids) if number not in already]
+            if not distinct:
+                return 0
             self._check_room_for(label)
             self.store.relabel_samples(self.bundle.backbone_digest, distinct, label)
         return len(distinct)
@@ -276,13 +285,15 @@ class Learner:
         """Move a pending batch to a label, by default the one it looks like; → that, and its ids from now on.
 
         Raises:
-            InputError: no such batch, or it looks like no label and none is given.
+            InputError: no such batch, or none is given and it looks like no label, or like several.
         """
         with self.lock():
             batch = self.pending_batch(number)
             target = label if label is not None else batch.looks_like
             if target is None:
-                raise InputError(f"batch {number} looks like no label: say which to move it to")
+                raise InputError(
+                    f"batch {number} does not look like one thing: give a LABEL for all of it, or relabel its samples"
+                )
             target = check_sample_label(target)
             self._check_room_for(target)
             return target, self.store.admit(self.bundle.backbone_digest, batch.ids, target)
@@ -303,8 +314,12 @@ class Learner:
                     raise InputError(f"version {active} is the oldest: there is nothing to roll back to")
             else:
                 matching = [row for row in good if row.id == number]
+                known = ", ".join(str(row.id) for row in good)
+                bad = [row for row in self.versions() if row.id == number and row.state not in GOOD]
+                if bad:
+                    was = "rejected by the gate" if bad[0].state == "rejected" else bad[0].state.replace("_", " ")
+                    raise InputError(f"version {number} was {was} and cannot be used: expected one of {known}")
                 if not matching:
-                    known = ", ".join(str(row.id) for row in good)
                     raise InputError(f"no version {number} to roll back to: expected one of {known}")
                 target = matching[0]
             self.store.activate(self.bundle.digest, target.id)

@@ -20,7 +20,7 @@ class PendingBatch:
     Args:
         id: number of the batch, that of its first sample; never used again.
         label: what they were taught as.
-        looks_like: the label that they seem to belong to; None where none does.
+        looks_like: the label that they seem to belong to; None where they look like none, or like several.
         samples: how many.
         reason: why they were set aside, for a person.
         time: when the first of them was stored, UTC.

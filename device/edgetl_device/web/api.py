@@ -151,11 +151,13 @@ class Api:
         if request.headers.get("content-type", "").startswith("image/"):
             label = check_sample_label(request.query_params.get("label", ""))
             retrain = request.query_params.get("retrain", "true") != "false"
-            await self._refuse_slip(label, new_label=request.query_params.get("new_label", "false") == "true")
+            await self._refuse_slip(
+                label, new_label=request.query_params.get("new_label", "false") == "true", insist="`&new_label=true`"
+            )
             ids = await self._with_photo(request, lambda photo: self._app.teach_photos(label, [photo]))
         else:
             kinds = {"label": str, "frames": int, "interval_ms": int, "retrain": bool, "new_label": bool}
-            fields = await read_json(request, kinds)
+            fields = await read_json(request, kinds, "or a photo with `Content-Type: image/jpeg`")
             if "label" not in fields:
                 raise InputError('"label" is missing: expected {"label": "…"}')
             label, retrain = check_sample_label(fields["label"]), fields.get("retrain", True)
@@ -252,9 +254,9 @@ class Api:
     async def _run(self, function: Callable[..., T], *args: Any, **named: Any) -> T:
         return await anyio.to_thread.run_sync(partial(function, *args, **named), limiter=self._limiter)
 
-    async def _refuse_slip(self, label: str, *, new_label: bool) -> None:
+    async def _refuse_slip(self, label: str, *, new_label: bool, insist: str = '`"new_label": true`') -> None:
         if not new_label:
-            await self._run(self._app.refuse_slip, label, '`"new_label": true`')
+            await self._run(self._app.refuse_slip, label, insist)
 
     async def _judged_if_possible(self) -> dict[str, Any]:
         """Retrain after a change of samples, which is reported even where the disk has no room for a new version."""

@@ -114,8 +114,11 @@ async def receive(request: Request, limit: int, take: Callable[[bytes], Awaitabl
         await take(chunk)
 
 
-async def read_json(request: Request, kinds: Mapping[str, type]) -> dict[str, Any]:
+async def read_json(request: Request, kinds: Mapping[str, type], otherwise: str = "") -> dict[str, Any]:
     """A JSON object with some of the keys, each of its kind; an empty body is an empty object.
+
+    Args:
+        otherwise: what may come in place of it, for the message.
 
     Raises:
         InputError: anything else.
@@ -130,7 +133,7 @@ async def read_json(request: Request, kinds: Mapping[str, type]) -> dict[str, An
     if not data:
         return {}
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise Refused(415, "expected JSON with `Content-Type: application/json`")
+        raise Refused(415, f"expected JSON with `Content-Type: application/json` {otherwise}".rstrip())
     try:
         fields = json.loads(data.decode())  # of bytes, json would take UTF-16 and UTF-32 too
     except (ValueError, RecursionError):

@@ -119,6 +119,8 @@ def _listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         number = getattr(error, "errno", None) or 0
         reason = os.strerror(number) if number > 0 else error  # names that cannot be resolved have numbers below 0
+        if isinstance(error, socket.gaierror):
+            reason = "no such host"
         raise InputError(f"cannot listen on {host}:{port} ({reason}): choose another with --web HOST:PORT") from error
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_AFTER_MS)

@@ -226,7 +226,7 @@ def test_where_there_is_no_room_for_a_new_head_the_samples_are_told_to_be_stored
         (("forget",), "choose what to forget"),
         (("forget", "--label", "x"), "no label 'x': known labels: ball, box"),
         (("forget", "--label", "balls"), "no label 'balls': did you mean ball? known labels: ball, box"),
-        (("samples", "--label", "bxo"), "no label 'bxo': known labels: ball, box"),
+        (("samples", "--label", "bxo"), "no label 'bxo': did you mean box? known labels: ball, box"),
         (("install", "nowhere.edgetl"), "no such bundle: nowhere.edgetl; make one with `edgetl convert`"),
         (("forget", "--sample", "99"), "no sample 99"),
         (("rollback", "42"), "no version 42"),
@@ -392,3 +392,37 @@ def test_the_device_program_never_loads_tensorflow(installed: Path, tmp_path) ->
         f"program(['--home', {str(installed)!r}, 'classify', {str(photos)!r}], standalone_mode=False)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_slips_of_a_newcomer_are_answered_with_what_to_type(installed: Path, tmp_path) -> None:
+    photos = write_photos(tmp_path / "photos", ("kite", "ball"), 2)
+    assert run(installed, "samples").stdout == "none yet\n"
+    assert run(installed, "retrain").stdout.startswith("nothing to learn: ")
+    assert len(told(installed, "versions")["versions"]) == 1
+    told(installed, "learn", "kite", photos / "kite")
+    error = run(installed, "forget", "kite", code=2).stderr
+    assert error == "error: kite is no sample id: for the label, `edgetl-device forget --label kite`\n"
+    assert "bolt is no sample id: `edgetl-device samples` lists" in run(installed, "forget", "bolt", code=2).stderr
+    assert "photos are missing: `learn --nothing PHOTO" in run(installed, "learn", "--nothing", code=2).stderr
+    assert "Missing argument 'LABEL'" in run(installed, "learn", code=2).stderr
+    assert run(installed, "relabel", "kite", "1-2").stdout == "all 2 are kite already: nothing changed\n"
+    assert len(told(installed, "versions")["versions"]) == 2
+
+
+def test_a_mixed_batch_is_to_be_relabelled_first(installed: Path, tmp_path) -> None:
+    photos = write_photos(tmp_path / "photos", ("box",), 12, seed=4)
+    told(installed, "learn", "ball", photos / "box", code=1)
+    learner = Home(installed).learner()
+    learner.store.database.run("UPDATE pending SET looks_like = NULL", [()])
+    learner.store.close()
+    lines = run(installed, "pending").stdout.splitlines()
+    assert lines[2].startswith("  `edgetl-device relabel LABEL ID…`") and lines[2].endswith("give each its label: 1-12")
+    assert lines[3].startswith("  `edgetl-device pending move 1 LABEL`")
+
+
+def test_forgetting_succeeds_also_where_a_stored_batch_is_set_aside_then(installed: Path, tmp_path) -> None:
+    photos = write_photos(tmp_path / "photos", ("box", "kite"), 12, seed=4)
+    told(installed, "learn", "kite", photos / "kite")
+    told(installed, "learn", "ball", photos / "box", "--no-retrain")
+    forgotten = told(installed, "forget", "--sample", 1)
+    assert forgotten["removed"] == 1 and [batch["label"] for batch in forgotten["set_aside"]] == ["ball"]

@@ -7,7 +7,14 @@ import pytest
 
 from edgetl_device.heads.evidence import Evidence, extend, gather
 from edgetl_device.heads.neighbours import ENOUGH
-from edgetl_device.heads.novelty import MOST_COMPARED, TOO_FEW_HELD_OUT, TOO_LITTLE_TAUGHT, Novelty, fit_novelty
+from edgetl_device.heads.novelty import (
+    MOST_COMPARED,
+    NOTHING_TAUGHT,
+    TOO_FEW_HELD_OUT,
+    TOO_LITTLE_TAUGHT,
+    Novelty,
+    fit_novelty,
+)
 from edgetl_device.heads.relative import PLAIN_SHARE, relative
 from edgetl_device.heads.space import Space
 from edgetl_device.heads.taught import SHARE, USUAL, WIDEST, likeness
@@ -112,7 +119,7 @@ def test_without_any_factory_samples_of_ones_own_set_the_threshold(shots: int) -
 
 def test_there_is_a_threshold_from_the_second_sample_on() -> None:
     nothing, one, two = (fit_novelty(blank(range(count), shots=1)) for count in range(3))
-    assert [each.shortcoming for each in (nothing, one, two)] == [TOO_LITTLE_TAUGHT, TOO_LITTLE_TAUGHT, ""]
+    assert [each.shortcoming for each in (nothing, one, two)] == [NOTHING_TAUGHT, TOO_LITTLE_TAUGHT, ""]
     assert unknown(one, STRANGE, 5) == 0.0
     assert unknown(two, range(2)) < 0.1
     assert not fit_novelty(blank(range(1), shots=2)).shortcoming

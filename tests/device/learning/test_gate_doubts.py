@@ -49,6 +49,14 @@ def test_a_batch_of_another_kind_is_doubted_as_a_whole(known) -> None:
     assert re.fullmatch("(9|10) of the 10 new photos of ball look like box", doubt.reason)  # one may look unknown
 
 
+def test_a_batch_that_looks_like_several_kinds_names_each_and_none_as_the_one_to_move_to(known) -> None:
+    (doubt,) = doubts(known, np.concatenate([photos(known[0], 2, 9), photos(known[0], 4, 3)]), "ball")
+    assert doubt.looks_like is None and len(doubt.rows) == 12
+    assert re.fullmatch(
+        r"1\d of the 12 new photos of ball look like other things: \d like box, \d like cup", doubt.reason
+    )
+
+
 def test_wrong_samples_among_right_ones_are_doubted_alone_by_what_they_look_like(known) -> None:
     generator = known[0]
     codes = np.concatenate([photos(generator, 0, 16), photos(generator, 2, 3), photos(generator, 4, 1)])

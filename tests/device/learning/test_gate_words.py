@@ -1,9 +1,10 @@
 import doctest
 
+import numpy as np
 import pytest
 
 from edgetl_device.learning import gate_words
-from edgetl_device.learning.gate_words import classes_that_lose, learned_change
+from edgetl_device.learning.gate_words import classes_that_lose, gained_and_lost, learned_change, looks_like
 
 
 def test_the_examples_in_its_docstrings_hold() -> None:
@@ -43,6 +44,19 @@ def test_a_label_that_is_gone_was_forgotten_unless_something_was_learned(counts,
 def test_of_many_classes_the_three_that_lose_most_are_named() -> None:
     losers = [(f"c{number}", 1.0, 0.1 * number) for number in range(5)]
     assert classes_that_lose(losers, "photos") == (
-        "c0 would fall from 100 % to 0 %, c1 from 100 % to 10 %, c2 from 100 % to 20 % (and 2 other classes) of the "
-        "photos recognised"
+        "fewer of the photos would be recognised: c0 100 % → 0 %, c1 100 % → 10 %, c2 100 % → 20 % (and 2 other classes)"
+    )
+
+
+def test_a_single_sample_and_look_alikes_of_several_kinds_are_counted_in_plain_english() -> None:
+    assert gained_and_lost([("cup", 1.0, 0.0, 1, False)]) == ["cup lost: 100 % → 0 % of its 1 sample"]
+    looks = np.array(["gear"] * 7 + ["nut"] * 5)
+    assert looks_like("bolt", 12, 12, looks) == (
+        "12 of the 12 new photos of bolt look like other things: 7 like gear, 5 like nut"
+    )
+
+
+def test_with_the_background_alone_a_first_thing_is_asked_for() -> None:
+    assert (
+        learned_change({"(nothing)": 8}, None, None, 0) == "learned the background (8 photos); now teach a first thing"
     )

@@ -79,7 +79,7 @@ def test_a_rejected_version_cannot_be_rolled_back_to(home: Home) -> None:
     learner = home.learner()
     learner.add("ball", embeddings("box", 30))
     learner.retrain()
-    with pytest.raises(InputError, match="no version 2"):
+    with pytest.raises(InputError, match="version 2 was rejected by the gate and cannot be used: expected one of 1"):
         learner.rollback(2)
 
 

@@ -162,3 +162,18 @@ def test_a_sample_that_was_moved_keeps_its_picture(home: Home) -> None:
     _, ids = learner.move_pending(1)
     assert all(learner.store.thumbnail(number) == b"\xff\xd8" for number in ids)
     assert learner.store.thumbnail(1) is None
+
+
+def test_a_batch_that_looks_like_several_things_is_moved_only_to_a_label_that_is_given(learner: Learner) -> None:
+    learner.store.database.run("UPDATE pending SET looks_like = NULL", [()])
+    with pytest.raises(InputError, match="does not look like one thing: give a LABEL for all of it, or relabel"):
+        learner.move_pending(1)
+    assert learner.move_pending(1, "box")[0] == "box"
+
+
+def test_a_relabelling_that_changes_nothing_stores_nothing(learner: Learner) -> None:
+    ids = learner.add("kite", embeddings("kite", 3))
+    learner.retrain()
+    before = learner.store.revision()
+    assert learner.relabel("kite", ids) == 0 and learner.store.revision() == before
+    assert learner.has_nothing_to_learn() and not learner.has_nothing_to_learn("lda")

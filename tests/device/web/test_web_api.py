@@ -179,7 +179,8 @@ def test_a_new_label_that_looks_like_a_slip_is_refused_until_it_is_insisted_on(s
         refused = client.ask("POST", f"/api/v1/{path}", sent, Content_Type=kind)
         meant = "ring" if path == "relabel" else "ball"
         assert refused.status == 409 and refused.json["did_you_mean"] == meant
-        assert f'did you mean {meant}? `"new_label": true` if it is new' in refused.json["error"]
+        how = "`&new_label=true`" if body is None else '`"new_label": true`'
+        assert f"did you mean {meant}? {how} if it is new" in refused.json["error"]
     assert client.get("/api/v1/status").json["samples"] == {"ring": 2}
     assert client.post("/api/v1/learn", {"label": "Ball", "new_label": True}).json["stored"] == 1
     wish = "/api/v1/learn?label=balls&new_label=true"

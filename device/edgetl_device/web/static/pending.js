@@ -36,6 +36,9 @@ function card(batch, changed) {
       { className: "about" },
       h("strong", { textContent: `${counted(batch.samples, "sample")} taught as ${batch.label}` }),
       h("span", { className: "detail", textContent: `Not learned: ${spoken(batch.reason)}.` }),
+      batch.looks_like === null
+        ? h("span", { className: "detail", textContent: "If they are several things, move each of them under Samples." })
+        : null,
     ),
     h(
       "div",
