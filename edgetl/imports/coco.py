@@ -9,7 +9,7 @@ from edgetl_device.errors import InputError
 from edgetl_device.photo_folders import Unused
 
 from ..data.folders import split_name
-from .records import Found, Record, as_kind, picture, read_json
+from .records import Found, Record, as_kind, files_in, picture, read_json
 
 
 def read(source: Path) -> Found:
@@ -18,7 +18,7 @@ def read(source: Path) -> Found:
         beside = source.parent.name == "annotations"  # as COCO itself is laid out
         yield from _file(source, source.parent.parent if beside else source.parent, _split_of(source.stem))
         return
-    files = sorted(path for path in source.rglob("*.json") if not path.name.startswith("."))
+    files = files_in(source, "*.json")
     if not files:
         raise InputError(f"{source} holds no .json file: expected COCO annotations")
     for path in files:
@@ -39,7 +39,7 @@ def _file(path: Path, root: Path, split: str) -> Found:
     names = {_id(item, path): as_kind(str, item.get("name"), "a category's name") for item in content["categories"]}
     images = {_id(item, path): as_kind(str, item.get("file_name"), "a file_name") for item in content["images"]}
     places = (path.parent, root, root / split, root / path.stem.rpartition("_")[2])
-    files: dict[int | str, Path | None] = {}
+    files: dict[int | str, Path | str] = {}
     used = set()
     for item in content["annotations"]:
         image: Any = as_kind(dict, item, "an annotation").get("image_id")
@@ -50,11 +50,11 @@ def _file(path: Path, root: Path, split: str) -> Found:
         if label is None or name is None:
             raise InputError(f"{path}: an annotation is of an image or a category that is not there: {str(item)[:80]}")
         if image not in files:
-            files[image] = picture(name, *places)
+            files[image] = picture(name, root, *places)
         used.add(image)
         file, shown = files[image], Path(name)
-        if file is None:
-            yield Unused(shown, "its picture is not there")
+        if isinstance(file, str):
+            yield Unused(shown, file)
         elif item.get("iscrowd"):
             yield Unused(shown, "a crowd, not one object")
         elif item.get("bbox"):

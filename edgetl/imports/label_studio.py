@@ -8,7 +8,7 @@ from typing import Any
 from edgetl_device.errors import InputError
 from edgetl_device.photo_folders import Unused
 
-from .records import Found, Record, as_kind, picture, read_json
+from .records import OUTSIDE, Found, Record, as_kind, is_inside, picture, read_json
 
 _BOXES = ("rectanglelabels", "labels")
 
@@ -23,6 +23,8 @@ def read(source: Path) -> Found:
                 f"{source} holds {len(found)} .json files: expected Label Studio's export, or name the file"
             )
         (path,) = found
+        if not is_inside(path, source):
+            raise InputError(f"{path} is {OUTSIDE}: copy the file into it, or remove the link")
     for task in as_kind(list, read_json(path), f"the content of {path.name}"):
         data = as_kind(dict, as_kind(dict, task, "a task").get("data"), "a task's data (export as JSON, not JSON-MIN)")
         texts = [value for value in data.values() if isinstance(value, str) and value]
@@ -32,15 +34,15 @@ def read(source: Path) -> Found:
 
 def _task(task: dict[str, Any], name: str, folder: Path) -> Found:
     shown = Path(name.rpartition("/")[2] or "a task without a picture")
-    file = picture(name, folder, folder / "upload")
+    file = picture(name, folder, folder, folder / "upload")
     answers = [
         answer
         for answer in as_kind(list, task.get("annotations", []), "annotations")
         if isinstance(answer, dict) and not answer.get("was_cancelled")
     ]
     results = [result for answer in answers[:1] for result in as_kind(list, answer.get("result", []), "a result")]
-    if file is None:
-        yield Unused(shown, "its picture is not there")
+    if isinstance(file, str):
+        yield Unused(shown, file)
         return
     if not results:
         yield Unused(shown, "nobody labelled it")

@@ -13,11 +13,15 @@ from edgetl_device.errors import InputError
 from edgetl_device.files import read_bounded
 from edgetl_device.photo_folders import Unused
 
+from ..data.folders import photos_by_class
+
 MOST_BYTES = 512 << 20  # of annotations
+OUTSIDE = "a link that leaves the export"
+_LONGEST, _LONGEST_PART = 4096, 255  # bytes of a path, and of a name in it, that file systems take
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """One labelled picture, or a part of one.
 
@@ -55,31 +59,80 @@ def read_json(path: Path) -> Any:
 def as_kind(kind: type[T], value: Any, what: str) -> T:
     """The value, if it is of this type; raises InputError that names it."""
     if kind is float and type(value) is int:
-        return float(value)  # type: ignore[return-value]
+        try:
+            return float(value)  # type: ignore[return-value]
+        except OverflowError:
+            raise InputError(f"{what} has {len(str(value))} digits, more than any number in a picture") from None
     if type(value) is not kind:
         raise InputError(f"expected {kind.__name__} as {what}, got {str(value)[:60]!r}")
     return value
 
 
-def picture(name: str, *folders: Path) -> Path | None:
-    """The file that an export means, in one of the folders or below their ``images``; None where there is none.
+def picture(name: str, root: Path, *folders: Path) -> Path | str:
+    """The file that an export means, in one of the folders or below their ``images``; or why there is none.
 
-    An export may come from anybody: what leads out of the folders is not followed. Addresses and absolute paths, as
-    Label Studio has them, are looked for by their end.
+    An export may come from anybody: what leads out of ``root``, the whole of it, is not followed. Addresses and
+    absolute paths, as Label Studio has them, are looked for by their end.
     """
+    if len(name) > _LONGEST:
+        return f"the name of its picture is longer than {_LONGEST} characters"
     parts = _parts(name)
     for folder in folders:
-        root = folder.resolve()
         for start in range(len(parts)):
             for base in (folder, folder / "images"):
                 path = base.joinpath(*parts[start:])
-                if path.is_file() and path.resolve().is_relative_to(root):
+                if _is_file(path) and is_inside(path, root):
                     return path
-    return None
+    if any(len(part.encode(errors="replace")) > _LONGEST_PART for part in parts):
+        return f"the name of its picture is longer than {_LONGEST_PART} bytes"
+    return "its picture is not there"
+
+
+def is_inside(path: Path, root: Path) -> bool:
+    """Whether a file lies in a folder, also where links lead to it or to the folder."""
+    return path.resolve().is_relative_to(root.resolve())
+
+
+def files_in(source: Path, pattern: str) -> list[Path]:
+    """The files of a name in an export, sorted; hidden ones are left out.
+
+    Raises:
+        InputError: one is a link out of the export, whose content is nobody's to show.
+    """
+    found = sorted(path for path in source.rglob(pattern) if not path.name.startswith("."))
+    for path in found:
+        if not is_inside(path, source):
+            raise InputError(f"{path} is {OUTSIDE}: copy the file into it, or remove the link")
+    return found
+
+
+def class_folders(source: Path) -> Found:
+    """The photos of class folders, perhaps in folders named as splits are; links out of the export are not used."""
+    folders = [path for path in source.iterdir() if path.is_dir()]
+    for path in [*folders, *(path for folder in folders if not folder.is_symlink() for path in folder.iterdir())]:
+        if path.is_symlink() and path.is_dir() and not is_inside(path, source):
+            raise InputError(f"{path} is {OUTSIDE}: copy the folder into it, or remove the link")
+    content = photos_by_class(source)
+    for path, label, split in content.photos:
+        if is_inside(path, source):
+            yield Record(path, path.relative_to(source).as_posix(), label, split)
+        else:
+            yield Unused(path.relative_to(source), OUTSIDE)
+    yield from content.unused
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    address = urlsplit(name)
+    try:
+        address = urlsplit(name)
+    except ValueError:  # as http://[x is none
+        return ()
     if address.scheme and len(address.scheme) > 1:
         name = unquote(address.path)
     elif address.path == "/data/local-files/":

@@ -8,13 +8,14 @@ from edgetl_device.errors import InputError
 from edgetl_device.files import read_bounded
 from edgetl_device.photo_folders import Unused, photos_in
 
-from ..data.folders import photos_by_class, split_name
+from ..data.folders import split_name
 from ..data.lists import read_columns
 from . import coco
-from .records import Found, Record, picture
+from .records import OUTSIDE, Found, Record, class_folders, files_in, is_inside, picture
 
 _CLASSES, _COCO, _YOLO = "_classes.csv", "_annotations.coco.json", "data.yaml"
-_MOST_TEXT = 16 << 20
+_MOST_TEXT, _MOST_YAML = 16 << 20, 1 << 20  # bytes; PyYAML takes seconds for a megabyte
+_LONGEST = 9  # digits of a class's number
 
 
 def read(source: Path) -> Found:
@@ -23,19 +24,16 @@ def read(source: Path) -> Found:
         raise InputError(f"{source} is no folder: unpack Roboflow's export first")
     if list(source.rglob(_COCO)):
         yield from coco.read(source)
-    elif tables := sorted(source.rglob(_CLASSES)):
+    elif tables := files_in(source, _CLASSES):
         for table in tables:
-            yield from _one_hot(table)
+            yield from _one_hot(table, source)
     elif (source / _YOLO).is_file():
         yield from _yolo(source)
     else:
-        content = photos_by_class(source)
-        for path, label, split in content.photos:
-            yield Record(path, path.relative_to(source).as_posix(), label, split)
-        yield from content.unused
+        yield from class_folders(source)
 
 
-def _one_hot(table: Path) -> Found:
+def _one_hot(table: Path, source: Path) -> Found:
     columns = read_columns(table)
     names = columns.pop("filename", None)
     if names is None:
@@ -43,9 +41,9 @@ def _one_hot(table: Path) -> Found:
     split = split_name(table.parent.name) or "train"
     for row, name in enumerate(names):
         labels = [label for label, values in columns.items() if values[row] == "1"]
-        file = picture(name, table.parent)
-        if file is None:
-            yield Unused(Path(name), "its picture is not there")
+        file = picture(name, source, table.parent)
+        if isinstance(file, str):
+            yield Unused(Path(name), file)
         elif len(labels) != 1:
             yield Unused(Path(name), "several labels at once" if labels else "nobody labelled it")
         else:
@@ -54,39 +52,55 @@ def _one_hot(table: Path) -> Found:
 
 def _yolo(source: Path) -> Found:
     """``labels/NAME.txt`` beside ``images/NAME.jpg``: a line ``class x y width height`` for each object, in shares."""
+    if not is_inside(source / _YOLO, source):
+        raise InputError(f"{source / _YOLO} is {OUTSIDE}: copy the file into it, or remove the link")
     names = _yolo_names(source / _YOLO)
     for path in photos_in(source).photos:
-        parent = path.parent
-        text = parent.with_name("labels") / f"{path.stem}.txt"
+        text = path.parent.with_name("labels") / f"{path.stem}.txt"
         shown = path.relative_to(source)
-        if parent.name != "images" or not text.is_file():
+        if not is_inside(path, source):
+            yield Unused(shown, OUTSIDE)
+        elif path.parent.name != "images" or not text.is_file():
             yield Unused(shown, "nobody labelled it")
+        elif not is_inside(text, source):
+            yield Unused(shown, f"its labels are {OUTSIDE}")
+        else:
+            yield from _yolo_boxes(path, text, shown, names)
+
+
+def _yolo_boxes(path: Path, text: Path, shown: Path, names: dict[int, str]) -> Found:
+    split = split_name(path.parent.parent.name) or "train"
+    for line in filter(str.strip, read_bounded(text, _MOST_TEXT).decode(errors="replace").splitlines()):
+        words = line.split()
+        try:
+            label, numbers = names[int(words[0])], [float(word) for word in words[1:]]
+        except (ValueError, KeyError):
+            raise InputError(f"{text}: expected a class and numbers, got {line[:60]!r}") from None
+        if len(numbers) != 4:
+            yield Unused(shown, "an outline, not a box")
             continue
-        split = split_name(parent.parent.name) or "train"
-        lines = read_bounded(text, _MOST_TEXT).decode(errors="replace").splitlines()
-        for line in filter(str.strip, lines):
-            words = line.split()
-            try:
-                label, numbers = names[int(words[0])], [float(word) for word in words[1:]]
-            except (ValueError, KeyError):
-                raise InputError(f"{text}: expected a class and numbers, got {line[:60]!r}") from None
-            if len(numbers) != 4:
-                yield Unused(shown, "an outline, not a box")
-                continue
-            x, y, width, height = numbers
-            box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-            yield Record(path, shown.as_posix(), label, split, box)
+        x, y, width, height = numbers
+        box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+        yield Record(path, shown.as_posix(), label, split, box)
 
 
 def _yolo_names(path: Path) -> dict[int, str]:
+    """Number → name. All values are read as text, and nothing is repeated by reference: a few aliases of aliases make
+    gigabytes of a kilobyte (https://en.wikipedia.org/wiki/Billion_laughs_attack).
+    """
     try:
         import yaml
     except ImportError:
         raise InputError("reading YOLO's data.yaml needs PyYAML: pip install 'edgetl[imports]'") from None
     try:
-        content = yaml.safe_load(read_bounded(path, _MOST_TEXT))
-        names = content["names"]
-    except (OSError, yaml.YAMLError, TypeError, KeyError, RecursionError):
+        text = read_bounded(path, _MOST_YAML)
+        if any(isinstance(token, yaml.AliasToken | yaml.AnchorToken) for token in yaml.scan(text, yaml.BaseLoader)):
+            raise InputError(f"{path} holds aliases or anchors (& or *): write the names out")
+        names = yaml.load(text, yaml.BaseLoader)["names"]
+    except (OSError, yaml.YAMLError, TypeError, ValueError, KeyError, RecursionError):
         raise InputError(f"{path} does not name its classes: expected a list names") from None
-    pairs = names.items() if isinstance(names, dict) else enumerate(names if isinstance(names, list) else ())
-    return {int(number): str(name) for number, name in pairs if str(number).isdecimal()}
+    pairs = list(names.items() if isinstance(names, dict) else enumerate(names if isinstance(names, list) else ()))
+    for number, name in pairs:
+        if not isinstance(name, str):
+            raise InputError(f"{path}: the name of class {str(number)[:60]} is no text")
+    return {int(number): name for number, name in pairs if str(number).isdecimal() and len(str(number)) <= _LONGEST}

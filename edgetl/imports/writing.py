@@ -4,45 +4,35 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-
 from edgetl_device.console import refuse_existing
 from edgetl_device.errors import InputError, PhotoError, StorageError
-from edgetl_device.files import write_atomically
+from edgetl_device.files import make_folder, replace_folder, sync
 from edgetl_device.labels import check_label, check_label_count
-from edgetl_device.photo_folders import START, Unused, reasons
-from edgetl_device.photo_headers import photo_format
-from edgetl_device.photos import Image, decoded, photo_file
+from edgetl_device.photo_folders import Unused, reasons
 
-from . import coco, huggingface, label_studio, roboflow
-from .records import Found, Record
+from ..data.lists import MOST_VALUES
+from . import coco, huggingface, label_studio, parquet, roboflow
+from .cutting import Cutter, TooMuchError, by_picture
+from .records import Found
 
-SMALLEST = 16  # pixels a side of what is cut out
 FORMATS: dict[str, Callable[[Path], Found]] = {
     "coco": coco.read,
     "label-studio": label_studio.read,
     "roboflow": roboflow.read,
-    "huggingface": huggingface.read_folder,
-    "parquet": huggingface.read_parquet,
+    "huggingface": huggingface.read,
+    "parquet": parquet.read,
 }
-_ENDING = {
-    "JPEG": ".jpg",
-    "PNG": ".png",
-    "BMP": ".bmp",
-    "WebP": ".webp",
-    "TIFF": ".tif",
-    "HEIC": ".heic",
-    "AVIF": ".avif",
-}
+MARKER = ".edgetl-import"  # lies in a folder that an import made, so that --force replaces no other
+_COLUMNS = ("path", "label", "split", "group")
+_LIST = ".list.csv"
+_MOST_ROWS = MOST_VALUES // len(_COLUMNS) - 1  # that a list can have
 
 
 @dataclass(frozen=True)
@@ -61,111 +51,108 @@ class Imported:
 
 
 def import_photos(format_: str, source: Path, output: Path, force: bool = False) -> Imported:
-    """Read an export and write a list with its photos beside it, or raise and write nothing.
+    """Read an export and write a list with its photos beside it, or raise and leave what was there.
 
     Args:
         format_: a key of :data:`FORMATS`.
         output: ``NAME.csv``, with the columns path, label, split and group; the photos lie in ``NAME-photos``.
+        force: replace a list, and photos that an import wrote.
 
     Raises:
-        InputError: the export cannot be read, or has no photo that can be used.
+        InputError: the export cannot be read, or has no photo that can be used; or something else is in the way.
         StorageError: the photos or the list cannot be written.
     """
     if format_ not in FORMATS:
         raise InputError(f"the format must be one of {', '.join(FORMATS)}, got {format_!r}")
-    if output.suffix != ".csv":
-        raise InputError(f"{output}: the name of a list must end in .csv")
-    if not source.exists():
-        raise InputError(f"no such file or folder: {source}")
     photos = output.with_name(f"{output.stem}-photos")
-    for path in (output, photos):
-        refuse_existing(path, force)
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
+        _check_place(source, output, photos, force)
+        make_folder(output.parent)
         folder = Path(tempfile.mkdtemp(prefix=f".{photos.name}.", dir=output.parent))
     except OSError as error:
         raise StorageError(f"cannot write {output}: {error.strerror or error}") from error
     try:
-        rows, unused = _written(FORMATS[format_](source), folder)
-        classes = len({label for _, label, *_ in rows})
-        if classes < 2:
-            why = "; ".join(f"{count} × {reason}" for reason, count in list(reasons(unused).items())[:3])
-            told = f" (not used: {why})" if why else ""
-            raise InputError(f"{source} has photos of {classes} usable classes, at least two are needed{told}")
-        check_label_count(classes, "leave some out")
+        rows, unused = _written(_read(format_, source), folder)
+        _check_classes({label for _, label, *_ in rows}, unused, source)
+        (folder / MARKER).write_text("made by edgetl import, which replaces it with --force\n")
+        (folder / _LIST).write_bytes(_table((f"{photos.name}/{name}", *rest) for name, *rest in rows))
         folder.chmod(0o755)
-        if photos.exists():
-            shutil.rmtree(photos)
-        folder.rename(photos)
+        _check_place(source, output, photos, force)  # reading it may have taken long
+        replace_folder(folder, photos)
+        (photos / _LIST).replace(output)
+        sync(output.parent)
     except OSError as error:
         raise StorageError(f"cannot write {photos}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    text = io.StringIO(newline="")
-    table = csv.writer(text)
-    table.writerow(("path", "label", "split", "group"))
-    table.writerows((f"{photos.name}/{name}", *rest) for name, *rest in rows)
-    write_atomically(output, text.getvalue().encode(errors="surrogateescape"))
     return Imported(output, dict(sorted(Counter(label for _, label, *_ in rows).items())), tuple(unused))
+
+
+def _check_place(source: Path, output: Path, photos: Path, force: bool) -> None:
+    """Raise InputError where there is nothing to read, or something lies in the way that is to stay."""
+    if output.suffix != ".csv":
+        raise InputError(f"{output}: the name of a list must end in .csv")
+    try:
+        output.name.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{output}: the name of a list must be UTF-8, for it stands in the list") from None
+    if not source.exists():
+        raise InputError(f"no such file or folder: {source}")
+    for path in (output, photos):
+        refuse_existing(path, force)
+    if output.is_dir():
+        raise InputError(f"{output} is a folder, so --force does not replace it: choose another name")
+    if photos.is_symlink() or (photos.exists() and not (photos / MARKER).is_file()):
+        raise InputError(f"{photos} was not made by an import, so --force does not replace it: choose another name")
+    if photos.exists() and source.resolve().is_relative_to(photos.resolve()):
+        raise InputError(f"{source} lies in {photos}, which would be replaced: choose another name")
+
+
+def _check_classes(labels: set[str], unused: list[Unused], source: Path) -> None:
+    if len(labels) < 2:
+        why = "; ".join(f"{count} × {reason}" for reason, count in list(reasons(unused).items())[:3])
+        told = f" (not used: {why})" if why else ""
+        raise InputError(f"{source} has photos of {len(labels)} usable classes, at least two are needed{told}")
+    check_label_count(len(labels), "leave some out")
+
+
+def _read(format_: str, source: Path) -> Found:
+    """The records; what goes wrong in reading is said of the export, not of what is written."""
+    try:
+        yield from by_picture(FORMATS[format_](source))
+    except OSError as error:
+        raise InputError(f"cannot read {error.filename or source}: {error.strerror or error}") from None
+    except MemoryError:
+        raise InputError(f"{source} needs more memory than there is: import it in parts") from None
 
 
 def _written(found: Found, folder: Path) -> tuple[list[tuple[str, str, str, str]], list[Unused]]:
     rows: list[tuple[str, str, str, str]] = []
     unused: list[Unused] = []
-    for record in found:
-        if isinstance(record, Unused):
-            unused.append(record)
-            continue
-        try:
-            label = check_label(record.label.strip())
-            name = f"{len(rows):07}"
-            name += _whole(record, folder / name) if record.box is None else _part(record, folder / name)
-        except (PhotoError, InputError) as error:
-            reason = str(error).rpartition(f"{record.image}: ")[2] if isinstance(record.image, Path) else str(error)
-            unused.append(Unused(Path(record.name), reason))
-            continue
-        rows.append((name, label, record.split, record.name))
+    with Cutter(folder) as cutter:
+        for record in found:
+            if max(len(rows), len(unused)) >= _MOST_ROWS:
+                raise InputError(f"the export has more than {_MOST_ROWS:,} photos: import it in parts")
+            if isinstance(record, Unused):
+                unused.append(record)
+                continue
+            try:
+                label = check_label(record.label.strip())
+                name = cutter.write(record, f"{len(rows):07}")
+            except TooMuchError:
+                raise
+            except (PhotoError, InputError) as error:
+                reason = str(error).rpartition(f"{record.image}: ")[2] if isinstance(record.image, Path) else str(error)
+                unused.append(Unused(Path(record.name), reason))
+                continue
+            rows.append((name, label, record.split, record.name))
     return rows, unused
 
 
-def _whole(record: Record, path: Path) -> str:
-    """The picture's file, linked where that can be, else copied → the ending of its name."""
-    if isinstance(record.image, bytes):
-        with decoded(record.image):
-            ending = _ENDING[str(photo_format(record.image[:START]))]
-        path.with_name(path.name + ending).write_bytes(record.image)
-        return ending
-    with photo_file(record.image) as data:
-        kind = photo_format(data[:START])
-    if kind is None:
-        raise PhotoError("not a photo")
-    target = path.with_name(path.name + _ENDING[kind])
-    with suppress(OSError):
-        os.link(record.image.resolve(), target)
-        return _ENDING[kind]
-    shutil.copyfile(record.image, target)
-    return _ENDING[kind]
-
-
-def _part(record: Record, path: Path) -> str:
-    if isinstance(record.image, bytes):
-        with decoded(record.image) as photo:
-            cut = _cut(photo.image, record)
-    else:
-        with photo_file(record.image) as data, decoded(data) as photo:
-            cut = _cut(photo.image, record)
-    if not cv2.imwrite(str(path.with_name(path.name + ".png")), cut):
-        raise StorageError(f"cannot write {path}.png")
-    return ".png"
-
-
-def _cut(image: Image, record: Record) -> Image:
-    height, width = image.shape[:2]
-    sides = (1, 1) if record.in_pixels else (width, height)
-    left, top, right, bottom = (
-        round(min(max(value * sides[at % 2], 0.0), (width, height)[at % 2])) if value == value else 0
-        for at, value in enumerate(record.box or ())
-    )
-    if right - left < SMALLEST or bottom - top < SMALLEST:
-        raise PhotoError(f"a box smaller than {SMALLEST} pixels")
-    return image[top:bottom, left:right]
+def _table(rows: Iterable[tuple[str, ...]]) -> bytes:
+    """A CSV file in UTF-8; of names that are not, the odd characters are written as ``\\udc…``."""
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow(_COLUMNS)
+    table.writerows(rows)
+    return text.getvalue().encode(errors="backslashreplace")
