@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from .errors import InputError
 
 MAX_LENGTH = 64  # characters
+_LONGEST = 16 * MAX_LENGTH  # with blanks around it, and letters taken apart: at most four make one
 MAX_LABELS = 2000  # one more sample then takes a second to learn on a desktop core; work grows with labels times labels
 NOTHING = "(nothing)"
 """Label of background samples: learned, exported and forgotten like those of a class, never predicted as one."""
@@ -35,6 +36,8 @@ def check_label(label: str) -> str:
         InputError: empty, longer than 64 characters, reserved, or with control characters, characters that turn the
             direction of text or cannot be seen, or path separators.
     """
+    if len(label) > _LONGEST:  # to normalise takes time that grows with the square of its accents
+        raise InputError(f"a label must have at most {MAX_LENGTH} characters, got {len(label)}: {label[:20]!r}…")
     clean = unicodedata.normalize("NFC", label).strip()
     if not clean:
         raise InputError("a label must not be empty")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from .keras_loading import EXPECTED, freeze_keras, load_keras
 from .saved_models import load_saved_model
 from .splitting import Split, split
 
-_NUMBERED = re.compile(r"(\d+)\s*[:\s]\s*(\S.*)")
+_NUMBERED = re.compile(r"(\d{1,20})\s*[:\s]\s*(\S.*)")
 _MAX_LABELS_BYTES = 1 << 20  # more than the names of 20,000 classes take
 
 
@@ -121,7 +122,7 @@ def parse_labels(data: bytes, path: str) -> tuple[str, ...]:
             )
         lines = [numbered[index] for index in range(len(lines))]
     labels = tuple(check_label(line) for line in lines)
-    twice = next((label for label in labels if labels.count(label) > 1), None)
+    twice = next((label for label, count in Counter(labels).items() if count > 1), None)
     if twice is not None:
         raise InputError(f"{path} holds {twice!r} twice: each output needs a label of its own")
     return labels

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,8 +33,12 @@ from .keras_files import parse_labels
 log = logging.getLogger("edgetl.models")
 
 MOST_BYTES = 1 << 30
+_MEMBER_BYTES = 256 << 20  # as of a bundle; Teachable Machine's are below 10 MB
+_TIMES = 20  # that a member may be larger than the zip; weights hardly shrink
 _LABELS_BYTES = 1 << 20
 _TEACHABLE = (-1.0, 1.0)  # what pixels are in Teachable Machine's float files, which do not say
+_UNREADABLE = (OSError, ValueError, LookupError, RuntimeError, EOFError, zlib.error, struct.error, zipfile.BadZipFile)
+"""What :mod:`zipfile` raises on damaged, encrypted and newer archives."""
 _NOISE = 2  # photos of noise in the trial
 
 Photo = npt.NDArray[np.uint8]
@@ -64,11 +70,11 @@ class TFLiteClassifier:
 
 
 def is_tflite(path: Path) -> bool:
-    """Whether a file is a ``.tflite`` file or a zip with one, by its content."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as stream:
-        start = stream.read(8)
+    """Whether a file is a ``.tflite`` file or a zip with one, by its content; not of one that cannot be read."""
+    start = b""
+    if path.is_file():
+        with suppress(OSError), path.open("rb") as stream:
+            start = stream.read(8)
     if start[4:8] == b"TFL3":
         return True
     return start[:2] == b"PK" and bool(_members(path, ".tflite"))
@@ -146,25 +152,29 @@ def _read(path: Path) -> tuple[bytes, tuple[str, ...] | None, bool]:
     if teachable:
         models = _members(path, ".tflite")
         if len(models) != 1:
-            raise InputError(f"{path} holds {len(models)} .tflite files ({', '.join(models)[:100]}): expected one")
-        data = _member(data, models[0], MOST_BYTES, path)
+            raise InputError(f"{path}: it holds {len(models)} .tflite files ({', '.join(models)[:100]}), expected one")
+        data = _member(data, models[0], _MEMBER_BYTES, path)
     return data, labels, teachable
 
 
 def _members(path: Path, suffix: str) -> list[str]:
-    with suppress(OSError, zipfile.BadZipFile, ValueError), zipfile.ZipFile(path) as archive:
+    with suppress(*_UNREADABLE), zipfile.ZipFile(path) as archive:
         return [name for name in archive.namelist() if name.lower().endswith(suffix)]
     return []
 
 
 def _member(data: bytes, name: str, most: int, path: Path) -> bytes:
+    most = min(most, _TIMES * len(data) + (1 << 20))
     try:
-        with zipfile.ZipFile(BytesIO(data)) as archive, archive.open(name) as stream:
-            content = stream.read(most + 1)
-    except (OSError, zipfile.BadZipFile, ValueError, RuntimeError, NotImplementedError, EOFError) as error:
+        with zipfile.ZipFile(BytesIO(data)) as archive:
+            if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise InputError(f"{path}: its {name!r} is packed in an unusual way: zip it again without options")
+            with archive.open(name) as stream:
+                content = stream.read(most + 1)
+    except _UNREADABLE as error:
         raise InputError(f"{path}: its {name!r} cannot be read ({error})") from None
     if len(content) > most:
-        raise InputError(f"{path}: its {name!r} is larger than {most:,} bytes")
+        raise InputError(f"{path}: its {name!r} unpacks to more than {most:,} bytes")
     return content
 
 

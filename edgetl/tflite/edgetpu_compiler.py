@@ -17,7 +17,7 @@ from typing import Any
 
 from edgetl_device.errors import CheckFailedError, InputError
 
-from .model import dimensions, read_model, tensor_type
+from .model import dimensions, read_model, scaling, tensor_type
 from .preflight import preflight
 
 PROGRAM = "edgetpu_compiler"
@@ -166,6 +166,5 @@ def _ends(data: bytes) -> list[tuple[object, ...]]:
     ends: list[tuple[object, ...]] = []
     for index in (*graph.inputs, *graph.outputs):
         tensor = graph.tensors[int(index)]
-        scale, zero_point = tensor.quantization.scale, tensor.quantization.zeroPoint
-        ends.append((tensor_type(tensor), dimensions(tensor), [*map(float, scale)], [*map(int, zero_point)]))
+        ends.append((tensor_type(tensor), dimensions(tensor), *scaling(tensor)))
     return ends

@@ -49,7 +49,7 @@ def _pooled(model: Any, graph: Any) -> int:
         if not inputs or inputs[0] < 0:
             break
         name, tensor = operator_name(model, operator), inputs[0]
-        if name in _POOLS and len(graph.tensors[tensor].shape) == 4:
+        if name in _POOLS and len(_listed(graph.tensors[tensor].shape)) == 4:
             return tensor
         if name not in _PASSED_THROUGH:
             break

@@ -36,7 +36,7 @@ from edgetl_device.inference.native_log import captured_stderr
 
 from . import metadata
 from .appender import Appender
-from .model import read_model, tensor_type, write_model
+from .model import read_model, sizes, tensor_type, write_model
 
 DIRECTIONS = 192
 AGREEMENT = 0.995  # share of held-out photos on which a fused model must say what the bundle says
@@ -159,8 +159,10 @@ def fuse(
     output = int(appender.graph.outputs[0])
     tensor = appender.graph.tensors[output]
     kind, dimension = tensor_type(tensor), transform.dimension
-    if kind not in ("INT8", "FLOAT32") or tuple(tensor.shape) != (1, dimension) or (kind == "FLOAT32") != bool(scale):
-        raise InputError(f"expected a backbone that gives (1, {dimension}) int8 or float32, got {kind}{tensor.shape}")
+    if kind not in ("INT8", "FLOAT32") or sizes(tensor.shape) != (1, dimension) or (kind == "FLOAT32") != bool(scale):
+        raise InputError(
+            f"expected a backbone that gives (1, {dimension}) int8 or float32, got {kind}{sizes(tensor.shape)}"
+        )
     scores = _scores(appender, head, _codes(appender, output, transform, scale), dimension)
     top = appender.operator("SOFTMAX", [scores], (1, len(labels)), "SoftmaxOptions", beta=1.0)
     is_integer = tensor_type(appender.graph.tensors[int(appender.graph.inputs[0])]) == "UINT8"

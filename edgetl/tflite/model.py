@@ -2,7 +2,7 @@
 
 The schema's classes come with LiteRT (:mod:`ai_edge_litert.tools.flatbuffer_utils`), so TensorFlow is not imported.
 They check nothing of what they read, so a file from a stranger is checked here: before, that no table claims more
-entries than the file has bytes; after, that every index points at something.
+entries than the file has bytes; after, that every index points at something (:mod:`.soundness`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device.errors import InputError
+
+from .soundness import check_file, check_lengths, check_operators, check_references
 
 _IDENTIFIER = b"TFL3"
 _BUFFER_ALIGNMENT = 16  # bytes: what schema.fbs demands of weights and the generated Python packer forgets
@@ -42,6 +44,8 @@ def enumeration(name: str) -> Mapping[int, str]:
 def read_model(data: bytes) -> Any:
     """The bytes of a ``.tflite`` file → ``ModelT``, its weights inside, every index in it valid.
 
+    Operators have the inputs that edgetl looks at and stand in execution order; lists are empty, never None.
+
     Raises:
         InputError: it is no ``.tflite`` file, a damaged one, or has no graph.
     """
@@ -50,12 +54,15 @@ def read_model(data: bytes) -> Any:
     if data[4:8] != _IDENTIFIER:
         raise InputError("not a .tflite file")
     try:
-        _check_lengths(schema().Model.GetRootAs(data), len(data))
+        check_lengths(schema().Model.GetRootAs(data), len(data))
         model = flatbuffer_utils.convert_bytearray_to_object(data)
         if not model.subgraphs or model.operatorCodes is None or model.buffers is None:
             raise InputError("a .tflite file without a graph")
+        _fill_in(model)
         for graph in model.subgraphs:
-            _check_indices(model, graph)
+            check_references(model, graph)
+            check_operators(graph, [operator_name(model, operator) for operator in graph.operators])
+        check_file(model, len(data))
     except InputError:
         raise
     except Exception as error:  # flatbuffers raises struct.error, TypeError, IndexError and others on damaged bytes
@@ -108,6 +115,14 @@ def constant(model: Any, tensor: Any) -> npt.NDArray[Any] | None:
     return values
 
 
+def scaling(tensor: Any) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """A tensor's quantization scales and zero points; empty of one that is not quantized."""
+    found = tensor.quantization
+    if found is None:
+        return (), ()
+    return () if found.scale is None else tuple(float(value) for value in found.scale), sizes(found.zeroPoint)
+
+
 def text(value: bytes | str | None) -> str:
     """A string of the file; bytes that are no UTF-8 are replaced."""
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value or "")
@@ -118,43 +133,20 @@ def sizes(values: Iterable[int] | None) -> tuple[int, ...]:
     return () if values is None else tuple(int(value) for value in values)
 
 
-def _check_lengths(model: Any, size: int) -> None:
-    """Refuse lists that are longer than the file: reading them would take for ever.
-
-    Each entry takes a byte at least, unless lists overlap, as no writer makes them; so all together take no more
-    entries than the file has bytes.
-    """
-    left = size - model.BuffersLength() - model.OperatorCodesLength() - model.MetadataLength()
-    left -= model.SubgraphsLength() + model.SignatureDefsLength()
-    for number in range(model.SubgraphsLength() if left > 0 else 0):
-        graph = model.Subgraphs(number)
-        left -= graph.TensorsLength() + graph.OperatorsLength() + graph.InputsLength() + graph.OutputsLength()
-        for index in range(graph.TensorsLength() if left > 0 else 0):
-            tensor = graph.Tensors(index)
-            left -= tensor.ShapeLength() + tensor.ShapeSignatureLength()
-            quantization = tensor.Quantization()
-            if quantization is not None:
-                left -= quantization.ScaleLength() + quantization.ZeroPointLength()
-                left -= quantization.MinLength() + quantization.MaxLength()
-        for index in range(graph.OperatorsLength() if left > 0 else 0):
-            operator = graph.Operators(index)
-            left -= operator.InputsLength() + operator.OutputsLength() + operator.CustomOptionsLength()
-    for number in range(model.SignatureDefsLength() if left > 0 else 0):
-        left -= model.SignatureDefs(number).InputsLength() + model.SignatureDefs(number).OutputsLength()
-    if left < 0:
-        raise InputError("a damaged .tflite file: it lists more than it holds")
+def _fill_in(model: Any) -> None:
+    """Empty lists in place of those that the file leaves out."""
+    for graph in model.subgraphs:
+        _empty(graph, ("tensors", "operators", "inputs", "outputs"))
+        for operator in graph.operators:
+            _empty(operator, ("inputs", "outputs"))
+    for signature in model.signatureDefs or []:
+        _empty(signature, ("inputs", "outputs"))
 
 
-def _check_indices(model: Any, graph: Any) -> None:
-    count = len(graph.tensors or [])
-    ends = [*sizes(graph.inputs), *sizes(graph.outputs)]
-    optional = [index for each in graph.operators or [] for index in (*sizes(each.inputs), *sizes(each.outputs))]
-    if not all(0 <= index < count for index in ends) or not all(-1 <= index < count for index in optional):
-        raise InputError("a damaged .tflite file: an operator uses a tensor that is not there")
-    if any(tensor.buffer and not 0 < tensor.buffer < len(model.buffers) for tensor in graph.tensors or []):
-        raise InputError("a damaged .tflite file: a tensor uses a buffer that is not there")
-    if any(not 0 <= each.opcodeIndex < len(model.operatorCodes) for each in graph.operators or []):
-        raise InputError("a damaged .tflite file: an operator of no kind")
+def _empty(table: Any, names: Iterable[str]) -> None:
+    for name in names:
+        if getattr(table, name) is None:
+            setattr(table, name, [])
 
 
 def _pack_aligned(builder: Any, buffer: Any) -> int:

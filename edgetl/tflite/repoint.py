@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from edgetl_device.errors import InputError
+from edgetl_device.preprocess import Preprocessing
 
 from .appender import Appender
-from .model import dimensions, operator_name, read_model, sizes, tensor_type, text, write_model
+from .model import dimensions, operator_name, read_model, scaling, sizes, tensor_type, text, write_model
 
 _BEHIND = frozenset({"SOFTMAX", "LOGISTIC", "QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE"})
 _OWN_HEAD = "head/"  # how the tensors of edgetl's own heads are called
@@ -57,12 +59,15 @@ def layout(data: bytes) -> Layout:
     shape, kind = sizes(graph.tensors[inputs[0]].shape), tensor_type(graph.tensors[inputs[0]])
     if len(shape) != 4 or shape[0] != 1 or shape[3] != 3 or kind not in ("UINT8", "INT8", "FLOAT32"):
         raise InputError(f"its input is {shape} {kind.lower()}, expected (1, height, width, 3) uint8, int8 or float32")
-    if any("edgetpu" in operator_name(model, operator) for operator in graph.operators or []):
+    if any("edgetpu" in operator_name(model, operator) for operator in graph.operators):
         raise InputError("it is compiled for the Edge TPU: give the file it was compiled from")
+    Preprocessing(shape[1], shape[2])  # refuses sizes that no camera photo is shrunk to
     embedding, is_own = _embedding(model, graph, outputs[0])
     features, scores = _count(graph, embedding), _count(graph, outputs[0])
     if not features:
         raise InputError(f"its last layer takes {dimensions(graph.tensors[embedding])}; {_EXPECTED}")
+    if not scores:
+        raise InputError(f"it gives {dimensions(graph.tensors[outputs[0]])}; {_EXPECTED}")
     classes = None if embedding == outputs[0] else scores
     return Layout(shape[1], shape[2], kind, embedding, features, outputs[0], classes, is_own)
 
@@ -104,21 +109,22 @@ def repointed(data: bytes, tensor: int, scale: tuple[float, float] | None = None
 
 def _embedding(model: Any, graph: Any, output: int) -> tuple[int, bool]:
     """The tensor that the last layer takes, and whether edgetl's own head does."""
-    makers = {index: operator for operator in graph.operators or [] for index in sizes(operator.outputs)}
-    own = [o for o in graph.operators or [] if text(graph.tensors[sizes(o.outputs)[0]].name).startswith(_OWN_HEAD)]
-    if own:
-        return sizes(own[0].inputs)[0], True
+    makers = {index: operator for operator in graph.operators for index in sizes(operator.outputs)}
+    for operator in graph.operators:
+        taken, given = sizes(operator.inputs)[:1], sizes(operator.outputs)[:1]
+        if taken and given and min(taken + given) >= 0 and text(graph.tensors[given[0]].name).startswith(_OWN_HEAD):
+            return taken[0], True
     index = output
     while index in makers and operator_name(model, makers[index]) in _BEHIND:
-        index = sizes(makers[index].inputs)[0]
+        index = sizes(makers[index].inputs)[0]  # of an operator before it: the reader refuses any other order
     last = makers.get(index)
     name = operator_name(model, last) if last is not None else "nothing"
     if last is not None and name in ("FULLY_CONNECTED", "CONV_2D"):
         weights = graph.tensors[sizes(last.inputs)[1]]
         pixel = name == "FULLY_CONNECTED" or sizes(weights.shape)[1:3] == (1, 1)
-        taken = sizes(last.inputs)[0]
-        if pixel and _count(graph, taken):
-            return taken, False
+        entry = sizes(last.inputs)[0]
+        if pixel and _count(graph, entry):
+            return entry, False
     if last is not None and name in ("AVERAGE_POOL_2D", "MEAN") and _count(graph, output):
         return output, False  # an embedding extractor
     raise InputError(f"it ends in {name}; {_EXPECTED}")
@@ -127,13 +133,13 @@ def _embedding(model: Any, graph: Any, output: int) -> tuple[int, bool]:
 def _count(graph: Any, index: int) -> int:
     """Numbers of a tensor that has one place: (1, d) or (1, 1, 1, d); else 0."""
     shape = sizes(graph.tensors[index].shape)
-    return shape[-1] if shape and all(size == 1 for size in shape[:-1]) else 0
+    return max(shape[-1], 0) if shape and all(size == 1 for size in shape[:-1]) else 0
 
 
 def _prune(model: Any, graph: Any) -> None:
     """Leave out the operators that the output does not need, and the numbers of tensors that nobody uses."""
     needed, kept = set(sizes(graph.outputs)), []
-    for operator in reversed(graph.operators or []):
+    for operator in reversed(graph.operators):
         if needed & set(sizes(operator.outputs)):
             needed |= {index for index in sizes(operator.inputs) if index >= 0}
             kept.append(operator)
@@ -148,10 +154,14 @@ def _prune(model: Any, graph: Any) -> None:
 def _quantization(tensor: Any, kind: str) -> tuple[float, int]:
     if kind == "FLOAT32":
         return 0.0, 0
-    found = tensor.quantization
-    if found is None or found.scale is None or len(found.scale) != 1 or found.zeroPoint is None:
-        raise InputError("its embedding is of integers without a scale")
-    return float(found.scale[0]), int(found.zeroPoint[0])
+    (scales, zeros), (low, high) = scaling(tensor), (0, 255) if kind == "UINT8" else (-128, 127)
+    if len(scales) != 1 or len(zeros) != 1:
+        raise InputError("its embedding or input is of integers without a scale")
+    if not (math.isfinite(scales[0]) and scales[0] > 0 and low <= zeros[0] <= high):
+        raise InputError(
+            f"its embedding or input is of {kind.lower()} with scale {scales[0]} and zero point {zeros[0]}"
+        )
+    return scales[0], zeros[0]
 
 
 def _take_pixels(appender: Appender, scale: tuple[float, float] | None) -> None:

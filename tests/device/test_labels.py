@@ -21,6 +21,12 @@ def test_odd_labels_are_refused(label: str) -> None:
         check_label(label)
 
 
+def test_a_label_of_accents_without_end_is_refused_before_it_is_normalised() -> None:
+    assert check_label("\u1112\u1161\u11ab" * 64 + " " * 200) == "한" * 64
+    with pytest.raises(InputError, match="at most 64"):
+        check_label("e" + "\u0301\u0327" * 200_000)  # would take minutes
+
+
 @pytest.mark.parametrize("label", ["می\u200cشکفد", "👩\u200d🌾", "ശ്രീ\u200d", "क्\u200dष", "👩🏽\u200d🚀", "\u0601 ٢"])
 def test_characters_that_languages_and_emoji_are_written_with_are_kept(label: str) -> None:
     assert check_label(label) == label

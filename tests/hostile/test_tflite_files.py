@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from hostile_backbones import crowded
+from hostile_tflite import ARCHIVES, CONTRADICTIONS, shared_buffers
+from hostile_tflite import changed as altered
 
+from edgetl.models.keras_files import parse_labels
+from edgetl.models.tflite_files import is_tflite, open_tflite
 from edgetl.tflite.graph import Graph, read
 from edgetl.tflite.model import read_model, write_model
 from edgetl.tflite.preflight import preflight
@@ -37,6 +42,51 @@ def test_damaged_bytes_are_refused_or_read_and_nothing_else(seed) -> None:
 def test_tables_that_are_listed_a_million_million_times_are_refused_at_once() -> None:
     with pytest.raises(InputError, match="lists more than it holds"):
         read_model(crowded(20_000))
+
+
+def test_buffers_that_are_one_and_the_same_are_refused_before_they_are_copied() -> None:
+    with pytest.raises(InputError, match="lists more than it holds"):
+        read_model(shared_buffers(1000))
+
+
+@pytest.mark.parametrize("kind", CONTRADICTIONS)
+def test_a_classifier_that_contradicts_itself_is_refused_in_one_line(kind, tmp_path) -> None:
+    change, match = CONTRADICTIONS[kind]
+    path = tmp_path / "model.tflite"
+    path.write_bytes(altered(change))
+    assert is_tflite(path)
+    with pytest.raises(InputError, match=match) as refused:
+        open_tflite(path)
+    assert str(refused.value).startswith(f"{path}: ") and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", ARCHIVES)
+def test_an_archive_that_cannot_be_unpacked_is_refused_in_one_line(kind, tmp_path) -> None:
+    make, match = ARCHIVES[kind]
+    path = tmp_path / "converted_tflite.zip"
+    path.write_bytes(make())
+    assert is_tflite(path) == (kind != "newer")
+    tracemalloc.start()
+    with pytest.raises(InputError, match=match) as refused:
+        open_tflite(path)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert str(refused.value).startswith(f"{path}: ") and "\n" not in str(refused.value)
+    assert most < 16 << 20
+
+
+def test_labels_of_many_lines_are_read_in_one_pass() -> None:
+    labels = tuple(f"x{number:x}" for number in range(60_000))
+    assert parse_labels("\n".join(labels).encode(), "labels.txt") == labels
+
+
+@pytest.mark.parametrize(
+    ("data", "match"),
+    [(b"9" * 5000 + b" a\n1 b\n", "at most 64"), (("e" + "\u0301\u0327" * 200_000).encode(), "at most 64")],
+)
+def test_lines_that_are_no_labels_are_refused_at_once(data, match) -> None:
+    with pytest.raises(InputError, match=match):
+        parse_labels(data, "labels.txt")
 
 
 def changed(change) -> bytes:
