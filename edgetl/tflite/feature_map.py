@@ -10,7 +10,7 @@ from typing import Any
 
 from edgetl_device.errors import InputError
 
-from .model import operator_name, read_model, schema, write_model
+from .model import operator_name, read_model, schema, sizes, write_model
 
 _PASSED_THROUGH = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE")
 _POOLS = ("MEAN", "AVERAGE_POOL_2D")
@@ -27,35 +27,30 @@ def expose_feature_map(data: bytes) -> bytes:
     """
     model = read_model(data)
     graph = model.subgraphs[0]  # that is the one that runs; others are parts of it, as loops
-    if len(_listed(graph.outputs)) == 2:
+    if len(sizes(graph.outputs)) == 2:
         return data
     tensor = _pooled(model, graph)
-    graph.outputs = [*_listed(graph.outputs), tensor]
+    graph.outputs = [*sizes(graph.outputs), tensor]
     for signature in model.signatureDefs or []:
         extra = schema().TensorMapT()
         extra.name, extra.tensorIndex = "feature_map", tensor
-        signature.outputs = [*(signature.outputs or []), extra]
+        signature.outputs = [*signature.outputs, extra]
     return write_model(model)
 
 
 def _pooled(model: Any, graph: Any) -> int:
     """The tensor that the output is the mean of."""
-    operators = graph.operators or []
-    producer = {output: operator for operator in operators for output in _listed(operator.outputs)}
-    (tensor,) = _listed(graph.outputs)[:1] or (-1,)
-    for _ in operators:  # a file from a stranger may lead back to where it came from
+    operators = graph.operators
+    producer = {output: operator for operator in operators for output in sizes(operator.outputs)}
+    (tensor,) = sizes(graph.outputs)[:1] or (-1,)
+    for _ in operators:
         operator = producer.get(tensor)
-        inputs = [] if operator is None else _listed(operator.inputs)
+        inputs = [] if operator is None else sizes(operator.inputs)
         if not inputs or inputs[0] < 0:
             break
         name, tensor = operator_name(model, operator), inputs[0]
-        if name in _POOLS and len(_listed(graph.tensors[tensor].shape)) == 4:
+        if name in _POOLS and len(sizes(graph.tensors[tensor].shape)) == 4:
             return tensor
         if name not in _PASSED_THROUGH:
             break
     raise InputError("the backbone does not end in global average pooling, so there is no feature map to explain with")
-
-
-def _listed(indices: Any) -> list[int]:
-    """The reader gives an array, a list, or None where the file holds nothing."""
-    return [] if indices is None else [int(index) for index in indices]
