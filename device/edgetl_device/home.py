@@ -247,6 +247,7 @@ class Home:
             "runtime": learner.runtime,
             "samples": learner.store.counts(bundle.backbone_digest),
             "pending": [asdict(batch) for batch in learner.pending()],
+            "unlearned": learner.unlearned,
             "samples_elsewhere": learner.store.count_elsewhere(bundle.backbone_digest),
             "version": learner.active_version,
             "labels": [label for label in head.labels if label != NOTHING],

@@ -73,16 +73,17 @@ class Changes:
 
     Args:
         hold_s: how long it must last, seconds of the camera's time.
+        begin: the label before the first; with None the first counts as a change too.
     """
 
-    def __init__(self, hold_s: float = HOLD_S) -> None:
+    def __init__(self, hold_s: float = HOLD_S, begin: str | None = UNKNOWN) -> None:
         self._hold_s = hold_s
-        self._confirmed = UNKNOWN
-        self._candidate = UNKNOWN
+        self._confirmed = begin
+        self._candidate = begin
         self._since_s = 0.0
 
     def __call__(self, recognition: Recognition) -> str | None:
-        """The label if this recognition changed it for good, else None. Before the first, it is ``unknown``."""
+        """The label if this recognition changed it for good, else None."""
         label = shown(recognition)
         if label != self._candidate:
             self._candidate, self._since_s = label, recognition.frame.time_s
@@ -201,7 +202,7 @@ class JsonLines:
 
 
 class ChangeLines:
-    """A line for a person at every change of label.
+    """A line for a person with the first label, and at every change.
 
     Args:
         gone: called once when nobody reads any more.
@@ -211,7 +212,7 @@ class ChangeLines:
     def __init__(self, gone: Callable[[], None], stream: TextIO | None = None) -> None:
         self._gone = gone
         self._stream = stream or sys.stdout
-        self._changes = Changes(0.0)
+        self._changes = Changes(0.0, None)
 
     def __call__(self, recognition: Recognition) -> None:
         """Print a change."""

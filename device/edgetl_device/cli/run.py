@@ -170,6 +170,8 @@ def run_camera(
         print_line(f"camera  {app.pipeline.health().camera}")
         if server is not None:
             _tell_addresses(server.urls, print_line)
+        elif not app.status()["labels"]:
+            print_line("nothing is learned yet: teach it with `edgetl-device learn LABEL PHOTO…`, also while this runs")
         app.start()
         _hint_at_password(spec)
         _wait(app, ending, print_line)

@@ -27,6 +27,8 @@ def status(accept_loss: bool, runtime: str, home: Home) -> dict[str, Any]:
     say(f"bundle   {report['bundle']['name']}: {', '.join(labels) or 'no classes'}")
     say(f"runtime  {report['runtime']}")
     say(f"samples  {', '.join(f'{label} {count}' for label, count in report['samples'].items()) or 'none yet'}")
+    if report["unlearned"]:
+        say(f"         ({report['unlearned']} stored, not learned yet: `edgetl-device retrain`)")
     for batch in report["pending"]:
         taught = f"{batch['samples']} sample{'s' if batch['samples'] != 1 else ''} of {batch['label']}"
         say(f"pending  batch {batch['id']}, {taught}:")

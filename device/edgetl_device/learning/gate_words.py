@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ..labels import NOTHING
 
 _MOST_NAMED = 3
+_UPDATED = "updated"  # where neither samples nor labels came or went
 
 
 def learned_change(
@@ -31,7 +32,7 @@ def learned_change(
         >>> learned_change({"(nothing)": 8}, None, None, 2)
         'learned the background (8 photos)'
     """
-    subject, others = f"learned {_named(counts)}" if counts else "updated", "the classes it knew"
+    subject, others = f"learned {_named(counts)}" if counts else _UPDATED, "the classes it knew"
     if gone and not counts:
         more = f" and {len(gone) - _MOST_NAMED} more" if len(gone) > _MOST_NAMED else ""
         subject, others = f"forgot {', '.join(gone[:_MOST_NAMED])}{more}", "the other classes"
@@ -46,6 +47,22 @@ def learned_change(
     better = "better" if points > 0 else "worse"
     unit = "point" if abs(points) == 1 else "points"
     return f"{subject}; {others} are {abs(points)} {unit} {better} ({before:.2f} → {after:.2f})"
+
+
+def with_what_was_done(reason: str, done: Sequence[str]) -> str:
+    """A reason that names no change, with what was done to samples or the rule.
+
+    Example:
+        >>> with_what_was_done("updated; others are as good", ["forgot 3 samples of roses"])
+        'forgot 3 samples of roses; others are as good'
+    """
+    words = ", ".join(done[-_MOST_NAMED:])
+    return words + reason.removeprefix(_UPDATED) if words and reason.startswith(_UPDATED) else reason
+
+
+def counted(samples: int) -> str:
+    """So many samples."""
+    return f"{samples} sample{'s' if samples != 1 else ''}"
 
 
 def gained_and_lost(changes: Sequence[tuple[str, float, float, int, bool]]) -> list[str]:

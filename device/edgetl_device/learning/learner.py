@@ -21,6 +21,7 @@ from ..store.pending import PendingBatch
 from ..store.schema import SampleRow, VersionRow
 from ..store.store import Store
 from .drift import Drift, DriftState
+from .gate_words import counted
 from .retraining import Outcome as Outcome
 from .retraining import Retraining
 from .solver import Solver
@@ -71,6 +72,7 @@ class Learner:
         self.transform = self.bundle.codes
         self.lock = store.lock
         self._solver = Solver(factory, store)
+        self._done: tuple[str, ...] = ()  # to samples since the last retraining, for a person
         _ = self.active_version
 
     # reading -----------------------------------------------------------------------------------------------------
@@ -139,9 +141,12 @@ class Learner:
 
     def has_nothing_to_learn(self, rule: str | None = None) -> bool:
         """Whether a retraining would only repeat the version in use: no rule but its own, no sample after its last."""
-        row = self._version(self.active_version)
-        new = any(not sample.pending and sample.id > row.last_sample for sample in self.samples())
-        return not new and rule in (None, row.rule)
+        return not self.unlearned and rule in (None, self._version(self.active_version).rule)
+
+    @property
+    def unlearned(self) -> int:
+        """How many samples are stored that the version in use has not learned, those that are pending left out."""
+        return self.store.count_after(self.bundle.backbone_digest, self._version(self.active_version).last_sample)
 
     def device_statistics(self) -> Statistics:
         """What was learned here, without what the factory brought."""
@@ -206,8 +211,10 @@ class Learner:
         with self.lock():
             self.active_head()
             active = self._version(self.active_version)
-            retraining = Retraining(self.factory, self.store, self._solver, active, rule or active.rule)
+            done = self._done if rule in (None, active.rule) else (*self._done, f"head {rule}")
+            retraining = Retraining(self.factory, self.store, self._solver, active, rule or active.rule, done)
             outcome = retraining.run(insist=accept_scene_change)
+            self._done = ()
             if outcome.promoted:
                 try:
                     self.store.backup_if_due()
@@ -219,7 +226,11 @@ class Learner:
         """Remove samples exactly: statistics are as if they had never been added. Returns how many."""
         with self.lock():
             distinct = self._existing(ids)
+            labels = set(self.store.labels_of(self.bundle.backbone_digest, distinct).values())
             self.store.remove_samples(self.bundle.backbone_digest, distinct)
+            left = labels & set(self.known_labels())  # nothing names a label that is gone
+            of_label = f" of {min(left)}" if len(labels) == len(left) == 1 else ""
+            self._done = (*self._done, f"forgot {counted(len(distinct))}{of_label}")
         return len(distinct)
 
     def forget_label(self, label: str) -> tuple[int, bool]:
@@ -239,6 +250,7 @@ class Learner:
     def forget_all(self) -> int:
         """Back to what the factory knew: no samples, of no backbone, and no hidden labels. Returns how many samples."""
         with self.lock():
+            self._done = ("forgot everything",)
             return self.store.remove_everything()
 
     def hide(self, label: str) -> None:
@@ -256,6 +268,7 @@ class Learner:
                 return 0
             self._check_room_for(label)
             self.store.relabel_samples(self.bundle.backbone_digest, distinct, label)
+            self._done = (*self._done, f"moved {counted(len(distinct))} to {label}")
         return len(distinct)
 
     # pending -----------------------------------------------------------------------------------------------------

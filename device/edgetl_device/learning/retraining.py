@@ -18,7 +18,7 @@ from ..store.pending import PendingBatch
 from ..store.schema import VersionRow
 from ..store.store import Store
 from .gate import ClassChange, Doubt, Judged, Samples, Verdict, doubts_about, judge, loses, promoted_verdict
-from .gate_words import gained_and_lost
+from .gate_words import gained_and_lost, with_what_was_done
 from .lesson import Lesson, new_samples, older_samples
 from .solver import Solved, Solver
 
@@ -60,14 +60,24 @@ class Retraining:
         solver: makes heads of it.
         active: the version in use.
         rule: the learning rule of the candidate.
+        done: to samples since the last retraining, for a person.
     """
 
-    def __init__(self, factory: BundleContent, store: Store, solver: Solver, active: VersionRow, rule: str) -> None:
+    def __init__(
+        self,
+        factory: BundleContent,
+        store: Store,
+        solver: Solver,
+        active: VersionRow,
+        rule: str,
+        done: Sequence[str] = (),
+    ) -> None:
         self._factory = factory
         self._store = store
         self._solver = solver
         self._active = active
         self._rule = rule
+        self._done = done
         self._before = solver.solve(active)
         self._backbone = factory.bundle.backbone_digest
         self._set_aside: list[int] = []
@@ -184,6 +194,7 @@ class Retraining:
     # the end -----------------------------------------------------------------------------------------------------
 
     def _promoted(self, candidate: Judged, verdict: Verdict, started: float) -> Outcome:
+        verdict = replace(verdict, reason=with_what_was_done(verdict.reason, self._done))
         number = self._add_version("promoted", candidate.evidence, verdict)
         self._solver.remember(Solved(number, candidate.head, candidate.evidence))
         return self._outcome(number, verdict, started)

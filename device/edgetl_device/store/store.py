@@ -161,6 +161,12 @@ class Store:
         query = "SELECT label, count(*) FROM samples WHERE backbone = ? GROUP BY label ORDER BY label"
         return {label: int(count) for label, count in self.database.rows(query, (backbone,))}
 
+    def count_after(self, backbone: str, after: int) -> int:
+        """How many samples have larger ids and are not pending: what a version up to that sample has not learned."""
+        query = "SELECT count(*) FROM samples WHERE backbone = ? AND id > ? AND id NOT IN (SELECT sample FROM pending)"
+        ((count,),) = self.database.rows(query, (backbone, after))
+        return int(count)
+
     def count_elsewhere(self, backbone: str) -> int:
         """How many samples belong to other backbones: of no use with this one, but counted in the budget."""
         ((count,),) = self.database.rows("SELECT count(*) FROM samples WHERE backbone <> ?", (backbone,))

@@ -237,3 +237,11 @@ def test_without_the_web_extra_it_names_the_package_and_the_way_without(home: Ho
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert console.run(program, "edgetl-device", ["--home", str(home.folder), "run", "--camera", "parts"]) == 2
     assert "`pip install --upgrade edgetl-device` brings it, --no-web goes without" in capfd.readouterr().err
+
+
+def test_without_a_page_an_untaught_device_says_how_to_teach_it(tmp_path, capfd) -> None:
+    arguments = ["--home", str(tmp_path / "home"), "run", "--no-web", "--camera", "parts", "--max-frames", "2"]
+    assert console.run(program, "edgetl-device", arguments) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert sum("nothing is learned yet: teach it with `edgetl-device learn LABEL" in line for line in lines) == 1
+    assert sum(line.endswith("  unknown") for line in lines) == 1

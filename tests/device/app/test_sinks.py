@@ -118,9 +118,15 @@ def test_a_reader_that_goes_away_asks_for_the_end(sink: type[JsonLines] | type[C
 def test_people_get_a_line_for_each_change() -> None:
     stream = io.StringIO()
     lines = ChangeLines(lambda: None, stream)
-    for one in (recognition("cat", 0.0), recognition("cat", 0.1), recognition("cat", 0.2, unknown=True)):
+    shown = (
+        recognition(None, 0.0),
+        recognition("cat", 0.1),
+        recognition("cat", 0.2),
+        recognition("cat", 0.3, unknown=True),
+    )
+    for one in shown:
         lines(one)
-    assert [line.split("  ")[1] for line in stream.getvalue().splitlines()] == ["cat 0.88", "unknown"]
+    assert [line.split("  ")[1] for line in stream.getvalue().splitlines()] == ["unknown", "cat 0.88", "unknown"]
 
 
 def _is_gone(process: int) -> bool:

@@ -426,3 +426,17 @@ def test_forgetting_succeeds_also_where_a_stored_batch_is_set_aside_then(install
     told(installed, "learn", "ball", photos / "box", "--no-retrain")
     forgotten = told(installed, "forget", "--sample", 1)
     assert forgotten["removed"] == 1 and [batch["label"] for batch in forgotten["set_aside"]] == ["ball"]
+
+
+def test_status_tells_what_is_stored_and_not_learned_and_versions_what_was_done(installed: Path, tmp_path) -> None:
+    photos = write_photos(tmp_path / "photos", ("kite",), 4)
+    told(installed, "learn", "kite", photos / "kite", "--no-retrain")
+    assert told(installed, "status")["unlearned"] == 4
+    assert "(4 stored, not learned yet: `edgetl-device retrain`)\n" in run(installed, "status").stdout
+    told(installed, "retrain")
+    assert told(installed, "status")["unlearned"] == 0 and "not learned" not in run(installed, "status").stdout
+    told(installed, "forget", "--sample", 1)
+    told(installed, "relabel", "kite", 2)  # changes nothing
+    told(installed, "retrain", "--head", "lda")
+    reasons = [row["reason"].partition(";")[0] for row in told(installed, "versions")["versions"]]
+    assert reasons == ["installed", "learned kite (4 photos)", "forgot 1 sample of kite", "head lda"]
