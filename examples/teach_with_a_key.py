@@ -15,10 +15,10 @@ FRAMES = 10  # that one press teaches
 
 def main(camera: str, *labels: str) -> None:
     """Teach until q is pressed."""
-    print(", ".join(f"{number} {label}" for number, label in enumerate(labels, 1)), "and q to end", flush=True)
     terminal = termios.tcgetattr(sys.stdin)
     try:
-        tty.setcbreak(sys.stdin)  # a key arrives when it is pressed, not after Enter
+        tty.setcbreak(sys.stdin)  # a key arrives when it is pressed, without Enter; earlier ones are dropped
+        print(", ".join(f"{number} {label}" for number, label in enumerate(labels, 1)), "and q to end", flush=True)
         with Device().run(camera, loop=True) as app:
             while (key := sys.stdin.read(1)) not in ("q", ""):
                 if key.isdecimal() and 0 < int(key) <= len(labels):
