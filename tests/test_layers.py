@@ -22,7 +22,7 @@ DEVICE_MODULES = sorted(
 ORDER = {
     "device/edgetl_device": [
         "errors v4l2 child_process memory_budget",
-        "addresses printable progress_bar secret_file environment extensions files pillow_decoder",
+        "addresses printable progress_bar strict_json secret_file environment extensions files pillow_decoder",
         "labels photo_headers photo_folders photos preprocess codes arrays projection projected statistics metrics console",
         "heads",
         "store",

@@ -32,7 +32,7 @@ from .app.app import App
 from .app.smoothing import DEFAULT_S
 from .camera import Camera, open_camera
 from .environment import default_home
-from .errors import EdgetlError, InputError, StorageError
+from .errors import EdgetlError, HeadError, InputError, StorageError
 from .home import Home
 from .inference.classifier import Prediction
 from .labels import NOTHING, check_sample_label
@@ -546,8 +546,8 @@ def _retrain(learner: Learner, done: str) -> Outcome:
     """Retrain after something was done, which an error has to say."""
     try:
         return learner.retrain()
-    except StorageError as error:
-        raise StorageError(f"the samples are {done}, but there is no new head: {error}") from error
+    except (HeadError, StorageError) as error:
+        raise type(error)(f"the samples are {done}, but there is no new head: {error}") from error
 
 
 def _given(image: object, color: ColorOrder | None) -> Path | Image:

@@ -9,6 +9,7 @@ EdgetlError                 anything edgetl refuses; one line: what was expected
 │   ├── CameraError         a camera that is not there, cannot be used, or stopped sending frames
 │   ├── HomeError           the device home lacks something or cannot be used
 │   └── RuntimeMissingError no TFLite runtime, or one that cannot run this backbone
+├── HeadError               no head can be computed from what is known                   exit code 2
 ├── StorageError            the disk is full, read-only or failing                       exit code 2
 └── CheckFailedError        a check said no: parity, promotion gate, self-check          exit code 1
 """
@@ -52,6 +53,10 @@ class HomeError(InputError):
 
 class RuntimeMissingError(InputError):
     """No TFLite runtime, or one that cannot run this backbone."""
+
+
+class HeadError(EdgetlError):
+    """No head can be computed from what is known: numbers that no samples give, or too little memory."""
 
 
 class StorageError(EdgetlError):

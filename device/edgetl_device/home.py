@@ -16,7 +16,7 @@ import numpy as np
 from .bundle.bundle import Bundle, load_bundle, open_bundle
 from .bundle.content import BundleContent
 from .bundle.on_trial import BundleOnTrial
-from .bundle.possible import check_possible
+from .bundle.possible import sound_content
 from .bundle.signing import PublicKey, read_public_key
 from .bundle.staged import discard, stage, waiting_for_this_runtime
 from .codes import Int8
@@ -163,11 +163,7 @@ class Home:
         bundle, data = load_bundle(path, key)
         if key is not None and not allow_downgrade:
             self._refuse_downgrade(bundle)
-        content = BundleContent(bundle)
-        try:  # now: a bundle that cannot be learned with must not become current
-            check_possible(content.statistics)
-        except InputError as error:
-            raise error if isinstance(error, BundleError) else BundleError(f"statistics.npz: {error}") from None
+        content = sound_content(bundle)  # now: a bundle that cannot be learned with must not become current
         agreement, choice = self._tried(content, runtime)
         if agreement < AGREEMENT:
             raise CheckFailedError(

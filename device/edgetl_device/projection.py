@@ -24,9 +24,11 @@ Int64 = npt.NDArray[np.int64]
 
 MAX_DIRECTIONS = 128
 MAX_NORM = 1024  # of a direction
+MIN_NORM = 16  # the workstation's have 127 or more: one that is rounded from a unit vector holds a 127, or has 1,000
 MAX_PROJECTION = 4095  # usual ones are within ± 2,000
 SHIFT = 8
 _MAX_OFFSET = 1 << 24
+_LEAST_APART = 1e-4  # smallest eigenvalue of the Gram matrix of directions of norm 1; 1 where they are orthogonal
 _BLOCK_ROWS = 1024  # projected at once, to spare memory
 
 
@@ -35,11 +37,11 @@ class Projection:
     """Codes (n, d) uint8 → projections (n, q) int64.
 
     Args:
-        weights: (q, d) int8, W; 1 to 128 directions of norm 1,024 or less.
+        weights: (q, d) int8, W; 1 to 128 directions of norm 16 to 1,024, of which none nearly depends on the others.
         offset: (q,) int64, W · code of a usual sample, so that projections are small.
 
     Raises:
-        InputError: too many directions, or too large ones.
+        InputError: too many directions, too large or too small ones, or some that depend on each other.
     """
 
     weights: npt.NDArray[np.int8]
@@ -52,8 +54,13 @@ class Projection:
         if not (1 <= len(weights) <= MAX_DIRECTIONS and 1 <= weights.shape[1] <= MAX_DIMENSION):
             raise InputError(f"expected 1 to {MAX_DIRECTIONS} directions, got {weights.shape}")
         squares = np.einsum("qd,qd->q", weights, weights, dtype=np.int64)
-        if offset.shape != (len(weights),) or squares.max() > MAX_NORM**2 or np.abs(offset).max() > _MAX_OFFSET:
-            raise InputError(f"expected directions of norm {MAX_NORM} or less, and an offset for each")
+        sizes = bool((squares >= MIN_NORM**2).all() and (squares <= MAX_NORM**2).all())
+        small = bool(((offset <= _MAX_OFFSET) & (offset >= -_MAX_OFFSET)).all())  # |−2⁶³| is −2⁶³
+        if offset.shape != (len(weights),) or not (sizes and small):
+            raise InputError(f"expected directions of norm {MIN_NORM} to {MAX_NORM}, and an offset for each")
+        units = weights / np.sqrt(squares)[:, None]
+        if len(weights) > weights.shape[1] or float(np.linalg.eigvalsh(units @ units.T)[0]) < _LEAST_APART:
+            raise InputError("expected directions that do not depend on each other")
 
     @property
     def size(self) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from edgetl_device.bundle.bundle import Bundle, write_bundle
 from edgetl_device.bundle.content import BundleContent, BundleParts
 from edgetl_device.bundle.export import Export
-from edgetl_device.bundle.possible import check_possible
+from edgetl_device.bundle.possible import check_possible, sound_content
 from edgetl_device.bundle.signing import PrivateKey, PublicKey
 from edgetl_device.errors import BundleError, CheckFailedError, InputError
 from edgetl_device.files import read_bounded
@@ -75,7 +75,7 @@ def merge(
         CheckFailedError: classes that the bundle knows would get worse on its held-out photos.
         StorageError: ``output`` cannot be written.
     """
-    factory = BundleContent(bundle)
+    factory = sound_content(bundle)
     before = list(bundle.manifest.get("merged", []))
     latest = _latest(exports, before)
     statistics = factory.statistics

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from edgetl_device import metrics
 from edgetl_device.bundle.bundle import Bundle
-from edgetl_device.bundle.content import FINGERPRINT_BYTES, BundleContent
+from edgetl_device.bundle.content import FINGERPRINT_BYTES
+from edgetl_device.bundle.possible import sound_content
 from edgetl_device.console import progress
 from edgetl_device.errors import InputError, PhotoError
 from edgetl_device.heads.head import Head
@@ -188,7 +189,7 @@ def evaluate(bundle: Bundle, dataset: Dataset, runtime: str = "auto") -> Evaluat
         InputError: a class of the dataset is not one of the bundle's, or none of its photos can be read.
         BundleError: the bundle's backbone crashes, never ends or needs too much memory.
     """
-    factory = BundleContent(bundle)
+    factory = sound_content(bundle)
     head = factory.head()
     strange = sorted(set(dataset.classes) - set(head.labels))
     if strange:

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device.bundle.bundle import Bundle
-from edgetl_device.bundle.content import BundleContent
+from edgetl_device.bundle.possible import sound_content
 from edgetl_device.errors import InputError
 from edgetl_device.heads.contributions import contributions
 from edgetl_device.inference.activation_map import spread
@@ -69,7 +69,7 @@ class Explainer:
     """
 
     def __init__(self, bundle: Bundle, runtime: str = "auto") -> None:
-        content = BundleContent(bundle)
+        content = sound_content(bundle)
         self.head = content.head()
         if len(self.head.labels) < 2:
             raise InputError("the bundle knows fewer than two classes: there is nothing to explain")

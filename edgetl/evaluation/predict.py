@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from edgetl_device.bundle.bundle import Bundle
-from edgetl_device.bundle.content import BundleContent
+from edgetl_device.bundle.possible import sound_content
 from edgetl_device.codes import CodeTransform
 from edgetl_device.console import progress
 from edgetl_device.errors import InputError, PhotoError
@@ -78,7 +78,7 @@ def predict(source: Bundle | Run, files: Sequence[Path], runtime: str = "auto", 
         BundleError: the bundle's backbone crashes, never ends or needs too much memory.
     """
     if isinstance(source, Bundle):
-        head = BundleContent(source).head()
+        head = sound_content(source).head()
         if not head.labels:
             raise InputError("the bundle knows no class yet: install it on a device and teach it there")
         backbone = open_tried_backbone(source, runtime)

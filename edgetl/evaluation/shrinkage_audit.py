@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgetl_device.bundle.bundle import Bundle
-from edgetl_device.bundle.content import BundleContent
+from edgetl_device.bundle.possible import sound_content
 from edgetl_device.heads.class_moments import class_moments
 from edgetl_device.heads.evidence import Evidence
 from edgetl_device.heads.precision import Precision
@@ -86,6 +86,6 @@ def audit_shrinkage(evidence: Evidence) -> Audit | None:
 
 def audit_bundle(bundle: Bundle) -> str:
     """What the audit says of a bundle's factory statistics, for a person."""
-    factory = BundleContent(bundle)
+    factory = sound_content(bundle)
     audit = audit_shrinkage(factory.evidence(factory.holdout[:0], (), ""))
     return "shrinkage by rule: no holdout to audit it on" if audit is None else str(audit)

@@ -5,12 +5,12 @@ https://huggingface.co/docs/datasets/image_dataset
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from edgetl_device.errors import InputError
 from edgetl_device.files import read_bounded
 from edgetl_device.photo_folders import Unused
+from edgetl_device.strict_json import parsed
 
 from ..data.folders import split_name
 from ..data.lists import column_of, read_columns
@@ -47,7 +47,7 @@ def _table(path: Path) -> list[tuple[str, str]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parsed(line)
             rows.append((str(row["file_name"]), str(row["label"])))
         except (ValueError, KeyError, TypeError, RecursionError):
             raise InputError(f"{path} line {number}: expected JSON with file_name and label") from None

@@ -6,7 +6,6 @@ unpacked sizes is bounded, rows are read one at a time, and a value's size is lo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from edgetl_device.errors import InputError
 from edgetl_device.files import check_regular_file
 from edgetl_device.photo_folders import Unused
 from edgetl_device.photos import MAX_BYTES
+from edgetl_device.strict_json import parsed
 
 from ..data.folders import split_name
 from .records import Found, Record, files_in
@@ -157,7 +157,7 @@ def _label(value: Any, names: list[str]) -> str | None:
 
 def _class_names(metadata: Mapping[bytes, bytes], label: str) -> list[str]:
     try:
-        feature = json.loads(metadata[b"huggingface"])["info"]["features"][label]
+        feature = parsed(metadata[b"huggingface"])["info"]["features"][label]
         return [str(name) for name in feature["names"]]
     except (KeyError, TypeError, ValueError, RecursionError):
         return []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -12,6 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from edgetl_device.errors import InputError
 from edgetl_device.files import read_bounded
 from edgetl_device.photo_folders import Unused
+from edgetl_device.strict_json import parsed
 
 from ..data.folders import photos_by_class
 
@@ -49,7 +49,7 @@ Found = Iterator[Record | Unused]
 def read_json(path: Path) -> Any:
     """A JSON file; raises InputError for anything else."""
     try:
-        return json.loads(read_bounded(path, MOST_BYTES))
+        return parsed(read_bounded(path, MOST_BYTES))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
     except (ValueError, RecursionError):

@@ -7,11 +7,11 @@ bytecode of a ``Lambda``. Here the text is parsed as data, every name in it is h
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
 from edgetl_device.errors import InputError
+from edgetl_device.strict_json import parsed
 
 from . import allowed_names
 from .configuration_size import check_size
@@ -71,7 +71,7 @@ def parsed_json(text: str | bytes) -> Any:
         raise InputError(f"its configuration takes more than {MAX_BYTES >> 20} MB")
     try:
         decoded = text if isinstance(text, str) else text.decode("utf-8")
-        return json.loads(decoded, object_pairs_hook=_unique, parse_constant=_no_number)
+        return parsed(decoded, _unique)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
         raise InputError(f"its configuration is no JSON: {str(error)[:80]}") from None
 
@@ -81,10 +81,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) != len(pairs):
         raise ValueError("a key is given twice")
     return made
-
-
-def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is not allowed")
 
 
 class _Checker:

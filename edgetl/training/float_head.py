@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device.codes import LEVELS_PER_RMS
-from edgetl_device.heads.class_covariances import ClassCovariances, ClassScatter, class_covariances
+from edgetl_device.heads.class_covariances import ClassCovariances, ClassScatter, class_covariances, with_own
 from edgetl_device.heads.class_moments import ClassMoments, log_prior
 from edgetl_device.heads.gaussian import Gaussian, solve_gaussian
 from edgetl_device.heads.precision import solve_precision
@@ -82,9 +82,9 @@ def _moments(
     if not len(directions):
         return moments, None
     known = np.ones(len(names), bool)
-    found = ClassScatter(
-        directions, own, counts.astype(np.float64) - 1, known, own.sum(axis=0) / degrees, float(degrees)
-    )
+    freedom = counts.astype(np.float64) - 1
+    classes = with_own(freedom)
+    found = ClassScatter(directions, classes, own[classes], freedom, known, own.sum(axis=0) / degrees, float(degrees))
     return moments, class_covariances(found, precision.penalty, np.zeros((0, dimension)), len(chosen), degrees)
 
 

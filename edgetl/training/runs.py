@@ -32,6 +32,7 @@ from edgetl_device.errors import InputError, StorageError
 from edgetl_device.files import make_folder, read_bounded, replace_folder
 from edgetl_device.labels import check_label
 from edgetl_device.photo_folders import photos_in
+from edgetl_device.strict_json import parsed
 
 from ..backbones.backbone import BackboneSpec, build, check
 from ..data.datasets import SPLITS, Dataset
@@ -128,7 +129,7 @@ def open_run(folder: Path) -> Run:
         data = read_bounded(path, _MOST_MEMORY // 4)
         if _memory(data) > _MOST_MEMORY:
             raise InputError(f"{path} is too large: a RUN holds at most {MOST_PHOTOS:,} photos")
-        value = json.loads(data)
+        value = parsed(data)
     except OSError:
         raise InputError(_why_no_run(folder)) from None
     except (ValueError, RecursionError):

@@ -21,8 +21,9 @@ def test_the_largest_directions_and_codes_are_projected_exactly(dimension: int) 
     weights[1] *= -1
     weights[2] = generator.integers(-min(value, 16), min(value, 16) + 1, dimension)
     codes = np.stack([np.full(dimension, 255), generator.integers(0, 256, dimension), np.zeros(dimension)])
-    projection = Projection(weights, np.array([0, -5, 1 << 20], np.int64))
-    assert (projection(codes.astype(np.uint8)) == slowly(projection, codes)).all()
+    for direction, offset in zip(weights, (0, -5, 1 << 20), strict=True):
+        projection = Projection(direction[None], np.array([offset], np.int64))
+        assert (projection(codes.astype(np.uint8)) == slowly(projection, codes)).all()
 
 
 def test_random_codes_are_projected_exactly_and_whatever_the_block() -> None:
@@ -40,6 +41,13 @@ def test_what_is_far_off_is_cut_to_what_squares_have_room_for() -> None:
     assert 10**11 * MAX_PROJECTION**2 < 2**63
 
 
+SOUND = np.array([[100, 0, 0, 0], [90, 20, 0, 0]], np.int8)
+
+
+def test_few_directions_that_are_not_orthogonal_are_directions() -> None:
+    assert Projection(SOUND, np.full(2, -(1 << 24))).size == 2
+
+
 @pytest.mark.parametrize(
     ("weights", "offset"),
     [
@@ -47,12 +55,18 @@ def test_what_is_far_off_is_cut_to_what_squares_have_room_for() -> None:
         (np.zeros((MAX_DIRECTIONS + 1, 4), np.int8), np.zeros(MAX_DIRECTIONS + 1, np.int64)),
         (np.zeros((2, MAX_DIMENSION + 1), np.int8), np.zeros(2, np.int64)),
         (np.zeros((2, 4), np.int16), np.zeros(2, np.int64)),
-        (np.zeros((2, 4), np.int8), np.zeros(3, np.int64)),
-        (np.zeros((2, 4), np.int8), np.full(2, 1 << 25)),
+        (SOUND, np.zeros(3, np.int64)),
+        (SOUND, np.full(2, 1 << 25)),
+        (SOUND, np.full(2, np.iinfo(np.int64).min)),
+        (np.zeros((2, 4), np.int8), np.zeros(2, np.int64)),
+        (SOUND // 8, np.zeros(2, np.int64)),
+        (SOUND[[0, 0]], np.zeros(2, np.int64)),
+        (np.array([[100, 0, 1], [0, 100, 1], [100, 100, 2]], np.int8), np.zeros(3, np.int64)),
+        (np.full((3, 2), 90, np.int8) - np.eye(3, 2, dtype=np.int8) * 100, np.zeros(3, np.int64)),
         (np.full((1, 1280), 127, np.int8), np.zeros(1, np.int64)),
         (np.zeros(4, np.int8), np.zeros(4, np.int64)),
     ],
 )
-def test_directions_that_could_overflow_are_refused(weights: np.ndarray, offset: np.ndarray) -> None:
+def test_directions_that_could_overflow_or_tell_nothing_are_refused(weights: np.ndarray, offset: np.ndarray) -> None:
     with pytest.raises(InputError, match="expected"):
         Projection(weights, offset)

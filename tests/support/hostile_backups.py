@@ -15,6 +15,7 @@ from edgetl_device.store.state import CHECKED, State, read_state, sum_of_rows, w
 from edgetl_device.store.store import Store
 
 RAW = np.arange(12, dtype=np.int8).reshape(3, 4)
+PENDING = "INSERT INTO pending VALUES "
 STATEMENTS = {
     "a trigger": "CREATE TRIGGER t AFTER INSERT ON samples BEGIN DELETE FROM samples; END",
     "a trigger on events": "CREATE TRIGGER t BEFORE INSERT ON events BEGIN SELECT raise(ABORT, 'no'); END",
@@ -50,6 +51,14 @@ STATEMENTS = {
     "a time that is long": "UPDATE samples SET time = printf('%.100000c', 'x')",
     "a version in no state": "UPDATE versions SET state = 'admin'",
     "a version with a long reason": "UPDATE versions SET reason = printf('%.100000c', 'x')",
+    "a batch of two labels": "UPDATE samples SET label = 'dog' WHERE id = 2; "
+    + PENDING
+    + "(1, 1, 'hat', 'r'), (2, 1, 'hat', 'r')",
+    "a batch of two reasons": PENDING + "(1, 1, 'hat', 'r'), (2, 1, 'hat', 's')",
+    "a batch that looks like two": PENDING + "(1, 1, 'hat', 'r'), (2, 1, NULL, 'r')",
+    "a batch that looks like no label": PENDING + "(1, 1, 'unknown', 'r')",
+    "a batch of an older sample": PENDING + "(1, 2, 'hat', 'r')",
+    "metrics with an infinity": "UPDATE versions SET metrics = '{\"accuracy\": 1e999}'",
     "metrics that are not JSON": "UPDATE versions SET metrics = '{'",
     "metrics that are a list": "UPDATE versions SET metrics = '[]'",
     "metrics that are deep": f"UPDATE versions SET metrics = '{'[' * 60000}'",

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ..bundle.bundle import Bundle
 from ..camera import Camera
 from ..codes import Int8
-from ..errors import CameraError, CheckFailedError, InputError, MismatchError, StorageError
+from ..errors import CameraError, CheckFailedError, HeadError, InputError, MismatchError, StorageError
 from ..heads.contributions import contributions
 from ..home import Home
 from ..inference.activation_map import as_picture, can_explain, spread
@@ -357,7 +357,7 @@ class App:
         try:
             outcome = self._learner.retrain()
             problem = None if outcome.promoted else outcome.reason
-        except StorageError as error:
+        except (HeadError, StorageError) as error:
             problem = str(error)
         if problem is not None:
             log.warning(

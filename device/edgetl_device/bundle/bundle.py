@@ -23,6 +23,7 @@ from ..errors import BundleError, InputError, SignatureError
 from ..files import write_atomically
 from ..labels import check_sample_label
 from ..preprocess import Preprocessing
+from ..strict_json import parsed
 from .archive import pack_members, read_file, unpack_members
 from .signing import BUNDLE, SIZE, PrivateKey, PublicKey
 
@@ -198,7 +199,7 @@ def _manifest(data: bytes) -> dict[str, Any]:
     if len(data) > MAX_MANIFEST:
         raise BundleError(f"the manifest is larger than {MAX_MANIFEST >> 20} MiB")
     try:
-        manifest = json.loads(data, parse_constant=_refuse)
+        manifest = parsed(data)
     except (ValueError, RecursionError) as error:
         raise BundleError(f"no readable manifest: {error}") from None
     if not isinstance(manifest, dict) or type(manifest.get("format")) is not int:
@@ -229,11 +230,6 @@ def _manifest(data: bytes) -> dict[str, Any]:
     if "signed" in manifest and not _is_time(manifest["signed"]):
         raise BundleError("the manifest's time of signing is no time")
     return manifest
-
-
-def _refuse(constant: str) -> None:
-    """Python reads NaN and infinities, which JSON does not have and nobody could write again."""
-    raise ValueError(f"{constant} is not JSON")
 
 
 def _embedding_scale(manifest: Mapping[str, Any]) -> float | None:

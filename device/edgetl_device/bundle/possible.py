@@ -5,14 +5,30 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
+from ..errors import BundleError, InputError
 from ..heads.scatter import scatter_along
 from ..statistics import Statistics
+from .bundle import Bundle
+from .content import BundleContent
 
 _BLOCK_ROWS = 256  # worked on at once, to spare memory
 _WIDE = 2048  # features; beyond it single precision has to do, for memory
 _EPSILON = float(np.finfo(np.float64).eps)
 _MARGIN = 16  # times the rounding of one number and of one sum
+
+
+def sound_content(bundle: Bundle) -> BundleContent:
+    """The content of a bundle of any origin, its statistics checked: what they lead to can be computed.
+
+    Raises:
+        BundleError: no samples can have its statistics.
+    """
+    content = BundleContent(bundle)
+    try:
+        check_possible(content.statistics)
+    except InputError as error:
+        raise error if isinstance(error, BundleError) else BundleError(f"statistics.npz: {error}") from None
+    return content
 
 
 def check_possible(statistics: Statistics) -> None:

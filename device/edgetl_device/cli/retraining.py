@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..console import note, say
-from ..errors import StorageError
+from ..errors import HeadError, StorageError
 from .sample_ids import as_ranges
 
 if TYPE_CHECKING:
@@ -55,13 +55,15 @@ def judged(outcome: Outcome, *, forgotten: bool = False) -> dict[str, Any]:
 
 
 def judged_if_possible(learner: Learner, *, forgotten: bool = False) -> dict[str, Any]:
-    """Retrain after samples were stored or forgotten; reported even where the disk has no room for a new head."""
+    """Retrain after samples were stored or forgotten; reported even where there can be no new head."""
     try:
         return judged(learner.retrain(), forgotten=forgotten)
-    except StorageError as error:
+    except (HeadError, StorageError) as error:
         note(f"error: {error}")
         done = "forgotten" if forgotten else "stored"
         reason = f"the samples are {done}, but there is no room for a new head: free some space, then `retrain`"
+        if isinstance(error, HeadError):
+            reason = f"the samples are {done}, but they make no new head: the previous version stays in use"
         say(reason)
         return {"version": learner.active_version, "promoted": False, "reason": reason, "exit_code": error.exit_code}
 

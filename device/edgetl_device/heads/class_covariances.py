@@ -24,6 +24,7 @@ from .scatter import aligned_rows, scatter_along
 PRIOR_FREEDOM = 500.0  # ν: the best of 200 to 1000 on flowers, paintings, hands, digits, tiles and coffee pods
 LEAST_FREEDOM = 8  # of a class, to have a covariance of its own
 MOST_CLASSES = 128  # that have one: those with the most samples
+_LEAST_OF_LARGEST = 1e-13  # what a variance given the others may be, of the largest one
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,8 @@ class ClassScatter:
 
     Args:
         directions: (q, d) float64, W.
-        scatter: (C, q, q) of each class about its mean.
+        classes: (k,) which of the C classes have samples enough for a covariance of their own.
+        scatter: (k, q, q) of each of them about its mean.
         freedom: (C,) samples less one of each class and origin.
         known: (C,) bool, whether it is a factory's class: what such a class gains by its covariance, new ones get too.
         pooled: (q, q) of all classes, hidden ones too, for one degree of freedom.
@@ -40,6 +42,7 @@ class ClassScatter:
     """
 
     directions: Floats
+    classes: npt.NDArray[np.intp]
     scatter: Floats
     freedom: Floats
     known: npt.NDArray[np.bool_]
@@ -85,29 +88,42 @@ def class_scatter(evidence: Evidence, labels: tuple[str, ...]) -> ClassScatter |
     if projection is None:
         return None
     size = projection.size
-    scatter, degrees = np.zeros((len(labels), size, size)), np.zeros(len(labels))
-    pooled, total = np.zeros((size, size)), 0.0
-    for part in (evidence.factory, evidence.device):
-        moments = part.projected
+    parts = [(part.projected, aligned_rows(part, labels)) for part in (evidence.factory, evidence.device)]
+    degrees = np.zeros(len(labels))
+    for moments, column_of in parts:
         if moments is None:
             continue
-        column_of = aligned_rows(part, labels)
+        for row, column in column_of.items():
+            degrees[column] += max(int(moments.counts[row]) - 1, 0)
+    classes = with_own(degrees)
+    place_of = {column: place for place, column in enumerate(classes.tolist())}
+    scatter = np.zeros((len(classes), size, size))
+    pooled, total = np.zeros((size, size)), 0.0
+    for moments, column_of in parts:
+        if moments is None:
+            continue
         for row in np.flatnonzero(moments.counts > 1).tolist():
             own, freed = scatter_along(moments, row), float(moments.counts[row] - 1)
             pooled, total = pooled + own, total + freed
-            if row in column_of:
-                scatter[column_of[row]] += own
-                degrees[column_of[row]] += freed
+            place = place_of.get(column_of.get(row, -1))
+            if place is not None:
+                scatter[place] += own
     if total <= 0:
         return None
     known = np.isin(np.asarray(labels, np.str_), np.asarray(evidence.factory.labels, np.str_))
-    return ClassScatter(projection.scaled, scatter, degrees, known, pooled / total, total)
+    return ClassScatter(projection.scaled, classes, scatter, degrees, known, pooled / total, total)
+
+
+def with_own(freedom: Floats) -> npt.NDArray[np.intp]:
+    """(C,) degrees of freedom → (k,) ascending, which classes get a covariance of their own."""
+    order = np.argsort(-freedom, kind="stable")[:MOST_CLASSES]
+    return np.sort(order[freedom[order] >= LEAST_FREEDOM])
 
 
 def class_covariances(
     found: ClassScatter, penalty: Floats, shifts: npt.NDArray[np.floating], samples: int, degrees: int
-) -> ClassCovariances:
-    """The covariances beside a shared one.
+) -> ClassCovariances | None:
+    """The covariances beside a shared one; None where rounding leaves one that is not positive definite.
 
     Args:
         penalty: (d,) diagonal that the shared scatter is shrunk to.
@@ -119,18 +135,33 @@ def class_covariances(
     moved = shifts @ directions.T
     part = degrees / samples  # f
     shared = part * found.pooled + ((directions * penalty) @ directions.T + moved.T @ moved) / samples
-    whitening = np.linalg.inv(np.linalg.cholesky(shared))
-    order = np.argsort(-found.freedom, kind="stable")[:MOST_CLASSES]
-    classes = np.sort(order[found.freedom[order] >= LEAST_FREEDOM])
+    root = _root(shared)
+    if root is None:
+        return None
+    whitening, classes = np.asarray(np.linalg.inv(root), np.float64), found.classes
     freed = found.freedom[classes]
     shares = part * freed / (freed + PRIOR_FREEDOM)
-    own = found.scatter[classes] / freed[:, None, None] - found.pooled
+    own = found.scatter / freed[:, None, None] - found.pooled
     own = np.eye(size) + shares[:, None, None] * (whitening @ own @ whitening.T)
-    volumes = 2 * np.log(np.diagonal(np.linalg.cholesky(own), axis1=1, axis2=2)).sum(axis=1)
+    roots = _root(own)
+    if roots is None:
+        return None
+    volumes = 2 * np.log(np.diagonal(roots, axis1=1, axis2=2)).sum(axis=1)
     curvatures = np.linalg.inv(own) - np.eye(size)
     gains = -0.5 * (size - np.trace(own, axis1=1, axis2=2) + volumes)
     usual = _usual_gain(found, classes, shares, gains)
     return ClassCovariances(whitening, whitening @ directions, classes, curvatures, volumes, usual, shares, freed)
+
+
+def _root(matrices: Floats) -> Floats | None:
+    """(…, q, q) → their Cholesky factors; None where one is not positive definite beyond rounding."""
+    try:
+        roots = np.linalg.cholesky(matrices)
+    except np.linalg.LinAlgError:
+        return None
+    least = np.diagonal(roots, axis1=-2, axis2=-1).min(axis=-1) ** 2
+    most = np.diagonal(matrices, axis1=-2, axis2=-1).max(axis=-1)
+    return np.asarray(roots, np.float64) if bool((least > _LEAST_OF_LARGEST * most).all()) else None
 
 
 def _usual_gain(found: ClassScatter, classes: npt.NDArray[np.intp], shares: Floats, gains: Floats) -> Floats:

@@ -101,11 +101,11 @@ def _without(apart: Floats, away: Floats, inverse: Floats | None, lost: Floats) 
 
 def _one_less(found: ClassScatter, covariances: ClassCovariances, position: int) -> tuple[float, Floats, float]:
     """What one outer product weighs in a class of one sample less, and its inverse and ln det before that is taken."""
-    column, whitening = covariances.classes[position], covariances.whitening
+    whitening = covariances.whitening
     freed = covariances.freedom[position]
     part = covariances.shares[position] * (freed + PRIOR_FREEDOM) / freed
     weight = part / (freed - 1 + PRIOR_FREEDOM)
-    own = weight * (found.scatter[column] - (freed - 1) * found.pooled)
+    own = weight * (found.scatter[position] - (freed - 1) * found.pooled)
     covariance = np.eye(len(whitening)) + whitening @ own @ whitening.T
     return weight, np.linalg.inv(covariance), float(np.linalg.slogdet(covariance)[1])
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..bundle.content import BundleContent
 from ..codes import Int8
-from ..errors import EdgetlError, InputError, MismatchError, StorageError
+from ..errors import EdgetlError, HeadError, InputError, MismatchError, StorageError
 from ..heads.evidence import Evidence
 from ..heads.head import Head
 from ..inference.backbone import Backbone
@@ -27,6 +27,8 @@ from .retraining import Retraining
 from .solver import Solver
 
 log = logging.getLogger("edgetl.learner")
+
+_UNSOLVABLE = (ArithmeticError, ValueError, MemoryError)  # NumPy's LinAlgError is a ValueError
 
 GOOD = ("factory", "promoted")  # states of a version that may be rolled back to
 _MOST_NAMED = 20  # labels in a message
@@ -95,9 +97,9 @@ class Learner:
             row = self._version(self.active_version)
             try:
                 return self._solver.solve(row).head
-            except (EdgetlError, ArithmeticError, ValueError, np.linalg.LinAlgError, MemoryError) as error:
+            except (EdgetlError, *_UNSOLVABLE) as error:
                 if isinstance(error, StorageError) or self._before(row.id) is None:
-                    raise
+                    raise _as_refusal(error) from error
                 self._give_up(row.id, f"its head cannot be made: {error}")
 
     def classifier(self, backbone: Backbone) -> Classifier:
@@ -207,13 +209,19 @@ class Learner:
         Args:
             rule: a head's name; default is the active version's.
             accept_scene_change: use everything that is stored, what is pending too, whatever the gate says.
+
+        Raises:
+            HeadError: no head can be computed; the samples stay, and so does the version in use.
         """
         with self.lock():
             self.active_head()
             active = self._version(self.active_version)
             done = self._done if rule in (None, active.rule) else (*self._done, f"head {rule}")
-            retraining = Retraining(self.factory, self.store, self._solver, active, rule or active.rule, done)
-            outcome = retraining.run(insist=accept_scene_change)
+            try:
+                retraining = Retraining(self.factory, self.store, self._solver, active, rule or active.rule, done)
+                outcome = retraining.run(insist=accept_scene_change)
+            except _UNSOLVABLE as error:
+                raise _as_refusal(error) from error
             self._done = ()
             if outcome.promoted:
                 try:
@@ -393,3 +401,14 @@ class Learner:
         if missing:
             raise InputError(f"no sample {missing[0]}: list them with `edgetl-device samples`")
         return distinct
+
+
+def _as_refusal(error: Exception) -> EdgetlError:
+    """What kept a head from being computed, as a line for a person."""
+    if isinstance(error, EdgetlError):
+        return error
+    cause = " ".join(str(error).split())[:80] or type(error).__name__
+    return HeadError(
+        f"no head can be computed from the bundle and the samples ({cause}): `edgetl-device forget` what was taught "
+        "last, or install another bundle"
+    )

@@ -6,7 +6,6 @@ trigger, no view, no generated column), and every value must be one that this pr
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ import apsw
 
 from ..errors import InputError
 from ..labels import check_sample_label
+from ..strict_json import parsed
 from .schema import APPLICATION_ID, MIGRATIONS
 from .soundness import damage_of
 
@@ -123,9 +123,23 @@ def _strange_values(database: apsw.Connection) -> Iterator[str]:
     for (metrics,) in database.execute("SELECT metrics FROM versions"):
         if not _is_object(metrics):
             yield "a version of it has strange metrics"
+    if "pending" in tables:
+        yield from _strange_batches(database)
     devices = list(database.execute("SELECT device FROM identity")) if "identity" in tables else [("0",)]
     if len(devices) != 1 or not re.fullmatch(r"[0-9a-fA-F-]{1,64}", devices[0][0]):
         yield "it does not say which device it belongs to"
+
+
+def _strange_batches(database: apsw.Connection) -> Iterator[str]:
+    """A batch is decided about as a whole, so it is what it is shown as: of one label, and one reason."""
+    query = (
+        "SELECT batch FROM pending JOIN samples ON sample = id GROUP BY batch HAVING min(sample) < batch OR "
+        "max(count(DISTINCT label), count(DISTINCT backbone), count(DISTINCT reason), "
+        "count(DISTINCT coalesce(looks_like, ''))) > 1 LIMIT 1"
+    )
+    yield from (f"samples of different kinds are pending as its batch {batch}" for (batch,) in database.execute(query))
+    names = database.execute("SELECT DISTINCT looks_like FROM pending WHERE looks_like IS NOT NULL")
+    yield from (f"it holds the label {name[:40]!r}, which no store has" for (name,) in names if not _is_label(name))
 
 
 def _strange_embeddings(database: apsw.Connection, dimensions: Mapping[str, int]) -> Iterator[str]:
@@ -147,6 +161,6 @@ def _is_label(text: str) -> bool:
 
 def _is_object(text: str) -> bool:
     try:
-        return isinstance(json.loads(text), dict)
+        return isinstance(parsed(text), dict)
     except (ValueError, RecursionError):
         return False

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ..errors import CheckFailedError, EdgetlError, InputError, StorageError
+from ..errors import CheckFailedError, EdgetlError, HeadError, InputError, StorageError
 from ..labels import SimilarLabelError, check_sample_label
 from ..photos import decode_photo
 from ..printable import printable
@@ -47,7 +47,7 @@ THREADS = 4  # requests that work on the store or the backbone at once; the rest
 MAX_DECODED = 2  # photos that are in memory decoded at once; the rest wait as files
 
 _UPLOADING = ".uploading-"
-_STATUS = {CheckFailedError: 409, SimilarLabelError: 409, StorageError: 507, InputError: 400}
+_STATUS = {CheckFailedError: 409, HeadError: 409, SimilarLabelError: 409, StorageError: 507, InputError: 400}
 
 
 def error_response(_request: Request, error: Exception) -> Response:
@@ -259,11 +259,12 @@ class Api:
             await self._run(self._app.refuse_slip, label, insist)
 
     async def _judged_if_possible(self) -> dict[str, Any]:
-        """Retrain after a change of samples, which is reported even where the disk has no room for a new version."""
+        """Retrain after a change of samples, which is reported even where there can be no new version."""
         try:
             return asdict(await self._run(self._app.retrain))
-        except StorageError as error:
-            reason = f"the samples are safe, but there is no new head ({error}): retrain once there is room"
+        except (HeadError, StorageError) as error:
+            then = ": retrain once there is room" if isinstance(error, StorageError) else ""
+            reason = f"the samples are safe, but there is no new head ({error}){then}"
             return {"version": self._app.pipeline.version, "promoted": False, "reason": reason}
 
     async def _capture(self, frames: int, interval_ms: int) -> list[CapturedSample]:

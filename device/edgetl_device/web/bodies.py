@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from ..errors import InputError
+from ..strict_json import parsed
 from .guard import Refused
 
 MAX_JSON = 64 << 10  # bytes of a request's JSON: thousands of sample ids
@@ -135,7 +136,7 @@ async def read_json(request: Request, kinds: Mapping[str, type], otherwise: str 
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Refused(415, f"expected JSON with `Content-Type: application/json` {otherwise}".rstrip())
     try:
-        fields = json.loads(data.decode())  # of bytes, json would take UTF-16 and UTF-32 too
+        fields = parsed(data.decode())  # of bytes, json would take UTF-16 and UTF-32 too
     except (ValueError, RecursionError):
         raise InputError("the body is not valid JSON") from None
     if not isinstance(fields, dict):

@@ -27,6 +27,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from ..strict_json import parsed
 from .guard import Refused
 
 if TYPE_CHECKING:
@@ -243,7 +244,7 @@ def _parsed(message: Message) -> dict[str, Any] | None:
     if message.get("text") is None:
         return None
     try:
-        request = json.loads(message["text"])
+        request = parsed(message["text"])
     except RecursionError:
         return None
     except ValueError:

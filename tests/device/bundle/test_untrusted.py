@@ -148,6 +148,13 @@ def test_numbers_that_json_does_not_have_are_refused(bundle_path, value) -> None
         bundle_module._manifest(json.dumps(good_manifest(bundle_path) | {"parity": {"agreement": value}}).encode())
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 20, "9" * 400])
+def test_numbers_that_nobody_can_compute_with_are_refused(bundle_path, number) -> None:
+    text = json.dumps(good_manifest(bundle_path) | {"embedding_scale": "@"}).replace('"@"', number)
+    with pytest.raises(BundleError, match="is too large a number"):
+        bundle_module._manifest(text.encode())
+
+
 @pytest.mark.parametrize("array", [np.int8(1), np.zeros(64, np.int8), np.zeros((40, 64), np.float32)])
 @pytest.mark.parametrize(
     ("member", "name", "part"),

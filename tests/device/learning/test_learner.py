@@ -1,9 +1,13 @@
+import click
 import numpy as np
 import pytest
 from conftest import build_bundle, draw, tiny_backbone
 
-from edgetl_device.errors import InputError, MismatchError, StorageError
+from edgetl_device.cli.retraining import judged_if_possible
+from edgetl_device.device import Device
+from edgetl_device.errors import HeadError, InputError, MismatchError, StorageError
 from edgetl_device.home import Home
+from edgetl_device.learning import retraining, solver
 from edgetl_device.learning.learner import Learner
 
 
@@ -304,3 +308,35 @@ def test_a_label_too_many_is_refused_with_the_number_and_known_ones_are_learned_
     assert len(learner.add("kite", embeddings("kite", 1))) == len(learner.add("ball", embeddings("ball", 1))) == 1
     learner.forget_label("kite")
     assert learner.add("ring", embeddings("ring", 1))
+
+
+@pytest.mark.parametrize("error", [np.linalg.LinAlgError("Singular matrix"), FloatingPointError(), MemoryError()])
+def test_a_head_that_cannot_be_computed_is_one_line_and_the_samples_and_the_old_head_stay(
+    home: Home, monkeypatch, error
+) -> None:
+    learner = home.learner()
+    learner.add("kite", embeddings("kite", 5))
+
+    def failing(*_arguments: object) -> None:
+        raise error
+
+    with monkeypatch.context() as broken:
+        broken.setattr(retraining, "fit_head", failing)
+        with pytest.raises(HeadError, match="no head can be computed") as refusal:
+            learner.retrain()
+        assert "\n" not in str(refusal.value) and learner.active_version == 1 and len(learner.samples()) == 5
+        with click.Context(click.Command("learn")):
+            report = judged_if_possible(learner)
+        assert report["exit_code"] == 2 and not report["promoted"] and report["version"] == 1
+        with pytest.raises(HeadError, match="the samples are stored, but there is no new head"):
+            Device(home.folder).learn("kite", draw("kite", 7), color="bgr")
+    assert learner.retrain().promoted
+
+
+def test_a_factory_head_that_cannot_be_computed_is_one_line(home: Home, monkeypatch) -> None:
+    def failing(*_arguments: object) -> None:
+        raise np.linalg.LinAlgError("Singular matrix")
+
+    monkeypatch.setattr(solver, "fit_head", failing)
+    with pytest.raises(HeadError, match=r"no head can be computed .*Singular matrix"):
+        home.learner().active_head()

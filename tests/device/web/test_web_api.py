@@ -22,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from web_site import Client, Site, running, until
 
 from edgetl_device.app.app import CapturedSample
+from edgetl_device.learning import retraining
 from edgetl_device.photos import decode_photo
 from edgetl_device.web import api
 from edgetl_device.web.api import MAX_BUNDLE, MAX_PHOTO
@@ -112,6 +113,19 @@ def test_frames_of_the_live_picture_are_taught_and_then_recognised(site, client)
     assert answer["retrain_ms"] > 0 and answer["reason"].startswith("learned ring (8 photos)")
     assert client.get("/api/v1/status").json["samples"] == {"ring": 8}
     until(lambda: client.get("/api/v1/prediction").json["label"] == "ring")
+
+
+def test_where_no_head_can_be_computed_the_samples_stay_and_an_answer_says_so(client, monkeypatch) -> None:
+    def failing(*_arguments: object) -> None:
+        raise np.linalg.LinAlgError("Singular matrix")
+
+    monkeypatch.setattr(retraining, "fit_head", failing)
+    sent = client.ask("POST", "/api/v1/learn?label=ring", photo("ring"), Content_Type="image/png")
+    assert sent.status == 200 and sent.json["stored"] == 1 and not sent.json["promoted"]
+    assert "no head can be computed" in sent.json["reason"] and sent.json["version"] == 1
+    refused = client.post("/api/v1/retrain")
+    assert refused.status == 409 and "Singular matrix" in refused.json["error"]
+    assert client.get("/api/v1/status").json["samples"] == {"ring": 1}
 
 
 def test_background_is_taught_as_nothing(client) -> None:
