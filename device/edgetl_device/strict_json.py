@@ -11,7 +11,7 @@ _MOST_DIGITS = 19  # of an integer of 64 bits
 Pairs = Callable[[list[tuple[str, Any]]], Any]
 
 
-def parsed(text: str | bytes, pairs: Pairs | None = None) -> Any:
+def parsed(text: str | bytes, pairs: Pairs | None = None, *, long_integers: bool = False) -> Any:
     """JSON → its value, without NaN and infinities, also as ``1e999``, and without integers beyond 64 bits.
 
         >>> parsed('{"a": [1, 2.5]}')
@@ -19,12 +19,14 @@ def parsed(text: str | bytes, pairs: Pairs | None = None) -> Any:
 
     Args:
         pairs: makes objects, as ``object_pairs_hook`` of :func:`json.loads`.
+        long_integers: read integers beyond 64 bits too: identifiers of other programs may be some.
 
     Raises:
         ValueError: it is no such JSON.
         RecursionError: it is nested too deeply.
     """
-    return json.loads(text, parse_constant=_refuse, parse_float=_finite, parse_int=_whole, object_pairs_hook=pairs)
+    whole = int if long_integers else _whole
+    return json.loads(text, parse_constant=_refuse, parse_float=_finite, parse_int=whole, object_pairs_hook=pairs)
 
 
 def _refuse(constant: str) -> None:

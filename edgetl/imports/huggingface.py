@@ -47,7 +47,7 @@ def _table(path: Path) -> list[tuple[str, str]]:
         if not line.strip():
             continue
         try:
-            row = parsed(line)
+            row = parsed(line, long_integers=True)
             rows.append((str(row["file_name"]), str(row["label"])))
         except (ValueError, KeyError, TypeError, RecursionError):
             raise InputError(f"{path} line {number}: expected JSON with file_name and label") from None

@@ -49,7 +49,7 @@ Found = Iterator[Record | Unused]
 def read_json(path: Path) -> Any:
     """A JSON file; raises InputError for anything else."""
     try:
-        return parsed(read_bounded(path, MOST_BYTES))
+        return parsed(read_bounded(path, MOST_BYTES), long_integers=True)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
     except (ValueError, RecursionError):
