@@ -9,7 +9,9 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
@@ -27,6 +29,9 @@ log = logging.getLogger("edgetl")
 T = TypeVar("T")
 
 INTERRUPTED = 130
+_WIDTH = 80  # characters of a line for a person, where words allow it
+_NARROWEST = 24  # characters of a column that is broken into lines
+_GLUE = "\0"  # for a blank where no line may end
 
 
 class _Formatter(PrintableFormatter):
@@ -147,11 +152,37 @@ def note(text: str) -> None:
         log.info("%s", text)
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """An aligned table on stdout: numbers to the right, text to the left; nothing under ``--json``."""
+def say_wrapped(text: str, indent: int) -> None:
+    """As :func:`say`, in lines of at most 80 characters where words allow it; commands in backquotes stay whole.
+
+    Args:
+        indent: blanks before all lines but the first.
+    """
+    for line in _wrapped(text, _WIDTH, " " * indent):
+        say(line)
+
+
+def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    """Lines of at most so many characters, unless a word or a command is longer."""
+    whole = re.sub(r"`[^`]*`", lambda command: command[0].replace(" ", _GLUE), text)
+    lines = textwrap.wrap(whole, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return [line.replace(_GLUE, " ") for line in lines] or [""]
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]], *, wrap: bool = False) -> None:
+    """An aligned table on stdout: numbers to the right, text to the left; nothing under ``--json``.
+
+    Args:
+        wrap: break the last column between words, so that lines have at most 80 characters.
+    """
     cells = [[_cell(value) for value in row] for row in rows]
     numeric = [all(_is_number(row[column]) for row in cells) and bool(cells) for column in range(len(header))]
     widths = [max(len(name), *(len(row[i]) for row in cells), 0) for i, name in enumerate(header)]
+    if wrap:
+        room = max(_WIDTH - sum(widths[:-1]) - 2 * (len(widths) - 1), _NARROWEST)
+        broken = [(row, _wrapped(row[-1], room)) for row in cells]
+        blank = [""] * (len(header) - 1)
+        cells = [[*(blank if n else row[:-1]), line] for row, lines in broken for n, line in enumerate(lines)]
     for row in ([*header], *cells):
         aligned = (
             text.rjust(width) if right else text.ljust(width)

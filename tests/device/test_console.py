@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from edgetl_device import console
@@ -75,3 +76,15 @@ def test_a_traceback_in_the_log_shows_no_password() -> None:
         record = logging.LogRecord("x", logging.INFO, "", 0, "failed", (), sys.exc_info())
     text = console._Formatter("%(message)s").format(record)
     assert text.splitlines()[-1] == "ConnectionError: cannot reach mqtt://broker/x"
+
+
+def test_lines_for_a_person_are_broken_between_words_and_never_within_a_command(capsys) -> None:
+    @click.command()
+    def show() -> None:
+        console.say_wrapped("drift    " + "it has changed " * 3 + "`edgetl-device learn LABEL PHOTO`", 9)
+        console.table(("version", "why"), [(1, "learned something new " * 6), (2, "installed")], wrap=True)
+
+    show.main([], standalone_mode=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80 and lines[1] == "         `edgetl-device learn LABEL PHOTO`"
+    assert lines[2] == "version  why" and lines[4].startswith(" " * 9 + "learned") and lines[-1] == "      2  installed"

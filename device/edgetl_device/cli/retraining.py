@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ..console import note, say
+from ..console import note, say, say_wrapped
 from ..errors import HeadError, StorageError
 from .sample_ids import as_ranges
 
@@ -18,7 +18,7 @@ def say_pending(batch: PendingBatch) -> None:
     """Print what was set aside, why, and the commands that decide about it."""
     taught = f"{batch.samples} sample{'s' if batch.samples != 1 else ''} taught as {batch.label}"
     say(f"batch {batch.id}: {taught}, set aside because")
-    say(f"  {batch.reason}")
+    say_wrapped(f"  {batch.reason}", 2)
     several = (
         () if batch.looks_like else (("relabel LABEL ID…", f"give each its label: {', '.join(as_ranges(batch.ids))}"),)
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..console import reports, say
+from ..console import reports, say, say_wrapped
 from .options import in_home, runtime_option
 from .samples import say_elsewhere
 
@@ -24,25 +24,26 @@ def status(accept_loss: bool, runtime: str, home: Home) -> dict[str, Any]:
     learner = home.learner(runtime)
     report = home.status(learner)
     labels = [f"{label} (hidden)" if label in report["hidden"] else label for label in report["bundle"]["labels"]]
-    say(f"bundle   {report['bundle']['name']}: {', '.join(labels) or 'no classes'}")
+    say_wrapped(f"bundle   {report['bundle']['name']}: {', '.join(labels) or 'no classes'}", 9)
     say(f"runtime  {report['runtime']}")
-    say(f"samples  {', '.join(f'{label} {count}' for label, count in report['samples'].items()) or 'none yet'}")
+    taught = ", ".join(f"{label} {count}" for label, count in report["samples"].items())
+    say_wrapped(f"samples  {taught or 'none yet'}", 9)
     if report["unlearned"]:
         say(f"         ({report['unlearned']} stored, not learned yet: `edgetl-device retrain`)")
     for batch in report["pending"]:
         taught = f"{batch['samples']} sample{'s' if batch['samples'] != 1 else ''} of {batch['label']}"
         say(f"pending  batch {batch['id']}, {taught}:")
-        say(f"         {batch['reason']}")
+        say_wrapped(f"         {batch['reason']}", 9)
     if report["pending"]:
         say("         (not learned: `edgetl-device pending` shows what you can do)")
     say(f"version  {report['version']}")
     if not report["strangers"]["recognised"]:
-        say(f"unknown  {report['strangers']['reason']}")
+        say_wrapped(f"unknown  {report['strangers']['reason']}", 9)
     say(
         f"disk     {report['store_bytes'] / 1e6:.1f} MB used, {report['free_bytes'] / 1e9:.1f} GB free in {home.folder}"
     )
     drift = report["drift"]
-    say(f"drift    {_DRIFT[drift['state']].format(frames=drift['frames'])}")
+    say_wrapped(f"drift    {_DRIFT[drift['state']].format(frames=drift['frames'])}", 9)
     say_elsewhere(report["samples_elsewhere"])
     repairs = learner.store.repairs()
     for repair in repairs:

@@ -24,6 +24,7 @@ def versions(home: Home) -> dict[str, Any]:
     table(
         ("", "version", "state", "head", "time", "why"),
         [("*" if r.id == active else "", r.id, r.state, r.rule, r.time[:19], r.reason) for r in rows],
+        wrap=True,
     )
     keys = ("id", "time", "state", "reason", "rule", "metrics")
     listed = [{key: getattr(row, key) for key in keys} | {"active": row.id == active} for row in rows]

@@ -239,9 +239,19 @@ def test_without_the_web_extra_it_names_the_package_and_the_way_without(home: Ho
     assert "`pip install --upgrade edgetl-device` brings it, --no-web goes without" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_without_a_page_an_untaught_device_says_how_to_teach_it(tmp_path, capfd) -> None:
     arguments = ["--home", str(tmp_path / "home"), "run", "--no-web", "--camera", "parts", "--max-frames", "2"]
     assert console.run(program, "edgetl-device", arguments) == 0
     lines = capfd.readouterr().out.splitlines()
     assert sum("nothing is learned yet: teach it with `edgetl-device learn LABEL" in line for line in lines) == 1
     assert sum(line.endswith("  unknown") for line in lines) == 1
+
+
+def test_where_the_page_cannot_be_served_only_that_is_told(home: Home, capfd) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        arguments = ["--home", str(home.folder), "run", "--camera", "parts", "--web", address]
+        assert console.run(program, "edgetl-device", arguments) == 2
+    told = capfd.readouterr()
+    assert not told.out and told.err.startswith(f"error: cannot listen on {address} (") and "HOST:PORT" in told.err

@@ -250,6 +250,7 @@ def test_a_refusal_is_one_line_of_json_and_changes_nothing(site, client, method,
 def test_json_must_be_called_json(client) -> None:
     answer = client.ask("POST", "/api/v1/rollback", '{"version": 1}', Content_Type="text/plain")
     assert answer.status == 415 and "Content-Type" in answer.json["error"]
+    assert client.ask("POST", "/api/v1/learn", "x", Content_Type="text/plain").json["error"].endswith("image/jpeg`")
 
 
 def test_what_is_no_photo_is_refused(site, client) -> None:
