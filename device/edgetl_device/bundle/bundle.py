@@ -21,7 +21,7 @@ from typing import Any
 from ..codes import CodeTransform
 from ..errors import BundleError, InputError, SignatureError
 from ..files import write_atomically
-from ..labels import check_sample_label
+from ..labels import NOTHING, check_sample_label
 from ..preprocess import Preprocessing
 from ..strict_json import parsed
 from .archive import pack_members, read_file, unpack_members
@@ -227,6 +227,8 @@ def _manifest(data: bytes) -> dict[str, Any]:
         raise BundleError(f"the manifest is not valid: {error}") from None
     if not valid or labels != sorted(set(labels)):
         raise BundleError("the manifest's labels must be sorted and distinct")
+    if labels == [NOTHING]:
+        raise BundleError(f"its only label is {NOTHING!r}, which is background and no class: teach it things too")
     if "signed" in manifest and not _is_time(manifest["signed"]):
         raise BundleError("the manifest's time of signing is no time")
     return manifest

@@ -148,6 +148,12 @@ def test_numbers_that_json_does_not_have_are_refused(bundle_path, value) -> None
         bundle_module._manifest(json.dumps(good_manifest(bundle_path) | {"parity": {"agreement": value}}).encode())
 
 
+@pytest.mark.parametrize("labels", [["(nothing)"], ["unknown"], ["ball", "unknown"]])
+def test_labels_that_are_no_class_are_refused(bundle_path, labels) -> None:
+    with pytest.raises(BundleError, match=r"is background and no class|is reserved"):
+        bundle_module._manifest(json.dumps(good_manifest(bundle_path) | {"labels": labels}).encode())
+
+
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 20, "9" * 400])
 def test_numbers_that_nobody_can_compute_with_are_refused(bundle_path, number) -> None:
     text = json.dumps(good_manifest(bundle_path) | {"embedding_scale": "@"}).replace('"@"', number)

@@ -11,7 +11,9 @@ from edgetl_device import console
 from edgetl_device.bundle.bundle import open_bundle, write_bundle
 from edgetl_device.bundle.content import BundleContent
 from edgetl_device.bundle.export import Export
-from edgetl_device.errors import InputError, MismatchError
+from edgetl_device.errors import BundleError, InputError, MismatchError
+from edgetl_device.inference.classifier import predictions
+from edgetl_device.labels import NOTHING
 from edgetl_device.statistics import MAX_SAMPLES, Statistics, no_statistics, statistics_of
 
 BACKBONE = tiny_backbone()
@@ -208,4 +210,24 @@ def test_what_no_device_could_read_is_not_written(bundle_path, tmp_path) -> None
     exports = [export(f"device-{number}", {"kite": 1}, 300, runtime=f"runtime-{number}") for number in range(64)]
     with pytest.raises(InputError, match="a bundle that no device accepts"):
         merge(open_bundle(bundle_path), exports, tmp_path / "new.edgetl", accept=True)
+    assert not (tmp_path / "new.edgetl").exists()
+
+
+def background(count: int) -> Export:
+    rows = codes("ring", count, 300)
+    return Export("a", "2026-01-01", statistics_of(rows, [NOTHING] * count, BACKBONE.digest, BACKBONE.runtime))
+
+
+def test_background_of_devices_stays_background_in_the_merged_bundle(bundle_path, tmp_path) -> None:
+    merge(open_bundle(bundle_path), [background(20)], tmp_path / "new.edgetl")
+    head = BundleContent(open_bundle(tmp_path / "new.edgetl")).head()
+    told = predictions(head, codes("ring", 20, 500), 3)
+    assert sum(each.unknown for each in told) >= 16
+    assert all(each.label != NOTHING and NOTHING not in dict(each.top) for each in told)
+
+
+def test_background_alone_makes_no_bundle(tmp_path) -> None:
+    blank = open_bundle(build_bundle(tmp_path / "blank.edgetl", ()))
+    with pytest.raises(BundleError, match="background and no class"):
+        merge(blank, [background(5)], tmp_path / "new.edgetl")
     assert not (tmp_path / "new.edgetl").exists()
