@@ -8,7 +8,7 @@ from typing import Any
 from edgetl_device.errors import InputError
 from edgetl_device.photo_folders import Unused
 
-from .records import OUTSIDE, Found, Record, as_kind, is_inside, picture, read_json
+from .records import Found, Record, as_kind, check_inside, picture, read_json
 
 _BOXES = ("rectanglelabels", "labels")
 
@@ -23,8 +23,7 @@ def read(source: Path) -> Found:
                 f"{source} holds {len(found)} .json files: expected Label Studio's export, or name the file"
             )
         (path,) = found
-        if not is_inside(path, source):
-            raise InputError(f"{path} is {OUTSIDE}: copy the file into it, or remove the link")
+        check_inside(path, source)
     for task in as_kind(list, read_json(path), f"the content of {path.name}"):
         data = as_kind(dict, as_kind(dict, task, "a task").get("data"), "a task's data (export as JSON, not JSON-MIN)")
         texts = [value for value in data.values() if isinstance(value, str) and value]

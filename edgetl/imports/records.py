@@ -18,6 +18,7 @@ from ..data.folders import photos_by_class
 MOST_BYTES = 512 << 20  # of annotations
 OUTSIDE = "a link that leaves the export"
 _LONGEST, _LONGEST_PART = 4096, 255  # bytes of a path, and of a name in it, that file systems take
+_DEEPEST = 64  # folders of a path, from its end, that are looked for
 T = TypeVar("T")
 
 
@@ -76,7 +77,7 @@ def picture(name: str, root: Path, *folders: Path) -> Path | str:
     """
     if len(name) > _LONGEST:
         return f"the name of its picture is longer than {_LONGEST} characters"
-    parts = _parts(name)
+    parts = _parts(name)[-_DEEPEST:]
     for folder in folders:
         for start in range(len(parts)):
             for base in (folder, folder / "images"):
@@ -90,19 +91,23 @@ def picture(name: str, root: Path, *folders: Path) -> Path | str:
 
 def is_inside(path: Path, root: Path) -> bool:
     """Whether a file lies in a folder, also where links lead to it or to the folder."""
-    return path.resolve().is_relative_to(root.resolve())
+    try:
+        return path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):  # a link to itself, as Python up to 3.12 says
+        return False
+
+
+def check_inside(path: Path, root: Path) -> None:
+    """Raise InputError for a link out of an export: its content is nobody's to show."""
+    if not is_inside(path, root):
+        raise InputError(f"{path} is {OUTSIDE}: put what it leads to in its place, or remove the link")
 
 
 def files_in(source: Path, pattern: str) -> list[Path]:
-    """The files of a name in an export, sorted; hidden ones are left out.
-
-    Raises:
-        InputError: one is a link out of the export, whose content is nobody's to show.
-    """
+    """The files of a name in an export, sorted; hidden ones are left out. InputError if one is a link out of it."""
     found = sorted(path for path in source.rglob(pattern) if not path.name.startswith("."))
     for path in found:
-        if not is_inside(path, source):
-            raise InputError(f"{path} is {OUTSIDE}: copy the file into it, or remove the link")
+        check_inside(path, source)
     return found
 
 
@@ -110,8 +115,8 @@ def class_folders(source: Path) -> Found:
     """The photos of class folders, perhaps in folders named as splits are; links out of the export are not used."""
     folders = [path for path in source.iterdir() if path.is_dir()]
     for path in [*folders, *(path for folder in folders if not folder.is_symlink() for path in folder.iterdir())]:
-        if path.is_symlink() and path.is_dir() and not is_inside(path, source):
-            raise InputError(f"{path} is {OUTSIDE}: copy the folder into it, or remove the link")
+        if path.is_symlink() and path.is_dir():
+            check_inside(path, source)
     content = photos_by_class(source)
     for path, label, split in content.photos:
         if is_inside(path, source):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from edgetl_device.errors import InputError
 from edgetl_device.files import read_bounded
@@ -11,10 +12,11 @@ from edgetl_device.photo_folders import Unused, photos_in
 from ..data.folders import split_name
 from ..data.lists import read_columns
 from . import coco
-from .records import OUTSIDE, Found, Record, class_folders, files_in, is_inside, picture
+from .records import OUTSIDE, Found, Record, check_inside, class_folders, files_in, is_inside, picture
 
 _CLASSES, _COCO, _YOLO = "_classes.csv", "_annotations.coco.json", "data.yaml"
-_MOST_TEXT, _MOST_YAML = 16 << 20, 1 << 20  # bytes; PyYAML takes seconds for a megabyte
+_MOST_TEXT, _MOST_YAML = 16 << 20, 256 << 10  # bytes; PyYAML takes three seconds for this
+_DEEPEST = 10  # levels of YAML: looking ahead in each, PyYAML takes minutes for hundreds
 _LONGEST = 9  # digits of a class's number
 
 
@@ -52,8 +54,7 @@ def _one_hot(table: Path, source: Path) -> Found:
 
 def _yolo(source: Path) -> Found:
     """``labels/NAME.txt`` beside ``images/NAME.jpg``: a line ``class x y width height`` for each object, in shares."""
-    if not is_inside(source / _YOLO, source):
-        raise InputError(f"{source / _YOLO} is {OUTSIDE}: copy the file into it, or remove the link")
+    check_inside(source / _YOLO, source)
     names = _yolo_names(source / _YOLO)
     for path in photos_in(source).photos:
         text = path.parent.with_name("labels") / f"{path.stem}.txt"
@@ -92,11 +93,20 @@ def _yolo_names(path: Path) -> dict[int, str]:
         import yaml
     except ImportError:
         raise InputError("reading YOLO's data.yaml needs PyYAML: pip install 'edgetl[imports]'") from None
+
+    class Plain(yaml.BaseLoader):  # type: ignore[misc]  # PyYAML has no types
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                raise InputError(f"{path} repeats a part of it by an alias (*): write the names out")
+            self.depth = getattr(self, "depth", 0) + 1
+            if self.depth > _DEEPEST:
+                raise InputError(f"{path} is nested more than {_DEEPEST} levels deep: expected a list names")
+            node = super().compose_node(parent, index)
+            self.depth -= 1
+            return node
+
     try:
-        text = read_bounded(path, _MOST_YAML)
-        if any(isinstance(token, yaml.AliasToken | yaml.AnchorToken) for token in yaml.scan(text, yaml.BaseLoader)):
-            raise InputError(f"{path} holds aliases or anchors (& or *): write the names out")
-        names = yaml.load(text, yaml.BaseLoader)["names"]
+        names = yaml.load(read_bounded(path, _MOST_YAML), Plain)["names"]
     except (OSError, yaml.YAMLError, TypeError, ValueError, KeyError, RecursionError):
         raise InputError(f"{path} does not name its classes: expected a list names") from None
     pairs = list(names.items() if isinstance(names, dict) else enumerate(names if isinstance(names, list) else ()))

@@ -94,11 +94,15 @@ def test_yaml_with_aliases_is_refused_before_it_grows(tmp_path) -> None:
     pytest.importorskip("yaml")
     lines = [f"x{n}: &x{n} [{','.join([f'*x{n - 1}'] * 10)}]" for n in range(1, 8)]
     source = yolo(tmp_path / "in", "\n".join(["x0: &x0 [a,a]", *lines, "names: [*x7, b]"]))
-    assert "aliases or anchors" in refused("roboflow", source, tmp_path / "o.csv")
+    assert "by an alias" in refused("roboflow", source, tmp_path / "o.csv")
     (source / "data.yaml").write_text("names: [a, [b]]\n")
     assert "the name of class 1 is no text" in refused("roboflow", source, tmp_path / "o.csv")
-    (source / "data.yaml").write_text("names: [a, b]\n" + "#" * (1 << 20))
-    assert "the limit is 1 MB" in refused("roboflow", source, tmp_path / "o.csv")
+    (source / "data.yaml").write_text(
+        "names: " + "[" * 250 + "a," * 1000
+    )  # minutes, for who looks at all of it before its depth
+    assert "more than 10 levels deep" in refused("roboflow", source, tmp_path / "o.csv")
+    (source / "data.yaml").write_text("names: [a, b]\n" + "#" * (1 << 18))
+    assert "the limit is 262 kB" in refused("roboflow", source, tmp_path / "o.csv")
 
 
 @pytest.mark.parametrize("name", ["2001-99-99", "1", "yes", "12:61", "=", "!!int x"])
@@ -191,6 +195,25 @@ def test_tables_and_annotations_outside_of_an_export_are_not_shown(tmp_path, for
     (tmp_path / "in" / name).symlink_to(tmp_path / "secret")
     told = refused(format_, tmp_path / "in", tmp_path / "o.csv")
     assert "a link that leaves the export" in told and "topsecret" not in told
+
+
+def test_a_link_to_itself_is_refused_or_counted(tmp_path) -> None:
+    for kind in ("ball", "box"):
+        photo(tmp_path / "in" / kind / "1.png", kind)
+    (tmp_path / "in" / "box" / "2.png").symlink_to("2.png")
+    assert len(import_photos("huggingface", tmp_path / "in", tmp_path / "o.csv").unused) == 1
+    (tmp_path / "in" / "x.json").symlink_to("x.json")
+    assert "a link that leaves the export" in refused("coco", tmp_path / "in", tmp_path / "p.csv")
+
+
+def test_names_of_pictures_that_are_not_there_can_be_told(tmp_path, capsys) -> None:
+    names = ["a.png", "\ud800", "\x1b[2J", "a/" * 1000]
+    more = [{"image_id": number, "category_id": 1} for number in (2, 3, 4)]
+    words = ["import", "coco", str(coco(tmp_path / "in", names, [*BOTH, *more])), "-o", str(tmp_path / "o.csv")]
+    assert console.run(program, "edgetl", words) == 0
+    told = capsys.readouterr()
+    (told.out + told.err).encode()
+    assert "\x1b[2J" not in told.out + told.err
 
 
 def test_yolo_labels_and_pictures_outside_of_an_export_are_not_read(tmp_path) -> None:
