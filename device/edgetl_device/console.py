@@ -13,7 +13,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,8 +83,8 @@ def reports(function: Callable[..., dict[str, Any] | None]) -> Callable[..., int
         context = click.get_current_context()
         as_json = context.meta["edgetl.json"] = as_json or context.meta.get("edgetl.json", False)
         verbose = context.meta["edgetl.verbose"] = verbose or context.meta.get("edgetl.verbose", False)
-        _log_to_stderr(verbose)
-        result = function(*args, **options) or {}
+        with _log_to_stderr(verbose):
+            result = function(*args, **options) or {}
         code = int(result.pop("exit_code", 0))
         if as_json:
             text = json.dumps(result, ensure_ascii=False, allow_nan=False)
@@ -106,14 +106,24 @@ def shared_options(program: Callable[..., None]) -> Callable[..., None]:
     return as_json(click.option("-v", "--verbose", help="Print more detail on stderr.", **common)(program))
 
 
-def _log_to_stderr(verbose: bool) -> None:
-    """Warnings as bare lines, or with ``-v`` everything, with the name of who says so."""
+@contextmanager
+def _log_to_stderr(verbose: bool) -> Iterator[None]:
+    """While a command runs: warnings as bare lines, or with ``-v`` everything, with the name of who says so."""
     lines = _LogLines(logging.INFO if verbose else logging.WARNING)
     lines.setFormatter(_Formatter("%(name)s: %(message)s" if verbose else "%(message)s"))
+    root = logging.getLogger()
+    level, handlers, last_resort = root.level, root.handlers[:], logging.lastResort
     if verbose:
-        logging.basicConfig(level=logging.INFO, handlers=[lines], force=True)
+        root.handlers[:] = [lines]
+        root.setLevel(logging.INFO)
     else:
         logging.lastResort = lines  # type: ignore[assignment,unused-ignore]
+    try:
+        yield
+    finally:
+        logging.lastResort = last_resort
+        root.handlers[:] = handlers
+        root.setLevel(level)
 
 
 def refuse_existing(path: Path, force: bool) -> None:

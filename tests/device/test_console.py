@@ -88,3 +88,16 @@ def test_lines_for_a_person_are_broken_between_words_and_never_within_a_command(
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80 and lines[1] == "         `edgetl-device learn LABEL PHOTO`"
     assert lines[2] == "version  why" and lines[4].startswith(" " * 9 + "learned") and lines[-1] == "      2  installed"
+
+
+def test_a_verbose_command_leaves_the_log_of_its_process_as_it_was(capsys) -> None:
+    @click.command()
+    @console.reports
+    def speak() -> None:
+        logging.getLogger("edgetl").info("heard")
+
+    program = click.Group(commands=[speak])
+    before = (logging.root.level, logging.root.handlers[:], logging.lastResort)
+    assert console.run(program, "speaker", ["speak", "-v"]) == 0
+    assert capsys.readouterr().err == "edgetl: heard\n"
+    assert (logging.root.level, logging.root.handlers, logging.lastResort) == before
