@@ -338,8 +338,8 @@ class Learner:
                 known = ", ".join(str(row.id) for row in good)
                 bad = [row for row in self.versions() if row.id == number and row.state not in GOOD]
                 if bad:
-                    was = "rejected by the gate" if bad[0].state == "rejected" else bad[0].state.replace("_", " ")
-                    raise InputError(f"version {number} was {was} and cannot be used: expected one of {known}")
+                    why = "was rejected by the gate" if bad[0].state == "rejected" else "did not start"
+                    raise InputError(f"version {number} {why} and cannot be used: expected one of {known}")
                 if not matching:
                     raise InputError(f"no version {number} to roll back to: expected one of {known}")
                 target = matching[0]

@@ -74,7 +74,7 @@ def test_a_failed_version_cannot_be_rolled_back_to_and_learning_goes_on(home: Ho
     for _ in range(4):
         learner = home.learner()
         learner.mark_started()
-    with pytest.raises(Exception, match="no version 2 to roll back to: expected one of 1"):
+    with pytest.raises(Exception, match="version 2 did not start and cannot be used: expected one of 1"):
         learner.rollback(2)
     assert learner.retrain().version == 3 == learner.active_version
 

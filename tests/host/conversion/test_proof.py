@@ -105,6 +105,7 @@ def test_a_convolution_with_one_scale_for_all_channels_is_found(files) -> None:
         for tensor in model.subgraphs[0].tensors:
             if tensor.quantization is not None and tensor.quantization.scale is not None:
                 tensor.quantization.scale = tensor.quantization.scale[:1]
+                tensor.quantization.zeroPoint = tensor.quantization.zeroPoint[:1]
 
     with pytest.raises(CheckFailedError, match=r"3 operators have one scale for all channels"):
         prove(broken(files["int8"].data, spoil), "int8")
