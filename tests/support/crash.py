@@ -70,7 +70,7 @@ def live(folder: Path, factory: BundleContent, seed: int, report: int) -> None:
         elif action == "use" and learner.pending():
             moving(lambda: learner.use_pending(learner.pending()[0].id))
         elif action == "move" and learner.pending():
-            moving(lambda: learner.move_pending(learner.pending()[-1].id))
+            moving(lambda: learner.move_pending(learner.pending()[-1].id, "ring"))
         elif action == "forget" and learner.samples():
             ids = [row.id for row in choose.sample(learner.samples(), 1)]
             tell("?", ids)
