@@ -45,7 +45,8 @@ def decode_apart(data: bytes, max_pixels: int, data_bytes: int) -> npt.NDArray[n
     arguments = [str(number) for number in (max_pixels, data_bytes, os.getpid())]
     command = [sys.executable, "-m", "edgetl_device.pillow_decoder", *arguments]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, **pipes) as process:
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # whose buffers would count as the decoder's memory
+    with subprocess.Popen(command, env=environment, **pipes) as process:
         assert process.stdin is not None and process.stdout is not None
         end = threading.Timer(_TIMEOUT_S, process.kill)
         end.start()
