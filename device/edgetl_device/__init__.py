@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .heads.evidence import Evidence
     from .heads.scorer import Scorer
     from .inference.classifier import Prediction
-    from .learning.learner import Outcome
+    from .learning.retraining import Outcome
     from .store.pending import PendingBatch
     from .store.schema import SampleRow, VersionRow
 
@@ -72,7 +72,7 @@ _MODULES = {
     "Forgotten": "device",
     "Installed": "device",
     "Learned": "device",
-    "Outcome": "learning.learner",
+    "Outcome": "learning.retraining",
     "PendingBatch": "store.pending",
     "Prediction": "inference.classifier",
     "Recognition": "app.subscription",

@@ -61,8 +61,13 @@ def on_the_command_line(capsys: pytest.CaptureFixture[str], home: Path, *argumen
 
 
 def examples() -> list[doctest.DocTest]:
-    modules = [sys.modules[Device.__module__], bundle_module, opening]
-    return [test for module in modules for test in doctest.DocTestFinder().find(module) if test.examples]
+    modules = [*(sys.modules[part.__module__] for part in Device.__mro__[:-1]), bundle_module, opening]
+    return [
+        test
+        for module in modules
+        for test in doctest.DocTestFinder().find(module, extraglobs={"Device": Device})
+        if test.examples
+    ]
 
 
 @pytest.mark.parametrize("example", examples(), ids=lambda test: test.name)
@@ -74,7 +79,7 @@ def test_the_examples_in_docstrings_are_right(example: doctest.DocTest, place: P
 
 def test_every_verb_has_an_example() -> None:
     named = {test.name.rpartition(".")[2] for test in examples()}
-    verbs = {name for name in vars(Device) if not name.startswith("_")} - {"close"}
+    verbs = {name for name in dir(Device) if not name.startswith("_")} - {"close"}
     assert {*verbs, "Device", "open_bundle", "open_camera"} <= named
 
 

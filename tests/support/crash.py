@@ -26,7 +26,8 @@ import numpy as np
 
 from edgetl_device.bundle.bundle import open_bundle
 from edgetl_device.bundle.content import BundleContent
-from edgetl_device.learning.learner import GOOD, Learner
+from edgetl_device.learning.head_versions import GOOD
+from edgetl_device.learning.learner import Learner
 from edgetl_device.store.backup import what_is_wrong
 from edgetl_device.store.store import Store
 

@@ -26,7 +26,8 @@ from disk_record import Recorder
 from edgetl_device.bundle.bundle import open_bundle
 from edgetl_device.files import write_atomically
 from edgetl_device.home import Home
-from edgetl_device.learning.learner import GOOD, Learner
+from edgetl_device.learning.head_versions import GOOD
+from edgetl_device.learning.learner import Learner
 from edgetl_device.open_home import OpenHome
 from edgetl_device.store import database
 from edgetl_device.store.backup import check_backup, restore_database

@@ -23,7 +23,8 @@ from ..inference.backbone import Backbone
 from ..inference.classifier import Classifier, Prediction
 from ..inference.interpreter import TFLiteInterpreter
 from ..labels import check_sample_label
-from ..learning.learner import Learner, Outcome
+from ..learning.learner import Learner
+from ..learning.retraining import Outcome
 from ..open_home import OpenHome
 from ..photos import Image, thumbnail
 from ..store.pending import PendingBatch

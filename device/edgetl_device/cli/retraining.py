@@ -10,7 +10,8 @@ from ..errors import HeadError, StorageError
 from .sample_ids import as_ranges
 
 if TYPE_CHECKING:
-    from ..learning.learner import Learner, Outcome
+    from ..learning.learner import Learner
+    from ..learning.retraining import Outcome
     from ..store.pending import PendingBatch
 
 

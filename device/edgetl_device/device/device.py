@@ -16,120 +16,32 @@ True
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from .app.app import App
-from .app.smoothing import DEFAULT_S
-from .camera import Camera, open_camera
-from .environment import default_home
-from .errors import EdgetlError, HeadError, InputError, StorageError
-from .home import Home
-from .inference.classifier import Prediction
-from .labels import NOTHING, check_sample_label
-from .learning.drift import Drift
-from .learning.learner import Learner, Outcome
-from .open_home import OpenHome
-from .photo_folders import photos_of_one_class
-from .photos import ColorOrder, Image, as_image, read_photo, thumbnail
-from .starter import install_starter
-from .store.pending import PendingBatch
-from .store.schema import SampleRow, VersionRow
-
-log = logging.getLogger("edgetl.device")
-
-_INSIST = "`new_label=True`"
-
-Photo = str | Path | npt.NDArray[Any]
-"""A photo file, or (height, width, 3) uint8, whose order of channels ``color=`` says."""
+from ..app.app import App
+from ..app.smoothing import DEFAULT_S
+from ..camera import Camera, open_camera
+from ..environment import default_home
+from ..errors import InputError
+from ..home import Home
+from ..inference.classifier import Prediction
+from ..labels import NOTHING, check_sample_label
+from ..learning.retraining import Outcome
+from ..photos import ColorOrder, thumbnail
+from ..starter import install_starter
+from ..store.schema import SampleRow, VersionRow
+from .current_home import CurrentHome
+from .images import Photo, decoded, given, photos_to_learn
+from .pending_verbs import INSIST, PendingVerbs, retrain_after
+from .results import Forgotten, Installed, Learned, Relabelled
 
 
-@dataclass(frozen=True)
-class Installed:
-    """What :meth:`Device.install` led to.
-
-    Args:
-        name, labels: of the bundle.
-        version: of the head in use.
-        agreement: share of the bundle's check photos that get the workstation's label on this device.
-        outcome: of learning what was stored here before with the new bundle; None where nothing was.
-    """
-
-    name: str
-    labels: tuple[str, ...]
-    version: int
-    agreement: float
-    outcome: Outcome | None
-
-
-@dataclass(frozen=True)
-class Learned:
-    """What :meth:`Device.learn` led to.
-
-    Args:
-        ids: of the samples that were stored, in the order of the photos.
-        skipped: what is wrong with each photo that could not be read.
-        outcome: of the retraining; None where ``retrain=False`` asked for none.
-    """
-
-    ids: tuple[int, ...]
-    skipped: tuple[str, ...]
-    outcome: Outcome | None
-
-
-@dataclass(frozen=True)
-class Forgotten:
-    """What :meth:`Device.forget` led to.
-
-    Args:
-        removed: how many samples.
-        hidden: whether the label came with the bundle, and is hidden from now on.
-        outcome: of the retraining.
-    """
-
-    removed: int
-    hidden: bool
-    outcome: Outcome
-
-
-@dataclass(frozen=True)
-class Relabelled:
-    """What :meth:`Device.relabel` led to.
-
-    Args:
-        moved: how many samples.
-        outcome: of the retraining.
-    """
-
-    moved: int
-    outcome: Outcome
-
-
-@dataclass(frozen=True)
-class Settled:
-    """What :meth:`Device.use_pending` or :meth:`Device.move_pending` led to.
-
-    Args:
-        label: of the samples now.
-        ids: of the samples from now on.
-        outcome: of the retraining.
-    """
-
-    label: str
-    ids: tuple[int, ...]
-    outcome: Outcome
-
-
-class Device:
+class Device(PendingVerbs):
     """A device home with its bundle: classifies, learns, forgets.
 
     Everything that changes the home is on disk when the call returns. What the command line, a running app or another
@@ -155,10 +67,7 @@ class Device:
         self.home = Home(Path(home) if home is not None else default_home())
         self._runtime = runtime
         self._threads = threads
-        self._lock = threading.RLock()
-        self._opened: OpenHome | None = None
-        self._drift: tuple[tuple[int, int], Drift] | None = None  # of which head, by version and revision
-        self._closed = False
+        super().__init__(CurrentHome(self.home, runtime, threads))
 
     def install(
         self, bundle: str | Path, *, public_key: str | Path | None = None, allow_downgrade: bool = False
@@ -178,15 +87,14 @@ class Device:
                 what this device learned already.
             CheckFailedError: this device does not agree with the workstation. The current bundle stays, as above.
         """
-        with self._lock:
-            self._check_open()
+        with self._current.turn():
             key = None if public_key is None else Path(public_key)
             installed, agreement = self.home.install(
                 Path(bundle), self._runtime, public_key=key, allow_downgrade=allow_downgrade
             )
             with self._now() as opened:
                 learner = opened.learner
-                outcome = _retrain(learner, "installed") if learner.is_new_to_its_samples else None
+                outcome = retrain_after(learner, "installed") if learner.is_new_to_its_samples else None
                 return Installed(installed.name, installed.labels, learner.active_version, agreement, outcome)
 
     def classify(self, image: Photo, *, color: ColorOrder | None = None, top: int = 3) -> Prediction:
@@ -204,11 +112,11 @@ class Device:
         Raises:
             InputError: no image; PhotoError where the file cannot be read.
         """
-        photo = _decoded(_given(image, color))
+        photo = decoded(given(image, color))
         with self._now() as opened:
             backbone = opened.backbone
             codes = backbone.codes(backbone.embed(photo)[None])
-            self._watched(opened.learner).update(codes)
+            self._current.drift(opened.learner).update(codes)
             return opened.learner.classifier(backbone).classify_codes(codes, top)[0]
 
     def learn(
@@ -244,21 +152,20 @@ class Device:
             StorageError: as for the class. Where the message says that samples are stored, only the head is missing.
         """
         label = check_sample_label(label)
-        photos, unused = _photos_to_learn(label, images, color)
+        photos, unused = photos_to_learn(label, images, color)
         if not photos:
             raise InputError(f"nothing to learn as {label}: no image was given")
-        with self._lock:
-            self._check_open()
+        with self._current.turn():
             install_starter(self.home, self._runtime)
         with self._now() as opened:
             if not new_label:
-                opened.learner.refuse_slip(label, _INSIST)
+                opened.learner.refuse_slip(label, INSIST)
             embedded = opened.backbone.embed_readable(photos)
-            pictures = [thumbnail(_decoded(photo)) for photo in embedded.used] if keep_photos else []
+            pictures = [thumbnail(decoded(photo)) for photo in embedded.used] if keep_photos else []
             learner = opened.learner
             with learner.lock():
                 ids = learner.add(label, embedded.raw, pictures)
-                outcome = _retrain(learner, "stored") if retrain else None
+                outcome = retrain_after(learner, "stored") if retrain else None
         return Learned(tuple(ids), (*unused, *(reason for _, reason in embedded.skipped)), outcome)
 
     def learn_nothing(
@@ -318,9 +225,9 @@ class Device:
         """
         with self._now() as opened, opened.learner.lock():
             if not new_label:
-                opened.learner.refuse_slip(label, _INSIST)
+                opened.learner.refuse_slip(label, INSIST)
             moved = opened.learner.relabel(label, _ids(ids))
-            return Relabelled(moved, _retrain(opened.learner, "moved"))
+            return Relabelled(moved, retrain_after(opened.learner, "moved"))
 
     def forget(self, ids: int | Iterable[int] = (), *, label: str | None = None, everything: bool = False) -> Forgotten:
         """Remove samples exactly, as if they had never been learned, then retrain.
@@ -347,70 +254,7 @@ class Device:
                 removed, hidden = learner.forget_label(label)
             else:
                 removed = learner.forget_all() if everything else learner.forget(numbers)
-            return Forgotten(removed, hidden, _retrain(learner, "forgotten"))
-
-    def pending(self) -> list[PendingBatch]:
-        """Batches that the gate set aside, oldest first: stored, and not learned before a person decides about each.
-
-        >>> device = Device("home")
-        >>> _ = device.learn("ball", "boxes")
-        >>> [(batch.label, batch.looks_like, batch.samples) for batch in device.pending()]
-        [('ball', 'box', 12)]
-        """
-        with self._now() as opened:
-            return opened.learner.pending()
-
-    def use_pending(self, batch: int) -> Settled:
-        """Say that a pending batch is labelled rightly, then retrain; nobody asks about its samples again.
-
-            >>> device = Device("home")
-            >>> (batch,) = device.learn("ball", "boxes").outcome.set_aside
-            >>> settled = device.use_pending(batch.id)
-            >>> settled.label, len(settled.ids), settled.outcome.promoted
-            ('ball', 12, True)
-
-        Raises:
-            InputError: there is no such batch.
-        """
-        with self._now() as opened, opened.learner.lock():
-            label = opened.learner.pending_batch(batch).label
-            ids = opened.learner.use_pending(batch)
-            return Settled(label, tuple(ids), _retrain(opened.learner, "in use"))
-
-    def move_pending(self, batch: int, label: str | None = None, *, new_label: bool = False) -> Settled:
-        """Move a pending batch to a label, by default the one that it looks like, then retrain.
-
-        A batch that looks like several things has no default: give a label, or :meth:`relabel` its samples.
-
-            >>> device = Device("home")
-            >>> (batch,) = device.learn("ball", "boxes").outcome.set_aside
-            >>> device.move_pending(batch.id).label
-            'box'
-
-        Raises:
-            InputError: there is no such batch, or it looks like no label or several and none is given.
-                SimilarLabelError where the label may be a slip of a known one, and ``new_label`` does not say that
-                it is meant.
-        """
-        with self._now() as opened, opened.learner.lock():
-            if label is not None and not new_label:
-                opened.learner.refuse_slip(label, _INSIST)
-            target, ids = opened.learner.move_pending(batch, label)
-            return Settled(target, tuple(ids), _retrain(opened.learner, "moved"))
-
-    def forget_pending(self, batch: int) -> int:
-        """Remove a pending batch exactly, as if it had never been stored; returns how many samples.
-
-            >>> device = Device("home")
-            >>> (batch,) = device.learn("ball", "boxes").outcome.set_aside
-            >>> device.forget_pending(batch.id)
-            12
-
-        Raises:
-            InputError: there is no such batch.
-        """
-        with self._now() as opened, opened.learner.lock():
-            return opened.learner.forget_pending(batch)
+            return Forgotten(removed, hidden, retrain_after(learner, "forgotten"))
 
     def versions(self) -> list[VersionRow]:
         """Head versions, oldest first; ``status()["version"]`` is the one in use.
@@ -443,7 +287,7 @@ class Device:
         ['ball', 'box']
         """
         with self._now() as opened:
-            self._keep_drift()
+            self._current.keep_drift()
             return self.home.status(opened.learner)
 
     def run(
@@ -476,8 +320,7 @@ class Device:
         Raises:
             CameraError: there is no such camera.
         """
-        with self._lock:
-            self._check_open()
+        with self._current.turn():
             install_starter(self.home, self._runtime)
             source = open_camera(str(camera), loop=loop) if isinstance(camera, (str, Path)) else camera
             return App(
@@ -492,93 +335,13 @@ class Device:
 
     def close(self) -> None:
         """Close the store; the device cannot be used any more."""
-        with self._lock:
-            self._keep_drift()
-            self._closed = True
-            if self._opened is not None:
-                self._opened.close()
-            self._opened = None
+        self._current.close()
 
     def __enter__(self) -> Device:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.close()
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise InputError("this Device was closed: make another")
-
-    @contextmanager
-    def _now(self) -> Iterator[OpenHome]:
-        """The home as it is now, for one thread at a time."""
-        with self._lock:
-            self._check_open()
-            if self._opened is None:
-                self._opened = OpenHome(self.home, self._runtime, self._threads)
-            elif self._opened.replaced() is not None:
-                self._opened.reload()
-                self._drift = None
-            yield self._opened
-
-    def _watched(self, learner: Learner) -> Drift:
-        """What tells whether the scene still resembles what the head in use knows."""
-        head = learner.active_version, learner.store.revision()
-        if self._drift is None or self._drift[0] != head:
-            self._drift = head, learner.drift()
-        return self._drift[1]
-
-    def _keep_drift(self) -> None:
-        """Note it on disk, for ``status`` and the next program: rarely, SD cards wear."""
-        if self._drift is None or self._opened is None:
-            return
-        (version, _), drift = self._drift
-        learner = self._opened.learner
-        try:
-            if not self._opened.replaced() and version == learner.active_version:
-                learner.keep_drift(drift)
-        except EdgetlError as error:  # labels are right all the same
-            log.warning("drift was not kept: %s", error)
-        self._drift = None
-
-
-def _retrain(learner: Learner, done: str) -> Outcome:
-    """Retrain after something was done, which an error has to say."""
-    try:
-        return learner.retrain()
-    except (HeadError, StorageError) as error:
-        raise type(error)(f"the samples are {done}, but there is no new head: {error}") from error
-
-
-def _given(image: object, color: ColorOrder | None) -> Path | Image:
-    """What a caller gave, checked: a path, or (height, width, 3) uint8 BGR."""
-    return Path(image) if isinstance(image, (str, Path)) else as_image(image, color)
-
-
-def _photos_to_learn(
-    label: str, images: Photo | Iterable[Photo], color: ColorOrder | None
-) -> tuple[list[Path | Image], list[str]]:
-    """The photos, those in folders included, and what else lies in the folders."""
-    photos: list[Path | Image] = []
-    unused: list[str] = []
-    for image in _several(images):
-        given = _given(image, color)
-        if isinstance(given, Path) and given.is_dir():
-            content = photos_of_one_class(given, label)
-            photos += content.photos
-            unused += map(str, content.unused)
-        else:
-            photos.append(given)
-    return photos, unused
-
-
-def _decoded(photo: Path | Image) -> Image:
-    return read_photo(photo) if isinstance(photo, Path) else photo
-
-
-def _several(images: Photo | Iterable[Photo]) -> Iterable[Photo]:
-    single = isinstance(images, (str, Path)) or (isinstance(images, np.ndarray) and images.ndim == 3)
-    return [images] if single else images  # type: ignore[list-item, return-value]
 
 
 def _ids(ids: int | Iterable[int]) -> Sequence[int]:
