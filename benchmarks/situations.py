@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import tarfile
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -31,6 +33,11 @@ FOLDERS = {
     "art": "data/pacs/art_painting",
     "cartoon": "data/pacs/cartoon",
 }
+ARCHIVES = {
+    "digits": ("data/mnist-15k.tar.gz", "mnist/train", 0, 1, 200),
+    **{f"things-{part}": ("data/tiny-imagenet-50k.tar.gz", "train", part, 10, 100) for part in range(4)},
+}
+"""More sets, within archives: the folder with one for each class, the first class, every how many, photos of each."""
 BACKBONE = "MobileNetV2 α=0.35 @224, ImageNet weights, int8, LiteRT"
 
 _PROJECTIONS: dict[bytes, Projection | None] = {}
@@ -237,11 +244,30 @@ def _embed(name: str, model: bytes, path: Path) -> None:
 
     interpreter = TFLiteInterpreter(model, threads=2)
     transform = CodeTransform(interpreter.output.zero_point, interpreter.output.shape[1])
-    dataset = find_photos(need(DATA / FOLDERS[name]))
+    dataset = find_photos(_unpacked(name) if name in ARCHIVES else need(DATA / FOLDERS[name]))
     found = embed_device(Backbone(interpreter, Preprocessing(224, 224), transform, ""), dataset.files())
     labels = np.asarray([dataset.labels[row] for row in found.rows], np.str_)
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, raw=found.values, labels=labels, zero_point=transform.zero_point)
+
+
+def _unpacked(name: str) -> Path:
+    """The folder of a set that lies within an archive, unpacked once."""
+    archive, inside, first, step, most = ARCHIVES[name]
+    folder = CACHE / name
+    if not folder.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(need(DATA / archive)) as stream, tempfile.TemporaryDirectory(dir=CACHE) as work:
+            members = sorted(
+                (member for member in stream if member.isfile() and member.name.startswith(f"{inside}/")),
+                key=lambda member: member.name,
+            )
+            classes = sorted({member.name.split("/")[-2] for member in members})[first::step]
+            for kept in classes:
+                of_class = [member for member in members if member.name.split("/")[-2] == kept]
+                stream.extractall(work, of_class[:most], filter="data")
+            (Path(work) / inside).rename(folder)
+    return folder
 
 
 def _joined(

@@ -19,7 +19,7 @@ distance between the two means, under the precision that the head uses, without 
 Saranadasa, "Effect of high dimension: by an example of a two sample problem", Statistica Sinica 1996), and by how much
 less than that class's known photos they win against all other classes.
 
-Bounds were chosen on litter and paintings and confirmed on flowers and cartoons; see ``benchmarks/gate``.
+Bounds were chosen on five sets of photos and confirmed on five others; see ``benchmarks/gate_samples``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from .gate_words import looks_like, same_thing
 LIKE_ANOTHER = 0.86  # of the way from the own class to another, from which a batch is wrong as a whole
 EVIDENCE = 0.05  # of that way, for each nat by which another class wins on average
 WHOLE = 3  # samples from which a batch may be judged as a whole
-WRONG, WRONG_ALONE = 0.6, 0.85  # probability of being wrong from which a sample is set aside; of one or two alone
+WRONG, WRONG_ALONE = 0.8, 0.85  # probability of being wrong from which a sample is set aside; of one or two alone
 PRIOR = (1.0, 19.0)  # wrong and right labels that π starts from
 FEW_ERRORS = 2.0  # samples that r starts from
 ENOUGH = 3  # known photos of a class that say where it lies

@@ -99,13 +99,13 @@ def test_a_head_that_knows_one_thing_doubts_nothing(known) -> None:
 
 
 def test_the_more_of_a_batch_the_head_gets_wrong_the_more_it_takes_to_doubt_one() -> None:
-    among_right, among_mistakes = np.array([-4.0] * 19 + [4.0]), np.array([0.8] * 19 + [4.0])
+    among_right, among_mistakes = np.array([-4.0] * 19 + [5.0]), np.array([0.8] * 19 + [5.0])
     assert wrong_labels(among_right, 0.1)[-1] and not wrong_labels(among_mistakes, 0.1).any()
 
 
 def test_one_wrong_photo_needs_more_evidence_alone_than_in_a_batch() -> None:
-    assert wrong_labels(np.array([-4.0] * 9 + [4.0]), 0.1)[-1]
-    assert not wrong_labels(np.array([4.0]), 0.1)[0] and wrong_labels(np.array([7.0]), 0.1)[0]
+    assert wrong_labels(np.array([-4.0] * 9 + [4.4]), 0.1)[-1]
+    assert not wrong_labels(np.array([4.4]), 0.1)[0] and wrong_labels(np.array([7.0]), 0.1)[0]
 
 
 def test_of_a_batch_only_the_wrong_samples_wait_and_the_rest_is_learned(home: Home) -> None:
