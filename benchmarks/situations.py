@@ -258,16 +258,17 @@ def _unpacked(name: str) -> Path:
     if not folder.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         with tarfile.open(need(DATA / archive)) as stream, tempfile.TemporaryDirectory(dir=CACHE) as work:
-            members = sorted(
-                (member for member in stream if member.isfile() and member.name.startswith(f"{inside}/")),
-                key=lambda member: member.name,
-            )
-            classes = sorted({member.name.split("/")[-2] for member in members})[first::step]
-            for kept in classes:
-                of_class = [member for member in members if member.name.split("/")[-2] == kept]
-                stream.extractall(work, of_class[:most], filter="data")
+            members = [each for each in stream if each.isfile() and each.name.startswith(f"{inside}/")]
+            chosen = _some_of_each([each.name for each in members], first, step, most)
+            stream.extractall(work, [each for each in members if each.name in chosen], filter="data")  # never backwards
             (Path(work) / inside).rename(folder)
     return folder
+
+
+def _some_of_each(names: list[str], first: int, step: int, most: int) -> set[str]:
+    """Files in folders of classes → up to ``most`` of each class that is chosen."""
+    classes = sorted({name.split("/")[-2] for name in names})[first::step]
+    return {name for kept in classes for name in sorted(each for each in names if each.split("/")[-2] == kept)[:most]}
 
 
 def _joined(

@@ -24,6 +24,7 @@ from ..inference.classifier import Classifier, Prediction
 from ..inference.interpreter import TFLiteInterpreter
 from ..labels import check_sample_label
 from ..learning.learner import Learner
+from ..learning.reliability import Reliability
 from ..learning.retraining import Outcome
 from ..open_home import OpenHome
 from ..photos import Image, thumbnail
@@ -194,6 +195,11 @@ class App:
         with self._lock:
             live = {"drift": self._watch.drift.to_json(), "camera": asdict(self.pipeline.health())}
             return self.home.status(self._learner) | live
+
+    def reliability(self) -> Reliability:
+        """How well the probabilities of the head in use hold, on photos whose label is known."""
+        with self._lock:
+            return self._learner.reliability()
 
     def thumbnail(self, sample: int) -> bytes | None:
         """A sample's picture as JPEG, or None where none was kept."""

@@ -29,6 +29,7 @@ from .scatter import aligned_counts
 SLOPE = 0.8  # β: the best of 0.5 to 1 on near, far and scene of ``benchmarks/calibration``
 MOST_AWAY = 4.0  # of u
 FEW_SHARE = 2.0  # γ: the best of 0 to 4 on the same
+_ITSELF = 1 - 1e-6  # cosine of what is the same photo
 LOWEST = 0.05  # quantile of nearness where u is 1
 
 
@@ -50,11 +51,18 @@ class Calibration:
     width: float
     origin: int
 
-    def temperatures(self, codes: Codes) -> npt.NDArray[np.float32]:
-        """(n, d) uint8 → (n, 1) float32."""
+    def temperatures(self, codes: Codes, *, known: bool = False) -> npt.NDArray[np.float32]:
+        """(n, d) uint8 → (n, 1) float32.
+
+        Args:
+            known: the codes are among what is known, and none is compared with itself.
+        """
         if self.width <= 0:
             return np.full((len(codes), 1), self.temperature, np.float32)
-        near = mean_of_nearest(unit(codes, self.origin) @ self.known.T)
+        cosine = unit(codes, self.origin) @ self.known.T
+        if known:
+            cosine[cosine > _ITSELF] = -1.0
+        near = mean_of_nearest(cosine)
         return np.asarray(self.temperature * _factor(near, self.usual, self.width), np.float32)[:, None]
 
 

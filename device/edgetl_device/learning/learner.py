@@ -14,9 +14,10 @@ from ..statistics import Statistics
 from ..store.store import Store
 from .drift import Drift, DriftState
 from .head_versions import HeadVersions
+from .reliability import Reliability, reliability_of
 from .retraining import Outcome, Retraining
 from .sample_keeper import SampleKeeper
-from .solver import Solver
+from .solver import Solved, Solver
 
 log = logging.getLogger("edgetl.learner")
 
@@ -43,16 +44,20 @@ class Learner(HeadVersions, SampleKeeper):
         HeadVersions.__init__(self, factory, store)
         SampleKeeper.__init__(self, factory, store, runtime)
         self._solver = Solver(factory, store)
+        self._reliability: tuple[Solved, Reliability] | None = None
         _ = self.active_version
 
     # reading -----------------------------------------------------------------------------------------------------
 
     def active_head(self) -> Head:
         """The head in use. One that cannot be solved is given up for the version before it, and the log says so."""
+        return self._solved().head
+
+    def _solved(self) -> Solved:
         while True:
             row = self.version(self.active_version)
             try:
-                return self._solver.solve(row).head
+                return self._solver.solve(row)
             except (EdgetlError, *_UNSOLVABLE) as error:
                 if isinstance(error, StorageError) or self.before(row.id) is None:
                     raise _as_refusal(error) from error
@@ -83,6 +88,13 @@ class Learner(HeadVersions, SampleKeeper):
     def evidence(self) -> Evidence:
         """Everything known now; reads only what was added since the last call, unless something was taken away."""
         return self._solver.evidence(self._solver.newest())
+
+    def reliability(self) -> Reliability:
+        """How well the probabilities of the head in use hold, on photos whose label is known."""
+        solved = self._solved()
+        if self._reliability is None or self._reliability[0] is not solved:
+            self._reliability = solved, reliability_of(solved.head, solved.evidence)
+        return self._reliability[1]
 
     def drift(self) -> Drift:
         """Watches whether the stream still resembles what the active head knows; goes on where it was kept.

@@ -91,6 +91,7 @@ class Api:
             Route("/relabel", self.relabel, methods=["POST"]),
             Route("/forget", self.forget, methods=["POST"]),
             Route("/versions", self.versions),
+            Route("/reliability", self.reliability),
             Route("/rollback", self.rollback, methods=["POST"]),
             Route("/install", self.install, methods=["POST"]),
         ]
@@ -139,6 +140,10 @@ class Api:
         keys = ("time", "state", "reason", "rule", "metrics")
         versions = [{"version": r.id, **{key: getattr(r, key) for key in keys}, "active": r.id == active} for r in rows]
         return Json({"versions": versions})
+
+    async def reliability(self, _request: Request) -> Response:
+        """How often the head in use is right when it says so many per cent."""
+        return Json((await self._run(self._app.reliability)).to_json())
 
     # learning ----------------------------------------------------------------------------------------------------
 

@@ -75,6 +75,16 @@ def test_what_was_taught_here_makes_a_head_surer_of_the_like() -> None:
     assert after < before
 
 
+def test_what_is_known_already_is_not_compared_with_itself() -> None:
+    head = fit_head(evidence())
+    codes = draw(range(5), 50, 1)[0][:40]
+    ours = head.calibration.temperatures(codes, known=True)
+    for row, found in enumerate(ours):
+        others = replace(head.calibration, known=np.delete(head.calibration.known, row, axis=0))
+        assert found == pytest.approx(others.temperatures(codes[row : row + 1])[0], rel=1e-4)
+    assert (ours >= head.calibration.temperatures(codes)).all()
+
+
 def test_the_order_of_labels_never_changes() -> None:
     head = fit_head(evidence())
     codes, _ = draw(range(9), 30, 3, moved=0.3)

@@ -164,6 +164,16 @@ def test_relabelling_forgetting_and_rolling_back_do_as_the_commands_do(site, cli
     assert [row["version"] for row in versions if row["active"]] == [1]
 
 
+def test_how_far_probabilities_hold_is_told_of_the_head_in_use(site, client) -> None:
+    before = client.get("/api/v1/reliability").json
+    assert before["held_out"] > 0 and sum(band["photos"] for band in before["bands"]) == before["held_out"]
+    assert before["summary"].startswith("when it says ") or before["summary"].startswith("not known yet: ")
+    teach_rings(client)
+    assert client.get("/api/v1/reliability").json == before  # what is stored is not learned yet
+    assert client.post("/api/v1/retrain").json["promoted"]
+    assert client.get("/api/v1/reliability").json["samples"] == 6
+
+
 def test_pending_batches_are_listed_moved_used_and_forgotten(site, client) -> None:
     for start in (700, 720, 740):
         site.app.teach_photos("ball", [draw("box", start + number) for number in range(12)])

@@ -205,6 +205,23 @@ def test_what_classes_gained_and_lost_is_told_after_learning(browser, site) -> N
 
 
 @pytest.mark.parametrize("width", [360, 1280])
+def test_how_far_percentages_hold_is_told_and_told_again_after_learning(browser, site, width: int) -> None:
+    with Visitor(browser, site.url, width) as visitor:
+        page = visitor.page
+        told = page.locator("#reliability-summary")
+        told.filter(
+            has_text=re.compile(r"When it says \d+ %, it is right in \d+ % of cases \(\d+ of \d+ photos\)")
+        ).wait_for()
+        assert page.locator("#reliability-bands tr").count() >= 1
+        site.app.teach_photos("kite", [draw("kite", number) for number in range(6)])
+        assert site.app.retrain().promoted
+        page.locator("#reliability-source", has_text="and 6 samples").wait_for()
+        page.locator("#reliability").scroll_into_view_if_needed()
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        visitor.shoot(f"reliability-{width}")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
 def test_pending_batches_are_decided_one_by_one(browser, site, width: int) -> None:
     for _ in range(2):
         teach_boxes_as_balls(site)

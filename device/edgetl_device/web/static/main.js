@@ -6,6 +6,7 @@ import { showDevice, startDevice } from "./device.js";
 import { watch } from "./live.js";
 import { showPending } from "./pending.js";
 import { disconnected, show } from "./prediction.js";
+import { showReliability } from "./reliability.js";
 import { showLabels, showSamples, startSamples } from "./samples.js";
 import { onStatus, refresh } from "./state.js";
 import { showChips, startTeaching } from "./teach.js";
@@ -38,6 +39,7 @@ onStatus((status) => {
     shown = now;
     showSamples().catch((error) => console.info(error.message));
     showVersions(changed).catch((error) => console.info(error.message));
+    showReliability().catch((error) => console.info(error.message));
   }
 });
 
