@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from edgetl.backbones.backbone import BUILTIN, BackboneSpec
-from edgetl.conversion import convert as conversion
 from edgetl.conversion.compression import MAX_PHOTOS, Compression, compress
 from edgetl.conversion.converter import export, representative_photos
-from edgetl.data.datasets import balanced, find_photos, split
+from edgetl.conversion.fitting import converted_backbone, fit
+from edgetl.data.datasets import find_photos, split
 from edgetl.embedding.embed import embed_device
 from edgetl.models.float_model import run_source
 from edgetl.training.train import train_head
@@ -50,8 +50,7 @@ def measure(report: Report, name: str, spec: BackboneSpec, folder: Path) -> None
     """One row for each variant on one set of photos."""
     dataset = split(find_photos(need(DATA / "data" / name)), 0.2, 0)
     source = run_source(train_head(dataset, spec, folder))
-    train = source.dataset.take(source.dataset.rows("train"))
-    photos = conversion._photos(source, balanced(train, MAX_PHOTOS, source.seed))
+    photos = source.training_photos(MAX_PHOTOS)
     representative = representative_photos(photos[:200], source.preprocessing)
     plain = source.keras()
     rows = source.dataset.rows("val")[:CHECKED]
@@ -59,9 +58,9 @@ def measure(report: Report, name: str, spec: BackboneSpec, folder: Path) -> None
     for variant, asked in VARIANTS.items():
         model = compress(plain, photos, source.scale, asked, source.seed) if asked else source.backbone
         data = export(model, representative, source.scale, per_tensor=asked.per_tensor).data
-        backbone = conversion.converted_backbone(data, source, representative)
+        backbone = converted_backbone(data, source, representative)
         raw = embed_device(backbone, source.dataset.files()).values
-        parity = conversion.fit(source, backbone, raw, "predictive").parity
+        parity = fit(source, backbone, raw, "predictive").parity
         output = TFLiteInterpreter(data).output
         found = (raw[rows].astype(np.float32) - output.zero_point) * output.scale
         report.add(

@@ -31,7 +31,7 @@ from .evaluation.page import write_report
 from .evaluation.predict import Predictions
 from .imports import writing as importing
 from .imports.writing import Imported
-from .models import float_model
+from .models import sources
 from .training import advisor
 from .training import train as training
 from .training.accelerator import hardware
@@ -259,7 +259,7 @@ def convert(
         layers=verbose, fused=fused, edgetpu=edgetpu, explainable=explainable,
     )  # fmt: skip
     return conversion.convert(
-        lambda: float_model.open_source(source, moved, names, scale, seed, resize), Path(output), options, verbose, key
+        lambda: sources.open_source(source, moved, names, scale, seed, resize), Path(output), options, verbose, key
     )
 
 

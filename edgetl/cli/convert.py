@@ -85,7 +85,7 @@ def convert(
         "path": str(output),
         "size_bytes": output.stat().st_size,
         "quantization": done.quantization,
-        "parity": asdict(done.parity),
+        "parity": done.parity.to_json(),
         "ops": done.ops,
         "proof": asdict(done.exported.proof),
         "compression": asdict(done.compressed) if done.compressed else None,

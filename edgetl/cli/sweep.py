@@ -58,8 +58,8 @@ def sweep(
     RUN is what `edgetl train` made, or any Keras image classifier, as for `edgetl convert`.
     """
     from ..conversion import sweep as sweeping
-    from ..models.float_model import open_source
     from ..models.keras_files import parse_scale
+    from ..models.sources import open_source
     from ..reports.intervals import spread
 
     if report is not None:

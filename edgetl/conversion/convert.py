@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -13,33 +12,29 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device.bundle.bundle import write_bundle
-from edgetl_device.bundle.content import FINGERPRINT_BYTES, HOLDOUT_PER_CLASS, BundleParts
+from edgetl_device.bundle.content import FINGERPRINT_BYTES, BundleParts
 from edgetl_device.bundle.signing import PrivateKey
-from edgetl_device.codes import CodeTransform, Int8
 from edgetl_device.console import Stages, progress
 from edgetl_device.errors import InputError, PhotoError
-from edgetl_device.heads.evidence import Evidence, empty_evidence, gather
-from edgetl_device.heads.head import Head, fit_head, with_correction
+from edgetl_device.heads.evidence import Evidence, empty_evidence
+from edgetl_device.heads.head import Head, fit_head
 from edgetl_device.heads.registry import DEFAULT
 from edgetl_device.inference.backbone import Backbone, prepare_files
-from edgetl_device.inference.interpreter import TFLiteInterpreter
-from edgetl_device.statistics import statistics_of, with_projection
 
-from ..data.datasets import Dataset, balanced
+from ..data.datasets import balanced
 from ..embedding.embed import Embedded, embed_device
 from ..models.float_model import FloatModel, run_source
 from ..tflite import fused
 from ..tflite.edgetpu_compiler import Compiled, compile_model, find_compiler
 from ..tflite.feature_map import expose_feature_map
-from ..training.directions import leading_directions
 from ..training.train import Run
 from . import compression, layer_errors
 from .compression import Compressed, Compression
 from .converter import Exported, export, representative_photos
-from .parity import Parity, compare, gate
+from .fitting import Fitted, converted_backbone, fit, holdout_rows
+from .parity import Parity, gate
 from .proof import describe
 
-HOLDOUT_PHOTOS = 5000  # of all classes together: each is compared with all when a head is fitted
 CHECK_PHOTOS = 8
 NO_COMPRESSION = Compression()
 LAYER_PHOTOS = 8  # on which float and converted layers are compared
@@ -138,7 +133,7 @@ def convert(
         stage("loading the model")
         source = load()
         stage("reading photos")
-        calibration = _photos(source, balanced(_training(source.dataset), options.calibration_samples, source.seed))
+        calibration = source.training_photos(options.calibration_samples)
         representative = representative_photos(calibration, source.preprocessing)
         stage("compressing and quantizing" if options.compression else "quantizing")
         model, exported, compressed = _exported(source, representative, options, verbose)
@@ -210,7 +205,7 @@ def _exported(
     if not asked:
         plain = export(source.backbone, representative, source.scale, options.quantize, verbose, asked.per_tensor)
         return source.backbone, plain, None
-    photos = _photos(source, balanced(_training(source.dataset), compression.MAX_PHOTOS, source.seed))
+    photos = source.training_photos(compression.MAX_PHOTOS)
     model = compression.compress(source.keras(), photos, source.scale, asked, source.seed, verbose)
     exported = export(model, representative, source.scale, options.quantize, verbose, asked.per_tensor)
     plain = export(source.backbone, representative[-8:], source.scale, options.quantize, verbose, asked.per_tensor)
@@ -230,7 +225,7 @@ def _manifest(
         "backbone": source.describes,
         "quantization": proof.mode,
         "training": source.training,
-        "parity": asdict(parity),
+        "parity": parity.to_json(),
         "ops": {"total": proof.total, "float": proof.float_ops},
     }
     if backbone.scale is not None:
@@ -238,35 +233,6 @@ def _manifest(
     if options.compression:
         manifest["compression"] = asdict(options.compression)
     return manifest
-
-
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """A head on a converted backbone's embeddings, and how it does on held-out photos.
-
-    Args:
-        predicted: labels of the held-out photos, in the dataset's order.
-        worst_class: the class that :attr:`Parity.worst_class_drop` is about.
-    """
-
-    evidence: Evidence
-    head: Head
-    predicted: tuple[str, ...]
-    parity: Parity
-    worst_class: str
-
-
-def fit(source: FloatModel, backbone: Backbone, raw: Int8, rule: str) -> Fitted:
-    """Raw embeddings (n, d) of the source's photos, in the dataset's order → head, held against the float pipeline."""
-    evidence = evidence_of(source.dataset, raw, backbone, source.seed)
-    train = source.dataset.rows("train")
-    labels = [source.dataset.labels[row] for row in train]
-    evidence = with_correction(evidence, rule, backbone.codes(raw[train]), labels)
-    head = fit_head(evidence, rule)
-    held_out = source.dataset.rows("val", "test")
-    predicted = tuple(head.labels[row.argmax()] for row in head.predict(backbone.codes(raw[held_out]))[0])
-    parity, worst = compare([source.dataset.labels[row] for row in held_out], source.reference(held_out), predicted)
-    return Fitted(evidence, head, predicted, parity, worst)
 
 
 def _check_extras(options: Options) -> None:
@@ -291,63 +257,6 @@ def _fuse(exported: Exported, source: FloatModel, backbone: Backbone, fitted: Fi
     return fused.prove(model, photos, [labels.index(label) for label in fitted.predicted])
 
 
-def _training(dataset: Dataset) -> Dataset:
-    return dataset.take(dataset.rows("train"))
-
-
-def _photos(source: FloatModel, rows: list[int]) -> npt.NDArray[np.uint8]:
-    files = _training(source.dataset).take(rows).files()
-    prepared = progress(prepare_files(files, source.preprocessing), len(files), "reading photos")
-    return np.stack([photo for _, photo in prepared if not isinstance(photo, PhotoError)])
-
-
-def converted_backbone(model: bytes, source: FloatModel, photos: npt.NDArray[np.uint8]) -> Backbone:
-    """The converted backbone; a float output gets the int8 range that it fills on the representative photos."""
-    interpreter = TFLiteInterpreter(model)
-    output, digest = interpreter.output, hashlib.sha256(model).hexdigest()
-    if output.dtype == np.int8:
-        transform = CodeTransform(output.zero_point, output.shape[1])
-        return Backbone(interpreter, source.preprocessing, transform, digest)
-    values = np.stack([interpreter(photo) for photo in photos])
-    scale, zero_point = embedding_range(float(values.min()), float(values.max()))
-    return Backbone(interpreter, source.preprocessing, CodeTransform(zero_point, output.shape[1]), digest, scale)
-
-
-def embedding_range(low: float, high: float) -> tuple[float, int]:
-    """Smallest and largest value of float embeddings → scale and zero point of int8 that hold them and 0."""
-    low, high = min(low, 0.0), max(high, 0.0)
-    scale = float(np.float32((high - low) / 255)) or 1.0
-    return scale, int(np.clip(round(-128 - low / scale), -128, 127))
-
-
-def evidence_of(dataset: Dataset, raw: Int8, backbone: Backbone, seed: int) -> Evidence:
-    """Raw embeddings (n, d) of a dataset's photos, in its order → what a head is fitted on."""
-    train, holdout = dataset.rows("train"), _holdout_rows(dataset, seed)
-    codes = backbone.codes(raw)
-    labels = [dataset.labels[row] for row in train]
-    statistics = statistics_of(codes[train], labels, backbone.digest, backbone.runtime)
-    return gather(
-        with_projection(statistics, codes[train], labels, leading_directions(statistics)),
-        codes[holdout],
-        [dataset.labels[row] for row in holdout],
-        codes[:0],
-        (),
-        backbone.runtime,
-        origin=backbone.transform.origin,
-    )
-
-
-def _holdout_rows(dataset: Dataset, seed: int) -> list[int]:
-    """Up to 100 held-out photos a class, of many classes fewer, drawn with the seed, in the dataset's order."""
-    rows = np.array(dataset.rows("val", "test"), np.intp)
-    rows = np.random.default_rng(seed).permutation(rows)
-    kept: dict[str, list[int]] = {}
-    for row in rows:
-        kept.setdefault(dataset.labels[row], []).append(int(row))
-    most = min(HOLDOUT_PER_CLASS, max(HOLDOUT_PHOTOS // max(len(kept), 1), 2))
-    return sorted(row for of_class in kept.values() for row in of_class[:most])
-
-
 def _content(
     model: bytes, head: Head, evidence: Evidence, source: FloatModel, embedded: Embedded, backbone: Backbone
 ) -> BundleParts:
@@ -358,7 +267,7 @@ def _content(
     photos = [photo for _, photo in prepare_files(files, source.preprocessing) if not isinstance(photo, PhotoError)]
     probabilities = head.predict(backbone.codes(raw[check]))[0]
     labels = tuple(head.labels[row.argmax()] if head.labels else "" for row in probabilities)
-    holdout = _holdout_rows(dataset, source.seed) if head.labels else []
+    holdout = holdout_rows(dataset, source.seed) if head.labels else []
     trained_on = (embedded.digests[row][:FINGERPRINT_BYTES] for row in dataset.rows("train")) if head.labels else ()
     return BundleParts(
         model,

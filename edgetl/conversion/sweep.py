@@ -27,8 +27,8 @@ from ..reports.intervals import spread
 from ..reports.page import Drawing, Heading, Part, Table, Text, page
 from ..reports.plots import Point, scatter
 from .compression import MAX_PHOTOS, Compression, check, compress
-from .convert import converted_backbone, fit
 from .converter import export, representative_photos
+from .fitting import converted_backbone, fit
 from .proof import MODES
 
 DEFAULT = tuple(MODES)

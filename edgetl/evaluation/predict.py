@@ -23,7 +23,7 @@ from edgetl_device.inference.backbone import Backbone, open_tried_backbone, quan
 from edgetl_device.inference.classifier import Prediction, predictions
 from edgetl_device.inference.interpreter import TFLiteInterpreter
 
-from ..conversion.convert import embedding_range, evidence_of
+from ..conversion.fitting import embedding_range, evidence_of
 from ..data.streaming import batched
 from ..embedding.embed import embed_with
 from ..embedding.float_file import float_file

@@ -19,7 +19,7 @@ from edgetl.cli import program
 from edgetl.cli.convert import convert
 from edgetl.conversion.compression import Compression
 from edgetl.conversion.sweep import Row, Sweep, compared, recipes_of, recommend, write_report
-from edgetl.models import float_model as sources
+from edgetl.models import sources
 from edgetl.reports.plots import Point, scatter
 from edgetl_device import console
 from edgetl_device.errors import InputError

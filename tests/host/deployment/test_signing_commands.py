@@ -7,7 +7,7 @@ from tiny_source import tiny_source
 
 from edgetl.cli import program
 from edgetl.conversion.convert import Options, convert
-from edgetl.models import float_model as sources
+from edgetl.models import sources
 from edgetl_device import console
 from edgetl_device.bundle.bundle import open_bundle
 from edgetl_device.bundle.signing import read_private_key, read_public_key

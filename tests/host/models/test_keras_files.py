@@ -13,7 +13,7 @@ from conftest import write_photos
 from edgetl import tf
 from edgetl.cli import program
 from edgetl.data.datasets import find_photos
-from edgetl.models.float_model import as_keras_numbers
+from edgetl.models.classifiers import as_keras_numbers
 from edgetl.models.keras_files import name_outputs, open_classifier, parse_scale, read_labels
 from edgetl_device import console
 from edgetl_device.bundle.bundle import open_bundle

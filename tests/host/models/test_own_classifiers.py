@@ -10,8 +10,8 @@ from conftest import write_photos
 
 from edgetl import tf
 from edgetl.cli import program
-from edgetl.models.float_model import open_source
 from edgetl.models.keras_files import open_classifier, read_labels
+from edgetl.models.sources import open_source
 from edgetl.training.embeddings import to_float
 from edgetl_device import console
 from edgetl_device.bundle.bundle import open_bundle

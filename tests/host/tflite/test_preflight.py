@@ -18,7 +18,7 @@ from tiny_source import tiny_source
 pytest.importorskip("edgetl")
 
 from edgetl.cli import program
-from edgetl.models import float_model as sources
+from edgetl.models import sources
 from edgetl.tflite import edgetpu_compiler as compiling
 from edgetl.tflite.appender import Appender
 from edgetl.tflite.model import read_model, schema, write_model
