@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -23,6 +24,9 @@ from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.preprocess import Preprocessing
 from edgetl_device.projection import Projection
 from edgetl_device.statistics import statistics_of
+
+if TYPE_CHECKING:
+    from broker import Listener, Mosquitto
 
 TINY = Path(__file__).parent / "support" / "tiny_backbone.tflite"
 COLOURS = {"ball": (40, 40, 220), "box": (200, 120, 40), "kite": (60, 190, 60), "ring": (200, 60, 200)}
@@ -151,6 +155,24 @@ def photo_file(tmp_path: Path) -> Callable[[str, int], Path]:
         return path
 
     return make
+
+
+@pytest.fixture
+def running(tmp_path) -> Iterator[Mosquitto]:
+    """A mosquitto on the loopback."""
+    from broker import broker
+
+    with broker(tmp_path) as started:
+        yield started
+
+
+@pytest.fixture
+def heard(running) -> Iterator[Listener]:
+    """What is said there."""
+    from broker import listener
+
+    with listener(running.port) as listening:
+        yield listening
 
 
 @pytest.fixture(scope="session")

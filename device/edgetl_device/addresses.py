@@ -83,6 +83,11 @@ def expanded(spec: str, environment: Mapping[str, str] = os.environ) -> str:
         raise CameraError(f"the camera's address {error}, or use --camera-file FILE") from None
 
 
+def is_variable(text: str) -> bool:
+    """Whether a text is ``${NAME}`` and nothing else."""
+    return _VARIABLE.fullmatch(text) is not None
+
+
 def filled_in(argument: str, environment: Mapping[str, str] = os.environ) -> str:
     """``${NAME}`` in a sink's argument → what the environment says, escaped where the argument is an address.
 

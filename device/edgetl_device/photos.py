@@ -157,8 +157,13 @@ def as_image(image: object, color: ColorOrder | None) -> Image:
 
 def thumbnail(frame: Image) -> bytes:
     """(height, width, 3) uint8 BGR → a JPEG of at most 160 pixels a side, a few kilobytes."""
+    return jpeg(frame, THUMBNAIL_SIDE)
+
+
+def jpeg(frame: Image, side: int) -> bytes:
+    """(height, width, 3) uint8 BGR → a JPEG, its longer side at most so many pixels."""
     height, width = frame.shape[:2]
-    scale = min(1.0, THUMBNAIL_SIDE / max(height, width))
+    scale = min(1.0, side / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA) if scale < 1 else frame
     done, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])

@@ -270,6 +270,8 @@ COMMANDS = [
     ("--on-label", ""),
     ("--sink", "command:missing-program --password {}"),
     ("--sink", "missing-sink:{}"),
+    ("--sink", "mqtt:mqtt://admin:{}@127.0.0.1/porch"),
+    ("--sink", "mqtt:mqtts://admin:{}@127.0.0.1:port/porch"),
 ]
 
 
@@ -318,3 +320,45 @@ def test_a_command_file_that_others_can_read_is_refused(home: Home, tmp_path, ca
             written = capfd.readouterr().err
             assert "chmod 600" in written
             no_password_in("the refusal", written)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are listed by Linux")
+def test_no_output_shows_a_broker_s_password(home: Home, tmp_path) -> None:
+    """From a file, from the environment, and from a file that the address names."""
+    pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed (the extra [mqtt])")
+    from broker import MOSQUITTO, Mosquitto
+
+    if MOSQUITTO is None:
+        pytest.skip("mosquitto is not installed here")
+    passwords, log, page = tmp_path / "passwords", tmp_path / "log", free_port()
+    subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "admin", PLANTED], check=True, capture_output=True)
+    house = Mosquitto(tmp_path, "allow_anonymous false", f"password_file {passwords}")
+    house.start()
+    at = f"127.0.0.1:{house.port}"
+    sink, password = tmp_path / "sink", tmp_path / "password"
+    for file, text in ((sink, f"mqtt:mqtt://admin:{PLANTED}@{at}/a\n"), (password, PLANTED)):
+        file.write_text(text)
+        file.chmod(0o600)
+    command = [sys.executable, "-m", "edgetl_device", "--home", str(home.folder), "run", "-v", "--camera", "parts"]
+    command += ["--web", f"127.0.0.1:{page}", "--sink-file", str(sink), "--sink", f"mqtt:mqtt://admin:${{PW}}@{at}/b"]
+    command += ["--sink", f"mqtt:mqtt://admin@{at}/c?password-file={password}"]
+    with log.open("wb") as stream:
+        process = subprocess.Popen(command, stdout=stream, stderr=stream, env=os.environ | {"PW": PLANTED})
+    try:
+        until(lambda: log.read_bytes().count(b"connected to the MQTT broker") == 3, 60)
+        until(lambda: b"page " in log.read_bytes(), 60)
+        no_password_in("the arguments of a process", Path(f"/proc/{process.pid}/cmdline").read_bytes())
+        client = Client(f"http://127.0.0.1:{page}")
+        for path in PATHS:
+            answer = client.get(path)
+            no_password_in(path, answer.body + str(answer.headers).encode())
+        house.kill()
+        until(lambda: log.read_bytes().count(b"is gone") == 3, 60)
+    finally:
+        process.terminate()
+        process.wait(30)
+    no_password_in("output and log", log.read_bytes())
+    for kept in home.folder.rglob("*"):
+        if kept.is_file():
+            no_password_in(str(kept), kept.read_bytes())

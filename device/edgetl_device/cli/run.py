@@ -98,8 +98,8 @@ def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, va
     "sinks",
     multiple=True,
     metavar="NAME[:ARGUMENT]",
-    help="Send recognitions to a sink: command:CMD, or one that another package adds (${NAME} in its ARGUMENT comes "
-    "from the environment); repeatable.",
+    help="Send recognitions to a sink: command:CMD, mqtt:mqtts://USER@HOST/PREFIX, or one that another package adds "
+    "(${NAME} in its ARGUMENT, but for command, comes from the environment); repeatable.",
 )
 @click.option(
     "--sink-file",
@@ -196,10 +196,12 @@ def _lines(jsonl: bool) -> type[JsonLines] | type[ChangeLines] | None:
 def _listen(app: App, lines: Sink | None, specs: list[tuple[str, str]], stack: ExitStack) -> None:
     """Give each sink a thread that calls it; they end with the stack."""
     from ..app.background import Listener
-    from ..app.sinks import open_sink
+    from ..app.sinks import Attached, open_sink
 
     for name, sink in [("lines", lines), *((name, open_sink(spec)) for name, spec in specs)]:
         if sink is not None:
+            if isinstance(sink, Attached):
+                sink.attach(app)
             listener = Listener(name, app.pipeline, sink)
             stack.callback(listener.stop)
             stack.callback(sink.close)
@@ -210,10 +212,13 @@ def sink_specs(params: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Name and spec of each ``--on-label`` and ``--sink``, and of what their files hold.
 
     Raises:
-        InputError: a file cannot be used, or there are two commands.
+        InputError: a file cannot be used, there are two commands, or an address on the command line holds a password.
     """
+    from ..app.sinks import refuse_password
     from ..secret_file import read_secret_text
 
+    for sink in params["sinks"]:
+        refuse_password(sink)
     command, file = params["command"], params["command_file"]
     if command is not None and file is not None:
         raise InputError("--on-label and --on-label-file both name a command: choose one of them")

@@ -1,0 +1,22 @@
+"""Where recognitions go besides the page, one kind a file: commands, lines, MQTT, webhooks, and what packages add.
+
+Each sink is called with the newest recognition by a :class:`~edgetl_device.app.background.Listener`, so it may take its
+time. A package of your own adds one through the entry point group ``edgetl.sinks`` (:mod:`edgetl_device.extensions`).
+"""
+
+from .command import LabelCommand
+from .lines import ChangeLines, JsonLines
+from .opening import BUILT_IN, open_sink, refuse_password
+from .sink import Attached, Changes, Sink
+
+__all__ = [
+    "BUILT_IN",
+    "Attached",
+    "ChangeLines",
+    "Changes",
+    "JsonLines",
+    "LabelCommand",
+    "Sink",
+    "open_sink",
+    "refuse_password",
+]

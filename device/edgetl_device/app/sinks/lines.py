@@ -1,0 +1,76 @@
+"""Lines on stdout: JSON for programs, changes of label for people."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import TextIO
+
+from ..subscription import Recognition
+from .sink import UNKNOWN, Changes
+
+
+class JsonLines:
+    """One JSON object a line for every recognition: time (UTC), frame, label, probability, unknown, version.
+
+    Args:
+        gone: called once when nobody reads any more, as after ``| head``.
+        stream: where to write; default is stdout.
+    """
+
+    def __init__(self, gone: Callable[[], None], stream: TextIO | None = None) -> None:
+        self._gone = gone
+        self._stream = stream or sys.stdout
+
+    def __call__(self, recognition: Recognition) -> None:
+        """Write a line."""
+        prediction = recognition.prediction
+        line = {
+            "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+            "frame": recognition.frame.number,
+            "label": prediction.label,
+            "probability": round(prediction.probability, 4),
+            "unknown": prediction.unknown,
+            "version": recognition.version,
+        }
+        _print(json.dumps(line, ensure_ascii=False), self._stream, self._gone)
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+class ChangeLines:
+    """A line for a person with the first label, and at every change.
+
+    Args:
+        gone: called once when nobody reads any more.
+        stream: where to write; default is stdout.
+    """
+
+    def __init__(self, gone: Callable[[], None], stream: TextIO | None = None) -> None:
+        self._gone = gone
+        self._stream = stream or sys.stdout
+        self._changes = Changes(0.0, None)
+
+    def __call__(self, recognition: Recognition) -> None:
+        """Print a change."""
+        label = self._changes(recognition)
+        if label is not None:
+            share = "" if label == UNKNOWN else f" {recognition.prediction.probability:.2f}"
+            _print(f"{datetime.now():%H:%M:%S}  {label}{share}", self._stream, self._gone)
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+def _print(line: str, stream: TextIO, gone: Callable[[], None]) -> None:
+    try:
+        stream.write(line + "\n")
+        stream.flush()
+    except BrokenPipeError:
+        # Python flushes stdout once more at exit; give it somewhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        gone()
