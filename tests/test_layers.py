@@ -29,7 +29,7 @@ ORDER = {
         "bundle",
         "inference",
         "learning",
-        "home head_option",
+        "home head_option sending",
         "open_home starter",
         "doctor",
         "bench",

@@ -50,6 +50,13 @@ class ProjectedMoments:
         """Some of the classes."""
         return replace(self, counts=self.counts[rows], sums=self.sums[rows], products=self.products[rows])
 
+    def gathered(self, places: npt.NDArray[np.intp], classes: int) -> ProjectedMoments:
+        """Each class added to the one at its place, of so many."""
+        found = no_moments(self.projection, classes)
+        for total, values in zip(found.arrays, self.arrays, strict=True):
+            np.add.at(total, places, values)
+        return found
+
     @property
     def arrays(self) -> tuple[Int64, Int64, Int64]:
         """Counts, sums and products."""

@@ -8,7 +8,7 @@ rounding. Along the directions of a projection, each class has products of its o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -86,6 +86,12 @@ class Statistics:
         """Whether one runtime made all the codes."""
         return len(self.runtimes) <= 1
 
+    def folded(self) -> Statistics:
+        """The same, with the upper triangle alone: adding to others of the kind is half the work."""
+        if self.products.ndim == 1:
+            return self
+        return replace(self, products=np.concatenate([row[start:] for start, row in enumerate(self.products)]))
+
     def __add__(self, other: Statistics) -> Statistics:
         return self._combine(other, 1)
 
@@ -112,8 +118,11 @@ class Statistics:
             counts[rows] += factor * part.counts
             sums[rows] += factor * part.sums
         kind = _gram_type(int(np.abs(counts).sum()) if sign > 0 else self.samples)
-        gram = (np.add if sign > 0 else np.subtract)(self.gram, other.gram, dtype=kind)
-        if (counts < 0).any() or (sums < 0).any() or (np.diagonal(gram) < 0).any() or sums[counts == 0].any():
+        folded = self.products.ndim == other.products.ndim == 1  # as files hold them: half the work
+        pair = (self.products, other.products) if folded else (self.gram, other.gram)
+        products = (np.add if sign > 0 else np.subtract)(*pair, dtype=kind)
+        squares = products[_diagonal(self.dimension)] if folded else np.diagonal(products)
+        if (counts < 0).any() or (sums < 0).any() or (squares < 0).any() or sums[counts == 0].any():
             raise InputError("cannot subtract samples that were never added")
         projected = combined(self.projected, other.projected, places, len(labels), sign)
         if projected is not None and (projected.counts > counts).any():
@@ -126,13 +135,12 @@ class Statistics:
             labels=tuple(label for label, keep in zip(labels, kept, strict=True) if keep),
             counts=counts[kept],
             sums=sums[kept],
-            products=gram.astype(_gram_type(int(counts.sum())), copy=False),
+            products=products.astype(_gram_type(int(counts.sum())), copy=False),
             projected=None if projected is None else projected.at(kept),
         )
 
     def to_bytes(self) -> bytes:
         """A compact, deterministic serialisation: the Gram's upper triangle in the smallest integers that hold it."""
-        upper = np.concatenate([row[start:] for start, row in enumerate(self.gram)])
         arrays: Arrays = {
             "backbone": text_array((self.backbone,)),
             "runtimes": text_array(self.runtimes),
@@ -140,7 +148,7 @@ class Statistics:
             "dimension": np.array(self.dimension, np.int64),
             "counts": self.counts,
             "sums": _smallest(self.sums),
-            "gram": _smallest(upper),
+            "gram": _smallest(self.folded().products),
         }
         return pack(arrays if self.projected is None else arrays | self.projected.to_arrays())
 
@@ -237,6 +245,26 @@ def with_projection(
     return replace(statistics, projected=moments)
 
 
+def with_labels(statistics: Statistics, names: Mapping[str, str]) -> Statistics:
+    """The same samples under other labels; two that get one name become one class, exactly.
+
+    Args:
+        names: old label → new; labels that are not in it stay.
+    """
+    new = [names.get(label, label) for label in statistics.labels]
+    labels = tuple(sorted(set(new)))
+    row_of = {label: row for row, label in enumerate(labels)}
+    places = np.array([row_of[label] for label in new], np.intp)
+    counts = np.zeros(len(labels), np.int64)
+    sums = np.zeros((len(labels), statistics.dimension), np.int64)
+    np.add.at(counts, places, statistics.counts)
+    np.add.at(sums, places, statistics.sums)
+    moments = statistics.projected
+    if moments is not None:
+        moments = moments.gathered(places, len(labels))
+    return replace(statistics, labels=labels, counts=counts, sums=sums, projected=moments)
+
+
 def exact_gram(codes: Codes) -> npt.NDArray[np.signedinteger[Any]]:
     """(n, d) uint8 → (d, d) integers, Σ code · codeᵀ, exact.
 
@@ -276,6 +304,12 @@ def _square(upper: npt.NDArray[Any], dimension: int, samples: int) -> npt.NDArra
     return gram
 
 
+def _diagonal(dimension: int) -> npt.NDArray[np.intp]:
+    """Where the diagonal is in an upper triangle, row by row: each row of it starts there."""
+    rows = np.arange(dimension)
+    return rows * dimension - rows * (rows - 1) // 2
+
+
 def _check_products(counts: Int64, sums: Int64, upper: npt.NDArray[Any]) -> None:
     """Raise InputError unless codes with these counts and sums can have such products.
 
@@ -284,7 +318,7 @@ def _check_products(counts: Int64, sums: Int64, upper: npt.NDArray[Any]) -> None
     the product of their squares (Cauchy and Schwarz).
     """
     dimension = sums.shape[1]
-    starts = np.arange(dimension) * dimension - np.arange(dimension) * (np.arange(dimension) - 1) // 2
+    starts = _diagonal(dimension)
     squares = upper[starts].astype(np.int64)
     mean, more = np.divmod(sums, counts[:, None])
     full, rest = np.divmod(sums, 255)

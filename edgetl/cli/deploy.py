@@ -73,12 +73,11 @@ def pull(target: str, output: Path, port: int | None, home: str, sign: str, publ
 
     trusted = read_public_key(public_key) if public_key else None
     path, export = deployment.pull(target, output, port=port, home=home, sign=sign, trusted=trusted)
-    statistics = export.statistics
-    say(f"wrote {path}: {statistics.samples} samples of {', '.join(statistics.labels)}; "
+    say(f"wrote {path}: {export.samples} samples of {', '.join(export.labels)}; "
         f"next: edgetl merge FILE.edgetl {path} -o NEW.edgetl")  # fmt: skip
     return {
-        "samples": statistics.samples,
-        "labels": list(statistics.labels),
+        "samples": export.samples,
+        "labels": list(export.labels),
         "path": str(path),
         "device": export.device,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,13 @@ from .options import check_bundle_name
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("stats", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Bundle to write.")
-@click.option("--public-key", type=click.Path(path_type=Path), help="Accept only STATS that this key signed.")
+@click.option("--labels", type=click.Path(path_type=Path), metavar="MAP.csv", help="Rename labels: columns from, to.")
+@click.option(
+    "--public-key",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Accept only STATS that this key signed, or one of several.",
+)
 @click.option("--sign", type=click.Path(path_type=Path), metavar="KEY", help="Sign OUTPUT with this private key.")
 @click.option("--accept", is_flag=True, help="Write it although classes that FILE knows get worse.")
 @click.option("--force", is_flag=True, help="Overwrite OUTPUT.")
@@ -25,25 +32,32 @@ def merge(
     file: Path,
     stats: tuple[Path, ...],
     output: Path,
-    public_key: Path | None,
+    labels: Path | None,
+    public_key: tuple[Path, ...],
     sign: Path | None,
     accept: bool,
     force: bool,
 ) -> dict[str, Any]:
-    """Add what devices learned (STATS of export-stats) to a bundle, exactly; a device counts once, with its latest."""
+    """Add what devices learned to a bundle, exactly; a device counts once, with its latest export.
+
+    STATS are files of export-stats and pull, and folders of collect.
+    """
     from edgetl_device.bundle.bundle import open_bundle
     from edgetl_device.bundle.signing import read_private_key, read_public_key
     from edgetl_device.metrics import wilson_interval
 
     from ..deployment import merge as merging
+    from ..deployment.exports import sources_in
+    from ..deployment.label_map import read_label_map
     from ..reports.intervals import spread
 
     check_bundle_name(output)
     refuse_existing(output, force)
-    trusted = read_public_key(public_key) if public_key else None
+    trusted = [read_public_key(path) for path in public_key]
+    names = read_label_map(labels) if labels else {}
     key = read_private_key(sign) if sign else None
     bundle = open_bundle(file)
-    done = merging.merge(bundle, [merging.read_export(path, trusted) for path in stats], output, key, accept=accept)
+    done = merging.merge(bundle, sources_in(stats, trusted), output, key, accept=accept, names=names)
     if done.replaced:
         were = "s of the same devices were" if done.replaced != 1 else " of the same device was"
         note(f"{done.replaced} older export{were} left out")
@@ -51,6 +65,8 @@ def merge(
         note("model.tflite is left out: it holds the head from before")
     if bundle.signed and key is None:
         note(f"{file} was signed, {output} is not: --sign KEY")
+    for each in done.spellings:
+        note(f"{each.label} of device {each.device[:8]} looks like {each.meant}: if it is, --labels MAP.csv renames it")
     if not done.bit_exact:
         note("embeddings come from different runtimes: close, but not bit-exact")
     samples = f"{done.samples} sample{'s' if done.samples != 1 else ''}"
@@ -65,5 +81,6 @@ def merge(
         "accuracy": done.accuracy,
         "held_out": done.held_out,
         "bit_exact": done.bit_exact,
+        "spellings": [asdict(each) for each in done.spellings],
         "path": str(output),
     }

@@ -14,17 +14,21 @@ import numpy as np
 from edgetl_device.bundle.bundle import Bundle, write_bundle
 from edgetl_device.bundle.content import BundleContent, BundleParts
 from edgetl_device.bundle.export import Export
-from edgetl_device.bundle.possible import check_possible, sound_content
-from edgetl_device.bundle.signing import PrivateKey, PublicKey
-from edgetl_device.errors import BundleError, CheckFailedError, InputError
-from edgetl_device.files import read_bounded
+from edgetl_device.bundle.exported_samples import ExportedSamples
+from edgetl_device.bundle.possible import sound_content
+from edgetl_device.bundle.signing import PrivateKey
+from edgetl_device.errors import BundleError, CheckFailedError, InputError, MismatchError
 from edgetl_device.heads.evidence import gather
 from edgetl_device.heads.head import Head, fit_head
 from edgetl_device.labels import check_label_count
 from edgetl_device.learning.gate import confirmed_loss, on_holdout, possible_loss
-from edgetl_device.statistics import MAX_SAMPLES, Statistics
+from edgetl_device.statistics import BLOCK_ROWS, MAX_SAMPLES, Statistics, statistics_of
 
-MAX_EXPORT = 256 << 20  # bytes, as of a bundle
+from .exports import Source, latest, source_of
+from .exports import read_export as read_export
+from .label_map import Spelling, spellings
+
+_SUSPECTS = 200  # devices of which each is tried alone, a head each
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Merged:
         bit_exact: whether one runtime made all embeddings.
         replaced: exports that a newer one of the same device replaced.
         held_out: how many photos the accuracy was measured on.
+        spellings: labels that may be another one, spelt differently.
     """
 
     samples: int
@@ -46,27 +51,23 @@ class Merged:
     bit_exact: bool
     replaced: int
     held_out: int = 0
-
-
-def read_export(path: Path, trusted: PublicKey | None = None) -> Export:
-    """A file of ``edgetl-device export-stats`` → Export; raises InputError, SignatureError where a key is trusted."""
-    try:
-        export = Export.from_bytes(read_bounded(path, MAX_EXPORT), trusted)
-        check_possible(export.statistics)
-        return export
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
-    except InputError as error:
-        raise type(error)(f"{path}: {error}") from None
+    spellings: tuple[Spelling, ...] = ()
 
 
 def merge(
-    bundle: Bundle, exports: Sequence[Export], output: Path, key: PrivateKey | None = None, *, accept: bool = False
+    bundle: Bundle,
+    exports: Sequence[Export | Source],
+    output: Path,
+    key: PrivateKey | None = None,
+    *,
+    accept: bool = False,
+    names: Mapping[str, str] | None = None,
 ) -> Merged:
-    """Add devices' statistics to a bundle's and write the result, signed where a key is given.
+    """Add what devices learned to a bundle's statistics and write the result, signed where a key is given.
 
     Args:
         accept: write it even where classes that the bundle knows get worse.
+        names: label of devices → label to use.
 
     Raises:
         MismatchError: an export belongs to another backbone.
@@ -77,21 +78,18 @@ def merge(
     """
     factory = sound_content(bundle)
     before = list(bundle.manifest.get("merged", []))
-    latest = _latest(exports, before)
-    statistics = factory.statistics
-    for export in latest.values():
-        if statistics.samples + export.statistics.samples > MAX_SAMPLES:
-            raise InputError(
-                f"the export of device {export.device[:8]} counts {export.statistics.samples} samples: with them the "
-                f"bundle would have more than the {MAX_SAMPLES} that one can hold; nothing was written"
-            )
-        statistics = _with(statistics, export)
+    sources = [each if isinstance(each, Source) else source_of(each) for each in exports]
+    chosen = latest(sources, before, bundle.digest)
+    total = _Total(factory.statistics, names or {})
+    for source in chosen:
+        total.add(source.read())
+    statistics = total.statistics()
     check_label_count(len(statistics.labels), "merge fewer devices, or agree on labels")
     head = _head(factory, statistics)
     objection = _objection(factory, head)
     if objection and not accept:
         raise CheckFailedError(
-            f"not merged: {objection}{_suspects(factory, latest)}; nothing was written (--accept insists)"
+            f"not merged: {objection}{_suspects(factory, chosen, names or {})}; nothing was written (--accept insists)"
         )
     photos, check_raw, _ = factory.check
     probabilities = head.probabilities(bundle.codes(check_raw))
@@ -106,17 +104,85 @@ def merge(
     )
     # A fused model holds the old head: it is left out rather than kept wrong.
     manifest = {name: value for name, value in bundle.manifest.items() if name not in ("members", "format", "fused")}
-    manifest |= {"name": output.stem, "labels": list(head.labels), "merged": sorted([*before, *latest])}
+    manifest |= {
+        "name": output.stem,
+        "labels": list(head.labels),
+        "merged": sorted({*before, *(source.device for source in chosen)}),
+    }
     twin = {name: data for name, data in bundle.members.items() if name == "backbone_edgetpu.tflite"}
     members = parts.members() | twin
     _check_readable(replace(bundle, manifest=bundle.manifest | manifest, members=members))
     write_bundle(output, manifest, members, key)
-    samples = sum(export.statistics.samples for export in latest.values())
     truth = np.asarray(factory.holdout_labels, np.str_)
     accuracy = None
     if len(truth):
         accuracy = float((np.asarray(head.labels, np.str_)[head.holdout_scores.argmax(axis=1)] == truth).mean())
-    return Merged(samples, len(latest), accuracy, statistics.bit_exact, len(exports) - len(latest), len(truth))
+    return Merged(
+        samples=total.samples,
+        devices=len({source.device for source in chosen}),
+        accuracy=accuracy,
+        bit_exact=statistics.bit_exact,
+        replaced=len(sources) - len(chosen),
+        held_out=len(truth),
+        spellings=tuple(spellings(factory.statistics.labels, total.labels)),
+    )
+
+
+class _Total:
+    """A sum of exports, in any order; samples are collected until there are enough for a matrix product to pay."""
+
+    def __init__(self, known: Statistics, names: Mapping[str, str]) -> None:
+        self._sum, self._names = known, dict(names)
+        self._waiting: list[ExportedSamples] = []
+        self.samples = 0
+        self.labels: dict[str, tuple[str, ...]] = {}
+
+    def add(self, export: Export) -> None:
+        """One more.
+
+        Raises:
+            MismatchError: it belongs to another backbone.
+            InputError: it would be too much for a bundle.
+        """
+        known, content, who = self._sum, export.content, f"the export of device {export.device[:8]}"
+        wide = content.codes.shape[1] if isinstance(content, ExportedSamples) else content.dimension
+        if (content.backbone, wide) != (known.backbone, known.dimension):
+            made = f", made with the bundle {export.bundle}," if export.bundle else ""
+            raise MismatchError(
+                f"{who}{made} is of backbone {content.backbone[:12]} ({wide} features), and this bundle has "
+                f"{known.backbone[:12]} ({known.dimension} features): use one bundle on all devices"
+            )
+        if known.samples + self._count_waiting() + export.samples > MAX_SAMPLES:
+            raise InputError(
+                f"{who} counts {export.samples} samples: with them the bundle would have more than the {MAX_SAMPLES} "
+                "that one can hold; nothing was written"
+            )
+        named = export.with_labels(self._names)
+        self.samples += export.samples
+        self.labels[export.device] = tuple(sorted({*self.labels.get(export.device, ()), *named.labels}))
+        if isinstance(named.content, ExportedSamples):
+            self._waiting.append(named.content)
+            if self._count_waiting() >= BLOCK_ROWS:
+                self._add_waiting()
+        else:
+            self._sum = _with(known, named)
+
+    def statistics(self) -> Statistics:
+        """Of all that was added."""
+        self._add_waiting()
+        return self._sum
+
+    def _count_waiting(self) -> int:
+        return sum(map(len, self._waiting))
+
+    def _add_waiting(self) -> None:
+        parts, self._waiting = self._waiting, []
+        labels = [part.labels[place] for part in parts for place in part.label_of]
+        runtimes = [part.runtimes[place] for part in parts for place in part.runtime_of]
+        if labels:
+            known, codes = self._sum, np.concatenate([part.codes for part in parts])
+            more = statistics_of(codes, labels, known.backbone, runtimes, known.projection)
+            self._sum = known.folded() + more.folded()
 
 
 def _check_readable(bundle: Bundle) -> None:
@@ -130,36 +196,9 @@ def _check_readable(bundle: Bundle) -> None:
         ) from None
 
 
-def _latest(exports: Sequence[Export], merged: Sequence[str]) -> dict[str, Export]:
-    """Device → its last export, by the changes to its store and not by its clock, which may be wrong."""
-    latest: dict[str, Export] = {}
-    for export in sorted(exports, key=lambda export: export.order):
-        if export.device in merged:
-            raise InputError(
-                f"device {export.device[:8]} is in this bundle already: merge into the bundle it was made from"
-            )
-        other = latest.get(export.device)
-        if (
-            other is not None
-            and other.sequence is not None
-            and other.sequence == export.sequence
-            and other.statistics.to_bytes() != export.statistics.to_bytes()
-        ):
-            raise InputError(
-                f"two exports of device {export.device[:8]} have the same number ({export.sequence}) and differ: "
-                "was its store copied? Export again, and merge that one"
-            )
-        latest[export.device] = export
-    return latest
-
-
 def _with(statistics: Statistics, export: Export) -> Statistics:
     """Their sum. Moments of single classes along another projection, or where the bundle has none, are left out."""
-    more, projection = export.statistics, statistics.projection
-    other = more.projection
-    if other is not None and (projection is None or not projection.same_as(other)):
-        more = replace(more, projected=None)
-    return statistics + more
+    return statistics + export.statistics_along(statistics.projection)
 
 
 def _head(factory: BundleContent, statistics: Statistics) -> Head:
@@ -175,11 +214,14 @@ def _objection(factory: BundleContent, head: Head) -> str | None:
     return confirmed_loss(answers, "held-out photos") or possible_loss(answers, "held-out photos")
 
 
-def _suspects(factory: BundleContent, latest: Mapping[str, Export]) -> str:
+def _suspects(factory: BundleContent, chosen: Sequence[Source], names: Mapping[str, str]) -> str:
     """The devices that do harm by themselves, to be looked at first."""
-    guilty = [
-        device[:8]
-        for device, export in sorted(latest.items())
-        if len(latest) > 1 and _objection(factory, _head(factory, _with(factory.statistics, export)))
-    ]
-    return f"; look at the labels of device {', '.join(guilty)}" if guilty else ""
+    if not 1 < len(chosen) <= _SUSPECTS:
+        return ""
+    guilty = []
+    for source in chosen:
+        alone = _Total(factory.statistics, names)
+        alone.add(source.read())
+        if _objection(factory, _head(factory, alone.statistics())):
+            guilty.append(source.device[:8])
+    return f"; look at the labels of device {', '.join(sorted(set(guilty)))}" if guilty else ""

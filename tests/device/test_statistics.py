@@ -50,6 +50,17 @@ def test_any_order_and_any_split_give_identical_bytes(count: int, seed: int, cut
     assert total.to_bytes() == whole
 
 
+def test_statistics_of_files_add_and_subtract_without_unfolding_to_the_same_bytes() -> None:
+    one, other = of(*samples(30, 1)), of(*samples(50, 2, classes=4))
+    read = [Statistics.from_bytes(part.to_bytes()) for part in (one, other)]
+    both = read[0] + read[1]
+    assert both.products.ndim == 1 and both.to_bytes() == (one + other).to_bytes()
+    assert (both.gram == (one + other).gram).all()
+    assert (both - read[1]).to_bytes() == one.to_bytes() == (read[0] + other - other).to_bytes()
+    with pytest.raises(InputError, match="never added"):
+        read[0] - read[1]
+
+
 @settings(deadline=None, max_examples=50)
 @given(st.integers(0, 40), st.integers(1, 40), st.integers(0, 2**32 - 1))
 def test_adding_and_forgetting_restores_the_bytes(kept: int, passing: int, seed: int) -> None:

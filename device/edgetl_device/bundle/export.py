@@ -1,22 +1,28 @@
-"""What a device exports: its statistics, who it is, and after how many changes: a later export replaces an earlier one.
+"""What a device exports: what it learned, who it is, and after how many changes; a later one replaces an earlier one.
 
-A signed export has a mark and 64 bytes of signature behind it; who trusts a key verifies them before reading the rest.
+It holds samples as codes, or their statistics. Format 2 is in :mod:`.export_file`. Format 1 is still read: statistics
+in a set of arrays, with a mark and 64 bytes of signature behind it.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import pack, text_array, text_values, unpack
-from ..errors import InputError, SignatureError
+from ..arrays import text_values, unpack
+from ..errors import InputError
 from ..labels import check_sample_label
-from ..statistics import Statistics
-from .signing import EXPORT, SIZE, PrivateKey, PublicKey
+from ..projection import Projection
+from ..statistics import Statistics, with_labels
+from .export_file import MAGIC, Content, ExportFile, ExportHeader, blank_header, whole_export
+from .exported_samples import ExportedSamples
+from .signing import EXPORT, SIZE, PrivateKey, PublicKey, verify_any
 
 _MEMBERS = {"device", "time", "sequence", "statistics"}
 _FIRST_MEMBERS = _MEMBERS - {"sequence"}  # of exports by releases before 0.2
@@ -26,47 +32,99 @@ _MARK = b"\nedgetl ed25519:"
 
 @dataclass(frozen=True, eq=False)
 class Export:
-    """One device's statistics.
+    """What one device learned.
 
     Args:
         device: random identifier, made with the device's store.
-        time: UTC, ISO 8601, by the device's clock, which may be wrong.
-        statistics: of all samples it had learned then.
+        time: UTC, ISO 8601, by the device's clock, which may be wrong; "" in format 2, which has none.
+        content: all samples it had learned then, or their statistics.
         sequence: number of changes to the device's store before; None where an old release made the export.
+        header: of format 2.
     """
 
     device: str
     time: str
-    statistics: Statistics
+    content: Content
     sequence: int | None = None
+    header: ExportHeader | None = None
 
     @property
     def order(self) -> tuple[int, str]:
         """Of two exports of one device the larger counts: by the device's changes, and only then by its clock."""
         return (-1 if self.sequence is None else self.sequence), self.time
 
+    @property
+    def after(self) -> str:
+        """Digest of the bundle that has earlier samples of this device in it, on top of which these come; or ""."""
+        return "" if self.header is None else self.header.after
+
+    @property
+    def bundle(self) -> str:
+        """Name of the bundle that the device used, or ""."""
+        return "" if self.header is None else str(self.header.facts.get("bundle") or "")
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """Of all samples; with moments of single classes where they came so."""
+        return self.content.statistics() if isinstance(self.content, ExportedSamples) else self.content
+
+    def statistics_along(self, projection: Projection | None) -> Statistics:
+        """As :attr:`statistics`, with moments of each class along this projection alone, where they are known."""
+        if isinstance(self.content, ExportedSamples):
+            return self.content.statistics(projection)
+        known = self.content.projection
+        same = known is None or (projection is not None and projection.same_as(known))
+        return self.content if same else replace(self.content, projected=None)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Sorted."""
+        return self.content.labels
+
+    @property
+    def samples(self) -> int:
+        """How many."""
+        return len(self.content) if isinstance(self.content, ExportedSamples) else self.content.samples
+
+    def with_labels(self, names: dict[str, str]) -> Export:
+        """The same samples under other labels; those that are not in ``names`` stay."""
+        if not names.keys() & set(self.labels):
+            return self
+        content = self.content
+        if isinstance(content, ExportedSamples):
+            return replace(self, content=content.with_labels(names))
+        return replace(self, content=with_labels(content, names))
+
     def to_bytes(self, key: PrivateKey | None = None) -> bytes:
-        """A deterministic serialisation, signed where a key is given."""
-        content = np.frombuffer(self.statistics.to_bytes(), np.uint8)
-        members = {"device": text_array((self.device,)), "time": text_array((self.time,))}
-        if self.sequence is not None:
-            members["sequence"] = np.array(self.sequence, np.int64)
-        data = pack({**members, "statistics": content})
-        return data + _MARK + key.sign(EXPORT, data) if key else data
+        """A deterministic serialisation in format 2, signed where a key is given."""
+        header = self.header or blank_header(self.device, self.sequence or 0)
+        return whole_export(header, self.content, key)
 
     @classmethod
-    def from_bytes(cls, data: bytes, trusted: PublicKey | None = None) -> Export:
-        """The inverse of :meth:`to_bytes`.
+    def from_bytes(cls, data: bytes, trusted: PublicKey | Sequence[PublicKey] | None = None) -> Export:
+        """The inverse of :meth:`to_bytes`; reads format 1 too.
 
         Raises:
             InputError: it is something else.
-            SignatureError: a key is trusted, and this was not signed by it.
+            SignatureError: keys are trusted, and this was signed by none of them.
         """
+        keys = tuple(trusted) if isinstance(trusted, Sequence) else (trusted,) if trusted else ()
+        if data.startswith(MAGIC):
+            return cls.from_file(ExportFile.read(data, keys))
+        return cls._from_first_format(data, keys)
+
+    @classmethod
+    def from_file(cls, file: ExportFile, before: Content | None = None) -> Export:
+        """An export of format 2, unpacked; raises InputError where it is nothing that a device sends."""
+        content, header = file.content(before), file.header
+        _check_labels(content.labels)
+        return cls(header.device, "", content, header.sequence, header)
+
+    @classmethod
+    def _from_first_format(cls, data: bytes, trusted: Sequence[PublicKey]) -> Export:
         data, mark, signature = _split(data)
-        if trusted is not None:
-            if not mark:
-                raise SignatureError("not signed: `edgetl-device export-stats FILE --sign KEY` signs")
-            trusted.verify(EXPORT, data, signature)
+        if trusted:
+            verify_any(trusted, EXPORT, data, signature if mark else b"")
         arrays = unpack(data, most=len(_MEMBERS))
         if set(arrays) not in (_MEMBERS, _FIRST_MEMBERS):
             raise InputError(f"expected the arrays {sorted(_MEMBERS)}, got {sorted(arrays)}")
@@ -79,10 +137,14 @@ class Export:
         if arrays["statistics"].dtype != np.uint8:
             raise InputError("not a device's statistics")
         statistics = Statistics.from_bytes(arrays["statistics"].tobytes())
-        for label in statistics.labels:
-            if check_sample_label(label) != label:
-                raise InputError(f"label {label!r} is not in its normal form")
+        _check_labels(statistics.labels)
         return cls(device, time, statistics, _sequence(arrays.get("sequence")))
+
+
+def _check_labels(labels: tuple[str, ...]) -> None:
+    for label in labels:
+        if check_sample_label(label) != label:
+            raise InputError(f"label {label!r} is not in its normal form")
 
 
 def _sequence(array: npt.NDArray[Any] | None) -> int | None:

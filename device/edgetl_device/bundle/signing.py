@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 SIZE = 64  # bytes of a signature
 BUNDLE = b"edgetl bundle manifest"
-EXPORT = b"edgetl exported statistics"
+EXPORT = b"edgetl exported statistics"  # format 1
+EXPORT_HEADER = b"edgetl header of an export"
 _MAX_KEY_BYTES = 16 << 10
 
 
@@ -58,6 +60,18 @@ class PublicKey:
 
         pem = self.key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
         return bytes(pem)
+
+
+def verify_any(trusted: Sequence[PublicKey], purpose: bytes, content: bytes, signature: bytes) -> None:
+    """Return if one of the keys made the signature of an export, b"" where it has none; raises SignatureError."""
+    if not signature:
+        raise SignatureError("not signed: `edgetl-device export-stats FILE --sign KEY` signs")
+    for number, key in enumerate(trusted, 1):
+        try:
+            return key.verify(purpose, content, signature)
+        except SignatureError:
+            if number == len(trusted):
+                raise
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import subprocess
 import numpy as np
 import pytest
 from conftest import draw, tiny_backbone
+from export_format_1 import first_format
 
 from edgetl_device import console
 from edgetl_device.bundle.bundle import open_bundle, read_bundle, sign_bundle, write_bundle
@@ -198,25 +199,28 @@ def test_a_changed_time_of_signing_breaks_the_signature(signed_at, key) -> None:
 @pytest.mark.parametrize("text", ["", "../../x", "a\nb", "\x1b[2J", "\u202e", "x" * 65])
 def test_an_export_of_a_strange_device_or_time_is_refused(text) -> None:
     nothing = no_statistics("f" * 64, 8)
-    for export in (Export(text, "2026-01-01", nothing), Export("device", text, nothing)):
+    strange = Export(text, "2026-01-01", nothing)
+    for data in (strange.to_bytes(), first_format(strange), first_format(Export("device", text, nothing))):
         with pytest.raises(InputError, match=r"device|text|strings"):
-            Export.from_bytes(export.to_bytes())
+            Export.from_bytes(data)
 
 
 def test_an_export_is_signed_and_verified(key, tmp_path) -> None:
     backbone = tiny_backbone()
     rows = backbone.codes(np.stack([backbone.embed(draw("kite", n)) for n in range(3)]))
     export = Export("device", "2026-01-01", statistics_of(rows, ["kite"] * 3, backbone.digest, backbone.runtime))
-    signed = export.to_bytes(key)
-    assert Export.from_bytes(signed, key.public).to_bytes() == export.to_bytes()
-    assert Export.from_bytes(signed).statistics.samples == 3  # who trusts no key can read it too
     write_key_pair(tmp_path / "stranger")
     stranger = read_public_key(tmp_path / "stranger.pub")
-    changed = bytearray(signed)
-    changed[len(changed) // 2] ^= 1
-    for data, trusted in ((export.to_bytes(), key.public), (signed, stranger), (bytes(changed), key.public)):
-        with pytest.raises(SignatureError):
-            Export.from_bytes(data, trusted)
+    for written in (Export.to_bytes, first_format):
+        signed = written(export, key)
+        assert Export.from_bytes(signed, key.public).to_bytes() == export.to_bytes()
+        assert Export.from_bytes(signed, [stranger, key.public]).samples == 3
+        assert Export.from_bytes(signed).statistics.samples == 3  # who trusts no key can read it too
+        changed = bytearray(signed)
+        changed[len(changed) // 2] ^= 1
+        for data, trusted in ((written(export), key.public), (signed, stranger), (bytes(changed), key.public)):
+            with pytest.raises(SignatureError):
+                Export.from_bytes(data, trusted)
 
 
 def test_a_signature_for_one_purpose_is_worth_nothing_for_another(key) -> None:

@@ -4,13 +4,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import build_bundle, draw, some_projection, tiny_backbone
+from export_format_1 import first_format
 
 from edgetl.cli import program
+from edgetl.deployment.label_map import read_label_map
 from edgetl.deployment.merge import merge, read_export
 from edgetl_device import console
 from edgetl_device.bundle.bundle import open_bundle, write_bundle
 from edgetl_device.bundle.content import BundleContent
 from edgetl_device.bundle.export import Export
+from edgetl_device.bundle.export_file import blank_header
+from edgetl_device.bundle.exported_samples import samples_of
 from edgetl_device.errors import BundleError, InputError, MismatchError
 from edgetl_device.inference.classifier import predictions
 from edgetl_device.labels import NOTHING
@@ -98,14 +102,16 @@ def test_exports_that_claim_to_be_the_same_and_differ_are_refused(bundle_path, t
 
 def test_an_export_of_an_old_release_is_read(bundle_path) -> None:
     old = export("a", {"kite": 2}, 300)
-    assert old.sequence is None and Export.from_bytes(old.to_bytes()).sequence is None
+    assert old.sequence is None and Export.from_bytes(first_format(old)).sequence is None
     new = replace(old, sequence=3)
-    assert Export.from_bytes(new.to_bytes()).sequence == 3
+    for data in (first_format(new), new.to_bytes()):
+        read = Export.from_bytes(data)
+        assert read.sequence == 3 and read.statistics.to_bytes() == old.statistics.to_bytes()
 
 
 def test_what_would_make_known_classes_worse_is_not_merged_unless_accepted(bundle_path, tmp_path, capsys) -> None:
     wrong, right = export("wrong-00", {"box": 45}, 300), export("right-00", {"kite": 4}, 400)
-    wrong = replace(wrong, statistics=replace(wrong.statistics, labels=("ball",)))
+    wrong = replace(wrong, content=replace(wrong.statistics, labels=("ball",)))
     files = []
     for each in (wrong, right):
         files.append(tmp_path / f"{each.device}.stats")
@@ -189,6 +195,86 @@ def test_files_that_are_no_statistics_are_named(tmp_path) -> None:
     build_bundle(tmp_path / "b.edgetl")
     with pytest.raises(InputError, match=r"b\.edgetl: "):
         read_export(tmp_path / "b.edgetl")
+
+
+def sampled(device: str, kinds: dict[str, int], start: int, **changes: object) -> Export:
+    """As :func:`export`, as codes."""
+    rows = np.concatenate([codes(kind, count, start) for kind, count in kinds.items()])
+    labels = [kind for kind, count in kinds.items() for _ in range(count)]
+    ids = range(1, len(rows) + 1)
+    some = samples_of(BACKBONE.digest, list(ids), labels, [BACKBONE.runtime] * len(rows), rows)
+    header = blank_header(device, 5, **changes)
+    return Export.from_bytes(Export(device, "", some, 5, header).to_bytes())
+
+
+def test_codes_and_statistics_merge_to_the_same_bytes(bundle_path, tmp_path) -> None:
+    mine = BundleContent(open_bundle(bundle_path)).statistics
+    kinds = ({"kite": 5, "ball": 2}, {"ring": 30}, {"kite": 1})
+    as_codes = [sampled(f"d{n}", some, 300 + 50 * n) for n, some in enumerate(kinds)]
+    as_sums = [
+        Export(each.device, "", each.statistics_along(mine.projection), 5, blank_header(each.device, 5))
+        for each in as_codes
+    ]
+    found = []
+    for name, exports in (("codes", as_codes), ("sums", as_sums), ("mixed", [as_codes[0], *as_sums[1:]])):
+        (tmp_path / name).mkdir()
+        merge(open_bundle(bundle_path), exports, tmp_path / name / "new.edgetl")
+        found.append((tmp_path / name / "new.edgetl").read_bytes())
+    assert found[0] == found[1] == found[2]
+
+
+def test_what_a_device_learned_after_it_got_a_merged_bundle_counts_beside_what_it_knew_before(
+    bundle_path, tmp_path
+) -> None:
+    first, base, new = sampled("a", {"kite": 3}, 300), open_bundle(bundle_path), tmp_path / "new.edgetl"
+    merge(base, [first], new)
+    later = sampled("a", {"ring": 4}, 300, after=open_bundle(new).digest)
+    assert merge(base, [first, later], tmp_path / "both.edgetl").samples == 7
+    assert merge(open_bundle(new), [later], tmp_path / "on-top.edgetl").samples == 4
+    both, on_top = (BundleContent(open_bundle(tmp_path / name)).statistics for name in ("both.edgetl", "on-top.edgetl"))
+    assert both.to_bytes() == on_top.to_bytes()
+    with pytest.raises(InputError, match="is in this bundle already"):
+        merge(open_bundle(new), [first, later], tmp_path / "x.edgetl")
+
+
+def test_another_backbone_is_refused_by_name(bundle_path, tmp_path) -> None:
+    strange = samples_of("f" * 64, [1], ["kite"], ["litert"], np.zeros((1, 64), np.uint8))
+    header = blank_header("device-7", 5, facts={"bundle": "warehouse"})
+    with pytest.raises(MismatchError, match="device device-7, made with the bundle warehouse, is of backbone ffffff"):
+        merge(open_bundle(bundle_path), [Export("device-7", "", strange, 5, header)], tmp_path / "new.edgetl")
+
+
+def test_labels_that_two_sites_spell_differently_are_reported_and_can_be_renamed(bundle_path, tmp_path, capsys) -> None:
+    folder = tmp_path / "stats"
+    folder.mkdir()
+    for device, kinds in (("site-one", {"kite": 3}), ("site-two", {"ring": 2})):
+        made = sampled(device, kinds, 300).with_labels({"ring": "Kite"})
+        (folder / f"{device}.stats").write_bytes(Export(device, "", made.content, 5).to_bytes())
+    run = ["merge", str(bundle_path), str(folder), "--force", "-o", str(tmp_path / "new.edgetl")]
+    assert console.run(program, "edgetl", run) == 0
+    assert "Kite of device site-two looks like kite: if it is, --labels MAP.csv renames it" in capsys.readouterr().err
+    (tmp_path / "map.csv").write_text("from,to\nKite,kite\n")
+    assert console.run(program, "edgetl", [*run, "--labels", str(tmp_path / "map.csv"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["spellings"] == []
+    merged = BundleContent(open_bundle(tmp_path / "new.edgetl")).statistics
+    assert dict(zip(merged.labels, merged.counts.tolist(), strict=True))["kite"] == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cup,mug\n", "expected a first line"),
+        ("from,to\ncup\n", "two labels in every other line"),
+        ("from,to\ncup,mug\ncup,bowl\n", "line 3: cup cannot become both mug and bowl"),
+        ("from,to\ncup,mug\nmug,bowl\n", "mug is to be renamed itself"),
+        ("from,to\ncup,../mug\n", "line 2: label"),
+        ('from,to\ncup,"mug\n', "not a CSV file"),
+    ],
+)
+def test_a_label_map_that_says_nothing_clear_is_refused(tmp_path, text: str, message: str) -> None:
+    (tmp_path / "map.csv").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_label_map(tmp_path / "map.csv")
 
 
 def of_many(count: int) -> Statistics:

@@ -1,0 +1,1 @@
+"""What a device sends of what it learned: chosen, made smaller by what the receiver has already, and delivered."""
