@@ -78,14 +78,18 @@ class CodeTransform:
             codes[start : start + _BLOCK_ROWS] = self._block(raw[start : start + _BLOCK_ROWS])
         return codes
 
-    def _block(self, raw: Int8) -> npt.NDArray[np.int64]:
-        value = raw.astype(np.int64) - self.zero_point
+    def _block(self, raw: Int8) -> Codes:
+        """In two tables: what each of the 256 values adds to the squared norm, and what its code is in each row."""
+        value = np.arange(-128, 128) - self.zero_point
         root = _ROOT[np.abs(value)]
-        norm = np.maximum(_floor_sqrt((root * root).sum(axis=1, keepdims=True)), 1)
+        rows = raw.astype(np.intp)
+        rows += 128
+        norm = np.maximum(_floor_sqrt((root * root).take(rows).sum(axis=1, keepdims=True)), 1)
         levels = isqrt((LEVELS_PER_RMS // (2 if self.signed else 1)) ** 2 * self.dimension)
         scaled = (root * levels + norm // 2) // norm
-        signed = np.where(value < 0, -scaled, scaled) + self.origin
-        return np.asarray(np.clip(signed, 0, 255))
+        codes = np.clip(np.where(value < 0, -scaled, scaled) + self.origin, 0, 255).astype(np.uint8)
+        rows += np.arange(len(rows))[:, None] * len(value)
+        return np.asarray(codes.ravel().take(rows))
 
     def to_json(self) -> dict[str, Any]:
         """What the manifest holds."""

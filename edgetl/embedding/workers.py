@@ -20,6 +20,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _TOGETHER = 16  # items handed to a thread at once: handing over takes a tenth of a millisecond
+_AHEAD = 16  # of these for each thread, so that none waits while a head is asked about hundreds of embeddings
 _MOST = 16
 _MOST_MEMORY = 1 << 30  # bytes of all copies of a model together
 _COPIES = 3  # of its weights that an interpreter holds, at most: as they are, packed for the kernels, and activations
@@ -39,7 +40,7 @@ def on_every_core(make: Callable[[], Callable[[T], R]], items: Iterable[T], work
             own.function = make()
         return [own.function(item) for item in part]
 
-    return chain.from_iterable(ahead(compute, batched(items, _TOGETHER), 2 * workers, workers))
+    return chain.from_iterable(ahead(compute, batched(items, _TOGETHER), _AHEAD * workers, workers))
 
 
 def one_blas_thread() -> AbstractContextManager[object]:

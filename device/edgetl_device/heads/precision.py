@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 MOST_ROWS = 256  # of updates before the matrix is solved anew
 _BASE = 160  # size at which LAPACK takes over from the block recursion
+_SIDE = 256  # of blocks of P in a quadratic form
 
 Matrix = npt.NDArray[np.float32]
 Vector = npt.NDArray[np.float64]
@@ -52,6 +53,21 @@ class Precision:
         if len(self.rows):
             product -= (features @ self.rows.T) @ self.rows
         return product
+
+    def lengths(self, features: Matrix) -> Matrix:
+        """(n, d) float32 y → (n,) float32 yᵀ P y, in 0.6 of the work of a product: P is symmetric."""
+        total = np.zeros(len(features), np.float32)
+        for start in range(0, len(self.base), _SIDE):
+            stop = start + _SIDE
+            part = features[:, start:stop]
+            product = part @ self.base[start:stop, start:stop]
+            if stop < len(self.base):
+                product += 2 * (features[:, stop:] @ self.base[stop:, start:stop])
+            total += np.einsum("nd,nd->n", product, part)
+        if len(self.rows):
+            total -= np.square(features @ self.rows.T).sum(axis=1)
+        total *= np.float32(self.samples)
+        return total
 
     @cached_property
     def matrix(self) -> Matrix:

@@ -67,8 +67,7 @@ class Predictive(Scorer):
             return scores
         for start in range(0, len(codes), _BLOCK_ROWS):
             centred = (codes[start : start + _BLOCK_ROWS] - self.centre).astype(np.float32, copy=False)
-            quadratic = np.einsum("nd,nd->n", centred @ self.precision, centred)
-            scores[start : start + _BLOCK_ROWS] = self._scored(centred, quadratic)
+            scores[start : start + _BLOCK_ROWS] = self._scored(centred, self.precision.lengths(centred))
         return scores
 
     def holdout_scores(self, evidence: Evidence) -> Floats:
