@@ -210,6 +210,7 @@ def convert(
     fused: bool = False,
     edgetpu: bool = False,
     explainable: bool = False,
+    inspectable: bool | None = None,
     sign: str | Path | None = None,
     seed: int | None = None,
     force: bool = False,
@@ -239,6 +240,7 @@ def convert(
         fused: add one file with backbone and head, for other apps.
         edgetpu: add the backbone compiled for the Edge TPU.
         explainable: let the backbone export its feature map.
+        inspectable: let it give inner maps for visual inspection; by default where that is free, which it is in int8.
         sign: private key to sign with.
         seed: of calibration, holdout and fine-tuning; default is the run's.
         force: replace a file that is there.
@@ -257,6 +259,7 @@ def convert(
         quantize, calibration_samples, max_drop, head, no_classes, None,
         Compression(qat, prune, cluster, epochs, per_tensor),
         layers=verbose, fused=fused, edgetpu=edgetpu, explainable=explainable,
+        inspectable=inspectable,
     )  # fmt: skip
     return conversion.convert(
         lambda: sources.open_source(source, moved, names, scale, seed, resize), Path(output), options, verbose, key

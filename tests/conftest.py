@@ -14,13 +14,14 @@ import pytest
 
 from edgetl_device.bundle.bundle import write_bundle
 from edgetl_device.bundle.content import BundleParts, fingerprint
+from edgetl_device.bundle.inner_maps import InnerMap
 from edgetl_device.codes import CodeTransform
 from edgetl_device.heads.evidence import gather
 from edgetl_device.heads.head import fit_head
 from edgetl_device.heads.registry import DEFAULT
 from edgetl_device.home import Home
 from edgetl_device.inference.backbone import Backbone
-from edgetl_device.inference.interpreter import TFLiteInterpreter
+from edgetl_device.inference.interpreter import MAP_PREFIX, TFLiteInterpreter
 from edgetl_device.preprocess import Preprocessing
 from edgetl_device.projection import Projection
 from edgetl_device.statistics import statistics_of
@@ -63,11 +64,15 @@ def write_photos(folder: Path, kinds: tuple[str, ...], per_class: int, seed: int
 
 
 def tiny_backbone() -> Backbone:
-    """The backbone of the tests: real int8, real runtime, 32 × 32 photos, 64 features."""
+    """The backbone of the tests: real int8, real runtime, 32 × 32 photos, 64 features, two inner maps."""
     data = TINY.read_bytes()
     interpreter = TFLiteInterpreter(data)
     transform = CodeTransform(interpreter.output.zero_point, interpreter.output.shape[1])
-    return Backbone(interpreter, Preprocessing(32, 32), transform, hashlib.sha256(data).hexdigest())
+    maps = tuple(
+        InnerMap(tensor.name.removeprefix(MAP_PREFIX), tensor.shape[1:], tensor.scale, tensor.zero_point)
+        for tensor in interpreter.maps
+    )
+    return Backbone(interpreter, Preprocessing(32, 32), transform, hashlib.sha256(data).hexdigest(), maps=maps)
 
 
 def some_projection(dimension: int, size: int = 12) -> Projection:
@@ -77,9 +82,9 @@ def some_projection(dimension: int, size: int = 12) -> Projection:
 
 
 def build_bundle(
-    path: Path, kinds: tuple[str, ...] = ("ball", "box"), per_class: int = 40, rule: str = DEFAULT
+    path: Path, kinds: tuple[str, ...] = ("ball", "box"), per_class: int = 40, rule: str = DEFAULT, maps: bool = True
 ) -> Path:
-    """A real bundle, trained on drawn photos; no kinds make one without classes."""
+    """A real bundle, trained on drawn photos; no kinds make one without classes, and without maps it cannot inspect."""
     backbone = tiny_backbone()
     photos = {kind: [draw(kind, number) for number in range(per_class)] for kind in kinds}
     raw = {kind: np.stack([backbone.embed(photo) for photo in shots]) for kind, shots in photos.items()}
@@ -112,6 +117,8 @@ def build_bundle(
         "parity": {},
         "ops": {},
     }
+    if maps:
+        manifest["maps"] = [inner.to_json() for inner in backbone.maps]
     write_bundle(path, manifest, content.members())
     return path
 

@@ -53,6 +53,8 @@ QUANTIZATIONS = ("int8", "int8-float-io", "int16x8", "float16", "dynamic", "none
 @click.option("--seed", type=int, help="Seed for calibration, holdout and fine-tuning.  [default: the run's, or 0]")
 @click.option("--sign", type=click.Path(path_type=Path), metavar="KEY", help="Sign with this private key.")
 @click.option("--explainable", is_flag=True, help="Let the backbone export its feature map, for explanations.")
+@click.option("--inspectable/--no-inspectable", default=None,
+              help="Let it give inner maps, for visual inspection.  [default: where that is free: int8]")  # fmt: skip
 @click.option("--force", is_flag=True, help="Overwrite OUTPUT.")
 @reports
 def convert(
@@ -91,6 +93,7 @@ def convert(
         "compression": asdict(done.compressed) if done.compressed else None,
         "fused": done.fused.to_json() if done.fused else None,
         "edgetpu": done.compiled.to_json() if done.compiled else None,
+        "maps": done.manifest.get("maps", []),
         "seconds": done.seconds,
     }
 
@@ -144,6 +147,13 @@ def _tell(done: Converted) -> None:
 
 
 def _tell_extras(done: Converted) -> None:
+    if done.inspectable:
+        inner = done.inspectable
+        maps = ", ".join("x".join(str(side) for side in each.shape) for each in inner.maps)
+        say(f"can inspect: inner maps {maps}, {inner.extra_bytes / 1e3:.1f} kB more, "
+            f"{inner.time_ratio:.2f} times the time; the embeddings stay the same bytes")  # fmt: skip
+    elif done.not_inspectable != "--no-inspectable":
+        say(f"cannot inspect: {done.not_inspectable}")
     if done.fused:
         say(f"model.tflite says the same on {done.fused.agreement:.1%} of {done.fused.samples} held-out photos; "
             f"get it with: unzip -p {done.path} model.tflite > model.tflite")  # fmt: skip

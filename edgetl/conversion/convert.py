@@ -32,6 +32,7 @@ from . import compression, layer_errors
 from .compression import Compressed, Compression
 from .converter import Exported, export, representative_photos
 from .fitting import Fitted, converted_backbone, fit, holdout_rows
+from .inspectable import Inspectable, make_inspectable
 from .parity import Parity, gate
 from .proof import describe
 
@@ -60,6 +61,7 @@ class Options:
         fused: whether to add one file with backbone and head, for other apps.
         edgetpu: whether to add the backbone's twin for the Edge TPU.
         explainable: whether the backbone shall export its feature map too, for explanations.
+        inspectable: whether it shall give inner maps for visual inspection; None where that is free: of int8.
     """
 
     quantize: str = "int8"
@@ -73,6 +75,7 @@ class Options:
     fused: bool = False
     edgetpu: bool = False
     explainable: bool = False
+    inspectable: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class Converted:
         compressed: what compression bought; None where none was asked for.
         layers: errors of each layer, in execution order; empty where they were not asked for.
         fused, compiled: the two optional files; None where they were not asked for.
+        inspectable: the inner maps; None where it has none, for the reason ``not_inspectable``.
     """
 
     path: Path
@@ -98,6 +102,8 @@ class Converted:
     layers: tuple[layer_errors.LayerError, ...]
     fused: fused.Fused | None
     compiled: Compiled | None
+    inspectable: Inspectable | None
+    not_inspectable: str
 
     @property
     def ops(self) -> dict[str, int]:
@@ -137,7 +143,9 @@ def convert(
         representative = representative_photos(calibration, source.preprocessing)
         stage("compressing and quantizing" if options.compression else "quantizing")
         model, exported, compressed = _exported(source, representative, options, verbose)
-        data = expose_feature_map(exported.data) if options.explainable else exported.data
+        plain = expose_feature_map(exported.data) if options.explainable else exported.data
+        inner, not_inner = _with_maps(plain, representative, options.inspectable)
+        data = inner.data if inner else plain
         backbone = converted_backbone(data, source, representative)
         stage("embedding photos")
         embedded = embed_device(backbone, source.dataset.files())
@@ -158,9 +166,11 @@ def convert(
             one_file = _fuse(exported, source, backbone, fitted, output.stem)
         if options.edgetpu:
             stage("compiling for the Edge TPU")
-            compiled = compile_model(data)
+            compiled = compile_model(plain)  # over USB maps would cost time
     manifest, members = _packed(source, backbone, fitted, exported, options, data, embedded)
     manifest["name"] = output.stem
+    if inner is not None:
+        manifest["maps"] = [each.to_json() for each in inner.maps]
     if compiled is not None:
         members["backbone_edgetpu.tflite"], manifest["edgetpu"] = compiled.data, compiled.to_json()
     if one_file is not None:
@@ -169,8 +179,22 @@ def convert(
     elapsed, size = time.perf_counter() - started, output.stat().st_size
     return Converted(
         output, size, exported.proof.mode, fitted.parity, fitted.worst_class, exported, elapsed, manifest, compressed,
-        layers, one_file, compiled,
+        layers, one_file, compiled, inner, not_inner,
     )  # fmt: skip
+
+
+def _with_maps(
+    data: bytes, photos: npt.NDArray[np.uint8], asked: bool | None
+) -> tuple[Inspectable | None, str]:  # fmt: skip
+    """The backbone with inner maps; None where it was asked for none, or has none, and why."""
+    if asked is False:
+        return None, "--no-inspectable"
+    try:
+        return make_inspectable(data, photos), ""
+    except InputError as error:
+        if asked:
+            raise InputError(f"--inspectable: {error}") from None
+        return None, str(error)
 
 
 def _with_layers(options: Options) -> bool:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from edgetl_device.errors import InputError
+from edgetl_device.inference.interpreter import FEATURE_MAP, MAP_PREFIX
 
-from .model import operator_name, read_model, schema, sizes, write_model
+from .model import operator_name, read_model, schema, sizes, text, write_model
 
 _PASSED_THROUGH = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE")
 _POOLS = ("MEAN", "AVERAGE_POOL_2D")
@@ -27,9 +28,13 @@ def expose_feature_map(data: bytes) -> bytes:
     """
     model = read_model(data)
     graph = model.subgraphs[0]  # that is the one that runs; others are parts of it, as loops
-    if len(sizes(graph.outputs)) == 2:
-        return data
-    tensor = _pooled(model, graph)
+    tensor = pooled_tensor(model, graph)
+    if tensor in sizes(graph.outputs):
+        name = text(graph.tensors[tensor].name)
+        if not name.startswith(MAP_PREFIX):
+            return data
+        graph.tensors[tensor].name = FEATURE_MAP + name
+        return write_model(model)
     graph.outputs = [*sizes(graph.outputs), tensor]
     for signature in model.signatureDefs or []:
         extra = schema().TensorMapT()
@@ -38,8 +43,12 @@ def expose_feature_map(data: bytes) -> bytes:
     return write_model(model)
 
 
-def _pooled(model: Any, graph: Any) -> int:
-    """The tensor that the output is the mean of."""
+def pooled_tensor(model: Any, graph: Any) -> int:
+    """The tensor that the first output is the mean of.
+
+    Raises:
+        InputError: the backbone does not end in global average pooling.
+    """
     operators = graph.operators
     producer = {output: operator for operator in operators for output in sizes(operator.outputs)}
     (tensor,) = sizes(graph.outputs)[:1] or (-1,)
@@ -53,4 +62,4 @@ def _pooled(model: Any, graph: Any) -> int:
             return tensor
         if name not in _PASSED_THROUGH:
             break
-    raise InputError("the backbone does not end in global average pooling, so there is no feature map to explain with")
+    raise InputError("the backbone does not end in global average pooling, so it has no feature map")

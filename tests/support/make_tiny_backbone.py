@@ -1,4 +1,4 @@
-"""Make ``tiny_backbone.tflite``: a real int8 backbone (32 × 32 photos, 64 features) small enough to keep beside the tests.
+"""Make ``tiny_backbone.tflite``: a real int8 backbone (32 × 32 photos, 64 features, two inner maps) small enough to keep beside the tests.
 
 Random weights of our own; run with ``python tests/support/make_tiny_backbone.py`` where TensorFlow is installed.
 """
@@ -11,6 +11,7 @@ import numpy as np
 
 from edgetl import tf
 from edgetl.conversion.converter import representative_photos, to_int8
+from edgetl.tflite.inner_maps import expose_inner_maps
 from edgetl_device.preprocess import Preprocessing
 
 
@@ -32,7 +33,7 @@ def main() -> None:
     flat = generator.integers(0, 256, (64, 1, 1, 3))
     photos = np.clip(flat + generator.normal(0, 40, (64, 32, 32, 3)), 0, 255).astype(np.uint8)
     data = to_int8(model, representative_photos(photos, Preprocessing(32, 32)), (-1.0, 1.0))
-    Path(__file__).with_name("tiny_backbone.tflite").write_bytes(data)
+    Path(__file__).with_name("tiny_backbone.tflite").write_bytes(expose_inner_maps(data))
 
 
 if __name__ == "__main__":

@@ -25,10 +25,12 @@ from ..labels import NOTHING, check_sample_label
 from ..preprocess import Preprocessing
 from ..strict_json import parsed
 from .archive import pack_members, read_file, unpack_members
+from .inner_maps import InnerMap, maps_of
 from .signing import BUNDLE, SIZE, PrivateKey, PublicKey
 
-FORMAT_VERSION = 2
-READABLE = (1, 2)  # in format 1 statistics have no moments of single classes
+FORMAT_VERSION = 3
+READABLE = (1, 2, 3)  # 1: statistics have no moments of single classes; up to 2: the backbone gives no inner maps
+WITHOUT_MAPS = 2  # what a bundle without inner maps is written as: older programs read it too
 MAX_MANIFEST = 1 << 20  # bytes
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
@@ -96,6 +98,11 @@ class Bundle:
         return _embedding_scale(self.manifest)
 
     @property
+    def maps(self) -> tuple[InnerMap, ...]:
+        """The inner feature maps that the backbone gives too, finest first; none in a bundle that cannot inspect."""
+        return maps_of(self.manifest)
+
+    @property
     def backbone_digest(self) -> str:
         """SHA-256 of the ``.tflite`` whose embeddings statistics and samples hold."""
         return str(self.manifest["members"]["backbone.tflite"]["sha256"])
@@ -118,7 +125,8 @@ def write_bundle(
     order = [name for name in (*REQUIRED, *OPTIONAL) if name in members]
     listing = {n: {"size": len(members[n]), "sha256": hashlib.sha256(members[n]).hexdigest()} for n in order}
     full = {name: value for name, value in manifest.items() if name != "signed"}
-    full = {"format": FORMAT_VERSION, **full, "members": listing} | ({"signed": signing_time()} if key else {})
+    written = FORMAT_VERSION if full.get("maps") else WITHOUT_MAPS
+    full = {"format": written, **full, "members": listing} | ({"signed": signing_time()} if key else {})
     text = json.dumps(full, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
     signature = {SIGNATURE: key.sign(BUNDLE, text)} if key else {}
     data = pack_members({MANIFEST: text, **signature, **{name: members[name] for name in order}})
@@ -223,10 +231,13 @@ def _manifest(data: bytes) -> dict[str, Any]:
         Preprocessing.from_json(manifest["preprocessing"])
         CodeTransform.from_json(manifest["codes"])
         _embedding_scale(manifest)
+        maps = maps_of(manifest)
     except InputError as error:
         raise BundleError(f"the manifest is not valid: {error}") from None
     if not valid or labels != sorted(set(labels)):
         raise BundleError("the manifest's labels must be sorted and distinct")
+    if maps and manifest["format"] <= WITHOUT_MAPS:
+        raise BundleError(f"the manifest names inner maps, which format {manifest['format']} does not have")
     if labels == [NOTHING]:
         raise BundleError(f"its only label is {NOTHING!r}, which is background and no class: teach it things too")
     if "signed" in manifest and not _is_time(manifest["signed"]):

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ..bundle.bundle import Bundle
 from ..bundle.content import BundleContent
+from ..bundle.inner_maps import InnerMap
 from ..codes import Codes, CodeTransform, Int8
 from ..console import progress
 from ..errors import InputError, MismatchError, PhotoError
@@ -21,9 +22,13 @@ from ..photos import Image, read_photo
 from ..preprocess import Preprocessing
 from .backbone_trial import refuse_unsound
 from .edgetpu import TWIN
-from .interpreter import DEFAULT_THREADS, Interpreter, TFLiteInterpreter, open_interpreter
+from .interpreter import DEFAULT_THREADS, Interpreter, Tensor, TFLiteInterpreter, open_interpreter
 
 P = TypeVar("P", bound="Path | Image")
+
+NO_MAPS = (
+    "this bundle cannot inspect, its backbone gives no inner maps: convert it again with `edgetl convert --inspectable`"
+)
 
 _AHEAD = 16  # photos decoded ahead of the interpreter: enough to keep it busy, few enough to stay small
 
@@ -52,6 +57,7 @@ class Backbone:
         transform: raw embeddings → codes.
         digest: SHA-256 of the ``.tflite`` file.
         scale: one step of the int8 embedding where the interpreter gives float32; None where it gives int8.
+        maps: the inner feature maps that it gives too; none where it cannot inspect.
     """
 
     def __init__(
@@ -61,12 +67,14 @@ class Backbone:
         transform: CodeTransform,
         digest: str,
         scale: float | None = None,
+        maps: tuple[InnerMap, ...] = (),
     ) -> None:
         self.interpreter = interpreter
         self.preprocessing = preprocessing
         self.transform = transform
         self.digest = digest
         self.scale = scale
+        self.maps = maps
 
     @property
     def runtime(self) -> str:
@@ -77,7 +85,8 @@ class Backbone:
         """The same backbone once more, to compute beside this one; None where there is one only, as on an Edge TPU."""
         if not isinstance(self.interpreter, TFLiteInterpreter) or self.interpreter.model_bytes is None:
             return None
-        return Backbone(self.interpreter.another(), self.preprocessing, self.transform, self.digest, self.scale)
+        other = self.interpreter.another()
+        return Backbone(other, self.preprocessing, self.transform, self.digest, self.scale, self.maps)
 
     def embed(self, frame: Image) -> Int8:
         """(any, any, 3) uint8 BGR frame → (d,) int8 raw embedding."""
@@ -86,6 +95,20 @@ class Backbone:
     def embed_photo(self, photo: npt.NDArray[np.uint8]) -> Int8:
         """(height, width, 3) uint8 RGB preprocessed photo → (d,) int8 raw embedding."""
         return _raw(self.interpreter(photo), self.scale, self.transform)
+
+    def embed_with_maps(self, photo: npt.NDArray[np.uint8]) -> tuple[Int8, tuple[Int8, ...]]:
+        """(height, width, 3) uint8 RGB prepared photo → (d,) int8 raw embedding and its inner maps, in one run.
+
+        Returns:
+            the embedding of :meth:`embed_photo`, byte for byte, and for each of :attr:`maps` (h, w, c) int8.
+
+        Raises:
+            MismatchError: the bundle's backbone gives no inner maps.
+        """
+        if not self.maps or not isinstance(self.interpreter, TFLiteInterpreter):
+            raise MismatchError(NO_MAPS)
+        raw, maps = self.interpreter.with_maps(photo)
+        return _raw(raw, self.scale, self.transform), maps
 
     def embed_files(self, photos: Iterable[P]) -> Iterator[tuple[P, Int8 | PhotoError]]:
         """Photo files or (any, any, 3) uint8 BGR → (photo, (d,) int8 or what is wrong with it), in order.
@@ -157,7 +180,19 @@ def open_backbone(bundle: Bundle, runtime: str = "auto", threads: int = DEFAULT_
     stated = (1, preprocessing.height, preprocessing.width, 3), transform.dimension, transform.zero_point, bool(scale)
     if actual != stated:
         raise MismatchError(f"the manifest describes a backbone {stated}, the file holds {actual}")
-    return Backbone(interpreter, preprocessing, transform, bundle.backbone_digest, scale)
+    maps = bundle.maps if interpreter.accelerator is None else ()
+    _check_maps(maps, interpreter.maps)
+    return Backbone(interpreter, preprocessing, transform, bundle.backbone_digest, scale, maps)
+
+
+def _check_maps(stated: tuple[InnerMap, ...], actual: tuple[Tensor, ...]) -> None:
+    """Raise MismatchError unless the file holds the maps that the manifest states; none stated, none are looked at."""
+    if not stated:
+        return
+    found = [(tensor.shape, tensor.dtype.name, tensor.scale, tensor.zero_point) for tensor in actual]
+    expected = [((1, *inner.shape), "int8", inner.scale, inner.zero_point) for inner in stated]
+    if found != expected:
+        raise MismatchError(f"the manifest describes the inner maps {expected}, the file holds {found}")
 
 
 def open_tried_backbone(bundle: Bundle, runtime: str = "auto", threads: int = DEFAULT_THREADS) -> Backbone:

@@ -24,6 +24,12 @@ from .native_log import captured_stderr
 
 log = logging.getLogger("edgetl.interpreter")
 
+MAP_PREFIX = "inspection_map/"
+"""How the names of outputs begin that visual inspection looks at: ``inspection_map/0/…`` is the finest."""
+
+FEATURE_MAP = "feature_map+"
+"""What stands before the name of such an output where it is also the map that is pooled into the embedding."""
+
 DEFAULT_THREADS = 1  # more is slower as soon as a core is busy: measured 20 × with 4 threads on 1 free core
 
 
@@ -40,6 +46,7 @@ class Interpreter(Protocol):
 class Tensor:
     """What an interpreter says of an input or an output."""
 
+    name: str
     index: int
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -50,7 +57,7 @@ class Tensor:
 class TFLiteInterpreter:
     """A backbone: (1, height, width, 3) uint8 in, (1, d) int8 out; or both float32, with pixel values 0 … 255 in.
 
-    Its feature map (1, h, w, d) may be a second output.
+    Its feature map (1, h, w, d) may be a second output, and inner maps for inspection may be more (``MAP_PREFIX``).
 
     Args:
         model: the bytes of a ``.tflite`` file.
@@ -60,6 +67,7 @@ class TFLiteInterpreter:
 
     Attributes:
         xnnpack: whether XNNPACK computes the model; without it, it is many times slower.
+        maps: its inner feature maps (1, h, w, c), finest first; none where it exports none.
 
     Raises:
         RuntimeMissingError: no such runtime is installed, or it cannot run the model.
@@ -94,7 +102,10 @@ class TFLiteInterpreter:
         self.input = _only(self._interpreter.get_input_details(), "input")
         outputs = self._interpreter.get_output_details()
         maps = [detail for detail in outputs if len(detail["shape"]) == 4]
-        self._map = _only(maps, "feature map") if maps else None
+        pooled = [detail for detail in maps if not detail["name"].startswith(MAP_PREFIX)]
+        self._map = _only(pooled, "feature map") if pooled else None
+        inner = (_only([detail], "inner map") for detail in maps if MAP_PREFIX in detail["name"])
+        self.maps = tuple(sorted(inner, key=lambda tensor: tensor.name.removeprefix(FEATURE_MAP)))
         self.output = _only([detail for detail in outputs if len(detail["shape"]) != 4], "output")
         if self.input.dtype not in (np.uint8, np.float32) or len(self.input.shape) != 4 or self.input.shape[3] != 3:
             raise RuntimeMissingError(f"expected an input (1, height, width, 3) uint8 or float32, got {self.input}")
@@ -103,7 +114,12 @@ class TFLiteInterpreter:
 
     def __call__(self, photo: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
         """(height, width, 3) uint8 RGB → (d,) int8 or float32, as the model's output is."""
-        return self._run(photo, self.output)
+        return self._run(photo, self.output)[0]
+
+    def with_maps(self, photo: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[Any], tuple[npt.NDArray[Any], ...]]:
+        """As :meth:`__call__`, and of the same run each of :attr:`maps` as (h, w, c), of the type that it has."""
+        embedding, *maps = self._run(photo, self.output, *self.maps)
+        return embedding, tuple(maps)
 
     @property
     def model_bytes(self) -> int | None:
@@ -127,21 +143,21 @@ class TFLiteInterpreter:
         """
         if self._map is None:
             raise RuntimeMissingError("this backbone exports no feature map: convert with --explainable")
-        values = self._run(photo, self._map)
+        (values,) = self._run(photo, self._map)
         if self._map.dtype == np.float32:
             return values
         return (values.astype(np.float32) - self._map.zero_point) * np.float32(self._map.scale)
 
-    def _run(self, photo: npt.NDArray[np.uint8], output: Tensor) -> npt.NDArray[Any]:
+    def _run(self, photo: npt.NDArray[np.uint8], *outputs: Tensor) -> list[npt.NDArray[Any]]:
         try:
             with self._one_at_a_time:
                 self._interpreter.set_tensor(self.input.index, photo[None].astype(self.input.dtype, copy=False))
                 self._interpreter.invoke()
-                result: npt.NDArray[Any] = self._interpreter.get_tensor(output.index)[0]
+                results = [self._interpreter.get_tensor(output.index)[0] for output in outputs]
         except RuntimeError as error:
             reason = " ".join(str(error).split())
             raise RuntimeMissingError(f"{self.runtime} cannot run this backbone: {reason}") from None
-        return result
+        return results
 
 
 def open_interpreter(
@@ -204,4 +220,4 @@ def _only(details: list[dict[str, Any]], what: str) -> Tensor:
     (detail,) = details
     scale, zero_point = detail["quantization"]
     shape = tuple(int(size) for size in detail["shape"])
-    return Tensor(detail["index"], shape, np.dtype(detail["dtype"]), float(scale), int(zero_point))
+    return Tensor(str(detail["name"]), detail["index"], shape, np.dtype(detail["dtype"]), float(scale), int(zero_point))

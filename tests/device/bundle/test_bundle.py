@@ -15,6 +15,8 @@ from edgetl_device.errors import BundleError, StorageError
 from edgetl_device.home import Home
 from edgetl_device.statistics import statistics_of
 
+INNER = {"name": "a/b", "shape": [8, 8, 64], "scale": 0.5, "zero_point": 3}
+
 
 @pytest.fixture
 def data(bundle_path) -> bytes:
@@ -36,6 +38,15 @@ def test_the_same_content_gives_the_same_bytes(bundle_path, tmp_path, data) -> N
     assert (tmp_path / "again.edgetl").read_bytes() == data
 
 
+def test_a_bundle_without_inner_maps_is_one_that_older_programs_read(bundle_path, tmp_path) -> None:
+    bundle = open_bundle(bundle_path)
+    assert bundle.manifest["format"] == 3 and [inner.shape for inner in bundle.maps] == [(16, 16, 24), (8, 8, 64)]
+    plain = {name: value for name, value in bundle.manifest.items() if name not in ("maps", "format")}
+    write_bundle(tmp_path / "plain.edgetl", plain, bundle.members)
+    again = open_bundle(tmp_path / "plain.edgetl")
+    assert again.manifest["format"] == 2 and again.maps == ()
+
+
 def test_a_zip_that_is_no_bundle_and_a_file_that_is_no_zip_are_told_apart(tmp_path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("a.txt", "hello")
@@ -51,13 +62,24 @@ def test_a_zip_that_is_no_bundle_and_a_file_that_is_no_zip_are_told_apart(tmp_pa
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (manifest(format=3), "format 3 is newer than 2, the last that this edgetl reads; update"),
+        (manifest(format=4), "format 4 is newer than 3, the last that this edgetl reads; update"),
         (manifest(labels=["box", "ball"]), "sorted and distinct"),
         (manifest(labels=["../x", "y"]), "not valid"),
         (manifest(labels=[1, 2]), "sorted and distinct"),
         (manifest(codes={"transform": 1, "zero_point": -128, "dimension": 10**9}), "not valid"),
         (manifest(preprocessing={"height": 10**9, "width": 1}), "not valid"),
         (manifest(quantization=None), "lacks quantization"),
+        (manifest(format=2), "names inner maps, which format 2 does not have"),
+        (manifest(maps={}), "must be a list of up to 4"),
+        (manifest(maps=[INNER] * 5), "must be a list of up to 4"),
+        (manifest(maps=[INNER | {"shape": [10**9, 10**9, 64]}]), "up to 64 x 64 places and 4096 channels"),
+        (manifest(maps=[INNER | {"shape": [64, 64, 4096]}]), "up to 1048576 values"),
+        (manifest(maps=[INNER | {"shape": [True, 8, 64]}]), "three integers"),
+        (manifest(maps=[INNER | {"scale": float("1e999")}]), "no readable manifest"),
+        (manifest(maps=[INNER | {"scale": 0}]), "positive scale"),
+        (manifest(maps=[INNER | {"zero_point": 128}]), "zero point of -128 to 127"),
+        (manifest(maps=[INNER | {"name": "a\x1b[2J"}]), "printable name"),
+        (manifest(maps=[INNER | {"more": 1}]), "must hold name, shape"),
         (lambda members: members.pop("manifest.json"), "no readable manifest"),
         (lambda members: members.update({"manifest.json": b"[" * 100_000}), "no readable manifest"),
         (lambda members: members.update({"../evil": b"x"}), "unexpected member"),
@@ -74,7 +96,7 @@ def of_format_1(path: Path, bundle_path: Path) -> Bundle:
     """The bundle as a release before 0.2 would have made it: statistics without moments of single classes."""
     bundle = open_bundle(bundle_path)
     statistics = replace(BundleContent(bundle).statistics, projected=None)
-    old = {**bundle.manifest, "format": 1, "head": "predictive"}
+    old = {**bundle.manifest, "format": 1, "head": "predictive", "maps": []}
     write_bundle(path, old, {**bundle.members, "statistics.npz": statistics.to_bytes()})
     return open_bundle(path)
 
@@ -111,7 +133,7 @@ def test_a_device_may_take_a_bundle_of_format_2_after_one_of_format_1(tmp_path: 
 
 
 def test_moments_in_a_bundle_of_format_1_are_refused(data) -> None:
-    bundle = read_bundle(rebuilt(data, manifest(format=1)))
+    bundle = read_bundle(rebuilt(data, manifest(format=1, maps=[])))
     with pytest.raises(BundleError, match="which format 1 does not have"):
         _ = BundleContent(bundle).statistics
 
