@@ -272,6 +272,8 @@ COMMANDS = [
     ("--sink", "missing-sink:{}"),
     ("--sink", "mqtt:mqtt://admin:{}@127.0.0.1/porch"),
     ("--sink", "mqtt:mqtts://admin:{}@127.0.0.1:port/porch"),
+    ("--sink", "webhook:https://admin:{}@127.0.0.1/hook"),
+    ("--sink", "webhook:https://127.0.0.1/hook#secret={}"),
 ]
 
 
@@ -324,7 +326,7 @@ def test_a_command_file_that_others_can_read_is_refused(home: Home, tmp_path, ca
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are listed by Linux")
-def test_no_output_shows_a_broker_s_password(home: Home, tmp_path) -> None:
+def test_no_output_shows_the_password_of_a_broker_or_a_webhook(home: Home, tmp_path) -> None:
     """From a file, from the environment, and from a file that the address names."""
     pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed (the extra [mqtt])")
     from broker import MOSQUITTO, Mosquitto
@@ -343,11 +345,15 @@ def test_no_output_shows_a_broker_s_password(home: Home, tmp_path) -> None:
     command = [sys.executable, "-m", "edgetl_device", "--home", str(home.folder), "run", "-v", "--camera", "parts"]
     command += ["--web", f"127.0.0.1:{page}", "--sink-file", str(sink), "--sink", f"mqtt:mqtt://admin:${{PW}}@{at}/b"]
     command += ["--sink", f"mqtt:mqtt://admin@{at}/c?password-file={password}"]
+    command += ["--sink", "webhook:http://admin:${PW}@127.0.0.1:9/hook/${PW}?token=${PW}#secret=${KEY}"]
     with log.open("wb") as stream:
-        process = subprocess.Popen(command, stdout=stream, stderr=stream, env=os.environ | {"PW": PLANTED})
+        process = subprocess.Popen(
+            command, stdout=stream, stderr=stream, env=os.environ | {"PW": PLANTED, "KEY": 2 * PLANTED}
+        )
     try:
         until(lambda: log.read_bytes().count(b"connected to the MQTT broker") == 3, 60)
         until(lambda: b"page " in log.read_bytes(), 60)
+        until(lambda: b"the webhook http://127.0.0.1:9 cannot be reached" in log.read_bytes(), 60)
         no_password_in("the arguments of a process", Path(f"/proc/{process.pid}/cmdline").read_bytes())
         client = Client(f"http://127.0.0.1:{page}")
         for path in PATHS:

@@ -98,8 +98,9 @@ def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, va
     "sinks",
     multiple=True,
     metavar="NAME[:ARGUMENT]",
-    help="Send recognitions to a sink: command:CMD, mqtt:mqtts://USER@HOST/PREFIX, or one that another package adds "
-    "(${NAME} in its ARGUMENT, but for command, comes from the environment); repeatable.",
+    help="Send recognitions to a sink: command:CMD, mqtt:mqtts://USER@HOST/PREFIX, webhook:https://HOST/PATH, "
+    "or one that another package adds (${NAME} in its ARGUMENT, but for command, comes from the environment); "
+    "repeatable.",
 )
 @click.option(
     "--sink-file",

@@ -13,7 +13,8 @@ import pytest
 
 pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed (the extra [mqtt])")
 
-from broker import Mosquitto, broker, certificates, components, listener, needs_mosquitto, state
+from broker import Mosquitto, broker, components, listener, needs_mosquitto, state
+from certificates import certificates
 from test_home_assistant import NASTY
 from test_sinks import recognition
 

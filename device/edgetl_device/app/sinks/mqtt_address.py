@@ -9,12 +9,13 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from ...addresses import openable, shown_address
 from ...errors import InputError
 from ...printable import printable
 from ...secret_file import read_secret
+from .sink_options import sink_options
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 OPTIONS = ("ca", "cert", "discovery", "key", "name", "password-file", "snapshot", "teach", "version")
@@ -123,13 +124,7 @@ def parsed_address(text: str) -> MqttAddress:
 def _options(url: SplitResult, shown: str) -> dict[str, str]:
     if url.fragment:
         raise InputError(f"{shown}: # cannot be part of a prefix")
-    options: dict[str, str] = {}
-    for name, value in parse_qsl(url.query, keep_blank_values=True):
-        if name not in OPTIONS or name in options:
-            known = "is given twice" if name in options else f"is none of {', '.join(OPTIONS)}"
-            raise InputError(f"{shown}: the option {printable(name, 40)!r} {known}")
-        options[name] = value
-    return options
+    return sink_options(url.query, OPTIONS, shown)
 
 
 def _tls(options: Mapping[str, str], shown: str) -> ssl.SSLContext:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import cast
 from urllib.parse import unquote, urlsplit
 
@@ -12,8 +13,10 @@ from ...extensions import SINKS, call_factory, extension_names, load_extension
 from .command import LabelCommand
 from .mqtt import MqttSink
 from .sink import Sink
+from .sink_options import sink_options
+from .webhook import OPTIONS, WebhookSink
 
-BUILT_IN: dict[str, Callable[[str], Sink]] = {"command": LabelCommand, "mqtt": MqttSink}
+BUILT_IN: dict[str, Callable[[str], Sink]] = {"command": LabelCommand, "mqtt": MqttSink, "webhook": WebhookSink}
 """The sinks that ``--sink`` knows without any further package."""
 
 
@@ -26,10 +29,13 @@ def refuse_password(spec: str) -> None:
     if name not in BUILT_IN or name == "command":
         return
     try:
-        password = urlsplit(openable(argument)).password
+        url = urlsplit(openable(argument))
     except ValueError:  # the sink itself says what is wrong with it
         return
-    if password and not is_variable(unquote(password)):
+    found = [unquote(url.password or "")]
+    with suppress(InputError):
+        found.append(sink_options(url.fragment, OPTIONS, "").get("secret", ""))
+    if any(secret and not is_variable(secret) for secret in found):
         raise InputError(
             f"--sink {name}: others can read a password in the list of processes: write ${{NAME}} in its place, which "
             "comes from the environment, or put all of it into a file for --sink-file"
