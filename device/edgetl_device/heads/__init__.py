@@ -17,5 +17,6 @@ __all__ = [
     "relative",
     "scorer",
     "space",
+    "strangers",
     "taught",
 ]

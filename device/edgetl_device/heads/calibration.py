@@ -26,9 +26,9 @@ from .neighbours import Bank, Vectors, mean_of_nearest, unit
 from .novelty import newest
 from .scatter import aligned_counts
 
-SLOPE = 0.8  # β: the best of 0.5 to 1 on near, far and scene of ``benchmarks/calibration``
+SLOPE = 0.6  # β: the best of 0.3 to 1 on near, far and scene of ``benchmarks/calibration``
 MOST_AWAY = 4.0  # of u
-FEW_SHARE = 2.0  # γ: the best of 0 to 4 on the same
+FEW_SHARE = 3.0  # γ: the best of 0 to 5 on the same
 _ITSELF = 1 - 1e-6  # cosine of what is the same photo
 LOWEST = 0.05  # quantile of nearness where u is 1
 

@@ -13,7 +13,7 @@ from ..codes import Codes
 from ..statistics import Statistics, no_statistics, statistics_of
 from .neighbours import Bank, unit
 from .precision import MOST_ROWS, Matrix, Precision, Vector, solve_precision
-from .relative import RelativeDistance, fit_relative
+from .relative import RelativeDistance
 from .scatter import BLOCK_ROWS, device_weight, directions, freedom, label_rows, row_products, scatter, variances
 from .space import Space
 
@@ -45,7 +45,7 @@ class Solution:
         core_distances: see :attr:`Evidence.core_distances`.
         holdout_projected: see :attr:`Evidence.holdout_projected`.
         space: see :attr:`Evidence.space`.
-        relative: see :attr:`Evidence.relative`.
+        relative: see :func:`~.strangers.relative_of`.
     """
 
     bank: Bank | None = None
@@ -116,14 +116,6 @@ class Evidence:
             alone = alone or replace(self, device=nothing, recent=self.recent[:0], recent_labels=()).core
             self.solution.space = Space(self.centre, alone, self.factory.projection)
         return self.solution.space
-
-    @property
-    def relative(self) -> RelativeDistance:
-        """Distance to the factory's classes, with a threshold from the holdout, which there must be."""
-        if self.solution.relative is None:
-            shown = np.array([label not in self.hidden for label in self.holdout_labels], bool)
-            self.solution.relative = fit_relative(self.space, self.factory, self.holdout[shown], self.hidden)
-        return self.solution.relative
 
     def _solved_core(self) -> Precision:
         if self.factory_precision is not None and len(self.recent) == self.device.samples <= MOST_ROWS:

@@ -20,6 +20,7 @@ from .evidence import Evidence
 from .neighbours import ENOUGH, NEIGHBOURS, Bank, Vectors, mean_of_nearest, unit
 from .relative import RelativeDistance
 from .space import Space
+from .strangers import relative_of
 from .taught import Taught, fit_taught, taught_labels
 
 RECENT_PER_CLASS = 64  # device samples of each class that are remembered here, the newest
@@ -88,7 +89,7 @@ def fit_novelty(evidence: Evidence) -> Novelty:
     if bank.enough:
         labels = taught_labels(evidence)
         taught = fit_taught(evidence, evidence.space, labels) if labels else None
-        return Novelty(scene, evidence.origin, float("-inf"), evidence.space, evidence.relative, taught)
+        return Novelty(scene, evidence.origin, float("-inf"), evidence.space, relative_of(evidence), taught)
     if not set(evidence.factory.labels) <= evidence.hidden:  # known, but nothing tells how alike its things are
         return Novelty(scene, evidence.origin, float("-inf"), shortcoming=TOO_FEW_HELD_OUT)
     return replace(_by_own_samples(evidence, seen, [names[row] for row in recent]), scene=scene)

@@ -27,10 +27,12 @@ class Whitened:
     Args:
         offsets: (n, d) float32 y.
         lengths: (n,) yᵀ P y.
+        along: (n, q) float32 y along :attr:`Space.basis`; q = 0 where there is none.
     """
 
     offsets: Matrix
     lengths: Vector
+    along: Matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +54,17 @@ class Space:
     def __call__(self, codes: Codes) -> Whitened:
         """(n, d) → what distances are made of."""
         offsets = np.asarray(codes - self.centre, np.float32)
+        along = offsets @ self.basis
         lengths = np.empty(len(offsets))
         for start in range(0, len(offsets), _BLOCK_ROWS):
-            lengths[start : start + _BLOCK_ROWS] = self._lengths(offsets[start : start + _BLOCK_ROWS])
-        return Whitened(offsets, np.maximum(lengths, 1e-9))
+            rows = slice(start, start + _BLOCK_ROWS)
+            lengths[rows] = self._lengths(offsets[rows], along[rows])
+        return Whitened(offsets, np.maximum(lengths, 1e-9), along)
+
+    @property
+    def basis(self) -> Matrix:
+        """(d, q) float32 orthonormal directions along which lengths are exact; q = 0 where they are along all."""
+        return np.zeros((len(self.centre), 0), np.float32) if self._few is None else self._few[0]
 
     def whiten(self, offsets: Matrix) -> Matrix:
         """(n, d) float32 offsets → offsets · P, exactly."""
@@ -68,11 +77,10 @@ class Space:
         basis, inner, rest = self._few
         return np.asarray(((offsets @ basis) @ inner) @ basis.T + np.float32(rest) * offsets)
 
-    def _lengths(self, offsets: Matrix) -> Vector:
+    def _lengths(self, offsets: Matrix, along: Matrix) -> Vector:
         if self._few is None:
             return row_products(self.whiten(offsets), offsets)
-        basis, inner, rest = self._few
-        along = offsets @ basis
+        _, inner, rest = self._few
         return row_products(along @ inner, along) + rest * row_products(offsets, offsets)
 
     @cached_property

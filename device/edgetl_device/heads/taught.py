@@ -22,8 +22,8 @@ from .scatter import label_rows, row_products
 from .space import Space, Whitened
 
 SHARE = 0.67  # of the likeness that a class's own samples reach
-USUAL = 0.154  # likeness of two photos of a kind that the factory does not know; worth one sample
-WIDEST = 3.0  # how much more than the factory's classes one may spread
+USUAL = 0.18  # likeness of two photos of a kind that the factory does not know; worth one sample
+WIDEST = 5.0  # how much more than the factory's classes one may spread
 _MOST_ASKED = 128  # samples of all classes together that are left out in turn: quick enough after every sample
 _MOST_OF_ONE = 16
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from edgetl_device.heads.evidence import Evidence, extend, gather
+from edgetl_device.heads.gaussian import Gaussian
+from edgetl_device.heads.head import fit_head
 from edgetl_device.heads.neighbours import ENOUGH
 from edgetl_device.heads.novelty import (
     MOST_COMPARED,
@@ -15,8 +17,11 @@ from edgetl_device.heads.novelty import (
     Novelty,
     fit_novelty,
 )
-from edgetl_device.heads.relative import PLAIN_SHARE, relative
+from edgetl_device.heads.relative import LEAD_SHARE, PLAIN_SHARE
+from edgetl_device.heads.relative import relative as reached
+from edgetl_device.heads.scatter import row_products
 from edgetl_device.heads.space import Space
+from edgetl_device.heads.strangers import relative_of
 from edgetl_device.heads.taught import SHARE, USUAL, WIDEST, likeness
 from edgetl_device.projection import Projection
 from edgetl_device.statistics import no_statistics, statistics_of
@@ -39,6 +44,19 @@ def factory(held: int = 20) -> Evidence:
     return gather(statistics_of(codes, labels, "b", "r"), holdout, holdout_labels, codes[:0], (), "r")
 
 
+def projected_factory() -> Evidence:
+    """Every class varies in its own way along six directions."""
+    generator = np.random.default_rng(4)
+    projection = Projection(generator.integers(-60, 61, (6, DIMENSION)).astype(np.int8), np.zeros(6, np.int64))
+    codes, labels = draw(range(4), 120)
+    spread = 1 + 2 * generator.random((4, DIMENSION))
+    index = np.array([int(label[-4:]) for label in labels])
+    codes = np.clip(CENTRES[index] + (codes - CENTRES[index]) * spread[index], 0, 255).astype(np.uint8)
+    return gather(
+        statistics_of(codes[::2], labels[::2], "b", "r", projection), codes[1::2], labels[1::2], codes[:0], (), "r"
+    )
+
+
 def blank(classes: range = range(3), shots: int = 5) -> Evidence:
     nothing, none = no_statistics("b", DIMENSION), np.zeros((0, DIMENSION), np.uint8)
     return gather(nothing, none, (), *draw(classes, shots, seed=2), "r")
@@ -55,12 +73,22 @@ def unknown(novelty: Novelty, classes: range, per_class: int = 40) -> float:
 def test_relative_distance_is_what_its_formula_says() -> None:
     known = factory()
     novelty, (codes, _) = fit_novelty(known), draw(range(2, 8), 5)
+    rule = fit_head(known, "predictive").scorer  # without a projection, as here, no class has a covariance of its own
+    best = np.sort(rule.scores(codes).astype(np.float64), axis=1)
     precision = known.space.precision.matrix.astype(np.float64)
-    means = known.factory.sums / known.factory.counts[:, None]
     far = [float((code - known.centre) @ precision @ (code - known.centre)) for code in codes]
-    nearest = [min(float((code - mean) @ precision @ (code - mean)) for mean in means) for code in codes]
-    expected = (1 - PLAIN_SHARE) * np.array(far) - np.array(nearest)
+    expected = best[:, -1] + LEAD_SHARE * (best[:, -1] - best[:, -2]) + 0.5 * (1 - PLAIN_SHARE) * np.array(far)
     np.testing.assert_allclose(novelty.familiarity(codes), expected, rtol=1e-3, atol=1e-2)
+
+
+def test_relative_distance_sees_covariances_of_single_classes() -> None:
+    known = projected_factory()
+    relative, rule = relative_of(known), Gaussian.fit(known)
+    assert len(relative.classes) == 4
+    whitened = known.space(known.holdout)
+    exact = row_products(known.space.whiten(whitened.offsets), whitened.offsets)
+    scores = rule.scores(known.holdout) + (whitened.lengths - exact)[:, None] * rule.base.slope
+    np.testing.assert_allclose(relative(whitened), reached(scores, whitened.lengths), rtol=1e-4, atol=2e-2)
 
 
 def test_one_in_twenty_held_out_photos_is_below_the_threshold() -> None:
@@ -105,7 +133,7 @@ def test_a_threshold_of_a_taught_class_comes_from_its_samples_left_out() -> None
 
 
 def test_forgotten_classes_are_unknown() -> None:
-    hidden = replace(factory(), hidden=frozenset({"class-0000"}))
+    hidden = replace(factory(held=50), hidden=frozenset({"class-0000"}))
     novelty = fit_novelty(hidden)
     assert unknown(novelty, range(1)) > 0.9 and unknown(novelty, range(1, 4)) < 0.1
 
@@ -136,10 +164,10 @@ def test_a_factory_without_a_holdout_calls_nothing_unknown() -> None:
     assert novelty.shortcoming == TOO_FEW_HELD_OUT and unknown(novelty, range(4)) == 0.0
 
 
-def test_relative_to_no_class_everything_is_strange() -> None:
-    none = np.zeros((0, DIMENSION), np.float32)
-    scores = relative(np.ones((2, DIMENSION), np.float32), np.ones(2), none, np.zeros(0, np.float32))
-    assert (scores == -np.inf).all()
+def test_relative_to_no_class_everything_is_strange_and_to_one_there_is_no_lead() -> None:
+    lengths = np.array([2.0, 8.0])
+    assert (reached(np.zeros((2, 0), np.float32), lengths) == -np.inf).all()
+    np.testing.assert_allclose(reached(np.ones((2, 1), np.float32), lengths), 1 + 0.5 * (1 - PLAIN_SHARE) * lengths)
 
 
 def test_along_a_projection_lengths_are_exact_and_across_it_they_are_right_on_the_mean() -> None:
