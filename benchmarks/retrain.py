@@ -40,6 +40,7 @@ def main() -> None:
     factory_codes, factory_labels = draw(FACTORY, range(CLASSES))
     factory = factory_statistics(factory_codes, factory_labels, "backbone", "runtime")
     evidence = gather(factory, *draw(HOLDOUT, range(CLASSES)), *draw(STORED, range(CLASSES + 2)), "runtime")
+    solved = gather(factory, *draw(1, range(1)), *draw(0, range(1)), "runtime").core
     fit_head(evidence)  # as in a program that runs: what it worked out is updated from now on
     one = draw(1, range(CLASSES, CLASSES + 1))
 
@@ -52,12 +53,17 @@ def main() -> None:
     def from_scratch(rule: str) -> Head:
         return fit_head(replace(add()), rule)  # a copy without what was worked out
 
+    def on_a_device(rule: str) -> Head:
+        return fit_head(replace(add(), factory_precision=solved), rule)
+
     report.add(step="one more sample, ms", value=cpu_ms(add))
     for rule in HEADS:
         report.add(step=f"one more sample and a new head, {rule}, ms", value=cpu_ms(partial(add_and_fit, rule)))
     for rule in ("gaussian", "predictive"):
         value = cpu_ms(partial(from_scratch, rule))
         report.add(step=f"the same, everything solved anew, {rule}, ms", value=value)
+        value = cpu_ms(partial(on_a_device, rule))
+        report.add(step=f"the same, but for the factory's part, which an installed bundle has, {rule}, ms", value=value)
     tests, _ = draw(1000, range(CLASSES + 2))
     ours, anew = (head.scorer.scores(tests) for head in (add_and_fit("gaussian"), from_scratch("gaussian")))
     report.add(step="largest difference of scores, relative", value=float(np.abs(ours - anew).max() / np.ptp(anew)))

@@ -76,6 +76,16 @@ class Projection:
         """(q, d) W / 2⁸: projections of differences of codes, without rounding."""
         return self.weights.astype(np.float64) / (1 << SHIFT)
 
+    @cached_property
+    def basis(self) -> npt.NDArray[np.float32]:
+        """(d, q) orthonormal columns of the same span."""
+        return np.linalg.qr(self.weights.T.astype(np.float64))[0].astype(np.float32)
+
+    @cached_property
+    def metric(self) -> npt.NDArray[np.float64]:
+        """(q, q) (V Vᵀ)⁻¹ of the scaled directions V: what products of projections are by, to be those of codes."""
+        return np.asarray(np.linalg.pinv(self.scaled @ self.scaled.T), np.float64)
+
     def __call__(self, codes: Codes) -> Int64:
         """(n, d) uint8 → (n, q) int64 within ± 4,095."""
         found = np.empty((len(codes), self.size), np.int64)

@@ -14,8 +14,10 @@ from ..statistics import Statistics, no_statistics, statistics_of
 from .neighbours import Bank, unit
 from .precision import MOST_ROWS, Matrix, Precision, Vector, solve_precision
 from .relative import RelativeDistance
-from .scatter import BLOCK_ROWS, device_weight, directions, freedom, label_rows, row_products, scatter, variances
+from .scatter import device_weight, directions, freedom, label_rows, row_products, scatter, variances
 from .space import Space
+
+_BLOCK_ROWS = 256  # multiplied by the core at once, to spare memory: with fewer that takes longer
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,9 +167,9 @@ class Evidence:
         """(h,) yᵀ A⁻¹ y of the holdout with the core's A, y = code − centre: the costly part of its scores."""
         if self.solution.core_distances is None:
             distances = np.empty(len(self.holdout))
-            for start in range(0, len(distances), BLOCK_ROWS):
-                y = self.holdout[start : start + BLOCK_ROWS] - self.centre
-                distances[start : start + BLOCK_ROWS] = row_products(self.core.inverse(y), y)
+            for start in range(0, len(distances), _BLOCK_ROWS):
+                y = self.holdout[start : start + _BLOCK_ROWS] - self.centre
+                distances[start : start + _BLOCK_ROWS] = self.core.forms(y)
             self.solution.core_distances = distances
         return self.solution.core_distances
 
@@ -185,8 +187,7 @@ class Evidence:
     def holdout_distances(self) -> Vector:
         """(h,) yᵀ P y of the holdout, y = code − centre."""
         if self.precision.base is not self.core.base:
-            y = self.holdout - self.centre
-            return row_products(y @ self.precision, y)
+            return self.precision.forms(self.holdout - self.centre) * self.samples
         along = (self.holdout - self.centre) @ self.precision.rows[len(self.core.rows) :].T
         return (self.core_distances - row_products(along, along)) * self.samples
 

@@ -142,11 +142,14 @@ def remembered_per_class(counts: Iterable[int]) -> int:
 
 def newest(labels: Sequence[str], most: int | None = None) -> list[int]:
     """Indices of the newest of each label, ascending: as many as are remembered, or ``most``."""
-    most = remembered_per_class(Counter(labels).values()) if most is None else most
-    kept: Counter[str] = Counter()
-    chosen = []
-    for row in range(len(labels) - 1, -1, -1):
-        kept[labels[row]] += 1
-        if kept[labels[row]] <= most:
+    counts = Counter(labels)
+    most = remembered_per_class(counts.values()) if most is None else most
+    left = {label: min(count, most) for label, count in counts.items()}
+    missing, row, chosen = sum(left.values()), len(labels), []
+    while missing:  # backwards, no further than need be
+        row -= 1
+        if left[labels[row]]:
+            left[labels[row]] -= 1
+            missing -= 1
             chosen.append(row)
     return chosen[::-1]

@@ -104,12 +104,11 @@ def _rest(moments: ProjectedMoments | None, total: float) -> float | None:
     degrees = np.maximum(moments.counts - 1, 0)
     if not degrees.any():
         return None
-    directions = moments.projection.scaled
-    size, dimension = directions.shape
+    size, dimension = moments.projection.weights.shape
     scatter = np.zeros((size, size))
     for row in np.flatnonzero(degrees):
         scatter += scatter_along(moments, int(row))
-    along = float(np.trace(np.linalg.pinv(directions @ directions.T) @ scatter)) / float(degrees.sum())
+    along = float(np.trace(moments.projection.metric @ scatter)) / float(degrees.sum())
     return float((total - along) / (dimension - size))
 
 

@@ -88,7 +88,7 @@ class Space:
         """Orthonormal directions (d, q), P along them (q, q) less what it is on the mean across, and that mean."""
         if self.precision is None or self.projection is None or self.projection.size >= len(self.centre):
             return None
-        basis = np.linalg.qr(self.projection.weights.T.astype(np.float64))[0].astype(np.float32)
+        basis = self.projection.basis
         inner = basis.T.astype(np.float64) @ self.whiten(np.ascontiguousarray(basis.T)).T
         size, dimension = len(inner), len(self.centre)
         total = self.precision.samples * float(self.precision.diagonal.sum())

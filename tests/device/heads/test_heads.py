@@ -264,6 +264,17 @@ def test_the_block_inverse_agrees_with_lapack() -> None:
     assert (inverse == inverse.T).all()
 
 
+@pytest.mark.parametrize("dimension", [1, 3, 30, 101])
+def test_forms_are_products_with_the_inverse(dimension: int) -> None:
+    generator = np.random.default_rng(dimension)
+    features, more = generator.normal(size=(400, dimension)), generator.normal(size=(3, dimension)).astype(np.float32)
+    solved = solve_precision((features.T @ features).astype(np.float32), np.full(dimension, 2.0), 400)
+    for precision in (solved, solved.updated(more, 403)):
+        rows = generator.normal(size=(7, dimension)).astype(np.float32)
+        forms = np.einsum("nd,de,ne->n", rows, precision.matrix.astype(np.float64) / precision.samples, rows)
+        np.testing.assert_allclose(precision.forms(rows), forms, rtol=1e-5)
+
+
 def test_moments_equal_those_of_the_weighted_samples() -> None:
     known = evidence(factory=2, per_class=10, new=range(1, 3), shots=3)
     found = class_moments(known)
