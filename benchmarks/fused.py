@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl.embedding.embed import embed_device
-from edgetl.tflite import fused
+from edgetl.tflite import fused, fused_proof
 from edgetl.training.train import open_run
 from edgetl_device.bundle.bundle import open_bundle
 from edgetl_device.heads.evidence import gather
@@ -86,7 +86,10 @@ def measure(report: Report, work: Path) -> None:
             head = fit_head(evidence, rule)
             formula = fused.formula(head, backbone.transform)
             model = fused.fuse(file, formula, head.labels, backbone.transform, None, run.spec.input_range, "flowers")
-            told, wanted = fused.predict(model, shown).argmax(axis=1), head.predict(codes[held_out])[0].argmax(axis=1)
+            told, wanted = (
+                fused_proof.predict(model, shown).argmax(axis=1),
+                head.predict(codes[held_out])[0].argmax(axis=1),
+            )
             report.add(
                 training=situation, head=rule, reader="TFLite runtime", same_label=float((told == wanted).mean()),
                 bundle_accuracy=float((wanted == truth).mean()), fused_accuracy=float((told == truth).mean()),
@@ -95,13 +98,13 @@ def measure(report: Report, work: Path) -> None:
     model = bundle.members["model.tflite"]
     names, reader = outside(work, model, shown)
     if names:
-        told = fused.predict(model, shown).argmax(axis=1)
+        told = fused_proof.predict(model, shown).argmax(axis=1)
         other = np.array([data.classes.index(name) for name in names])
         report.add(
             training="all photos", head="predictive", reader=reader, same_label=float((other == told).mean()),
             bundle_accuracy=float((told == truth).mean()), fused_accuracy=float((other == truth).mean()), added_kB=0,
         )  # fmt: skip
-    backbone_alone, one_file = TFLiteInterpreter(file), fused.Runner(model)
+    backbone_alone, one_file = TFLiteInterpreter(file), fused_proof.Runner(model)
     times = interleaved_ms(
         {"backbone": lambda: backbone_alone(shown[0]), "fused": lambda: one_file(shown[0])}, runs=101
     )

@@ -208,6 +208,7 @@ def convert(
     per_tensor: bool = False,
     no_classes: bool = False,
     fused: bool = False,
+    keep_head: bool = False,
     edgetpu: bool = False,
     explainable: bool = False,
     inspectable: bool | None = None,
@@ -238,6 +239,7 @@ def convert(
             kernel, and how long each is fine-tuned.
         no_classes: make a bundle that knows nothing yet, and is taught on the device.
         fused: add one file with backbone and head, for other apps.
+        keep_head: of a classifier: give that file its own last layer, as it is, in place of the bundle's head.
         edgetpu: add the backbone compiled for the Edge TPU.
         explainable: let the backbone export its feature map.
         inspectable: let it give inner maps for visual inspection; by default where that is free, which it is in int8.
@@ -258,7 +260,7 @@ def convert(
     options = conversion.Options(
         quantize, calibration_samples, max_drop, head, no_classes, None,
         Compression(qat, prune, cluster, epochs, per_tensor),
-        layers=verbose, fused=fused, edgetpu=edgetpu, explainable=explainable,
+        layers=verbose, fused=fused, keep_head=keep_head, edgetpu=edgetpu, explainable=explainable,
         inspectable=inspectable,
     )  # fmt: skip
     return conversion.convert(

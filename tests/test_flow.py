@@ -131,7 +131,7 @@ def test_converting_again_gives_the_same_bytes(arrow) -> None:
 
 
 def test_other_apps_get_one_file_that_says_what_the_device_says(arrow) -> None:
-    from edgetl.tflite import fused
+    from edgetl.tflite import fused_proof
     from edgetl_device.inference.backbone import open_backbone
     from edgetl_device.photos import read_photo
 
@@ -139,7 +139,7 @@ def test_other_apps_get_one_file_that_says_what_the_device_says(arrow) -> None:
     bundle = open_bundle(arrow.bundle)
     assert bundle.manifest["fused"] == arrow.converted["fused"]
     photos = [read_photo(path) for kind in KNOWN for path in sorted((arrow.photos / kind).glob(f"{kind}-*.jpg"))]
-    told = fused.predict(bundle.members["model.tflite"], [bundle.preprocessing(photo) for photo in photos])
+    told = fused_proof.predict(bundle.members["model.tflite"], [bundle.preprocessing(photo) for photo in photos])
     backbone, head = open_backbone(bundle), BundleContent(bundle).head()
     wanted = head.predict(backbone.codes(np.stack([backbone.embed(photo) for photo in photos])))[0]
     assert len(photos) == 120 and (told.argmax(axis=1) == wanted.argmax(axis=1)).mean() >= 0.99

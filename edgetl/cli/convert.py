@@ -49,6 +49,8 @@ QUANTIZATIONS = ("int8", "int8-float-io", "int16x8", "float16", "dynamic", "none
 @head_option()
 @click.option("--no-classes", is_flag=True, help="A bundle that knows nothing yet and is taught on the device.")
 @click.option("--fused", is_flag=True, help="Add model.tflite, backbone and head in one file, for other apps.")
+@click.option("--keep-head", is_flag=True,
+              help="The same with the last layer that a model file came with, as it is.")  # fmt: skip
 @click.option("--edgetpu", is_flag=True, help="Add the backbone compiled for the Edge TPU; needs edgetpu_compiler.")
 @click.option("--seed", type=int, help="Seed for calibration, holdout and fine-tuning.  [default: the run's, or 0]")
 @click.option("--sign", type=click.Path(path_type=Path), metavar="KEY", help="Sign with this private key.")
@@ -83,6 +85,7 @@ def convert(
         from ..evaluation.shrinkage_audit import audit_bundle
 
         note(audit_bundle(open_bundle(output)))
+    own_head = {"own_head": done.own_head.to_json()} if done.own_head else {}
     return {
         "path": str(output),
         "size_bytes": output.stat().st_size,
@@ -91,7 +94,7 @@ def convert(
         "ops": done.ops,
         "proof": asdict(done.exported.proof),
         "compression": asdict(done.compressed) if done.compressed else None,
-        "fused": done.fused.to_json() if done.fused else None,
+        "fused": done.fused.to_json() | own_head if done.fused else None,
         "edgetpu": done.compiled.to_json() if done.compiled else None,
         "maps": done.manifest.get("maps", []),
         "seconds": done.seconds,
@@ -155,8 +158,14 @@ def _tell_extras(done: Converted) -> None:
     elif done.not_inspectable != "--no-inspectable":
         say(f"cannot inspect: {done.not_inspectable}")
     if done.fused:
-        say(f"model.tflite says the same on {done.fused.agreement:.1%} of {done.fused.samples} held-out photos; "
-            f"get it with: unzip -p {done.path} model.tflite > model.tflite")  # fmt: skip
+        file, own = done.fused, done.own_head
+        what = "model.tflite" if own is None else "model.tflite, with the model's own head,"
+        say(f"{what} says the same {'as the model ' if own else ''}on {file.agreement:.1%} of {file.samples} held-out "
+            f"photos; get it with: unzip -p {done.path} model.tflite > model.tflite")  # fmt: skip
+    if done.own_head:
+        own = done.own_head
+        say(f"with that head the model is right on {own.float_accuracy:.3f}, model.tflite on "
+            f"{own.converted_accuracy:.3f}; the head on the device is solved, so that it can learn")  # fmt: skip
     if done.compiled:
         left = sum(mapping.count for mapping in done.compiled.on_cpu)
         say(

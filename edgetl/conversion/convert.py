@@ -14,7 +14,7 @@ import numpy.typing as npt
 from edgetl_device.bundle.bundle import write_bundle
 from edgetl_device.bundle.content import FINGERPRINT_BYTES, BundleParts
 from edgetl_device.bundle.signing import PrivateKey
-from edgetl_device.console import Stages, progress
+from edgetl_device.console import Stages
 from edgetl_device.errors import InputError, PhotoError
 from edgetl_device.heads.evidence import Evidence, empty_evidence
 from edgetl_device.heads.head import Head, fit_head
@@ -24,11 +24,11 @@ from edgetl_device.inference.backbone import Backbone, prepare_files
 from ..data.datasets import balanced
 from ..embedding.embed import Embedded, embed_device
 from ..models.float_model import FloatModel, run_source
-from ..tflite import fused
 from ..tflite.edgetpu_compiler import Compiled, compile_model, find_compiler
 from ..tflite.feature_map import expose_feature_map
+from ..tflite.fused_proof import Fused
 from ..training.train import Run
-from . import compression, layer_errors
+from . import compression, layer_errors, one_file
 from .compression import Compressed, Compression
 from .converter import Exported, export, representative_photos
 from .fitting import Fitted, converted_backbone, fit, holdout_rows
@@ -59,6 +59,7 @@ class Options:
         photos: where the run's photos are now; None where they were.
         layers: whether to compare float and converted layers.
         fused: whether to add one file with backbone and head, for other apps.
+        keep_head: whether that file shall have the last layer that the model came with.
         edgetpu: whether to add the backbone's twin for the Edge TPU.
         explainable: whether the backbone shall export its feature map too, for explanations.
         inspectable: whether it shall give inner maps for visual inspection; None where that is free: of int8.
@@ -73,6 +74,7 @@ class Options:
     compression: Compression = NO_COMPRESSION
     layers: bool = False
     fused: bool = False
+    keep_head: bool = False
     edgetpu: bool = False
     explainable: bool = False
     inspectable: bool | None = None
@@ -88,6 +90,7 @@ class Converted:
         layers: errors of each layer, in execution order; empty where they were not asked for.
         fused, compiled: the two optional files; None where they were not asked for.
         inspectable: the inner maps; None where it has none, for the reason ``not_inspectable``.
+        own_head: of a fused file with the model's own head, against the model; None where it has the bundle's.
     """
 
     path: Path
@@ -100,10 +103,11 @@ class Converted:
     manifest: dict[str, Any]
     compressed: Compressed | None
     layers: tuple[layer_errors.LayerError, ...]
-    fused: fused.Fused | None
+    fused: Fused | None
     compiled: Compiled | None
     inspectable: Inspectable | None
     not_inspectable: str
+    own_head: Parity | None = None
 
     @property
     def ops(self) -> dict[str, int]:
@@ -135,9 +139,12 @@ def convert(
     started = time.perf_counter()
     compression.check(options.compression, options.quantize)
     _check_extras(options)
-    with Stages(5 + _with_layers(options) + options.fused + options.edgetpu) as stage:
+    one = options.fused or options.keep_head
+    with Stages(5 + _with_layers(options) + one + options.edgetpu) as stage:
         stage("loading the model")
         source = load()
+        if options.keep_head:
+            one_file.check_own_head(source)
         stage("reading photos")
         calibration = source.training_photos(options.calibration_samples)
         representative = representative_photos(calibration, source.preprocessing)
@@ -160,10 +167,10 @@ def convert(
             layer_errors.log_report(layers)
         advice = ADVICE.get(options.quantize, "Try --quantize none, and give more photos")
         gate(fitted.parity, options.max_drop, f"{source.caution} {advice}".strip(), len(source.dataset.classes))
-        one_file = compiled = None
-        if options.fused:
+        fused = compiled = None
+        if one:
             stage("checking the fused model")
-            one_file = _fuse(exported, source, backbone, fitted, output.stem)
+            fused = _fused(exported, source, backbone, fitted, options, output.stem)
         if options.edgetpu:
             stage("compiling for the Edge TPU")
             compiled = compile_model(plain)  # over USB maps would cost time
@@ -173,13 +180,13 @@ def convert(
         manifest["maps"] = [each.to_json() for each in inner.maps]
     if compiled is not None:
         members["backbone_edgetpu.tflite"], manifest["edgetpu"] = compiled.data, compiled.to_json()
-    if one_file is not None:
-        members["model.tflite"], manifest["fused"] = one_file.data, one_file.to_json()
+    if fused is not None:
+        members["model.tflite"], manifest["fused"] = fused.file.data, fused.to_json()
     write_bundle(output, manifest, members, key)
     elapsed, size = time.perf_counter() - started, output.stat().st_size
     return Converted(
         output, size, exported.proof.mode, fitted.parity, fitted.worst_class, exported, elapsed, manifest, compressed,
-        layers, one_file, compiled, inner, not_inner,
+        layers, fused.file if fused else None, compiled, inner, not_inner, fused.own if fused else None,
     )  # fmt: skip
 
 
@@ -195,6 +202,14 @@ def _with_maps(
         if asked:
             raise InputError(f"--inspectable: {error}") from None
         return None, str(error)
+
+
+def _fused(
+    exported: Exported, source: FloatModel, backbone: Backbone, fitted: Fitted, options: Options, name: str
+) -> one_file.OneFile:
+    if options.keep_head:
+        return one_file.with_own_head(exported, source, options.max_drop, name)
+    return one_file.with_bundles_head(exported, source, backbone, fitted, name)
 
 
 def _with_layers(options: Options) -> bool:
@@ -261,24 +276,13 @@ def _manifest(
 
 def _check_extras(options: Options) -> None:
     """Before anything takes long: can the optional files be made at all?"""
-    if options.fused and options.no_classes:
-        raise InputError("--fused needs classes to tell apart: leave out --no-classes, or --fused")
+    if (options.fused or options.keep_head) and options.no_classes:
+        option = "--keep-head" if options.keep_head else "--fused"
+        raise InputError(f"{option} needs classes to tell apart: leave out --no-classes, or {option}")
     if options.edgetpu and options.quantize != "int8":
         raise InputError(f"--edgetpu needs --quantize int8: the Edge TPU has no {options.quantize}")
     if options.edgetpu:
         find_compiler()
-
-
-def _fuse(exported: Exported, source: FloatModel, backbone: Backbone, fitted: Fitted, name: str) -> fused.Fused:
-    """The fused model, proven on the held-out photos."""
-    dataset = source.dataset
-    formula = fused.formula(fitted.head, backbone.transform)
-    labels = fitted.head.labels
-    model = fused.fuse(exported.data, formula, labels, backbone.transform, backbone.scale, source.scale, name)
-    files = dataset.take(dataset.rows("val", "test")).files()
-    prepared = progress(prepare_files(files, source.preprocessing), len(files), "checking the fused model")
-    photos = (photo for _, photo in prepared if not isinstance(photo, PhotoError))
-    return fused.prove(model, photos, [labels.index(label) for label in fitted.predicted])
 
 
 def _content(

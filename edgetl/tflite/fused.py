@@ -21,46 +21,23 @@ temperature for all), and it learns nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgetl_device.codes import CodeTransform
-from edgetl_device.errors import CheckFailedError, InputError
+from edgetl_device.errors import InputError
 from edgetl_device.heads.head import Head
-from edgetl_device.heads.scorer import ClassTerm, QuadraticTerm
-from edgetl_device.inference.native_log import captured_stderr
+from edgetl_device.heads.scorer import ClassTerm, ClosedForm, QuadraticTerm
 
-from . import metadata
 from .appender import Appender
-from .model import read_model, sizes, tensor_type, write_model
+from .classifier_file import embedding_of, finished
+from .model import read_model
 
 DIRECTIONS = 192
-AGREEMENT = 0.995  # share of held-out photos on which a fused model must say what the bundle says
 
 Floats = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, eq=False)
-class Fused:
-    """A fused model and its proof.
-
-    Args:
-        data: the bytes of the ``.tflite`` file.
-        agreement: share of held-out photos with the bundle's top label.
-        samples: how many photos.
-    """
-
-    data: bytes
-    agreement: float
-    samples: int
-
-    def to_json(self) -> dict[str, Any]:
-        """What manifest and ``--json`` hold."""
-        return {"agreement": self.agreement, "samples": self.samples, "size_bytes": len(self.data)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,9 +101,14 @@ def formula(head: Head, transform: CodeTransform) -> Formula:
         raise InputError(
             f"a {head.rule} head cannot be written into a .tflite file: choose another --head, or no --fused"
         )
-    factor = np.float32(1 / head.temperature)
+    return formula_of(form, head.temperature)
+
+
+def formula_of(form: ClosedForm, temperature: float) -> Formula:
+    """Scores as arithmetic on codes, to be divided by a temperature → the same with few directions, and divided."""
+    factor = np.float32(1 / temperature)
     quadratic = None if form.quadratic is None else _quadratic(form.quadratic, factor)
-    own = None if form.own is None else _own(form.own, len(head.labels), factor)
+    own = None if form.own is None else _own(form.own, len(form.bias), factor)
     return Formula(form.weights * factor, form.bias * factor, quadratic, own)
 
 
@@ -154,69 +136,12 @@ def fuse(
     Raises:
         InputError: not a backbone of ours.
     """
-    model = read_model(backbone)
-    appender = Appender(model)
-    output = int(appender.graph.outputs[0])
-    tensor = appender.graph.tensors[output]
-    kind, dimension = tensor_type(tensor), transform.dimension
-    if kind not in ("INT8", "FLOAT32") or sizes(tensor.shape) != (1, dimension) or (kind == "FLOAT32") != bool(scale):
-        raise InputError(
-            f"expected a backbone that gives (1, {dimension}) int8 or float32, got {kind}{sizes(tensor.shape)}"
-        )
-    scores = _scores(appender, head, _codes(appender, output, transform, scale), dimension)
-    top = appender.operator("SOFTMAX", [scores], (1, len(labels)), "SoftmaxOptions", beta=1.0)
-    is_integer = tensor_type(appender.graph.tensors[int(appender.graph.inputs[0])]) == "UINT8"
-    if is_integer:
-        top = appender.operator("QUANTIZE", [top], (1, len(labels)), "QuantizeOptions", output=("UINT8", 1 / 256, 0))
-    appender.finish(top, "probability")
-    low, high = input_range if is_integer else (0.0, 255.0)  # float backbones take pixels, and scale them inside
-    std = 255 / (high - low)
-    about = f"Tells {len(labels)} classes apart; transfer learning with edgetl."
-    metadata.describe(model, metadata.ClassifierMetadata(name, about, labels, -low * std, std, low, high))
-    return metadata.with_labels(write_model(model), labels)
-
-
-class Runner:
-    """A fused model in the TFLite runtime alone: (height, width, 3) uint8 RGB preprocessed photo → (C,) scores."""
-
-    def __init__(self, model: bytes) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
-        with captured_stderr():
-            self._interpreter = Interpreter(model_content=model, num_threads=1)
-            self._interpreter.allocate_tensors()
-        (self._input,), (self._output,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
-
-    def __call__(self, photo: npt.NDArray[np.uint8]) -> Floats:
-        self._interpreter.set_tensor(self._input["index"], photo[None].astype(self._input["dtype"], copy=False))
-        self._interpreter.invoke()
-        return np.asarray(self._interpreter.get_tensor(self._output["index"])[0], np.float32)
-
-
-def predict(model: bytes, photos: Iterable[npt.NDArray[np.uint8]]) -> Floats:
-    """n preprocessed photos → (n, C) scores, by the TFLite runtime alone."""
-    run = Runner(model)
-    return np.stack([run(photo) for photo in photos])
-
-
-def prove(model: bytes, photos: Iterable[npt.NDArray[np.uint8]], expected: Sequence[int]) -> Fused:
-    """Hold a fused model against what the bundle says of n photos.
-
-    Args:
-        photos: n (height, width, 3) uint8 RGB preprocessed photos.
-        expected: the bundle's n labels, as indices.
-
-    Raises:
-        CheckFailedError: they differ on more than 0.5 % of the photos; one photo, a near tie, is always forgiven.
-    """
-    same = int((predict(model, photos).argmax(axis=1) == np.asarray(expected)).sum())
-    fused = Fused(model, same / len(expected), len(expected))
-    if len(expected) - same > max(1, (1 - AGREEMENT) * len(expected)):
-        raise CheckFailedError(
-            f"the fused model agrees with the bundle on only {fused.agreement:.1%} of {len(expected)} held-out photos "
-            f"(at least {AGREEMENT:.1%} expected); nothing was written. Try --head lda, or leave out --fused"
-        )
-    return fused
+    appender = Appender(read_model(backbone))
+    output, is_int8 = embedding_of(appender, transform.dimension)
+    if is_int8 == bool(scale):
+        raise InputError("the step of float embeddings is for backbones that give floats, and only for those")
+    scores = _scores(appender, head, _codes(appender, output, transform, scale), transform.dimension)
+    return finished(appender, scores, labels, input_range, name)
 
 
 def _codes(appender: Appender, output: int, transform: CodeTransform, scale: float | None) -> int:

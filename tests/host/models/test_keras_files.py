@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import shutil
@@ -15,10 +16,13 @@ from edgetl.cli import program
 from edgetl.data.datasets import find_photos
 from edgetl.models.classifiers import as_keras_numbers
 from edgetl.models.keras_files import name_outputs, open_classifier, parse_scale, read_labels
+from edgetl.tflite.fused_proof import predict
+from edgetl.tflite.model import read_model
 from edgetl_device import console
 from edgetl_device.bundle.bundle import open_bundle
 from edgetl_device.cli import program as device_program
 from edgetl_device.errors import InputError
+from edgetl_device.photos import read_photo
 
 pytestmark = [
     pytest.mark.slow,
@@ -316,14 +320,34 @@ def run(capsys, *arguments: object, program=program, code: int = 0) -> str:
     return out.out if code == 0 else out.err
 
 
+def assert_says_what_keras_says(file: bytes, trained, least: float) -> None:
+    """The fused file with the user's own Dense layer, run by the TFLite runtime alone, against Keras itself."""
+    keras = tf.keras3()
+    model = keras.saving.load_model(trained.model)
+    photos = [read_photo(path) for path in sorted(trained.photos.glob("*/*.png"))]
+    expected = np.asarray(model(np.stack(photos).astype(np.float32), training=False)).argmax(axis=1)
+    assert (predict(file, photos).argmax(axis=1) == expected).mean() >= least
+    graph = read_model(file).subgraphs[0]
+    names = {tensor.name: tensor for tensor in graph.tensors}
+    kernel, bias = model.layers[-1].get_weights()
+    for name, values in ((b"head/kept", kernel.T), (b"head/kept/bias", bias)):
+        data = read_model(file).buffers[names[name].buffer].data
+        assert np.asarray(data, np.uint8).tobytes() == np.ascontiguousarray(values).tobytes()
+    with zipfile.ZipFile(io.BytesIO(file)) as archive:
+        assert archive.read("labels.txt").decode().split() == ["kite", "ball", "box"]
+
+
 @pytest.mark.parametrize("mode", ["int8", "int16x8", "float16", "dynamic", "none"])
 def test_a_users_own_file_becomes_a_bundle_that_the_device_runs(trained, tmp_path, capsys, mode) -> None:
     bundle = tmp_path / "own.edgetl"
     told = run(
         capsys, "convert", trained.model, "--photos", trained.photos, "--labels", trained.labels,
-        "-o", bundle, "--quantize", mode, "--max-drop", 0.2, "--json",
+        "-o", bundle, "--quantize", mode, "--max-drop", 0.2, "--keep-head", "--json",
     )  # fmt: skip
     result = json.loads(told)
+    rounded = mode in ("int8", "dynamic")  # 60 photos; the network is so small that eight bits turn some ties
+    assert_says_what_keras_says(open_bundle(bundle).members["model.tflite"], trained, 0.95 if rounded else 0.995)
+    assert result["fused"]["own_head"]["agreement"] == result["fused"]["agreement"] >= 0.9
     assert result["quantization"] == mode and result["parity"]["float_accuracy"] > 0.9
     manifest = open_bundle(bundle).manifest
     assert manifest["labels"] == ["ball", "box", "kite"] and ("embedding_scale" in manifest) == (mode != "int8")

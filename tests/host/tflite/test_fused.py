@@ -19,7 +19,7 @@ from flatbuffers import table as tables
 
 from edgetl.conversion.convert import Options, convert
 from edgetl.conversion.proof import MODES
-from edgetl.tflite import fused
+from edgetl.tflite import fused, fused_proof
 from edgetl.tflite.appender import Appender
 from edgetl.tflite.metadata import NAME, with_labels
 from edgetl.tflite.model import constant, dimensions, operator_name, read_model, write_model
@@ -76,7 +76,7 @@ def fuse(backbone: Backbone, data: bytes, head, scale: float | None = None) -> b
 def test_a_fused_model_gives_the_bundles_labels_and_probabilities(rule: str, counts: tuple[int, ...]) -> None:
     backbone = tiny_backbone()
     head, _, photos, unseen = learned(backbone, rule, counts)
-    told = fused.predict(fuse(backbone, TINY.read_bytes(), head), photos) / 256
+    told = fused_proof.predict(fuse(backbone, TINY.read_bytes(), head), photos) / 256
     wanted = softmax(head.scorer.scores(unseen) / head.temperature)  # one temperature, without neighbours to ask
     assert (wanted.argmax(axis=1) == head.predict(unseen)[0].argmax(axis=1)).all()
     assert (told.argmax(axis=1) == wanted.argmax(axis=1)).mean() >= 0.995
@@ -93,7 +93,7 @@ def test_the_quadratic_term_is_what_tells_classes_of_few_photos() -> None:
     linear = fused.Formula(formula.weights, formula.bias)
     model = fused.fuse(TINY.read_bytes(), linear, head.labels, backbone.transform, None, (-1.0, 1.0), "toys")
     errors = [
-        np.abs(fused.predict(data, photos) / 256 - softmax(head.scorer.scores(unseen) / head.temperature)).max()
+        np.abs(fused_proof.predict(data, photos) / 256 - softmax(head.scorer.scores(unseen) / head.temperature)).max()
         for data in (fuse(backbone, TINY.read_bytes(), head), model)
     ]
     assert errors[0] < 0.05 < 0.2 < errors[1]
@@ -102,7 +102,7 @@ def test_the_quadratic_term_is_what_tells_classes_of_few_photos() -> None:
 def test_signed_features_are_fused_too() -> None:
     data, backbone = signed()
     head, codes, photos, unseen = learned(backbone, "lda", (30, 30, 30, 30))
-    told = fused.predict(fuse(backbone, data, head), photos) / 256
+    told = fused_proof.predict(fuse(backbone, data, head), photos) / 256
     wanted = softmax(head.scorer.scores(unseen) / head.temperature)
     assert (codes < 128).any() and (codes > 128).any()
     assert (told.argmax(axis=1) == wanted.argmax(axis=1)).mean() >= 0.995
@@ -116,7 +116,7 @@ def test_a_backbone_with_float_output_is_quantized_as_the_device_does() -> None:
     end = appender.operator("DEQUANTIZE", [int(appender.graph.outputs[0])], (1, 64), "DequantizeOptions", version=2)
     appender.finish(end, "embedding")
     data, scale = write_model(appender.model), backbone.interpreter.output.scale
-    told = fused.predict(fuse(backbone, data, head, scale), photos) / 256
+    told = fused_proof.predict(fuse(backbone, data, head, scale), photos) / 256
     assert (told.argmax(axis=1) == head.predict(unseen)[0].argmax(axis=1)).mean() >= 0.995
     with pytest.raises(InputError, match=r"expected a backbone that gives \(1, 64\)"):
         fuse(backbone, data, head)
@@ -174,13 +174,13 @@ def test_a_fused_model_may_differ_on_half_a_percent_or_one_photo(wrong: int, sam
     backbone = tiny_backbone()
     head, _, photos, _ = learned(backbone, "lda", (20, 20, 20, 20))
     model = fuse(backbone, TINY.read_bytes(), head)
-    told = fused.predict(model, photos[:samples]).argmax(axis=1)
+    told = fused_proof.predict(model, photos[:samples]).argmax(axis=1)
     told[:wrong] = (told[:wrong] + 1) % 4
     if fine:
-        assert fused.prove(model, photos[:samples], told).agreement == 1 - wrong / samples
+        assert fused_proof.prove(model, photos[:samples], told).agreement == 1 - wrong / samples
     else:
         with pytest.raises(CheckFailedError, match="Try --head lda"):
-            fused.prove(model, photos[:samples], told)
+            fused_proof.prove(model, photos[:samples], told)
 
 
 def test_written_weights_are_aligned_to_16_bytes_as_the_schema_demands() -> None:
@@ -249,7 +249,7 @@ def test_labels_of_any_alphabet_survive(tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_bytes(data)
     with zipfile.ZipFile(tmp_path / "m.tflite") as archive:
         assert archive.read("labels.txt").decode() == "Äpfel\n猫\n"
-    assert fused.predict(data, [np.zeros((32, 32, 3), np.uint8)]).shape == (1, 64)
+    assert fused_proof.predict(data, [np.zeros((32, 32, 3), np.uint8)]).shape == (1, 64)
 
 
 def test_mediapipe_reads_a_fused_model_and_finds_the_same_labels() -> None:
