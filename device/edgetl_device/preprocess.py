@@ -101,19 +101,20 @@ class Preprocessing:
 def _shrunk(frame: Image, height: int, width: int) -> Image:
     """A frame of any size → (height, width, 3), halved first while it is at least twice as large."""
     while frame.shape[0] >= 2 * height and frame.shape[1] >= 2 * width:
-        frame = _halved(frame, 2, 2)
+        frame = halved(frame, 2, 2)
     while frame.shape[0] >= 2 * height:
-        frame = _halved(frame, 2, 1)
+        frame = halved(frame, 2, 1)
     while frame.shape[1] >= 2 * width:
-        frame = _halved(frame, 1, 2)
-    return frame if frame.shape[:2] == (height, width) else _resize(frame, (width, height))
+        frame = halved(frame, 1, 2)
+    return frame if frame.shape[:2] == (height, width) else resized(frame, (width, height))
 
 
-def _halved(frame: Image, rows: int, columns: int) -> Image:
+def halved(frame: Image, rows: int, columns: int) -> Image:
     """Each output pixel the mean of exactly ``rows`` × ``columns`` input pixels; an odd row or column is dropped."""
     height, width = frame.shape[0] // rows, frame.shape[1] // columns
-    return _resize(frame[: rows * height, : columns * width], (width, height))
+    return resized(frame[: rows * height, : columns * width], (width, height))
 
 
-def _resize(frame: Image, size: tuple[int, int]) -> Image:
+def resized(frame: Image, size: tuple[int, int]) -> Image:
+    """A frame → one of ``size`` (width, height), between pixels linearly, in integers."""
     return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR_EXACT), np.uint8)

@@ -65,7 +65,7 @@ on_pi() {
 
 step "the device's tests there"
 on_pi 'uname -m && python3 -m pytest -p no:cacheprovider -q tests/device/bundle/test_bundle.py tests/device/test_codes.py \
-    tests/device/test_preprocess.py tests/device/inference/test_interpreter.py tests/device/bundle/test_signing.py \
+    tests/device/test_preprocess.py tests/device/test_view.py tests/device/inference/test_interpreter.py tests/device/bundle/test_signing.py \
     tests/device/store/test_store.py tests/device/cli/test_device_cli.py -k "not every_size and (not device_cli or story or own)"'
 
 step "killed while it learns"

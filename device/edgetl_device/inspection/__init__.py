@@ -1,0 +1,3 @@
+"""Good photos → what is not good, and where: place statistics, thresholds, corrections."""
+
+__all__ = ["place_statistics"]

@@ -1,0 +1,202 @@
+"""View: which part of a frame counts, and how it is laid before the backbone.
+
+The whole frame, a region of it, or the part that lies in it: found against the background, turned until its long axis
+lies across, and cut out. A view is fixed when a device is taught, and its digest goes with everything learned.
+
+Everything is integer arithmetic, down to the sampling: shrinking and enlarging is ``INTER_LINEAR_EXACT``, turning takes
+whole pixels of an enlarged cut-out. So every machine gives the same bytes, whatever its processor and version of
+OpenCV; ``make test-pi`` compares.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from .errors import InputError
+from .part_pose import Pose, pose_of
+from .photos import Image
+from .preprocess import Preprocessing, halved, resized
+
+UNIT = 10_000
+"""The sides of a frame, in the units of a region."""
+
+_VERSION = 1  # of what `photo` computes
+
+
+@dataclass(frozen=True)
+class View:
+    """What is looked at.
+
+    Args:
+        region: (x, y, width, height) of the part of the frame that counts, in ten-thousandths of its width and height;
+            None is the whole frame. It is stretched to the backbone's size, so no border is cut off.
+        find_part: find the one part that stands out from the background, and lay it across, in the middle, as large as
+            fits.
+        turned: teach each photo in its eight turns and mirrors, for parts that lie in any of them and for surfaces.
+
+    Example:
+        >>> View(region=(0, 0, 5000, 10000)).photo(np.zeros((480, 640, 3), np.uint8), 224, 224).shape
+        (224, 224, 3)
+    """
+
+    region: tuple[int, int, int, int] | None = None
+    find_part: bool = False
+    turned: bool = False
+
+    def __post_init__(self) -> None:
+        if self.region is None:
+            return
+        x, y, width, height = self.region
+        if min(x, y) < 0 or min(width, height) < 1 or x + width > UNIT or y + height > UNIT:
+            raise InputError(
+                f"the region must lie inside the frame, got x {_share(x)}, y {_share(y)}, width {_share(width)}, "
+                f"height {_share(height)} of it"
+            )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of :meth:`to_json`, hex: the same for views that give the same photos."""
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def photo(self, frame: Image, height: int, width: int) -> npt.NDArray[np.uint8]:
+        """(any, any, 3) uint8 BGR frame → (height, width, 3) uint8 RGB, contiguous, as a backbone takes it.
+
+        Raises:
+            PhotoError: no part stands out from the background.
+        """
+        shown = self.cut(frame)
+        pose = pose_of(shown) if self.find_part else None
+        if pose is None:
+            return Preprocessing(height, width, "stretch")(shown)
+        return np.asarray(cv2.cvtColor(_posed(shown, pose, height, width), cv2.COLOR_BGR2RGB), np.uint8)
+
+    def cut(self, frame: Image) -> Image:
+        """The region of a frame, at least one pixel a side; no copy."""
+        if self.region is None:
+            return frame
+        x, y, width, height = self.region
+        rows, columns = frame.shape[:2]
+        top, left = y * rows // UNIT, x * columns // UNIT
+        bottom, right = -(-(y + height) * rows // UNIT), -(-(x + width) * columns // UNIT)
+        return frame[top:bottom, left:right]
+
+    def turns(self, photo: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
+        """A prepared photo as it is taught: itself, and, where :attr:`turned`, its turns and mirrors after it.
+
+        Eight of a square photo, four of another.
+        """
+        if not self.turned:
+            return [photo]
+        step = 1 if photo.shape[0] == photo.shape[1] else 2
+        turned = [np.rot90(photo, quarter) for quarter in range(0, 4, step)]
+        return [np.ascontiguousarray(each) for each in (*turned, *(each[:, ::-1] for each in turned))]
+
+    def to_json(self) -> dict[str, Any]:
+        """What is kept of it."""
+        region = None if self.region is None else list(self.region)
+        return {"version": _VERSION, "region": region, "find_part": self.find_part, "turned": self.turned}
+
+    @classmethod
+    def from_json(cls, value: Any) -> View:
+        """The inverse of :meth:`to_json`; raises InputError on anything else."""
+        if not isinstance(value, dict) or set(value) != {"version", "region", "find_part", "turned"}:
+            raise InputError("a view must hold version, region, find_part and turned")
+        if value["version"] != _VERSION:
+            raise InputError(f"view version {value['version']!r} is not {_VERSION}: update edgetl-device")
+        region = value["region"]
+        if region is not None and not (
+            isinstance(region, list) and len(region) == 4 and all(type(number) is int for number in region)
+        ):
+            raise InputError("the region of a view must be four integers")
+        if type(value["find_part"]) is not bool or type(value["turned"]) is not bool:
+            raise InputError("find_part and turned of a view must be true or false")
+        return cls(None if region is None else tuple(region), value["find_part"], value["turned"])
+
+    def describe(self) -> str:
+        """For a person, in a few words."""
+        where = "the whole frame"
+        if self.region is not None:
+            x, y, width, height = (_share(number) for number in self.region)
+            where = f"the region {x},{y},{width},{height} of the frame"
+        return where + ", the part found in it" * self.find_part + ", turned and mirrored" * self.turned
+
+
+def parse_region(text: str, frame_width: int, frame_height: int) -> tuple[int, int, int, int]:
+    """``X,Y,W,H`` in pixels of a frame of that size, or in shares of it such as ``0.25,0,0.5,1`` → a view's region.
+
+    Raises:
+        InputError: it is no such text, or not inside the frame.
+    """
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 4 or not np.isfinite(numbers).all():
+        raise InputError(f"expected a region X,Y,W,H, in pixels or in shares of the frame, got {text[:60]!r}")
+    x, y, width, height = numbers
+    if max(numbers) > 1:
+        if x < 0 or y < 0 or width < 1 or height < 1 or x + width > frame_width or y + height > frame_height:
+            raise InputError(
+                f"the region {text} is not inside the frame, which has {frame_width} x {frame_height} pixels"
+            )
+        x, width, y, height = x / frame_width, width / frame_width, y / frame_height, height / frame_height
+    left, top = round(x * UNIT), round(y * UNIT)
+    region = left, top, round((x + width) * UNIT) - left, round((y + height) * UNIT) - top
+    View(region)  # refuses what is outside
+    return region
+
+
+def _posed(frame: Image, pose: Pose, height: int, width: int) -> Image:
+    """The square around a found part, turned → (height, width, 3) BGR.
+
+    The cut-out is brought to 1.5 to 4 times the size that is asked for, by halving or by doubling, then whole pixels of
+    it are taken on the turned grid of twice that size, and 2 × 2 of them averaged.
+    """
+    wanted = 2 * max(height, width)
+    x, y, length = pose.x, pose.y, pose.side
+    while length >= 2 * wanted and min(frame.shape[:2]) >= 2:
+        frame, x, y, length = halved(frame, 2, 2), x // 2, y // 2, length // 2
+    reach = length * 3 // 4 + 2  # half the diagonal of the square, rounded up
+    cut = _around(frame, x, y, reach)
+    while length < wanted * 3 // 4:
+        cut, length = resized(cut, (2 * cut.shape[1], 2 * cut.shape[0])), 2 * length
+    grid_y, grid_x = _grid(pose, (2 * height, 2 * width), length, cut.shape[:2])
+    maps = np.stack([grid_x, grid_y], axis=-1).astype(np.int16)
+    taken = cv2.remap(cut, maps, np.empty((0, 0), np.uint16), cv2.INTER_NEAREST)
+    return halved(np.asarray(taken, np.uint8), 2, 2)
+
+
+def _around(frame: Image, x: int, y: int, reach: int) -> Image:
+    """The square of 2 · ``reach`` pixels a side around a place; what lies outside the frame continues its border."""
+    rows, columns = frame.shape[:2]
+    x, y = min(max(x, 0), columns - 1), min(max(y, 0), rows - 1)
+    top, left, bottom, right = y - reach, x - reach, y + reach, x + reach
+    inside = frame[max(top, 0) : bottom, max(left, 0) : right]
+    edges = max(-top, 0), max(bottom - rows, 0), max(-left, 0), max(right - columns, 0)
+    return np.asarray(cv2.copyMakeBorder(inside, *edges, cv2.BORDER_REPLICATE), np.uint8)
+
+
+def _grid(
+    pose: Pose, size: tuple[int, int], length: int, shape: tuple[int, ...]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The pixel of a cut-out (rows, columns) at each place of a turned grid of ``size``, ``length`` pixels across."""
+    rows, columns = size
+    # Middles of places from the middle of the grid, in 1 / (2 · size) of its length.
+    v = (2 * np.arange(rows, dtype=np.int64) + 1 - rows)[:, None]
+    u = (2 * np.arange(columns, dtype=np.int64) + 1 - columns)[None, :]
+    scale = 2 * max(rows, columns) * pose.one  # of a sine
+    x = (shape[1] * scale + 2 * length * (u * pose.cosine - v * pose.sine)) // (2 * scale)
+    y = (shape[0] * scale + 2 * length * (u * pose.sine + v * pose.cosine)) // (2 * scale)
+    return np.clip(y, 0, shape[0] - 1), np.clip(x, 0, shape[1] - 1)
+
+
+def _share(number: int) -> str:
+    return f"{number / UNIT:.4f}".rstrip("0").rstrip(".")
