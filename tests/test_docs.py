@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -102,6 +103,19 @@ def test_the_quick_start_runs_as_it_stands(tmp_path) -> None:
             right = [line for line in lines if line.split("/")[1] in line.partition(": ")[2]]
             assert len(lines) == 16 and len(right) >= 14, lines
     assert "page    http://127.0.0.1:" in done.stdout and "20 frames" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_fleet_of_the_guide_runs_as_it_stands(tmp_path) -> None:
+    story = "".join(block for block in shell_blocks(DOCS / "how-to/fleet.md")[:3])
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        story = story.replace("8700", str(free.getsockname()[1]))
+    done = subprocess.run(
+        ["bash", "-emuc", story], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the same, byte for byte" in done.stdout and "3 devices, 0 late" in done.stdout
 
 
 # commands --------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from edgetl_device.console import run, shared_options
 
 from .. import __version__
 from .advise import advise
+from .collect import collect, fleet
 from .convert import convert
 from .demo import demo
 from .deploy import deploy, pull
@@ -55,6 +56,8 @@ for _command in (
     sign,
     deploy,
     pull,
+    collect,
+    fleet,
 ):
     program.add_command(_command)
 

@@ -83,7 +83,7 @@ def merge(
     total = _Total(factory.statistics, names or {})
     for source in chosen:
         total.add(source.read())
-    statistics = total.statistics()
+    statistics, devices = total.statistics(), sorted(total.labels)
     check_label_count(len(statistics.labels), "merge fewer devices, or agree on labels")
     head = _head(factory, statistics)
     objection = _objection(factory, head)
@@ -107,7 +107,7 @@ def merge(
     manifest |= {
         "name": output.stem,
         "labels": list(head.labels),
-        "merged": sorted({*before, *(source.device for source in chosen)}),
+        "merged": sorted({*before, *devices}),
     }
     twin = {name: data for name, data in bundle.members.items() if name == "backbone_edgetpu.tflite"}
     members = parts.members() | twin
@@ -119,7 +119,7 @@ def merge(
         accuracy = float((np.asarray(head.labels, np.str_)[head.holdout_scores.argmax(axis=1)] == truth).mean())
     return Merged(
         samples=total.samples,
-        devices=len({source.device for source in chosen}),
+        devices=len(devices),
         accuracy=accuracy,
         bit_exact=statistics.bit_exact,
         replaced=len(sources) - len(chosen),
@@ -157,6 +157,8 @@ class _Total:
                 f"{who} counts {export.samples} samples: with them the bundle would have more than the {MAX_SAMPLES} "
                 "that one can hold; nothing was written"
             )
+        if not export.samples:  # of a device that learned nothing, or forgot all
+            return
         named = export.with_labels(self._names)
         self.samples += export.samples
         self.labels[export.device] = tuple(sorted({*self.labels.get(export.device, ()), *named.labels}))

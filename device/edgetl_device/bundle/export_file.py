@@ -37,6 +37,7 @@ KINDS: Mapping[str, type[Content]] = {"samples": ExportedSamples, "statistics": 
 
 _LENGTH_BYTES = 4  # of the header's length, little endian
 _MAX_HEADER = 16 << 10
+_SHORT = 64 << 10
 _MARK = b"\nedgetl ed25519:"
 _DEVICE, _HASH = re.compile(r"[0-9A-Za-z_-]{1,64}"), re.compile(r"[0-9a-f]{64}")
 _MAX_TEXT, _MAX_FACTS = 200, 16
@@ -229,9 +230,14 @@ def blank_header(device: str, sequence: int, **more: Any) -> ExportHeader:
 
 
 def _deflated(data: bytes, kind: str) -> bytes:
-    strategy = zlib.Z_HUFFMAN_ONLY if kind == "samples" else zlib.Z_DEFAULT_STRATEGY
-    compressor = zlib.compressobj(strategy=strategy)
-    return compressor.compress(data) + compressor.flush()
+    strategies = [zlib.Z_HUFFMAN_ONLY] if kind == "samples" else [zlib.Z_DEFAULT_STRATEGY]
+    if len(data) <= _SHORT:  # names of arrays, and not codes, are most of it
+        strategies = [zlib.Z_HUFFMAN_ONLY, zlib.Z_DEFAULT_STRATEGY]
+    found = []
+    for strategy in strategies:
+        compressor = zlib.compressobj(strategy=strategy)
+        found.append(compressor.compress(data) + compressor.flush())
+    return min(found, key=len)
 
 
 def _inflated(data: bytes, size: int) -> bytes:

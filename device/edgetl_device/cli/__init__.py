@@ -18,6 +18,7 @@ from .export_stats import export_stats
 from .install import install
 from .learn import learn, retrain
 from .pending import pending
+from .push import push
 from .run import run_camera
 from .samples import forget, relabel, samples
 from .service import service
@@ -56,6 +57,7 @@ for _command in (
     doctor,
     bench,
     export_stats,
+    push,
     backup,
     restore,
 ):

@@ -293,6 +293,11 @@ class Database:
         """What was learned is not only more than before: :attr:`State.revision` changes."""
         self._pending = replace(self._pending, revision=self._pending.revision + 1)
 
+    def identify(self, device: str) -> None:
+        """Another identifier; what was acknowledged is noted under it from now on."""
+        self.update("identity", "device = ?", "1", (device,))
+        self._device = device
+
     def log_event(self, kind: str, detail: dict[str, Any]) -> None:
         """Add a line to the event log."""
         self.insert("events", time=now(), kind=kind, detail=json.dumps(detail, sort_keys=True))

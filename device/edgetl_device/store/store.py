@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,15 @@ class Store:
         """A random identifier, made with the store: merging tells devices apart by it."""
         ((device,),) = self.database.rows("SELECT device FROM identity")
         return str(device)
+
+    def become_another(self) -> str:
+        """Take a new identifier, for a store that was copied: both count from now on. Returns it."""
+        self._refuse_read_only()
+        identifier = str(uuid.uuid4())
+        with self.database.transaction():
+            self.database.identify(identifier)
+            self.database.log_event("identity", {"device": identifier})
+        return identifier
 
     def repairs(self) -> list[Repair]:
         """The repairs of this store whose losses nobody accepted yet, oldest first."""
