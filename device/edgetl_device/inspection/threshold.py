@@ -1,0 +1,90 @@
+"""Above which score does a photo alarm, and how many good ones will, known from good photos alone?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+TARGET = 0.05
+_STEPS = (0.2, 0.1, 0.05, 0.02, 0.01)
+
+
+@dataclass(frozen=True)
+class FalseAlarms:
+    """Share of good photos that will alarm: what is expected, and a 90 % interval."""
+
+    rate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """One position of the slider.
+
+    Args:
+        target: share of good photos that may alarm.
+        threshold: score above which a photo alarms.
+        false_alarms: share of the good photos taught that alarm, each without its burst.
+        found: share of the bad photos taught that alarm; None where none was.
+    """
+
+    target: float
+    threshold: float
+    false_alarms: float
+    found: float | None
+
+
+def choose_threshold(
+    scores: npt.NDArray[np.float64], bursts: npt.NDArray[np.intp], target: float = TARGET
+) -> tuple[float, FalseAlarms]:
+    """Left-out scores → threshold and the false alarms to expect.
+
+    The next good photo's score follows Student's t around the mean of those seen, as wide as their spread, with as many
+    degrees of freedom as there are bursts less one: with few of them the threshold is higher by itself.
+    """
+    independent = len(np.unique(bursts))
+    spread = float(scores.std(ddof=1)) if len(scores) > 1 else 1.0
+    quantile = student_quantile(1 - target, max(independent - 1, 1))
+    threshold = float(scores.mean()) + quantile * spread * float(np.sqrt(1 + 1 / independent))
+    alarms = float((scores > threshold).mean()) * independent
+    rate = (alarms + target * 2) / (independent + 2)
+    low, high = _interval(alarms, independent)
+    return threshold, FalseAlarms(rate, low, high)
+
+
+def sensitivity(scores: npt.NDArray[np.float64], bad: npt.NDArray[np.float64]) -> tuple[Sensitivity, ...]:
+    """What the slider shows, from the most sensitive position on."""
+    alone = np.arange(len(scores))
+    rows = []
+    for target in _STEPS:
+        threshold, _ = choose_threshold(scores, alone, target)
+        found = float((bad > threshold).mean()) if len(bad) else None
+        rows.append(Sensitivity(target, threshold, float((scores > threshold).mean()), found))
+    return tuple(rows)
+
+
+def student_quantile(share: float, degrees: int) -> float:
+    """Quantile of Student's t, by the Cornish–Fisher expansion (Hill, 1970); within 2 % from 3 degrees on."""
+    z = NormalDist().inv_cdf(share)
+    if degrees == 1:
+        return float(np.tan(np.pi * (share - 0.5)))
+    if degrees == 2:
+        return float((2 * share - 1) * np.sqrt(2 / (4 * share * (1 - share))))
+    n = float(degrees)
+    first = (z**3 + z) / (4 * n)
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2)
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
+    return z + first + second + third
+
+
+def _interval(successes: float, trials: int) -> tuple[float, float]:
+    """Wilson's 90 % interval of a share."""
+    z = NormalDist().inv_cdf(0.95)
+    share = successes / trials
+    middle = (share + z * z / (2 * trials)) / (1 + z * z / trials)
+    half = z * np.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)) / (1 + z * z / trials)
+    return max(0.0, float(middle - half)), min(1.0, float(middle + half))

@@ -1,0 +1,121 @@
+"""Inspection: what is not good is flagged, where it is, and sums and left-out photos are exact."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edgetl_device.errors import InputError, MismatchError
+from edgetl_device.inspection.bursts import bursts_of
+from edgetl_device.inspection.inspector import InspectionSample, Inspector, solve_inspector
+from edgetl_device.inspection.place_codes import place_codes
+from edgetl_device.inspection.place_gaussians import solve_gaussians
+from edgetl_device.inspection.place_statistics import place_statistics_of
+from edgetl_device.inspection.threshold import choose_threshold, student_quantile
+
+SHAPES = ((8, 8, 6), (4, 4, 8), (2, 2, 100))
+
+
+def photos(count: int, seed: int = 0) -> list[tuple[np.ndarray, ...]]:
+    """Parts that differ as good ones do: noise and light of their own around one picture."""
+    picture = [np.random.default_rng(99).integers(-40, 40, shape) for shape in SHAPES]
+    rng = np.random.default_rng(seed)
+    return [tuple((part + rng.normal(0, 6, part.shape) + rng.normal(0, 5)).astype(np.int8) for part in picture)
+            for _ in range(count)]  # fmt: skip
+
+
+def taught(maps: list[tuple[np.ndarray, ...]], kind: str = "good") -> list[InspectionSample]:
+    return [InspectionSample(tuple(part[None] for part in each), kind=kind) for each in maps]
+
+
+@pytest.fixture(scope="module")
+def inspector() -> Inspector:
+    return solve_inspector(taught(photos(24)))
+
+
+def test_a_defect_is_flagged_where_it_is_and_new_good_parts_are_not(inspector: Inspector) -> None:
+    fine = [inspector.check(each) for each in photos(60, seed=1)]
+    assert np.mean([finding.is_good for finding in fine]) >= 0.85
+    (broken,) = photos(1, seed=2)
+    broken[0][5:7, 1:3] = -100
+    finding = inspector.check(broken)
+    assert not finding.is_good and finding.score > finding.threshold == inspector.threshold
+    assert finding.heat.shape == (8, 8) and finding.heat.dtype == np.float32
+    top, left, bottom, right = finding.where or (0, 0, 0, 0)
+    assert top <= 5.5 / 8 <= bottom and left <= 1.5 / 8 <= right and (bottom - top) * (right - left) < 0.5
+    assert finding.heat.argmax() in (5 * 8 + 1, 5 * 8 + 2, 6 * 8 + 1, 6 * 8 + 2) and finding.heat.max() >= 1
+
+
+def test_light_over_the_whole_photo_changes_no_code() -> None:
+    maps = np.random.default_rng(0).integers(-60, 60, (3, 4, 4, 5)).astype(np.int8)
+    brighter = (maps + np.int8(7)).astype(np.int8)
+    assert (place_codes(maps) == place_codes(brighter)).all()
+    assert place_codes(maps).shape == (3, 4, 4, 5)
+    with pytest.raises(MismatchError, match="expected a feature map"):
+        place_codes(np.zeros((4, 4), np.int8))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_leaving_out_by_formula_is_as_if_it_had_never_been_taught(shape: tuple[int, int, int]) -> None:
+    grid = place_codes(np.random.default_rng(3).normal(0, 20, (40, *shape)).astype(np.int8))
+    (all_of_them,) = solve_gaussians(place_statistics_of([grid], "", "", ["map"]))
+    (fewer,) = solve_gaussians(place_statistics_of([grid[3:]], "", "", ["map"]))
+    codes = grid.reshape(40, -1, shape[2])
+    out = all_of_them.left_out(codes, [np.arange(3), *np.arange(3, 40)[:, None]])
+    np.testing.assert_allclose(out[:3], fewer.distances(codes[:3]), rtol=0.06)  # what all places share stays
+    assert out[:3].mean() > 1.05 * all_of_them.distances(codes[:3]).mean()
+
+
+def test_the_order_of_photos_does_not_matter(inspector: Inspector) -> None:
+    samples = taught(photos(24))
+    other = solve_inspector(samples[::-1])
+    (photo,) = photos(1, seed=5)
+    assert other.threshold == pytest.approx(inspector.threshold, abs=1e-3)
+    assert other.check(photo).score == pytest.approx(inspector.check(photo).score, abs=1e-3)
+
+
+def test_near_copies_and_bursts_are_left_out_together_and_said() -> None:
+    different = place_codes(np.stack([maps[-1] for maps in photos(6)]))
+    copies = np.repeat(different, 4, axis=0)
+    groups, warnings = bursts_of([""] * 24, copies)
+    assert (groups == np.repeat(np.arange(6), 4)).all()
+    assert warnings == ("18 of 24 good photos are near-copies of others: teach different parts",)
+    assert bursts_of(["a", "a", "", "b", "b", ""], different)[0].tolist() == [0, 0, 1, 2, 2, 3]
+    groups, warnings = bursts_of(["a"] * 6, different)
+    assert len(set(groups.tolist())) == 6 and "one burst" in warnings[0]
+    few = solve_inspector(taught(photos(8)))
+    assert any("8 good photos are few" in warning for warning in few.warnings)
+
+
+def test_fewer_independent_photos_raise_the_threshold() -> None:
+    scores = np.random.default_rng(0).normal(size=20)
+    alone, _ = choose_threshold(scores, np.arange(20))
+    bursts, expected = choose_threshold(scores, np.arange(20) // 5)
+    assert bursts > alone and 0 <= expected.low <= expected.rate <= expected.high <= 1
+    assert student_quantile(0.95, 10) == pytest.approx(1.8125, abs=1e-3)
+
+
+def test_bad_photos_are_never_learned_as_good(inspector: Inspector) -> None:
+    (bad,) = photos(1, seed=2)
+    bad[0][2:4] = 90
+    both = solve_inspector([*taught(photos(24)), *taught([bad], "bad")])
+    assert both.threshold == pytest.approx(inspector.threshold)
+    rows = both.sensitivity()
+    assert [row.found for row in rows] == [1.0] * len(rows)
+    assert [row.threshold for row in rows] == sorted(row.threshold for row in rows)
+    assert all(row.found is None for row in inspector.sensitivity())
+
+
+def test_what_cannot_be_inspected_is_said(inspector: Inspector) -> None:
+    with pytest.raises(InputError, match="at least 2 good photos, got 1"):
+        solve_inspector(taught(photos(1)))
+    with pytest.raises(MismatchError, match="expected feature maps"):
+        inspector.check((*photos(1)[0][:2], np.zeros((3, 2, 100), np.int8)))
+    samples = taught(photos(3))
+    samples[1] = replace(samples[1], maps=(samples[1].maps[0][:, :4], *samples[1].maps[1:]))
+    with pytest.raises(MismatchError, match="different views"):
+        solve_inspector(samples)
+    with pytest.raises(InputError, match="one of good, fine, bad"):
+        taught(photos(1), "broken")
