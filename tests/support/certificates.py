@@ -9,8 +9,14 @@ from pathlib import Path
 import pytest
 
 
-def certificates(folder: Path) -> dict[str, str]:
-    """An authority, a certificate of its for localhost, one for a client, one of a stranger: name → PEM file."""
+def certificates(
+    folder: Path, begin: datetime.datetime | None = None, end: datetime.datetime | None = None
+) -> dict[str, str]:
+    """An authority, a certificate of its for localhost, one for a client, one of a stranger: name → PEM file.
+
+    Args:
+        begin, end: when they are valid; by default from yesterday to tomorrow.
+    """
     pytest.importorskip("cryptography")
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
@@ -33,8 +39,8 @@ def certificates(folder: Path) -> dict[str, str]:
             .issuer_name(issuer)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
+            .not_valid_before(begin or now - datetime.timedelta(days=1))
+            .not_valid_after(end or now + datetime.timedelta(days=1))
             .add_extension(x509.BasicConstraints(ca=signer is None, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .sign(signing, hashes.SHA256())

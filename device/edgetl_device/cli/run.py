@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +13,7 @@ import click
 from ..console import INTERRUPTED, note, reports, say
 from ..errors import InputError
 from .options import in_home, runtime_option
-from .qr_code import show_qr_code
+from .page import page_at, tell_addresses, tell_certificate
 from .signals import Ending
 from .starting import start_if_empty
 
@@ -25,8 +23,6 @@ if TYPE_CHECKING:
     from ..app.systemd import Notifier
     from ..home import Home
 
-DEFAULT_PORT = "8080"
-_OWN = ("http://127.", "http://localhost", "http://[::1]")  # addresses that lead a phone to itself
 _LOOK_S = 0.2  # between two looks at whether it is time to end
 
 
@@ -65,6 +61,23 @@ def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, va
     multiple=True,
     metavar="ADDRESS",
     help="A reverse proxy (address or network) whose X-Forwarded-For and -Proto are believed; repeatable.",
+)
+@click.option(
+    "--tls-cert",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Serve the page over HTTPS with this certificate (PEM); it is read again when it is renewed.",
+)
+@click.option(
+    "--tls-key",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The certificate's private key, which only you may read (default: in the file of --tls-cert).",
+)
+@click.option(
+    "--tls",
+    type=click.Choice(["self"]),
+    help="Serve the page over HTTPS with a certificate that this device makes for itself.",
 )
 @click.option("--no-web", is_flag=True, help="Serve no page.")
 @click.option("--password-file", type=click.Path(path_type=Path), help="Its first line is the page's password.")
@@ -130,6 +143,9 @@ def run_camera(
     password_file: Path | None,
     hosts: tuple[str, ...],
     proxies: tuple[str, ...],
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    tls: str | None,
     threads: int | None,
     max_frames: int | None,
     loop: bool,
@@ -154,7 +170,7 @@ def run_camera(
     specs = sink_specs(click.get_current_context().params)
     lines = _lines(jsonl)
     print_line = note if jsonl else say
-    page = None if no_web else page_at(address, password_file, hosts, proxies)
+    page = None if no_web else page_at(click.get_current_context().params)
     with ExitStack() as stack:
         ending = stack.enter_context(Ending())
         camera = open_camera(camera_named(spec, camera_file), loop=loop, wait=page is not None)
@@ -170,7 +186,8 @@ def run_camera(
         server = stack.enter_context(page(app)) if page is not None else None
         print_line(f"camera  {app.pipeline.health().camera}")
         if server is not None:
-            _tell_addresses(server.urls, print_line)
+            tell_addresses(server.urls, print_line)
+            tell_certificate(server.certificate, print_line)
         elif not app.status()["labels"]:
             print_line("nothing is learned yet: teach it with `edgetl-device learn LABEL PHOTO…`, also while this runs")
         app.start()
@@ -253,14 +270,6 @@ def _wait(app: App, ending: Ending, tell: Callable[[str], None]) -> None:
                  else f"camera  {app.pipeline.health().camera}")  # fmt: skip
 
 
-def _tell_addresses(urls: Sequence[str], tell: Callable[[str], None]) -> None:
-    """Where the page is, and a code for a phone where phones can reach it."""
-    for number, url in enumerate(urls):
-        tell(f"{'        ' if number else 'page    '}{url}")
-    if not urls[0].startswith(_OWN) and not click.get_current_context().meta["edgetl.json"]:
-        show_qr_code(urls[0], sys.stderr if tell is note else sys.stdout)
-
-
 def camera_named(spec: str | None, file: Path | None) -> str:
     """The value of ``--camera``, or what the file of ``--camera-file`` holds.
 
@@ -281,40 +290,3 @@ def _hint_at_password(spec: str | None) -> None:
 
     if spec is not None and has_secret(spec) and "${" not in spec:
         note("hint: others can read the camera's password in the list of processes; --camera-file FILE hides it")
-
-
-def page_at(
-    address: str, password_file: Path | None, hosts: tuple[str, ...] = (), proxies: tuple[str, ...] = ()
-) -> Any:
-    """What serves the page for an app; everything that can be wrong with it is found before the camera starts."""
-    from importlib.util import find_spec
-
-    from ..environment import WEB_MODULES
-
-    host, port = host_and_port(address)
-    missing = [name for name in WEB_MODULES if find_spec(name) is None]
-    if missing:
-        raise InputError(
-            f"the page needs {missing[0]}: `pip install --upgrade edgetl-device` brings it, --no-web goes without"
-        )
-    from ..web import serve  # type: ignore[import-untyped,unused-ignore]
-    from ..web.access import read_password_file  # type: ignore[import-untyped,unused-ignore]
-    from ..web.guard import networks, require_password  # type: ignore[import-untyped,unused-ignore]
-
-    password_hash = read_password_file(password_file) if password_file is not None else None
-    require_password(host, password_hash)
-    networks(proxies)
-    return lambda app: serve(app, host, port, password_hash, hosts, proxies)
-
-
-def host_and_port(address: str) -> tuple[str, int]:
-    """``HOST:PORT``, or ``HOST`` alone for port 8080; raises InputError for anything else."""
-    from ..addresses import shown_address
-
-    host, _, port = address.rpartition(":")
-    if not address.isdecimal() and (":" not in address or address.endswith("]")):
-        host, port = address, DEFAULT_PORT
-    host = host.strip("[]")
-    if not re.fullmatch(r"[\w.:%-]+", host) or not re.fullmatch(r"\d{1,5}", port) or int(port) > 65535:
-        raise InputError(f"--web {shown_address(address)}: expected HOST:PORT or HOST, such as 127.0.0.1:8080")
-    return host, int(port)

@@ -16,7 +16,8 @@ import click
 from ..console import note, reports, say
 from ..errors import InputError, StorageError
 from .options import in_home
-from .run import page_at, run_camera, sink_specs
+from .page import page_at
+from .run import run_camera, sink_specs
 from .service_secrets import keep_secrets, masked, remove_secrets, unit_options
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _refuse_what_run_would(options: tuple[str, ...]) -> dict[str, Any]:
         if sink.startswith("command:"):  # others are opened by the service: they may be busy, or not for this user
             LabelCommand(sink.partition(":")[2])
     if not chosen["no_web"]:
-        page_at(chosen["address"], chosen["password_file"], chosen["hosts"], chosen["proxies"])
+        page_at(chosen)
     if chosen["camera_file"] is not None:
         read_secret(chosen["camera_file"], "camera file")
     return chosen

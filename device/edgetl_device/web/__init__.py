@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..app.app import App
+    from .certificate import Certificate
     from .server import Server
 
 __all__ = ["hash_password", "read_password_file", "serve"]
@@ -22,6 +23,7 @@ def serve(
     password_hash: str | None = None,
     hosts: Iterable[str] = (),
     proxies: Iterable[str] = (),
+    certificate: Certificate | None = None,
 ) -> Server:
     """Serve a running app beside the caller, until the server's :meth:`stop` or the end of its ``with``.
 
@@ -32,6 +34,8 @@ def serve(
         password_hash: of :func:`read_password_file` or :func:`hash_password`, or None.
         hosts: further names the page is reached by, such as a reverse proxy's.
         proxies: addresses or networks of reverse proxies, whose ``X-Forwarded-For`` and ``-Proto`` are believed.
+        certificate: serve HTTPS with it: a :class:`~edgetl_device.web.certificate.Certificate` from files, or an
+            :class:`~edgetl_device.web.certificate.OwnCertificate`.
 
     Raises:
         InputError: the address cannot be used or needs a password, or a package that the page needs is not installed.
@@ -44,6 +48,6 @@ def serve(
         raise InputError(
             f"the page needs {error.name}: `pip install --upgrade edgetl-device` brings it, --no-web goes without"
         ) from error
-    server = Server(app, host, port, password_hash, hosts, proxies)
+    server = Server(app, host, port, password_hash, hosts, proxies, certificate)
     server.start()
     return server

@@ -16,22 +16,40 @@ _VIRTUAL = ("docker", "br-", "veth", "virbr", "cni", "lxc", "podman")  # nobody 
 _INET6 = Path("/proc/net/if_inet6")
 
 
-def addresses(host: str, port: int) -> list[str]:
-    """The page's ``http://…`` addresses, the one that most others reach first.
+def addresses(host: str, port: int, scheme: str = "http") -> list[str]:
+    """The page's addresses, the one that most others reach first.
 
     Args:
         host: what it is bound to; of ``0.0.0.0`` and ``::``, all addresses and the name of this machine are listed.
     """
+    return [url_of(name, port, scheme) for name in _reached(host) or ["localhost"]]
+
+
+def host_names(host: str) -> list[str]:
+    """Names and addresses that the page is reached by, for a certificate.
+
+    Args:
+        host: what it is bound to.
+    """
+    own = ["localhost", "127.0.0.1", "::1"]
+    if is_loopback(host):
+        return [*own, host]
+    name = socket.gethostname()
+    return [*own, *_reached(host), *([name, f"{name.split('.')[0]}.local"] if name else [])]
+
+
+def url_of(host: str, port: int, scheme: str) -> str:
+    """``http://[::1]:80``."""
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _reached(host: str) -> list[str]:
+    """The hosts of :func:`addresses`."""
     if host not in ("", "0.0.0.0", "::"):
-        return [_url(host, port)]
+        return [host]
     found = _ipv6() if host == "::" else _ipv4()
     name = socket.gethostname().split(".")[0]
-    names = [f"{name}.local"] if name and not is_loopback(name) else []
-    return [_url(address, port) for address in [*found, *names]] or [_url("localhost", port)]
-
-
-def _url(host: str, port: int) -> str:
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return [*found, *([f"{name}.local"] if name and not is_loopback(name) else [])]
 
 
 def _ipv4() -> list[str]:

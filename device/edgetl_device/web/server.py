@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 
+from ..app.background import Periodic
 from ..errors import InputError
 from .access import Access
+from .certificate import LOOK_S, Certificate
 from .guard import Hosts, household, is_in, networks, require_password
 from .protocol import MAX_CONNECTIONS, Connections, HttpProtocol, Seldom, WebSocketProtocol
-from .reach import addresses
+from .reach import addresses, url_of
 from .site import Site
+from .tls_door import TlsDoor
 
 if TYPE_CHECKING:
     from ..app.app import App
@@ -37,6 +41,7 @@ class Server:
         password_hash: of :func:`~edgetl_device.web.access.hash_password`; may be None on a loopback address only.
         hosts: further names it is reached by, such as a reverse proxy's.
         proxies: addresses or networks of reverse proxies, whose ``X-Forwarded-For`` and ``-Proto`` are believed.
+        certificate: serve HTTPS with it.
 
     Attributes:
         site: the ASGI application.
@@ -55,12 +60,15 @@ class Server:
         password_hash: str | None = None,
         hosts: Iterable[str] = (),
         proxies: Iterable[str] = (),
+        certificate: Certificate | None = None,
     ) -> None:
         require_password(host, password_hash)
         self._socket = _listen(host, port)
         port = self._socket.getsockname()[1]
-        self.url = f"http://{f'[{host}]' if ':' in host else host or '0.0.0.0'}:{port}"
-        self.urls = addresses(host, port)
+        self.certificate = certificate
+        scheme = "http" if certificate is None else "https"
+        self.url = url_of(host or "0.0.0.0", port, scheme)
+        self.urls = addresses(host, port, scheme)
         self.site = Site(app, Access(password_hash), Hosts(host, hosts), f"edgetl_session_{port}")
         proxies = tuple(proxies)
         trusted = networks(proxies)
@@ -68,7 +76,7 @@ class Server:
         config = uvicorn.Config(
             self.site,
             loop="asyncio",
-            http=cast(Any, partial(HttpProtocol, limits=self.connections)),
+            http=cast(Any, self._door(partial(HttpProtocol, limits=self.connections))),
             ws=cast(Any, partial(WebSocketProtocol, limits=self.connections)),
             proxy_headers=bool(proxies),
             forwarded_allow_ips=list(proxies),
@@ -90,15 +98,26 @@ class Server:
                 logger.addFilter(Seldom())
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="web", daemon=True)
+        self._renewing = None if certificate is None else Periodic("certificate", LOOK_S, certificate.refresh)
+
+    def _door(self, http: Callable[..., asyncio.Protocol]) -> Callable[..., asyncio.Protocol]:
+        """What a connection meets first."""
+        if self.certificate is None:
+            return http
+        return partial(TlsDoor, context=self.certificate.context, limits=self.connections, http=http)
 
     def start(self) -> None:
         """Begin to serve; once."""
         self._thread.start()
+        if self._renewing is not None:
+            self._renewing.start()
 
     def stop(self, timeout_s: float = 2.0) -> bool:
         """Close all connections and the socket; whether that was done in time."""
         self.site.live.close()
         self._server.should_exit = True
+        if self._renewing is not None:
+            self._renewing.stop(timeout_s)
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
         self._socket.close()

@@ -20,8 +20,8 @@ from mjpeg import mjpeg_server
 from edgetl_device import console
 from edgetl_device.camera import open_camera, opening
 from edgetl_device.cli import program
+from edgetl_device.cli.page import host_and_port
 from edgetl_device.cli.qr_code import show_qr_code
-from edgetl_device.cli.run import host_and_port
 from edgetl_device.errors import CameraError
 from edgetl_device.home import Home
 
