@@ -209,6 +209,7 @@ def convert(
     no_classes: bool = False,
     fused: bool = False,
     keep_head: bool = False,
+    export: Sequence[str] = (),
     edgetpu: bool = False,
     explainable: bool = False,
     inspectable: bool | None = None,
@@ -240,6 +241,7 @@ def convert(
         no_classes: make a bundle that knows nothing yet, and is taught on the device.
         fused: add one file with backbone and head, for other apps.
         keep_head: of a classifier: give that file its own last layer, as it is, in place of the bundle's head.
+        export: files of the float model to write beside ``output``: ``keras``, ``onnx`` or both.
         edgetpu: add the backbone compiled for the Edge TPU.
         explainable: let the backbone export its feature map.
         inspectable: let it give inner maps for visual inspection; by default where that is free, which it is in int8.
@@ -253,7 +255,8 @@ def convert(
         CheckFailedError: the result loses more than ``max_drop``, or is not what was asked for; nothing is written.
         StorageError: the bundle cannot be written.
     """
-    refuse_existing(Path(output), force)
+    for path in (Path(output), *(Path(output).with_suffix(f".{kind}") for kind in export)):
+        refuse_existing(path, force)
     source = run.folder if isinstance(run, Run) else Path(run)
     key = None if sign is None else read_private_key(Path(sign))
     moved, names = None if photos is None else as_paths(photos), None if labels is None else Path(labels)
@@ -261,7 +264,7 @@ def convert(
         quantize, calibration_samples, max_drop, head, no_classes, None,
         Compression(qat, prune, cluster, epochs, per_tensor),
         layers=verbose, fused=fused, keep_head=keep_head, edgetpu=edgetpu, explainable=explainable,
-        inspectable=inspectable,
+        inspectable=inspectable, export=tuple(export),
     )  # fmt: skip
     return conversion.convert(
         lambda: sources.open_source(source, moved, names, scale, seed, resize), Path(output), options, verbose, key

@@ -51,6 +51,8 @@ QUANTIZATIONS = ("int8", "int8-float-io", "int16x8", "float16", "dynamic", "none
 @click.option("--fused", is_flag=True, help="Add model.tflite, backbone and head in one file, for other apps.")
 @click.option("--keep-head", is_flag=True,
               help="The same with the last layer that a model file came with, as it is.")  # fmt: skip
+@click.option("--export", multiple=True, type=click.Choice(("keras", "onnx")),
+              help="Write the float model for other tools too, NAME.keras or NAME.onnx beside OUTPUT.")  # fmt: skip
 @click.option("--edgetpu", is_flag=True, help="Add the backbone compiled for the Edge TPU; needs edgetpu_compiler.")
 @click.option("--seed", type=int, help="Seed for calibration, holdout and fine-tuning.  [default: the run's, or 0]")
 @click.option("--sign", type=click.Path(path_type=Path), metavar="KEY", help="Sign with this private key.")
@@ -95,6 +97,7 @@ def convert(
         "proof": asdict(done.exported.proof),
         "compression": asdict(done.compressed) if done.compressed else None,
         "fused": done.fused.to_json() | own_head if done.fused else None,
+        "exports": [file.to_json(output) for file in done.exports],
         "edgetpu": done.compiled.to_json() if done.compiled else None,
         "maps": done.manifest.get("maps", []),
         "seconds": done.seconds,
@@ -150,6 +153,9 @@ def _tell(done: Converted) -> None:
 
 
 def _tell_extras(done: Converted) -> None:
+    for other in done.exports:
+        tool = "Keras 3" if other.kind == "keras" else "ONNX"
+        say(f"wrote {other.path(done.path)}: the float model for {tool}, {len(other.data) / 1e6:.1f} MB")
     if done.inspectable:
         inner = done.inspectable
         maps = ", ".join("x".join(str(side) for side in each.shape) for each in inner.maps)

@@ -16,6 +16,7 @@ from edgetl_device.bundle.content import FINGERPRINT_BYTES, BundleParts
 from edgetl_device.bundle.signing import PrivateKey
 from edgetl_device.console import Stages
 from edgetl_device.errors import InputError, PhotoError
+from edgetl_device.files import write_atomically
 from edgetl_device.heads.evidence import Evidence, empty_evidence
 from edgetl_device.heads.head import Head, fit_head
 from edgetl_device.heads.registry import DEFAULT
@@ -28,7 +29,7 @@ from ..tflite.edgetpu_compiler import Compiled, compile_model, find_compiler
 from ..tflite.feature_map import expose_feature_map
 from ..tflite.fused_proof import Fused
 from ..training.train import Run
-from . import compression, layer_errors, one_file
+from . import compression, exports, layer_errors, one_file
 from .compression import Compressed, Compression
 from .converter import Exported, export, representative_photos
 from .fitting import Fitted, converted_backbone, fit, holdout_rows
@@ -60,6 +61,7 @@ class Options:
         layers: whether to compare float and converted layers.
         fused: whether to add one file with backbone and head, for other apps.
         keep_head: whether that file shall have the last layer that the model came with.
+        export: kinds of :data:`~edgetl.conversion.exports.KINDS`, files of the float model beside the bundle.
         edgetpu: whether to add the backbone's twin for the Edge TPU.
         explainable: whether the backbone shall export its feature map too, for explanations.
         inspectable: whether it shall give inner maps for visual inspection; None where that is free: of int8.
@@ -75,6 +77,7 @@ class Options:
     layers: bool = False
     fused: bool = False
     keep_head: bool = False
+    export: tuple[str, ...] = ()
     edgetpu: bool = False
     explainable: bool = False
     inspectable: bool | None = None
@@ -91,6 +94,7 @@ class Converted:
         fused, compiled: the two optional files; None where they were not asked for.
         inspectable: the inner maps; None where it has none, for the reason ``not_inspectable``.
         own_head: of a fused file with the model's own head, against the model; None where it has the bundle's.
+        exports: files of the float model for other tools, written beside the bundle.
     """
 
     path: Path
@@ -108,6 +112,7 @@ class Converted:
     inspectable: Inspectable | None
     not_inspectable: str
     own_head: Parity | None = None
+    exports: tuple[exports.OtherFile, ...] = ()
 
     @property
     def ops(self) -> dict[str, int]:
@@ -138,9 +143,10 @@ def convert(
     """
     started = time.perf_counter()
     compression.check(options.compression, options.quantize)
+    exports.check(options.export)
     _check_extras(options)
     one = options.fused or options.keep_head
-    with Stages(5 + _with_layers(options) + one + options.edgetpu) as stage:
+    with Stages(5 + _with_layers(options) + one + options.edgetpu + bool(options.export)) as stage:
         stage("loading the model")
         source = load()
         if options.keep_head:
@@ -171,6 +177,9 @@ def convert(
         if one:
             stage("checking the fused model")
             fused = _fused(exported, source, backbone, fitted, options, output.stem)
+        if options.export:
+            stage("exporting the float model")
+        files = exports.exported_files(source, options.export)
         if options.edgetpu:
             stage("compiling for the Edge TPU")
             compiled = compile_model(plain)  # over USB maps would cost time
@@ -183,10 +192,12 @@ def convert(
     if fused is not None:
         members["model.tflite"], manifest["fused"] = fused.file.data, fused.to_json()
     write_bundle(output, manifest, members, key)
+    for file in files:
+        write_atomically(file.path(output), file.data)
     elapsed, size = time.perf_counter() - started, output.stat().st_size
     return Converted(
         output, size, exported.proof.mode, fitted.parity, fitted.worst_class, exported, elapsed, manifest, compressed,
-        layers, fused.file if fused else None, compiled, inner, not_inner, fused.own if fused else None,
+        layers, fused.file if fused else None, compiled, inner, not_inner, fused.own if fused else None, files,
     )  # fmt: skip
 
 

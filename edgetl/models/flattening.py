@@ -33,14 +33,14 @@ _TOLERANCE = 1e-3  # of the largest output: folding reorders float32 arithmetic
 
 
 @dataclass(frozen=True)
-class _Ref:
+class Ref:
     """Stands for a tensor in the arguments of a step."""
 
     key: int
 
 
 @dataclass(frozen=True, eq=False)
-class _Step:
+class Step:
     layer: Any
     args: Any
     kwargs: dict[str, Any]
@@ -54,7 +54,7 @@ class _Step:
     @property
     def inputs(self) -> list[int]:
         flat = tf.load().nest.flatten((self.args, self.kwargs))
-        return [item.key for item in flat if isinstance(item, _Ref)]
+        return [item.key for item in flat if isinstance(item, Ref)]
 
 
 def flat_backbone(model: Any) -> Any:
@@ -63,7 +63,7 @@ def flat_backbone(model: Any) -> Any:
     Raises:
         InputError: it holds something that cannot be flattened; the message names it.
     """
-    steps, output = _steps(model)
+    steps, output = steps_of(model)
     return _checked(_build(_folded(steps, output), output, model.input_shape[1:]), model)
 
 
@@ -73,7 +73,7 @@ def flat_classifier_backbone(model: Any) -> Any:
     Raises:
         InputError: as there; or it does not end in a Dense layer.
     """
-    steps, output = _steps(model)
+    steps, output = steps_of(model)
     while steps and steps[-1].kind in ("Activation", "Softmax"):
         steps, output = steps[:-1], steps[-1].inputs[0]
     if not steps or steps[-1].kind != "Dense":
@@ -86,7 +86,7 @@ def flat_classifier_backbone(model: Any) -> Any:
     return _build(_folded(steps, output), output, model.input_shape[1:], start)
 
 
-def _steps(model: Any) -> tuple[list[_Step], int]:
+def steps_of(model: Any) -> tuple[list[Step], int]:
     """Inlined steps in execution order; key 0 is the input. Layers that do nothing at inference leave no step."""
     if not getattr(model, "_is_graph_network", False):
         raise InputError(
@@ -97,13 +97,13 @@ def _steps(model: Any) -> tuple[list[_Step], int]:
         raise InputError(
             f"expected one input and one output, {model.name} has {len(model.inputs)}, {len(model.outputs)}"
         )
-    steps: list[_Step] = []
+    steps: list[Step] = []
     counter = iter(range(1, 1 << 30))
     (output,) = _inline(model, [0], steps, counter)
     return steps, output
 
 
-def _inline(model: Any, inputs: list[int], steps: list[_Step], counter: Any) -> list[int]:
+def _inline(model: Any, inputs: list[int], steps: list[Step], counter: Any) -> list[int]:
     nest = tf.load().nest
     keys = {id(tensor): key for tensor, key in zip(model.inputs, inputs, strict=True)}
     for depth in sorted(model._nodes_by_depth, reverse=True):
@@ -119,13 +119,13 @@ def _inline(model: Any, inputs: list[int], steps: list[_Step], counter: Any) -> 
             else:
                 if len(outputs) != 1:
                     raise InputError(f"layer {layer.name} has {len(outputs)} outputs, which is not supported here")
-                refs = {id(tensor): _Ref(keys[id(tensor)]) for tensor in node.keras_inputs}
+                refs = {id(tensor): Ref(keys[id(tensor)]) for tensor in node.keras_inputs}
                 args, kwargs = nest.map_structure(
                     lambda value, refs=refs: refs.get(id(value), value), (node.call_args, node.call_kwargs)
                 )
                 kwargs = {name: value for name, value in kwargs.items() if name not in ("training", "mask")}
                 results = [next(counter)]
-                steps.append(_Step(layer, args, kwargs, results[0]))
+                steps.append(Step(layer, args, kwargs, results[0]))
             keys.update({id(tensor): key for tensor, key in zip(outputs, results, strict=True)})
     return [keys[id(tensor)] for tensor in model.outputs]
 
@@ -138,7 +138,7 @@ def _is_linear(layer: Any) -> bool:
     return type(layer).__name__ == "Activation" and layer.activation.__name__ == "linear"
 
 
-def _folded(steps: list[_Step], output: int) -> list[_Step]:
+def _folded(steps: list[Step], output: int) -> list[Step]:
     """Batch normalisation folded into the layer before it, wherever nothing else uses that layer's output."""
     uses = Counter(key for step in steps for key in step.inputs) + Counter([output])
     shared = {id(step.layer) for step in steps if sum(other.layer is step.layer for other in steps) > 1}
@@ -165,7 +165,7 @@ def _fold(layer: Any, norm: Any) -> list[npt.NDArray[np.float32]]:
     return [kernel * by_channel, (bias - norm.moving_mean.numpy()) * factor + beta]
 
 
-def _build(steps: list[_Step], output: int, shape: tuple[int, ...], start: int = 0) -> Any:
+def _build(steps: list[Step], output: int, shape: tuple[int, ...], start: int = 0) -> Any:
     keras, nest = tf.keras(), tf.load().nest
     entry = keras.Input(shape)
     tensors: dict[int, Any] = {start: entry}
@@ -184,7 +184,7 @@ def _build(steps: list[_Step], output: int, shape: tuple[int, ...], start: int =
             clones[id(step.layer)] = clone
             loads.append((clone, step.layer.get_weights() if step.weights is None else step.weights))
         args, kwargs = nest.map_structure(
-            lambda value: tensors[value.key] if isinstance(value, _Ref) else value, (step.args, step.kwargs)
+            lambda value: tensors[value.key] if isinstance(value, Ref) else value, (step.args, step.kwargs)
         )
         try:
             tensors[step.output] = clones[id(step.layer)](*args, **kwargs)
