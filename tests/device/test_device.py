@@ -208,6 +208,10 @@ def test_pictures_of_samples_are_kept_only_where_that_is_asked_for(device: Devic
 def test_forgetting_and_moving_do_what_they_say(device: Device) -> None:
     ids = device.learn("kit", KITES, color="bgr").ids
     assert device.relabel("kite", ids[:4]).moved == 4
+    before = device.versions()
+    nothing = device.relabel("kite", [*ids[:4], ids[0]])
+    assert nothing.moved == 0 and nothing.outcome.reason == "all 4 samples are kite already: nothing changed"
+    assert nothing.outcome.version == before[-1].id and device.versions() == before
     assert device.forget(ids[4]).removed == 1 and device.forget([ids[5]]).removed == 1
     assert [row.label for row in device.samples()] == ["kite"] * 4 and device.samples("kit") == []
     forgotten = device.forget(label="box")

@@ -260,6 +260,11 @@ class App:
         """Move samples to another label; returns how many. The head follows at the next :meth:`retrain`."""
         return self._change(lambda: self._learner.relabel(label, ids))
 
+    def unchanged(self, reason: str) -> Outcome:
+        """The outcome where there is nothing to retrain for."""
+        with self._lock:
+            return self._learner.unchanged(reason)
+
     def forget(self, ids: Sequence[int] = (), *, label: str | None = None, everything: bool = False) -> int:
         """Remove samples exactly: by id, all of a label (one of the factory's is hidden), or all. Returns how many.
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..home import Home
     from ..inference.classifier import Prediction
 
-UNKNOWN_CLOSEST = "unknown; closest match {}, but unlike its examples"
+UNKNOWN_CLOSEST = "unknown, closest: {}"
 
 
 @click.command(short_help="Recognise what photos show")

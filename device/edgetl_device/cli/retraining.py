@@ -56,7 +56,11 @@ def judged(outcome: Outcome, *, forgotten: bool = False) -> dict[str, Any]:
 
 
 def judged_if_possible(learner: Learner, *, forgotten: bool = False) -> dict[str, Any]:
-    """Retrain after samples were stored or forgotten; reported even where there can be no new head."""
+    """Retrain after samples were stored or forgotten; reported even where there can be no new head.
+
+    Where samples were forgotten and what is left makes no head, that is exit code 0: they are gone, and nobody can do
+    more. A full disk stays 2, for somebody has to make room and retrain.
+    """
     try:
         return judged(learner.retrain(), forgotten=forgotten)
     except (HeadError, StorageError) as error:
@@ -64,17 +68,16 @@ def judged_if_possible(learner: Learner, *, forgotten: bool = False) -> dict[str
         done = "forgotten" if forgotten else "stored"
         reason = f"the samples are {done}, but there is no room for a new head: free some space, then `retrain`"
         if isinstance(error, HeadError):
-            reason = f"the samples are {done}, but they make no new head: the previous version stays in use"
+            source = "what is left makes" if forgotten else "they make"
+            reason = f"the samples are {done}, but {source} no new head: the previous version stays in use"
         say(reason)
-        return {"version": learner.active_version, "promoted": False, "reason": reason, "exit_code": error.exit_code}
+        code = 0 if forgotten and isinstance(error, HeadError) else error.exit_code
+        return {"version": learner.active_version, "promoted": False, "reason": reason, "exit_code": code}
 
 
 def unchanged(learner: Learner, reason: str) -> dict[str, Any]:
     """The result where there was nothing to retrain."""
-    active = learner.active_version
-    (accuracy,) = [row.metrics.get("accuracy") for row in learner.versions() if row.id == active]
-    outcome = {"version": active, "promoted": False, "reason": reason, "accuracy": accuracy, "retrain_ms": None}
-    return outcome | {"set_aside": [], "changes": []}
+    return asdict(learner.unchanged(reason)) | {"retrain_ms": None, "set_aside": [], "changes": []}
 
 
 def idle(learner: Learner) -> dict[str, Any]:

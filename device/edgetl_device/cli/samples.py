@@ -53,6 +53,8 @@ def samples(label: str | None, home: Home) -> dict[str, Any]:
 @reports
 def relabel(label: str, ids: tuple[range, ...], new_label: bool, home: Home) -> dict[str, Any]:
     """Move samples to another label, then retrain: `relabel mug 3 7 20-35`."""
+    from ..learning.gate_words import already
+
     learner = home.learner()
     with learner.lock():
         if not new_label:
@@ -60,8 +62,7 @@ def relabel(label: str, ids: tuple[range, ...], new_label: bool, home: Home) -> 
         chosen = stored_ids(learner, ids)
         moved = learner.relabel(label, chosen)
         if not moved:
-            who = "the sample is" if len(chosen) == 1 else f"all {len(chosen)} are"
-            reason = f"{who} {label} already: nothing changed"
+            reason = already(label, len(chosen))
             say(reason)
             return {"moved": 0} | unchanged(learner, reason)
         say(f"moved {moved} sample{'s' if moved != 1 else ''} to {label}")

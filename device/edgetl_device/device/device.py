@@ -31,6 +31,7 @@ from ..errors import InputError
 from ..home import Home
 from ..inference.classifier import Prediction
 from ..labels import NOTHING, check_sample_label
+from ..learning.gate_words import already
 from ..learning.retraining import Outcome
 from ..photos import ColorOrder, thumbnail
 from ..starter import install_starter
@@ -210,7 +211,7 @@ class Device(PendingVerbs):
             return opened.learner.samples(label)
 
     def relabel(self, label: str, ids: int | Iterable[int], *, new_label: bool = False) -> Relabelled:
-        """Move samples to another label, then retrain.
+        """Move samples to another label, then retrain; where all are learned under it already, nothing changes.
 
             >>> device = Device("home")
             >>> ids = device.learn("dragon", ["kite-1.png", "kite-2.png"]).ids
@@ -226,7 +227,10 @@ class Device(PendingVerbs):
         with self._now() as opened, opened.learner.lock():
             if not new_label:
                 opened.learner.refuse_slip(label, INSIST)
-            moved = opened.learner.relabel(label, _ids(ids))
+            numbers = _ids(ids)
+            moved = opened.learner.relabel(label, numbers)
+            if not moved:
+                return Relabelled(0, opened.learner.unchanged(already(label, len(set(numbers)))))
             return Relabelled(moved, retrain_after(opened.learner, "moved"))
 
     def forget(self, ids: int | Iterable[int] = (), *, label: str | None = None, everything: bool = False) -> Forgotten:

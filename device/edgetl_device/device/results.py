@@ -61,7 +61,7 @@ class Relabelled:
 
     Args:
         moved: how many samples.
-        outcome: of the retraining.
+        outcome: of the retraining; where none was moved there was none, and no new version.
     """
 
     moved: int

@@ -60,6 +60,18 @@ def with_what_was_done(reason: str, done: Sequence[str]) -> str:
     return words + reason.removeprefix(_UPDATED) if words and reason.startswith(_UPDATED) else reason
 
 
+def already(label: str, samples: int) -> str:
+    """So many samples were to be moved to a label that they have, and are learned under.
+
+    Example:
+        >>> already("mug", 2)
+        'all 2 samples are mug already: nothing changed'
+    """
+    if not samples:
+        return "no sample was named: nothing changed"
+    return f"{'the sample is' if samples == 1 else f'all {samples} samples are'} {label} already: nothing changed"
+
+
 def counted(samples: int) -> str:
     """So many samples."""
     return f"{samples} sample{'s' if samples != 1 else ''}"

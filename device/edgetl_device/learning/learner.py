@@ -76,6 +76,11 @@ class Learner(HeadVersions, SampleKeeper):
         """Whether a retraining would only repeat the version in use: no rule but its own, no sample after its last."""
         return not self.unlearned and rule in (None, self.version(self.active_version).rule)
 
+    def unchanged(self, reason: str) -> Outcome:
+        """The outcome where there is nothing to retrain for: no new version."""
+        active = self.version(self.active_version)
+        return Outcome(active.id, False, reason, active.metrics.get("accuracy"), 0.0)
+
     @property
     def unlearned(self) -> int:
         """How many samples are stored that the version in use has not learned, those that are pending left out."""

@@ -94,6 +94,8 @@ class Retraining:
             if pending:
                 self._store.admit(self._backbone, pending)
         lesson = new_samples(self._factory, self._store, self._active.last_sample)
+        if insist and not lesson.confirmed.all():  # also where another version is asked about them later
+            self._store.confirm([int(number) for number in lesson.ids[~lesson.confirmed]])
         objections = [] if insist else self._set_doubts_aside(lesson)
         lesson = lesson.without(self._set_aside)
         if objections and not len(lesson) and self._rule == self._active.rule:

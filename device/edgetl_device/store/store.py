@@ -266,6 +266,13 @@ class Store:
         """Samples with ids above ``after`` whose label a person confirmed."""
         return self._pending.confirmed(after)
 
+    def confirm(self, ids: Sequence[int]) -> None:
+        """Note that a person says that these samples' labels are right: nobody asks about them again."""
+        self._refuse_read_only()
+        with self.database.transaction():
+            self._pending.confirm(ids)
+            self.database.log_event("confirm", {"samples": len(ids)})
+
     def set_aside(self, batches: Sequence[tuple[Sequence[int], str | None, str]]) -> list[int]:
         """Ids, what they look like and why, of each batch → the batches' numbers; no head learns them from now on."""
         self._refuse_read_only()

@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from ..errors import CheckFailedError, EdgetlError, HeadError, InputError, StorageError
 from ..labels import SimilarLabelError, check_sample_label
+from ..learning.gate_words import already
 from ..photos import decode_photo
 from ..printable import printable
 from .bodies import Json, Memory, Places, query_number, read_json, receive, sample_ids, whole_number
@@ -183,12 +184,15 @@ class Api:
         return Json(asdict(outcome))
 
     async def relabel(self, request: Request) -> Response:
-        """``{"label", "ids"}``, then retrain."""
+        """``{"label", "ids"}``, then retrain, unless all are learned under the label already."""
         fields = await read_json(request, {"label": str, "ids": list, "new_label": bool})
         if not fields.get("ids"):
             raise InputError('"ids" is missing: expected {"label": "…", "ids": [1, 2]}')
         await self._refuse_slip(fields.get("label", ""), new_label=fields.get("new_label", False))
-        moved = await self._run(self._app.relabel, fields.get("label", ""), sample_ids(fields["ids"]))
+        label, ids = fields.get("label", ""), sample_ids(fields["ids"])
+        moved = await self._run(self._app.relabel, label, ids)
+        if not moved:
+            return Json({"moved": 0} | asdict(await self._run(self._app.unchanged, already(label, len(set(ids))))))
         return Json({"moved": moved} | await self._judged_if_possible())
 
     async def forget(self, request: Request) -> Response:

@@ -405,7 +405,7 @@ def test_slips_of_a_newcomer_are_answered_with_what_to_type(installed: Path, tmp
     assert "bolt is no sample id: `edgetl-device samples` lists" in run(installed, "forget", "bolt", code=2).stderr
     assert "photos are missing: `learn --nothing PHOTO" in run(installed, "learn", "--nothing", code=2).stderr
     assert "Missing argument 'LABEL'" in run(installed, "learn", code=2).stderr
-    assert run(installed, "relabel", "kite", "1-2").stdout == "all 2 are kite already: nothing changed\n"
+    assert run(installed, "relabel", "kite", "1-2").stdout == "all 2 samples are kite already: nothing changed\n"
     assert len(told(installed, "versions")["versions"]) == 2
 
 

@@ -327,7 +327,9 @@ def test_a_head_that_cannot_be_computed_is_one_line_and_the_samples_and_the_old_
         assert "\n" not in str(refusal.value) and learner.active_version == 1 and len(learner.samples()) == 5
         with click.Context(click.Command("learn")):
             report = judged_if_possible(learner)
+            forgotten = judged_if_possible(learner, forgotten=True)
         assert report["exit_code"] == 2 and not report["promoted"] and report["version"] == 1
+        assert forgotten["exit_code"] == 0 and forgotten["reason"].startswith("the samples are forgotten, but what is")
         with pytest.raises(HeadError, match="the samples are stored, but there is no new head"):
             Device(home.folder).learn("kite", draw("kite", 7), color="bgr")
     assert learner.retrain().promoted

@@ -77,6 +77,26 @@ def test_using_a_batch_learns_it_and_nobody_asks_again(home: Home, learner: Lear
     assert again.promoted and not learner.pending()
 
 
+def test_who_insisted_on_samples_is_not_asked_again_by_a_version_that_does_not_know_them(home: Home) -> None:
+    learner = home.learner()
+    learner.add("ball", embeddings("box", 12))
+    learner.add("kite", embeddings("kite", 3))
+    assert learner.retrain(accept_scene_change=True).promoted
+    learner.rollback(1)
+    again = home.learner().retrain(None)
+    assert again.promoted and not again.set_aside and home.learner().device_statistics().samples == 15
+
+
+def test_who_moved_a_sample_is_not_asked_about_it_again(home: Home) -> None:
+    learner = home.learner()
+    ids = learner.add("kite", embeddings("box", 12))
+    assert [batch.looks_like for batch in learner.retrain().set_aside] == ["box"]
+    learner.relabel("ball", [row.id for row in learner.samples("kite")])
+    assert learner.retrain().promoted and not learner.pending() and len(learner.samples("ball")) == len(ids)
+    learner.rollback(1)
+    assert learner.retrain().promoted and not learner.pending()
+
+
 def test_rolling_back_undoes_the_use_of_a_batch(home: Home, learner: Learner) -> None:
     learner.add("kite", embeddings("kite", 5))
     learner.retrain()

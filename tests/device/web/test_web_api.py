@@ -153,6 +153,10 @@ def test_relabelling_forgetting_and_rolling_back_do_as_the_commands_do(site, cli
     assert client.post("/api/v1/retrain").json["version"] == 2
     moved = client.post("/api/v1/relabel", {"label": "kite", "ids": ids[:2]}).json
     assert moved["moved"] == 2 and moved["version"] == 3
+    nothing = client.post("/api/v1/relabel", {"label": "kite", "ids": ids[:1]}).json
+    assert (nothing["moved"], nothing["version"]) == (0, 3) and nothing["reason"].startswith(
+        "the sample is kite already"
+    )
     assert client.get("/api/v1/status").json["samples"] == {"kite": 2, "ring": 4}
     assert client.post("/api/v1/forget", {"label": "kite"}).json["removed"] == 2
     assert client.post("/api/v1/forget", {"ids": ids[2:4]}).json["removed"] == 2

@@ -117,7 +117,8 @@ async function move(changed) {
   await work(async () => {
     const outcome = await relabelled({ label, ids: [...selected] });
     if (!outcome) return;
-    say(message, `Moved ${counted(outcome.moved, "sample")} to ${label}. ${spoken(outcome.reason)}`);
+    const moved = outcome.moved ? `Moved ${counted(outcome.moved, "sample")} to ${label}. ` : "";
+    say(message, `${moved}${spoken(outcome.reason)}`);
     at("samples-label").value = "";
     changed();
   });
