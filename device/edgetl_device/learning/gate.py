@@ -34,7 +34,8 @@ TOLERANCE = 0.05  # of a class's recall: ten good samples of one class already m
 SIGNIFICANCE = 0.01  # of questions 1 and 2; classes that are asked share it (Bonferroni)
 NEW_TOLERANCE, FIRST_TOLERANCE, FIRST_PHOTOS = 0.12, 0.3, 5
 """Of a class's recall, and half as much of the accuracy, that a new label may cost: from so many photos on, and with
-fewer. What a class known from one photo takes from its neighbours, it gives back with the next ones."""
+fewer. What a class known from one photo takes from its neighbours, it gives back with the next ones: so with fewer, a
+class that has photos enough for a test is lost only if the test says so."""
 HOLDOUT_LOSSES = ((0.125, 0.25, 0.1), (0.25, 0.5, 0.2))
 SAMPLE_LOSSES = ((0.125, 0.5, 0.25),)
 """Losses that no test can confirm and that are asked about: significance (that of three photos lost and none gained, of
@@ -136,13 +137,14 @@ def judge(candidate: Judged, active: Judged, new: Samples) -> Verdict:
     """Ask questions 1 and 2; the samples that only the candidate has learned are ``new``."""
     holdout = on_holdout(candidate.head, active.head, candidate.evidence.holdout_labels)
     samples, allowed = None, tolerances(active.head, new)
+    first = allowed[0] == FIRST_TOLERANCE
     objection = confirmed_loss(holdout, "held-out photos", allowed)
     if not objection:
         samples = _on_samples(candidate, active, new)
         objection = (
             confirmed_loss(samples, "photos learned before", allowed)
-            or possible_loss(holdout, "held-out photos", _beyond(HOLDOUT_LOSSES, allowed))
-            or possible_loss(samples, "photos learned before", _beyond(SAMPLE_LOSSES, allowed))
+            or possible_loss(holdout, "held-out photos", _beyond(HOLDOUT_LOSSES, allowed), untested=first)
+            or possible_loss(samples, "photos learned before", _beyond(SAMPLE_LOSSES, allowed), untested=first)
         )
     accuracy = float(holdout.after.mean()) if len(holdout.truth) else None
     if objection:
@@ -228,13 +230,21 @@ def confirmed_loss(answers: Answers, photos: str, allowed: tuple[float, float] =
     return None
 
 
-def possible_loss(answers: Answers, photos: str, losses: Losses = HOLDOUT_LOSSES) -> str | None:
-    """What seems much worse on too few photos to be sure, or None: nothing is lost by a head no better than chance."""
+def possible_loss(
+    answers: Answers, photos: str, losses: Losses = HOLDOUT_LOSSES, *, untested: bool = False
+) -> str | None:
+    """What seems much worse on too few photos to be sure, or None: nothing is lost by a head no better than chance.
+
+    Args:
+        untested: of the classes only those with so few photos that no test could confirm a loss of all of them.
+    """
     if answers.known < 2 or not len(answers.truth) or float(answers.before.mean()) * answers.known <= 1:
         return None
-    losers = []
-    for label in sorted(set(answers.truth)):
+    losers, classes = [], sorted(set(answers.truth))
+    for label in classes:
         of_class = answers.truth == label
+        if untested and 0.5 ** int(of_class.sum()) <= SIGNIFICANCE / len(classes):
+            continue
         before, after = answers.before[of_class], answers.after[of_class]
         if any(_is_lost(before, after, of_class_lost, p) for p, of_class_lost, _ in losses):
             losers.append((str(label), float(before.mean()), float(after.mean())))

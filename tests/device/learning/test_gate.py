@@ -47,6 +47,16 @@ def test_a_loss_within_the_tolerance_is_accepted() -> None:
     assert verdict(truth, truth, ["dog"] * 2 + truth[2:]) == (None, None)
 
 
+def test_first_photos_are_asked_about_only_where_no_test_can_tell_what_they_cost() -> None:
+    for photos, asked in ((7, True), (20, False)):  # 2⁻⁷ is above 0.01 / 2, and 2⁻²⁰ below
+        truth = ["cat"] * photos + ["dog"] * photos
+        after = truth[:photos] + ["cat"] * 6 + truth[photos + 6 :]
+        answers = on_holdout(Fixed(("cat", "dog"), after), Fixed(("cat", "dog"), truth), truth)  # type: ignore[arg-type]
+        losses = ((0.125, 0.25, 0.5),)
+        assert possible_loss(answers, "photos", losses) is not None
+        assert (possible_loss(answers, "photos", losses, untested=True) is not None) == asked
+
+
 def test_a_loss_that_chance_explains_is_accepted() -> None:
     truth = ["cat"] * 20 + ["dog"] * 20
     assert verdict(truth, truth, ["dog"] * 2 + truth[2:]) == (None, None)  # two of two changed sides: p = 0.25
