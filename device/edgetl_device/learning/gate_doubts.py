@@ -8,7 +8,7 @@ What a person teaches is often what the head got wrong, so g > 0 alone proves no
 the head's own mistakes:
 
 - A batch that is wrong as a whole is a draw from another class K: its mean score for K against its label lies where
-  K's known photos lie. The head's own mistakes lie between the two classes.
+  K's known photos lie, as far as these tell. The head's own mistakes lie between the two classes.
 - In any other batch a share π of the labels is wrong, and the head errs on a share r of the right ones, more than it
   usually does where a person picked its mistakes. EM (Dempster, Laird and Rubin, J. R. Statist. Soc. B 1977) finds both
   and each sample's probability of being wrong: a mixture model of label noise (Lawrence and Schölkopf, "Estimating a
@@ -37,6 +37,7 @@ from ..labels import NOTHING
 from .gate_words import looks_like, same_thing
 
 LIKE_ANOTHER = 0.86  # of the way from the own class to another, from which a batch is wrong as a whole
+ERRORS_LESS = 0.5  # standard errors of where another class lies, by which a batch has to lie nearer to it
 EVIDENCE = 0.05  # of that way, for each nat by which another class wins on average
 WHOLE = 3  # samples from which a batch may be judged as a whole
 WRONG, WRONG_ALONE = 0.8, 0.85  # probability of being wrong from which a sample is set aside; of one or two alone
@@ -89,10 +90,10 @@ class _Known:
         """(m,) by how much another class beats the own one."""
         return _margins(self.scores, self.truth)
 
-    def between(self, other: int, own: int, of: int) -> float | None:
-        """Mean score of ``other`` against ``own``, of the known photos of a class; None where they are too few."""
+    def between(self, other: int, own: int, of: int) -> Floats | None:
+        """Scores of ``other`` against ``own``, of the known photos of a class; None where they are too few."""
         rows = self.scores[self.truth == of]
-        return float((rows[:, other] - rows[:, own]).mean()) if len(rows) >= ENOUGH else None
+        return rows[:, other] - rows[:, own] if len(rows) >= ENOUGH else None
 
 
 def doubts_about(head: Head, evidence: Evidence, codes: Codes, labels: Names) -> list[Doubt]:
@@ -162,13 +163,25 @@ def _all_another(known: _Known, scores: Floats, margins: Floats, own: int) -> in
         there, here = known.between(other, own, other), known.between(other, own, own)
         if other == own or (there is None and here is None):
             continue
-        there = -here if there is None and here is not None else there
-        here = -there if here is None and there is not None else here
-        assert there is not None and here is not None
-        if there > here:
-            position = (float((scores[:, other] - scores[:, own]).mean()) - here) / (there - here)
-            best, place = (other, position) if position > place else (best, place)
+        position = place_between(scores[:, other] - scores[:, own], there, here)
+        best, place = (other, position) if position > place else (best, place)
     return best
+
+
+def place_between(batch: Floats, there: Floats | None, here: Floats | None) -> float:
+    """Where the mean of a batch (b,) lies on the way from the own class's known photos, 0, to another's, 1.
+
+    Less a part of the standard error of where the other class lies: a few photos tell that roughly. −∞ where the two
+    are not apart.
+    """
+    mirrored = there if there is not None else here
+    assert mirrored is not None, "one of them is known"
+    there, here = (-mirrored if each is None else each for each in (there, here))
+    way = float(there.mean() - here.mean())
+    if way <= 0:
+        return -np.inf
+    spread = np.sqrt((there.var(ddof=1) + here.var(ddof=1)) / 2)
+    return float((batch.mean() - here.mean() - ERRORS_LESS * spread / np.sqrt(len(there))) / way)
 
 
 def wrong_labels(margins: Floats, errors: float) -> Bools:

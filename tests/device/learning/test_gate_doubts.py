@@ -9,7 +9,7 @@ from test_learner import embeddings, labels_of, taught
 from edgetl_device.heads.evidence import gather
 from edgetl_device.heads.head import Head, fit_head
 from edgetl_device.home import Home
-from edgetl_device.learning.gate_doubts import Doubt, doubts_about, wrong_labels
+from edgetl_device.learning.gate_doubts import Doubt, doubts_about, place_between, wrong_labels
 from edgetl_device.statistics import statistics_of
 
 KINDS = ("ball", "box", "cup")
@@ -101,6 +101,18 @@ def test_a_head_that_knows_one_thing_doubts_nothing(known) -> None:
 def test_the_more_of_a_batch_the_head_gets_wrong_the_more_it_takes_to_doubt_one() -> None:
     among_right, among_mistakes = np.array([-4.0] * 19 + [5.0]), np.array([0.8] * 19 + [5.0])
     assert wrong_labels(among_right, 0.1)[-1] and not wrong_labels(among_mistakes, 0.1).any()
+
+
+def test_a_batch_lies_between_two_classes_the_nearer_to_the_own_one_the_less_is_known_of_the_other() -> None:
+    generator = np.random.default_rng(0)
+    own, other = generator.normal(-5, 1, 400), generator.normal(5, 1, 400)
+    batch = np.full(5, 3.0)
+    assert place_between(own, other, own) == pytest.approx(0, abs=0.02)
+    assert place_between(other, other, own) == pytest.approx(1, abs=0.02)
+    places = [place_between(batch, other[:count] - other[:count].mean() + 5, own) for count in (4, 16, 64, 400)]
+    assert places == sorted(places) and places[-1] == pytest.approx(0.8, abs=0.02) and places[0] < 0.79
+    assert place_between(batch, None, own) == pytest.approx(place_between(batch, -own, own))  # mirrored
+    assert place_between(batch, own, other) == -np.inf
 
 
 def test_one_wrong_photo_needs_more_evidence_alone_than_in_a_batch() -> None:
