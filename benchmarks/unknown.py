@@ -154,7 +154,7 @@ def _told_after(before: Evidence, after: Evidence, asked: list[Codes]) -> dict[s
     """Which are unknown to the shipped head, and by cosines to the holdout and the taught photos alike."""
     novelty = fit_head(after).novelty
     together = np.concatenate([before.bank.vectors, unit(after.recent, 0)])
-    least = np.quantile(_left_out(before.bank), 0.05)
+    least = np.quantile(_left_out(before.bank), 0.05, method="weibull")
     return {
         "shipped": [novelty.is_unknown(each) for each in asked],
         "nearest embeddings": [mean_of_nearest(unit(each, 0) @ together.T) < least for each in asked],
@@ -230,7 +230,7 @@ def _factory(codes: Codes, labels: Names, train: np.ndarray, held: np.ndarray) -
 
 def _judged(holdout: np.ndarray, known: np.ndarray, strange: np.ndarray) -> tuple[float, float, float]:
     """AUROC, share of known things called unknown, share of strange things called unknown."""
-    threshold = float(np.quantile(holdout, 0.05))
+    threshold = float(np.quantile(holdout, 0.05, method="weibull"))
     return auroc(-strange, -known), float((known < threshold).mean()), float((strange < threshold).mean())
 
 
