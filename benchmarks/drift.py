@@ -29,17 +29,20 @@ NO_ROWS: Rows = np.zeros(0, np.intp)
 def known(
     name: str, seed: int, learned: tuple[Codes, Names] | None = None, without: Rows = NO_ROWS
 ) -> tuple[Novelty, Codes, Names]:
-    """What a head knows that has a holdout of 16 % and learned some device samples; then photos it does not hold."""
+    """What a head knows that has a holdout of 16 % and learned some device samples; then photos it does not hold.
+
+    Drift is told by the holdout and by samples alone, so that its statistics may be of the same photos.
+    """
     from edgetl_device.heads.evidence import gather
-    from edgetl_device.statistics import no_statistics
+    from edgetl_device.statistics import statistics_of
 
     codes, labels = embeddings(name)
     held, rest = _split(labels, seed)
     held = np.setdiff1d(held, without)
     shown, names = learned if learned is not None else (codes[:0], labels[:0])
-    nothing = no_statistics("b", codes.shape[1])
     texts = tuple(str(label) for label in labels[held])
-    evidence = gather(nothing, codes[held], texts, shown, [str(label) for label in names], "r")
+    factory = statistics_of(codes[held], texts, "b", "r")
+    evidence = gather(factory, codes[held], texts, shown, [str(label) for label in names], "r")
     return fit_novelty(evidence), codes[rest], labels[rest]
 
 
