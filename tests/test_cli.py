@@ -25,6 +25,12 @@ from edgetl_device.cli import program as device_program
 
 COMMANDS = [("edgetl", name, c) for name, c in sorted(host_program.commands.items())]
 COMMANDS += [("edgetl-device", name, c) for name, c in sorted(device_program.commands.items())]
+COMMANDS += [
+    (program, f"{name} {part}", c)
+    for program, name, group in list(COMMANDS)
+    if isinstance(group, click.Group)
+    for part, c in sorted(group.commands.items())
+]
 
 
 @pytest.fixture

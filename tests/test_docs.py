@@ -134,7 +134,11 @@ def test_every_command_and_option_that_a_page_shows_exists(path: Path) -> None:
                 continue
             name, *arguments = words
             assert name in group.commands, f"{names_of(path)}: {program} has no command {name}"
-            known = {o for p in group.commands[name].params for o in (*p.opts, *p.secondary_opts)} | {"--help"}
+            command = group.commands[name]
+            if isinstance(command, click.Group):
+                assert arguments and arguments[0] in command.commands, f"{names_of(path)}: {program} {name} {arguments}"
+                command = command.commands[arguments[0]]
+            known = {o for p in command.params for o in (*p.opts, *p.secondary_opts)} | {"--help"}
             if name == "service":
                 known |= {o for p in group.commands["run"].params for o in p.opts}
             for word in arguments:

@@ -12,6 +12,7 @@ from .bundle.on_trial import MAX_STARTS
 from .errors import BundleError, CheckFailedError, MismatchError, RuntimeMissingError, StorageError
 from .home import Home
 from .inference.backbone import Backbone, open_backbone
+from .inspection.service import Inspection
 from .learning.learner import Learner
 from .store.store import Store
 
@@ -49,12 +50,20 @@ class OpenHome:
         self._runtime = runtime
         self._threads = threads
         self._file = _identity(home)
+        self._inspection: Inspection | None = None
         self.learner, self.backbone = self._load()
 
     @property
     def bundle(self) -> Bundle:
         """The bundle that is loaded."""
         return self.learner.bundle
+
+    @property
+    def inspection(self) -> Inspection:
+        """Visual inspection with this backbone; another object after :meth:`reload`."""
+        if self._inspection is None:
+            self._inspection = Inspection(self.learner.store, self.backbone)
+        return self._inspection
 
     def replaced(self) -> Literal["bundle", "store"] | None:
         """What another process, or ``install``, has put in the place of what is loaded here."""
@@ -67,7 +76,7 @@ class OpenHome:
         file = _identity(self.home)
         learner, backbone = self._load()
         self.learner.store.close()
-        self.learner, self.backbone, self._file = learner, backbone, file
+        self.learner, self.backbone, self._file, self._inspection = learner, backbone, file, None
 
     def prove(self) -> None:
         """Note that the bundle works; where that cannot be written, it stays on trial."""

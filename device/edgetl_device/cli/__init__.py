@@ -6,6 +6,7 @@ One file for a command or for a few that belong together; heavy imports happen i
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,6 +16,7 @@ from .bench import bench
 from .classify import classify
 from .doctor import doctor
 from .export_stats import export_stats
+from .inspect import inspect
 from .install import install
 from .learn import learn, retrain
 from .pending import pending
@@ -37,7 +39,14 @@ from .versions import rollback, versions
 def program(context: click.Context, home: Path | None) -> None:
     """Recognise things with a camera, offline, and learn new ones on the spot."""
     if home is not None:
-        context.default_map = {name: {"home": home} for name in program.commands}
+        context.default_map = {name: _everywhere(command, home) for name, command in program.commands.items()}
+
+
+def _everywhere(command: click.Command, home: Path) -> dict[str, Any]:
+    """Defaults that give a command, or all commands of a group, this home."""
+    if isinstance(command, click.Group):
+        return {name: {"home": home} for name in command.commands}
+    return {"home": home}
 
 
 for _command in (
@@ -47,6 +56,7 @@ for _command in (
     retrain,
     samples,
     pending,
+    inspect,
     relabel,
     forget,
     versions,

@@ -1,3 +1,3 @@
-"""Good photos → what is not good, and where: place statistics, thresholds, corrections."""
+"""Good photos → what is not good, and where: place statistics, thresholds, corrections, and the service of a home."""
 
-__all__ = ["place_statistics"]
+__all__ = ["heat_map", "inspector", "place_statistics", "service"]

@@ -27,6 +27,10 @@ _LONG_TEXT = "typeof({0}) = 'text' AND length({0}) <= 65536"
 _NUMBER = "typeof({0}) = 'integer' AND {0} BETWEEN 0 AND 1000000000000"
 _EMBEDDING = "typeof({0}) = 'blob' AND length({0}) BETWEEN 1 AND 65536"
 _PICTURE = "typeof({0}) = 'blob' AND length({0}) <= 1048576"
+_INNER_MAPS = "typeof({0}) = 'blob' AND length({0}) BETWEEN 1 AND 33554432"
+_VERDICT = "{0} IN ('good', 'fine', 'bad')"
+_TURNS = "{0} IN (1, 4, 8)"
+_SHARE = "typeof({0}) = 'integer' AND {0} BETWEEN 1 AND 9999"
 _STATE = "{0} IN ('factory', 'promoted', 'rejected', 'failed')"
 
 _RULES = {
@@ -53,6 +57,15 @@ _RULES = {
         "reason": _LONG_TEXT,
     },
     "confirmed": {"sample": _NUMBER},
+    "inspected": {
+        **dict.fromkeys(("backbone", "runtime", "view", "time"), _SHORT_TEXT),
+        **dict.fromkeys(("id", "burst", "width", "height"), _NUMBER),
+        "verdict": _VERDICT,
+        "turns": _TURNS,
+        "raw": _EMBEDDING,
+        "maps": _INNER_MAPS,
+    },
+    "inspection": {"backbone": _SHORT_TEXT, "view": _LONG_TEXT, "target": _SHARE},
     "trials": dict.fromkeys(("version", "starts", "proven"), _NUMBER),
     "drift": {"bundle": _SHORT_TEXT, "time": _SHORT_TEXT, "state": _LONG_TEXT},
 }
@@ -150,6 +163,15 @@ def _strange_embeddings(database: apsw.Connection, dimensions: Mapping[str, int]
         if not shortest == longest == expected:
             wrong = shortest if shortest != expected else longest
             yield f"it holds a sample with {wrong} features where the backbone gives {expected}"
+    tables = {name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    if "inspected" not in tables:
+        return
+    query = (
+        "SELECT backbone, min(length(raw) / turns), max(length(raw) / turns), sum(length(raw) % turns) FROM inspected"
+    )
+    for backbone, shortest, longest, rest in database.execute(f"{query} GROUP BY backbone"):
+        if rest or not shortest == longest == dimensions.get(backbone, shortest):
+            yield "it holds a photo of inspection with other features than the backbone gives"
 
 
 def _is_label(text: str) -> bool:

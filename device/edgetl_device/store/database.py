@@ -289,6 +289,22 @@ class Database:
         self._pending = replace(self._pending, samples=self._pending.samples - gone, unscrubbed=True)
         return gone
 
+    def next_id(self, table: str) -> int:
+        """The number that the next row of a table gets; no row that is gone has it."""
+        rows = list(self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)))
+        return int(rows[0][0]) + 1 if rows else 1
+
+    def insert_inspected(self, **values: Value) -> None:
+        """A photo that inspection was taught; it counts as a sample."""
+        self.insert("inspected", **values)
+        self._pending = replace(self._pending, samples=self._pending.samples + 1)
+
+    def delete_inspected(self, condition: str, values: Sequence[Value] = ()) -> int:
+        """As :meth:`delete_samples`, of photos that inspection was taught."""
+        gone = self.delete("inspected", condition, values)
+        self._pending = replace(self._pending, samples=self._pending.samples - gone, unscrubbed=True)
+        return gone
+
     def taken_away(self) -> None:
         """What was learned is not only more than before: :attr:`State.revision` changes."""
         self._pending = replace(self._pending, revision=self._pending.revision + 1)

@@ -17,7 +17,7 @@ from .repair import RECOVERED
 from .replacement import building, put_in_place, seal
 from .schema import MIGRATIONS, migrate
 from .soundness import what_is_wrong
-from .state import State, read_state
+from .state import CHECKED, COUNTED, State, read_state
 
 log = logging.getLogger("edgetl.store")
 
@@ -111,7 +111,7 @@ def _rescue(database: apsw.Connection, source: Path, path: Path, base: Path | No
             return 0
         verb = "INSERT OR REPLACE" if source == path else "INSERT OR IGNORE"
         samples = 0
-        for table in ("samples", "versions"):
+        for table in CHECKED:
             for row in _readable(other, table):
                 if len(row) < 3 or row_checksum(table, row[:-1]) != row[-1]:
                     continue
@@ -119,7 +119,7 @@ def _rescue(database: apsw.Connection, source: Path, path: Path, base: Path | No
                     database.execute(f"{verb} INTO {table} VALUES ({','.join('?' * len(row))})", row)
                 except (apsw.ConstraintError, apsw.SQLError):  # an older schema
                     continue
-                samples += database.changes() if table == "samples" else 0
+                samples += database.changes() if table in COUNTED else 0
         if source == path or base is None:
             _rescue_choices(database, other)
         return samples
@@ -149,6 +149,10 @@ def _rescue_choices(database: apsw.Connection, other: apsw.Connection) -> None:
     for row in _readable(other, "confirmed"):
         if row[0] in stored:
             database.execute("INSERT OR IGNORE INTO confirmed VALUES (?)", row)
+    for row in _readable(other, "inspection"):
+        if [type(value) for value in row] == [str, str, int]:
+            database.execute("DELETE FROM inspection WHERE backbone = ?", row[:1])
+            database.execute("INSERT INTO inspection VALUES (?, ?, ?)", row)
     known = {number for (number,) in database.execute("SELECT id FROM versions")}
     for row in _readable(other, "trials"):
         if row[0] in known and all(isinstance(value, int) for value in row):

@@ -20,7 +20,7 @@ from ..files import make_folder, sync
 from .acknowledged import AcknowledgedFile, acknowledged_path
 from .connection import companions_of, connect
 from .schema import MIGRATIONS, migrate
-from .state import State, read_state, sum_of_rows, write_state
+from .state import COUNTED, State, read_state, sum_of_rows, write_state
 
 _LEFT_OVER_S = 3600.0  # nothing takes that long
 
@@ -85,7 +85,7 @@ def seal(database: apsw.Connection, path: Path, sources: Sequence[Path], kind: s
     generation, sequence, revision = (max(column) + 1 for column in zip(*counts, strict=True))
     database.execute("DELETE FROM sqlite_sequence WHERE name = 'samples'")
     database.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('samples', ?)", (max(last_ids),))
-    ((samples,),) = list(database.execute("SELECT count(*) FROM samples"))
+    samples = sum(next(database.execute(f"SELECT count(*) FROM {table}"))[0] for table in COUNTED)
     if kind:
         row = (now(), kind, json.dumps({**detail, "samples": samples}, sort_keys=True))
         database.execute("INSERT INTO events (time, kind, detail) VALUES (?,?,?)", row)

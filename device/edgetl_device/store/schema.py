@@ -118,6 +118,20 @@ def _pending(db: apsw.Connection) -> None:
     db.execute("CREATE TABLE confirmed (sample INTEGER PRIMARY KEY)")
 
 
+def _inspection(db: apsw.Connection) -> None:
+    db.execute(
+        """
+        CREATE TABLE inspected (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, backbone TEXT NOT NULL, runtime TEXT NOT NULL, view TEXT NOT NULL,
+            verdict TEXT NOT NULL, burst INTEGER NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL,
+            turns INTEGER NOT NULL, raw BLOB NOT NULL, maps BLOB NOT NULL, time TEXT NOT NULL,
+            checksum BLOB NOT NULL DEFAULT x''
+        );
+        CREATE TABLE inspection (backbone TEXT NOT NULL, view TEXT NOT NULL, target INTEGER NOT NULL);
+        """
+    )
+
+
 MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (
     _first,
     _identity,
@@ -126,6 +140,7 @@ MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (
     _drift,
     _checksums,
     _pending,
+    _inspection,
 )
 """Append only: a store of any age is brought up to date by those migrations that it lacks."""
 

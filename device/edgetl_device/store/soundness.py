@@ -10,7 +10,9 @@ from ..errors import StorageError
 from .checksum import row_checksum
 from .connection import DAMAGE, connect
 from .schema import APPLICATION_ID, MIGRATIONS
-from .state import CHECKED, read_state, sum_of_rows
+from .state import CHECKED, COUNTED, read_state, sum_of_rows
+
+_ROWS = {"samples": "sample", "versions": "version", "inspected": "inspected photo"}
 
 
 def what_is_wrong(path: Path) -> str | None:
@@ -59,8 +61,9 @@ def _damaged_content(database: apsw.Connection) -> str | None:
         counts[table] = 0
         for row in database.execute(f"SELECT * FROM {table}"):
             if row_checksum(table, row[:-1]) != row[-1]:
-                return f"{table[:-1]} {row[0]} does not match its checksum"
+                return f"{_ROWS[table]} {row[0]} does not match its checksum"
             counts[table] += 1
-    if counts["samples"] != state.samples:
-        return f"it holds {counts['samples']} samples and should hold {state.samples}"
+    samples = sum(counts[table] for table in COUNTED)
+    if samples != state.samples:
+        return f"it holds {samples} samples and should hold {state.samples}"
     return None if sum_of_rows(database) == state.total else "its rows do not add up to the sum of their checksums"

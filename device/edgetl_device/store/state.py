@@ -8,10 +8,13 @@ import apsw
 
 from .checksum import SIZE, add, row_checksum
 
-CHECKED = ("samples", "versions")
+CHECKED = ("samples", "versions", "inspected")
 """The tables whose rows hold their own checksum, in the last column: what can be saved of them is saved row by row."""
 
-SUMMED = ("samples", "versions", "active", "hidden", "identity", "trials", "drift", "events", "pending", "confirmed")
+COUNTED = ("samples", "inspected")
+"""The tables whose rows :attr:`State.samples` counts."""
+
+SUMMED = (*CHECKED, "active", "hidden", "identity", "trials", "drift", "events", "pending", "confirmed", "inspection")
 """The tables whose rows :attr:`State.total` adds up. Thumbnails are not among them: they may be lost."""
 
 
@@ -23,7 +26,7 @@ class State:
         generation: grows when a store takes another one's place, as after ``restore``.
         sequence: number of committed changes.
         revision: number of changes that took something away: samples forgotten or relabelled, labels hidden or shown.
-        samples: how many are stored, of all backbones.
+        samples: how many are stored, of all backbones, photos of inspection included.
         unscrubbed: something was forgotten and may still have traces in other files.
         total: the sum of the checksums of all rows of :data:`SUMMED`.
     """

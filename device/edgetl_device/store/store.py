@@ -20,6 +20,7 @@ from ..errors import HomeError, StorageError
 from ..files import make_private
 from .checksum import row_checksum
 from .database import Database
+from .inspected import InspectedPhotos
 from .lock import LearningLock
 from .pending import PendingBatch, PendingSamples
 from .read_only import is_read_only, private_copy
@@ -58,6 +59,7 @@ class Store:
             make_private(path.parent)
         self.max_samples, self.max_bytes = max_samples, max_bytes
         self._pending = PendingSamples(self.database)
+        self.inspected = InspectedPhotos(self.database, self._refuse_read_only, self._make_room)
 
     def close(self) -> None:
         """Give the file back; afterwards the store cannot be used."""
@@ -139,7 +141,7 @@ class Store:
         self._refuse_read_only()
         made = now()
         with self.database.transaction():
-            self._make_room(raw)
+            self._make_room(len(raw), raw.nbytes)
             self._show(backbone, label)
             rows = [(backbone, runtime, label, row.tobytes(), made) for row in raw]
             ids = self.database.insert_samples(rows)
@@ -431,16 +433,16 @@ class Store:
         self.database.delete("active", "bundle = ?", (bundle,))
         self.database.insert("active", bundle=bundle, version=number)
 
-    def _make_room(self, raw: Int8) -> None:
-        """Within the budget, if need be without old thumbnails; else StorageError."""
+    def _make_room(self, samples: int, size_bytes: int) -> None:
+        """Within the budget for so many more, if need be without old thumbnails; else StorageError."""
         count = self.database.state().samples
-        excess = self.database.size_bytes() + raw.nbytes - self.max_bytes
-        if excess > 0 and count + len(raw) <= self.max_samples and (dropped := self._drop_thumbnails(excess)):
+        excess = self.database.size_bytes() + size_bytes - self.max_bytes
+        if excess > 0 and count + samples <= self.max_samples and (dropped := self._drop_thumbnails(excess)):
             log.warning("the store is full: %d old thumbnails were dropped to make room for samples", dropped)
-        size_bytes = self.database.size_bytes()
-        if count + len(raw) > self.max_samples or size_bytes + raw.nbytes > self.max_bytes:
+        held = self.database.size_bytes()
+        if count + samples > self.max_samples or held + size_bytes > self.max_bytes:
             raise StorageError(
-                f"the store is full ({count} samples, {size_bytes / 1e6:.0f} MB; at most {self.max_samples} and "
+                f"the store is full ({count} samples, {held / 1e6:.0f} MB; at most {self.max_samples} and "
                 f"{self.max_bytes / 1e6:.0f} MB): make room with `edgetl-device forget --label L`; nothing was stored"
             )
 

@@ -1,0 +1,399 @@
+"""Inspection of a device home: teach good photos, check others, correct, forget.
+
+What was taught is in the store, as maps and embeddings; no photo is kept. The inspector is solved from it, in some tens
+of milliseconds, whenever it has changed.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ..codes import Int8
+from ..console import progress
+from ..errors import InputError, MismatchError, PhotoError
+from ..inference.backbone import NO_MAPS, Backbone
+from ..photos import Image, read_photo
+from ..store.inspected import VERDICTS, InspectedPhoto, InspectedRow, InspectionSetting
+from ..store.store import Store
+from ..view import View
+from .inspector import InspectionSample, Inspector, solve_inspector
+from .threshold import Sensitivity
+
+UNIT = 10_000  # in which the share of false alarms is kept
+NEAR_COPY = (
+    0.2  # between unit embeddings, of photos of one scene in a row; different good parts are mostly farther apart
+)
+PICTURE = 448  # pixels a side, of a part that was found
+ASPECT = 1.05  # by which a frame's aspect ratio may differ from those taught
+_TEACH = "`edgetl-device inspect learn PHOTO…`"
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """What inspection says of a photo.
+
+    Args:
+        score: standard deviations above the average good photo.
+        threshold: the score above which a photo is flagged.
+        good: whether it is not.
+        heat: (h, w) float32 on the places of the finest inner map; 1 is as unusual as a photo at the threshold.
+        where: (x, y, width, height) of the most unusual region, as shares of the prepared photo; None where it is good.
+    """
+
+    score: float
+    threshold: float
+    good: bool
+    heat: npt.NDArray[np.float32]
+    where: tuple[float, float, float, float] | None
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What teaching led to.
+
+    Args:
+        ids: of the photos that were stored, in their order.
+        good: how many good photos are known now, corrected ones included.
+        skipped: the photos that were not used, each with the reason.
+        warnings: what is wrong with all that was taught, one sentence each.
+    """
+
+    ids: tuple[int, ...]
+    good: int
+    skipped: tuple[tuple[Path | None, str], ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class InspectionStatus:
+    """What inspection knows.
+
+    Args:
+        good, fine, bad: photos of each verdict.
+        elsewhere: photos of other backbones.
+        threshold: score above which a photo is flagged; None before enough good photos were taught.
+        expected_false_alarms: (share, low, high) of good photos that will be flagged, with its 90 % interval.
+        target: the share that was asked for.
+        warnings: one sentence each.
+        view: how photos are looked at; None before the first.
+    """
+
+    good: int
+    fine: int
+    bad: int
+    elsewhere: int
+    threshold: float | None
+    expected_false_alarms: tuple[float, float, float] | None
+    target: float
+    warnings: tuple[str, ...]
+    view: View | None
+
+
+class Inspection:
+    """Visual inspection with one backbone.
+
+    Teaching, correcting and forgetting use the store, so they are for the thread that has it. :meth:`check_maps` and
+    :meth:`photo` use neither store nor lock: a camera may call them while another thread teaches.
+
+    Args:
+        store: of the home.
+        backbone: of its bundle.
+
+    Example:
+        >>> from edgetl_device import Device
+        >>> inspection = Device("home").inspection
+        >>> inspection.learn(["good-1.png", "good-2.png", "good-3.png"]).good
+        3
+        >>> inspection.check("good-4.png").score < 100
+        True
+    """
+
+    def __init__(self, store: Store, backbone: Backbone) -> None:
+        self._store = store
+        self._backbone = backbone
+        self._lock = threading.RLock()
+        self._solved: tuple[int, Inspector | None] | None = None
+        self._chosen: View | None = None
+
+    # how photos are looked at --------------------------------------------------------------------------------------
+
+    @property
+    def available(self) -> bool:
+        """Whether the bundle can inspect: its backbone gives inner maps."""
+        return bool(self._backbone.maps)
+
+    @property
+    def view(self) -> View | None:
+        """How photos are looked at; None before that was chosen."""
+        setting = self._store.inspected.setting(self._backbone.digest)
+        return None if setting is None else View.from_json(json.loads(setting.view))
+
+    def set_view(self, view: View) -> None:
+        """Choose how photos are looked at.
+
+        Raises:
+            InputError: photos were taught with another view.
+        """
+        with self._lock:
+            known = self.view
+            if known is not None and known != view and self._rows():
+                raise InputError(
+                    f"photos were taught with {known.describe()}, not with {view.describe()}: "
+                    "`edgetl-device inspect forget --all` first, or leave out the options"
+                )
+            if known != view:
+                self._choose(view, self.sensitivity)
+
+    @property
+    def sensitivity(self) -> float:
+        """Share of good photos that may be flagged: smaller finds less and alarms less."""
+        setting = self._store.inspected.setting(self._backbone.digest)
+        return 0.05 if setting is None else setting.target / UNIT
+
+    @sensitivity.setter
+    def sensitivity(self, share: float) -> None:
+        if not 1 / UNIT <= share < 1:
+            raise InputError(f"the share of good photos that may be flagged must be 0.0001 to 0.9999, got {share}")
+        with self._lock:
+            self._choose(self.view or View(), share)
+
+    def curve(self) -> tuple[Sensitivity, ...]:
+        """Thresholds to choose from: at each the false alarms and, where bad photos are known, the defects found."""
+        inspector = self._inspector()
+        return () if inspector is None else inspector.sensitivity()
+
+    # teaching ------------------------------------------------------------------------------------------------------
+
+    def learn(self, images: Sequence[Path | Image], view: View | None = None, *, together: bool = False) -> Taught:
+        """Teach photos of good parts.
+
+        Args:
+            images: photo files, or (height, width, 3) uint8 BGR; files that cannot be read are skipped.
+            view: how to look at them; None as before, at first the whole frame.
+            together: they are frames of one part that was held before the camera: one burst, which says less about
+                other parts than so many photos of different ones.
+
+        Raises:
+            InputError: no photo can be used, or others were taught with another view. Nothing was stored.
+            MismatchError: the bundle cannot inspect.
+            StorageError: the store is full, the disk is full or fails. Nothing was stored.
+        """
+        return self._teach("good", images, view, together=together)
+
+    def fine(self, images: Sequence[Path | Image], *, together: bool = False) -> Taught:
+        """Correct a false alarm: these photos are good. At once, and as :meth:`learn`."""
+        return self._teach("fine", images, together=together)
+
+    def bad(self, images: Sequence[Path | Image], *, together: bool = False) -> Taught:
+        """These photos are not good. As :meth:`learn`."""
+        return self._teach("bad", images, together=together)
+
+    def judge(self, ids: Sequence[int], verdict: str) -> int:
+        """Give stored photos another verdict, ``good``, ``fine`` or ``bad``; → how many had another one."""
+        if verdict not in VERDICTS:
+            raise InputError(f"a verdict is one of {', '.join(VERDICTS)}, got {verdict!r}")
+        with self._lock:
+            self._refuse_unknown(ids)
+            return self._store.inspected.judge(self._backbone.digest, ids, verdict)
+
+    def forget(self, ids: Sequence[int] | None = None) -> int:
+        """Remove photos exactly, as if they had never been taught; None all of them, and the view. → how many."""
+        with self._lock:
+            if ids is None:
+                return self._store.inspected.remove_all()
+            self._refuse_unknown(ids)
+            return self._store.inspected.remove(self._backbone.digest, ids)
+
+    def samples(self) -> list[InspectedRow]:
+        """The photos that were taught, oldest first."""
+        return self._rows()
+
+    # checking ------------------------------------------------------------------------------------------------------
+
+    @property
+    def ready(self) -> bool:
+        """Whether enough good photos were taught to check others."""
+        return self.available and self._inspector() is not None
+
+    @property
+    def revision(self) -> int:
+        """Changes whenever what is known changes, by this process or another."""
+        return self._store.inspected.revision(self._backbone.digest)
+
+    def refresh(self) -> None:
+        """Solve the inspector again if what is known has changed, for :meth:`check_maps`; for the store's thread."""
+        with self._lock:
+            self._inspector()
+            self._chosen = self.view
+
+    def check(self, image: Path | Image) -> Finding:
+        """What is to be said of a photo file, or (height, width, 3) uint8 BGR.
+
+        Raises:
+            InputError: too few good photos were taught.
+            PhotoError: it cannot be read, has another shape than those taught, or shows no part.
+            MismatchError: the bundle cannot inspect.
+        """
+        self._refuse_without_maps()
+        with self._lock:
+            self.refresh()
+            frame = read_photo(image) if isinstance(image, Path) else image
+            self._refuse_shape(frame, self._rows())
+        return self.check_maps(self._backbone.embed_with_maps(self.photo(frame))[1])
+
+    def check_maps(self, maps: Sequence[Int8]) -> Finding:
+        """As :meth:`check`, of the inner maps of a photo that :meth:`photo` prepared, as known at :meth:`refresh`."""
+        inspector = self._solved[1] if self._solved is not None else None
+        if inspector is None:
+            raise InputError(f"nothing to compare with yet: teach at least two good photos, better twenty: {_TEACH}")
+        found, where = inspector.check(maps), None
+        if found.where is not None:
+            top, left, bottom, right = found.where
+            where = left, top, right - left, bottom - top
+        return Finding(found.score, found.threshold, found.is_good, found.heat, where)
+
+    def photo(self, frame: Image) -> npt.NDArray[np.uint8]:
+        """A (height, width, 3) uint8 BGR frame → the RGB photo that the backbone takes, as of :meth:`refresh`.
+
+        Raises:
+            PhotoError: no part was found in it.
+        """
+        size = self._backbone.preprocessing
+        return (self._chosen or View()).photo(frame, size.height, size.width)
+
+    def picture(self, frame: Image) -> Image:
+        """What the heat map of a frame lies on, (any, any, 3) uint8 BGR: its region, or the part found in it.
+
+        Raises:
+            PhotoError: no part was found in it.
+        """
+        view = self._chosen or View()
+        if not view.find_part:
+            return view.cut(frame)
+        return np.asarray(cv2.cvtColor(view.photo(frame, PICTURE, PICTURE), cv2.COLOR_RGB2BGR), np.uint8)
+
+    def status(self) -> InspectionStatus:
+        """What is known."""
+        counts = Counter(row.verdict for row in self._rows())
+        inspector = self._inspector() if self.available else None
+        expected = None if inspector is None else inspector.expected
+        return InspectionStatus(
+            good=counts["good"],
+            fine=counts["fine"],
+            bad=counts["bad"],
+            elsewhere=self._store.inspected.count_elsewhere(self._backbone.digest),
+            threshold=None if inspector is None else inspector.threshold,
+            expected_false_alarms=None if expected is None else (expected.rate, expected.low, expected.high),
+            target=self.sensitivity,
+            warnings=() if inspector is None else inspector.warnings,
+            view=self.view,
+        )
+
+    # inside --------------------------------------------------------------------------------------------------------
+
+    def _teach(
+        self, verdict: str, images: Sequence[Path | Image], view: View | None = None, *, together: bool = False
+    ) -> Taught:
+        self._refuse_without_maps()
+        with self._lock:
+            known = self.view
+            if verdict == "bad" and known is None:
+                raise InputError(f"teach good photos first: {_TEACH}")
+            chosen = view or known or View()
+            if view is not None and known is not None and view != known:
+                self.set_view(view)
+            photos, skipped = self._prepared(images, chosen)
+            if known != chosen:
+                self.set_view(chosen)
+            ids = self._store.inspected.add(
+                verdict, photos, self._backbone.digest, self._backbone.runtime, chosen.digest, together=together
+            )
+            self._chosen = chosen
+            inspector = self._inspector()
+            good = sum(row.verdict != "bad" for row in self._rows())
+            return Taught(tuple(ids), good, tuple(skipped), () if inspector is None else inspector.warnings)
+
+    def _prepared(
+        self, images: Sequence[Path | Image], view: View
+    ) -> tuple[list[InspectedPhoto], list[tuple[Path | None, str]]]:
+        """Photos as they are stored, and what is wrong with the others."""
+        taught, size = self._rows(), self._backbone.preprocessing
+        photos, skipped = list[InspectedPhoto](), list[tuple[Path | None, str]]()
+        for image in progress(images, len(images), "teaching"):
+            path = image if isinstance(image, Path) else None
+            try:
+                frame = read_photo(image) if isinstance(image, Path) else image
+                self._refuse_shape(frame, taught)
+                turns = view.turns(view.photo(frame, size.height, size.width))
+            except PhotoError as error:
+                skipped.append((path, str(error)))
+                continue
+            runs = [self._backbone.embed_with_maps(turn) for turn in turns]
+            raw = np.stack([raw for raw, _ in runs])
+            maps = np.stack([np.concatenate([values.ravel() for values in maps]) for _, maps in runs])
+            height, width = frame.shape[:2]
+            photos.append(InspectedPhoto(raw, maps, width, height))
+        if not photos:
+            reason = f" ({skipped[0][1]})" if skipped else ""
+            raise InputError(f"none of {len(images)} photos can be used{reason}: nothing was stored")
+        return photos, skipped
+
+    def _inspector(self) -> Inspector | None:
+        """The inspector of what is known now; None before there are two good photos."""
+        with self._lock:
+            revision = self.revision
+            if self._solved is None or self._solved[0] != revision:
+                self._solved = revision, self._solve()
+            return self._solved[1]
+
+    def _solve(self) -> Inspector | None:
+        inner = self._backbone.maps
+        sizes = [height * width * channels for height, width, channels in (each.shape for each in inner)]
+        ends = np.cumsum(sizes)[:-1]
+        samples = []
+        for row, values in self._store.inspected.read(self._backbone.digest, sum(sizes)):
+            parts = zip(np.split(values, ends, axis=1), inner, strict=True)
+            maps = tuple(part.reshape(len(values), *each.shape) for part, each in parts)
+            samples.append(InspectionSample(maps, str(row.burst), row.verdict, str(row.id)))
+        if sum(sample.kind != "bad" for sample in samples) < 2:
+            return None
+        return solve_inspector(samples, self.sensitivity)
+
+    def _rows(self) -> list[InspectedRow]:
+        return self._store.inspected.rows(self._backbone.digest)
+
+    def _choose(self, view: View, share: float) -> None:
+        setting = InspectionSetting(json.dumps(view.to_json(), sort_keys=True), round(share * UNIT))
+        self._store.inspected.choose(self._backbone.digest, setting)
+        self._chosen = view
+
+    def _refuse_without_maps(self) -> None:
+        if not self.available:
+            raise MismatchError(NO_MAPS)
+
+    def _refuse_shape(self, frame: Image, taught: Sequence[InspectedRow]) -> None:
+        """Raise PhotoError where a frame is taller or wider than any that was taught: it would look stretched."""
+        if not taught:
+            return
+        shapes = sorted((row.width / row.height, row.width, row.height) for row in taught)
+        shape = frame.shape[1] / frame.shape[0]
+        if not shapes[0][0] / ASPECT <= shape <= shapes[-1][0] * ASPECT:
+            _, width, height = shapes[0]
+            raise PhotoError(
+                f"a photo of {frame.shape[1]} x {frame.shape[0]} pixels has another shape than those taught, such as "
+                f"{width} x {height}: use the same camera and cut"
+            )
+
+    def _refuse_unknown(self, ids: Sequence[int]) -> None:
+        strange = sorted(set(ids) - {row.id for row in self._rows()})
+        if strange:
+            raise InputError(f"no photo {strange[0]} was taught: `edgetl-device inspect status --list` lists them")

@@ -1,0 +1,207 @@
+"""Inspection of a home: taught, corrected and forgotten exactly."""
+
+import sqlite3
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import build_bundle
+
+from edgetl_device.errors import InputError, MismatchError, PhotoError, StorageError
+from edgetl_device.home import Home
+from edgetl_device.inspection.service import Inspection
+from edgetl_device.open_home import OpenHome
+from edgetl_device.store.backup import restore_database
+from edgetl_device.store.soundness import what_is_wrong
+from edgetl_device.store.store import Store
+from edgetl_device.view import View
+
+
+def part(seed: int, *, chipped: bool = False) -> np.ndarray:
+    """A (64, 80, 3) BGR photo of a disc that always lies in the middle, a quarter of it broken out if chipped."""
+    generator = np.random.default_rng(seed)
+    frame = np.ascontiguousarray(np.clip(generator.normal(60, 4, (64, 80, 3)), 0, 255).astype(np.uint8))
+    cv2.circle(frame, (40, 32), 22, (int(generator.integers(180, 200)), 190, 150), -1)
+    if chipped:
+        cv2.rectangle(frame, (40, 8), (66, 30), (60, 60, 60), -1)
+    return frame
+
+
+@pytest.fixture
+def opened(home: Home):
+    with OpenHome(home) as opened:
+        yield opened
+
+
+@pytest.fixture
+def inspection(opened) -> Inspection:
+    return opened.inspection
+
+
+GOOD = [part(seed) for seed in range(24)]
+
+
+def test_twenty_good_parts_are_enough_to_flag_a_chipped_one_and_say_where(inspection: Inspection) -> None:
+    taught = inspection.learn(GOOD)
+    assert len(taught.ids) == taught.good == 24 and taught.skipped == () and inspection.ready
+    chipped, whole = (
+        inspection.check(part(100, chipped=True)),
+        [inspection.check(part(seed)) for seed in range(200, 220)],
+    )
+    assert not chipped.good and chipped.score > chipped.threshold
+    x, y, width, height = chipped.where
+    assert x < 0.7 < x + width and y < 0.3 < y + height  # the corner that is missing
+    assert chipped.score > 2 * max(finding.score for finding in whole)
+    assert sum(finding.good for finding in whole) >= 16 and all(f.where is None for f in whole if f.good)
+    assert chipped.heat.max() >= 1 and chipped.heat.dtype == np.float32
+
+
+def test_what_was_forgotten_leaves_no_trace(home: Home, opened, tmp_path: Path) -> None:
+    inspection = opened.inspection
+    kept = inspection.learn(GOOD[:12]).ids
+    before = [inspection.check(frame) for frame in GOOD[12:]]
+    gone = inspection.learn(GOOD[12:]).ids
+    marks = [
+        bytes(blob)[200:600]
+        for (blob,) in sqlite3.connect(home.store_path).execute("SELECT maps FROM inspected WHERE id > 12")
+    ]
+    assert len(marks) == 12 and any(marks[0] in file.read_bytes() for file in home.folder.iterdir() if file.is_file())
+    assert inspection.forget(gone) == 12
+    after = [inspection.check(frame) for frame in GOOD[12:]]
+    assert [finding.score for finding in after] == [finding.score for finding in before]
+    for file in (each for each in home.folder.iterdir() if each.is_file()):
+        assert not any(mark in file.read_bytes() for mark in marks), file
+    assert [row.id for row in inspection.samples()] == list(kept)
+    assert inspection.forget() == 12 and inspection.view is None and not inspection.ready
+    assert what_is_wrong(home.store_path) is None
+
+
+def test_the_same_photos_in_any_order_and_company_give_the_same_inspector(
+    home: Home, tmp_path: Path, bundle_path
+) -> None:
+    other = Home(tmp_path / "other")
+    other.install(bundle_path)
+    with OpenHome(home) as one, OpenHome(other) as two:
+        one.inspection.learn(GOOD[:10])
+        for frame in reversed(GOOD[:10]):
+            two.inspection.learn([frame])
+        scores = [[each.inspection.check(frame).score for frame in GOOD[10:]] for each in (one, two)]
+    assert scores[0] == pytest.approx(scores[1], rel=1e-4)
+
+
+def test_a_correction_counts_at_once_and_a_verdict_can_be_changed(inspection: Inspection) -> None:
+    inspection.learn(GOOD[:12])
+    odd = part(100, chipped=True)
+    before, revision = inspection.check(odd), inspection.revision
+    fine = inspection.fine([odd])
+    assert fine.good == 13 and inspection.revision != revision and inspection.check(odd).score < before.score
+    assert inspection.judge(fine.ids, "bad") == 1 and inspection.judge(fine.ids, "bad") == 0
+    status = inspection.status()
+    assert (status.good, status.fine, status.bad) == (12, 0, 1) and status.threshold == inspection.check(odd).threshold
+    with pytest.raises(InputError, match="no photo 999 was taught"):
+        inspection.judge([999], "good")
+    with pytest.raises(InputError, match="no photo 999 was taught"):
+        inspection.forget([999])
+
+
+def test_frames_of_one_part_are_one_burst_and_photos_are_each_their_own(inspection: Inspection) -> None:
+    inspection.learn(GOOD[:2])
+    inspection.learn(GOOD[2:5], together=True)
+    inspection.fine(GOOD[5:7], together=True)
+    assert [row.burst for row in inspection.samples()] == [1, 2, 3, 3, 3, 6, 6]
+
+
+def test_every_turn_is_taught_and_one_view_is_kept(inspection: Inspection) -> None:
+    view = View((1250, 0, 7500, 10_000), turned=True)
+    inspection.learn(GOOD[:3], view)
+    assert inspection.view == view and inspection.check(GOOD[4]).heat.shape == (16, 16)
+    assert inspection.learn(GOOD[4:5]).good == 4  # as before
+    with pytest.raises(
+        InputError, match=r"photos were taught with the region 0.125,0,0.75,1 of the frame.*forget --all"
+    ):
+        inspection.learn(GOOD[5:6], View())
+    assert len(inspection.samples()) == 4
+    inspection.forget()
+    inspection.learn(GOOD[:2], View())
+    assert inspection.view == View()
+
+
+def test_another_process_sees_what_was_taught(home: Home, opened) -> None:
+    opened.inspection.learn(GOOD[:4])
+    with OpenHome(home) as other:
+        assert other.inspection.status().good == 4
+        other.inspection.learn(GOOD[4:8])
+    assert opened.inspection.status().good == 8
+
+
+def test_what_cannot_be_used_is_said_in_one_line_and_nothing_is_stored(inspection: Inspection, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no photo")
+    for call, message in [
+        (lambda: inspection.check(GOOD[0]), "teach at least two good photos"),
+        (lambda: inspection.bad(GOOD[:1]), "teach good photos first"),
+        (lambda: inspection.learn([]), "none of 0 photos"),
+        (lambda: inspection.learn([broken]), "none of 1 photos can be used"),
+        (lambda: inspection.learn([np.full((64, 64, 3), 9, np.uint8)], View(find_part=True)), "no part stands out"),
+    ]:
+        with pytest.raises(InputError, match=message) as refusal:
+            call()
+        assert "\n" not in str(refusal.value) and not inspection.samples() and inspection.view is None
+    taught = inspection.learn([broken, *GOOD[:2]])
+    assert taught.good == 2 and taught.skipped[0][0] == broken
+    with pytest.raises(PhotoError, match="another shape than those taught"):
+        inspection.check(np.zeros((80, 64, 3), np.uint8))
+    with pytest.raises(InputError, match="another shape"):
+        inspection.learn([np.zeros((80, 64, 3), np.uint8)])
+    inspection.sensitivity = 0.2
+    assert inspection.status().target == 0.2 and [row.target for row in inspection.curve()]
+    with pytest.raises(InputError, match=r"0\.0001 to 0\.9999"):
+        inspection.sensitivity = 1.5
+
+
+def test_a_full_store_refuses_and_keeps_what_it_has(home: Home, opened) -> None:
+    inspection = opened.inspection
+    inspection.learn(GOOD[:2])
+    opened.learner.store.max_samples = 3
+    with pytest.raises(StorageError, match="the store is full"):
+        inspection.learn(GOOD[2:6])
+    assert len(inspection.samples()) == 2 and inspection.learn(GOOD[2:3]).good == 3
+
+
+def test_a_bundle_without_maps_cannot_inspect_and_says_how_to_get_one(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.install(build_bundle(tmp_path / "plain.edgetl", maps=False))
+    with OpenHome(home) as opened:
+        assert not opened.inspection.available and not opened.inspection.ready
+        for call in (lambda: opened.inspection.learn(GOOD[:2]), lambda: opened.inspection.check(GOOD[0])):
+            with pytest.raises(MismatchError, match="convert --inspectable"):
+                call()
+        assert opened.inspection.status().good == 0
+
+
+def test_a_backup_brings_back_what_was_taught(home: Home, opened, tmp_path: Path) -> None:
+    opened.inspection.learn(GOOD[:6], View(turned=True))
+    scores = [opened.inspection.check(frame).score for frame in GOOD[6:9]]
+    opened.learner.store.backup(tmp_path / "backup.sqlite")
+    opened.inspection.forget()
+    opened.close()
+    restore_database(tmp_path / "backup.sqlite", home.store_path)
+    with OpenHome(home) as again:
+        assert [again.inspection.check(frame).score for frame in GOOD[6:9]] == scores
+        assert again.inspection.view == View(turned=True)
+
+
+def test_damage_costs_the_photo_that_it_hit_and_is_told(home: Home) -> None:
+    with OpenHome(home) as opened:
+        opened.inspection.learn(GOOD[:5])
+    database = sqlite3.connect(home.store_path)
+    database.execute("UPDATE inspected SET maps = zeroblob(length(maps)) WHERE id = 3")
+    database.commit()
+    database.close()
+    store = Store(home.store_path)
+    (repair,) = store.repairs()
+    assert repair.samples == 4 and repair.missing == 1 and "inspected photo 3" in repair.problem
+    store.close()
+    with OpenHome(home) as opened:
+        assert [row.id for row in opened.inspection.samples()] == [1, 2, 4, 5] and opened.inspection.ready
