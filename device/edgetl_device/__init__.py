@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     from .app.subscription import Recognition
     from .bundle.bundle import Bundle, open_bundle
     from .camera import Camera, open_camera
-    from .device import Device, Forgotten, Installed, Learned, Relabelled, Settled
+    from .device import Device, DeviceInspection, Forgotten, Installed, Learned, Relabelled, Settled
     from .errors import EdgetlError
     from .heads.evidence import Evidence
     from .heads.scorer import Scorer
     from .inference.classifier import Prediction
+    from .inspection.service import Finding, InspectionStatus, Taught
     from .learning.retraining import Outcome
     from .store.pending import PendingBatch
     from .store.schema import SampleRow, VersionRow
@@ -42,9 +43,12 @@ __all__ = [
     "Bundle",
     "Camera",
     "Device",
+    "DeviceInspection",
     "EdgetlError",
     "Evidence",
+    "Finding",
     "Forgotten",
+    "InspectionStatus",
     "Installed",
     "Learned",
     "Outcome",
@@ -56,6 +60,7 @@ __all__ = [
     "Scorer",
     "Settled",
     "Sink",
+    "Taught",
     "VersionRow",
     "__version__",
     "open_bundle",
@@ -67,9 +72,12 @@ _MODULES = {
     "Bundle": "bundle.bundle",
     "Camera": "camera",
     "Device": "device",
+    "DeviceInspection": "device",
     "EdgetlError": "errors",
     "Evidence": "heads.evidence",
+    "Finding": "inspection.service",
     "Forgotten": "device",
+    "InspectionStatus": "inspection.service",
     "Installed": "device",
     "Learned": "device",
     "Outcome": "learning.retraining",
@@ -81,6 +89,7 @@ _MODULES = {
     "Scorer": "heads.scorer",
     "Settled": "device",
     "Sink": "app.sinks",
+    "Taught": "inspection.service",
     "VersionRow": "store.schema",
     "open_bundle": "bundle.bundle",
     "open_camera": "camera",

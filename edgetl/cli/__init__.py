@@ -17,12 +17,13 @@ from .deploy import deploy, pull
 from .evaluate import evaluate
 from .explain import explain
 from .imports import import_command
-from .inspect import inspect
+from .inspection_report import inspection_report
 from .keygen import keygen
 from .merge import merge
 from .parts import parts
 from .predict import predict
 from .preflight import preflight
+from .show import inspect, show
 from .sign import sign
 from .sweep import sweep
 from .train import train
@@ -48,7 +49,9 @@ for _command in (
     evaluate,
     predict,
     explain,
+    show,
     inspect,
+    inspection_report,
     preflight,
     sweep,
     merge,

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from edgetl_device.console import refuse_existing, reports, say
-from edgetl_device.errors import StorageError
+from edgetl_device.errors import InputError, StorageError
 
 
 @click.command(short_help="Write built-in photos of machine parts to try it with")
@@ -18,15 +18,26 @@ from edgetl_device.errors import StorageError
 @click.option("--light", default="normal", show_default=True, help="normal, dim, warm or harsh.")
 @click.option("--size", type=click.IntRange(32, 1024), default=224, show_default=True, help="Side, pixels.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed, other photos.")
+@click.option("--defects", is_flag=True, help="Good and damaged parts of one kind, for inspection (default: gear).")
 @click.option("--force", is_flag=True, help="Write into a folder that exists.")
 @reports
-def parts(folder: Path, per_class: int, classes: str, light: str, size: int, seed: int, force: bool) -> dict[str, Any]:
+def parts(
+    folder: Path, per_class: int, classes: str, light: str, size: int, seed: int, defects: bool, force: bool
+) -> dict[str, Any]:
     """Write the built-in rendered photos of machine parts, one folder per kind."""
-    from edgetl_device.parts import KINDS, write_photos
+    from edgetl_device.parts import DEFECTS, KINDS, write_damaged, write_photos
 
     refuse_existing(folder, force)
     kinds = tuple(sorted({name.strip() for name in classes.split(",") if name.strip()})) or KINDS
     try:
+        if defects:
+            kind = kinds[0] if classes else "gear"
+            if classes and len(kinds) != 1:
+                raise InputError(f"--defects are of one kind of part, got {', '.join(kinds)}")
+            count = write_damaged(folder, kind=kind, per_class=per_class, light=light, size=size, seed=seed)
+            say(f"wrote {count} photos of good and damaged {kind}s to {folder}")
+            say(f"next: edgetl-device inspect learn {folder / 'train' / 'good'}")
+            return {"photos": count, "classes": ["good", *DEFECTS]}
         count = write_photos(folder, kinds=kinds, per_class=per_class, light=light, size=size, seed=seed)
     except OSError as error:
         raise StorageError(f"cannot write {folder}: {error.strerror or error}") from error

@@ -68,7 +68,7 @@ class Drawing:
 
     Args:
         svg: SVG markup made by edgetl, not escaped; classes ``bar``, ``count``, ``dot``, ``ideal``, ``frame``,
-            ``grid``, ``point``, ``strong``, ``floor``, ``bold`` have the page's colours.
+            ``grid``, ``point``, ``roc``, ``strong``, ``floor``, ``bold`` have the page's colours.
         caption: what it shows.
     """
 
@@ -150,6 +150,7 @@ figcaption { font-size: .85rem; opacity: .8; max-width: 16rem; }
 svg { max-width: 100%; height: auto; } svg text { font: 13px system-ui, sans-serif; fill: currentColor; }
 svg .bold { font-weight: 700; } svg .grid { stroke: var(--line); } svg .point { fill: currentColor; opacity: .55; }
 svg .strong { fill: var(--accent); } svg .floor { stroke: var(--accent); stroke-dasharray: 6 5; fill: none; }
+svg .roc { fill: none; stroke: var(--accent); stroke-width: 2; }
 .bar { fill: var(--accent); opacity: .75; } .count { fill: currentColor; opacity: .35; } .dot { fill: currentColor; }
 .ideal { stroke: currentColor; stroke-dasharray: 4 4; opacity: .6; } .frame { fill: none; stroke: var(--line); }
 @media (max-width: 40rem) {

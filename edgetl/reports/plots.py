@@ -63,6 +63,34 @@ def reliability_plot(
     )
 
 
+def roc_plot(curve: Sequence[tuple[float, float]], chosen: tuple[float, float]) -> str:
+    """False alarms against defects found, a line through all thresholds, and a dot at the one in use.
+
+    Args:
+        curve: (false alarms, found), shares, from none to all.
+        chosen: those of the threshold in use.
+    """
+    base, full = _MARGIN / 2 + _SIDE, _MARGIN + _SIDE + 16
+
+    def at(point: tuple[float, float]) -> str:
+        return f"{_MARGIN + point[0] * _SIDE:.1f},{base - point[1] * _SIDE:.1f}"
+
+    x, y = at(chosen).split(",")
+    axis = "".join(
+        f'<text x="{_MARGIN + share * _SIDE:.0f}" y="{base + 16:.0f}" text-anchor="middle">{share:g}</text>'
+        f'<text x="{_MARGIN - 8}" y="{base - share * _SIDE + 4:.0f}" text-anchor="end">{share:g}</text>'
+        for share in (0, 0.5, 1)
+    )
+    return (
+        f'<svg viewBox="0 0 {full} {base + 44:.0f}" width="{full}" role="img" aria-label="ROC curve">'
+        f'<rect class="frame" x="{_MARGIN}" y="{_MARGIN / 2}" width="{_SIDE}" height="{_SIDE}"/>'
+        f'<line class="ideal" x1="{_MARGIN}" y1="{base}" x2="{_MARGIN + _SIDE}" y2="{_MARGIN / 2}"/>'
+        f'<polyline class="roc" points="{" ".join(at(point) for point in curve)}"/>'
+        f'<circle class="strong" cx="{x}" cy="{y}" r="6"/>{axis}'
+        f'<text x="{_MARGIN}" y="{base + 36:.0f}">good ones flagged; upwards: defects found</text></svg>'
+    )
+
+
 @dataclass(frozen=True)
 class Point:
     """A labelled point; ``strong`` for the one to take away."""

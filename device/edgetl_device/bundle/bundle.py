@@ -58,7 +58,7 @@ class Bundle:
     """A verified bundle.
 
     Args:
-        manifest: what CLI ``edgetl inspect`` shows.
+        manifest: what ``edgetl show`` prints.
         members: name → bytes.
         digest: SHA-256 of the file, hex.
     """

@@ -1,6 +1,7 @@
 """The Python API: the verbs of the command line."""
 
 from .device import Device
+from .inspection_verbs import DeviceInspection
 from .results import Forgotten, Installed, Learned, Relabelled, Settled
 
-__all__ = ["Device", "Forgotten", "Installed", "Learned", "Relabelled", "Settled"]
+__all__ = ["Device", "DeviceInspection", "Forgotten", "Installed", "Learned", "Relabelled", "Settled"]

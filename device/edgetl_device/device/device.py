@@ -38,6 +38,7 @@ from ..starter import install_starter
 from ..store.schema import SampleRow, VersionRow
 from .current_home import CurrentHome
 from .images import Photo, decoded, given, photos_to_learn
+from .inspection_verbs import DeviceInspection
 from .pending_verbs import INSIST, PendingVerbs, retrain_after
 from .results import Forgotten, Installed, Learned, Relabelled
 
@@ -58,6 +59,9 @@ class Device(PendingVerbs):
         runtime: TFLite runtime: ``auto``, ``litert`` or ``tflite``.
         threads: of the runtime; default is what proved best when the bundle was installed.
 
+    Attributes:
+        inspection: visual inspection: learns what good parts look like, and flags others.
+
     Raises:
         HomeError: most methods, where no bundle is installed; :meth:`learn` and :meth:`run` then start with the one
             that comes with the package, which knows nothing yet.
@@ -69,6 +73,7 @@ class Device(PendingVerbs):
         self._runtime = runtime
         self._threads = threads
         super().__init__(CurrentHome(self.home, runtime, threads))
+        self.inspection = DeviceInspection(self._current, self.home, runtime)
 
     def install(
         self, bundle: str | Path, *, public_key: str | Path | None = None, allow_downgrade: bool = False

@@ -107,14 +107,6 @@ class Inspection:
     Args:
         store: of the home.
         backbone: of its bundle.
-
-    Example:
-        >>> from edgetl_device import Device
-        >>> inspection = Device("home").inspection
-        >>> inspection.learn(["good-1.png", "good-2.png", "good-3.png"]).good
-        3
-        >>> inspection.check("good-4.png").score < 100
-        True
     """
 
     def __init__(self, store: Store, backbone: Backbone) -> None:

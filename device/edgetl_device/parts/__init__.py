@@ -21,11 +21,22 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from . import conveyor
+from .damage import DEFECTS, write_line
 from .light import LIGHTS as _LIGHTS
 from .scene import photo
 from .shapes import BUILDERS
 
-__all__ = ["KINDS", "LIGHTS", "photos", "render", "render_background", "stream", "write_photos"]
+__all__ = [
+    "DEFECTS",
+    "KINDS",
+    "LIGHTS",
+    "photos",
+    "render",
+    "render_background",
+    "stream",
+    "write_damaged",
+    "write_photos",
+]
 
 KINDS: tuple[str, ...] = tuple(sorted(BUILDERS))
 LIGHTS: tuple[str, ...] = tuple(_LIGHTS)
@@ -82,6 +93,18 @@ def write_photos(
         path.write_bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())
         written += 1
     return written
+
+
+def write_damaged(
+    folder: Path, *, kind: str = "gear", per_class: int = 60, light: str = "normal", size: int = 224, seed: int = 0
+) -> int:
+    """Write good and damaged parts of one kind under one camera, to try visual inspection with; → how many photos.
+
+    `train/good` holds `per_class` of them, `test/good` and `test/chip`, `test/scratch` and `test/stain` a third of that
+    each; `masks` shows where the defects are. Raises as `render` does, and `OSError` where it cannot write.
+    """
+    _check((kind,), light, (size, size), seed)
+    return write_line(folder, kind, per_class, light, size, seed)
 
 
 def stream(

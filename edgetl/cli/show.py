@@ -1,4 +1,4 @@
-"""``edgetl inspect``."""
+"""``edgetl show``, which was called ``edgetl inspect`` before parts could be inspected."""
 
 from __future__ import annotations
 
@@ -7,14 +7,27 @@ from typing import Any
 
 import click
 
-from edgetl_device.console import reports, say, table
+from edgetl_device.console import note, reports, say, table
 
 
 @click.command(short_help="Show what is inside a bundle")
 @click.argument("file", type=click.Path(path_type=Path))
 @reports
-def inspect(file: Path) -> dict[str, Any]:
+def show(file: Path) -> dict[str, Any]:
     """What is inside a bundle: manifest, sizes, operators."""
+    return _shown(file)
+
+
+@click.command(short_help="The old name of `show`", hidden=True)
+@click.argument("file", type=click.Path(path_type=Path))
+@reports
+def inspect(file: Path) -> dict[str, Any]:
+    """What is inside a bundle, by the old name of `edgetl show`."""
+    note("`edgetl inspect` is called `edgetl show` now; parts are inspected with `edgetl-device inspect`")
+    return _shown(file)
+
+
+def _shown(file: Path) -> dict[str, Any]:
     from edgetl_device.bundle.bundle import open_bundle
 
     from ..tflite.graph import read
@@ -26,6 +39,8 @@ def inspect(file: Path) -> dict[str, Any]:
     width = f" alpha {backbone['alpha']}" if "alpha" in backbone else ""
     say(f"backbone  {backbone['name']}{width}, {size['height']}x{size['width']} px, "
         f"{manifest['codes']['dimension']} features, {manifest['quantization']}")  # fmt: skip
+    if bundle.maps:
+        say(f"inspects  {', '.join('x'.join(map(str, inner.shape)) for inner in bundle.maps)} (inner maps)")
     say(f"created   {manifest['created']}   signed: {bundle.signed or 'no'}")
     say(f"digest    {bundle.digest}")
     say()
