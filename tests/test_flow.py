@@ -118,10 +118,16 @@ def test_evaluate_tells_seen_from_unseen_photos_and_writes_a_page(arrow, tmp_pat
     assert all(name in text for name in ("right", "unknown", "wrong")) and "http" not in text.replace("http-equiv", "")
 
 
-def test_inspect_shows_the_manifest(arrow) -> None:
-    manifest = told(host_program, "inspect", arrow.bundle)
+def test_show_shows_the_manifest_and_so_does_its_old_name(arrow, capfd) -> None:
+    manifest = told(host_program, "show", arrow.bundle)
     assert manifest["labels"] == list(KNOWN) and manifest["backbone"]["weights"] == "builtin"
+    capfd.readouterr()
+    assert console.run(host_program, "edgetl", ["show", str(arrow.bundle)]) == 0
+    shown = capfd.readouterr()
+    assert "inspects  12x12x16, 6x6x32, 3x3x112 (inner maps)" in shown.out and not shown.err
     assert console.run(host_program, "edgetl", ["inspect", str(arrow.bundle)]) == 0
+    again = capfd.readouterr()
+    assert again.out == shown.out and "is called `edgetl show` now" in again.err
 
 
 def test_converting_again_gives_the_same_bytes(arrow) -> None:

@@ -23,8 +23,9 @@ def show(file: Path) -> dict[str, Any]:
 @reports
 def inspect(file: Path) -> dict[str, Any]:
     """What is inside a bundle, by the old name of `edgetl show`."""
+    manifest = _shown(file)
     note("`edgetl inspect` is called `edgetl show` now; parts are inspected with `edgetl-device inspect`")
-    return _shown(file)
+    return manifest
 
 
 def _shown(file: Path) -> dict[str, Any]:

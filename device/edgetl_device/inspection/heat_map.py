@@ -9,7 +9,7 @@ import numpy.typing as npt
 from ..photos import Image
 
 MAX_SIDE = 1024  # pixels
-_FROM = 0.5  # of the threshold: below nothing is drawn
+_FROM = 0.5  # of the threshold: below nothing is drawn, nor below a third of the hottest place
 _STRONGEST = 0.65  # opacity
 _BGR = (0, 90, 255)  # orange: told from green and blue by those who see no red
 
@@ -30,7 +30,8 @@ def heat_map(
     width, height = max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor))
     base = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
     smooth = cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR)
-    opacity = np.clip((smooth - _FROM) / (2 * (1 - _FROM)), 0, 1)[:, :, None] * _STRONGEST
+    low, high = max(_FROM, float(smooth.max()) / 3), max(3 * _FROM, float(smooth.max()))
+    opacity = np.clip((smooth - low) / (high - low), 0, 1)[:, :, None] * _STRONGEST
     drawn = np.rint(base * (1 - opacity) + np.array(_BGR, np.float32) * opacity).astype(np.uint8)
     if where is not None:
         x, y, across, down = where
