@@ -55,13 +55,15 @@ def source_at(path: Path, trusted: Sequence[PublicKey] = ()) -> Source:
     except InputError as error:
         raise type(error)(f"{path}: {error}") from None
 
+    content = header.content
+
     def read() -> Export:
         export = read_export(path, trusted)
-        if export.header is None or export.header.content != header.content:
+        if export.header is None or export.header.content != content:
             raise InputError(f"{path} was replaced meanwhile: start again")
         return export
 
-    return Source(header.device, header.after, (header.sequence, ""), header.content, read)
+    return Source(header.device, header.after, (header.sequence, ""), content, read)
 
 
 def sources_in(paths: Iterable[Path], trusted: Sequence[PublicKey] = ()) -> list[Source]:

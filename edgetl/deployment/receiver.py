@@ -13,9 +13,10 @@ import socket
 import ssl
 import threading
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from starlette.applications import Starlette
@@ -29,7 +30,9 @@ from edgetl_device.printable import printable
 from edgetl_device.secret_file import read_secret_text
 from edgetl_device.sending.delivery import PATH
 from edgetl_device.web.bodies import Memory, Places
-from edgetl_device.web.guard import Refused, is_loopback
+from edgetl_device.web.guard import Refused, household, is_loopback
+from edgetl_device.web.protocol import MAX_CONNECTIONS, Connections, HttpProtocol
+from edgetl_device.web.server import MAX_HEADER
 
 from .collected import Collected, NotYoursError, SendAllError
 
@@ -162,7 +165,9 @@ class Receiver:
             uvicorn.Config(
                 application,
                 loop="asyncio",
-                http="h11",
+                http=cast(Any, partial(HttpProtocol, limits=Connections(household))),
+                h11_max_incomplete_event_size=MAX_HEADER,
+                backlog=MAX_CONNECTIONS,
                 ws="none",
                 lifespan="off",
                 log_config=None,

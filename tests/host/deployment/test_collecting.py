@@ -145,6 +145,25 @@ def test_what_a_device_forgot_leaves_the_merged_bundle_and_the_folder_at_the_nex
     assert len(open_bundle(new).manifest["merged"]) == 1
 
 
+def test_what_a_device_learns_with_the_merged_bundle_comes_on_top_of_what_it_sent_before(
+    bundle_path, tmp_path, receiver, push
+) -> None:
+    (one,) = devices_of(bundle_path, tmp_path, {"kite": (300, 5)})
+    push(one, receiver.url)
+    new, folder = tmp_path / "new.edgetl", tmp_path / "fleet"
+    merged(bundle_path, folder, new)
+    learner = one.learner()
+    learner.forget_all()
+    learner.store.close()
+    shutil.copyfile(new, one.bundle_path)
+    learner = one.learner()
+    learner.add("ring", raw("ring", 300, 3))
+    learner.store.close()
+    told = push(one, receiver.url)
+    assert (told["samples"], told["change"]) == (3, False)
+    assert merged(bundle_path, folder, new) == of_one_machine(bundle_path, ("kite", 300, 5), ("ring", 300, 3))
+
+
 def test_a_receiver_that_lost_everything_is_sent_all_again(bundle_path, tmp_path, receiver, push) -> None:
     (one,) = devices_of(bundle_path, tmp_path, {"kite": (300, 5)})
     push(one, receiver.url)
