@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,12 +14,17 @@ from edgetl_device import console
 from edgetl_device.console import note, reports, say
 from edgetl_device.errors import InputError
 
+if TYPE_CHECKING:
+    from edgetl_device.web.certificate import OwnCertificate
+
 
 @click.command(short_help="Receive what devices push")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--listen", default="127.0.0.1:8443", metavar="HOST:PORT", help="Address (default: 127.0.0.1:8443).")
-@click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate of this receiver, with its chain.")
-@click.option("--tls-key", type=click.Path(path_type=Path), help="Its private key.")
+@click.option("--tls", type=click.Choice(["self"]), help="HTTPS with a certificate that is made here, in FOLDER.")
+@click.option("--tls-cert", type=click.Path(path_type=Path), help="HTTPS with this certificate, in PEM with its chain.")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="Its private key, if not in the same file.")
+@click.option("--host-name", "hosts", multiple=True, help="A further name for the certificate of --tls self.")
 @click.option("--client-ca", type=click.Path(path_type=Path), help="Ask devices for a certificate of this authority.")
 @click.option("--tokens", type=click.Path(path_type=Path), help="Who may deliver: a file with lines NAME TOKEN.")
 @click.option(
@@ -33,8 +38,10 @@ from edgetl_device.errors import InputError
 def collect(
     folder: Path,
     listen: str,
+    tls: str | None,
     tls_cert: Path | None,
     tls_key: Path | None,
+    hosts: tuple[str, ...],
     client_ca: Path | None,
     tokens: Path | None,
     public_key: tuple[Path, ...],
@@ -46,29 +53,45 @@ def collect(
     """
     from edgetl_device.bundle.signing import read_public_key
     from edgetl_device.files import make_folder
+    from edgetl_device.web.certificate import OWN_FILE, Certificate
 
     from ..deployment.collected import Collected
-    from ..deployment.receiver import MAX_BODY, Receiver, Tls, Tokens, taken_in
+    from ..deployment.receiver import MAX_BODY, Receiver, Tokens, ask_for_certificates, taken_in
 
     collected = Collected(folder, [read_public_key(path) for path in public_key])
     if once:
         status, answer = taken_in(collected, sys.stdin.buffer.read(MAX_BODY))
         say(answer["error"] or f"stored number {answer['sequence']} of device {answer['device']}")
         return answer | {"exit_code": 0 if status == 200 else 2}
-    if (tls_cert is None) != (tls_key is None) or (client_ca is not None and tls_cert is None):
-        raise InputError("--tls-cert and --tls-key belong together, and --client-ca needs them")
+    if (tls and tls_cert) or (tls_key and not tls_cert) or (client_ca and not (tls or tls_cert)):
+        raise InputError("one of --tls self and --tls-cert; --tls-key belongs to --tls-cert, --client-ca to either")
     host, _, port = listen.rpartition(":")
     if not host or not port.isdecimal():
         raise InputError(f"--listen {listen}: expected HOST:PORT")
-    tls = Tls(tls_cert, tls_key, client_ca) if tls_cert and tls_key else None
-    receiver = Receiver(collected, host.strip("[]"), int(port), Tokens(tokens) if tokens else None, tls)
+    known = Tokens(tokens) if tokens else None
+    host = host.strip("[]")
+    certificate = None
+    if tls or tls_cert:
+        certificate = Certificate(tls_cert, tls_key) if tls_cert else _own(folder, host, hosts)
+        if client_ca:
+            ask_for_certificates(certificate, client_ca)
+    receiver = Receiver(collected, host, int(port), known, certificate)
     try:
         make_folder(folder)
     except OSError as error:
         raise InputError(f"cannot write {folder}: {error.strerror or error}") from None
+    if certificate is not None and certificate.is_own:
+        note(f"devices trust it by its certificate: openssl x509 -in {folder}/{OWN_FILE} -out receiver.pem")
     note(f"receiving into {folder}; devices: edgetl-device push {receiver.url}; Ctrl-C stops")
     receiver.run()
     return {"url": receiver.url, "folder": str(folder)}
+
+
+def _own(folder: Path, host: str, hosts: tuple[str, ...]) -> OwnCertificate:
+    from edgetl_device.web.certificate import OwnCertificate
+    from edgetl_device.web.reach import host_names
+
+    return OwnCertificate(folder, lambda: [*host_names(host), *hosts])
 
 
 @click.command(short_help="Who is late, on which bundle, and how well it recognises")

@@ -6,13 +6,14 @@ Bearer``), by a certificate (mutual TLS), or both. Nothing is read of a request 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import os
 import socket
 import ssl
 import threading
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -25,14 +26,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from edgetl_device.app.background import Periodic
 from edgetl_device.errors import EdgetlError, InputError, SignatureError, StorageError
 from edgetl_device.printable import printable
 from edgetl_device.secret_file import read_secret_text
 from edgetl_device.sending.delivery import PATH
 from edgetl_device.web.bodies import Memory, Places
+from edgetl_device.web.certificate import LOOK_S, Certificate
 from edgetl_device.web.guard import Refused, household, is_loopback
 from edgetl_device.web.protocol import MAX_CONNECTIONS, Connections, HttpProtocol
+from edgetl_device.web.reach import url_of
 from edgetl_device.web.server import MAX_HEADER
+from edgetl_device.web.tls_door import TlsDoor
 
 from .collected import Collected, NotYoursError, SendAllError
 
@@ -88,38 +93,14 @@ class Tokens:
         self._names = names
 
 
-@dataclass(frozen=True)
-class Tls:
-    """Files of the receiver's certificate, and of those whose certificates devices must show.
-
-    Args:
-        certificate, private_key: in PEM.
-        clients: authorities; None asks devices for no certificate.
-    """
-
-    certificate: Path
-    private_key: Path
-    clients: Path | None = None
-
-    def check(self) -> None:
-        """Raise InputError where the files cannot be used."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        try:
-            context.load_cert_chain(self.certificate, self.private_key, password=lambda: "")
-            if self.clients is not None:
-                context.load_verify_locations(self.clients)
-        except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) and error.strerror else error
-            raise InputError(
-                f"cannot use the certificate {self.certificate} with the key {self.private_key}: {printable(why)}"
-            ) from None
-
-    def options(self) -> dict[str, Any]:
-        """For uvicorn."""
-        found: dict[str, Any] = {"ssl_certfile": str(self.certificate), "ssl_keyfile": str(self.private_key)}
-        if self.clients is not None:
-            found |= {"ssl_ca_certs": str(self.clients), "ssl_cert_reqs": int(ssl.CERT_REQUIRED)}
-        return found
+def ask_for_certificates(certificate: Certificate, clients: Path) -> None:
+    """Let nobody connect who has no certificate of these authorities; raises InputError where the file holds none."""
+    try:
+        certificate.context.load_verify_locations(clients)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise InputError(f"cannot use the certificates in {clients}: {printable(why)}") from None
+    certificate.context.verify_mode = ssl.CERT_REQUIRED
 
 
 class Receiver:
@@ -129,7 +110,7 @@ class Receiver:
         collected: where they go.
         host, port: where to listen; port 0 for any that is free.
         tokens: who may deliver; None for anybody who can connect.
-        tls: None serves plain HTTP, on a loopback address only.
+        certificate: serve HTTPS with it; None serves plain HTTP, on a loopback address only.
 
     Attributes:
         url: where to push to.
@@ -139,33 +120,41 @@ class Receiver:
     """
 
     def __init__(
-        self, collected: Collected, host: str, port: int, tokens: Tokens | None = None, tls: Tls | None = None
+        self,
+        collected: Collected,
+        host: str,
+        port: int,
+        tokens: Tokens | None = None,
+        certificate: Certificate | None = None,
     ) -> None:
+        asks = certificate is not None and certificate.context.verify_mode == ssl.CERT_REQUIRED
         if not is_loopback(host):
-            if tls is None:
-                raise InputError(f"{host} can be reached from the network: --tls-cert and --tls-key encrypt what comes")
-            if tokens is None and tls.clients is None:
+            if certificate is None:
+                raise InputError(
+                    f"{host} can be reached from the network: --tls self, or --tls-cert FILE, encrypts what comes"
+                )
+            if tokens is None and not asks:
                 raise InputError(
                     f"{host} can be reached from the network, and anybody could deliver: --tokens FILE or "
                     "--client-ca FILE"
                 )
-        if tls is not None:
-            tls.check()
         self._collected, self._tokens = collected, tokens
         self._memory, self._places = Memory(_MAX_HELD), Places(_AT_ONCE, "too many deliveries at once: try again later")
         self._socket = _listen(host, port)
-        scheme, shown = "https" if tls else "http", f"[{host}]" if ":" in host else host
-        self.url = f"{scheme}://{shown}:{self._socket.getsockname()[1]}"
+        self.url = url_of(host, self._socket.getsockname()[1], "https" if certificate else "http")
         application = Starlette(
             routes=[Route(PATH, self._receive, methods=["POST"])],
             exception_handlers={Refused: _refused, 404: _not_found, 405: _not_found},
         )
-        options: dict[str, Any] = tls.options() if tls else {}
+        connections = Connections(household)
+        door: Callable[..., asyncio.Protocol] = partial(HttpProtocol, limits=connections)
+        if certificate is not None:
+            door = partial(TlsDoor, context=certificate.context, limits=connections, http=door)
         self._server = uvicorn.Server(
             uvicorn.Config(
                 application,
                 loop="asyncio",
-                http=cast(Any, partial(HttpProtocol, limits=Connections(household))),
+                http=cast(Any, door),
                 h11_max_incomplete_event_size=MAX_HEADER,
                 backlog=MAX_CONNECTIONS,
                 ws="none",
@@ -177,14 +166,20 @@ class Receiver:
                 proxy_headers=False,
                 timeout_keep_alive=5,
                 timeout_graceful_shutdown=5,
-                **options,
             )
         )
         self._thread: threading.Thread | None = None
+        self._renewing = None if certificate is None else Periodic("certificate", LOOK_S, certificate.refresh)
 
     def run(self) -> None:
         """Serve until the process is told to stop."""
-        self._server.run([self._socket])
+        if self._renewing is not None:
+            self._renewing.start()
+        try:
+            self._server.run([self._socket])
+        finally:
+            if self._renewing is not None:
+                self._renewing.stop()
 
     def __enter__(self) -> Receiver:
         self._thread = threading.Thread(target=self.run, name="collect", daemon=True)

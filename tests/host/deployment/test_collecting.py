@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import re
 import shutil
 import socket
+import ssl
+import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -22,17 +27,20 @@ from edgetl.deployment import collected as collecting
 from edgetl.deployment.collected import Collected
 from edgetl.deployment.exports import sources_in
 from edgetl.deployment.merge import merge
-from edgetl.deployment.receiver import Receiver, Tls, Tokens
+from edgetl.deployment.receiver import Receiver, Tokens, ask_for_certificates
 from edgetl_device import console
 from edgetl_device.bundle.bundle import open_bundle
 from edgetl_device.bundle.content import BundleContent
 from edgetl_device.bundle.export_file import ExportFile
 from edgetl_device.bundle.signing import read_public_key, write_key_pair
 from edgetl_device.cli import program as device_program
-from edgetl_device.errors import StorageError
+from edgetl_device.errors import InputError, StorageError
 from edgetl_device.home import Home
 from edgetl_device.sending import delivery, receipt
+from edgetl_device.sending.outgoing import outgoing
+from edgetl_device.sending.push import push as send
 from edgetl_device.statistics import statistics_of
+from edgetl_device.web.certificate import OWN_FILE, Certificate, OwnCertificate
 
 BACKBONE = tiny_backbone()
 
@@ -287,7 +295,9 @@ def test_tls_with_certificates_of_both_sides_and_what_does_not_fit(bundle_path, 
     (one,) = devices_of(bundle_path, tmp_path, {"kite": (300, 2)})
     ours, theirs = Authority(tmp_path / "ours"), Authority(tmp_path / "theirs", "other")
     mine = ours.issue("device")
-    with Receiver(Collected(tmp_path / "fleet"), "127.0.0.1", 0, tls=Tls(*ours.issue("server"), ours.path)) as running:
+    server = Certificate(*ours.issue("server"))
+    ask_for_certificates(server, ours.path)
+    with Receiver(Collected(tmp_path / "fleet"), "127.0.0.1", 0, certificate=server) as running:
         assert running.url.startswith("https://")
         certificate = ("--client-cert", mine[0], "--client-key", mine[1])
         assert push(one, running.url, "--ca", ours.path, *certificate)["new"]
@@ -295,9 +305,31 @@ def test_tls_with_certificates_of_both_sides_and_what_does_not_fit(bundle_path, 
         assert "is not to be trusted" in push(one, running.url, *certificate, code=2)
         assert "push again" in push(one, running.url, "--ca", ours.path, code=2)  # without a certificate
         assert "cannot use the certificates" in push(one, running.url, "--ca", mine[1], code=2)
-    with Receiver(Collected(tmp_path / "fleet"), "127.0.0.1", 0, tls=Tls(*ours.issue("old", -2))) as running:
-        said = push(one, running.url, "--ca", ours.path, code=2)
-        assert "the certificate of 127.0.0.1 has expired by this device's clock (2" in said and "set the clock" in said
+    old = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    old.load_cert_chain(*ours.issue("old", -2))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"https://127.0.0.1:{listening.getsockname()[1]}"
+
+        def shake_hands() -> None:
+            connection, _ = listening.accept()
+            with connection, pytest.raises(ssl.SSLError):
+                old.wrap_socket(connection, server_side=True)
+
+        thread = threading.Thread(target=shake_hands)
+        thread.start()
+        said = push(one, address, "--ca", ours.path, code=2)
+        thread.join()
+    assert "the certificate of 127.0.0.1 has expired by this device's clock (2" in said and "set the clock" in said
+
+
+def test_a_certificate_that_the_receiver_made_is_trusted_by_its_file(bundle_path, tmp_path, push) -> None:
+    (one,) = devices_of(bundle_path, tmp_path, {"kite": (300, 2)})
+    made = OwnCertificate(tmp_path / "fleet", lambda: ["127.0.0.1"])
+    with Receiver(Collected(tmp_path / "fleet"), "127.0.0.1", 0, certificate=made) as running:
+        (pem,) = re.findall("-----BEGIN CERT.*", (tmp_path / "fleet" / OWN_FILE).read_text(), re.S)
+        (tmp_path / "receiver.pem").write_text(pem)
+        assert push(one, running.url, "--ca", tmp_path / "receiver.pem")["new"]
+        assert "is not to be trusted" in push(one, running.url, code=2)
 
 
 def test_who_cannot_be_reached_or_is_somebody_else_is_one_clear_line(bundle_path, tmp_path, push) -> None:
@@ -346,10 +378,13 @@ def test_the_receiver_refuses_to_be_open_to_everybody(tmp_path, capfd) -> None:
     certificate, key = map(str, authority.issue("server"))
     tokens = tmp_path / "tokens"
     for words, message in (
-        (["--listen", "0.0.0.0:0"], "--tls-cert and --tls-key encrypt"),
+        (["--listen", "0.0.0.0:0"], "--tls self, or --tls-cert FILE, encrypts"),
         (["--listen", "0.0.0.0:0", "--tls-cert", certificate, "--tls-key", key], "anybody could deliver"),
-        (["--tls-cert", certificate], "belong together"),
-        (["--tls-cert", certificate, "--tls-key", certificate], "cannot use the certificate"),
+        (["--tls", "self", "--tls-cert", certificate], "one of --tls self and --tls-cert"),
+        (["--client-ca", certificate], "--client-ca to either"),
+        (["--tls-cert", certificate, "--tls-key", certificate], "can be read or changed by others"),
+        (["--tls-cert", key, "--tls-key", key], "must be a certificate and its private key"),
+        (["--tls-cert", certificate, "--tls-key", key, "--client-ca", key], "cannot use the certificates"),
         (["--listen", "8443"], "expected HOST:PORT"),
         (["--tokens", str(tokens)], "cannot read the token file"),
     ):
@@ -409,8 +444,6 @@ def test_the_fleet_s_state_is_told(bundle_path, tmp_path, push, capfd) -> None:
 
 def test_devices_that_deliver_at_the_same_time_do_not_disturb_each_other(bundle_path, tmp_path, receiver) -> None:
     homes = devices_of(bundle_path, tmp_path, *({"kite": (300 + number, 1)} for number in range(6)))
-    from edgetl_device.sending.outgoing import outgoing
-
     made = [outgoing(home.learner()).data for home in homes]
     deliver = delivery.receiver(receiver.url, delivery.Credentials())
     answers: list[delivery.Answer] = []
@@ -424,3 +457,73 @@ def test_devices_that_deliver_at_the_same_time_do_not_disturb_each_other(bundle_
     assert sum(answer.new for answer in answers) == 6 and all(answer.stored for answer in answers)
     learned = [("kite", 300 + number, 1) for number in range(6)]
     assert merged(bundle_path, tmp_path / "fleet", tmp_path / "n.edgetl") == of_one_machine(bundle_path, *learned)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "message"),
+    [
+        ("POST", delivery.PATH, b"", 422, "not an export"),
+        ("POST", delivery.PATH, b"hello", 422, "not an export"),
+        ("POST", delivery.PATH, b"edgetl export 2\n\xff\xff\xff\xff{}", 422, "cut short"),
+        ("POST", delivery.PATH, None, 413, "too large"),
+        ("GET", delivery.PATH, b"", 404, "nothing here"),
+        ("POST", "/", b"", 404, "nothing here"),
+    ],
+)
+def test_requests_that_no_device_makes_are_answered_in_one_line(receiver, method, path, body, status, message) -> None:
+    connection = http.client.HTTPConnection(receiver.url.removeprefix("http://"), timeout=20)
+    if body is None:  # only claimed
+        connection.putrequest(method, path)
+        connection.putheader("Content-Length", str(1 << 40))
+        connection.endheaders()
+    else:
+        connection.request(method, path, body)
+    answer = connection.getresponse()
+    said = json.loads(answer.read())
+    connection.close()
+    assert (answer.status, said["receiver"], said["stored"]) == (status, "edgetl", False)
+    assert message in said["error"] and "\n" not in said["error"]
+
+
+@pytest.mark.slow
+def test_a_receiver_that_is_killed_has_all_that_it_acknowledged(bundle_path, tmp_path) -> None:
+    """Killed while four devices learn and push as fast as they can; then started again."""
+    folder, acknowledged = tmp_path / "fleet", {}
+    homes = devices_of(bundle_path, tmp_path, *({"kite": (300 + 10 * number, 2)} for number in range(4)))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    command = [sys.executable, "-m", "edgetl", "collect", str(folder), "--listen", address]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+
+    def learn_and_push(home: Home) -> None:
+        learner, deliver = home.learner(), delivery.receiver(f"http://{address}", delivery.Credentials())
+        try:
+            while True:
+                learner.add("ring", raw("ring", 300, 1))
+                made = outgoing(learner)
+                send(home.folder, address, deliver, made, retries=4 if not acknowledged.get(made.export.device) else 0)
+                acknowledged.setdefault(made.export.device, []).append(made.export)
+        except InputError:  # the receiver is gone
+            learner.store.close()
+
+    threads = [threading.Thread(target=learn_and_push, args=(home,)) for home in homes]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + 60
+    while min([len(acknowledged.get(home.learner().store.device, ())) for home in homes]) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    for thread in threads:
+        thread.join()
+    kept = {each.header.device: each.header for each in Collected(folder).kept()}
+    assert len(kept) == 4
+    for device, exports in acknowledged.items():
+        assert kept[device].sequence >= exports[-1].sequence
+    with Receiver(Collected(folder), "127.0.0.1", 0) as running:
+        for home in homes:
+            learner = home.learner()
+            assert send(home.folder, address, delivery.receiver(running.url, delivery.Credentials()), outgoing(learner))
+    last = {each.header.device: each.header.sequence for each in Collected(folder).kept()}
+    assert last == {home.learner().store.device: home.learner().store.sequence() for home in homes}
