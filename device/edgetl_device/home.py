@@ -291,11 +291,11 @@ class Home:
 
     def _holds_own_samples(self, bundle: Bundle) -> bool:
         """Whether a merged bundle brings back samples that are still in this device's store."""
-        if not self.store_path.exists() or not bundle.manifest.get("merged"):
+        if not self.store_path.exists() or not bundle.merged:
             return False
         store = Store(self.store_path)
         try:
-            return store.device in bundle.manifest.get("merged", []) and bool(store.samples(bundle.backbone_digest))
+            return store.device in bundle.merged and bool(store.samples(bundle.backbone_digest))
         finally:
             store.close()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,7 +98,7 @@ def read_export(path: Path, trusted: PublicKey | Sequence[PublicKey] | None = No
         raise error if str(error).startswith(f"cannot read {path}") else type(error)(f"{path}: {error}") from None
 
 
-def latest(sources: Iterable[Source], merged: Sequence[str] = (), bundle: str = "") -> list[Source]:
+def latest(sources: Iterable[Source], merged: Container[str] = (), bundle: str = "") -> list[Source]:
     """Of each device the last export, by the changes to its store and not by its clock, which may be wrong.
 
     A device that installed a bundle with its own samples in it begins again; what it exports after that counts beside

@@ -15,6 +15,7 @@ from edgetl_device.bundle.bundle import Bundle, write_bundle
 from edgetl_device.bundle.content import BundleContent, BundleParts
 from edgetl_device.bundle.export import Export
 from edgetl_device.bundle.exported_samples import ExportedSamples
+from edgetl_device.bundle.merged import KEY as MERGED
 from edgetl_device.bundle.possible import sound_content
 from edgetl_device.bundle.signing import PrivateKey
 from edgetl_device.errors import BundleError, CheckFailedError, InputError, MismatchError
@@ -77,9 +78,8 @@ def merge(
         StorageError: ``output`` cannot be written.
     """
     factory = sound_content(bundle)
-    before = list(bundle.manifest.get("merged", []))
     sources = [each if isinstance(each, Source) else source_of(each) for each in exports]
-    chosen = latest(sources, before, bundle.digest)
+    chosen = latest(sources, bundle.merged, bundle.digest)
     total = _Total(factory.statistics, names or {})
     for source in chosen:
         total.add(source.read())
@@ -103,14 +103,12 @@ def merge(
         factory.correction,
     )
     # A fused model holds the old head: it is left out rather than kept wrong.
-    manifest = {name: value for name, value in bundle.manifest.items() if name not in ("members", "format", "fused")}
-    manifest |= {
-        "name": output.stem,
-        "labels": list(head.labels),
-        "merged": sorted({*before, *devices}),
-    }
+    left_out = ("members", "format", "fused", MERGED)
+    merged = bundle.merged.joined_by(devices)
+    manifest = {name: value for name, value in bundle.manifest.items() if name not in left_out}
+    manifest |= {"name": output.stem, "labels": list(head.labels)} | merged.manifest
     twin = {name: data for name, data in bundle.members.items() if name == "backbone_edgetpu.tflite"}
-    members = parts.members() | twin
+    members = parts.members() | twin | merged.members
     _check_readable(replace(bundle, manifest=bundle.manifest | manifest, members=members))
     write_bundle(output, manifest, members, key)
     truth = np.asarray(factory.holdout_labels, np.str_)

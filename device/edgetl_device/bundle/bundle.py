@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from ..preprocess import Preprocessing
 from ..strict_json import parsed
 from .archive import pack_members, read_file, unpack_members
 from .inner_maps import InnerMap, maps_of
+from .merged import MEMBER as MERGED
+from .merged import MergedDevices
 from .signing import BUNDLE, SIZE, PrivateKey, PublicKey
 
 FORMAT_VERSION = 3
@@ -35,7 +38,7 @@ MAX_MANIFEST = 1 << 20  # bytes
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
 REQUIRED = ("backbone.tflite", "statistics.npz", "holdout.npz", "check.npz", "labels.txt")
-OPTIONAL = ("backbone_edgetpu.tflite", "model.tflite", "head.npz")
+OPTIONAL = ("backbone_edgetpu.tflite", "model.tflite", "head.npz", MERGED)
 _NEEDED = {
     "format": int,
     "name": str,
@@ -101,6 +104,11 @@ class Bundle:
     def maps(self) -> tuple[InnerMap, ...]:
         """The inner feature maps that the backbone gives too, finest first; none in a bundle that cannot inspect."""
         return maps_of(self.manifest)
+
+    @cached_property
+    def merged(self) -> MergedDevices:
+        """Devices whose samples are in the statistics; raises BundleError where that cannot be told."""
+        return MergedDevices.of(self.manifest, self.members)
 
     @property
     def backbone_digest(self) -> str:

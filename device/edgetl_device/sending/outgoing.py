@@ -50,7 +50,7 @@ def outgoing(
     counts = dict(zip(known.labels, known.counts.tolist(), strict=True))
     withheld = {label: count for label, count in counts.items() if count < floor}
     kept = known.samples - sum(withheld.values())
-    merged = store.device in bundle.manifest.get("merged", [])
+    merged = store.device in bundle.merged
     version = next(row for row in learner.versions() if row.id == learner.active_version)
     facts = {
         "bundle": bundle.name,

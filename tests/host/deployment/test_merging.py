@@ -10,11 +10,14 @@ from edgetl.cli import program
 from edgetl.deployment.label_map import read_label_map
 from edgetl.deployment.merge import merge, read_export
 from edgetl_device import console
+from edgetl_device.arrays import pack
+from edgetl_device.bundle import merged as merged_devices
 from edgetl_device.bundle.bundle import open_bundle, write_bundle
 from edgetl_device.bundle.content import BundleContent
 from edgetl_device.bundle.export import Export
 from edgetl_device.bundle.export_file import blank_header
 from edgetl_device.bundle.exported_samples import samples_of
+from edgetl_device.bundle.merged import MergedDevices
 from edgetl_device.errors import BundleError, InputError, MismatchError
 from edgetl_device.inference.classifier import predictions
 from edgetl_device.labels import NOTHING
@@ -275,6 +278,30 @@ def test_a_label_map_that_says_nothing_clear_is_refused(tmp_path, text: str, mes
     (tmp_path / "map.csv").write_text(text)
     with pytest.raises(InputError, match=message):
         read_label_map(tmp_path / "map.csv")
+
+
+def test_a_bundle_of_very_many_devices_says_so_by_hashes(bundle_path, tmp_path, monkeypatch) -> None:
+    many = MergedDevices().joined_by(f"device-{number}" for number in range(3000))
+    assert len(many) == 3000 and "device-7" in many and "device-3000" not in many and not many.names
+    assert len(many.joined_by(["device-7", "one-more"])) == 3001
+    monkeypatch.setattr(merged_devices, "MOST_NAMED", 1)
+    new, last = tmp_path / "new.edgetl", tmp_path / "last.edgetl"
+    merge(open_bundle(bundle_path), [sampled("a", {"kite": 3}, 300), sampled("b", {"ring": 2}, 300)], new)
+    bundle = open_bundle(new)
+    assert "merged" not in bundle.manifest and "a" in bundle.merged and "c" not in bundle.merged
+    with pytest.raises(InputError, match="is in this bundle already"):
+        merge(bundle, [sampled("b", {"ring": 2}, 300)], last)
+    merge(bundle, [sampled("c", {"ring": 2}, 400)], last)
+    assert len(open_bundle(last).merged) == 3
+
+
+@pytest.mark.parametrize(
+    "hashes",
+    [np.array([2, 1], np.uint64), np.array([1, 1], np.uint64), np.array([1], np.int64), np.zeros((1, 1), np.uint64)],
+)
+def test_strange_hashes_of_devices_are_refused(hashes) -> None:
+    with pytest.raises(BundleError, match=r"merged\.npz: expected"):
+        MergedDevices.of({}, {"merged.npz": pack({"devices": hashes})})
 
 
 def of_many(count: int) -> Statistics:
