@@ -52,7 +52,7 @@ def collect(
     Then `edgetl merge FILE.edgetl FOLDER -o NEW.edgetl` adds them, and `edgetl fleet status FOLDER` shows who is late.
     """
     from edgetl_device.bundle.signing import read_public_key
-    from edgetl_device.files import make_folder
+    from edgetl_device.files import make_folder, make_private
     from edgetl_device.web.certificate import OWN_FILE, Certificate
 
     from ..deployment.collected import Collected
@@ -78,6 +78,7 @@ def collect(
     receiver = Receiver(collected, host, int(port), known, certificate)
     try:
         make_folder(folder)
+        make_private(folder)
     except OSError as error:
         raise InputError(f"cannot write {folder}: {error.strerror or error}") from None
     if certificate is not None and certificate.is_own:
