@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -207,14 +208,16 @@ def backbones_damaged(sound: bytes) -> dict[str, bytes]:
 
 
 def exports(folder: Path, bundle: Path, export: Path) -> Iterator[Input]:
-    """What a device sent back: damaged, of other names, types and sizes, with sums that no samples have."""
+    """What a device sent: damaged, of other names, types and sizes, with sums that no samples have, in both formats."""
     from edgetl_device.arrays import pack, text_array, unpack
+    from edgetl_device.bundle.export import Export
 
     hostile = support("hostile_runs")
-    data = export.read_bytes()
+    sent = Export.from_bytes(export.read_bytes())
+    data = support("export_format_1").first_format(Export(sent.device, "2026-01-01", sent.statistics, sent.sequence))
     arrays = unpack(data)
     inner = unpack(arrays["statistics"].tobytes())
-    contents = {f"damage {n}": damaged(data, n) for n in range(DAMAGED)}
+    contents = {f"damage {n}": damaged(data, n) for n in range(DAMAGED)} | _exports_of_format_2(sent, export)
     texts = ["", "../../x", "a\nb", "\x1b[2J", "x" * 100_000, "\u202e"]
     changes = {f"{name} is {text[:9]!a}": {name: text_array((text,))} for name in ("device", "time") for text in texts}
     changes |= {f"sequence {n}": {"sequence": np.array(n)} for n in (-1, -(2**63), 1.5)}
@@ -235,6 +238,41 @@ def exports(folder: Path, bundle: Path, export: Path) -> Iterator[Input]:
         # Moments along another projection are left out of a sum, and those of other samples may have any sign.
         harmless = name.startswith(("damage", "projection huge", "offset negative", "projected_sums negative"))
         yield Input("statistics", name, "edgetl", arguments, harmless)
+
+
+def _exports_of_format_2(sent: Any, export: Path) -> dict[str, bytes]:
+    """Damaged, and with headers and samples that no device sends, under hashes that are right."""
+    from edgetl_device.arrays import pack, text_array
+    from edgetl_device.bundle.export import Export
+    from edgetl_device.bundle.export_file import MAGIC
+
+    header = json.loads(sent.header.to_bytes())
+    arrays = sent.content.to_arrays()
+
+    def made(changes: dict[str, Any], others: dict[str, Any]) -> bytes:
+        content = pack({**arrays, **others})
+        payload = zlib.compress(content)
+        hashes = {"content": hashlib.sha256(content).hexdigest(), "payload": hashlib.sha256(payload).hexdigest()}
+        text = json.dumps({**header, **hashes, "size": len(content), **changes}).encode()
+        return MAGIC + len(text).to_bytes(4, "little") + text + payload
+
+    assert Export.from_bytes(made({}, {})).samples == sent.samples, "only what is changed is wrong"
+    data = export.read_bytes()
+    found = {f"damage of format 2, {n}": damaged(data, n) for n in range(DAMAGED)}
+    values: tuple[Any, ...] = ("", "../../x", "a\nb", "\x1b[2J", "x" * 10_000, None, -1, 1 << 70, 1.5, [], {}, True)
+    for key in header:
+        strange = [value for value in values if value != header[key] and (key, value) != ("facts", {})]
+        found |= {f"format 2: {key} is {str(value)[:9]!a}": made({key: value}, {}) for value in strange}
+    for name, array in arrays.items():
+        others = {"empty": array[..., :0], "of floats": array * 0.5, "twice": np.concatenate([array, array])}
+        found |= {f"format 2: {name} {how}": made({}, {name: other}) for how, other in others.items()}
+    texts = ("../../x\n", "a" * 100_000, "\u202e\n")
+    found |= {f"format 2: labels {text[:9]!a}": made({}, {"labels": text_array((text,))}) for text in texts}
+    bomb = zlib.compress(bytes(1 << 28))
+    for size in (1, 1 << 20, 1 << 28, 1 << 40):
+        text = json.dumps(header | {"payload": hashlib.sha256(bomb).hexdigest(), "size": size}).encode()
+        found[f"format 2: a bomb that claims {size}"] = MAGIC + len(text).to_bytes(4, "little") + text + bomb
+    return found
 
 
 def backups(folder: Path, good: Path, home: Path) -> Iterator[Input]:

@@ -14,14 +14,14 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
 import uvicorn
+from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -46,6 +46,7 @@ log = logging.getLogger("edgetl.collect")
 MAX_BODY = 64 << 20  # bytes: more than statistics of the widest backbones
 _MAX_HELD = 256 << 20  # of all bodies in memory at once
 _AT_ONCE = 64
+_THREADS = 8  # that take exports in: each may unpack 256 MB
 _SHORTEST_TOKEN = 16  # characters
 
 
@@ -192,10 +193,16 @@ class Receiver:
             self._thread.join(10.0)
         self._socket.close()
 
+    @cached_property
+    def _threads(self) -> CapacityLimiter:
+        return CapacityLimiter(_THREADS)  # belongs to the event loop, so it is made in it
+
     async def _receive(self, request: Request) -> JSONResponse:
         name = self._name(request)
         async with self._places.one(), self._memory.whole(request, MAX_BODY) as body:
-            status, answer = await run_in_threadpool(taken_in, self._collected, bytes(body), name)
+            status, answer = await to_thread.run_sync(
+                taken_in, self._collected, bytes(body), name, limiter=self._threads
+            )
         return JSONResponse(answer, status)
 
     def _name(self, request: Request) -> str:
