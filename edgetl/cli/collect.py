@@ -79,6 +79,7 @@ def collect(
     try:
         make_folder(folder)
         make_private(folder)
+        collected.sweep()
     except OSError as error:
         raise InputError(f"cannot write {folder}: {error.strerror or error}") from None
     if certificate is not None and certificate.is_own:

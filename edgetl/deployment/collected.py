@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,7 +20,7 @@ from edgetl_device.bundle.export import Export
 from edgetl_device.bundle.export_file import MAX_EXPORT, ExportFile, ExportHeader
 from edgetl_device.bundle.signing import PublicKey
 from edgetl_device.errors import InputError
-from edgetl_device.files import read_bounded, write_atomically
+from edgetl_device.files import open_bounded, read_bounded, write_atomically
 from edgetl_device.store.lock import LearningLock
 from edgetl_device.strict_json import parsed
 
@@ -28,6 +29,7 @@ from .exports import DEVICES, SUFFIX
 log = logging.getLogger("edgetl.collect")
 
 _LOCKS = 64
+_LEFT_OVER_S = 3600.0  # no write takes that long
 _GENERATION = 32  # bits below it in a sequence count changes; those above grow when a store takes another one's place
 
 
@@ -113,9 +115,20 @@ class Collected:
     def kept(self) -> Iterator[Kept]:
         """All exports, by device; those that cannot be read are named in the log."""
         for path in sorted((self.folder / DEVICES).glob(f"*{SUFFIX}")):
-            file = self._read(path)
-            if file is not None:
-                yield Kept(file.header, self._delivery(path), bool(file.signed[1]))
+            try:
+                with open_bounded(path, MAX_EXPORT) as stream:
+                    header, signed = ExportFile.peek(stream)
+            except (OSError, InputError) as error:
+                log.warning("%s cannot be read and waits for the device to send all again: %s", path, error)
+                continue
+            yield Kept(header, self._delivery(path), signed)
+
+    def sweep(self) -> None:
+        """Remove what was half-written when a receiver was killed: it may hold what a device forgot since then."""
+        for leftover in (self.folder / DEVICES).glob(".*"):
+            with suppress(OSError):
+                if time.time() - leftover.stat().st_mtime > _LEFT_OVER_S:
+                    leftover.unlink()
 
     def _path(self, header: ExportHeader) -> Path:
         after = f".{header.after[:16]}" if header.after else ""

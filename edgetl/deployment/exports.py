@@ -12,7 +12,7 @@ from edgetl_device.bundle.export_file import MAGIC, MAX_EXPORT, ExportFile
 from edgetl_device.bundle.possible import check_possible
 from edgetl_device.bundle.signing import PublicKey
 from edgetl_device.errors import InputError
-from edgetl_device.files import read_bounded
+from edgetl_device.files import open_bounded, read_bounded
 from edgetl_device.statistics import Statistics
 
 SUFFIX = ".stats"
@@ -46,14 +46,18 @@ def source_of(export: Export) -> Source:
 
 def source_at(path: Path, trusted: Sequence[PublicKey] = ()) -> Source:
     """An export in a file; raises as :func:`read_export`."""
-    data = _read(path)
-    if not data.startswith(MAGIC):
+    try:
+        with open_bounded(path, MAX_EXPORT) as stream:
+            first = stream.read(len(MAGIC))
+            stream.seek(0)
+            header = ExportFile.peek(stream, trusted)[0] if first == MAGIC else None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+    except InputError as error:
+        raise type(error)(f"{path}: {str(error).removeprefix(f'{path} ')}") from None
+    if header is None:
         found = source_of(read_export(path, trusted))
         return Source(found.device, found.after, found.order, found.content, lambda: read_export(path, trusted))
-    try:
-        header = ExportFile.read(data, trusted).header
-    except InputError as error:
-        raise type(error)(f"{path}: {error}") from None
 
     content = header.content
 

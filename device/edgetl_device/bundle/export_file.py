@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -39,6 +40,7 @@ _LENGTH_BYTES = 4  # of the header's length, little endian
 _MAX_HEADER = 16 << 10
 _SHORT = 64 << 10
 _MARK = b"\nedgetl ed25519:"
+_START, _END = len(MAGIC) + _LENGTH_BYTES, len(_MARK) + SIZE  # before the header, and behind the payload
 _DEVICE, _HASH = re.compile(r"[0-9A-Za-z_-]{1,64}"), re.compile(r"[0-9a-f]{64}")
 _MAX_TEXT, _MAX_FACTS = 200, 16
 _REMOVED = "removed"  # the array of a change that samples do not have
@@ -134,13 +136,10 @@ class ExportFile:
             InputError: it is no export of format 2, or damaged.
             SignatureError: keys are trusted, and this was signed by none of them.
         """
-        start = len(MAGIC) + _LENGTH_BYTES
-        length = int.from_bytes(data[len(MAGIC) : start], "little")
-        if not data.startswith(MAGIC) or not 0 < length <= min(_MAX_HEADER, len(data) - start):
-            raise InputError("not an export, or cut short")
-        head, rest, signature = data[start : start + length], data[start + length :], b""
-        if rest[-SIZE - len(_MARK) : -SIZE] == _MARK:
-            rest, signature = rest[: -SIZE - len(_MARK)], rest[-SIZE:]
+        head, rest = _head(data)
+        signature = _signature(rest)
+        if signature:
+            rest = rest[:-_END]
         if trusted:
             verify_any(trusted, EXPORT_HEADER, head, signature)
         header = ExportHeader.from_bytes(head)
@@ -148,6 +147,21 @@ class ExportFile:
             kind = SignatureError if trusted else InputError
             raise kind("the export is damaged or forged: its payload is not what its header says; send it again")
         return cls(header, (head, signature), rest)
+
+    @classmethod
+    def peek(cls, stream: BinaryIO, trusted: Sequence[PublicKey] = ()) -> tuple[ExportHeader, bool]:
+        """As :meth:`read`, of the header alone: a fleet's need not be read whole for that. → whether it is signed, too.
+
+        Args:
+            stream: that can be sought in.
+        """
+        head, _ = _head(stream.read(_START + _MAX_HEADER))
+        length = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, length - _END))
+        signature = _signature(stream.read(_END))
+        if trusted:
+            verify_any(trusted, EXPORT_HEADER, head, signature)
+        return ExportHeader.from_bytes(head), bool(signature)
 
     def to_bytes(self) -> bytes:
         """The inverse of :meth:`read`."""
@@ -227,6 +241,19 @@ def _made(
 def blank_header(device: str, sequence: int, **more: Any) -> ExportHeader:
     """A header before its hashes are filled in."""
     return ExportHeader(device, sequence, "samples", "", "", 0, **more)
+
+
+def _head(data: bytes) -> tuple[bytes, bytes]:
+    """The beginning of an export → the header's bytes, and what follows them."""
+    length = int.from_bytes(data[len(MAGIC) : _START], "little")
+    if not data.startswith(MAGIC) or not 0 < length <= min(_MAX_HEADER, len(data) - _START):
+        raise InputError("not an export, or cut short")
+    return data[_START : _START + length], data[_START + length :]
+
+
+def _signature(end: bytes) -> bytes:
+    """The end of an export → its signature, b"" where there is none."""
+    return end[-SIZE:] if end[-_END:-SIZE] == _MARK else b""
 
 
 def _deflated(data: bytes, kind: str) -> bytes:

@@ -1,6 +1,7 @@
 """Exports of format 2: what is in them, what a change leads to, and what is refused."""
 
 import hashlib
+import io
 import json
 import zlib
 from dataclasses import replace
@@ -90,6 +91,22 @@ def test_the_signature_of_a_change_holds_for_the_whole_that_is_kept(tmp_path) ->
     forged = kept.replace(new.codes[1].tobytes(), bytes(24))
     with pytest.raises(SignatureError, match="forged"):
         Export.from_bytes(forged, key.public)
+
+
+def test_a_header_can_be_read_and_verified_without_the_rest(tmp_path) -> None:
+    write_key_pair(tmp_path / "k")
+    key = read_private_key(tmp_path / "k.key")
+    for signed_by in (None, key):
+        data = whole_export(header(3), samples([1, 2]), signed_by)
+        found, signed = ExportFile.peek(io.BytesIO(data))
+        assert (found, signed) == (ExportFile.read(data).header, signed_by is not None)
+    assert ExportFile.peek(io.BytesIO(data), [key.public])[1]
+    unsigned = whole_export(header(3), samples([1, 2]))
+    for bad in (unsigned, data.replace(b'"sequence": 3', b'"sequence": 4')):
+        with pytest.raises(SignatureError):
+            ExportFile.peek(io.BytesIO(bad), [key.public])
+    with pytest.raises(InputError, match="cut short"):
+        ExportFile.peek(io.BytesIO(data[:30]))
 
 
 def test_the_signature_is_verified_before_anything_is_parsed(tmp_path, monkeypatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import shutil
 import socket
@@ -483,6 +484,17 @@ def test_requests_that_no_device_makes_are_answered_in_one_line(receiver, method
     connection.close()
     assert (answer.status, said["receiver"], said["stored"]) == (status, "edgetl", False)
     assert message in said["error"] and "\n" not in said["error"]
+
+
+def test_what_a_killed_receiver_left_half_written_is_removed(tmp_path) -> None:
+    folder = tmp_path / "fleet" / "devices"
+    folder.mkdir(parents=True)
+    old, new = folder / ".device.stats.abc", folder / ".device.stats.def"
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    Collected(tmp_path / "fleet").sweep()
+    assert [path.name for path in folder.iterdir()] == [new.name]
 
 
 @pytest.mark.slow
