@@ -115,6 +115,7 @@ class Server:
     def stop(self, timeout_s: float = 2.0) -> bool:
         """Close all connections and the socket; whether that was done in time."""
         self.site.live.close()
+        self.site.events.close()
         self._server.should_exit = True
         if self._renewing is not None:
             self._renewing.stop(timeout_s)

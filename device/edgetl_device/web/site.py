@@ -24,6 +24,7 @@ from ..printable import printable
 from .access import SESSION_S, Access
 from .api import Api, error_response
 from .bodies import Json, read_json
+from .events import Events, EventStream
 from .guard import Guard, Hosts, Refused, client_of, refusal
 from .live import Live, MotionJpeg, watch
 from .metrics import registry
@@ -52,6 +53,7 @@ class Site:
     def __init__(self, app: App, access: Access, hosts: Hosts, cookie: str = "edgetl_session") -> None:
         self._app, self._access, self._cookie = app, access, cookie
         self.live = Live(app)
+        self.events = Events(app)
         self._registry = registry(app, lambda: self.live.viewers)
         self.routes: list[BaseRoute] = [
             Route("/", self.page),
@@ -59,6 +61,7 @@ class Site:
             Route("/healthz", self.healthz),
             Route("/metrics", self.metrics),
             WebSocketRoute("/api/v1/live", self.watch),
+            Route("/api/v1/events", self.stream_events),
             Route("/api/v1/openapi.json", self.openapi),
             Route("/api/v1/session", self.session),
             Route("/api/v1/login", self.log_in, methods=["POST"]),
@@ -93,6 +96,10 @@ class Site:
     async def stream(self, request: Request) -> Response:
         """The live picture as motion JPEG."""
         return MotionJpeg(self.live, self._guard.still_welcome(request))
+
+    async def stream_events(self, request: Request) -> Response:
+        """Changes of label as server-sent events."""
+        return EventStream(self.events, request.headers.get("last-event-id"), self._guard.still_welcome(request))
 
     async def healthz(self, _request: Request) -> Response:
         """200 while new frames come in and are recognised, else 503; says nothing that a stranger may not know."""

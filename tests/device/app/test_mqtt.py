@@ -15,8 +15,8 @@ pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed (the 
 
 from broker import Mosquitto, broker, components, listener, needs_mosquitto, state
 from certificates import certificates
+from recognitions import recognition
 from test_home_assistant import NASTY
-from test_sinks import recognition
 
 from edgetl_device.app.sinks.mqtt import MqttSink
 from edgetl_device.app.sinks.mqtt_address import identifier, parsed_address

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed (the extra [mqtt])")
 
 from broker import components, needs_mosquitto, state
-from test_sinks import recognition
+from recognitions import recognition
 from web_site import Scene
 
 from edgetl_device.app.app import App

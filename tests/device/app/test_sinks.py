@@ -8,24 +8,13 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
+from recognitions import recognition
 
 from edgetl_device.app.sinks import ChangeLines, Changes, JsonLines, LabelCommand
-from edgetl_device.app.subscription import Recognition
-from edgetl_device.camera import Frame
 from edgetl_device.errors import InputError
-from edgetl_device.inference.classifier import Prediction
 
 SCRIPT = "import os, sys; open(sys.argv[1], 'a').write(os.environ['EDGETL_LABEL'] + ' ' + os.environ['EDGETL_PROBABILITY'] + chr(10))"
-
-
-def recognition(label: str | None, time_s: float, unknown: bool = False, number: int = 1) -> Recognition:
-    prediction = Prediction(
-        label, 0.875 if label else 0.0, unknown or label is None, ((label, 0.875),) if label else ()
-    )
-    image = np.zeros((2, 2, 3), np.uint8)
-    return Recognition(Frame(image, number, time_s), np.zeros(4, np.int8), prediction, prediction, 3, "digest")
 
 
 def test_a_change_counts_once_and_only_when_it_lasts() -> None:

@@ -12,8 +12,8 @@ from datetime import datetime
 import pytest
 from certificates import certificates
 from receiver import receiver
+from recognitions import recognition
 from test_home_assistant import NASTY
-from test_sinks import recognition
 
 from edgetl_device.app.sinks.delivery import Delivery, Trouble
 from edgetl_device.app.sinks.opening import refuse_password

@@ -37,6 +37,22 @@ def shown(recognition: Recognition) -> str:
     return UNKNOWN if prediction.unknown or prediction.label is None else prediction.label
 
 
+def change(label: str, before: str | None, recognition: Recognition) -> dict[str, object]:
+    """A change of label as JSON: what webhooks and server-sent events say of it.
+
+    Args:
+        label: as :func:`shown`.
+        before: the one that it follows; None at the first.
+    """
+    return {
+        "label": label,
+        "before": before,
+        "probability": round(recognition.prediction.probability, 4),
+        "unknown": label == UNKNOWN,
+        "version": recognition.version,
+    }
+
+
 class Changes:
     """Debounces labels: reports a change once the new label has lasted.
 

@@ -30,7 +30,7 @@ from ...printable import printable
 from ...secret_file import read_secret
 from ..subscription import Recognition
 from .delivery import Delivery, Trouble
-from .sink import HOLD_S, UNKNOWN, Changes
+from .sink import HOLD_S, Changes, change
 from .sink_options import sink_options
 
 if TYPE_CHECKING:
@@ -161,13 +161,7 @@ class WebhookSink:
         label = self._changes(recognition)
         if label is None:
             return
-        data = {
-            "label": label,
-            "before": self._before,
-            "probability": round(recognition.prediction.probability, 4),
-            "unknown": label == UNKNOWN,
-            "version": recognition.version,
-        }
+        data = change(label, self._before, recognition)
         if self._app is not None:
             data["camera"] = printable(self._app.pipeline.health().camera)
         self._before = label
