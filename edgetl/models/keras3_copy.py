@@ -56,8 +56,22 @@ def _copy(keras: Any, step: Step) -> Any:
             "that you have"
         )
     known = set(inspect.signature(layer.__init__).parameters) & set(config)
-    arguments = {name: config[name] for name in known if name not in ("self", "name", "dtype")}
-    return layer.from_config(arguments | {"name": config["name"].replace("/", "_"), "dtype": "float32"})
+    arguments = {name: _plain(config[name]) for name in known if name not in ("self", "name", "dtype")}
+    if kind == "BatchNormalization" and isinstance(arguments.get("axis"), list):
+        (arguments["axis"],) = arguments["axis"]  # Keras 2 lists the one axis
+    name = config["name"].replace("/", "_")
+    try:
+        return layer.from_config(arguments | {"name": name, "dtype": "float32"})
+    except (TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(f"--export keras: Keras 3 does not take layer {step.layer.name}, a {kind}: {reason}") from None
+
+
+def _plain(value: Any) -> Any:
+    """Lists that Keras 2 wraps to watch them, as they are."""
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return {name: _plain(each) for name, each in value.items()} if isinstance(value, dict) else value
 
 
 def _check(copied: Any, model: Any) -> None:
