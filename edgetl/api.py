@@ -14,10 +14,12 @@ from typing import Literal, TypedDict, Unpack
 from edgetl_device.bundle.bundle import Bundle, open_bundle
 from edgetl_device.bundle.signing import read_private_key
 from edgetl_device.console import refuse_existing
+from edgetl_device.errors import InputError
 from edgetl_device.photo_folders import named_photos
 
 from .backbones import backbone as backbones
 from .backbones.backbone import BackboneSpec
+from .backbones.own import OwnBackbone
 from .conversion import convert as conversion
 from .conversion.compression import Compression
 from .conversion.convert import Converted
@@ -32,6 +34,7 @@ from .evaluation.predict import Predictions
 from .imports import writing as importing
 from .imports.writing import Imported
 from .models import sources
+from .models.own_backbone import is_own, own_backbone
 from .training import advisor
 from .training import train as training
 from .training.accelerator import hardware
@@ -102,6 +105,7 @@ def train(
     alpha: float | None = None,
     image_size: int | None = None,
     weights: str | None = None,
+    scale: tuple[float, float] | None = None,
     step: Step = default_step,
     seed: int = 0,
     resume: bool = False,
@@ -122,11 +126,12 @@ def train(
         output: folder to write.
         strategy: how much to train: ``head``, ``top``, ``full``, or ``auto`` for what :mod:`edgetl.training.advisor`
             says.
-        backbone: a name of :mod:`edgetl.backbones.catalogue`.
+        backbone: a name of :mod:`edgetl.backbones.catalogue`, or a ``.keras`` or ``.h5`` classifier of your own.
         alpha: width multiplier; default is 1.0, of the built-in weights 0.35.
         image_size: side of the input, pixels; default is that of the weights.
         weights: ``imagenet``, ``builtin``, ``none`` (random) or a weights file; default is ``imagenet``, and
             :func:`~edgetl.backbones.backbone.offline` where these cannot be downloaded.
+        scale: of a classifier of your own: what pixels 0 and 255 became in its training, if it does not scale itself.
         step: one step of fine-tuning; your own may compute another loss.
         seed: of split, views and calibration.
         resume: go on with an interrupted training.
@@ -141,7 +146,7 @@ def train(
         StorageError: the run cannot be written.
     """
     check_place(Path(output), force)
-    spec = backbone_spec(backbone, alpha, image_size, weights)
+    spec = backbone_spec(backbone, alpha, image_size, weights, scale)
     plan = Plan("full" if strategy == "full" else "top", seed=seed, **fine_tuning)
     dataset = photos if isinstance(photos, Dataset) else load_photos(photos, seed=seed)
     groups = f" in {len(set(dataset.groups))} groups" if dataset.groups else ""
@@ -158,7 +163,7 @@ def train(
             advice = advisor.advise(dataset, spec, seed)
             chosen = advice.strategy
             progress(f"strategy {chosen}: {'; '.join(advice.reasons)}")
-            if chosen == "full" and image_size is None:
+            if chosen == "full" and image_size is None and not isinstance(spec, OwnBackbone):
                 spec = _at_most(advisor.input_size(dataset, spec, seed), spec, progress)
         chosen_plan = None if chosen == "head" else replace(plan, strategy=chosen)
         options = training.Training(
@@ -416,9 +421,23 @@ def open_bundle_or_run(path: Path) -> Bundle | Run:
 
 
 def backbone_spec(
-    backbone: str, alpha: float | None = None, image_size: int | None = None, weights: str | None = None
+    backbone: str,
+    alpha: float | None = None,
+    image_size: int | None = None,
+    weights: str | None = None,
+    scale: tuple[float, float] | None = None,
 ) -> BackboneSpec:
     """What identifies a backbone, where None is the default of its weights; raises InputError if there is none such."""
+    if is_own(backbone):
+        given = {"--alpha": alpha, "--image-size": image_size, "--weights": weights}
+        unused = next((name for name, value in given.items() if value is not None), None)
+        if unused is not None:
+            raise InputError(f"{unused} is of edgetl's own architectures, and {backbone} brings its own: leave it out")
+        return own_backbone(Path(backbone), scale)
+    if scale is not None:
+        raise InputError(
+            "--scale is of a --backbone FILE of your own; edgetl's own backbones know theirs: leave it out"
+        )
     base = backbones.default_spec(backbone, weights)
     spec = BackboneSpec(
         backbone,

@@ -42,7 +42,7 @@ ORDER = {
     ],
     "edgetl": [
         "tf",
-        "data",
+        "data keras_config",
         "embedding imports",
         "backbones",
         "training",

@@ -5,21 +5,25 @@ from __future__ import annotations
 import re
 import sys
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgetl_device.errors import InputError
-from edgetl_device.preprocess import Preprocessing
 
 from .. import tf
+from .backbone_spec import LARGEST, BackboneSpec
 from .catalogue import CATALOGUE, with_caffe_scaling
 from .lite_weights import PACKAGES, how_to_install, weights_file
+from .own import OwnBackbone, build_own, check_own
+
+__all__ = [
+    "BUILTIN", "LARGEST", "LITE", "BackboneSpec", "DownloadError", "build", "check", "cut", "cuts", "default_spec",
+    "offline",
+]  # fmt: skip
 
 _BUILTIN_FILE = Path(__file__).parent / "builtin" / "mobilenet_v2_0.35_96.h5"
 
 
-LARGEST = 2048  # pixels: a camera's whole picture
 WIDEST = 4.0  # times the channels: three times as wide as the widest that was published
 
 
@@ -28,33 +32,6 @@ _MOST_TIMES, _SPARE = 4, 64 << 20  # of a weights file: top and optimizer may be
 
 class DownloadError(InputError):
     """The published weights cannot be downloaded."""
-
-
-@dataclass(frozen=True)
-class BackboneSpec:
-    """What identifies a backbone before it is built.
-
-    Args:
-        name: a key of the catalogue.
-        alpha: width multiplier.
-        image_size: side of the square input, pixels.
-        weights: ``imagenet``, ``builtin``, ``none`` or the path of a weights file.
-    """
-
-    name: str = "mobilenet_v2"
-    alpha: float = 1.0
-    image_size: int = 224
-    weights: str = "imagenet"
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """How frames become its input."""
-        return Preprocessing(self.image_size, self.image_size)
-
-    @property
-    def input_range(self) -> tuple[float, float]:
-        """What the uint8 values 0 and 255 stand for."""
-        return (-1.0, 1.0)
 
 
 BUILTIN = BackboneSpec("mobilenet_v2", 0.35, 96, "builtin")
@@ -91,6 +68,9 @@ def offline(image_size: int = 224) -> tuple[BackboneSpec, str]:
 
 def check(spec: BackboneSpec) -> None:
     """Raise InputError for a backbone that cannot be built; quick, loads nothing."""
+    if isinstance(spec, OwnBackbone):
+        check_own(spec)
+        return
     if spec.name not in CATALOGUE:
         raise InputError(f"unknown backbone {spec.name!r}: expected one of {', '.join(CATALOGUE)}")
     architecture = CATALOGUE[spec.name]
@@ -129,6 +109,8 @@ def build(spec: BackboneSpec, seed: int = 0) -> Any:
         InputError: the weights do not fit the architecture.
     """
     check(spec)
+    if isinstance(spec, OwnBackbone):
+        return build_own(spec, seed)
     tf.keras().backend.reset_uids()  # names of layers reach the converted file: the same for the second in a process
     tf.keras().utils.set_random_seed(seed)
     architecture, shape = CATALOGUE[spec.name], (spec.image_size, spec.image_size, 3)
@@ -146,13 +128,14 @@ def cut(model: Any, boundary: str | None = None, name: str = "") -> tuple[Any, A
     Args:
         model: as :func:`build` makes it.
         boundary: a layer through which everything passes; None for the architecture's own.
-        name: of the architecture, where ``boundary`` is None.
+        name: of the architecture, where ``boundary`` is None; of one that is not in the catalogue the top is about a
+            fifth of the layers.
 
     Raises:
         InputError: there is no such layer, or the network has paths round it.
     """
-    boundary = boundary or CATALOGUE[name].boundary
     places = cuts(model)
+    boundary = boundary or (CATALOGUE[name].boundary if name in CATALOGUE else _usual_boundary(model, places))
     if boundary not in places:
         known = boundary in {layer.name for layer in model.layers}
         why = "the network has paths round it" if known else "there is no such layer"
@@ -173,6 +156,16 @@ def cuts(model: Any) -> tuple[str, ...]:
         after = [order.get(node.outbound_layer.name, position) for node in layer.outbound_nodes]
         reach = max([reach, *after])
     return tuple(places)
+
+
+def _usual_boundary(model: Any, places: tuple[str, ...]) -> str:
+    """The place nearest to four fifths of the layers that has weights behind it."""
+    order = {layer.name: position for position, layer in enumerate(model.layers)}
+    last = max((order[layer.name] for layer in model.layers if layer.weights), default=0)
+    useful = [place for place in places if order[place] < last]
+    if not useful:
+        raise InputError("this backbone has no place to cut it at: train it in full, or the head alone")
+    return min(useful, key=lambda place: abs(order[place] - 0.8 * len(order)))
 
 
 def _published(spec: BackboneSpec, shape: tuple[int, int, int]) -> Any:

@@ -74,12 +74,13 @@ def convert(
     held out for the check.
     """
     from .. import api
+    from ..models.keras_files import parsed_scale
     from ..training.runs import is_run
 
     if run.is_file() or is_run(run) or (run / "saved_model.pb").is_file():  # what is wrong with RUN is said first
         check_bundle_name(output)
     options["photos"] = options["photos"] or None
-    done = api.convert(run, output, scale=parsed(scale), verbose=is_verbose(), **options)
+    done = api.convert(run, output, scale=parsed_scale(scale), verbose=is_verbose(), **options)
     _tell(done)
     if is_verbose():
         from edgetl_device.bundle.bundle import open_bundle
@@ -102,13 +103,6 @@ def convert(
         "maps": done.manifest.get("maps", []),
         "seconds": done.seconds,
     }
-
-
-def parsed(scale: str | None) -> tuple[float, float] | None:
-    """``MIN,MAX`` → two numbers; raises InputError for anything else."""
-    from ..models.keras_files import parse_scale
-
-    return None if scale is None else parse_scale(scale)
 
 
 def agreement_line(parity: Parity, worst_class: str) -> str:

@@ -16,7 +16,7 @@ Command = Callable[..., Any]
 _BACKBONE = (
     click.option("--backbone", default="mobilenet_v2", show_default=True,
                  help="mobilenet_v2, mobilenet_v3_small or _large, efficientnet_lite0 … 4, vgg16, resnet50, "
-                      "inception_v3."),
+                      "inception_v3; or a .keras or .h5 classifier of your own."),
     click.option("--alpha", type=float, help="Width multiplier (default: 1.0; 0.35 with builtin weights)."),
     click.option("--image-size", type=int, help="Side of the input, pixels (default: that of the weights, often 224)."),
     click.option("--weights",

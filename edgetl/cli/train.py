@@ -25,6 +25,8 @@ FEW_PHOTOS = 100
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder to write: the RUN.")
 @backbone_options
+@click.option("--scale", metavar="MIN,MAX",
+              help="With --backbone FILE: what pixels 0 and 255 became in its training.")  # fmt: skip
 @click.option("--strategy", type=click.Choice(["head", "top", "full", "auto"]), default="head", show_default=True,
               help="How much to train; auto asks `edgetl advise`.")  # fmt: skip
 @fine_tuning_options
@@ -54,6 +56,7 @@ def train(
     alpha: float | None,
     image_size: int | None,
     weights: str | None,
+    scale: str | None,
     strategy: Any,
     val_split: float,
     group: str | None,
@@ -65,11 +68,15 @@ def train(
 ) -> dict[str, Any]:
     """Teach a backbone the classes of PHOTOS: a folder with one folder per class, or a CSV list."""
     from .. import api
+    from ..models.keras_files import parsed_scale
+    from ..models.own_backbone import is_own
     from ..training.runs import check_place
     from ..training.train import checkpoint_of
 
     check_place(output, force)
-    api.backbone_spec(backbone, alpha, image_size, weights)  # a mistake in it is told before photos are looked for
+    limits = parsed_scale(scale)
+    if not is_own(backbone):  # a mistake in it is told before photos are looked for
+        api.backbone_spec(backbone, alpha, image_size, weights, limits)
     dataset = api.load_photos(photos, val_split=val_split, group=group, seed=seed)
     try:
         run = api.train(
@@ -80,6 +87,7 @@ def train(
             alpha=alpha,
             image_size=image_size,
             weights=weights,
+            scale=limits,
             seed=seed,
             resume=resume,
             force=force,
@@ -110,7 +118,8 @@ def train(
 
 def _tell(run: Run, output: Path) -> None:
     spec = run.spec
-    note(f"{spec.name} alpha {spec.alpha} at {spec.image_size} px, {Path(spec.weights).name} weights")
+    name = f"{spec.name} alpha {spec.alpha}" if spec.name != "own" else "your own architecture"
+    note(f"{name} at {spec.image_size} px, {Path(spec.weights).name} weights")
     tell_skipped(run.skipped)
     for remark, count in run.details["remarks"].items():
         note(f"{count} photos: {remark}")

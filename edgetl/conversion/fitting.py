@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from edgetl_device.bundle.content import HOLDOUT_PER_CLASS
 from edgetl_device.codes import CodeTransform, Int8
+from edgetl_device.errors import CheckFailedError
 from edgetl_device.heads.evidence import Evidence, gather
 from edgetl_device.heads.head import Head, fit_head, with_correction
 from edgetl_device.inference.backbone import Backbone
@@ -61,6 +62,11 @@ def converted_backbone(model: bytes, source: FloatModel, photos: npt.NDArray[np.
         transform = CodeTransform(output.zero_point, output.shape[1])
         return Backbone(interpreter, source.preprocessing, transform, digest)
     values = np.stack([interpreter(photo) for photo in photos])
+    if not np.isfinite(values).all():
+        raise CheckFailedError(
+            "the converted backbone gives embeddings that are no numbers: something in it is beyond the range of this "
+            "format; try --quantize int8, or none"
+        )
     scale, zero_point = embedding_range(float(values.min()), float(values.max()))
     return Backbone(interpreter, source.preprocessing, CodeTransform(zero_point, output.shape[1]), digest, scale)
 

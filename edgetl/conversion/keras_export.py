@@ -26,6 +26,8 @@ from ..tflite.fused import Formula, formula_of
 
 Floats = npt.NDArray[np.float32]
 
+_TINY = 1e-6  # features below it count as it under the root; smaller numbers are 0 in the 16 bits of some converters
+
 
 def keras_classifier(source: FloatModel) -> Any:
     """A RUN's float pipeline → a Keras 3 model: (n, h, w, 3) float32, 0 … 255 RGB → (n, C) probabilities.
@@ -73,7 +75,7 @@ def _form(source: FloatModel, solved: SolvedHead, dimension: int) -> tuple[Any, 
 
 def _code(keras: Any, features: Any) -> Any:
     """:func:`~edgetl.training.float_head.float_codes`, in layers: signed root, unit length, levels."""
-    size = keras.ops.maximum(keras.ops.abs(features), 1e-24)
+    size = keras.ops.maximum(keras.ops.abs(features), _TINY)
     root = keras.layers.Multiply(name="signed_root")([features, keras.ops.rsqrt(size)])
     unit = keras.layers.UnitNormalization(name="unit")(root)
     return keras.layers.Rescaling(LEVELS_PER_RMS * float(features.shape[-1]) ** 0.5, name="code")(unit)

@@ -1,4 +1,4 @@
-"""A Keras 2 model → the same function as one flat graph, ready for TFMOT.
+"""A Keras model → the same function as one flat Keras 2 graph, ready for TFMOT and for training.
 
 TFMOT rejects nested models (model-optimization#377) and layers that scale pixels. Here nested models are inlined,
 layers that do nothing at inference are dropped, and batch normalisation is folded into the convolution before it, as
@@ -8,6 +8,7 @@ deployed, and there are no batch statistics that a short fine-tuning could spoil
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from edgetl_device.errors import InputError
 
 from .. import tf
+from .layer_copies import copied
 
 _IDENTITY = (
     "Dropout",
@@ -73,6 +75,50 @@ def flat_classifier_backbone(model: Any) -> Any:
     Raises:
         InputError: as there; or it does not end in a Dense layer.
     """
+    steps, start, output = _between_scaling_and_head(model)
+    return _build(_folded(steps, output), output, model.input_shape[1:], start)
+
+
+def trainable_classifier_backbone(model: Any, scale: tuple[float, float]) -> Any:
+    """A classifier of either Keras → its backbone in Keras 2, with batch normalisation, from photos in [−1, 1].
+
+    Args:
+        scale: what pixels 0 and 255 are behind the scaling of the model; a frozen convolution of one pixel,
+            ``scaling``, makes that of [−1, 1], where it is something else.
+
+    Raises:
+        InputError: it holds something that cannot be made anew; the message names it.
+    """
+    steps, start, output = _between_scaling_and_head(model)
+    keras, nest, what = tf.keras(), tf.load().nest, "--backbone"
+    entry = keras.Input(tuple(model.input_shape[1:]))
+    low, high = scale
+    scaling = keras.layers.Conv2D(3, 1, name="scaling", trainable=False)
+    tensors: dict[int, Any] = {start: entry if scale == (-1.0, 1.0) else scaling(entry)}
+    clones: dict[int, Any] = {}
+    for number, step in enumerate(steps):
+        if id(step.layer) not in clones:
+            name = re.sub(r"[^A-Za-z0-9_.]", "_", step.layer.name)
+            taken = {clone.name for clone in clones.values()} | {"scaling"}
+            clones[id(step.layer)] = copied(keras, step.layer, f"{name}_{number}" if name in taken else name, what)
+        args, kwargs = nest.map_structure(
+            lambda value: tensors[value.key] if isinstance(value, Ref) else value, (step.args, step.kwargs)
+        )
+        try:
+            tensors[step.output] = clones[id(step.layer)](*args, **kwargs)
+        except KeyError:
+            raise InputError(f"{what}: layer {step.layer.name} needs the pixels before they are scaled") from None
+    made = keras.Model(entry, tensors[output])
+    if tensors[start] is not entry:
+        kernel = np.eye(3, dtype=np.float32).reshape(1, 1, 3, 3) * np.float32((high - low) / 2)
+        scaling.set_weights([kernel, np.full(3, (high + low) / 2, np.float32)])
+    for step in steps:
+        clones[id(step.layer)].set_weights(step.layer.get_weights())
+    return made
+
+
+def _between_scaling_and_head(model: Any) -> tuple[list[Step], int, int]:
+    """The steps between the scaling of pixels and the last Dense layer; the tensors that they start from and end in."""
     steps, output = steps_of(model)
     while steps and steps[-1].kind in ("Activation", "Softmax"):
         steps, output = steps[:-1], steps[-1].inputs[0]
@@ -83,11 +129,13 @@ def flat_classifier_backbone(model: Any) -> Any:
     start = 0
     while steps and steps[0].kind in _SCALING:
         start, steps = steps[0].output, steps[1:]
-    return _build(_folded(steps, output), output, model.input_shape[1:], start)
+    return steps, start, output
 
 
 def steps_of(model: Any) -> tuple[list[Step], int]:
     """Inlined steps in execution order; key 0 is the input. Layers that do nothing at inference leave no step."""
+    if type(model).__module__.startswith("keras."):
+        return keras3_steps(model)
     if not getattr(model, "_is_graph_network", False):
         raise InputError(
             f"{model.name} is a subclassed or unbuilt Keras model, which TFMOT cannot read: "
@@ -128,6 +176,45 @@ def _inline(model: Any, inputs: list[int], steps: list[Step], counter: Any) -> l
                 steps.append(Step(layer, args, kwargs, results[0]))
             keys.update({id(tensor): key for tensor, key in zip(outputs, results, strict=True)})
     return [keys[id(tensor)] for tensor in model.outputs]
+
+
+def keras3_steps(model: Any) -> tuple[list[Step], int]:
+    """As :func:`steps_of`, of a model of Keras 3."""
+    counter = iter(range(1, 1 << 30))
+    steps: list[Step] = []
+    graph = getattr(model, "_functional", model)
+    if not hasattr(graph, "_nodes_by_depth") or len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        raise InputError(f"{model.name} is no Functional or Sequential model with one input and one output")
+    (output,) = _inline3(graph, [0], steps, counter)
+    return steps, output
+
+
+def _inline3(graph: Any, inputs: list[int], steps: list[Step], counter: Any) -> list[int]:
+    nest = tf.load().nest
+    keys = {id(tensor): key for tensor, key in zip(graph.inputs, inputs, strict=True)}
+    for depth in sorted(graph._nodes_by_depth, reverse=True):
+        for node in graph._nodes_by_depth[depth]:
+            if node.is_input:
+                continue
+            layer, outputs = node.operation, list(node.output_tensors)
+            arguments = [keys[id(tensor)] for tensor in node.input_tensors]
+            inner = getattr(layer, "_functional", layer)
+            if hasattr(inner, "_nodes_by_depth"):
+                results = _inline3(inner, arguments, steps, counter)
+            elif type(layer).__name__ in _IDENTITY or _augments(layer) or _is_linear(layer):
+                results = arguments
+            else:
+                if len(outputs) != 1:
+                    raise InputError(f"layer {layer.name} has {len(outputs)} outputs, which is not supported here")
+                refs = {id(tensor): Ref(keys[id(tensor)]) for tensor in node.input_tensors}
+                args, kwargs = nest.map_structure(
+                    lambda value, refs=refs: refs.get(id(value), value), (node.arguments.args, node.arguments.kwargs)
+                )
+                kwargs = {name: value for name, value in kwargs.items() if name not in ("training", "mask")}
+                results = [next(counter)]
+                steps.append(Step(layer, args, kwargs, results[0]))
+            keys.update({id(tensor): key for tensor, key in zip(outputs, results, strict=True)})
+    return [keys[id(tensor)] for tensor in graph.outputs]
 
 
 def _augments(layer: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +130,7 @@ def run_source(run: Run, photos: Path | None = None) -> FloatModel:
         model,
         lambda: model,
         reference,
-        asdict(run.spec) | {"weights": Path(run.spec.weights).name},
+        run.spec.to_json() | {"weights": Path(run.spec.weights).name},
         {"strategy": run.strategy, "photos": len(dataset), "seed": run.seed, "accuracy": run.accuracy},
         run.seed,
         run.created,

@@ -1,12 +1,10 @@
 """A Keras 2 backbone → the same network in Keras 3, layer by layer, for people who go on with it there.
 
-Keras 3 cannot read most files of Keras 2: it knows other arguments, and forbids some names. Here each layer is made
-anew from the arguments that both know, and given the same weights. The result is checked.
+Keras 3 cannot read most files of Keras 2: it knows other arguments, and forbids some names. The result is checked.
 """
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import numpy as np
@@ -14,9 +12,11 @@ import numpy as np
 from edgetl_device.errors import InputError
 
 from .. import tf
-from .flattening import Ref, Step, steps_of
+from .flattening import Ref, steps_of
+from .layer_copies import copied
 
 _TOLERANCE = 1e-4  # of the largest output: both compute in float32, in their own order
+_WHAT = "--export keras"
 
 
 def as_keras3(model: Any, name: str) -> Any:
@@ -35,47 +35,20 @@ def as_keras3(model: Any, name: str) -> Any:
     copies: dict[int, Any] = {}
     for step in steps:
         if id(step.layer) not in copies:
-            copies[id(step.layer)] = _copy(keras, step)
+            copies[id(step.layer)] = copied(keras, step.layer, step.layer.name.replace("/", "_"), _WHAT)
         args, kwargs = tf.load().nest.map_structure(
             lambda value: tensors[value.key] if isinstance(value, Ref) else value, (step.args, step.kwargs)
         )
         tensors[step.output] = copies[id(step.layer)](*args, **kwargs)
-    copied = keras.Model(entry, tensors[output], name=name)
+    twin = keras.Model(entry, tensors[output], name=name)
     for step in steps:
         copies[id(step.layer)].set_weights(step.layer.get_weights())
-    _check(copied, model)
-    return copied
+    _check(twin, model)
+    return twin
 
 
-def _copy(keras: Any, step: Step) -> Any:
-    kind, config = step.kind, step.layer.get_config()
-    layer = getattr(keras.layers, kind, None)
-    if layer is None or kind in ("Lambda", "TFOpLambda", "SlicingOpLambda"):
-        raise InputError(
-            f"--export keras: layer {step.layer.name} is a {kind}, which Keras 3 cannot be given: keep the .keras file "
-            "that you have"
-        )
-    known = set(inspect.signature(layer.__init__).parameters) & set(config)
-    arguments = {name: _plain(config[name]) for name in known if name not in ("self", "name", "dtype")}
-    if kind == "BatchNormalization" and isinstance(arguments.get("axis"), list):
-        (arguments["axis"],) = arguments["axis"]  # Keras 2 lists the one axis
-    name = config["name"].replace("/", "_")
-    try:
-        return layer.from_config(arguments | {"name": name, "dtype": "float32"})
-    except (TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise InputError(f"--export keras: Keras 3 does not take layer {step.layer.name}, a {kind}: {reason}") from None
-
-
-def _plain(value: Any) -> Any:
-    """Lists that Keras 2 wraps to watch them, as they are."""
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return {name: _plain(each) for name, each in value.items()} if isinstance(value, dict) else value
-
-
-def _check(copied: Any, model: Any) -> None:
+def _check(twin: Any, model: Any) -> None:
     batch = np.random.default_rng(0).uniform(-1, 1, (2, *model.input_shape[1:])).astype(np.float32)
-    one, other = (np.asarray(each(batch, training=False)) for each in (model, copied))
+    one, other = (np.asarray(each(batch, training=False)) for each in (model, twin))
     if not np.abs(one - other).max() <= _TOLERANCE * max(np.abs(one).max(), 1e-6):
-        raise InputError("--export keras: its twin in Keras 3 gives other embeddings; nothing was written")
+        raise InputError(f"{_WHAT}: its twin in Keras 3 gives other embeddings; nothing was written")

@@ -137,6 +137,11 @@ def parse_scale(text: str) -> tuple[float, float]:
     raise InputError(f"--scale is what pixels 0 and 255 became in training, such as -1,1 or 0,1, got {text!r}")
 
 
+def parsed_scale(text: str | None) -> tuple[float, float] | None:
+    """As :func:`parse_scale`; None stays None."""
+    return None if text is None else parse_scale(text)
+
+
 def name_outputs(classes: int, labels: Sequence[str] | None, folders: Sequence[str], path: Path) -> tuple[str, ...]:
     """The label of each output: as given, or the sorted photo folders, as Keras numbers them.
 

@@ -7,11 +7,8 @@ belongs to training (optimizer, loss, metrics) is left out; and no more weights 
 from __future__ import annotations
 
 import json
-import math
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from typing import Any
 from edgetl_device.errors import InputError
 
 from .. import tf
+from ..keras_config.building import SLACK, counted_variables, numbers, too_large
 from .confined import Limits, checked_file, run_confined
 from .confined_graph import MAX_BYTES, confined_graph
 from .frozen_graph import FrozenGraph
@@ -26,7 +24,6 @@ from .keras_reader import keras_version
 
 FACTS = "facts.json"  # of a clean copy, beside it
 EXPECTED = "expected a RUN of `edgetl train`, a .keras, .h5 or .tflite file, or a SavedModel folder"
-_SLACK = 1 << 16  # numbers that a model has beside its weights, such as the state of a random generator
 
 
 @dataclass(frozen=True)
@@ -115,24 +112,8 @@ def _loaded(copy: Path, major: int, weights: int, verbose: bool) -> Any:
             keras = tf.keras3(verbose)
             _check_keras3_size(keras, copy, weights)
             return keras.saving.load_model(str(copy), compile=False)
-        with _counted_variables(weights):
+        with counted_variables(weights):
             return tf.keras(verbose).models.load_model(str(copy), compile=False)
-
-
-@contextmanager
-def _counted_variables(weights: int) -> Iterator[None]:
-    """Refuse to make more variables than a file holds weights, before their memory is asked for."""
-    left = weights + _SLACK
-
-    def creator(make: Callable[..., Any], **arguments: Any) -> Any:
-        nonlocal left
-        left -= _numbers(arguments.get("shape"))
-        if left < 0:
-            raise _too_large(weights)
-        return make(**arguments)
-
-    with tf.load().variable_creator_scope(creator):
-        yield
 
 
 def _check_keras3_size(keras: Any, copy: Path, weights: int) -> None:
@@ -147,11 +128,11 @@ def _check_keras3_size(keras: Any, copy: Path, weights: int) -> None:
         with StatelessScope(initialize_variables=False):
             model = _described_keras3(keras, copy)
         made = global_state.get_global_attribute(waiting, [])
-        numbers = {id(variable): _numbers(variable.shape) for variable in (*made, *model.weights)}
+        sizes = {id(variable): numbers(variable.shape) for variable in (*made, *model.weights)}
     finally:  # Keras would make them all, with their memory, at the end of the next such scope
         global_state.set_global_attribute(waiting, before)
-    if sum(numbers.values()) > weights + _SLACK:
-        raise _too_large(weights)
+    if sum(sizes.values()) > weights + SLACK:
+        raise too_large(weights)
 
 
 def _described_keras3(keras: Any, copy: Path) -> Any:
@@ -163,12 +144,3 @@ def _described_keras3(keras: Any, copy: Path) -> Any:
 
     with h5py.File(copy) as file, saving_options.keras_option_scope(use_legacy_config=True):
         return saving_utils.model_from_config(json.loads(file.attrs["model_config"]))
-
-
-def _too_large(weights: int) -> InputError:
-    return InputError(f"its layers need more weights than the {weights} numbers in the file")
-
-
-def _numbers(shape: Any) -> int:
-    """How many numbers a shape takes, an unknown size counting as one."""
-    return math.prod(size if isinstance(size, int) else 1 for size in tuple(shape)) if shape is not None else 1

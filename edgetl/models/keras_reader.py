@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from edgetl_device.errors import InputError
 
-from .configuration import MAX_BYTES, checked_configuration, parsed_json
+from ..keras_config.configuration import MAX_BYTES, checked_configuration, parsed_json
 from .confined import answer
 from .hdf5_copy import WeightsCopy, text_or_numbers
 

@@ -125,7 +125,8 @@ def cache_key(lower: Any, recipe: CacheKey) -> str:
     """What the records of a network depend on, but for the photos."""
     digest = hashlib.sha256(json.dumps([_FORMAT, asdict(recipe), lower.output_shape[1:]]).encode())
     for layer in lower.layers:
-        digest.update(type(layer).__name__.encode())
+        described = {name: value for name, value in layer.get_config().items() if name != "name"}
+        digest.update((type(layer).__name__ + json.dumps(described, sort_keys=True, default=str)).encode())
         for weight in layer.get_weights():
             digest.update(str(weight.shape).encode() + np.ascontiguousarray(weight).tobytes())
     return digest.hexdigest()[:32]

@@ -4,8 +4,9 @@
     backbone.npz   the backbone's weights in the order of its layers, float32, nothing pickled
     float.npy      the float embeddings of the photos, (n, d) float32
 
-The architecture is rebuilt from its name by this project's own catalogue, so a RUN holds numbers and text, never code:
-one from a stranger is as safe to open as a picture.
+The architecture is rebuilt from its name by this project's own catalogue; of a user's own, ``run.json`` holds the Keras
+configuration, checked name by name before Keras sees it. So a RUN holds numbers and text, never code: one from a
+stranger is as safe to open as a picture.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -35,6 +36,7 @@ from edgetl_device.photo_folders import photos_in
 from edgetl_device.strict_json import parsed
 
 from ..backbones.backbone import BackboneSpec, build, check
+from ..backbones.own import OwnBackbone, build_own
 from ..data.datasets import SPLITS, Dataset
 from ..data.duplicates import Duplicates
 from .embeddings import read_rows
@@ -86,13 +88,16 @@ class Run:
     duplicates: Duplicates = field(default_factory=Duplicates)
 
     def model(self) -> Any:
-        """The Keras backbone: the catalogue's architecture with the weights of this run.
+        """The Keras backbone: the catalogue's architecture, or the user's own, with the weights of this run.
 
         Raises:
             InputError: the weights cannot be read, or are not of this architecture.
         """
         path = self.folder / WEIGHTS_FILE
-        model = build(replace(self.spec, weights="none"), self.seed)
+        if isinstance(self.spec, OwnBackbone):
+            model = build_own(self.spec, self.seed, path.stat().st_size // 4 if path.is_file() else 0)
+        else:
+            model = build(replace(self.spec, weights="none"), self.seed)
         shapes = [tuple(weight.shape) for weight in model.weights]
         most = sum(4 * math.prod(shape) + _PER_ARRAY for shape in shapes) + _PER_ARRAY
         try:
@@ -253,10 +258,11 @@ def _names(count: int) -> list[str]:
 def _to_json(run: Run) -> dict[str, Any]:
     """What ``run.json`` holds: all of a run but its folder and its duplicates, with the photos' folder as it is now."""
     dataset = run.dataset
+    own = {"configuration": run.spec.configuration} if isinstance(run.spec, OwnBackbone) else {}
     samples = zip(dataset.paths, dataset.labels, dataset.splits, strict=True)
     return {
         "format": RUN_FORMAT,
-        "backbone": asdict(run.spec),
+        "backbone": run.spec.to_json() | own,
         "photos": str(dataset.root.resolve()),
         "classes": list(dataset.classes),
         "samples": [[path.as_posix(), label, split] for path, label, split in samples],
@@ -292,9 +298,12 @@ def _from_json(folder: Path, value: dict[str, Any]) -> Run:
 
 def _spec(value: dict[str, Any]) -> BackboneSpec:
     names = {"name": str, "alpha": float, "image_size": int, "weights": str}
-    if set(value) != set(names):
+    if set(value) - {"configuration"} != set(names):
         raise ValueError("the backbone is not described as expected")
-    spec = BackboneSpec(**{name: _as(kind, value[name]) for name, kind in names.items()})
+    known: dict[str, Any] = {name: _as(kind, value[name]) for name, kind in names.items()}
+    spec = BackboneSpec(**known)
+    if "configuration" in value:
+        spec = OwnBackbone(**known, configuration=_as(str, value["configuration"]))
     check(replace(spec, weights="none"))
     return spec
 

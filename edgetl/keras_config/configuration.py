@@ -2,7 +2,7 @@
 
 Keras turns a configuration into objects by importing what it names, so a file can name ``os.system``, or carry the
 bytecode of a ``Lambda``. Here the text is parsed as data, every name in it is held against
-:mod:`edgetl.models.allowed_names`, and what comes out is written anew: what Keras reads is what was checked.
+:mod:`edgetl.keras_config.allowed_names`, and what comes out is written anew: what Keras reads is what was checked.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def checked_configuration(text: str | bytes) -> dict[str, Any]:
 
     Returns:
         a dict with ``class_name`` and ``config``, in which every class and function is one of
-        :mod:`~edgetl.models.allowed_names`.
+        :mod:`~edgetl.keras_config.allowed_names`.
 
     Raises:
         InputError: it is no JSON of reasonable size, names what it may not, or asks for more work than a camera's model

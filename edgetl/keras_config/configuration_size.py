@@ -26,7 +26,7 @@ def check_size(model: dict[str, Any]) -> None:
     """Refuse a configuration that costs more to build than a camera's model may.
 
     Args:
-        model: what :func:`~edgetl.models.configuration.checked_configuration` returned.
+        model: what :func:`~edgetl.keras_config.configuration.checked_configuration` returned.
 
     Raises:
         InputError: it has too many layers or calls, unrolls a loop, computes on constants while it is loaded, holds a
