@@ -101,7 +101,8 @@ def _from_background(frame: Image) -> npt.NDArray[np.uint8]:
     median = np.sort(border, axis=0)[len(border) // 2]
     background = np.empty_like(frame)
     background[:] = median
-    return np.asarray(cv2.absdiff(frame, background).max(axis=2), np.uint8)
+    blue, green, red = cv2.split(cv2.absdiff(frame, background))
+    return np.asarray(cv2.max(cv2.max(blue, green), red), np.uint8)
 
 
 def _pose_of_pixels(x: npt.NDArray[np.int64], y: npt.NDArray[np.int64], factor: int) -> Pose:

@@ -186,15 +186,17 @@ def _around(frame: Image, x: int, y: int, reach: int) -> Image:
 
 def _grid(
     pose: Pose, size: tuple[int, int], length: int, shape: tuple[int, ...]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """The pixel of a cut-out (rows, columns) at each place of a turned grid of ``size``, ``length`` pixels across."""
     rows, columns = size
-    # Middles of places from the middle of the grid, in 1 / (2 · size) of its length.
-    v = (2 * np.arange(rows, dtype=np.int64) + 1 - rows)[:, None]
-    u = (2 * np.arange(columns, dtype=np.int64) + 1 - columns)[None, :]
-    scale = 2 * max(rows, columns) * pose.one  # of a sine
-    x = (shape[1] * scale + 2 * length * (u * pose.cosine - v * pose.sine)) // (2 * scale)
-    y = (shape[0] * scale + 2 * length * (u * pose.sine + v * pose.cosine)) // (2 * scale)
+    # Middles of places from the middle of the grid, in 1 / (2 · size) of its length; then steps of 1 / 65536 pixel.
+    v = 2 * np.arange(rows, dtype=np.int64) + 1 - rows
+    u = 2 * np.arange(columns, dtype=np.int64) + 1 - columns
+    scale = 2 * max(rows, columns) * pose.one
+    across, down = (((length << 16) * part * pose.cosine // scale).astype(np.int32) for part in (u, v))
+    rising, leaning = (((length << 16) * part * pose.sine // scale).astype(np.int32) for part in (u, v))
+    x = ((shape[1] << 15) + across[None, :] - leaning[:, None]) >> 16
+    y = ((shape[0] << 15) + rising[None, :] + down[:, None]) >> 16
     return np.clip(y, 0, shape[0] - 1), np.clip(x, 0, shape[1] - 1)
 
 

@@ -87,7 +87,8 @@ def roc_plot(curve: Sequence[tuple[float, float]], chosen: tuple[float, float]) 
         f'<line class="ideal" x1="{_MARGIN}" y1="{base}" x2="{_MARGIN + _SIDE}" y2="{_MARGIN / 2}"/>'
         f'<polyline class="roc" points="{" ".join(at(point) for point in curve)}"/>'
         f'<circle class="strong" cx="{x}" cy="{y}" r="6"/>{axis}'
-        f'<text x="{_MARGIN}" y="{base + 36:.0f}">good ones flagged; upwards: defects found</text></svg>'
+        f'<text x="{_MARGIN}" y="{base + 36:.0f}">good ones flagged</text>'
+        f'<text x="12" y="{base}" transform="rotate(-90 12 {base})">defects found</text></svg>'
     )
 
 
