@@ -31,6 +31,7 @@ from edgetl_device.learning.learner import Learner
 from edgetl_device.open_home import OpenHome
 from edgetl_device.store import database
 from edgetl_device.store.backup import check_backup, restore_database
+from edgetl_device.store.inspected import VERDICTS, InspectedPhoto, InspectionSetting
 from edgetl_device.store.repair import repairs_in
 from edgetl_device.store.schema import MIGRATIONS
 from edgetl_device.store.store import Store
@@ -640,6 +641,72 @@ class BackingUp(Session):
             store.close()
 
 
+class Inspecting(Session):
+    """Photos of good and bad parts are taught, judged otherwise and forgotten, and looked at in other ways."""
+
+    name = "inspection"
+
+    def prepare(self) -> None:
+        self.ledger["view"] = None
+        store = Store(self.path)
+        self._teach(store)
+        store.close()
+
+    def live(self) -> None:
+        store = Store(self.path)
+        for _ in range(12):
+            name = self.choose.choice(("teach", "teach", "teach", "judge", "forget", "choose", "backup"))
+            with self.step(name):
+                getattr(self, f"_{name}")(store)
+        store.close()
+
+    def _teach(self, store: Store) -> None:
+        raw = self.embeddings(2)
+        photos = [InspectedPhoto(row[None], self.embeddings(40).reshape(1, -1), 64, 48) for row in raw]
+        verdict = self.choose.choice(VERDICTS)
+        ids = store.inspected.add(verdict, photos, BACKBONE, "litert-test", "view", together=self.choose.random() < 0.5)
+        self.learned(ids, verdict, raw)
+
+    def _some(self, store: Store) -> dict[int, str]:
+        known = {number: digest_of(raw) for number, raw in store.database.rows("SELECT id, raw FROM inspected")}
+        return dict(self.choose.sample(sorted(known.items()), min(2, len(known))))
+
+    def _judge(self, store: Store) -> None:
+        some, verdict = self._some(store), self.choose.choice(VERDICTS)
+        store.inspected.judge(BACKBONE, list(some), verdict)
+        self.ledger["samples"] |= dict.fromkeys(some.values(), verdict)
+
+    def _forget(self, store: Store) -> None:
+        some = self._some(store)
+        store.inspected.remove(BACKBONE, list(some))
+        self.forgotten(list(some.values()))
+
+    def _choose(self, store: Store) -> None:
+        setting = InspectionSetting(json.dumps({"view": self.choose.random()}), self.choose.randint(1, 9999))
+        store.inspected.choose(BACKBONE, setting)
+        self.ledger["view"] = setting
+
+    def _backup(self, store: Store) -> None:
+        store.backup(store.backup_path)
+
+    def look(self, allowed: list[Ledger], acknowledged: Ledger) -> Iterator[str]:
+        store = Store(self.path)
+        try:
+            rows = store.database.rows("SELECT raw, verdict FROM inspected")
+            held = {digest_of(raw): verdict for raw, verdict in rows}
+            yield from self.compared({"samples": held, "view": store.inspected.setting(BACKBONE)}, allowed)
+            if store.database.state().samples != len(held) or any(len(maps) != 40 * 64 for maps in self._maps(store)):
+                yield "its photos are not whole"
+            if store.database.next_id("inspected") <= acknowledged["last"]:
+                yield f"a number is used twice, {acknowledged['last']} was given already"
+            yield from self.goes_on(store, 0, acknowledged["gone"])
+        finally:
+            store.close()
+
+    def _maps(self, store: Store) -> Iterator[np.ndarray]:
+        return (maps[0] for _, maps in store.inspected.read(BACKBONE, 40 * 64))
+
+
 SESSIONS: tuple[Callable[[Path, tuple[Path, Path], int], Session], ...] = (
     Learning,
     Restoring,
@@ -648,4 +715,5 @@ SESSIONS: tuple[Callable[[Path, tuple[Path, Path], int], Session], ...] = (
     First,
     Migrating,
     BackingUp,
+    Inspecting,
 )
