@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .heads.evidence import Evidence
     from .heads.scorer import Scorer
     from .inference.classifier import Prediction
-    from .inspection.service import Finding, InspectionStatus, Taught
+    from .inspection.results import Finding, InspectionStatus, Taught
     from .learning.retraining import Outcome
     from .store.pending import PendingBatch
     from .store.schema import SampleRow, VersionRow
@@ -75,9 +75,9 @@ _MODULES = {
     "DeviceInspection": "device",
     "EdgetlError": "errors",
     "Evidence": "heads.evidence",
-    "Finding": "inspection.service",
+    "Finding": "inspection.results",
     "Forgotten": "device",
-    "InspectionStatus": "inspection.service",
+    "InspectionStatus": "inspection.results",
     "Installed": "device",
     "Learned": "device",
     "Outcome": "learning.retraining",
@@ -89,7 +89,7 @@ _MODULES = {
     "Scorer": "heads.scorer",
     "Settled": "device",
     "Sink": "app.sinks",
-    "Taught": "inspection.service",
+    "Taught": "inspection.results",
     "VersionRow": "store.schema",
     "open_bundle": "bundle.bundle",
     "open_camera": "camera",

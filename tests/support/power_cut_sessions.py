@@ -662,9 +662,10 @@ class Inspecting(Session):
 
     def _teach(self, store: Store) -> None:
         raw = self.embeddings(2)
-        photos = [InspectedPhoto(row[None], self.embeddings(40).reshape(1, -1), 64, 48) for row in raw]
-        verdict = self.choose.choice(VERDICTS)
-        ids = store.inspected.add(verdict, photos, BACKBONE, "litert-test", "view", together=self.choose.random() < 0.5)
+        verdict, group = self.choose.choice(VERDICTS), self.choose.choice((None, 0))
+        maps = [self.embeddings(40).reshape(1, -1) for _ in raw]
+        photos = [InspectedPhoto(row[None], each, 64, 48, verdict, group) for row, each in zip(raw, maps, strict=True)]
+        ids = store.inspected.add(photos, BACKBONE, "litert-test", "view")
         self.learned(ids, verdict, raw)
 
     def _some(self, store: Store) -> dict[int, str]:

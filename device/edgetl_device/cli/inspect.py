@@ -10,6 +10,7 @@ import click
 
 from ..console import note, progress, refuse_existing, reports, say, say_wrapped, shared_options, table
 from ..errors import InputError, PhotoError
+from .inspect_words import as_json, counted, drawn, in_words, told
 from .options import in_home, runtime_option
 from .photo_arguments import photo_paths
 from .sample_ids import SampleIds
@@ -17,8 +18,7 @@ from .starting import start_if_empty
 
 if TYPE_CHECKING:
     from ..home import Home
-    from ..inspection.service import Finding, Inspection, Taught
-    from ..open_home import OpenHome
+    from ..inspection.service import Inspection
     from ..view import View
 
 
@@ -55,7 +55,7 @@ def learn(
     start_if_empty(home, runtime)
     with OpenHome(home, runtime) as opened:
         view = _view(folder.photos, turned, region, find_part)
-        return _told(opened, opened.inspection.learn(folder.photos, view), "good")
+        return told(opened, opened.inspection.learn(folder.photos, view), "good")
 
 
 @inspect.command(short_help="Check photos; exit code 1 if one is not good")
@@ -85,9 +85,9 @@ def check(images: tuple[Path, ...], heat: Path | None, force: bool, runtime: str
                 skipped.append(str(path))
                 reason = str(error)
                 continue
-            say(f"{path}: {_in_words(found)}")
-            picture = None if heat is None else _drawn(inspection, path, found, heat, number)
-            findings.append({"path": str(path), **_as_json(found), "picture": picture})
+            say(f"{path}: {in_words(found)}")
+            picture = None if heat is None else drawn(inspection, path, found, heat, number)
+            findings.append({"path": str(path), **as_json(found), "picture": picture})
     if not findings:
         raise InputError(f"none of {len(folder.photos)} photos could be checked ({reason})")
     bad = sum(finding["verdict"] == "bad" for finding in findings)
@@ -139,8 +139,46 @@ def forget(ids: tuple[range, ...], everything: bool, home: Home) -> dict[str, An
     with OpenHome(home) as opened:
         inspection = opened.inspection
         removed = inspection.forget(None if everything else _chosen(inspection, ids))
-        say(f"forgot {_counted(removed)}")
+        say(f"forgot {counted(removed)}")
         return {"removed": removed, "good": inspection.status().good + inspection.status().fine}
+
+
+@inspect.command(short_help="Write what was taught to a file, without photos")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
+@in_home
+@reports
+def export(file: Path, force: bool, home: Home) -> dict[str, Any]:
+    """Write what was taught, without photos, for other devices with the same bundle."""
+    from ..files import write_atomically
+    from ..open_home import OpenHome
+
+    refuse_existing(file, force)
+    with OpenHome(home) as opened:
+        made = opened.inspection.export()
+    data = made.to_bytes()
+    write_atomically(file, data)
+    say(f"wrote {counted(len(made.photos))} to {file}: {len(data) / 1e6:.1f} MB")
+    say("next, on another device with the same bundle: edgetl-device inspect merge FILE")
+    return {"photos": len(made.photos), "path": str(file), "bytes": len(data)}
+
+
+@inspect.command(short_help="Add what other devices were taught, exactly")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@in_home
+@reports
+def merge(files: tuple[Path, ...], home: Home) -> dict[str, Any]:
+    """Add what other devices were taught, as if it had been taught here. What is here already is left out."""
+    from ..inspection.export import read_export
+    from ..open_home import OpenHome
+
+    exports = [read_export(file) for file in files]
+    with OpenHome(home) as opened:
+        new = opened.inspection.merge(exports)
+        known = opened.inspection.status()
+        say(f"added {counted(new)}; "
+            f"{known.good + known.fine} good ones are known")  # fmt: skip
+        return {"added": new, "good": known.good + known.fine}
 
 
 @inspect.command(short_help="Show what was taught, and how well it will do")
@@ -155,6 +193,7 @@ def forget(ids: tuple[range, ...], everything: bool, home: Home) -> dict[str, An
 @reports
 def status(listed: bool, false_alarms: float | None, home: Home) -> dict[str, Any]:
     """Photos taught, the threshold, the false alarms to expect, and what each choice of them would find."""
+    from ..inference.backbone import NO_MAPS
     from ..open_home import OpenHome
 
     with OpenHome(home) as opened:
@@ -167,7 +206,7 @@ def status(listed: bool, false_alarms: float | None, home: Home) -> dict[str, An
             inspection.samples(),
         )
         if not inspection.available:
-            say_wrapped(_no_maps(), 0)
+            say_wrapped(NO_MAPS, 0)
         say(f"photos     {known.good} good, {known.fine} corrected to good, {known.bad} not good")
         say_wrapped(f"view       {known.view.describe() if known.view else 'not chosen yet'}", 11)
         if known.expected_false_alarms is None:
@@ -230,37 +269,14 @@ def _corrected(words: tuple[str, ...], verdict: str, runtime: str, home: Home) -
         with OpenHome(home, runtime) as opened:
             inspection = opened.inspection
             changed = inspection.judge(_chosen(inspection, [each for each in ids if each is not None]), verdict)
-            say(f"changed the verdict of {_counted(changed)} to {verdict}")
+            say(f"changed the verdict of {counted(changed)} to {verdict}")
             known = inspection.status()
             return {"stored": 0, "changed": changed, "ids": [], "skipped": [], "good": known.good + known.fine}
     folder = photo_paths([Path(word) for word in words], verdict)
     with OpenHome(home, runtime) as opened:
         inspection = opened.inspection
         taught = inspection.fine(folder.photos) if verdict == "fine" else inspection.bad(folder.photos)
-        return _told(opened, taught, "fine" if verdict == "fine" else "not good")
-
-
-def _told(opened: OpenHome, taught: Taught, verdict: str) -> dict[str, Any]:
-    """What teaching led to, said and as JSON."""
-    for path, reason in taught.skipped:
-        note(f"skipped: {reason}" if path is None or str(path) in reason else f"skipped {path}: {reason}")
-    status = opened.inspection.status()
-    say(f"taught {_counted(len(taught.ids))} as {verdict}; {taught.good} good ones are known")
-    for warning in taught.warnings:
-        say_wrapped(f"warning: {warning}", 0)
-    if status.expected_false_alarms is not None:
-        share, low, high = status.expected_false_alarms
-        say(f"of good parts {share:.1%} will be flagged, {low:.1%} to {high:.1%}")
-    return {
-        "stored": len(taught.ids),
-        "changed": 0,
-        "ids": list(taught.ids),
-        "skipped": [str(path) for path, _ in taught.skipped],
-        "good": taught.good,
-        "threshold": status.threshold,
-        "expected_false_alarms": status.expected_false_alarms,
-        "warnings": list(taught.warnings),
-    }
+        return told(opened, taught, "fine" if verdict == "fine" else "not good")
 
 
 def _range(word: str) -> range | None:
@@ -277,42 +293,3 @@ def _chosen(inspection: Inspection, ids: tuple[range, ...] | list[range]) -> lis
     if not found:
         raise InputError("no such photos: `edgetl-device inspect status --list` lists them")
     return list(dict.fromkeys(found))
-
-
-def _in_words(found: Finding) -> str:
-    told = f"score {found.score:.2f}, threshold {found.threshold:.2f}"
-    if found.where is None:
-        return f"good  [{told}]"
-    x, y, width, height = found.where
-    return f"not good, at {x + width / 2:.0%} from the left and {y + height / 2:.0%} from the top  [{told}]"
-
-
-def _as_json(found: Finding) -> dict[str, Any]:
-    where = None if found.where is None else dict(zip(("x", "y", "width", "height"), found.where, strict=True))
-    verdict = "good" if found.good else "bad"
-    return {"verdict": verdict, "score": found.score, "threshold": found.threshold, "where": where}
-
-
-def _drawn(inspection: Inspection, path: Path, found: Finding, folder: Path, number: int) -> str:
-    """Write the heat map of a photo; → its file."""
-    import cv2
-
-    from ..files import write_atomically
-    from ..inspection.heat_map import heat_map
-    from ..photos import read_photo
-
-    drawn = heat_map(inspection.picture(read_photo(path)), found.heat, found.where)
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{number:04}-{path.stem}.jpg"
-    write_atomically(target, cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())
-    return str(target)
-
-
-def _no_maps() -> str:
-    from ..inference.backbone import NO_MAPS
-
-    return NO_MAPS
-
-
-def _counted(count: int) -> str:
-    return f"{count} photo{'s' if count != 1 else ''}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from ..errors import InputError
 from ..home import Home
-from ..inspection.service import Finding, InspectionStatus, Taught
+from ..inspection.results import Finding, InspectionStatus, Taught
 from ..photos import ColorOrder
 from ..starter import install_starter
 from ..store.inspected import InspectedRow

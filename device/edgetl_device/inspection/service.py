@@ -10,7 +10,6 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -25,8 +24,12 @@ from ..photos import Image, read_photo
 from ..store.inspected import VERDICTS, InspectedPhoto, InspectedRow, InspectionSetting
 from ..store.store import Store
 from ..view import View
+from .export import InspectionExport
 from .inspector import InspectionSample, Inspector, solve_inspector
+from .results import Finding, InspectionStatus, Taught
 from .threshold import Sensitivity
+
+__all__ = ["Finding", "Inspection", "InspectionStatus", "Taught"]
 
 UNIT = 10_000  # in which the share of false alarms is kept
 NEAR_COPY = (
@@ -35,67 +38,6 @@ NEAR_COPY = (
 PICTURE = 448  # pixels a side, of a part that was found
 ASPECT = 1.05  # by which a frame's aspect ratio may differ from those taught
 _TEACH = "`edgetl-device inspect learn PHOTO…`"
-
-
-@dataclass(frozen=True, eq=False)
-class Finding:
-    """What inspection says of a photo.
-
-    Args:
-        score: standard deviations above the average good photo.
-        threshold: the score above which a photo is flagged.
-        good: whether it is not.
-        heat: (h, w) float32 on the places of the finest inner map; 1 is as unusual as a photo at the threshold.
-        where: (x, y, width, height) of the most unusual region, as shares of the prepared photo; None where it is good.
-    """
-
-    score: float
-    threshold: float
-    good: bool
-    heat: npt.NDArray[np.float32]
-    where: tuple[float, float, float, float] | None
-
-
-@dataclass(frozen=True)
-class Taught:
-    """What teaching led to.
-
-    Args:
-        ids: of the photos that were stored, in their order.
-        good: how many good photos are known now, corrected ones included.
-        skipped: the photos that were not used, each with the reason.
-        warnings: what is wrong with all that was taught, one sentence each.
-    """
-
-    ids: tuple[int, ...]
-    good: int
-    skipped: tuple[tuple[Path | None, str], ...]
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class InspectionStatus:
-    """What inspection knows.
-
-    Args:
-        good, fine, bad: photos of each verdict.
-        elsewhere: photos of other backbones.
-        threshold: score above which a photo is flagged; None before enough good photos were taught.
-        expected_false_alarms: (share, low, high) of good photos that will be flagged, with its 90 % interval.
-        target: the share that was asked for.
-        warnings: one sentence each.
-        view: how photos are looked at; None before the first.
-    """
-
-    good: int
-    fine: int
-    bad: int
-    elsewhere: int
-    threshold: float | None
-    expected_false_alarms: tuple[float, float, float] | None
-    target: float
-    warnings: tuple[str, ...]
-    view: View | None
 
 
 class Inspection:
@@ -290,6 +232,47 @@ class Inspection:
             view=self.view,
         )
 
+    # other devices -------------------------------------------------------------------------------------------------
+
+    def export(self) -> InspectionExport:
+        """What was taught, for other devices with the same bundle: embeddings and maps, no photo.
+
+        Raises:
+            InputError: nothing was taught.
+        """
+        view = self.view
+        photos = tuple(self._store.inspected.photos(self._backbone.digest, *self._sizes))
+        if view is None or not photos:
+            raise InputError(f"nothing to export: no photo was taught: {_TEACH}")
+        return InspectionExport(self._store.device, self._backbone.digest, self._backbone.runtime, view, photos)
+
+    def merge(self, exports: Sequence[InspectionExport]) -> int:
+        """Add what other devices were taught, exactly as if it had been taught here; → how many photos were new.
+
+        Photos that are here already are left out, so an export may be merged again.
+
+        Raises:
+            MismatchError: an export is of another bundle.
+            InputError: an export's photos were taught with another view. Nothing was stored.
+        """
+        self._refuse_without_maps()
+        with self._lock:
+            for export in exports:
+                export.check(self._backbone.digest, *self._sizes, self._turns(export.view))
+            views = [self.view] if self.view is not None and self._rows() else []
+            if len({view.digest for view in (*views, *(export.view for export in exports))}) > 1:
+                raise InputError("they were taught with different views: teach all devices with the same options")
+            known = {photo.digest for photo in self._store.inspected.photos(self._backbone.digest, *self._sizes)}
+            new = 0
+            for export in exports:
+                photos = [photo for photo in export.photos if photo.digest not in known]
+                known |= {photo.digest for photo in photos}
+                if photos:
+                    self.set_view(export.view)
+                    self._store.inspected.add(photos, self._backbone.digest, export.runtime, export.view.digest)
+                new += len(photos)
+            return new
+
     # inside --------------------------------------------------------------------------------------------------------
 
     def _teach(
@@ -303,19 +286,17 @@ class Inspection:
             chosen = view or known or View()
             if view is not None and known is not None and view != known:
                 self.set_view(view)
-            photos, skipped = self._prepared(images, chosen)
+            photos, skipped = self._prepared(images, chosen, verdict, together)
             if known != chosen:
                 self.set_view(chosen)
-            ids = self._store.inspected.add(
-                verdict, photos, self._backbone.digest, self._backbone.runtime, chosen.digest, together=together
-            )
+            ids = self._store.inspected.add(photos, self._backbone.digest, self._backbone.runtime, chosen.digest)
             self._chosen = chosen
             inspector = self._inspector()
             good = sum(row.verdict != "bad" for row in self._rows())
             return Taught(tuple(ids), good, tuple(skipped), () if inspector is None else inspector.warnings)
 
     def _prepared(
-        self, images: Sequence[Path | Image], view: View
+        self, images: Sequence[Path | Image], view: View, verdict: str, together: bool
     ) -> tuple[list[InspectedPhoto], list[tuple[Path | None, str]]]:
         """Photos as they are stored, and what is wrong with the others."""
         taught, size = self._rows(), self._backbone.preprocessing
@@ -333,7 +314,7 @@ class Inspection:
             raw = np.stack([raw for raw, _ in runs])
             maps = np.stack([np.concatenate([values.ravel() for values in maps]) for _, maps in runs])
             height, width = frame.shape[:2]
-            photos.append(InspectedPhoto(raw, maps, width, height))
+            photos.append(InspectedPhoto(raw, maps, width, height, verdict, 0 if together else None))
         if not photos:
             reason = f" ({skipped[0][1]})" if skipped else ""
             raise InputError(f"none of {len(images)} photos can be used{reason}: nothing was stored")
@@ -359,6 +340,16 @@ class Inspection:
         if sum(sample.kind != "bad" for sample in samples) < 2:
             return None
         return solve_inspector(samples, self.sensitivity)
+
+    @property
+    def _sizes(self) -> tuple[int, int]:
+        """How many values an embedding has, and all inner maps of a photo."""
+        return self._backbone.transform.dimension, sum(h * w * c for h, w, c in (m.shape for m in self._backbone.maps))
+
+    def _turns(self, view: View) -> int:
+        """How many turns of a photo are taught."""
+        size = self._backbone.preprocessing
+        return (8 if size.height == size.width else 4) if view.turned else 1
 
     def _rows(self) -> list[InspectedRow]:
         return self._store.inspected.rows(self._backbone.digest)

@@ -53,12 +53,21 @@ class InspectedPhoto:
         raw: (t, d) int8 raw embeddings of its t turns, itself first.
         maps: (t, m) int8, the inner maps of each turn, one behind the other.
         width, height: of the frame, pixels.
+        verdict: one of :data:`VERDICTS`.
+        group: photos of one call that have the same are one burst; None is alone.
     """
 
     raw: Int8
     maps: Int8
     width: int
     height: int
+    verdict: str = "good"
+    group: int | None = None
+
+    @property
+    def digest(self) -> str:
+        """What a photo is known by, whichever device it was taught on."""
+        return _digest(self.raw.tobytes(), self.maps.tobytes())
 
 
 @dataclass(frozen=True)
@@ -129,38 +138,35 @@ class InspectedPhotos:
                 )
             yield row, np.frombuffer(unpacked, np.int8).reshape(turns, values)
 
-    def add(
-        self,
-        verdict: str,
-        photos: Sequence[InspectedPhoto],
-        backbone: str,
-        runtime: str,
-        view: str,
-        *,
-        together: bool = False,
-    ) -> list[int]:
-        """Photos of one verdict → their ids.
-
-        Args:
-            together: they are one burst.
-        """
+    def add(self, photos: Sequence[InspectedPhoto], backbone: str, runtime: str, view: str) -> list[int]:
+        """Photos → their ids, in one step."""
         self._may_write()
-        made, ids = now(), list[int]()
+        made, ids, bursts = now(), list[int](), dict[int, int]()
         blobs = [packed(photo.maps) for photo in photos]
         needed = sum(len(blob) + photo.raw.nbytes for blob, photo in zip(blobs, photos, strict=True))
         with self._database.transaction():
             self._make_room(len(photos), needed)
             for photo, blob in zip(photos, blobs, strict=True):
                 number = self._database.next_id("inspected")
+                burst = number if photo.group is None else bursts.setdefault(photo.group, number)
                 self._database.insert_inspected(
-                    id=number, backbone=backbone, runtime=runtime, view=view, verdict=verdict,
-                    burst=ids[0] if together and ids else number,
+                    id=number, backbone=backbone, runtime=runtime, view=view, verdict=photo.verdict, burst=burst,
                     width=photo.width, height=photo.height, turns=len(photo.raw), raw=photo.raw.tobytes(), maps=blob,
                     time=made,
                 )  # fmt: skip
                 ids.append(number)
-            self._database.log_event("inspect", {"verdict": verdict, "photos": len(ids)})
+            verdicts = {verdict: sum(photo.verdict == verdict for photo in photos) for verdict in VERDICTS}
+            self._database.log_event("inspect", {name: count for name, count in verdicts.items() if count})
         return ids
+
+    def photos(self, backbone: str, dimension: int, values: int) -> Iterator[InspectedPhoto]:
+        """All photos of a backbone as they were added, oldest first, bursts as groups; raises as :meth:`read`."""
+        raws = dict(self._database.rows("SELECT id, raw FROM inspected WHERE backbone = ?", (backbone,)))
+        for row, maps in self.read(backbone, values):
+            raw = np.frombuffer(raws[row.id], np.int8)
+            if raw.size != len(maps) * dimension:
+                raise HomeError(f"photo {row.id} of inspection does not hold what the backbone gives")
+            yield InspectedPhoto(raw.reshape(len(maps), dimension), maps, row.width, row.height, row.verdict, row.burst)
 
     def judge(self, backbone: str, ids: Sequence[int], verdict: str) -> int:
         """Give stored photos another verdict; → how many had another one before."""
@@ -209,6 +215,10 @@ class InspectedPhotos:
 
 def _listed(ids: Sequence[int]) -> str:
     return json.dumps([int(number) for number in ids])
+
+
+def _digest(*parts: bytes) -> str:
+    return hashlib.blake2b(b"".join(parts), digest_size=16).hexdigest()
 
 
 def packed(maps: npt.NDArray[np.int8]) -> bytes:

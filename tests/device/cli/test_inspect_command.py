@@ -65,7 +65,10 @@ def test_from_good_photos_to_a_flagged_part_corrected_and_forgotten(run, photos:
     text, _ = run("inspect", "status", "--list")
     assert "the region 0.1,0,0.8,1 of the frame" in text and "bad ones found" in text
     assert max(len(line) for line in text.splitlines()) <= 80
+    assert run("inspect", "export", photos / "a.inspection", "--json")[0]["photos"] == 12
     assert "forgot 12 photos" in run("inspect", "forget", "--all")[0]
+    text, _ = run("inspect", "merge", photos / "a.inspection", photos / "a.inspection")
+    assert "added 12 photos; 12 good ones are known" in text
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Inspection of a home: taught, corrected and forgotten exactly."""
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -8,8 +9,10 @@ import numpy as np
 import pytest
 from conftest import build_bundle
 
+from edgetl_device.arrays import pack, text_array, unpack
 from edgetl_device.errors import InputError, MismatchError, PhotoError, StorageError
 from edgetl_device.home import Home
+from edgetl_device.inspection.export import InspectionExport, read_export
 from edgetl_device.inspection.service import Inspection
 from edgetl_device.open_home import OpenHome
 from edgetl_device.store.backup import restore_database
@@ -178,6 +181,53 @@ def test_a_bundle_without_maps_cannot_inspect_and_says_how_to_get_one(tmp_path: 
             with pytest.raises(MismatchError, match="convert --inspectable"):
                 call()
         assert opened.inspection.status().good == 0
+
+
+def test_what_two_devices_were_taught_is_merged_as_if_it_had_been_taught_here(
+    home: Home, opened, tmp_path: Path, bundle_path: Path
+) -> None:
+    exports = []
+    for number, frames in enumerate((GOOD[:6], GOOD[4:10])):
+        other = Home(tmp_path / f"other-{number}")
+        other.install(bundle_path)
+        with OpenHome(other) as device:
+            device.inspection.learn(frames[:4], View(turned=True))
+            device.inspection.learn(frames[4:], together=True)
+            exports.append(InspectionExport.from_bytes(device.inspection.export().to_bytes()))
+    assert opened.inspection.merge(exports) == 10 and opened.inspection.merge(exports[::-1]) == 0
+    assert [row.burst for row in opened.inspection.samples()] == [1, 2, 3, 4, 5, 5, 7, 8, 9, 9]
+    merged = opened.inspection.export().photos
+    opened.inspection.forget()
+    opened.inspection.learn(GOOD[:10], View(turned=True))
+    taught = opened.inspection.export().photos
+    assert {photo.digest for photo in merged} == {photo.digest for photo in taught} and len(merged) == 10
+
+
+def test_an_export_that_does_not_fit_or_that_nobody_wrote_is_refused(inspection: Inspection, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nothing to export"):
+        inspection.export()
+    inspection.learn(GOOD[:3])
+    good = inspection.export()
+    with pytest.raises(MismatchError, match="one bundle on all devices"):
+        inspection.merge([replace(good, backbone="0" * 64)])
+    with pytest.raises(MismatchError, match="do not hold what the backbone gives"):
+        inspection.merge([replace(good, view=View(turned=True))])
+    with pytest.raises(InputError, match="different views"):
+        inspection.merge([replace(good, view=View((0, 0, 1, 1)))])
+    arrays = dict(unpack(good.to_bytes()))
+    for name, value in [
+        ("format", np.array(2)), ("photos", arrays["photos"] + 5), ("photos", arrays["photos"][:2]),
+        ("photos", arrays["photos"][:, :3]), ("raw", arrays["raw"].astype(np.int16)), ("maps", arrays["maps"][:, :0]),
+        ("view", text_array(("{",))), ("view", text_array(('{"version": 9}',))), ("device", text_array(("\x1b[2J",))),
+        ("device", text_array(("a", "b"))),
+    ]:  # fmt: skip
+        with pytest.raises(InputError):
+            InspectionExport.from_bytes(pack(arrays | {name: value}))
+    for content in (b"", b"no export", good.to_bytes()[:-1]):
+        (tmp_path / "bad").write_bytes(content)
+        with pytest.raises(InputError, match="bad: "):
+            read_export(tmp_path / "bad")
+    assert len(inspection.samples()) == 3
 
 
 def test_a_backup_brings_back_what_was_taught(home: Home, opened, tmp_path: Path) -> None:

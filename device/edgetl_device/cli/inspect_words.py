@@ -1,0 +1,69 @@
+"""What ``edgetl-device inspect`` says, draws and reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..console import note, say, say_wrapped
+
+if TYPE_CHECKING:
+    from ..inspection.results import Finding, Taught
+    from ..inspection.service import Inspection
+    from ..open_home import OpenHome
+
+
+def told(opened: OpenHome, taught: Taught, verdict: str) -> dict[str, Any]:
+    """What teaching led to, said and as JSON."""
+    for path, reason in taught.skipped:
+        note(f"skipped: {reason}" if path is None or str(path) in reason else f"skipped {path}: {reason}")
+    status = opened.inspection.status()
+    say(f"taught {counted(len(taught.ids))} as {verdict}; {taught.good} good ones are known")
+    for warning in taught.warnings:
+        say_wrapped(f"warning: {warning}", 0)
+    if status.expected_false_alarms is not None:
+        share, low, high = status.expected_false_alarms
+        say(f"of good parts {share:.1%} will be flagged, {low:.1%} to {high:.1%}")
+    return {
+        "stored": len(taught.ids),
+        "changed": 0,
+        "ids": list(taught.ids),
+        "skipped": [str(path) for path, _ in taught.skipped],
+        "good": taught.good,
+        "threshold": status.threshold,
+        "expected_false_alarms": status.expected_false_alarms,
+        "warnings": list(taught.warnings),
+    }
+
+
+def in_words(found: Finding) -> str:
+    told = f"score {found.score:.2f}, threshold {found.threshold:.2f}"
+    if found.where is None:
+        return f"good  [{told}]"
+    x, y, width, height = found.where
+    return f"not good, at {x + width / 2:.0%} from the left and {y + height / 2:.0%} from the top  [{told}]"
+
+
+def as_json(found: Finding) -> dict[str, Any]:
+    where = None if found.where is None else dict(zip(("x", "y", "width", "height"), found.where, strict=True))
+    verdict = "good" if found.good else "bad"
+    return {"verdict": verdict, "score": found.score, "threshold": found.threshold, "where": where}
+
+
+def drawn(inspection: Inspection, path: Path, found: Finding, folder: Path, number: int) -> str:
+    """Write the heat map of a photo; → its file."""
+    import cv2
+
+    from ..files import write_atomically
+    from ..inspection.heat_map import heat_map
+    from ..photos import read_photo
+
+    drawn = heat_map(inspection.picture(read_photo(path)), found.heat, found.where)
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{number:04}-{path.stem}.jpg"
+    write_atomically(target, cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())
+    return str(target)
+
+
+def counted(count: int) -> str:
+    return f"{count} photo{'s' if count != 1 else ''}"
