@@ -7,24 +7,24 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ..codes import Codes
+from ..codes import Int8
 
 NEAR_COPY = 0.35  # of the typical distance between two photos
 Groups = npt.NDArray[np.intp]
 
 
-def bursts_of(named: Sequence[str], codes: Codes) -> tuple[Groups, tuple[str, ...]]:
+def bursts_of(named: Sequence[str], maps: Int8) -> tuple[Groups, tuple[str, ...]]:
     """Bursts by name, joined where photos are near-copies.
 
     Args:
         named: the burst of each photo; empty where it is alone.
-        codes: (n, h, w, c) uint8 of the coarsest map.
+        maps: (n, h, w, c) int8, the coarsest map of each.
 
     Returns:
         (n,) numbers of groups from 0, and warnings.
     """
     count = len(named)
-    flat = codes.reshape(count, -1).astype(np.float32)
+    flat = maps.reshape(count, -1).astype(np.float32)
     flat -= flat.mean(axis=0)
     squares = np.einsum("ij,ij->i", flat, flat)
     apart = np.sqrt(np.maximum(squares[:, None] + squares - 2 * flat @ flat.T, 0))

@@ -2,33 +2,33 @@
 
 Two questions, each in units of what good photos do when they are left out: how unusual are the most unusual places,
 all maps taken together (a scratch, a hole), and how unusual is the coarsest map as a whole (a wrong or misshapen part)?
-The larger answer is the score. Everything is solved from exact sums, so the order of photos, merging and forgetting
-leave no trace.
+The larger answer is the score, to which photos called bad may add a direction. Everything is solved from exact sums and
+from the photos themselves, so the order of photos, merging and forgetting leave no trace.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from ..codes import Codes, Int8
 from ..errors import InputError, MismatchError
-from .bursts import bursts_of
+from .bursts import Groups, bursts_of
+from .corrections import Described, Direction, describe, learn_direction
+from .finding import Finding, hottest
 from .place_codes import place_codes
 from .place_gaussians import Float32, PlaceGaussians, solve_gaussians
 from .place_statistics import PlaceStatistics, place_statistics_of
 from .threshold import TARGET, FalseAlarms, Sensitivity, choose_threshold, sensitivity
+from .unusual import WHOLE_HANDICAP, Grids, Scale, fused, scale_of, steady, top, whole
 
 GOOD = ("good", "fine")
 KINDS = ("good", "fine", "bad")
-TOP_PLACES = 0.01  # share of the finest map's places that a local defect is judged by
 FEW_PHOTOS = 20
-
-Box = tuple[float, float, float, float]
+Float64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,37 +53,6 @@ class InspectionSample:
 
 
 @dataclass(frozen=True, eq=False)
-class Finding:
-    """What an inspector says of one photo.
-
-    Args:
-        score: standard deviations above the average good photo.
-        threshold: the score above which it alarms.
-        is_good: whether it does not.
-        heat: (h, w) float32 on the finest map's places; 1 is as unusual as the places of a photo at the threshold.
-        where: (top, left, bottom, right) of the most unusual region as shares of the prepared photo; None if good.
-    """
-
-    score: float
-    threshold: float
-    is_good: bool
-    heat: Float32
-    where: Box | None
-
-
-@dataclass(frozen=True, eq=False)
-class Scale:
-    """Location and spread of something among good photos that were left out."""
-
-    mean: float
-    deviation: float
-
-    def __call__(self, values: Float32) -> Float32:
-        """In standard deviations above the mean."""
-        return np.asarray((values - np.float32(self.mean)) / np.float32(self.deviation), np.float32)
-
-
-@dataclass(frozen=True, eq=False)
 class Inspector:
     """Judges photos. Made by :func:`solve_inspector`.
 
@@ -92,22 +61,26 @@ class Inspector:
         gaussians: of each map.
         scales: of each map's unusualness of one place.
         local, whole: scales of the two questions.
+        direction: what photos called bad add; None where they are too few, or it would not help.
         threshold: score above which a photo is not good.
         expected: false alarms to be expected there.
         left_out: (n,) scores of good photos, each without its burst.
-        bad: scores of the bad photos that were taught.
+        bad: scores of the bad photos that were taught, each without itself.
+        bursts: (n,) numbers of the bursts of good photos.
         warnings: what is wrong with what was taught, one sentence each.
     """
 
-    grids: tuple[tuple[int, int], ...]
+    grids: Grids
     gaussians: tuple[PlaceGaussians, ...]
     scales: tuple[Scale, ...]
     local: Scale
     whole: Scale
+    direction: Direction | None
     threshold: float
     expected: FalseAlarms
-    left_out: npt.NDArray[np.float64]
-    bad: npt.NDArray[np.float64]
+    left_out: Float64
+    bad: Float64
+    bursts: Groups
     warnings: tuple[str, ...]
 
     def check(self, maps: Sequence[Int8]) -> Finding:
@@ -116,25 +89,34 @@ class Inspector:
         Raises:
             MismatchError: they are not of the shapes that were taught.
         """
-        codes = _codes([each[None] for each in maps], self.grids, self.gaussians)
-        distances = [gaussian.distances(each) for gaussian, each in zip(self.gaussians, codes, strict=True)]
-        unusual = [scale(np.cbrt(each).astype(np.float32)) for scale, each in zip(self.scales, distances, strict=True)]
-        fused = _fused(unusual, self.grids)
-        local, whole = float(self.local(_top(fused))[0]), float(self.whole(_whole(unusual))[0])
-        score = max(local, whole)
-        heat = self._heat(fused[0], score)
+        batch = [each[None] for each in maps]
+        unusual = self._unusual(batch)
+        places = fused(unusual, self.grids)
+        local, part = self._answers(unusual, places)
+        score = float(_larger(local, part)[0])
+        if self.direction is not None:
+            score += float(self.direction.scores(describe(batch, unusual, (local, part)))[0])
         good = score <= self.threshold
-        return Finding(score, self.threshold, good, heat, None if good else _where(heat))
+        heat = self._heat(places, good)
+        return Finding(score, self.threshold, good, heat, None if good else hottest(heat))
 
     def sensitivity(self) -> tuple[Sensitivity, ...]:
         """Thresholds to choose from, with the false alarms and the defects found to be expected at each."""
-        return sensitivity(self.left_out, self.bad)
+        return sensitivity(self.left_out, self.bursts, self.bad)
 
-    def _heat(self, fused: Float32, score: float) -> Float32:
-        alarm = self.local.mean + self.threshold * self.local.deviation  # what the top places of a photo there have
-        heat = np.maximum(fused, 0) / max(alarm, 1e-6)
-        if score > self.threshold:  # it alarms as a whole: then its most unusual places are where
-            heat = heat * max(1.0, 1.0 / max(float(_top(np.asarray(heat[None], np.float32))[0]), 1e-6))
+    def _unusual(self, maps: Sequence[Int8]) -> list[Float32]:
+        codes = _codes(maps, self.grids, self.gaussians)
+        steps = zip(self.scales, self.gaussians, codes, strict=True)
+        return [scale(steady(gaussian.distances(each))) for scale, gaussian, each in steps]
+
+    def _answers(self, unusual: Sequence[Float32], places: Float32) -> tuple[Float64, Float64]:
+        return self.local(top(places)).astype(np.float64), self.whole(whole(unusual)).astype(np.float64)
+
+    def _heat(self, places: Float32, good: bool) -> Float32:
+        alarm = self.local.mean + max(self.threshold, 1.0) * self.local.deviation
+        heat = np.maximum(places[0], 0) * np.float32(1 / max(alarm, 1e-3))
+        if not good:  # it may alarm as a whole: then its most unusual places are where
+            heat = heat * np.float32(max(1.0, 1.0 / max(float(top(heat[None])[0]), 1e-3)))
         return np.asarray(heat.reshape(self.grids[0]), np.float32)
 
 
@@ -150,91 +132,85 @@ def solve_inspector(
 
     Raises:
         InputError: fewer than two good photos.
-        MismatchError: their maps differ in shape.
+        MismatchError: their maps differ in shape, or the statistics are of others.
     """
     good = [sample for sample in samples if sample.kind in GOOD]
     if len(good) < 2:
         raise InputError(f"inspection needs at least 2 good photos, got {len(good)}: teach more good parts")
-    grids = _grids(good[0])
-    stacked = [_stacked([sample.maps[index] for sample in samples]) for index in range(len(grids))]
-    is_good = np.array([sample.kind in GOOD for sample in samples])
-    codes = [place_codes(each[is_good]) for each in stacked]  # (n, t, h, w, c)
-    turns = codes[0].shape[1]
-    grids_of_rows = [each.reshape(-1, *each.shape[2:]) for each in codes]
-    if statistics is None:
-        statistics = place_statistics_of(grids_of_rows, "", "", [str(index) for index in range(len(grids))])
+    maps = _stacked(good)
+    grids = tuple((int(each.shape[2]), int(each.shape[3])) for each in maps)
+    codes = [place_codes(each.reshape(-1, *each.shape[2:])) for each in maps]  # (n · t, h, w, c)
+    statistics = statistics or place_statistics_of(codes, "", "", [str(index) for index in range(len(grids))])
+    if statistics.count != len(codes[0]):
+        raise MismatchError(f"place statistics are of {statistics.count} photos, but {len(codes[0])} are stored")
     gaussians = solve_gaussians(statistics)
-    rows = [each.reshape(len(each), -1, each.shape[3]) for each in grids_of_rows]
-    bursts, warnings = bursts_of([sample.burst for sample in good], codes[-1][:, 0])
-    groups = [(np.flatnonzero(bursts == burst)[:, None] * turns + np.arange(turns)).ravel() for burst in set(bursts)]
-    loose = [np.cbrt(gaussian.left_out(each, groups)[::turns]) for gaussian, each in zip(gaussians, rows, strict=True)]
-    scales = tuple(_scale(each) for each in loose)
-    unusual = [scale(each) for scale, each in zip(scales, loose, strict=True)]
-    top, whole = _top(_fused(unusual, grids)), _whole(unusual)
-    scale_top, scale_whole = _scale(top), _scale(whole)
-    left_out = np.maximum(scale_top(top), scale_whole(whole)).astype(np.float64)
-    threshold, expected = choose_threshold(left_out, bursts, target)
+    upright = [each[:, 0] for each in maps]
+    bursts, warnings = bursts_of([sample.burst for sample in good], upright[-1])
+    inspector, described = _measured(grids, gaussians, codes, upright, bursts, target)
     if len(good) < FEW_PHOTOS:
         warnings = (*warnings, f"{len(good)} good photos are few: teach at least {FEW_PHOTOS}, of different parts")
+    bad = [sample for sample in samples if sample.kind == "bad"]
+    corrected = _corrected(inspector, described, [each[:, 0] for each in _stacked(bad)]) if bad else inspector
+    taught = np.array([sample.kind == "good" for sample in good])
+    return replace(_with_threshold(corrected, taught, target), warnings=warnings)
+
+
+def _measured(
+    grids: Grids, gaussians: tuple[PlaceGaussians, ...], codes: Sequence[Codes], upright: Sequence[Int8],
+    bursts: Groups, target: float,
+) -> tuple[Inspector, Described]:  # fmt: skip
+    """An inspector with the scales of good photos left out burst by burst, and those photos' description."""
+    turns = len(codes[0]) // len(bursts)
+    groups = [(np.flatnonzero(bursts == one)[:, None] * turns + np.arange(turns)).ravel() for one in np.unique(bursts)]
+    rows = [each.reshape(len(each), -1, each.shape[3]) for each in codes]
+    steps = zip(gaussians, rows, strict=True)
+    loose = [steady(gaussian.left_out(each, groups)[::turns]) for gaussian, each in steps]
+    scales = tuple(scale_of(each) for each in loose)
+    unusual = [scale(each) for scale, each in zip(scales, loose, strict=True)]
+    places = fused(unusual, grids)
+    local, part = scale_of(top(places)), scale_of(whole(unusual))
+    nothing = FalseAlarms(target, 0.0, 1.0)
     inspector = Inspector(
-        grids, gaussians, scales, scale_top, scale_whole, threshold, expected, left_out, np.zeros(0), warnings
+        grids, gaussians, scales, local, part, None, 0.0, nothing, np.zeros(0), np.zeros(0), bursts, ()
     )
-    bad = [inspector.check([each[row, 0] for each in stacked]).score for row in np.flatnonzero(~is_good)]
-    return Inspector(
-        grids, gaussians, scales, scale_top, scale_whole, threshold, expected, left_out, np.array(bad), warnings
-    )
+    answers = inspector._answers(unusual, places)
+    return replace(inspector, left_out=_larger(*answers)), describe(upright, unusual, answers)
 
 
-def _grids(sample: InspectionSample) -> tuple[tuple[int, int], ...]:
-    return tuple((int(each.shape[1]), int(each.shape[2])) for each in sample.maps)
+def _corrected(inspector: Inspector, good: Described, maps: Sequence[Int8]) -> Inspector:
+    """The same with the scores of bad photos, (n, h, w, c) int8 each map, and their direction where it helps."""
+    unusual = inspector._unusual(maps)
+    answers = inspector._answers(unusual, fused(unusual, inspector.grids))
+    bad = _larger(*answers)
+    learned = learn_direction(good, describe(maps, unusual, answers), inspector.left_out, bad)
+    if learned is None:
+        return replace(inspector, bad=bad)
+    direction, of_good, of_bad = learned
+    return replace(inspector, direction=direction, left_out=inspector.left_out + of_good, bad=bad + of_bad)
 
 
-def _stacked(maps: Sequence[Int8]) -> Int8:
-    if len({each.shape for each in maps}) > 1:
+def _with_threshold(inspector: Inspector, taught: npt.NDArray[np.bool_], target: float) -> Inspector:
+    """Fine photos are the most unusual good ones: they count for the threshold only where that lowers it."""
+    threshold, expected = choose_threshold(inspector.left_out, inspector.bursts, target)
+    if taught.sum() > 1:
+        alone = choose_threshold(inspector.left_out[taught], inspector.bursts[taught], target)
+        threshold, expected = min((threshold, expected), alone, key=lambda pair: pair[0])
+    return replace(inspector, threshold=threshold, expected=expected)
+
+
+def _larger(local: Float64, part: Float64) -> Float64:
+    return np.maximum(local, part - WHOLE_HANDICAP)
+
+
+def _stacked(samples: Sequence[InspectionSample]) -> list[Int8]:
+    """The maps of all samples, each (n, t, h, w, c) int8."""
+    if len({tuple(each.shape for each in sample.maps) for sample in samples}) > 1:
         raise MismatchError("the photos were taught with different views or backbones: forget all and teach again")
-    return np.stack(maps)
+    return [np.stack(each) for each in zip(*(sample.maps for sample in samples), strict=True)]
 
 
-def _codes(
-    maps: Sequence[Int8], grids: tuple[tuple[int, int], ...], gaussians: tuple[PlaceGaussians, ...]
-) -> list[Codes]:
-    shapes = [(1, *grid, gaussian.mean.shape[1]) for grid, gaussian in zip(grids, gaussians, strict=True)]
-    if [each.shape for each in maps] != shapes:
-        raise MismatchError(f"expected feature maps {shapes}, got {[each.shape for each in maps]}")
-    return [place_codes(each).reshape(1, -1, each.shape[3]) for each in maps]
-
-
-def _fused(unusual: Sequence[Float32], grids: tuple[tuple[int, int], ...]) -> Float32:
-    """(n, P) of each map → (n, P of the finest), the mean of all maps at each place."""
-    height, width = grids[0]
-    total = np.zeros((len(unusual[0]), height, width), np.float32)
-    for each, (rows, columns) in zip(unusual, grids, strict=True):
-        down, across = np.arange(height) * rows // height, np.arange(width) * columns // width
-        total += each.reshape(-1, rows, columns)[:, down[:, None], across]
-    return total.reshape(len(total), -1) / np.float32(len(unusual))
-
-
-def _top(fused: Float32) -> Float32:
-    """(n, P) → (n,), the mean of the most unusual places."""
-    count = max(1, int(fused.shape[1] * TOP_PLACES))
-    return np.asarray(np.partition(fused, -count, axis=1)[:, -count:].mean(axis=1), np.float32)
-
-
-def _whole(unusual: Sequence[Float32]) -> Float32:
-    """(n,), the mean of the coarsest map's places."""
-    return np.asarray(unusual[-1].mean(axis=1), np.float32)
-
-
-def _scale(values: Float32) -> Scale:
-    return Scale(float(values.mean(dtype=np.float64)), max(float(values.std(ddof=1, dtype=np.float64)), 1e-6))
-
-
-def _where(heat: Float32) -> Box:
-    """The region around the hottest place that is at least half as hot."""
-    height, width = heat.shape
-    _, labels = cv2.connectedComponents((heat >= heat.max() / 2).astype(np.uint8))
-    rows, columns = np.nonzero(labels == labels.flat[int(heat.argmax())])
-    return (
-        float(rows.min() / height), float(columns.min() / width),
-        float((rows.max() + 1) / height), float((columns.max() + 1) / width),
-    )  # fmt: skip
+def _codes(maps: Sequence[Int8], grids: Grids, gaussians: tuple[PlaceGaussians, ...]) -> list[Codes]:
+    shapes = [(*grid, gaussian.mean.shape[1]) for grid, gaussian in zip(grids, gaussians, strict=True)]
+    if [each.shape[1:] for each in maps] != shapes:
+        raise MismatchError(f"expected feature maps {shapes}, got {[each.shape[1:] for each in maps]}")
+    return [place_codes(each).reshape(len(each), -1, each.shape[3]) for each in maps]

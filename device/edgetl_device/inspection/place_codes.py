@@ -31,9 +31,9 @@ def place_codes(maps: Int8) -> Codes:
     places = height * width
     flat = maps.reshape(*maps.shape[:-3], places, channels)
     total = flat.sum(axis=-2, keepdims=True, dtype=np.int32)
-    mean = (2 * total + places) // (2 * places)
-    centred: npt.NDArray[np.int16] = np.subtract(flat, mean, dtype=np.int16, casting="unsafe")
-    return np.clip(centred + ORIGIN, 0, 255).astype(np.uint8).reshape(maps.shape)
+    shift = ORIGIN - (2 * total + places) // (2 * places)
+    codes: npt.NDArray[np.int16] = np.add(flat, shift, dtype=np.int16, casting="unsafe")
+    return np.clip(codes, 0, 255, out=codes).astype(np.uint8).reshape(maps.shape)
 
 
 def shares_covariance(channels: int) -> bool:

@@ -43,13 +43,16 @@ class PlaceGaussians:
 
     def whitened(self, codes: Codes) -> Float32:
         """(n, P, c) uint8 → (P, n, c) float32 deviations of unit variance among good photos."""
-        deviation = (codes.astype(np.float32) - self.mean).transpose(1, 0, 2)
+        deviation = np.subtract(codes.transpose(1, 0, 2), self.mean[:, None], dtype=np.float32)
+        if len(self.whitening) == 1:  # one product for all places
+            flat = deviation.reshape(-1, deviation.shape[2]) @ self.whitening[0].T
+            return np.asarray(flat.reshape(deviation.shape), np.float32)
         return np.asarray(np.matmul(deviation, self.whitening.transpose(0, 2, 1)), np.float32)
 
     def distances(self, codes: Codes) -> Float32:
         """(n, P, c) uint8 → (n, P) float32 squared Mahalanobis distances."""
         white = self.whitened(codes)
-        return np.asarray(np.einsum("pnc,pnc->np", white, white), np.float32)
+        return np.ascontiguousarray(np.square(white, out=white).sum(axis=2).T)
 
     def left_out(self, codes: Codes, groups: Sequence[npt.NDArray[np.intp]]) -> Float32:
         """Distances of photos that are in the sums, each without its group, as if that had never been added.

@@ -56,12 +56,13 @@ def choose_threshold(
     return threshold, FalseAlarms(rate, low, high)
 
 
-def sensitivity(scores: npt.NDArray[np.float64], bad: npt.NDArray[np.float64]) -> tuple[Sensitivity, ...]:
+def sensitivity(
+    scores: npt.NDArray[np.float64], bursts: npt.NDArray[np.intp], bad: npt.NDArray[np.float64]
+) -> tuple[Sensitivity, ...]:
     """What the slider shows, from the most sensitive position on."""
-    alone = np.arange(len(scores))
     rows = []
     for target in _STEPS:
-        threshold, _ = choose_threshold(scores, alone, target)
+        threshold, _ = choose_threshold(scores, bursts, target)
         found = float((bad > threshold).mean()) if len(bad) else None
         rows.append(Sensitivity(target, threshold, float((scores > threshold).mean()), found))
     return tuple(rows)

@@ -1,0 +1,60 @@
+"""How unusual are a photo's places, and what do they say of the photo? In units of good photos that were left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .place_gaussians import Float32
+
+TOP_PLACES = 0.01  # share of the finest map's places that a local defect is judged by
+WHOLE_HANDICAP = 0.5  # standard deviations by which a part as a whole must be more unusual than a place to count
+Grids = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Location and spread of something among good photos that were left out."""
+
+    mean: float
+    deviation: float
+
+    def __call__(self, values: Float32) -> Float32:
+        """In standard deviations above the mean."""
+        return (values - np.float32(self.mean)) * np.float32(1 / self.deviation)
+
+
+def scale_of(values: npt.NDArray[Any]) -> Scale:
+    """The scale on which these values have mean 0 and deviation 1."""
+    return Scale(float(values.mean(dtype=np.float64)), max(float(values.std(ddof=1, dtype=np.float64)), 1e-6))
+
+
+def steady(distances: Float32) -> Float32:
+    """Squared Mahalanobis distances → their cube roots, which are close to Gaussian (Wilson and Hilferty, 1931)."""
+    return np.cbrt(distances)
+
+
+def fused(unusual: Sequence[Float32], grids: Grids) -> Float32:
+    """(n, P) of each map, finest first → (n, P of the finest), the mean of all maps at each place."""
+    height, width = grids[0]
+    total = unusual[0].reshape(-1, height, width).copy()
+    for each, (rows, columns) in zip(unusual[1:], grids[1:], strict=True):
+        part = each.reshape(-1, rows, columns)
+        down, across = np.arange(height) * rows // height, np.arange(width) * columns // width
+        total += part[:, down][:, :, across]
+    return total.reshape(len(total), -1) * np.float32(1 / len(unusual))
+
+
+def top(places: Float32) -> Float32:
+    """(n, P) → (n,), the mean of the most unusual places."""
+    count = max(1, int(places.shape[1] * TOP_PLACES))
+    return np.asarray(np.partition(places, -count, axis=1)[:, -count:].mean(axis=1), np.float32)
+
+
+def whole(unusual: Sequence[Float32]) -> Float32:
+    """(n,), the mean of the coarsest map's places."""
+    return np.asarray(unusual[-1].mean(axis=1), np.float32)
