@@ -14,8 +14,9 @@ from edgetl_device.bundle.bundle import Bundle
 from edgetl_device.console import Stages, progress
 from edgetl_device.errors import InputError, MismatchError, PhotoError
 from edgetl_device.inference.backbone import NO_MAPS, Backbone, open_tried_backbone
+from edgetl_device.inspection.finding import Finding
 from edgetl_device.inspection.heat_map import heat_map
-from edgetl_device.inspection.inspector import Finding, InspectionSample, Inspector, solve_inspector
+from edgetl_device.inspection.inspector import InspectionSample, Inspector, solve_inspector
 from edgetl_device.metrics import auroc, wilson_interval
 from edgetl_device.photo_folders import photos_in
 from edgetl_device.photos import Image, read_photo

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ..codes import Codes, Int8
 from ..errors import InputError, MismatchError
-from .bursts import Groups, bursts_of
+from .bursts import Alike, alike
 from .corrections import Described, Direction, describe, learn_direction
 from .finding import Finding, hottest
 from .place_codes import place_codes
@@ -64,9 +64,9 @@ class Inspector:
         direction: what photos called bad add; None where they are too few, or it would not help.
         threshold: score above which a photo is not good.
         expected: false alarms to be expected there.
-        left_out: (n,) scores of good photos, each without its burst.
+        left_out: (n,) scores of good photos, each without its burst and near-copies.
         bad: scores of the bad photos that were taught, each without itself.
-        bursts: (n,) numbers of the bursts of good photos.
+        independent: how many good photos those are worth.
         warnings: what is wrong with what was taught, one sentence each.
     """
 
@@ -80,7 +80,7 @@ class Inspector:
     expected: FalseAlarms
     left_out: Float64
     bad: Float64
-    bursts: Groups
+    independent: float
     warnings: tuple[str, ...]
 
     def check(self, maps: Sequence[Int8]) -> Finding:
@@ -102,7 +102,7 @@ class Inspector:
 
     def sensitivity(self) -> tuple[Sensitivity, ...]:
         """Thresholds to choose from, with the false alarms and the defects found to be expected at each."""
-        return sensitivity(self.left_out, self.bursts, self.bad)
+        return sensitivity(self.left_out, self.independent, self.bad)
 
     def _unusual(self, maps: Sequence[Int8]) -> list[Float32]:
         codes = _codes(maps, self.grids, self.gaussians)
@@ -145,33 +145,35 @@ def solve_inspector(
         raise MismatchError(f"place statistics are of {statistics.count} photos, but {len(codes[0])} are stored")
     gaussians = solve_gaussians(statistics)
     upright = [each[:, 0] for each in maps]
-    bursts, warnings = bursts_of([sample.burst for sample in good], upright[-1])
-    inspector, described = _measured(grids, gaussians, codes, upright, bursts, target)
+    likeness = alike([sample.burst for sample in good], upright[-1])
+    inspector, described = _measured(grids, gaussians, codes, upright, likeness, target)
+    warnings = likeness.warnings
     if len(good) < FEW_PHOTOS:
         warnings = (*warnings, f"{len(good)} good photos are few: teach at least {FEW_PHOTOS}, of different parts")
     bad = [sample for sample in samples if sample.kind == "bad"]
     corrected = _corrected(inspector, described, [each[:, 0] for each in _stacked(bad)]) if bad else inspector
     taught = np.array([sample.kind == "good" for sample in good])
-    return replace(_with_threshold(corrected, taught, target), warnings=warnings)
+    return replace(_with_threshold(corrected, taught, likeness, target), warnings=warnings)
 
 
 def _measured(
     grids: Grids, gaussians: tuple[PlaceGaussians, ...], codes: Sequence[Codes], upright: Sequence[Int8],
-    bursts: Groups, target: float,
+    likeness: Alike, target: float,
 ) -> tuple[Inspector, Described]:  # fmt: skip
     """An inspector with the scales of good photos left out burst by burst, and those photos' description."""
-    turns = len(codes[0]) // len(bursts)
-    groups = [(np.flatnonzero(bursts == one)[:, None] * turns + np.arange(turns)).ravel() for one in np.unique(bursts)]
+    turns = len(codes[0]) // len(likeness.near)
+    without = [(np.flatnonzero(row)[:, None] * turns + np.arange(turns)).ravel() for row in likeness.near]
+    asked = np.arange(len(without)) * turns
     rows = [each.reshape(len(each), -1, each.shape[3]) for each in codes]
     steps = zip(gaussians, rows, strict=True)
-    loose = [steady(gaussian.left_out(each, groups)[::turns]) for gaussian, each in steps]
+    loose = [steady(gaussian.left_out(each, asked, without)) for gaussian, each in steps]
     scales = tuple(scale_of(each) for each in loose)
     unusual = [scale(each) for scale, each in zip(scales, loose, strict=True)]
     places = fused(unusual, grids)
     local, part = scale_of(top(places)), scale_of(whole(unusual))
     nothing = FalseAlarms(target, 0.0, 1.0)
     inspector = Inspector(
-        grids, gaussians, scales, local, part, None, 0.0, nothing, np.zeros(0), np.zeros(0), bursts, ()
+        grids, gaussians, scales, local, part, None, 0.0, nothing, np.zeros(0), np.zeros(0), likeness.independent, ()
     )
     answers = inspector._answers(unusual, places)
     return replace(inspector, left_out=_larger(*answers)), describe(upright, unusual, answers)
@@ -189,11 +191,11 @@ def _corrected(inspector: Inspector, good: Described, maps: Sequence[Int8]) -> I
     return replace(inspector, direction=direction, left_out=inspector.left_out + of_good, bad=bad + of_bad)
 
 
-def _with_threshold(inspector: Inspector, taught: npt.NDArray[np.bool_], target: float) -> Inspector:
+def _with_threshold(inspector: Inspector, taught: npt.NDArray[np.bool_], likeness: Alike, target: float) -> Inspector:
     """Fine photos are the most unusual good ones: they count for the threshold only where that lowers it."""
-    threshold, expected = choose_threshold(inspector.left_out, inspector.bursts, target)
+    threshold, expected = choose_threshold(inspector.left_out, inspector.independent, target)
     if taught.sum() > 1:
-        alone = choose_threshold(inspector.left_out[taught], inspector.bursts[taught], target)
+        alone = choose_threshold(inspector.left_out[taught], likeness.among(taught).independent, target)
         threshold, expected = min((threshold, expected), alone, key=lambda pair: pair[0])
     return replace(inspector, threshold=threshold, expected=expected)
 

@@ -22,6 +22,7 @@ from .place_statistics import PlaceStatistics
 Float32 = npt.NDArray[np.float32]
 
 PSEUDO_PHOTOS = 20  # weight of the shared covariance at each place
+_FEW_ROWS = 4  # above, small inverses are slower than those of covariances
 RIDGE = 0.01  # of the shared covariance's mean variance, on its diagonal: no direction is infinitely surprising
 
 
@@ -54,35 +55,36 @@ class PlaceGaussians:
         white = self.whitened(codes)
         return np.ascontiguousarray(np.square(white, out=white).sum(axis=2).T)
 
-    def left_out(self, codes: Codes, groups: Sequence[npt.NDArray[np.intp]]) -> Float32:
-        """Distances of photos that are in the sums, each without its group, as if that had never been added.
+    def left_out(self, codes: Codes, asked: npt.NDArray[np.intp], without: Sequence[npt.NDArray[np.intp]]) -> Float32:
+        """Distances of photos that are in the sums, each as if some rows, its own among them, had never been added.
 
-        With the rows Z of a group as deviations from the mean, C the weighted covariance (``weight`` C = S + k Σ) and
-        H = I + 11ᵀ / (n − r): the deviations without the group are H Z, the scatter loses Zᵀ H Z, and by Woodbury the
-        distances are the diagonal of H (G⁻¹ − H)⁻¹ H with G = Z (S + k Σ)⁻¹ Zᵀ. What all places share stays.
+        With the rows Z that are left out as deviations from the mean, S + k Σ the weighted covariance (``weight`` C)
+        and H = I + 11ᵀ / (n − r): the deviations without them are H Z, and the scatter loses Zᵀ H Z. Few rows are taken
+        out by Woodbury's formula, H (G⁻¹ − H)⁻¹ H with G = Z (S + k Σ)⁻¹ Zᵀ. At each place, what all share stays.
 
         Args:
             codes: (n, P, c) uint8, all that were added, in any order.
-            groups: rows of ``codes`` that belong together, each row in one group; none holds all rows.
+            asked: (m,) rows whose distances are wanted.
+            without: for each of them the rows that are left out; never all.
 
         Returns:
-            (n, P) float32.
+            (m, P) float32.
         """
-        shared = len(self.whitening) == 1 and len(self.mean) > 1
-        rows = self.count
-        out = np.empty(codes.shape[:2], np.float32)
+        out = np.empty((len(asked), codes.shape[1]), np.float32)
         white = self.whitened(codes)
-        for group in groups:
-            z = white[:, group]  # (P, r, c)
-            size = len(group)
-            if shared:
-                out[group] = _without(z, rows)
-                continue
-            gram = np.matmul(z, z.transpose(0, 2, 1)).astype(np.float64) / self.weight
-            spread = np.eye(size) + 1.0 / (rows - size)
-            inner = np.linalg.solve(np.eye(size) - gram @ spread, gram)  # (I − G H)⁻¹ G
-            distance = np.einsum("ij,pjk,ki->pi", spread, inner, spread)
-            out[group] = (np.maximum(distance, 0) * (self.weight - size)).T
+        together: dict[tuple[int, ...], list[int]] = {}
+        for number, rows in enumerate(without):
+            together.setdefault(tuple(sorted(rows.tolist())), []).append(number)
+        for group, numbers in together.items():
+            places = {row: place for place, row in enumerate(group)}
+            wanted = [places[int(asked[number])] for number in numbers]
+            z = white[:, list(group)]  # (P, r, c)
+            if len(self.whitening) == 1 and len(self.mean) > 1:
+                out[numbers] = _shared_without(z, self.count, wanted)
+            elif len(group) <= _FEW_ROWS:
+                out[numbers] = _few_without(z, self.count, self.weight, wanted)
+            else:
+                out[numbers] = _many_without(z, self.count, self.weight, wanted)
         return out
 
 
@@ -115,16 +117,36 @@ def _solved(statistics: PlaceStatistics, grid: int) -> PlaceGaussians:
     return PlaceGaussians(count, mean.astype(np.float32), whitening, count - 1.0 + PSEUDO_PHOTOS)
 
 
-def _without(z: Float32, rows: int) -> Float32:
-    """(P, r, c) whitened deviations of a group → (r, P) distances without it, all places sharing one covariance."""
+def _few_without(z: Float32, rows: int, weight: float, wanted: Sequence[int]) -> Float32:
+    """(P, r, c) whitened deviations → (w, P) distances of some of these rows without all of them, by Woodbury."""
+    size = z.shape[1]
+    gram = np.matmul(z, z.transpose(0, 2, 1)).astype(np.float64) / weight
+    spread = np.eye(size) + 1.0 / (rows - size)
+    inner = np.linalg.solve(np.eye(size) - gram @ spread, gram)  # (I − G H)⁻¹ G
+    distance = np.einsum("wj,pjk,kw->wp", spread[wanted], inner, spread[:, wanted])
+    return np.asarray(np.maximum(distance, 0) * (weight - size), np.float32)
+
+
+def _many_without(z: Float32, rows: int, weight: float, wanted: Sequence[int]) -> Float32:
+    """The same by taking the rows out of each place's covariance."""
+    size, channels = z.shape[1:]
+    moved = z + z.sum(axis=1, keepdims=True) / (rows - size)
+    left = weight * (1 + 1e-6) * np.eye(channels) - np.matmul(moved.transpose(0, 2, 1), z)
+    asked = moved[:, list(wanted)].astype(np.float64)  # (P, w, c)
+    solved = np.linalg.solve(left, asked.transpose(0, 2, 1))
+    return np.asarray(np.einsum("pwc,pcw->wp", asked, solved) * (weight - size), np.float32)
+
+
+def _shared_without(z: Float32, rows: int, wanted: Sequence[int]) -> Float32:
+    """The same with one covariance for all places."""
     places, size, channels = z.shape
     moved = z + z.sum(axis=1, keepdims=True) / (rows - size)
     lost = moved.reshape(-1, channels).T @ z.reshape(-1, channels)
     degrees = float((rows - 1) * places)
-    left = (np.eye(channels) * (degrees * (1 + 1e-6)) - lost) / max(degrees - size * places, 1.0)
-    whiter = np.linalg.inv(np.linalg.cholesky(left)).astype(np.float32)
-    again = moved @ whiter.T
-    return np.asarray(np.einsum("prc,prc->rp", again, again), np.float32)
+    left = np.eye(channels) * (degrees * (1 + 1e-6)) - lost
+    asked = moved[:, list(wanted)].reshape(-1, channels).astype(np.float64)
+    squares = (asked * np.linalg.solve(left, asked.T).T).sum(axis=1) * max(degrees - size * places, 1.0)
+    return np.asarray(squares.reshape(places, -1).T, np.float32)
 
 
 def _unfolded(triangles: npt.NDArray[Any], channels: int) -> npt.NDArray[np.float64]:

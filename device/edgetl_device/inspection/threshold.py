@@ -39,50 +39,61 @@ class Sensitivity:
 
 
 def choose_threshold(
-    scores: npt.NDArray[np.float64], bursts: npt.NDArray[np.intp], target: float = TARGET
+    scores: npt.NDArray[np.float64], independent: float, target: float = TARGET
 ) -> tuple[float, FalseAlarms]:
     """Left-out scores → threshold and the false alarms to expect.
 
     The next good photo's score follows Student's t around the mean of those seen, as wide as their spread, with as many
-    degrees of freedom as there are bursts less one: with few of them the threshold is higher by itself.
+    degrees of freedom as there are independent photos less one: with few of them the threshold is higher by itself.
+
+    Args:
+        scores: (n,) of good photos, each left out.
+        independent: how many photos these are worth.
+        target: share of good photos that may alarm.
     """
-    independent = len(np.unique(bursts))
-    spread = float(scores.std(ddof=1)) if len(scores) > 1 else 1.0
-    quantile = student_quantile(1 - target, max(independent - 1, 1))
-    threshold = float(scores.mean()) + quantile * spread * float(np.sqrt(1 + 1 / independent))
-    alarms = float((scores > threshold).mean()) * independent
-    rate = (alarms + target * 2) / (independent + 2)
-    low, high = _interval(alarms, independent)
-    return threshold, FalseAlarms(rate, low, high)
+    worth = max(independent, 2.0)
+    spread = float(scores.std()) * (worth / (worth - 1)) ** 0.5
+    quantile = student_quantile(1 - target, worth - 1)
+    threshold = float(scores.mean()) + quantile * spread * (1 + 1 / worth) ** 0.5
+    alarms = float((scores > threshold).mean()) * worth
+    low, high = _interval(alarms, worth)
+    return threshold, FalseAlarms((alarms + target * 2) / (worth + 2), low, high)
 
 
 def sensitivity(
-    scores: npt.NDArray[np.float64], bursts: npt.NDArray[np.intp], bad: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float64], independent: float, bad: npt.NDArray[np.float64]
 ) -> tuple[Sensitivity, ...]:
     """What the slider shows, from the most sensitive position on."""
     rows = []
     for target in _STEPS:
-        threshold, _ = choose_threshold(scores, bursts, target)
+        threshold, _ = choose_threshold(scores, independent, target)
         found = float((bad > threshold).mean()) if len(bad) else None
         rows.append(Sensitivity(target, threshold, float((scores > threshold).mean()), found))
     return tuple(rows)
 
 
-def student_quantile(share: float, degrees: int) -> float:
-    """Quantile of Student's t, by the Cornish–Fisher expansion (Hill, 1970); within 2 % from 3 degrees on."""
+def student_quantile(share: float, degrees: float) -> float:
+    """Quantile of Student's t, by the Cornish–Fisher expansion (Hill, 1970); within 2 % from 3 degrees on.
+
+    Between one and three degrees, where the expansion fails, it is interpolated in the logarithm.
+    """
+    if degrees >= 3:
+        return _expanded(share, degrees)
+    one = float(np.tan(np.pi * (share - 0.5)))
+    two = float((2 * share - 1) * np.sqrt(2 / (4 * share * (1 - share))))
+    known = np.log([one, two, _expanded(share, 3.0)])
+    return float(np.exp(np.interp(degrees, [1.0, 2.0, 3.0], known)))
+
+
+def _expanded(share: float, degrees: float) -> float:
     z = NormalDist().inv_cdf(share)
-    if degrees == 1:
-        return float(np.tan(np.pi * (share - 0.5)))
-    if degrees == 2:
-        return float((2 * share - 1) * np.sqrt(2 / (4 * share * (1 - share))))
-    n = float(degrees)
-    first = (z**3 + z) / (4 * n)
-    second = (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2)
-    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
+    first = (z**3 + z) / (4 * degrees)
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees**2)
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * degrees**3)
     return z + first + second + third
 
 
-def _interval(successes: float, trials: int) -> tuple[float, float]:
+def _interval(successes: float, trials: float) -> tuple[float, float]:
     """Wilson's 90 % interval of a share."""
     z = NormalDist().inv_cdf(0.95)
     share = successes / trials

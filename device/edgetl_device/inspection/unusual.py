@@ -13,6 +13,7 @@ from .place_gaussians import Float32
 
 TOP_PLACES = 0.01  # share of the finest map's places that a local defect is judged by
 WHOLE_HANDICAP = 0.5  # standard deviations by which a part as a whole must be more unusual than a place to count
+_LEAST = 0.05  # deviation of cube roots: photos that are all the same have none
 Grids = tuple[tuple[int, int], ...]
 
 
@@ -30,7 +31,7 @@ class Scale:
 
 def scale_of(values: npt.NDArray[Any]) -> Scale:
     """The scale on which these values have mean 0 and deviation 1."""
-    return Scale(float(values.mean(dtype=np.float64)), max(float(values.std(ddof=1, dtype=np.float64)), 1e-6))
+    return Scale(float(values.mean(dtype=np.float64)), max(float(values.std(ddof=1, dtype=np.float64)), _LEAST))
 
 
 def steady(distances: Float32) -> Float32:

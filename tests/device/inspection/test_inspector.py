@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgetl_device.errors import InputError, MismatchError
-from edgetl_device.inspection.bursts import bursts_of
+from edgetl_device.inspection.bursts import alike
 from edgetl_device.inspection.inspector import InspectionSample, Inspector, solve_inspector
 from edgetl_device.inspection.place_codes import place_codes
 from edgetl_device.inspection.place_gaussians import solve_gaussians
@@ -57,15 +57,18 @@ def test_light_over_the_whole_photo_changes_no_code() -> None:
         place_codes(np.zeros((4, 4), np.int8))
 
 
+@pytest.mark.parametrize("size", [3, 6])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_leaving_out_by_formula_is_as_if_it_had_never_been_taught(shape: tuple[int, int, int]) -> None:
+def test_leaving_out_by_formula_is_as_if_it_had_never_been_taught(shape: tuple[int, int, int], size: int) -> None:
     grid = place_codes(np.random.default_rng(3).normal(0, 20, (40, *shape)).astype(np.int8))
     (all_of_them,) = solve_gaussians(place_statistics_of([grid], "", "", ["map"]))
-    (fewer,) = solve_gaussians(place_statistics_of([grid[3:]], "", "", ["map"]))
+    (fewer,) = solve_gaussians(place_statistics_of([grid[size:]], "", "", ["map"]))
     codes = grid.reshape(40, -1, shape[2])
-    out = all_of_them.left_out(codes, [np.arange(3), *np.arange(3, 40)[:, None]])
-    np.testing.assert_allclose(out[:3], fewer.distances(codes[:3]), rtol=0.06)  # what all places share stays
-    assert out[:3].mean() > 1.05 * all_of_them.distances(codes[:3]).mean()
+    first = np.arange(size)
+    out = all_of_them.left_out(codes, first, [first] * size)
+    fewer_distances = fewer.distances(codes[:size])
+    np.testing.assert_allclose(out, fewer_distances, rtol=0.02 * size)  # what all places share stays
+    assert out.mean() > 1.05 * all_of_them.distances(codes[:size]).mean()
 
 
 def test_the_order_of_photos_does_not_matter(inspector: Inspector) -> None:
@@ -79,20 +82,23 @@ def test_the_order_of_photos_does_not_matter(inspector: Inspector) -> None:
 def test_near_copies_and_bursts_are_left_out_together_and_said() -> None:
     different = np.stack([maps[-1] for maps in photos(6)])
     copies = np.repeat(different, 4, axis=0)
-    groups, warnings = bursts_of([""] * 24, copies)
-    assert (groups == np.repeat(np.arange(6), 4)).all()
-    assert warnings == ("18 of 24 good photos are near-copies of others: teach different parts",)
-    assert bursts_of(["a", "a", "", "b", "b", ""], different)[0].tolist() == [0, 0, 1, 2, 2, 3]
-    groups, warnings = bursts_of(["a"] * 6, different)
-    assert len(set(groups.tolist())) == 6 and "one burst" in warnings[0]
+    found = alike([""] * 24, copies)
+    assert (found.near == (np.arange(24)[:, None] // 4 == np.arange(24) // 4)).all() and found.independent == 6
+    assert found.warnings == ("24 good photos are worth about 6: many are near-copies, teach different parts",)
+    named = alike(["a", "a", "", "b", "b", ""], different)
+    assert named.near.sum(axis=1).tolist() == [2, 2, 1, 2, 2, 1] and named.independent == 4
+    whole_burst = alike(["a"] * 6, different)
+    assert whole_burst.independent == 6 and "one burst" in whole_burst.warnings[0]
+    same = solve_inspector(taught(photos(1) * 5))
+    assert "near-copies of each other" in same.warnings[0] and same.check(photos(1)[0]).is_good
     few = solve_inspector(taught(photos(8)))
     assert any("8 good photos are few" in warning for warning in few.warnings)
 
 
 def test_fewer_independent_photos_raise_the_threshold() -> None:
     scores = np.random.default_rng(0).normal(size=20)
-    alone, _ = choose_threshold(scores, np.arange(20))
-    bursts, expected = choose_threshold(scores, np.arange(20) // 5)
+    alone, _ = choose_threshold(scores, 20)
+    bursts, expected = choose_threshold(scores, 4)
     assert bursts > alone and 0 <= expected.low <= expected.rate <= expected.high <= 1
     assert student_quantile(0.95, 10) == pytest.approx(1.8125, abs=1e-3)
 
