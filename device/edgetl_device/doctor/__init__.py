@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import hardware, software, state
+from . import connections, hardware, software, state
 from .check import Check, System, guarded
 
 
 def examine(home: Path, system: System | None = None) -> Iterator[Check]:
-    """All checks, in the order in which faults follow from each other: software, state, hardware."""
+    """All checks, in the order in which faults follow from each other: software, state,
+    connections, hardware."""
     system = system or System()
-    for kind in (software.CHECKS, state.CHECKS, hardware.CHECKS):
+    for kind in (software.CHECKS, state.CHECKS, connections.CHECKS, hardware.CHECKS):
         for name, check in kind:
             yield guarded(name, check, system, home)
 

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import re
+import socket
 import stat
 import struct
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 import edgetl_device
 from edgetl_device import console
 from edgetl_device.cli import program
-from edgetl_device.doctor import Check, System, examine, hardware, software, state
+from edgetl_device.doctor import Check, System, connections, examine, hardware, software, state
 from edgetl_device.environment import RUNTIMES, WEB_MODULES, available_runtimes
 
 CAPTURE, METADATA, MEMORY_TO_MEMORY = 0x1, 0x800000, 0x8000  # of linux/videodev2.h
@@ -325,3 +326,22 @@ def test_a_check_that_fails_itself_does_not_end_the_examination(home, monkeypatc
     monkeypatch.setattr(software, "CHECKS", ())
     checks = {check.name: check for check in examine(home.folder)}
     assert "ZeroDivisionError: by zero" in checks["cameras"].detail and not checks["cameras"].needed
+
+
+def test_what_the_service_sends_to_is_tried_and_no_password_is_shown(tmp_path, monkeypatch) -> None:
+    assert connections.sinks(System(), tmp_path).ok
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        there, away = server.getsockname()[1], nobody.getsockname()[1]
+        monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
+        (tmp_path / "sink-1.argument").write_text(f"mqtt:mqtt://house:hunt/er2@127.0.0.1:{there}/porch\n")
+        (tmp_path / "sink-2.argument").write_text("diary:/var/log/diary\n")
+        found = connections.sinks(System(), tmp_path)
+        assert found.ok and found.detail == f"mqtt://127.0.0.1:{there}"
+        (tmp_path / "sink-3.argument").write_text(f"webhook:http://u:hunt@127.0.0.1:{away}/token#secret=hunt\n")
+        (tmp_path / "sink-4.argument").write_text("webhook:https://${HOST}:port/\n")
+        found = connections.sinks(System(), tmp_path)
+        refused(found, f"cannot reach http://127.0.0.1:{away}", "goes on trying", False)
+        assert "hunt" not in str(found) and "token" not in str(found)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    refused(connections.sinks(System(), tmp_path), "without its package", "edgetl-device[mqtt]", True)
