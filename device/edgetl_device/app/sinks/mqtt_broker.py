@@ -199,7 +199,7 @@ class Broker:
         if self._before is not None and message.topic == self._before[0]:
             if message.retain and not self._settled.is_set():
                 if len(message.payload) <= self._before[2]:
-                    self._before[1](message.payload)
+                    self._before[1](bytes(message.payload))
                 self._settle()
         elif message.retain or len(message.payload) > MAX_COMMAND:
             return
@@ -207,4 +207,4 @@ class Broker:
             if message.payload == OFFLINE and not self.outbox.closed:  # the will of a run that was killed, told late
                 self.outbox.put(self._will, ONLINE, again=True)
         elif message.topic in self._handlers:
-            self._handlers[message.topic](message.payload)
+            self._handlers[message.topic](bytes(message.payload))
