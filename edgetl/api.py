@@ -31,6 +31,7 @@ from .evaluation import predict as prediction
 from .evaluation.evaluate import Evaluation
 from .evaluation.page import write_report
 from .evaluation.predict import Predictions
+from .evaluation.training_page import write_training_report
 from .imports import writing as importing
 from .imports.writing import Imported
 from .models import sources
@@ -113,6 +114,7 @@ def train(
     progress: Progress = _silent,
     watch: Watch | None = None,
     tensorboard: str | Path | None = None,
+    report: str | Path | None = None,
     **fine_tuning: Unpack[FineTuning],
 ) -> Run:
     """Teach a backbone the classes of photos and write the run, a folder that :func:`convert` reads.
@@ -139,6 +141,7 @@ def train(
         progress: told what happens.
         watch: called with the facts of each epoch, for MLflow and the like (:data:`edgetl.training.watching.Watch`).
         tensorboard: folder for TensorBoard's files.
+        report: HTML page to write about the training.
         fine_tuning: how to fine-tune, for ``top`` and ``full``.
 
     Raises:
@@ -146,6 +149,8 @@ def train(
         StorageError: the run cannot be written.
     """
     check_place(Path(output), force)
+    if report is not None:
+        refuse_existing(Path(report), force)
     spec = backbone_spec(backbone, alpha, image_size, weights, scale)
     plan = Plan("full" if strategy == "full" else "top", seed=seed, **fine_tuning)
     dataset = photos if isinstance(photos, Dataset) else load_photos(photos, seed=seed)
@@ -176,7 +181,10 @@ def train(
             cache_limit=plan.cache_limit,
             watch=watching,
         )
-        return training.train(dataset, spec, Path(output), options)
+        run = training.train(dataset, spec, Path(output), options)
+        if report is not None:
+            write_training_report(run, Path(report))
+        return run
 
     try:
         return attempt(spec)

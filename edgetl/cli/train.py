@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgetl_device.console import note, reports, say, table
+from edgetl_device.console import note, refuse_existing, reports, say, table
 
 from .options import backbone_options, fine_tuning_options
 
@@ -39,6 +39,7 @@ FEW_PHOTOS = 100
 @click.option(
     "--tensorboard", type=click.Path(path_type=Path), metavar="DIR", help="Write curves for TensorBoard here."
 )
+@click.option("--report", type=click.Path(path_type=Path), help="Also write one self-contained HTML page.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted training.")
 @click.option(
     "--seed",
@@ -47,7 +48,7 @@ FEW_PHOTOS = 100
     show_default=True,
     help="Seed for the split, the views and the calibration.",
 )
-@click.option("--force", is_flag=True, help="Overwrite OUTPUT.")
+@click.option("--force", is_flag=True, help="Overwrite OUTPUT and the report.")
 @reports
 def train(
     photos: tuple[Path, ...],
@@ -61,6 +62,7 @@ def train(
     val_split: float,
     group: str | None,
     tensorboard: Path | None,
+    report: Path | None,
     resume: bool,
     seed: int,
     force: bool,
@@ -74,6 +76,8 @@ def train(
     from ..training.train import checkpoint_of
 
     check_place(output, force)
+    if report is not None:
+        refuse_existing(report, force)
     limits = parsed_scale(scale)
     if not is_own(backbone):  # a mistake in it is told before photos are looked for
         api.backbone_spec(backbone, alpha, image_size, weights, limits)
@@ -93,6 +97,7 @@ def train(
             force=force,
             progress=note,
             tensorboard=tensorboard,
+            report=report,
             **fine_tuning,
         )
     except KeyboardInterrupt:
@@ -100,6 +105,8 @@ def train(
             note("what was trained so far is kept: go on with the same command and --resume")
         raise
     _tell(run, output)
+    if report is not None:
+        say(f"wrote {report}")
     return {
         "accuracy": run.accuracy,
         "per_class": run.per_class,

@@ -283,7 +283,8 @@ def _qat(model: Any, task: _Task, asked: Compression) -> Any:
     """
     student = quantization_aware.aware(model, asked.per_tensor)
     quantization_aware.calibrate(student, model, to_float(task.photos[:64], task.scale))
-    note(f"{quantization_aware.quantized_kernels(student)} kernels learn to live with rounding")
+    found, of = quantization_aware.quantized_kernels(student), quantization_aware.kernels(model)
+    note(f"{found} of {of} kernels are trained with quantizers: they learn to live with rounding")
     task.tune(student, keep_zeros=asked.prune is not None)
     return quantization_aware.without_quantizers(student, model)
 

@@ -47,11 +47,16 @@ def aware(model: Any, per_tensor: bool = False) -> Any:
     student = keras.models.clone_model(
         twin, clone_function=lambda layer: quantize_wrapper.QuantizeWrapperV2(layer, configs[layer.name])
     )
-    wanted = sum(type(layer).__name__ in KERNELS for layer in model.layers)
+    wanted = kernels(model)
     found = quantized_kernels(student)
     if found != wanted:
         raise CheckFailedError(f"--qat: {found} of {wanted} kernels are trained with quantization; leave --qat out")
     return student
+
+
+def kernels(model: Any) -> int:
+    """How many kernels of a network are to be quantized."""
+    return sum(type(layer).__name__ in KERNELS for layer in model.layers)
 
 
 def quantized_kernels(student: Any) -> int:

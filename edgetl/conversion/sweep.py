@@ -25,7 +25,7 @@ from ..data.datasets import balanced
 from ..models.float_model import FloatModel
 from ..reports.intervals import spread
 from ..reports.page import Drawing, Heading, Part, Table, Text, page
-from ..reports.plots import Point, scatter
+from ..reports.plots import NARROW, WIDE, Point, scatter
 from .compression import MAX_PHOTOS, Compression, check, compress
 from .converter import export, representative_photos
 from .fitting import converted_backbone, fit
@@ -286,8 +286,10 @@ def write_report(result: Sweep, name: str, max_drop: float, path: Path) -> None:
     if done:
         points = [Point(_latency(row), _accuracy(row), row.name, row.name == result.recommended) for row in done]
         floor = max(map(_accuracy, done)) - max_drop
-        svg = scatter(points, "latency, ms (logarithmic)", "accuracy", floor)
-        parts.append(Drawing(svg, f"Up and left is better. Dashed: the best accuracy less {max_drop:g}."))
+        wide, narrow = (
+            scatter(points, "latency, ms (logarithmic)", "accuracy", floor, size) for size in (WIDE, NARROW)
+        )
+        parts.append(Drawing(wide, f"Up and left is better. Dashed: the best accuracy less {max_drop:g}.", narrow))
         parts += [Heading("Recipes"), Table(header, table)]
     failed = [row for row in result.rows if row.error is not None]
     if failed:

@@ -10,12 +10,10 @@ from edgetl_device.bundle.bundle import Bundle
 from edgetl_device.files import write_atomically
 
 from ..reports.intervals import spread
-from ..reports.page import Drawing, Gallery, Heading, Part, Picture, Table, Text, page
+from ..reports.page import Drawing, Gallery, Heading, Part, Picture, Table, Text, page, thumbnail
 from ..reports.plots import reliability_plot
 from .evaluate import Evaluation
 from .figures import headline
-
-_LONGEST = 160  # pixels of a thumbnail
 
 
 def write_report(result: Evaluation, bundle: Bundle, path: Path) -> None:
@@ -111,7 +109,7 @@ def _mistakes(result: Evaluation) -> list[Part]:
     if not result.mistakes:
         return [Heading("Mistakes"), Text("None.")]
     pictures = [
-        Picture(_thumbnail(m.photo), f"{m.predicted} {m.probability:.2f}, is {m.label} ({m.path.name})")
+        Picture(thumbnail(m.photo), f"{m.predicted} {m.probability:.2f}, is {m.label} ({m.path.name})")
         for m in result.mistakes
     ]
     return [
@@ -119,15 +117,6 @@ def _mistakes(result: Evaluation) -> list[Part]:
         Text("A wrong label in the folder, or something to collect more photos of?"),
         Gallery(pictures),
     ]
-
-
-def _thumbnail(photo: np.ndarray) -> np.ndarray:
-    import cv2
-
-    scale = _LONGEST / max(photo.shape[:2])
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
-    small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=interpolation)
-    return np.ascontiguousarray(small[:, :, ::-1])
 
 
 def _bundle(bundle: Bundle, result: Evaluation) -> Table:

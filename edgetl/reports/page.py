@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import html
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+_LONGEST = 160  # pixels of a thumbnail
 
 
 @dataclass(frozen=True)
@@ -68,15 +71,24 @@ class Drawing:
 
     Args:
         svg: SVG markup made by edgetl, not escaped; classes ``bar``, ``count``, ``dot``, ``ideal``, ``frame``,
-            ``grid``, ``point``, ``roc``, ``strong``, ``floor``, ``bold`` have the page's colours.
+            ``grid``, ``point``, ``roc``, ``strong``, ``floor``, ``bold``, ``leader``, ``line`` have the page's colours.
         caption: what it shows.
+        narrow: the same for a phone, where ``svg`` would become too small to read.
     """
 
     svg: str
     caption: str
+    narrow: str = ""
 
 
-Part = Heading | Text | Table | Picture | Gallery | Drawing
+@dataclass(frozen=True)
+class Row:
+    """Drawings side by side, below each other on a phone."""
+
+    drawings: Sequence[Drawing]
+
+
+Part = Heading | Text | Table | Picture | Gallery | Drawing | Row
 
 
 def page(title: str, parts: Sequence[Part]) -> bytes:
@@ -100,8 +112,11 @@ def _render(part: Part) -> str:
             )
         case Picture():
             return f'<div class="gallery">{_figure(part)}</div>'
-        case Drawing(svg, caption):
-            return f'<figure class="drawing">{svg}<figcaption>{html.escape(caption)}</figcaption></figure>'
+        case Drawing(svg, caption, narrow):
+            both = f'<div class="wide">{svg}</div><div class="narrow">{narrow}</div>' if narrow else svg
+            return f'<figure class="drawing">{both}<figcaption>{html.escape(caption)}</figcaption></figure>'
+        case Row(drawings):
+            return f'<div class="gallery">{"".join(map(_render, drawings))}</div>'
         case Gallery(pictures):
             return f'<div class="gallery">{"".join(_figure(picture) for picture in pictures)}</div>'
 
@@ -112,13 +127,27 @@ def _cells(row: Sequence[object], shade: Sequence[int]) -> str:
         text = "–" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
         style = ""
         if column in shade and isinstance(value, int | float):
-            style = f' style="--share:{min(max(float(value), 0.0), 1.0):.3f}" class="shade"'
+            text = f"{value:g}" if value in (0, 1) else text  # so that all and none stand out from nearly so
+            style = f' style="--share:{_shading(float(value)):.3f}" class="shade"'
         elif isinstance(value, int | float):
             style = ' class="number"'
         elif len(text) <= 12:
             style = ' class="short"'
         cells.append(f"<td{style}>{html.escape(text)}</td>")
     return "".join(cells)
+
+
+def _shading(share: float) -> float:
+    """A share → how dark its cell is, 0 … 1; near both ends a small difference is seen best (Bartlett's arcsine)."""
+    return math.asin(math.sqrt(min(max(share, 0.0), 1.0))) * 2 / math.pi
+
+
+def thumbnail(photo: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """(h, w, 3) uint8 RGB → BGR for :class:`Picture`, its longer side 160 pixels."""
+    scale = _LONGEST / max(photo.shape[:2])
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
+    small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=interpolation)
+    return np.ascontiguousarray(small[:, :, ::-1], np.uint8)
 
 
 def _figure(picture: Picture) -> str:
@@ -147,13 +176,17 @@ th { font-weight: 600; } .short { white-space: nowrap; } .number, .shade { text-
 figure img { display: block; max-width: 100%; height: auto; border-radius: 6px; }
 figcaption { font-size: .85rem; opacity: .8; max-width: 16rem; }
 .drawing { max-width: 42rem; } .drawing figcaption { max-width: none; }
+.gallery .drawing { margin-right: 1.2rem; } .narrow { display: none; }
 svg { max-width: 100%; height: auto; } svg text { font: 13px system-ui, sans-serif; fill: currentColor; }
 svg .bold { font-weight: 700; } svg .grid { stroke: var(--line); } svg .point { fill: currentColor; opacity: .55; }
 svg .strong { fill: var(--accent); } svg .floor { stroke: var(--accent); stroke-dasharray: 6 5; fill: none; }
 svg .roc { fill: none; stroke: var(--accent); stroke-width: 2; }
+.leader { stroke: currentColor; opacity: .4; } .line { fill: none; stroke: currentColor; stroke-width: 2; }
+svg .line.strong { stroke: var(--accent); fill: none; opacity: 1; }
 .bar { fill: var(--accent); opacity: .75; } .count { fill: currentColor; opacity: .35; } .dot { fill: currentColor; }
 .ideal { stroke: currentColor; stroke-dasharray: 4 4; opacity: .6; } .frame { fill: none; stroke: var(--line); }
 @media (max-width: 40rem) {
+  .wide { display: none; } .narrow { display: block; } .gallery figure.drawing:not(:only-child) { width: 100%; }
   .remarks tr { display: grid; grid-template-columns: 1fr auto 4.5rem; border-bottom: 1px solid var(--line); }
   .remarks th, .remarks td { border: 0; padding-inline: .4rem; text-wrap: pretty; }
   .remarks td:first-child { font-weight: 600; } .remarks td:last-child { grid-column: 1 / -1; padding-top: 0; }

@@ -7,12 +7,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .axes import limits, log_ticks, text, ticks
+
 # of the reliability plot, pixels
 _SIDE, _MARGIN, _FOOT = 260, 44, 70
 # of the scatter plot
-_WIDTH, _HEIGHT = 640, 380
+WIDE, NARROW, _HEIGHT = 640, 330, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 16, 52  # margins, pixels
 _LETTER, _LINE = 7.5, 15  # rough size of a letter of the labels, pixels
+_ROWS = 2 * _HEIGHT // _LINE  # that a label may be away from its point
 
 
 def reliability_plot(
@@ -102,81 +105,86 @@ class Point:
     strong: bool = False
 
 
-def scatter(points: Sequence[Point], x_label: str, y_label: str, floor: float | None = None) -> str:
+def scatter(points: Sequence[Point], x_label: str, y_label: str, floor: float | None = None, width: int = WIDE) -> str:
     """Points → an SVG element.
 
     Args:
         points: at least one, with positive x, which is drawn on a logarithmic axis.
         floor: a y worth a dashed line, such as the least that is good enough.
+        width: of the picture, pixels: ``WIDE``, or ``NARROW`` for a phone.
     """
-    low, high = _spread([point.y for point in points] + ([] if floor is None else [floor]), 0.02)
+    low, high = limits([point.y for point in points] + ([] if floor is None else [floor]), 0.02, 1.004)
     left, right = min(p.x for p in points) / 1.6, max(p.x for p in points) * 2.2  # room for labels on the right
 
     def across(x: float) -> float:
-        return _LEFT + (math.log(x / left) / math.log(right / left)) * (_WIDTH - _LEFT - _RIGHT)
+        return _LEFT + (math.log(x / left) / math.log(right / left)) * (width - _LEFT - _RIGHT)
 
     def down(y: float) -> float:
         return _HEIGHT - _BOTTOM - (y - low) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
 
-    bottom, end = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
+    bottom, end = _HEIGHT - _BOTTOM, width - _RIGHT
     parts = []
-    for x in _log_ticks(left, right):
+    for x in log_ticks(left, right):
         parts.append(f'<path class="grid" d="M{across(x):.1f} {_TOP}V{bottom}"/>')
-        parts.append(_text(across(x), bottom + 18, f"{x:g}", "middle"))
-    for y in _ticks(low, high):
+        parts.append(text(across(x), bottom + 18, f"{x:g}", "middle"))
+    for y in ticks(low, high):
         parts.append(f'<path class="grid" d="M{_LEFT} {down(y):.1f}H{end}"/>')
-        parts.append(_text(_LEFT - 8, down(y) + 4, f"{y:.2f}", "end"))
+        parts.append(text(_LEFT - 8, down(y) + 4, f"{y:.2f}", "end"))
     if floor is not None:
         parts.append(f'<path class="floor" d="M{_LEFT} {down(floor):.1f}H{end}"/>')
-    parts.append(_text((_LEFT + end) / 2, _HEIGHT - 10, x_label, "middle"))
+    parts.append(text((_LEFT + end) / 2, _HEIGHT - 10, x_label, "middle"))
     parts.append(
-        f'<g transform="rotate(-90 14 {_HEIGHT / 2 - 20})">{_text(14, _HEIGHT / 2 - 20, y_label, "middle")}</g>'
+        f'<g transform="rotate(-90 14 {_HEIGHT / 2 - 20})">{text(14, _HEIGHT / 2 - 20, y_label, "middle")}</g>'
     )
-    taken: list[tuple[float, float, float]] = []
+    places = _Places([(across(point.x), down(point.y)) for point in points], width)
     for point in sorted(points, key=lambda p: (not p.strong, p.x)):
         x, y = across(point.x), down(point.y)
         kind = "strong" if point.strong else "point"
+        start, baseline = places.find(x, y, point.label)
+        if abs(baseline - y - 4) >= _LINE:  # far from its point: a line leads to it
+            near = start - 2 if start > x else start + len(point.label) * _LETTER + 2
+            parts.append(f'<path class="leader" d="M{x:.1f} {y:.1f}L{near:.1f} {baseline - 4:.1f}"/>')
         parts.append(f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{7 if point.strong else 5}"/>')
-        place = _place(x, y, point.label, taken)
-        parts.append(_text(*place, point.label, "start", "bold" if point.strong else ""))
+        parts.append(text(start, baseline, point.label, "start", "bold" if point.strong else ""))
     name = html.escape(f"{y_label} against {x_label}")
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{name}" xmlns="http://www.w3.org/2000/svg">'
-        + "".join(parts)
-        + "</svg>"
+        f'<svg viewBox="0 0 {width} {_HEIGHT}" width="{width}" role="img" aria-label="{name}" '
+        f'xmlns="http://www.w3.org/2000/svg">' + "".join(parts) + "</svg>"
     )
 
 
-def _place(x: float, y: float, label: str, taken: list[tuple[float, float, float]]) -> tuple[float, float]:
-    """Where a label goes: right of its point, or left at the edge, above or below other labels."""
-    width = len(label) * _LETTER
-    start = x + 11 if x + 11 + width < _WIDTH - _RIGHT else x - 11 - width
-    for shift in (0, 1, -1, 2, -2, 3, -3, 4):
-        baseline = y + 4 + shift * _LINE
-        if _TOP + 8 < baseline < _HEIGHT - _BOTTOM - 3 and not any(
-            abs(baseline - other) < _LINE and start < stop and begin < start + width for begin, stop, other in taken
-        ):
-            break
-    taken.append((start, start + width, baseline))
-    return start, baseline
+class _Places:
+    """Where labels go: beside their points, and else as near as they cover neither a point nor another label.
 
+    Args:
+        points: centres of all points, pixels.
+        width: of the picture.
+    """
 
-def _text(x: float, y: float, words: str, anchor: str, style: str = "") -> str:
-    kind = f' class="{style}"' if style else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{kind}>{html.escape(words)}</text>'
+    def __init__(self, points: Sequence[tuple[float, float]], width: int) -> None:
+        self._points, self._width = points, width
+        self._taken: list[tuple[float, float, float]] = []
 
+    def find(self, x: float, y: float, label: str) -> tuple[float, float]:
+        """Left end and baseline of the label of a point at (x, y)."""
+        length = len(label) * _LETTER
+        least, most = _LEFT + 3.0, self._width - _RIGHT - length
+        inside = [at for at in (x + 11, x - 11 - length) if least <= at <= most]
+        starts = inside or [min(max(x + 11, least), most)]
+        rows = sorted(range(-_ROWS, _ROWS + 1), key=lambda row: (abs(row), row < 0))
+        spots = [(start, y + 4 + row * _LINE) for row in rows for start in starts]
+        fitting = [spot for spot in spots if _TOP + 8 < spot[1] < _HEIGHT - _BOTTOM - 3]
+        apart = [spot for spot in fitting if not self._covers_label(*spot, length)]
+        found = next((spot for spot in apart if not self._covers_point(*spot, length)), (apart or fitting)[0])
+        self._taken.append((found[0], found[0] + length, found[1]))
+        return found
 
-def _spread(values: Sequence[float], least: float) -> tuple[float, float]:
-    low, high = min(values), max(values)
-    room = max((high - low) * 0.15, least / 2)
-    return low - room, high + room
+    def _covers_label(self, start: float, baseline: float, length: float) -> bool:
+        return any(
+            abs(baseline - other) < _LINE and start < stop and begin < start + length
+            for begin, stop, other in self._taken
+        )
 
-
-def _log_ticks(low: float, high: float) -> list[float]:
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    return [tick for power in powers for tick in (10.0**power, 2 * 10.0**power, 5 * 10.0**power) if low <= tick <= high]
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    step = next(size for size in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if (high - low) / size <= 8)
-    return [index * step for index in range(math.ceil(low / step), math.floor(high / step) + 1)]
+    def _covers_point(self, start: float, baseline: float, length: float) -> bool:
+        middle = baseline - 4
+        return any(start - 7 < x < start + length + 7 and abs(middle - y) < 12 for x, y in self._points)
