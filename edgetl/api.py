@@ -115,6 +115,8 @@ def train(
     watch: Watch | None = None,
     tensorboard: str | Path | None = None,
     report: str | Path | None = None,
+    tune: float | None = None,
+    device: str = "auto",
     **fine_tuning: Unpack[FineTuning],
 ) -> Run:
     """Teach a backbone the classes of photos and write the run, a folder that :func:`convert` reads.
@@ -142,6 +144,8 @@ def train(
         watch: called with the facts of each epoch, for MLflow and the like (:data:`edgetl.training.watching.Watch`).
         tensorboard: folder for TensorBoard's files.
         report: HTML page to write about the training.
+        tune: minutes to search for a better learning rate, label smoothing and batch size, for ``top`` and ``full``.
+        device: ``auto``, ``cpu``, ``gpu`` or one of several, such as ``gpu:1``.
         fine_tuning: how to fine-tune, for ``top`` and ``full``.
 
     Raises:
@@ -151,12 +155,14 @@ def train(
     check_place(Path(output), force)
     if report is not None:
         refuse_existing(Path(report), force)
+    _check_tuning(tune, strategy)
     spec = backbone_spec(backbone, alpha, image_size, weights, scale)
     plan = Plan("full" if strategy == "full" else "top", seed=seed, **fine_tuning)
     dataset = photos if isinstance(photos, Dataset) else load_photos(photos, seed=seed)
     groups = f" in {len(set(dataset.groups))} groups" if dataset.groups else ""
     progress(f"{len(dataset)} photos of {len(dataset.classes)} classes{groups}")
-    progress(f"training on the {hardware().device}")
+    machine = hardware(device)
+    progress(f"training on the {machine.device}")
 
     watching = watch or (lambda facts: None)
     if tensorboard is not None:
@@ -170,6 +176,8 @@ def train(
             progress(f"strategy {chosen}: {'; '.join(advice.reasons)}")
             if chosen == "full" and image_size is None and not isinstance(spec, OwnBackbone):
                 spec = _at_most(advisor.input_size(dataset, spec, seed), spec, progress)
+        if tune and chosen == "head":
+            progress("nothing to tune: the head is solved")
         chosen_plan = None if chosen == "head" else replace(plan, strategy=chosen)
         options = training.Training(
             chosen_plan,
@@ -180,6 +188,8 @@ def train(
             tell=progress,
             cache_limit=plan.cache_limit,
             watch=watching,
+            tune_s=60.0 * (tune or 0.0),
+            machine=machine,
         )
         run = training.train(dataset, spec, Path(output), options)
         if report is not None:
@@ -194,6 +204,13 @@ def train(
         other, words = backbones.offline(spec.image_size)
         progress(f"the ImageNet weights could not be downloaded: using {words}")
         return attempt(other)
+
+
+def _check_tuning(minutes: float | None, strategy: str) -> None:
+    if minutes is not None and not 0 < minutes < 1e5:
+        raise InputError(f"expected minutes above 0 to tune, got {minutes:g}")
+    if minutes is not None and strategy == "head":
+        raise InputError("the head is solved, there is nothing to tune: add --strategy top, full or auto")
 
 
 def _at_most(size: int, spec: BackboneSpec, progress: Progress) -> BackboneSpec:

@@ -19,6 +19,7 @@ from edgetl_device.inference.native_log import captured_stderr
 def load(verbose: bool = False) -> Any:
     """Import TensorFlow, set up for Keras 2 → the ``tensorflow`` module; its noise is silenced unless ``verbose``."""
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else it takes all memory of all GPUs at once
     if not verbose:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         os.environ.setdefault("GLOG_minloglevel", "3")
@@ -46,6 +47,11 @@ def keras3(verbose: bool = False) -> Any:
     with quiet(verbose):
         import keras
     return keras
+
+
+def on_gpu() -> bool:
+    """Whether computation is placed on a GPU where this is called."""
+    return "GPU" in load().zeros(()).device
 
 
 @contextmanager

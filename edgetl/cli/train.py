@@ -40,6 +40,9 @@ FEW_PHOTOS = 100
     "--tensorboard", type=click.Path(path_type=Path), metavar="DIR", help="Write curves for TensorBoard here."
 )
 @click.option("--report", type=click.Path(path_type=Path), help="Also write one self-contained HTML page.")
+@click.option("--tune", type=float, metavar="MINUTES",
+              help="Search so long for a better learning rate, label smoothing and batch size.")  # fmt: skip
+@click.option("--device", default="auto", show_default=True, help="cpu, gpu, or one of several: gpu:1.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted training.")
 @click.option(
     "--seed",
@@ -63,6 +66,8 @@ def train(
     group: str | None,
     tensorboard: Path | None,
     report: Path | None,
+    tune: float | None,
+    device: str,
     resume: bool,
     seed: int,
     force: bool,
@@ -98,6 +103,8 @@ def train(
             progress=note,
             tensorboard=tensorboard,
             report=report,
+            tune=tune,
+            device=device,
             **fine_tuning,
         )
     except KeyboardInterrupt:
@@ -119,6 +126,7 @@ def train(
         "strategy": run.strategy,
         "seconds": run.seconds,
         "device": run.details["device"],
+        "tuned": run.details.get("tuned", []),
         "duplicates": {"labels": _names(run.duplicates.labels), "splits": _names(run.duplicates.splits)},
     }
 

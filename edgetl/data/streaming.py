@@ -77,7 +77,7 @@ def ahead(
 ) -> Iterator[R]:
     """The results of a function, in order, computed a few ahead in other threads."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with ThreadPoolExecutor(workers or max(1, min(8, cores - 1)), thread_name_prefix="ahead") as pool:
+    with ThreadPoolExecutor(workers or max(1, min(16, cores - 1)), thread_name_prefix="ahead") as pool:
         waiting: deque[Future[R]] = deque()
         try:
             for item in items:

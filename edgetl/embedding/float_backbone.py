@@ -42,7 +42,7 @@ def embed_float_files(
         expected: how many photos will have to be embedded; None: all of them.
     """
     pixels = (len(files) if expected is None else expected) * preprocessing.height * preprocessing.width
-    if pixels < _WORTH or tf.load().config.list_physical_devices("GPU"):
+    if pixels < _WORTH or tf.on_gpu():
         return _by_tensorflow(model, files, preprocessing, scale, known)
     made = _Once(lambda: float_file(model, preprocessing, scale))
 

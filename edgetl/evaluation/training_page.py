@@ -20,6 +20,7 @@ from ..reports.page import Drawing, Gallery, Heading, Part, Picture, Row, Table,
 from ..reports.plots import reliability_plot
 from ..training.float_head import fit_float_head, predict
 from ..training.runs import Run
+from ..training.search import EPOCHS
 
 EXAMPLES = 8  # photos of each kind that are shown
 MOST_CLASSES = 30  # of a confusion matrix; of more the frequent confusions are listed alone
@@ -58,12 +59,19 @@ def held_out_of(run: Run) -> HeldOut:
     predicted, scores = predict(head, values, rows.tolist())
     truth = np.searchsorted(dataset.classes, [dataset.labels[row] for row in rows])
     part = np.random.default_rng(run.seed).permutation(len(rows)) % 2
-    sure = np.empty(len(rows))
+    return HeldOut(rows, truth, predicted, cross_fitted(scores, truth, part))
+
+
+def cross_fitted(
+    scores: npt.NDArray[np.floating], truth: npt.NDArray[np.intp], part: npt.NDArray[np.intp]
+) -> npt.NDArray[np.floating]:
+    """Scores (h, C), true classes (h,) and which of two halves each is in → (h,) probabilities of the top class."""
+    sure = np.empty(len(scores))
     for half in (0, 1):
         here, other = part == half, part != half
         temperature = metrics.fit_temperature(scores[other], truth[other]) if other.any() else 1.0
         sure[here] = metrics.softmax(scores[here] / temperature).max(axis=1)
-    return HeldOut(rows, truth, predicted, sure)
+    return sure
 
 
 def write_training_report(run: Run, path: Path) -> None:
@@ -74,7 +82,7 @@ def write_training_report(run: Run, path: Path) -> None:
     """
     held = held_out_of(run)
     parts = [
-        *_summary(run, held), *_classes(run, held), *_curves(run), *_trials(run), *_calibration(held),
+        *_summary(run, held), *_classes(run, held), *_curves(run), *_trials(run), *_tuned(run), *_calibration(held),
         *_examples(run, held), *_copies(run), *_skipped(run), Heading("How it was trained"), _details(run),
     ]  # fmt: skip
     write_atomically(path, page(f"{run.folder.name}: training", parts))
@@ -169,6 +177,27 @@ def _trials(run: Run) -> list[Part]:
         Heading("What was tried out"),
         Text("Short trainings, judged on the stopping part; a choice is taken where it is better by more than chance."),
         Table(("learning rate", "photos varied", "right", "loss"), rows),
+    ]
+
+
+def _tuned(run: Run) -> list[Part]:
+    tried = sorted(run.details.get("tuned") or [], key=lambda each: each["loss"])
+    if not tried:
+        return []
+    rows = [
+        (
+            f"{t['learning_rate']:g}", f"{t['label_smoothing']:g}", str(t["batch_size"]), t["accuracy"], t["loss"],
+            f"{t['seconds']:.0f}", "taken" if t["taken"] else "",
+        )
+        for t in tried
+    ]  # fmt: skip
+    return [
+        Heading("What the search tried"),
+        Text(
+            f"{EPOCHS} epochs each, judged on the stopping part at the best temperature. The least loss is taken if it "
+            "is less than that of what was settled before by more than chance."
+        ),
+        Table(("learning rate", "smoothing", "batch", "right", "loss", "seconds", ""), rows),
     ]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgetl_device import metrics
 from edgetl_device.console import progress
 
 from .. import tf
@@ -26,7 +27,7 @@ class Epochs:
 
     Args:
         fit: rows of the dataset.
-        plan: may be replaced between passes by one with another learning rate.
+        plan: may be replaced between passes, by :meth:`use`.
         photos_per_class: of the median class, those that are trained on.
     """
 
@@ -34,9 +35,9 @@ class Epochs:
         self, network: Network, feed: Feed, dataset: Dataset, fit: Rows, plan: Plan, step: Step, xla: bool
     ) -> None:
         tensorflow = tf.load()
-        self.network, self.feed, self.fit, self.plan = network, feed, fit, plan
-        self._batch_norm = BatchNormStatistics(network.body)
-        self._targets, self._weights = _targets(dataset, fit, plan)
+        self.network, self.feed, self.fit = network, feed, fit
+        self._batch_norm, self._dataset, self._xla = BatchNormStatistics(network.body), dataset, xla
+        self.use(plan)
         sizes = sorted(Counter(dataset.labels[row] for row in fit).values())
         self.photos_per_class = sizes[len(sizes) // 2]
         self._optimizer = optimizer = tf.keras().optimizers.Adam(plan.rate_at(0.0))
@@ -45,6 +46,11 @@ class Epochs:
             lambda batch: step(network, optimizer, batch), jit_compile=xla, reduce_retracing=True
         )
         self._inputs = tensorflow.function(feed.inputs, reduce_retracing=True)
+
+    def use(self, plan: Plan) -> None:
+        """Go by another plan from now on."""
+        self.plan = plan
+        self._targets, self._weights = _targets(self._dataset, self.fit, plan)
 
     def train(self, epoch: int, plan: Plan | None = None, most: int | None = None, what: str = "") -> float:
         """One pass, in an order drawn for this epoch → the mean loss of its steps.
@@ -56,9 +62,7 @@ class Epochs:
         """
         plan, fit = plan or self.plan, self.fit
         order = np.random.default_rng([plan.seed, epoch]).permutation(len(fit))[:most]
-        batches = [order[start : start + plan.batch_size] for start in range(0, len(order), plan.batch_size)]
-        if len(batches) > 1 and len(batches[-1]) == 1:  # one photo has no batch statistics
-            batches[-2:] = [np.concatenate(batches[-2:])]
+        batches, filled = _batches(order, plan.batch_size, self._xla)
         losses = []
         varied = self.feed.varied([fit[batch] for batch in batches], (plan.seed, epoch))
         for number, arrays in enumerate(
@@ -66,7 +70,11 @@ class Epochs:
         ):
             self._optimizer.learning_rate.assign(plan.rate_at(epoch + number / len(batches)))
             chosen = batches[number]
-            losses.append(self._step(Batch(self._inputs(arrays), self._targets[chosen], self._weights[chosen])))
+            weights = self._weights[chosen]
+            if filled and number == len(batches) - 1:
+                weights[-filled:] = 0
+                weights *= len(chosen) / (len(chosen) - filled)
+            losses.append(self._step(Batch(self._inputs(arrays), self._targets[chosen], weights)))
         if self.network.train_batch_norm:
             self._batch_norm.estimate(map(self._inputs, self.feed.plain(self._some())))
         return float(np.mean([float(loss) for loss in losses]))
@@ -101,17 +109,22 @@ class StoppingPart:
             lambda arrays: network.logits(feed.inputs(arrays)), reduce_retracing=True
         )
 
-    def judged(self, mirrored: bool = False) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
+    def judged(
+        self, mirrored: bool = False, tempered: bool = False
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
         """Of each photo, whether the network as it is is right, and its cross-entropy: (n,) and (n,).
 
         Args:
             mirrored: asks about mirror images; of activations at a boundary instead of photos, nearly so.
+            tempered: takes the temperature that suits these photos best.
         """
         rows = self.rows
         batches = [rows[start : start + EVALUATED] for start in range(0, len(rows), EVALUATED)]
         plain = self._feed.plain(batches)
         seen = (tuple(array[:, :, ::-1] for array in arrays) for arrays in plain) if mirrored else plain
         logits = np.concatenate([self._logits(arrays).numpy() for arrays in seen])
+        if tempered and np.isfinite(logits).all():
+            logits = logits / metrics.fit_temperature(logits, self._truth)
         logits = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
         entropy = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(rows)), self._truth]
         return logits.argmax(axis=1) == self._truth, entropy
@@ -122,6 +135,22 @@ class StoppingPart:
             return (0.0, 0.0)
         right, entropy = self.judged()
         return float(right.mean()), -float(entropy.mean())
+
+
+def _batches(order: Rows, size: int, equal: bool) -> tuple[list[Rows], int]:
+    """An order in batches, and how many rows at the end of the last are there only to fill it.
+
+    Args:
+        equal: whether all are to be of one size: XLA compiles a step anew for every other one.
+    """
+    batches = [order[start : start + size] for start in range(0, len(order), size)]
+    missing = size - len(batches[-1])
+    if equal and missing and len(batches) > 1:
+        batches[-1] = np.concatenate([batches[-1], order[:missing]])
+        return batches, missing
+    if len(batches) > 1 and len(batches[-1]) == 1:  # one photo has no batch statistics
+        batches[-2:] = [np.concatenate(batches[-2:])]
+    return batches, 0
 
 
 def _targets(dataset: Dataset, fit: Rows, plan: Plan) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

@@ -19,6 +19,8 @@ from ..data.streaming import ahead
 from . import augmentation
 from .activation_cache import CachedPhotos
 
+_AHEAD = 32  # photos decoded ahead, at least
+
 Rows = npt.NDArray[np.intp]
 Arrays = tuple[npt.NDArray[Any], ...]
 Variation = Literal["all", "unmirrored", "none"]
@@ -113,7 +115,10 @@ class PhotoFeed:
             photos = augmentation.whole(arrays[0])
         else:
             photos = augmentation.random_views(arrays[0], arrays[1], self._size, self._strong)
-        return photos if self._lower is None else tf.load().stop_gradient(self._lower(photos, training=False))
+        if self._lower is None:
+            return photos
+        frozen = tf.load().stop_gradient(self._lower(photos, training=False))
+        return tf.load().cast(frozen, "float32")  # from bfloat16 where the frozen part computes in it
 
     def _decoded(self, batches: Sequence[Rows], size: int) -> Iterator[npt.NDArray[np.uint8]]:
         preprocessing = Preprocessing(size, size)
@@ -125,6 +130,7 @@ class PhotoFeed:
             except PhotoError as error:
                 raise InputError(f"a photo changed during training: {error}") from None
 
-        photos = ahead(load, (int(row) for rows in batches for row in rows))
+        depth = max(_AHEAD, 2 * max(map(len, batches), default=0))  # two batches, so that a fast network is kept fed
+        photos = ahead(load, (int(row) for rows in batches for row in rows), depth)
         for rows in batches:
             yield np.stack([next(photos) for _ in rows])

@@ -22,6 +22,7 @@ from .epochs import Epochs, StoppingPart
 from .feeds import Feed
 from .network import Network, Step, default_step
 from .plan import Plan
+from .search import Tuned, search
 from .trials import Trial, choose
 from .watching import Watch
 
@@ -51,12 +52,14 @@ class Finetuned:
             ``stop_loss``.
         trials: those that chose.
         start_accuracy: of the solved head on the stopping part; None where there is none.
+        tuned: what a search tried.
     """
 
     plan: Plan
     history: list[dict[str, Any]]
     trials: tuple[Trial, ...]
     start_accuracy: float | None
+    tuned: tuple[Tuned, ...] = ()
 
 
 def finetune(
@@ -72,6 +75,7 @@ def finetune(
     step: Step = default_step,
     tell: Callable[[str], None] = lambda text: None,
     watch: Watch = lambda facts: None,
+    tune_s: float = 0.0,
 ) -> Finetuned:
     """Train a network, and leave it as it was after its best epoch.
 
@@ -83,7 +87,10 @@ def finetune(
         step: what happens to a batch.
         tell: called with a line about each epoch.
         watch: called with the facts of each epoch.
+        tune_s: seconds for a search (:mod:`.search`), the trials before it included; 0 for none. A training that is
+            resumed takes from it what was found before.
     """
+    began = time.perf_counter()
     identity = {"plan": asdict(replace(plan, cache_limit=0)), "photos": _identity(dataset)}
     kept = load_checkpoint(checkpoint, identity) if resume else None
     epochs = Epochs(network, feed, dataset, np.asarray(rows[0], np.intp), plan, step, xla)
@@ -92,7 +99,12 @@ def finetune(
     if len(stopping.rows):
         tell(f"the start, a solved head: {at_start[0]:.3f} right on the stopping part, {len(stopping.rows)} photos")
     choice = choose(epochs, stopping, plan, identity, tell)
-    plan = epochs.plan = choice.plan
+    settled, tuned = choice.plan, tuple[Tuned, ...]()
+    if tune_s:
+        deadline = began + (0.0 if kept else tune_s)
+        settled, tuned = search(epochs, stopping, settled, plan, identity, deadline, tell)
+    plan = settled
+    epochs.use(plan)
     start = kept or Checkpoint([], at_start, network.state(), network.state(), epochs.optimizer_state())
     network.restore(start.state)
     epochs.restore_optimizer(start.optimizer)
@@ -122,7 +134,7 @@ def finetune(
     if not any(facts["best"] for facts in history):
         why = "no trial was better, and it is right almost always" if choice.hopeless else "no epoch was better"
         tell(f"the start is kept: {why}; this RUN is what --strategy head gives")
-    return Finetuned(plan, history, choice.trials, at_start[0] if len(stopping.rows) else None)
+    return Finetuned(plan, history, choice.trials, at_start[0] if len(stopping.rows) else None, tuned)
 
 
 def _stale(history: Sequence[dict[str, Any]], patience: int) -> bool:

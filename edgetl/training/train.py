@@ -23,7 +23,7 @@ from edgetl_device.labels import check_label_count
 from ..backbones.backbone import BackboneSpec, build, cut
 from ..data.datasets import Dataset
 from ..data.duplicates import Hashes, find_duplicates
-from .accelerator import hardware
+from .accelerator import Hardware, hardware
 from .activation_cache import CachedPhotos, batches_of, fill, fits
 from .embeddings import embed_once, embed_to_file, write_rows
 from .feeds import CachedFeed, Feed, PhotoFeed
@@ -50,6 +50,8 @@ class Training:
         tell: called with a line now and then.
         cache_limit: bytes on disk for embeddings of backbones as they are; 0 keeps none.
         watch: is called with the facts of each epoch, and at the end with the accuracy.
+        tune_s: seconds to search for a better way to fine-tune; 0 for none.
+        machine: of :func:`~.accelerator.hardware`; None for what that chooses.
     """
 
     plan: Plan | None = None
@@ -60,6 +62,8 @@ class Training:
     tell: Callable[[str], None] = lambda text: None
     cache_limit: int = DEFAULT_LIMIT
     watch: Watch = lambda facts: None
+    tune_s: float = 0.0
+    machine: Hardware | None = None
 
 
 def train_head(dataset: Dataset, spec: BackboneSpec, output: Path, seed: int = 0, force: bool = False) -> Run:
@@ -84,14 +88,16 @@ def train(dataset: Dataset, spec: BackboneSpec, output: Path, options: Training 
         raise InputError(f"{checkpoint} is of an interrupted training: go on with --resume, or start anew with --force")
     if options.resume and options.plan is not None and not checkpoint.exists():
         options.tell(f"no {checkpoint} to go on from: starting anew")
-    with new_run(output, options.force) as folder, Stages(3) as stage:
+    machine = options.machine or hardware()
+    with new_run(output, options.force) as folder, machine.placed(), Stages(3) as stage:
         stage("loading the backbone")
         model = build(spec, options.seed)
         stage("embedding photos" if options.plan is None else "fine-tuning")
         if options.plan is None:
             trained = _as_it_is(model, dataset, spec, folder / FLOAT_FILE, options.cache_limit)
+            trained = replace(trained, details={"device": machine.device})
         else:
-            trained = _fine_tuned(model, dataset, spec, options.plan, options, checkpoint, folder / FLOAT_FILE)
+            trained = _fine_tuned(model, dataset, spec, options, machine, checkpoint, folder / FLOAT_FILE)
         readable = trained.dataset
         stage("fitting the head")
         truth, predicted = held_out_predictions(readable, np.load(folder / FLOAT_FILE, mmap_mode="r"))
@@ -144,15 +150,24 @@ def _as_it_is(model: Any, dataset: Dataset, spec: BackboneSpec, embeddings: Path
     """Embed the photos with the backbone as it is, into a file; what was embedded before comes from the cache."""
     embedded = embed_once(model, dataset.files(), spec, embeddings, cache_limit)
     readable = readable_part(dataset, embedded.rows)
-    return _Trained(readable, embedded.hashes, embedded.skipped, embedded.remarks, {"device": hardware().device})
+    return _Trained(readable, embedded.hashes, embedded.skipped, embedded.remarks, {})
 
 
 def _fine_tuned(
-    model: Any, dataset: Dataset, spec: BackboneSpec, plan: Plan, options: Training, checkpoint: Path, embeddings: Path
+    model: Any,
+    dataset: Dataset,
+    spec: BackboneSpec,
+    options: Training,
+    machine: Hardware,
+    checkpoint: Path,
+    embeddings: Path,
 ) -> _Trained:
     """Train ``model`` in place, and write its embeddings into a file."""
-    machine, tell = hardware(), options.tell
+    plan, tell = options.plan, options.tell
+    assert plan is not None, "the head alone is solved"
     lower, upper = (None, model) if plan.strategy == "full" else cut(model, plan.boundary, spec.name)
+    if lower is not None and machine.mixed_precision:
+        lower = in_mixed_precision(lower)
     cached = _cached(dataset, lower, spec, plan, tell)
     if cached is None:
         start = _as_it_is(model, dataset, spec, embeddings, plan.cache_limit)
@@ -171,7 +186,7 @@ def _fine_tuned(
     tuned = finetune(
         network, feed, readable, rows, plan, checkpoint,
         resume=options.resume, xla=machine.xla, step=options.step, tell=tell,
-        watch=options.watch,
+        watch=options.watch, tune_s=options.tune_s,
     )  # fmt: skip
     if body is not upper:
         upper.set_weights(body.get_weights())
@@ -187,6 +202,7 @@ def _fine_tuned(
         "plan": asdict(replace(tuned.plan, epochs=plan.chosen_epochs)),
         "epochs": tuned.history,
         "trials": [asdict(trial) for trial in tuned.trials],
+        "tuned": [asdict(each) for each in tuned.tuned],
         "start_accuracy": tuned.start_accuracy,
     }
     return replace(start, details=facts)

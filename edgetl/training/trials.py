@@ -129,7 +129,7 @@ class _Trials:
         right, entropy = self._stopping.judged()
         if variation == "unmirrored":
             lost = right.astype(float) - self._stopping.judged(mirrored=True)[0]
-            self.mirror_images_are_other_things = lost.mean() > LOST and _beyond_chance(lost)
+            self.mirror_images_are_other_things = lost.mean() > LOST and beyond_chance(lost)
         epochs.network.restore(self._start)
         epochs.restore_optimizer(self._optimizer)
         trial = Trial(rate, variation, float(right.mean()), float(entropy.mean()))
@@ -139,7 +139,7 @@ class _Trials:
 
     def better(self, one: Trial, other: Trial) -> bool:
         """Whether one has the smaller cross-entropy by more than chance."""
-        return _beyond_chance(self._entropies[other] - self._entropies[one])
+        return beyond_chance(self._entropies[other] - self._entropies[one])
 
     def hopeless(self) -> bool:
         """Whether the start is right almost always, and none was right more often, or as often with a smaller loss."""
@@ -170,7 +170,7 @@ def _words(choice: Choice) -> str:
 _HOW = {"all": "", "unmirrored": ", photos not mirrored", "none": ", photos not varied"}
 
 
-def _beyond_chance(gains: npt.NDArray[np.float64]) -> bool:
+def beyond_chance(gains: npt.NDArray[np.float64]) -> bool:
     """Whether the mean of a paired difference is above 0 by more than chance."""
     return bool(np.isfinite(gains).all() and gains.mean() > ERRORS * gains.std(ddof=1) / math.sqrt(len(gains)))
 

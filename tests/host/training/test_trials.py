@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from conftest import write_photos
 
 from edgetl import tf
 from edgetl.data.datasets import Dataset, find_photos, split
-from edgetl.training import trials
+from edgetl.training import feeds, search, trials
 from edgetl.training.batch_norm import BatchNormStatistics
 from edgetl.training.epochs import Epochs, StoppingPart
 from edgetl.training.feeds import PhotoFeed
@@ -20,6 +21,7 @@ from edgetl.training.finetuning import finetune
 from edgetl.training.network import Network, default_step
 from edgetl.training.plan import Plan
 from edgetl.training.trials import Choice, choose
+from edgetl_device.photos import decoded
 
 pytestmark = pytest.mark.slow
 
@@ -183,3 +185,70 @@ def test_batch_statistics_are_those_of_the_photos() -> None:
     np.testing.assert_allclose(norm.moving_mean, values.mean(axis=0), rtol=1e-4)
     np.testing.assert_allclose(norm.moving_variance, values.var(axis=0), rtol=2e-3)
     assert norm.momentum == 0.999 and (model.layers[2].moving_mean.numpy() == 0).all()
+
+
+@pytest.fixture
+def small_grid(monkeypatch) -> None:
+    monkeypatch.setattr(search, "ENOUGH", 20)
+    for name, value in {"EPOCHS": 1, "TIMES": (1.0, 3.0), "SMOOTHINGS": (0.1,), "BATCHES": (16,)}.items():
+        monkeypatch.setattr(search, name, value)
+
+
+def searched(dataset: Dataset, rate: float, seconds: float, step=default_step) -> tuple[Plan, tuple, list[str]]:
+    """A search from a settled plan, by a network that stays as it was."""
+    made = network(len(dataset.classes), pooled=True)
+    feed = PhotoFeed(dataset.files(), 32, None, False, False)
+    fit, stop = (np.array(dataset.rows(part)) for part in ("train", "val"))
+    settled = replace(PLAN, learning_rate=rate, augment=False)
+    epochs, told = Epochs(made, feed, dataset, fit, settled, step, False), list[str]()
+    before, deadline = made.state(), time.perf_counter() + seconds
+    part = StoppingPart(made, feed, dataset, stop)
+    plan, tuned = search.search(epochs, part, settled, PLAN, ["a test"], deadline, told.append)
+    assert all((a == b).all() for a, b in zip(before, made.state(), strict=True)) and epochs.plan == settled
+    return plan, tuned, told
+
+
+def test_a_search_finds_a_better_learning_rate_and_does_not_train_the_same_twice(drawn, small_grid) -> None:
+    plan, tuned, told = searched(drawn, 1e-7, 600)
+    assert tuned[0].learning_rate == 1e-7 and len(tuned) == 3  # 2e-4 and 6e-4 beside it
+    taken = min(tuned, key=lambda each: each.loss)
+    assert [each for each in tuned if each.taken] == [taken] and plan.learning_rate == taken.learning_rate > 1e-7
+    assert "min left" in told[0] and told[-1].startswith("tuned with 3 of 3")
+
+    def never(*_: object) -> None:
+        raise AssertionError("trained again")
+
+    again, same, told = searched(drawn, 1e-7, 0, never)
+    assert (again, same) == (plan, tuned) and "known from before" in told[0]
+
+
+def test_a_search_without_time_left_keeps_what_was_settled(drawn, small_grid) -> None:
+    plan, tuned, told = searched(drawn, 2e-4, 0)
+    assert len(tuned) == 1 and plan.learning_rate == 2e-4 and told[-1].startswith("tuned with 1 of 2")
+
+
+def test_a_compiled_step_sees_batches_of_one_size_and_learns_the_same(drawn) -> None:
+    states = []
+    for xla in (True, False):
+        made = network(2)
+        feed = PhotoFeed(drawn.files(), 32, None, False, False)
+        fit = np.array(drawn.rows("train"))
+        epochs = Epochs(made, feed, drawn, fit, replace(PLAN, batch_size=50, learning_rate=1e-3), default_step, xla)
+        assert len(fit) % 50
+        epochs.train(0)
+        states.append(made.state())
+        assert not xla or epochs._step.experimental_get_tracing_count() == 1
+    for compiled, plain in zip(*states, strict=True):
+        np.testing.assert_allclose(compiled, plain, atol=2e-4)
+
+
+def test_two_batches_are_decoded_before_they_are_asked_for(drawn, monkeypatch) -> None:
+    loaded = []
+    monkeypatch.setattr(feeds, "decoded", lambda data: (loaded.append(1), decoded(data))[1])
+    batches = np.array(drawn.rows("train")[:180]).reshape(3, 60)
+    photos = PhotoFeed(drawn.files(), 32, None, False, False).plain(list(batches))
+    next(photos)
+    until = time.monotonic() + 20
+    while len(loaded) < 180 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert len(loaded) == 180
