@@ -171,7 +171,8 @@ def train(
     def attempt(spec: BackboneSpec) -> Run:
         chosen: str = strategy
         if chosen == "auto":
-            advice = advisor.advise(dataset, spec, seed)
+            with machine.placed():
+                advice = advisor.advise(dataset, spec, seed)
             chosen = advice.strategy
             progress(f"strategy {chosen}: {'; '.join(advice.reasons)}")
             if chosen == "full" and image_size is None and not isinstance(spec, OwnBackbone):
