@@ -443,7 +443,8 @@ class Store:
         if count + samples > self.max_samples or held + size_bytes > self.max_bytes:
             raise StorageError(
                 f"the store is full ({count} samples, {held / 1e6:.0f} MB; at most {self.max_samples} and "
-                f"{self.max_bytes / 1e6:.0f} MB): make room with `edgetl-device forget --label L`; nothing was stored"
+                f"{self.max_bytes / 1e6:.0f} MB): make room with `edgetl-device forget --label L` or "
+                "`edgetl-device inspect forget`; nothing was stored"
             )
 
     def _drop_thumbnails(self, excess_bytes: int) -> int:
