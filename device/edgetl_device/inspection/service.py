@@ -25,7 +25,7 @@ from ..store.inspected import VERDICTS, InspectedPhoto, InspectedRow, Inspection
 from ..store.store import Store
 from ..view import View
 from .export import InspectionExport
-from .inspector import InspectionSample, Inspector, solve_inspector
+from .inspector import FEW_PHOTOS, InspectionSample, Inspector, solve_inspector
 from .results import Finding, InspectionStatus, Taught
 from .threshold import Sensitivity
 
@@ -37,6 +37,7 @@ NEAR_COPY = (
 )
 PICTURE = 448  # pixels a side, of a part that was found
 ASPECT = 1.05  # by which a frame's aspect ratio may differ from those taught
+_NAMED = 6  # ids in a message
 _TEACH = "`edgetl-device inspect learn PHOTO…`"
 
 
@@ -289,11 +290,23 @@ class Inspection:
             photos, skipped = self._prepared(images, chosen, verdict, together)
             if known != chosen:
                 self.set_view(chosen)
+            odd = self._odd(photos) if verdict == "good" else []
             ids = self._store.inspected.add(photos, self._backbone.digest, self._backbone.runtime, chosen.digest)
             self._chosen = chosen
             inspector = self._inspector()
             good = sum(row.verdict != "bad" for row in self._rows())
-            return Taught(tuple(ids), good, tuple(skipped), () if inspector is None else inspector.warnings)
+            warnings = () if inspector is None else inspector.warnings
+            if odd:
+                warnings = (_question([ids[number] for number in odd], len(ids)), *warnings)
+            return Taught(tuple(ids), good, tuple(skipped), warnings)
+
+    def _odd(self, photos: Sequence[InspectedPhoto]) -> list[int]:
+        """Which photos what was taught before would flag: one of them may not be good."""
+        inspector = self._inspector() if len(self._rows()) >= FEW_PHOTOS else None
+        if inspector is None:
+            return []
+        found = [inspector.check([each[0] for each in self._split(photo.maps)]) for photo in photos]
+        return [number for number, each in enumerate(found) if not each.is_good]
 
     def _prepared(
         self, images: Sequence[Path | Image], view: View, verdict: str, together: bool
@@ -329,17 +342,19 @@ class Inspection:
             return self._solved[1]
 
     def _solve(self) -> Inspector | None:
-        inner = self._backbone.maps
-        sizes = [height * width * channels for height, width, channels in (each.shape for each in inner)]
-        ends = np.cumsum(sizes)[:-1]
         samples = []
-        for row, values in self._store.inspected.read(self._backbone.digest, sum(sizes)):
-            parts = zip(np.split(values, ends, axis=1), inner, strict=True)
-            maps = tuple(part.reshape(len(values), *each.shape) for part, each in parts)
-            samples.append(InspectionSample(maps, str(row.burst), row.verdict, str(row.id)))
+        for row, values in self._store.inspected.read(self._backbone.digest, self._sizes[1]):
+            samples.append(InspectionSample(self._split(values), str(row.burst), row.verdict, str(row.id)))
         if sum(sample.kind != "bad" for sample in samples) < 2:
             return None
         return solve_inspector(samples, self.sensitivity)
+
+    def _split(self, values: Int8) -> tuple[Int8, ...]:
+        """(t, m) int8 maps of a photo's turns, one behind the other → each as (t, h, w, c)."""
+        shapes = [each.shape for each in self._backbone.maps]
+        ends = np.cumsum([height * width * channels for height, width, channels in shapes])[:-1]
+        parts = zip(np.split(values, ends, axis=1), shapes, strict=True)
+        return tuple(part.reshape(len(values), *shape) for part, shape in parts)
 
     @property
     def _sizes(self) -> tuple[int, int]:
@@ -380,3 +395,12 @@ class Inspection:
         strange = sorted(set(ids) - {row.id for row in self._rows()})
         if strange:
             raise InputError(f"no photo {strange[0]} was taught: `edgetl-device inspect status --list` lists them")
+
+
+def _question(ids: Sequence[int], taught: int) -> str:
+    """What to ask about photos that were taught as good and look as if they were not."""
+    some = " ".join(map(str, ids[:_NAMED])) + (" …" if len(ids) > _NAMED else "")
+    return (
+        f"{len(ids)} of these {taught} would have been flagged: if they are not good, "
+        f"`edgetl-device inspect bad {some}`"
+    )
