@@ -11,8 +11,10 @@ import apsw
 import numpy as np
 
 from edgetl_device.store.checksum import row_checksum
-from edgetl_device.store.state import CHECKED, State, read_state, sum_of_rows, write_state
+from edgetl_device.store.inspected import VERDICTS, InspectedPhoto, InspectionSetting
+from edgetl_device.store.state import CHECKED, COUNTED, State, read_state, sum_of_rows, write_state
 from edgetl_device.store.store import Store
+from edgetl_device.view import View
 
 RAW = np.arange(12, dtype=np.int8).reshape(3, 4)
 PENDING = "INSERT INTO pending VALUES "
@@ -65,6 +67,19 @@ STATEMENTS = {
     "a last sample that is a text": "UPDATE versions SET last_sample = 'x'",
     "an active version that is not there": "UPDATE active SET version = 77",
     "a trial that is a text": "UPDATE trials SET starts = 'x'",
+    "a verdict that is none": "UPDATE inspected SET verdict = 'excellent' WHERE id = 1",
+    "a photo with three turns": "UPDATE inspected SET turns = 3",
+    "a photo with more turns than embeddings": "UPDATE inspected SET turns = 8 WHERE id = 2",
+    "a photo with other features": "UPDATE inspected SET raw = zeroblob(5) WHERE id = 2",
+    "a photo without maps": "UPDATE inspected SET maps = x''",
+    "a photo with large maps": "UPDATE inspected SET maps = zeroblob(40000000) WHERE id = 1",
+    "a photo with a long view": "UPDATE inspected SET view = printf('%.1000c', 'x')",
+    "a view that is not JSON": "UPDATE inspection SET view = '{'",
+    "a view that is deep": f"UPDATE inspection SET view = '{'[' * 60000}'",
+    "a view of a region outside the frame": "UPDATE inspection SET view = "
+    + '\'{"version": 1, "region": [0, 0, 10001, 1], "find_part": false, "turned": false}\'',
+    "a share of false alarms that is all": "UPDATE inspection SET target = 10000",
+    "two views of one backbone": "INSERT INTO inspection SELECT * FROM inspection",
     "two identities": "INSERT INTO identity SELECT * FROM identity",
     "no identity": "DELETE FROM identity",
     "an identity that is a path": "UPDATE identity SET device = '../../../x'",
@@ -85,7 +100,7 @@ def sealed(path: Path) -> None:
                 f"UPDATE {table} SET checksum = ? WHERE rowid = ?", (row_checksum(table, row[:-1]), number)
             )
     state = read_state(database)
-    ((samples,),) = list(database.execute("SELECT count(*) FROM samples"))
+    samples = sum(next(database.execute(f"SELECT count(*) FROM {table}"))[0] for table in COUNTED)
     numbers = (state.generation, state.sequence, state.revision) if state else (1, 1, 1)
     write_state(database, State(*numbers, samples, False, sum_of_rows(database)))
     database.close()
@@ -118,6 +133,9 @@ def good_backup(folder: Path) -> Path:
     store.hide("b", "dog")
     store.prove(number)
     store.keep_drift("bundle", {"version": 1})
+    photos = [InspectedPhoto(RAW[:1], RAW[row : row + 1], 64, 48, verdict) for row, verdict in enumerate(VERDICTS)]
+    store.inspected.add(photos, "b", "r", View().digest)
+    store.inspected.choose("b", InspectionSetting(json.dumps(View().to_json()), 500))
     store.backup(folder / "good.sqlite")
     store.close()
     return folder / "good.sqlite"

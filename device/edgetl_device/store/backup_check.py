@@ -15,6 +15,7 @@ import apsw
 from ..errors import InputError
 from ..labels import check_sample_label
 from ..strict_json import parsed
+from ..view import View
 from .schema import APPLICATION_ID, MIGRATIONS
 from .soundness import damage_of
 
@@ -138,6 +139,8 @@ def _strange_values(database: apsw.Connection) -> Iterator[str]:
             yield "a version of it has strange metrics"
     if "pending" in tables:
         yield from _strange_batches(database)
+    if "inspection" in tables:
+        yield from _strange_views(database)
     devices = list(database.execute("SELECT device FROM identity")) if "identity" in tables else [("0",)]
     if len(devices) != 1 or not re.fullmatch(r"[0-9a-fA-F-]{1,64}", devices[0][0]):
         yield "it does not say which device it belongs to"
@@ -153,6 +156,19 @@ def _strange_batches(database: apsw.Connection) -> Iterator[str]:
     yield from (f"samples of different kinds are pending as its batch {batch}" for (batch,) in database.execute(query))
     names = database.execute("SELECT DISTINCT looks_like FROM pending WHERE looks_like IS NOT NULL")
     yield from (f"it holds the label {name[:40]!r}, which no store has" for (name,) in names if not _is_label(name))
+
+
+def _strange_views(database: apsw.Connection) -> Iterator[str]:
+    """How photos of inspection are looked at: one view of a backbone, and one that there can be."""
+    backbones = set()
+    for backbone, view in database.execute("SELECT backbone, view FROM inspection"):
+        try:
+            View.from_json(parsed(view.encode()))
+        except (InputError, ValueError, RecursionError):
+            yield "it looks at photos of inspection in a way that there is none"
+        if backbone in backbones:
+            yield "it looks at photos of inspection in two ways"
+        backbones.add(backbone)
 
 
 def _strange_embeddings(database: apsw.Connection, dimensions: Mapping[str, int]) -> Iterator[str]:
