@@ -25,7 +25,7 @@ from conftest import draw, tiny_backbone
 
 from edgetl.cli import program as host_program
 from edgetl.deployment import collected as collecting
-from edgetl.deployment.collected import Collected
+from edgetl.deployment.collected import Collected, NotYoursError
 from edgetl.deployment.exports import sources_in
 from edgetl.deployment.merge import merge
 from edgetl.deployment.receiver import Receiver, Tokens, ask_for_certificates
@@ -265,7 +265,19 @@ def test_only_who_has_a_token_delivers_and_only_for_its_own_device(bundle_path, 
         mine.write_text("bbbbbbbbbbbbbbbbbbbb\n")
         assert "delivers under the name hall" in push(one, running.url, "--token-file", mine, code=2)
         assert push(two, running.url, "--token-file", mine)["new"]
+    with Receiver(Collected(tmp_path / "fleet"), "127.0.0.1", 0) as without_tokens:
+        assert push(one, without_tokens.url)["samples"] == 2
     assert sorted(each.delivery.name for each in Collected(tmp_path / "fleet").kept()) == ["hall", "yard"]
+
+
+def test_devices_that_delivered_before_there_were_tokens_get_a_name_with_their_first(tmp_path, bundle_path) -> None:
+    (one,) = devices_of(bundle_path, tmp_path, {"kite": (300, 2)})
+    collected, data = Collected(tmp_path / "fleet"), outgoing(one.learner()).data
+    for name, new in (("", True), ("hall", False), ("", False)):
+        assert collected.receive(data, name)[1] is new
+    assert [each.delivery.name for each in collected.kept()] == ["hall"]
+    with pytest.raises(NotYoursError):
+        collected.receive(data, "yard")
 
 
 def test_signed_exports_are_verified_and_go_on_being_signed_when_a_change_was_added(
