@@ -53,7 +53,7 @@ class PlaceGaussians:
     def distances(self, codes: Codes) -> Float32:
         """(n, P, c) uint8 → (n, P) float32 squared Mahalanobis distances."""
         white = self.whitened(codes)
-        return np.ascontiguousarray(np.square(white, out=white).sum(axis=2).T)
+        return np.asarray(np.einsum("pnc,pnc->np", white, white), np.float32)
 
     def left_out(self, codes: Codes, asked: npt.NDArray[np.intp], without: Sequence[npt.NDArray[np.intp]]) -> Float32:
         """Distances of photos that are in the sums, each as if some rows, its own among them, had never been added.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -41,13 +42,18 @@ def steady(distances: Float32) -> Float32:
 
 def fused(unusual: Sequence[Float32], grids: Grids) -> Float32:
     """(n, P) of each map, finest first → (n, P of the finest), the mean of all maps at each place."""
-    height, width = grids[0]
-    total = unusual[0].reshape(-1, height, width).copy()
-    for each, (rows, columns) in zip(unusual[1:], grids[1:], strict=True):
-        part = each.reshape(-1, rows, columns)
-        down, across = np.arange(height) * rows // height, np.arange(width) * columns // width
-        total += part[:, down][:, :, across]
-    return total.reshape(len(total), -1) * np.float32(1 / len(unusual))
+    total = unusual[0].copy()
+    for each, grid in zip(unusual[1:], grids[1:], strict=True):
+        total += each[:, _places_below(grids[0], grid)]
+    return total * np.float32(1 / len(unusual))
+
+
+@lru_cache(maxsize=32)
+def _places_below(fine: tuple[int, int], coarse: tuple[int, int]) -> npt.NDArray[np.intp]:
+    """For each place of a grid, row by row, the place of a coarser one that it lies in."""
+    down = np.arange(fine[0]) * coarse[0] // fine[0]
+    across = np.arange(fine[1]) * coarse[1] // fine[1]
+    return np.asarray((down[:, None] * coarse[1] + across).ravel(), np.intp)
 
 
 def top(places: Float32) -> Float32:
