@@ -172,7 +172,9 @@ class _Places:
         inside = [at for at in (x + 11, x - 11 - length) if least <= at <= most]
         starts = inside or [min(max(x + 11, least), most)]
         rows = sorted(range(-_ROWS, _ROWS + 1), key=lambda row: (abs(row), row < 0))
-        spots = [(start, y + 4 + row * _LINE) for row in rows for start in starts]
+        spots = [
+            (start, y + 4 + row * _LINE) for start in starts for row in rows
+        ]  # all on one side, while there is room
         fitting = [spot for spot in spots if _TOP + 8 < spot[1] < _HEIGHT - _BOTTOM - 3]
         apart = [spot for spot in fitting if not self._covers_label(*spot, length)]
         found = next((spot for spot in apart if not self._covers_point(*spot, length)), (apart or fitting)[0])
