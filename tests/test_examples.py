@@ -219,6 +219,23 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
+def test_a_pytorch_model_becomes_a_file_that_convert_takes(tmp_path: Path) -> None:
+    """In an environment of its own: LITERT_TORCH_PYTHON is the Python of one with litert-torch and timm."""
+    python = os.environ.get("LITERT_TORCH_PYTHON")
+    if python is None:
+        pytest.skip("needs an environment with litert-torch and timm: LITERT_TORCH_PYTHON")
+    from edgetl.models.tflite_files import open_tflite
+
+    photos, output = write_photos(tmp_path / "photos", ("ball", "box"), 5), tmp_path / "mine.tflite"
+    arguments = ("mobilenetv3_small_050", "-", "3", "64", photos, output)
+    command = [python, str(EXAMPLES / "pytorch_model.py"), *map(str, arguments)]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    found = open_tflite(output, (0.0, 255.0))
+    assert (found.preprocessing.height, found.classes) == (64, 3)
+    assert found.scorer()(np.full((64, 64, 3), 99, np.uint8)).shape == (3,)
+
+
 def test_an_installed_package_adds_a_head_a_camera_and_a_sink(home: Home, site: Path, tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])}
     program = [sys.executable, "-m", "edgetl_device", "--home", str(home.folder)]
