@@ -36,7 +36,7 @@ def save_classifier(name: str, photos: np.ndarray, path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["MobileNetV3Small"])
+@pytest.mark.parametrize("name", ["MobileNetV3Small", "MobileNetV3Large"])
 def test_an_architecture_is_converted_to_int8_and_fused(tmp_path: Path, name: str) -> None:
     folder = write_photos(tmp_path / "photos", KINDS, 16, size=SIZE)
     files = sorted(folder.rglob("*.png"))
