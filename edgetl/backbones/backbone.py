@@ -159,9 +159,11 @@ def cuts(model: Any) -> tuple[str, ...]:
 
 
 def _usual_boundary(model: Any, places: tuple[str, ...]) -> str:
-    """The place nearest to four fifths of the layers that has weights behind it."""
+    """The place nearest to four fifths of the layers that has something to train behind it."""
     order = {layer.name: position for position, layer in enumerate(model.layers)}
-    last = max((order[layer.name] for layer in model.layers if layer.weights), default=0)
+    frozen = tf.keras().layers.BatchNormalization  # unless it is asked for
+    trained = [order[layer.name] for layer in model.layers if layer.weights and not isinstance(layer, frozen)]
+    last = max(trained, default=0)
     useful = [place for place in places if order[place] < last]
     if not useful:
         raise InputError("this backbone has no place to cut it at: train it in full, or the head alone")

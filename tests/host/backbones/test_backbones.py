@@ -115,3 +115,14 @@ def test_random_efficientnet_lite_weights_keep_the_signal_alive() -> None:
     model = build(BackboneSpec("efficientnet_lite0", 1.0, 32, "none"))
     values = model(np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)).numpy()
     assert values.max() > 0.1 and np.abs(values[0] - values[1]).mean() > 1e-3
+
+
+def test_the_top_of_an_architecture_of_ones_own_has_something_to_train() -> None:
+    """Four fifths of these layers end behind the last convolution, where batch statistics alone have weights."""
+    keras = tf.keras()
+    layers = keras.layers
+    blocks = [layer for _ in range(2) for layer in (layers.Conv2D(4, 3), layers.BatchNormalization(), layers.ReLU())]
+    model = keras.Sequential([layers.Input((16, 16, 3)), *blocks, layers.GlobalAveragePooling2D()])
+    lower, upper = cut(keras.Model(model.input, model.output), name="own")
+    assert [type(layer).__name__ for layer in upper.layers if layer.weights] == ["Conv2D", "BatchNormalization"]
+    assert type(lower.layers[-1]).__name__ == "ReLU"
