@@ -306,7 +306,10 @@ def test_the_rest_page_lists_every_request_and_no_other() -> None:
         for method, operation in operations.items()
     }
     assert "{rest-reference}" in page("reference/rest.md")
-    assert listed == (routes("api.py", "/api/v1") | routes("site.py")) - {"GET /"}
+    assert listed == (routes("api.py", "/api/v1") | routes("inspection_api.py", "/api/v1") | routes("site.py")) - {
+        "GET /",
+        "GET /inspect",
+    }
 
 
 def test_every_check_that_make_knows_is_in_contributing() -> None:

@@ -186,10 +186,10 @@ def test_bodies_in_memory_are_bounded_together(opened, monkeypatch) -> None:
         .routes[0]
         .endpoint.__self__
     )
-    monkeypatch.setattr(api._memory, "_free", 1000)
+    monkeypatch.setattr(api._work._memory, "_free", 1000)
     refused = Client(opened.url).ask("POST", "/api/v1/classify", bytes(5000), Content_Type="image/png")
     assert (refused.status, refused.headers["Retry-After"]) == (503, "5")
-    assert api._memory._free == 1000
+    assert api._work._memory._free == 1000
 
 
 def test_a_viewer_that_floods_the_socket_ends_and_others_go_on(opened) -> None:

@@ -39,13 +39,20 @@ class Visitor:
         width: of the window, pixels.
         scheme: ``light`` or ``dark``.
         expected: statuses that are answers to what the test does, such as a wrong password's 401.
+        path: of the page.
     """
 
     def __init__(
-        self, browser: Any, url: str, width: int = 1280, scheme: str = "light", expected: tuple[int, ...] = ()
+        self,
+        browser: Any,
+        url: str,
+        width: int = 1280,
+        scheme: str = "light",
+        expected: tuple[int, ...] = (),
+        path: str = "",
     ) -> None:
         heights = {360: 780, 768: 1024}
-        self.url, self.expected = url, expected
+        self.url, self.expected, self.path = url, expected, path
         self.problems: list[str] = []
         self.context = browser.new_context(
             viewport={"width": width, "height": heights.get(width, 800)},
@@ -61,7 +68,7 @@ class Visitor:
         self.page.on("websocket", lambda socket: self._request(socket.url.replace("ws", "http", 1)))
 
     def __enter__(self) -> Visitor:
-        self.page.goto(self.url)
+        self.page.goto(self.url + self.path)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

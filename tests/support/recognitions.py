@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from edgetl_device.app.inspecting import PartVerdict
 from edgetl_device.app.subscription import Recognition
 from edgetl_device.camera import Frame
 from edgetl_device.inference.classifier import Prediction
+
+BAD_PART = PartVerdict("2026-11-26T10:00:00.000+00:00", 7, False, 4.25, 2.0, (0.1, 0.2, 0.3, 0.4), 3, 1)
 
 
 def recognition(label: str | None, time_s: float, unknown: bool = False, number: int = 1) -> Recognition:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import cv2
 import numpy as np
 from conftest import draw
 from openapi_contract import check
@@ -26,6 +27,15 @@ from edgetl_device.web.server import Server
 
 PASSWORD = "correct horse battery"
 PASSWORD_HASH = hash_password(PASSWORD)
+
+
+def laid_part(seed: int, *, scratched: bool = False, size: int = 64) -> np.ndarray:
+    """A (size, size, 3) uint8 BGR photo of a part that always lies in the same place; a bad one has a bright scratch."""
+    generator = np.random.default_rng(seed)
+    light = 1 + 0.03 * generator.standard_normal()
+    image = light * draw("ball", 900, size) + generator.normal(0, 5, (size, size, 3))
+    photo = np.clip(image, 0, 255).astype(np.uint8)
+    return cv2.line(photo, (10, 52), (56, 8), (255, 255, 255), 7) if scratched else photo
 
 
 class Scene:

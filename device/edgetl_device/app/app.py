@@ -32,6 +32,7 @@ from ..store.pending import PendingBatch
 from ..store.schema import SampleRow, VersionRow
 from .background import Periodic
 from .head_watch import HeadWatch
+from .inspecting import Inspecting
 from .pipeline import Pipeline
 from .smoothing import DEFAULT_S
 from .subscription import Recognition
@@ -73,9 +74,11 @@ class App:
         max_frames: stop after so many frames.
         thumbnails: keep a small picture with each sample, to show and to check.
         wait_for_camera: a camera that is not there yet may come later; otherwise it ends the app.
+        part_trigger: what counts as an inspected part, one of :data:`~edgetl_device.app.inspecting.TRIGGERS`.
 
     Attributes:
         pipeline: what the camera sees, live.
+        inspecting: visual inspection of it, as soon as good parts were taught.
         activation: recognition → (h, w) uint8 class activation; None where the bundle was not made ``--explainable``.
 
     Raises:
@@ -94,6 +97,7 @@ class App:
         max_frames: int | None = None,
         thumbnails: bool = True,
         wait_for_camera: bool = False,
+        part_trigger: str = "rest",
     ) -> None:
         self.home = home
         self._thumbnails = thumbnails
@@ -113,17 +117,21 @@ class App:
             wait_for_camera=wait_for_camera,
         )
         self.activation = self._explaining()
+        self.inspecting = Inspecting(
+            self.pipeline, self._lock, lambda: (self._opened.inspection, self._opened.backbone), part_trigger
+        )
         self._noticing = Periodic("noticing", NOTICE_S, self.notice)
 
     def start(self) -> None:
         """Begin to recognise; once."""
         self.pipeline.start()
+        self.inspecting.start()
         self._noticing.start()
 
     def stop(self, timeout_s: float = 2.0) -> bool:
         """End all threads, close camera and store; whether that was done in time."""
         self._noticing.stop(timeout_s)
-        ended = self.pipeline.stop(timeout_s)
+        ended = self.inspecting.stop(timeout_s) and self.pipeline.stop(timeout_s)
         with self._lock:
             self._observe()
             failure = self.pipeline.failure
@@ -341,6 +349,7 @@ class App:
             if replaced is not None:
                 self._reopen(relearn=replaced == "bundle")
                 return True
+            self.inspecting.refresh()
             if self._state() != self._swapped:
                 self._swap()
                 return True
@@ -363,6 +372,7 @@ class App:
         if relearn and self._learner.is_new_to_its_samples:
             self._relearn()
         self._swap()
+        self.inspecting.refresh()
 
     def _relearn(self) -> None:
         """Teach the new bundle what is stored; where that fails, it goes on as it came."""

@@ -6,12 +6,15 @@ import logging
 import threading
 import traceback
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from ..addresses import without_secrets
 from .pipeline import Pipeline
-from .subscription import Recognition
+from .subscription import Recognition, Slot
 
 log = logging.getLogger("edgetl.background")
+
+T = TypeVar("T")
 
 
 class Listener:
@@ -46,10 +49,41 @@ class Listener:
             while (recognition := self._subscription.get()) is not None:
                 self._function(recognition)
         except Exception as error:  # a listener's fault is its own
-            *_, place = traceback.extract_tb(error.__traceback__)
-            reason = without_secrets(f"{type(error).__name__}: {error}")  # it may name an address
-            log.error("%s failed and is off: %s (%s:%s)", self._thread.name, reason, place.filename, place.lineno)
+            _log_failure(self._thread.name, error)
             self._subscription.close()
+
+
+class Taker(Generic[T]):
+    """Calls a function with each value that is left in a slot, in a thread of its own.
+
+    Args:
+        name: of the thread.
+        slot: where values are left.
+        function: gets them one after the other; if it raises, it is called no more.
+    """
+
+    def __init__(self, name: str, slot: Slot[T], function: Callable[[T], object]) -> None:
+        self._slot, self._function = slot, function
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin; once."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 2.0) -> bool:
+        """End; whether it ended in time."""
+        self._slot.close()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            while (value := self._slot.get()) is not None:
+                self._function(value)
+        except Exception as error:  # its fault is its own
+            _log_failure(self._thread.name, error)
+            self._slot.close()
 
 
 class Periodic:
@@ -84,3 +118,9 @@ class Periodic:
                 self._function()
             except Exception:  # whatever it is, the next call may succeed
                 log.exception("%s failed", self._thread.name)
+
+
+def _log_failure(name: str, error: Exception) -> None:
+    *_, place = traceback.extract_tb(error.__traceback__)
+    reason = without_secrets(f"{type(error).__name__}: {error}")  # it may name an address
+    log.error("%s failed and is off: %s (%s:%s)", name, reason, place.filename, place.lineno)

@@ -107,12 +107,21 @@ def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, va
     help="Read CMD from FILE, which only you may read: for commands with a password.",
 )
 @click.option(
+    "--parts",
+    "part_trigger",
+    type=click.Choice(["rest", "frame", "request"]),
+    default="rest",
+    show_default=True,
+    help="What counts as an inspected part: a picture that has come to rest, every frame, or what a program asks for.",
+)
+@click.option(
     "--sink",
     "sinks",
     multiple=True,
     metavar="NAME[:ARGUMENT]",
-    help="Send recognitions to a sink: command:CMD, mqtt:mqtts://USER@HOST/PREFIX, webhook:https://HOST/PATH, "
-    "or one that another package adds (${NAME} in its ARGUMENT, but for command, comes from the environment); "
+    help="Send recognitions to a sink: command:CMD, part-command:CMD, mqtt:mqtts://USER@HOST/PREFIX, "
+    "webhook:https://HOST/PATH, or one that "
+    "another package adds (${NAME} in its ARGUMENT, but for commands, comes from the environment); "
     "repeatable.",
 )
 @click.option(
@@ -151,6 +160,7 @@ def run_camera(
     loop: bool,
     command: str | None,
     command_file: Path | None,
+    part_trigger: str,
     sinks: tuple[str, ...],
     sink_files: tuple[Path, ...],
     jsonl: bool,
@@ -179,6 +189,7 @@ def run_camera(
             smoothing = 0.0  # photos have nothing to do with each other
         tuning: dict[str, Any] = {"runtime": runtime, "threads": threads, "smoothing_s": smoothing}
         tuning |= {"max_frames": max_frames, "thumbnails": not no_thumbnails, "wait_for_camera": page is not None}
+        tuning["part_trigger"] = part_trigger
         app = App(home, camera, **tuning)
         stack.callback(app.stop)
         _listen(app, lines(ending.ask) if lines else None, specs, stack)
@@ -213,14 +224,18 @@ def _lines(jsonl: bool) -> type[JsonLines] | type[ChangeLines] | None:
 
 def _listen(app: App, lines: Sink | None, specs: list[tuple[str, str]], stack: ExitStack) -> None:
     """Give each sink a thread that calls it; they end with the stack."""
-    from ..app.background import Listener
-    from ..app.sinks import Attached, open_sink
+    from ..app.background import Listener, Taker
+    from ..app.sinks import Attached, TakesParts, open_sink
 
     for name, sink in [("lines", lines), *((name, open_sink(spec)) for name, spec in specs)]:
         if sink is not None:
             if isinstance(sink, Attached):
                 sink.attach(app)
             listener = Listener(name, app.pipeline, sink)
+            if isinstance(sink, TakesParts):
+                taker = Taker(f"{name} (parts)", app.inspecting.listen(), sink.part)
+                stack.callback(taker.stop)
+                taker.start()
             stack.callback(listener.stop)
             stack.callback(sink.close)
             listener.start()

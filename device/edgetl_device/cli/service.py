@@ -92,13 +92,16 @@ def _refuse_what_run_would(options: tuple[str, ...]) -> dict[str, Any]:
     Raises:
         UsageError, InputError: they would make the service fail at each of its starts.
     """
-    from ..app.sinks import LabelCommand
+    from ..app.sinks import BUILT_IN, COMMANDS
     from ..secret_file import read_secret
 
     chosen = run_camera.make_context("edgetl-device run", list(options)).params
     for _, sink in sink_specs(chosen):
-        if sink.startswith("command:"):  # others are opened by the service: they may be busy, or not for this user
-            LabelCommand(sink.partition(":")[2])
+        name, _, argument = sink.partition(
+            ":"
+        )  # others are opened by the service: they may be busy, or not for this user
+        if name in COMMANDS:  # others are opened by the service: they may be busy, or not for this user
+            BUILT_IN[name](argument)
     if not chosen["no_web"]:
         page_at(chosen)
     if chosen["camera_file"] is not None:

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import anyio
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,30 +19,19 @@ from starlette.routing import Route
 from ..errors import CheckFailedError, EdgetlError, HeadError, InputError, StorageError
 from ..labels import SimilarLabelError, check_sample_label
 from ..learning.gate_words import already
-from ..photos import decode_photo
 from ..printable import printable
-from .bodies import Json, Memory, Places, query_number, read_json, receive, sample_ids, whole_number
+from .bodies import Json, Places, query_number, read_json, receive, sample_ids, whole_number
 from .guard import Refused
-from .live import as_json, listening, predicted
+from .live import as_json, predicted
+from .work import Work
 
 if TYPE_CHECKING:
-    from ..app.app import App, CapturedSample
-    from ..photos import Image
+    from ..app.app import App
 
-T = TypeVar("T")
-
-MAX_PHOTO = 10 << 20  # bytes of a photo file
-MAX_PHOTO_PIXELS = 25_000_000  # 75 MB when decoded
 MAX_BUNDLE = 64 << 20  # bytes of a bundle
-MAX_BURST = 50  # frames captured by one request
 MAX_PAGE = 200  # samples listed by one request
-PATIENCE_S = 5.0  # for the camera's next frame
-MAX_BURSTS = 4  # requests that capture frames at once
 MAX_INSTALLS = 2  # bundles that are uploaded at once
-MAX_INTERVAL_MS = 5000
 MAX_ID = (1 << 63) - 1  # of a sample, as SQLite counts
-THREADS = 4  # requests that work on the store or the backbone at once; the rest wait
-MAX_DECODED = 2  # photos that are in memory decoded at once; the rest wait as files
 
 _UPLOADING = ".uploading-"
 _STATUS = {CheckFailedError: 409, HeadError: 409, SimilarLabelError: 409, StorageError: 507, InputError: 400}
@@ -63,14 +49,12 @@ class Api:
 
     Args:
         app: what they work on.
+        work: what bounds it.
     """
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, work: Work) -> None:
         self._app = app
-        self._limiter = anyio.CapacityLimiter(THREADS)
-        self._decoded = anyio.CapacityLimiter(MAX_DECODED)
-        self._memory = Memory()
-        self._bursts = Places(MAX_BURSTS, "others are capturing frames already: try again in a few seconds")
+        self._work = work
         self._installs = Places(MAX_INSTALLS, "another bundle is being installed: try again when that is done")
         for path in app.home.folder.glob(f"{_UPLOADING}*"):  # the power went away during an upload
             path.unlink(missing_ok=True)
@@ -101,13 +85,13 @@ class Api:
 
     async def status(self, _request: Request) -> Response:
         """What ``edgetl-device status`` says, what can be recognised, and how the camera is doing."""
-        return Json(await self._run(self._app.status))
+        return Json(await self._work.run(self._app.status))
 
     async def prediction(self, _request: Request) -> Response:
         """The newest frame's prediction."""
         recognition = self._app.pipeline.latest()
         if recognition is None:
-            raise Refused(503, self._no_frame())
+            raise Refused(503, self._work.no_frame())
         return Json(as_json(recognition))
 
     async def samples(self, request: Request) -> Response:
@@ -115,7 +99,9 @@ class Api:
         label = request.query_params.get("label")
         before, limit = query_number(request, "before", None), query_number(request, "limit", 48)
         limit = min(max(limit or 1, 1), MAX_PAGE)
-        rows, total = await self._run(self._app.newest_samples, label, before, limit + 1)  # one more: is there a next?
+        rows, total = await self._work.run(
+            self._app.newest_samples, label, before, limit + 1
+        )  # one more: is there a next?
         page = rows[:limit]
         return Json(
             {
@@ -130,27 +116,27 @@ class Api:
         sample = request.path_params["sample"]
         if not (sample.isascii() and sample.isdecimal() and len(sample) <= 19):
             raise HTTPException(404)
-        jpeg = await self._run(self._app.thumbnail, int(sample)) if int(sample) <= MAX_ID else None
+        jpeg = await self._work.run(self._app.thumbnail, int(sample)) if int(sample) <= MAX_ID else None
         if jpeg is None:
             return Response(status_code=204)
         return Response(jpeg, media_type="image/jpeg")  # not to be cached: what is forgotten is gone
 
     async def versions(self, _request: Request) -> Response:
         """Head versions, oldest first."""
-        rows, active = await self._run(lambda: (self._app.versions(), self._app.pipeline.version))
+        rows, active = await self._work.run(lambda: (self._app.versions(), self._app.pipeline.version))
         keys = ("time", "state", "reason", "rule", "metrics")
         versions = [{"version": r.id, **{key: getattr(r, key) for key in keys}, "active": r.id == active} for r in rows]
         return Json({"versions": versions})
 
     async def reliability(self, _request: Request) -> Response:
         """How often the head in use is right when it says so many per cent."""
-        return Json((await self._run(self._app.reliability)).to_json())
+        return Json((await self._work.run(self._app.reliability)).to_json())
 
     # learning ----------------------------------------------------------------------------------------------------
 
     async def classify(self, request: Request) -> Response:
         """A photo as body → its prediction."""
-        return Json(predicted(await self._with_photo(request, self._app.classify)))
+        return Json(predicted(await self._work.with_photo(request, self._app.classify)))
 
     async def learn(self, request: Request) -> Response:
         """A photo as body with ``?label=L``, or ``{"label", "frames", "interval_ms"}``: frames of the live picture."""
@@ -160,7 +146,7 @@ class Api:
             await self._refuse_slip(
                 label, new_label=request.query_params.get("new_label", "false") == "true", insist="`&new_label=true`"
             )
-            ids = await self._with_photo(request, lambda photo: self._app.teach_photos(label, [photo]))
+            ids = await self._work.with_photo(request, lambda photo: self._app.teach_photos(label, [photo]))
         else:
             kinds = {"label": str, "frames": int, "interval_ms": int, "retrain": bool, "new_label": bool}
             fields = await read_json(request, kinds, "or a photo with `Content-Type: image/jpeg`")
@@ -168,8 +154,9 @@ class Api:
                 raise InputError('"label" is missing: expected {"label": "…"}')
             label, retrain = check_sample_label(fields["label"]), fields.get("retrain", True)
             await self._refuse_slip(label, new_label=fields.get("new_label", False))
-            captured = await self._capture(fields.get("frames", 1), fields.get("interval_ms", 150))
-            ids = await self._run(self._app.teach, label, captured)
+            frames, interval_ms = fields.get("frames", 1), fields.get("interval_ms", 150)
+            captured = await self._work.frames(frames, interval_ms, self._app.capture)
+            ids = await self._work.run(self._app.teach, label, captured)
         stored = {"label": label, "stored": len(ids), "ids": ids}
         if not retrain:
             version = self._app.pipeline.version
@@ -180,7 +167,7 @@ class Api:
         """``{"head", "accept_scene_change"}``, both optional."""
         fields = await read_json(request, {"head": str, "accept_scene_change": bool})
         accept = fields.get("accept_scene_change", False)
-        outcome = await self._run(self._app.retrain, fields.get("head"), accept_scene_change=accept)
+        outcome = await self._work.run(self._app.retrain, fields.get("head"), accept_scene_change=accept)
         return Json(asdict(outcome))
 
     async def relabel(self, request: Request) -> Response:
@@ -190,15 +177,15 @@ class Api:
             raise InputError('"ids" is missing: expected {"label": "…", "ids": [1, 2]}')
         await self._refuse_slip(fields.get("label", ""), new_label=fields.get("new_label", False))
         label, ids = fields.get("label", ""), sample_ids(fields["ids"])
-        moved = await self._run(self._app.relabel, label, ids)
+        moved = await self._work.run(self._app.relabel, label, ids)
         if not moved:
-            return Json({"moved": 0} | asdict(await self._run(self._app.unchanged, already(label, len(set(ids))))))
+            return Json({"moved": 0} | asdict(await self._work.run(self._app.unchanged, already(label, len(set(ids))))))
         return Json({"moved": moved} | await self._judged_if_possible())
 
     async def forget(self, request: Request) -> Response:
         """``{"ids"}``, ``{"label"}`` or ``{"all": true}``, then retrain."""
         fields = await read_json(request, {"label": str, "ids": list, "all": bool})
-        removed = await self._run(
+        removed = await self._work.run(
             self._app.forget,
             sample_ids(fields.get("ids", [])),
             label=fields.get("label"),
@@ -208,31 +195,31 @@ class Api:
 
     async def pending(self, _request: Request) -> Response:
         """What the gate set aside, batch by batch."""
-        return Json({"pending": [asdict(batch) for batch in await self._run(self._app.pending)]})
+        return Json({"pending": [asdict(batch) for batch in await self._work.run(self._app.pending)]})
 
     async def move_pending(self, request: Request) -> Response:
         """``{"batch", "label"}``, then retrain; without the label to the one that the batch looks like."""
         fields = await read_json(request, {"batch": int, "label": str, "new_label": bool})
         if "label" in fields:
             await self._refuse_slip(fields["label"], new_label=fields.get("new_label", False))
-        label, ids = await self._run(self._app.move_pending, _batch(fields), fields.get("label"))
+        label, ids = await self._work.run(self._app.move_pending, _batch(fields), fields.get("label"))
         return Json({"label": label, "moved": len(ids), "ids": ids} | await self._judged_if_possible())
 
     async def use_pending(self, request: Request) -> Response:
         """``{"batch"}``: its labels are right; then retrain."""
-        ids = await self._run(self._app.use_pending, _batch(await read_json(request, {"batch": int})))
+        ids = await self._work.run(self._app.use_pending, _batch(await read_json(request, {"batch": int})))
         return Json({"moved": len(ids), "ids": ids} | await self._judged_if_possible())
 
     async def forget_pending(self, request: Request) -> Response:
         """``{"batch"}``: remove it exactly; no head knew it, so none is made."""
-        removed = await self._run(self._app.forget_pending, _batch(await read_json(request, {"batch": int})))
+        removed = await self._work.run(self._app.forget_pending, _batch(await read_json(request, {"batch": int})))
         return Json({"removed": removed, "version": self._app.pipeline.version})
 
     async def rollback(self, request: Request) -> Response:
         """``{"version"}``; without it the last good one before the active."""
         fields = await read_json(request, {"version": int})
         version = whole_number(fields.get("version"), "version", 1, MAX_ID)
-        return Json({"version": await self._run(self._app.rollback, version)})
+        return Json({"version": await self._work.run(self._app.rollback, version)})
 
     async def install(self, request: Request) -> Response:
         """A bundle as body."""
@@ -245,8 +232,8 @@ class Api:
             descriptor, name = tempfile.mkstemp(dir=self._app.home.folder, prefix=_UPLOADING, suffix=".edgetl")
             path = Path(name)
             with os.fdopen(descriptor, "wb") as file:
-                await receive(request, MAX_BUNDLE, lambda chunk: self._run(file.write, chunk))
-            bundle = await self._run(self._app.install, path)
+                await receive(request, MAX_BUNDLE, lambda chunk: self._work.run(file.write, chunk))
+            bundle = await self._work.run(self._app.install, path)
         except EdgetlError as error:
             raise type(error)(str(error).replace(f"{path}: ", "")) from None
         except OSError as error:
@@ -260,51 +247,18 @@ class Api:
 
     # inside ------------------------------------------------------------------------------------------------------
 
-    async def _run(self, function: Callable[..., T], *args: Any, **named: Any) -> T:
-        return await anyio.to_thread.run_sync(partial(function, *args, **named), limiter=self._limiter)
-
     async def _refuse_slip(self, label: str, *, new_label: bool, insist: str = '`"new_label": true`') -> None:
         if not new_label:
-            await self._run(self._app.refuse_slip, label, insist)
+            await self._work.run(self._app.refuse_slip, label, insist)
 
     async def _judged_if_possible(self) -> dict[str, Any]:
         """Retrain after a change of samples, which is reported even where there can be no new version."""
         try:
-            return asdict(await self._run(self._app.retrain))
+            return asdict(await self._work.run(self._app.retrain))
         except (HeadError, StorageError) as error:
             then = ": retrain once there is room" if isinstance(error, StorageError) else ""
             reason = f"the samples are safe, but there is no new head ({error}){then}"
             return {"version": self._app.pipeline.version, "promoted": False, "reason": reason}
-
-    async def _capture(self, frames: int, interval_ms: int) -> list[CapturedSample]:
-        """The next frames of the live picture, at least the interval apart; of each only what is kept of a sample."""
-        whole_number(frames, "frames", 1, MAX_BURST)
-        whole_number(interval_ms, "interval_ms", 0, MAX_INTERVAL_MS)
-        captured: list[CapturedSample] = []
-        async with self._bursts.one():
-            await self._capture_into(captured, frames, interval_ms)
-        return captured
-
-    async def _capture_into(self, captured: list[CapturedSample], frames: int, interval_ms: int) -> None:
-        with listening(self._app.pipeline) as next_recognition:
-            while len(captured) < frames:
-                if captured:
-                    await anyio.sleep(interval_ms / 1e3)
-                    await next_recognition(0)  # what came during the wait is old
-                recognition = await next_recognition(PATIENCE_S)
-                if recognition is None:
-                    raise Refused(503, self._no_frame())
-                captured.append(await self._run(self._app.capture, recognition))
-                del recognition  # a 4K frame is 25 MB
-
-    async def _with_photo(self, request: Request, work: Callable[[Image], T]) -> T:
-        """Decode the photo that is the body and work on it, in one thread: decoded photos must not wait for threads."""
-        async with self._memory.whole(request, MAX_PHOTO) as data:
-            decoded_and_done = partial(_decoded_and_done, data, work)
-            return await anyio.to_thread.run_sync(decoded_and_done, limiter=self._decoded)
-
-    def _no_frame(self) -> str:
-        return f"no frame from the camera: {self._app.pipeline.health().error or 'it has not started yet'}"
 
 
 def _batch(fields: dict[str, Any]) -> int:
@@ -313,7 +267,3 @@ def _batch(fields: dict[str, Any]) -> int:
     number = whole_number(fields["batch"], "batch", 1, MAX_ID)
     assert number is not None
     return number
-
-
-def _decoded_and_done(data: bytearray, work: Callable[[Image], T]) -> T:
-    return work(decode_photo(bytes(data), MAX_PHOTO_PIXELS))

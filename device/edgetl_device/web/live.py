@@ -4,7 +4,8 @@ Each frame is encoded once, however many watch, and only while someone does. A v
 is ready for one; what it missed is gone. So a slow or stalled viewer costs one small buffer and nothing else.
 
 The WebSocket ``/api/v1/live`` sends JSON as a text message (:func:`as_json`) and, if its ``picture`` is true, the JPEG
-as a binary message; then it waits for ``{"ack": number}``; ``"overlay": true`` in it asks for class activations.
+as a binary message; then it waits for ``{"ack": number}``; ``"overlay": true`` in it asks for class activations,
+``"inspect": true`` for what inspection says.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from .guard import Refused
 
 if TYPE_CHECKING:
     from ..app.app import App
+    from ..app.inspecting import Inspecting
     from ..app.pipeline import Pipeline, Recognition
     from ..inference.classifier import Prediction
     from ..photos import Image
@@ -160,6 +162,8 @@ async def watch(socket: WebSocket, live: Live, app: App, is_welcome: Callable[[]
                     message |= as_json(picture.recognition) | {"explains": activation is not None}
                     if activation is not None and wants.get("overlay"):
                         message["overlay"] = _overlay(await run_in_threadpool(activation, picture.recognition))
+                if wants.get("inspect"):
+                    message["inspection"] = await run_in_threadpool(inspected_json, app.inspecting)
                 with anyio.fail_after(STALL_S):
                     await socket.send_text(json.dumps(message))
                     if picture is not None:
@@ -228,6 +232,29 @@ def predicted(prediction: Prediction) -> dict[str, Any]:
         "unknown": prediction.unknown,
         "top": [{"label": label, "probability": value} for label, value in prediction.top],
     }
+
+
+def inspected_json(inspecting: Inspecting) -> dict[str, Any]:
+    """The newest finding as JSON, with its heat: 64 in it is as unusual as a part at the threshold."""
+    latest = inspecting.latest
+    message: dict[str, Any] = {"shift": inspecting.shift(), "problem": inspecting.problem, "finding": None}
+    if latest is None:
+        return message
+    found = latest.finding
+    heat = np.clip(np.nan_to_num(found.heat) * 64, 0, 255).astype(np.uint8)
+    message["finding"] = {
+        "number": latest.number,
+        "verdict": "good" if found.good else "bad",
+        "score": round(found.score, 4),
+        "threshold": round(found.threshold, 4),
+        "where": found.where,
+        "region": latest.region,
+        "heat": _overlay(heat),
+    }
+    if latest.photo is not None:  # the part as it was turned and cut out: the heat lies on that, not on the frame
+        photo = cv2.imencode(".jpg", cv2.cvtColor(latest.photo, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+        message["finding"]["photo"] = base64.b64encode(photo[1].tobytes()).decode()
+    return message
 
 
 def _overlay(values: npt.NDArray[np.uint8] | None) -> dict[str, Any] | None:

@@ -50,6 +50,10 @@ class AppCollector(Collector):
         yield _gauge("familiarity_rank", "Of recent frames among known ones: 0.5 is alike, 0 strange.", drift["rank"])
         yield _gauge("store_bytes", "Size of the store.", status.get("store_bytes"))
         yield _gauge("disk_free_bytes", "Free space where the store is.", status.get("free_bytes"))
+        parts = CounterMetricFamily("edgetl_parts", "Inspected parts.", labels=["verdict"])
+        for verdict, count in self._app.inspecting.totals().items():
+            parts.add_metric([verdict], count)
+        yield parts
         samples = GaugeMetricFamily("edgetl_samples", "Stored samples.", labels=["label"])
         for label, count in status["samples"].items():
             samples.add_metric([printable(label)], count)

@@ -26,9 +26,11 @@ from .api import Api, error_response
 from .bodies import Json, read_json
 from .events import Events, EventStream
 from .guard import Guard, Hosts, Refused, client_of, refusal
+from .inspection_api import InspectionApi
 from .live import Live, MotionJpeg, watch
 from .metrics import registry
 from .openapi import document
+from .work import Work
 
 if TYPE_CHECKING:
     from ..app.app import App
@@ -54,9 +56,11 @@ class Site:
         self._app, self._access, self._cookie = app, access, cookie
         self.live = Live(app)
         self.events = Events(app)
+        work = Work(app)
         self._registry = registry(app, lambda: self.live.viewers)
         self.routes: list[BaseRoute] = [
             Route("/", self.page),
+            Route("/inspect", self.inspect_page),
             Route("/stream.mjpg", self.stream),
             Route("/healthz", self.healthz),
             Route("/metrics", self.metrics),
@@ -66,7 +70,7 @@ class Site:
             Route("/api/v1/session", self.session),
             Route("/api/v1/login", self.log_in, methods=["POST"]),
             Route("/api/v1/logout", self.log_out, methods=["POST"]),
-            Mount("/api/v1", routes=Api(app).routes()),
+            Mount("/api/v1", routes=[*Api(app, work).routes(), *InspectionApi(app, work).routes()]),
             Mount("/static", StaticFiles(directory=STATIC)),
         ]
         inner = Starlette(
@@ -86,8 +90,12 @@ class Site:
         await self._guard(scope, receive, send)
 
     async def page(self, _request: Request) -> Response:
-        """The one page."""
+        """Recognition: watch, teach, correct."""
         return FileResponse(STATIC / "index.html")
+
+    async def inspect_page(self, _request: Request) -> Response:
+        """Inspection: good parts, and what is not."""
+        return FileResponse(STATIC / "inspect.html")
 
     async def watch(self, socket: WebSocket) -> None:
         """The live picture over a WebSocket."""

@@ -69,13 +69,14 @@ def test_labels_of_any_kind_stand_as_they_are_and_in_no_template() -> None:
 def test_discovery_is_what_home_assistant_documents(teach: bool) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     made = discovery(teach=teach)
+    made.inspects = teach
     made.know(["gone", *NASTY], "toys")
     made.know(NASTY, "toys")
     message = json.loads(made.message())
     jsonschema.Draft202012Validator(home_assistant.DEVICE_DISCOVERY).validate(message)
     assert {"platform": "binary_sensor"} in message["components"].values()
     identifiers = [each["unique_id"] for each in message["components"].values() if "unique_id" in each]
-    assert len(set(identifiers)) == len(identifiers) == len(NASTY) + (7 if teach else 3)
+    assert len(set(identifiers)) == len(identifiers) == len(NASTY) + (10 if teach else 3)
 
 
 def test_more_labels_than_entities_make_sense_are_bounded() -> None:

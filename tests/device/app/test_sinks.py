@@ -9,12 +9,31 @@ import time
 from pathlib import Path
 
 import pytest
-from recognitions import recognition
+from recognitions import BAD_PART, recognition
 
-from edgetl_device.app.sinks import ChangeLines, Changes, JsonLines, LabelCommand
+from edgetl_device.app.sinks import ChangeLines, Changes, JsonLines, LabelCommand, PartCommand
 from edgetl_device.errors import InputError
 
 SCRIPT = "import os, sys; open(sys.argv[1], 'a').write(os.environ['EDGETL_LABEL'] + ' ' + os.environ['EDGETL_PROBABILITY'] + chr(10))"
+
+
+def test_a_part_command_gets_the_verdict_and_ignores_labels(tmp_path) -> None:
+    target = tmp_path / "parts"
+    names = "EDGETL_VERDICT EDGETL_SCORE EDGETL_THRESHOLD EDGETL_GOOD_PARTS EDGETL_BAD_PARTS"
+    shown = " ".join(f"${name}" for name in names.split())
+    command = PartCommand(f"sh -c 'echo {shown} >> {target}'")
+    command(recognition("cat", 1.0))
+    command.part(BAD_PART)
+    assert target.read_text() == "bad 4.25 2.0 3 1\n"
+
+
+def test_lines_tell_of_parts() -> None:
+    for_people, for_programs = io.StringIO(), io.StringIO()
+    ChangeLines(lambda: None, for_people).part(BAD_PART)
+    JsonLines(lambda: None, for_programs).part(BAD_PART)
+    assert for_people.getvalue()[10:] == "BAD part, 4.2 of 2.0 allowed (3 good, 1 bad so far)\n"
+    told = json.loads(for_programs.getvalue())
+    assert (told["verdict"], told["where"], "good" in told) == ("bad", [0.1, 0.2, 0.3, 0.4], False)
 
 
 def test_a_change_counts_once_and_only_when_it_lasts() -> None:

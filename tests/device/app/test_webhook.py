@@ -12,7 +12,7 @@ from datetime import datetime
 import pytest
 from certificates import certificates
 from receiver import receiver
-from recognitions import recognition
+from recognitions import BAD_PART, recognition
 from test_home_assistant import NASTY
 
 from edgetl_device.app.sinks.delivery import Delivery, Trouble
@@ -65,6 +65,15 @@ def test_each_change_is_posted_once_signed_and_with_a_password_in_no_url(opened)
     expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
     assert first.headers["webhook-signature"] == f"v1,{expected}"
     assert len({each.headers["webhook-id"] for each in got}) == 3
+
+
+def test_each_inspected_part_is_posted(opened) -> None:
+    with receiver() as server:
+        sink = opened(server.url)
+        sink.part(BAD_PART)
+        (got,) = server.until(1)
+    assert got.json["type"] == "part.inspected"
+    assert (got.json["data"]["verdict"], got.json["data"]["bad_parts"]) == ("bad", 1)
 
 
 def test_a_receiver_that_stumbles_gets_the_same_message_again_in_order(opened, caplog) -> None:

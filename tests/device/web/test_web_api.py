@@ -24,8 +24,9 @@ from web_site import Client, Site, running, until
 from edgetl_device.app.app import CapturedSample
 from edgetl_device.learning import retraining
 from edgetl_device.photos import decode_photo
-from edgetl_device.web import api
-from edgetl_device.web.api import MAX_BUNDLE, MAX_PHOTO
+from edgetl_device.web import work
+from edgetl_device.web.api import MAX_BUNDLE, Api
+from edgetl_device.web.work import MAX_PHOTO
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_at_most_two_decoded_photos_are_in_memory_until_they_are_classified_or_t
     def held_up(work):
         return lambda *arguments: go_on.wait(20) and work(*arguments)
 
-    monkeypatch.setattr(api, "decode_photo", counted)
+    monkeypatch.setattr(work, "decode_photo", counted)
     monkeypatch.setattr(site.app, "classify", held_up(site.app.classify))
     monkeypatch.setattr(site.app, "teach_photos", held_up(site.app.teach_photos))
     paths = ["/api/v1/classify", "/api/v1/learn?label=ring&retrain=false"] * 4
@@ -79,16 +80,16 @@ def test_at_most_two_decoded_photos_are_in_memory_until_they_are_classified_or_t
             pool.submit(Client(site.url).ask, "POST", path, photo("ring", seed), Content_Type="image/png")
             for seed, path in enumerate(paths)
         ]
-        rest = _api_of(site)._decoded
-        until(lambda: rest.statistics().tasks_waiting == len(paths) - api.MAX_DECODED)
-        assert len(decoded) == api.MAX_DECODED == 2
+        rest = _api_of(site)._work._decoded
+        until(lambda: rest.statistics().tasks_waiting == len(paths) - work.MAX_DECODED)
+        assert len(decoded) == work.MAX_DECODED == 2
         assert client.get("/api/v1/status").status == 200  # the rest of the page does not wait for them
         go_on.set()
         assert [each.result().status for each in asked] == [200] * len(paths)
     assert len(decoded) == len(paths)
 
 
-def _api_of(site: Site) -> api.Api:
+def _api_of(site: Site) -> Api:
     route = next(route for route in site.server.site.routes if getattr(route, "path", "") == "/api/v1")
     return route.routes[0].endpoint.__self__
 
@@ -437,7 +438,7 @@ def test_what_another_process_learns_is_told_within_two_seconds(site, client, ph
 
 
 def test_a_dead_camera_is_said_and_nothing_waits_for_ever(home, monkeypatch) -> None:
-    monkeypatch.setattr("edgetl_device.web.api.PATIENCE_S", 0.2)
+    monkeypatch.setattr("edgetl_device.web.work.PATIENCE_S", 0.2)
     with running(home) as site:
         site.app.pipeline.stop()
         answer = Client(site.url).post("/api/v1/learn", {"label": "x"})

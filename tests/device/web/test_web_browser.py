@@ -14,7 +14,7 @@ pytest.importorskip("starlette")
 
 from browser import Visitor, chromium
 from conftest import draw
-from web_site import PASSWORD, PASSWORD_HASH, Scene, Site, running, until
+from web_site import PASSWORD, PASSWORD_HASH, Scene, Site, laid_part, running, until
 
 import edgetl_device.web
 from edgetl_device.app.app import App
@@ -471,3 +471,45 @@ def test_a_scene_shows_what_it_is_told_to() -> None:
     first = next(frames)
     scene.kind = "box"
     assert (next(frames) != first).any()
+
+
+def test_a_person_teaches_good_parts_and_sees_the_scratch_on_a_bad_one_marked(browser, site) -> None:
+    drawn = site.scene._drawn
+    drawn["taught"] = [laid_part(seed) for seed in range(24)]  # another one in each frame
+    drawn["good"] = [laid_part(960)] * 24
+    drawn["bad"] = [laid_part(961, scratched=True)] * 24
+    site.scene.kind = "taught"
+    with Visitor(browser, site.url, path="/inspect") as visitor:
+        page = visitor.page
+        visitor.sees("Show it twenty good parts")
+        page.locator("#shutter").hover()
+        page.mouse.down()
+        page.locator("#film li[data-state=stored]:nth-child(12)").wait_for()
+        page.mouse.up()
+        page.locator("#result", has_text="of good parts learned").wait_for()
+        site.scene.kind = "good"
+        page.locator("#view[data-state=good]").wait_for()
+        site.scene.kind = "bad"
+        page.locator("#view[data-state=bad]").wait_for()
+        assert page.locator("#where").is_visible()
+        page.locator("#bad-parts", has_text="1").wait_for()
+        visitor.shoot("inspected", whole=True)
+
+        page.get_by_role("button", name="This is bad").click()
+        page.locator("#progress-text", has_text="1 bad part").wait_for()
+        page.get_by_role("button", name="Take it back").click()
+        page.locator("#result", has_text="Forgotten.").wait_for()
+        page.locator("#progress-text", has_text="bad").wait_for(state="detached")
+        page.get_by_role("button", name="Start a new one").click()
+        page.locator("#bad-parts", has_text="0").wait_for()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_inspection_fits_a_phone(browser, site, scheme) -> None:
+    site.app.inspecting.teach("good", [laid_part(seed) for seed in range(8)])
+    with Visitor(browser, site.url, width=360, scheme=scheme, path="/inspect") as visitor:
+        visitor.page.locator("#corrections").wait_for()
+        assert visitor.page.evaluate("document.documentElement.scrollWidth") == 360
+        box = visitor.page.locator("#shutter").bounding_box()
+        assert box["y"] + box["height"] <= 780  # the button that matters is on the first screen
+        visitor.shoot(f"inspected-360-{scheme}", whole=True)

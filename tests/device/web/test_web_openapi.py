@@ -19,7 +19,7 @@ from web_site import Client, running
 import edgetl_device
 from edgetl_device.web.openapi import document
 
-PAGE = {("get", "/"), ("get", "/static")}
+PAGE = {("get", "/"), ("get", "/inspect"), ("get", "/static")}
 
 
 def routes(site) -> set[tuple[str, str]]:

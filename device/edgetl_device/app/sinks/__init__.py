@@ -4,19 +4,22 @@ Each sink is called with the newest recognition by a :class:`~edgetl_device.app.
 time. A package of your own adds one through the entry point group ``edgetl.sinks`` (:mod:`edgetl_device.extensions`).
 """
 
-from .command import LabelCommand
+from .command import LabelCommand, PartCommand
 from .lines import ChangeLines, JsonLines
-from .opening import BUILT_IN, open_sink, refuse_password
-from .sink import Attached, Changes, Sink
+from .opening import BUILT_IN, COMMANDS, open_sink, refuse_password
+from .sink import Attached, Changes, Sink, TakesParts
 
 __all__ = [
     "BUILT_IN",
+    "COMMANDS",
     "Attached",
     "ChangeLines",
     "Changes",
     "JsonLines",
     "LabelCommand",
+    "PartCommand",
     "Sink",
+    "TakesParts",
     "open_sink",
     "refuse_password",
 ]

@@ -40,6 +40,7 @@ class Topics:
         self.camera = f"{prefix}/camera"
         self.state = f"{prefix}/state"
         self.snapshot = f"{prefix}/snapshot"
+        self.part = f"{prefix}/part"
         self.teach = f"{prefix}/teach"
         self.teach_label = f"{prefix}/teach/label"
         self.teach_now = f"{prefix}/teach/now"
@@ -52,11 +53,15 @@ class Discovery:
         topics: of the device.
         snapshot: whether there is a picture.
         teach: whether it can be taught from there.
+
+    Attributes:
+        inspects: whether parts are inspected.
     """
 
     def __init__(self, topics: Topics, *, snapshot: bool, teach: bool) -> None:
         self._topics, self._snapshot, self._teach = topics, snapshot, teach
         self._lock = threading.Lock()
+        self.inspects = False
         self._gone: dict[str, str] = {}  # key of a component → its platform
         self._labels: tuple[str, ...] = ()
         self._bundle = ""
@@ -109,6 +114,8 @@ class Discovery:
             "label": {"platform": "sensor", "name": "Label", "icon": "mdi:eye", "state_topic": topics.state,
                       "value_template": "{{ value_json.label }}", "json_attributes_topic": topics.state},
         }  # fmt: skip
+        if self.inspects:
+            found |= self._inspecting()
         for label in self._labels[:MAX_LABELS]:
             key = identifier(label)
             template = "{{ 'ON' if value_json.id == '" + key + "' else 'OFF' }}"
@@ -126,6 +133,19 @@ class Discovery:
         if self._teach:
             found |= self._teaching()
         return {key: each | {"unique_id": f"{topics.device_id}_{key}"} for key, each in sorted(found.items())}
+
+    def _inspecting(self) -> dict[str, dict[str, Any]]:
+        part = {"state_topic": self._topics.part}
+        total = {"platform": "sensor", "state_class": "total", **part}
+        return {
+            "part": {"platform": "binary_sensor", "name": "Part", "device_class": "problem",
+                     "value_template": "{{ 'ON' if value_json.verdict == 'bad' else 'OFF' }}",
+                     "json_attributes_topic": self._topics.part, **part},
+            "good_parts": {"name": "Good parts", "icon": "mdi:check-circle",
+                           "value_template": "{{ value_json.good_parts }}", **total},
+            "bad_parts": {"name": "Bad parts", "icon": "mdi:alert-circle",
+                          "value_template": "{{ value_json.bad_parts }}", **total},
+        }  # fmt: skip
 
     def _teaching(self) -> dict[str, dict[str, Any]]:
         topics = self._topics

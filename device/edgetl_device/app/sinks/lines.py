@@ -7,10 +7,13 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from ..subscription import Recognition
 from .sink import UNKNOWN, Changes
+
+if TYPE_CHECKING:
+    from ..inspecting import PartVerdict
 
 
 class JsonLines:
@@ -38,6 +41,10 @@ class JsonLines:
         }
         _print(json.dumps(line, ensure_ascii=False), self._stream, self._gone)
 
+    def part(self, verdict: PartVerdict) -> None:
+        """Write a line with an inspected part: it has ``verdict`` in place of ``label``."""
+        _print(json.dumps(verdict.to_json()), self._stream, self._gone)
+
     def close(self) -> None:
         """Nothing to end."""
 
@@ -61,6 +68,13 @@ class ChangeLines:
         if label is not None:
             share = "" if label == UNKNOWN else f" {recognition.prediction.probability:.2f}"
             _print(f"{datetime.now():%H:%M:%S}  {label}{share}", self._stream, self._gone)
+
+    def part(self, verdict: PartVerdict) -> None:
+        """Print an inspected part."""
+        word = "good part" if verdict.good else "BAD part"
+        shift = f"{verdict.good_parts} good, {verdict.bad_parts} bad so far"
+        score = f"{max(verdict.score, 0):.1f} of {verdict.threshold:.1f} allowed"
+        _print(f"{datetime.now():%H:%M:%S}  {word}, {score} ({shift})", self._stream, self._gone)
 
     def close(self) -> None:
         """Nothing to end."""

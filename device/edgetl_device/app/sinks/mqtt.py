@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from .sink import HOLD_S, UNKNOWN, Changes
 
 if TYPE_CHECKING:
     from ..app import App
+    from ..inspecting import PartVerdict
 
 log = logging.getLogger("edgetl.sinks")
 
@@ -31,7 +33,8 @@ class MqttSink:
     """Tells a broker what is recognised; however long that is away, it costs recognition nothing.
 
     Topics, all kept by the broker (*retained*): ``PREFIX/availability`` (``online``, by its last will ``offline``),
-    ``PREFIX/camera`` (``ON``, ``OFF``), ``PREFIX/state`` (JSON, at each change of label), ``PREFIX/snapshot`` (JPEG).
+    ``PREFIX/camera`` (``ON``, ``OFF``), ``PREFIX/state`` (JSON, at each change of label), ``PREFIX/snapshot`` (JPEG),
+    ``PREFIX/part`` (JSON, of each inspected part).
     With ``teach=yes`` also ``PREFIX/teach`` (JSON), and the commands ``PREFIX/teach/label`` and ``PREFIX/teach/now``.
 
     Args:
@@ -56,6 +59,7 @@ class MqttSink:
         self._told: tuple[str, float] = ("", 0.0)
         self._told_s = float("-inf")
         self._started = False
+        self._starting = threading.Lock()  # labels and parts come in two threads
 
     def attach(self, app: App) -> None:
         """Connect, and say how things stand before anything is recognised."""
@@ -84,14 +88,24 @@ class MqttSink:
         if self._teaching is not None:
             self._teaching.look(recognition)
 
+    def part(self, verdict: PartVerdict) -> None:
+        """Take an inspected part; Home Assistant gets its entities with the first."""
+        self._start()
+        self.broker.outbox.put(self._topics.part, _json(verdict.to_json()))
+        if not self._discovery.inspects:
+            self._discovery.inspects = True
+            if self._known is not None:
+                self._discover()
+
     def close(self) -> None:
         """Say goodbye."""
         self.broker.stop()
 
     def _start(self) -> None:
-        if self._started:
-            return
-        self._started = True
+        with self._starting:
+            if self._started:
+                return
+            self._started = True
         if self.address.discovery is not None:
             self._discovery_topic = f"{self.address.discovery}/device/{self.address.device_id}/config"
             self.broker.on_kept(self._discovery_topic, self._remember, MAX_KEPT)

@@ -10,14 +10,20 @@ from urllib.parse import unquote, urlsplit
 from ...addresses import filled_in, is_variable, openable
 from ...errors import InputError
 from ...extensions import SINKS, call_factory, extension_names, load_extension
-from .command import LabelCommand
+from .command import LabelCommand, PartCommand
 from .mqtt import MqttSink
 from .sink import Sink
 from .sink_options import sink_options
 from .webhook import OPTIONS, WebhookSink
 
-BUILT_IN: dict[str, Callable[[str], Sink]] = {"command": LabelCommand, "mqtt": MqttSink, "webhook": WebhookSink}
+BUILT_IN: dict[str, Callable[[str], Sink]] = {
+    "command": LabelCommand,
+    "mqtt": MqttSink,
+    "part-command": PartCommand,
+    "webhook": WebhookSink,
+}
 """The sinks that ``--sink`` knows without any further package."""
+COMMANDS = ("command", "part-command")
 
 
 def refuse_password(spec: str) -> None:
@@ -26,7 +32,7 @@ def refuse_password(spec: str) -> None:
     Of a sink of another package nobody here knows what in its argument is secret.
     """
     name, _, argument = spec.partition(":")
-    if name not in BUILT_IN or name == "command":
+    if name not in BUILT_IN or name in COMMANDS:
         return
     try:
         url = urlsplit(openable(argument))
@@ -55,7 +61,7 @@ def open_sink(spec: str) -> Sink:
     if factory is None:
         names = ", ".join([*BUILT_IN, *extension_names(SINKS)])
         raise InputError(f"no sink {name!r}: expected {names}; a package adds one by the entry point group {SINKS}")
-    sink = call_factory(factory, SINKS, name, argument if name == "command" else filled_in(argument))
+    sink = call_factory(factory, SINKS, name, argument if name in COMMANDS else filled_in(argument))
     if not callable(sink) or not callable(getattr(sink, "close", None)):
         raise InputError(f"{name!r} ({SINKS}) returned {type(sink).__name__}, which cannot be called or has no close()")
     return cast(Sink, sink)

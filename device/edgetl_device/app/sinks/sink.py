@@ -8,6 +8,7 @@ from ..subscription import Recognition
 
 if TYPE_CHECKING:
     from ..app import App
+    from ..inspecting import PartVerdict
 
 HOLD_S = 0.5  # a label must last so long before it counts as a change
 UNKNOWN = "unknown"  # cannot be a class: labels.RESERVED
@@ -29,6 +30,14 @@ class Attached(Protocol):
 
     def attach(self, app: App) -> None:
         """The app that it belongs to; called once, before the first recognition."""
+
+
+@runtime_checkable
+class TakesParts(Protocol):
+    """A sink that is told of each inspected part, too."""
+
+    def part(self, verdict: PartVerdict) -> object:
+        """Take a part's verdict; called in another thread of the sink's own, and may take its time."""
 
 
 def shown(recognition: Recognition) -> str:

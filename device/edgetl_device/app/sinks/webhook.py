@@ -14,6 +14,7 @@ import http.client
 import json
 import secrets
 import ssl
+import threading
 import time
 import urllib.request
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ from .sink_options import sink_options
 
 if TYPE_CHECKING:
     from ..app import App
+    from ..inspecting import PartVerdict
 
 OPTIONS = ("ca", "secret", "secret-file")
 TIMEOUT_S = 10.0  # for each step of a request
@@ -130,7 +132,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
 
 class WebhookSink:
-    """Posts each change of label; however long the receiver is away, it costs recognition nothing.
+    """Posts each change of label and each inspected part; that the receiver is away costs recognition nothing.
 
     Args:
         argument: the receiver's address, as :func:`parsed_webhook` reads it.
@@ -148,6 +150,7 @@ class WebhookSink:
         self._before: str | None = None
         self._app: App | None = None
         self._started = False
+        self._starting = threading.Lock()  # labels and parts come in two threads
 
     def attach(self, app: App) -> None:
         """Whose camera it is."""
@@ -155,28 +158,40 @@ class WebhookSink:
 
     def __call__(self, recognition: Recognition) -> None:
         """Leave a message if the label changed."""
-        if not self._started:
-            self._started = True
-            self.delivery.start()
+        self._start()
         label = self._changes(recognition)
         if label is None:
             return
         data = change(label, self._before, recognition)
-        if self._app is not None:
-            data["camera"] = printable(self._app.pipeline.health().camera)
         self._before = label
-        self.delivery.put(
-            {
-                "id": f"msg_{secrets.token_hex(12)}",
-                "type": "label.changed",
-                "timestamp": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-                "data": data,
-            }
-        )
+        self._leave("label.changed", data)
+
+    def part(self, verdict: PartVerdict) -> None:
+        """Leave a message with an inspected part."""
+        self._start()
+        self._leave("part.inspected", verdict.to_json())
 
     def close(self) -> None:
         """End; a message on its way may still arrive."""
         self.delivery.close()
+
+    def _start(self) -> None:
+        with self._starting:
+            if not self._started:
+                self._started = True
+                self.delivery.start()
+
+    def _leave(self, kind: str, data: dict[str, Any]) -> None:
+        if self._app is not None:
+            data = data | {"camera": printable(self._app.pipeline.health().camera)}
+        self.delivery.put(
+            {
+                "id": f"msg_{secrets.token_hex(12)}",
+                "type": kind,
+                "timestamp": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+                "data": data,
+            }
+        )
 
     def _post(self, message: dict[str, Any], dropped: int) -> None:
         body = json.dumps(message | {"dropped": dropped}).encode()

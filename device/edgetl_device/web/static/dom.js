@@ -18,6 +18,11 @@ export function h(tag, properties = {}, ...children) {
   return element;
 }
 
+/** Set a text, if it is another one. */
+export function set(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
 /** 0.934 → "93 %". */
 export const percent = (share) => `${Math.round(share * 100)} %`;
 

@@ -3,9 +3,7 @@
 import { at } from "./dom.js";
 
 const picture = at("picture");
-const overlay = at("overlay");
 const view = at("view");
-const why = at("why");
 const context = picture.getContext("2d", { alpha: false });
 
 const LOGGED_OUT = 4401;
@@ -16,18 +14,14 @@ let socket = null;
 let attempt = 0;
 let retry = 0;
 
-/** Watch; `onMessage(message)` for every message of the device, `onLost(reason)` when the connection is gone. */
-export function watch(onMessage, onLost) {
+/** Watch; `onMessage(message)` for every message of the device, `onLost(reason)` when the connection is gone.
+ *  `layer.ask()` is what else the device is asked for, and `layer.draw(message)` draws it over the picture. */
+export function watch(onMessage, onLost, layer) {
   const again = () => {
     clearTimeout(retry);
-    if (!document.hidden && !socket) connect(onMessage, onLost, again);
+    if (!document.hidden && !socket) connect(onMessage, onLost, layer, again);
   };
   document.addEventListener("visibilitychange", () => (document.hidden ? socket?.close() : again()));
-  why.addEventListener("click", () => {
-    const on = why.getAttribute("aria-pressed") !== "true";
-    why.setAttribute("aria-pressed", String(on));
-    view.dataset.why = String(on);
-  });
   new ResizeObserver(place).observe(view);
   again();
 }
@@ -42,7 +36,7 @@ export async function snapshot() {
   return URL.createObjectURL(await new Promise((done) => small.toBlob(done, "image/jpeg", 0.8)));
 }
 
-function connect(onMessage, onLost, again) {
+function connect(onMessage, onLost, layer, again) {
   const own = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/v1/live`);
   let message = null;
   own.binaryType = "blob";
@@ -55,9 +49,9 @@ function connect(onMessage, onLost, again) {
     } else {
       await draw(data);
     }
-    drawOverlay(message);
+    layer.draw(message);
     onMessage(message);
-    const reply = { ack: message.number ?? null, overlay: why.getAttribute("aria-pressed") === "true" };
+    const reply = { ack: message.number ?? null, ...layer.ask() };
     if (own.readyState === WebSocket.OPEN) own.send(JSON.stringify(reply));
   });
   own.addEventListener("close", ({ code, reason }) => {
@@ -79,21 +73,19 @@ async function draw(jpeg) {
   image.close();
 }
 
-/** Lay the frame and the overlay over the square in the middle: that is what the device looks at. */
+/** Lay the frame and the overlays over what counts: where the picture is, and the square in its middle. */
 function place() {
   const { clientWidth: width, clientHeight: height } = view;
-  const side = Math.min(picture.width, picture.height) * Math.min(width / picture.width, height / picture.height);
-  view.style.setProperty("--side", `${side}px`);
-  view.style.setProperty("--left", `${(width - side) / 2}px`);
-  view.style.setProperty("--top", `${(height - side) / 2}px`);
-}
-
-function drawOverlay({ explains, overlay: map }) {
-  why.hidden = !explains;
-  if (!map) return;
-  const values = Uint8Array.from(atob(map.values), (letter) => letter.charCodeAt(0));
-  [overlay.width, overlay.height] = [map.columns, map.rows];
-  const heat = new ImageData(map.columns, map.rows);
-  values.forEach((value, index) => heat.data.set([67, 219, 167, value], 4 * index));
-  overlay.getContext("2d").putImageData(heat, 0, 0);
+  const scale = Math.min(width / picture.width, height / picture.height);
+  const side = Math.min(picture.width, picture.height) * scale;
+  const sizes = {
+    side,
+    left: (width - side) / 2,
+    top: (height - side) / 2,
+    "picture-width": picture.width * scale,
+    "picture-height": picture.height * scale,
+    "picture-left": (width - picture.width * scale) / 2,
+    "picture-top": (height - picture.height * scale) / 2,
+  };
+  for (const [name, value] of Object.entries(sizes)) view.style.setProperty(`--${name}`, `${value}px`);
 }

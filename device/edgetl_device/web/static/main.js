@@ -11,6 +11,7 @@ import { showLabels, showSamples, startSamples } from "./samples.js";
 import { onStatus, refresh } from "./state.js";
 import { showChips, startTeaching } from "./teach.js";
 import { showVersions, startVersions } from "./versions.js";
+import { evidence } from "./why.js";
 
 const STATUS_EVERY_MS = 5000;
 
@@ -64,5 +65,5 @@ get("session").then(({ password }) => {
   at("sign-out").hidden = !password;
 });
 await update();
-watch(onMessage, disconnected);
+watch(onMessage, disconnected, evidence);
 setInterval(() => document.hidden || update(), STATUS_EVERY_MS);

@@ -1,6 +1,7 @@
 // The device's prediction: the verdict on the picture, the bars beside it, and announcements for screen readers.
 
-import { at, h, percent } from "./dom.js";
+import { at, h, percent, set } from "./dom.js";
+import { showLost, showPulse } from "./pulse.js";
 
 const MAX_BARS = 5;
 const QUIET_MS = 4000; // between two announcements
@@ -8,7 +9,6 @@ const STEADY_MS = 1000; // a verdict must last so long to be announced
 
 const bars = at("bars");
 const view = at("view");
-const pulse = at("pulse");
 
 let announced = "";
 let announcedAt = 0;
@@ -43,15 +43,8 @@ export function unavailable(reason) {
 
 /** The connection to the device is gone. */
 export function disconnected(reason) {
-  pulse.dataset.state = "down";
-  set(at("pulse-text"), reason ? "too many viewers" : "reconnecting…");
+  showLost(reason);
   if (reason) unavailable(reason);
-}
-
-function showPulse({ fps, inference_ms: milliseconds, error }) {
-  pulse.dataset.state = error ? "down" : "live";
-  const speed = milliseconds === null ? "" : ` · ${milliseconds.toFixed(milliseconds < 10 ? 1 : 0)} ms`;
-  set(at("pulse-text"), error ? "no camera" : `${fps.toFixed(0)} fps${speed}`);
 }
 
 function showBars(top) {
@@ -78,8 +71,4 @@ function announce(verdict) {
     at("announcer").textContent = `It sees: ${verdict}`;
     [announced, announcedAt] = [verdict, now];
   }
-}
-
-function set(element, text) {
-  if (element.textContent !== text) element.textContent = text;
 }

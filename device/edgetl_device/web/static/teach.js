@@ -2,6 +2,7 @@
 
 import { post, send } from "./api.js";
 import { at, counted, duration, h, percent, spoken } from "./dom.js";
+import { holdable } from "./hold.js";
 import { snapshot } from "./live.js";
 import { choices } from "./pending.js";
 import { NOTHING, knownLabels } from "./state.js";
@@ -32,25 +33,7 @@ export function startTeaching(changed) {
     holding = false;
     tapped = performance.now() - pressedAt < TAP_MS;
   };
-  shutter.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0) return;
-    shutter.setPointerCapture(event.pointerId);
-    press();
-  });
-  for (const kind of ["pointerup", "pointercancel", "lostpointercapture", "blur"])
-    shutter.addEventListener(kind, release);
-  shutter.addEventListener("contextmenu", (event) => event.preventDefault());
-  shutter.addEventListener("keydown", (event) => {
-    if (event.key !== " " && event.key !== "Enter") return;
-    event.preventDefault();
-    if (!event.repeat) press();
-  });
-  shutter.addEventListener("keyup", release);
-  shutter.addEventListener("click", (event) => {
-    if (event.detail !== 0) return; // a pointer's click: it was pressed and released already
-    press(); // a screen reader's or a voice's: a tap
-    release();
-  });
+  holdable(shutter, press, release);
   input.addEventListener("input", showChips);
   input.addEventListener("keydown", (event) => {
     if (event.key !== "Enter") return;

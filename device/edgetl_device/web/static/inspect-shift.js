@@ -1,0 +1,29 @@
+// Good and bad parts since a shift began, and what counts as one.
+
+import { post } from "./api.js";
+import { ago, at, set } from "./dom.js";
+import { onInspection, use } from "./inspection.js";
+
+const trigger = at("trigger");
+
+/** Wire the card. */
+export function startShift(changed) {
+  at("new-shift").addEventListener("click", async () => use(await post("inspection/shift")));
+  trigger.addEventListener("change", async () => {
+    try {
+      use(await post("inspection/settings", { trigger: trigger.value }));
+    } catch {
+      changed();
+    }
+  });
+  onInspection((inspection) => {
+    if (document.activeElement !== trigger) trigger.value = inspection.trigger;
+  });
+}
+
+/** Show the counts. */
+export function showShift({ since, good, bad }) {
+  set(at("good-parts"), good.toLocaleString("en"));
+  set(at("bad-parts"), bad.toLocaleString("en"));
+  set(at("since"), `since ${ago(since)}`);
+}

@@ -1,0 +1,46 @@
+// Puts the inspection page together.
+
+import { get, post } from "./api.js";
+import { at } from "./dom.js";
+import { onInspection, refresh } from "./inspection.js";
+import { lost, overlay, show, showKnown } from "./inspect-picture.js";
+import { showSettings, startSettings } from "./inspect-settings.js";
+import { showShift, startShift } from "./inspect-shift.js";
+import { showTaught, startTeaching } from "./inspect-teach.js";
+import { watch } from "./live.js";
+
+const STATUS_EVERY_MS = 5000;
+
+async function update() {
+  try {
+    await refresh();
+  } catch (error) {
+    console.info(error.message); // the live picture says that the device is away, and asks again
+  }
+}
+
+onInspection((inspection) => {
+  showKnown(inspection);
+  showTaught(inspection);
+  showShift(inspection.shift);
+  showSettings(inspection);
+});
+
+function onMessage(message) {
+  show(message);
+  if (message.inspection) showShift(message.inspection.shift);
+}
+
+startTeaching(update);
+startShift(update);
+startSettings(update);
+at("sign-out").addEventListener("click", async () => {
+  await post("logout");
+  location.reload();
+});
+get("session").then(({ password }) => {
+  at("sign-out").hidden = !password;
+});
+await update();
+watch(onMessage, lost, overlay);
+setInterval(() => document.hidden || update(), STATUS_EVERY_MS);
