@@ -289,7 +289,7 @@ def _range(word: str) -> range | None:
 def _chosen(inspection: Inspection, ids: tuple[range, ...] | list[range]) -> list[int]:
     """An id that stands alone as it is, of a range those that were taught."""
     known = {row.id for row in inspection.samples()}
-    found = [number for each in ids for number in each if len(each) == 1 or number in known]
+    found = [number for each in ids for number in (each if len(each) == 1 else sorted(n for n in known if n in each))]
     if not found:
         raise InputError("no such photos: `edgetl-device inspect status --list` lists them")
     return list(dict.fromkeys(found))

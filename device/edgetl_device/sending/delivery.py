@@ -105,8 +105,10 @@ _SCHEMES = ("https", "http", "ssh")
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """A token is for the address that was given and no other."""
 
-    def redirect_request(self, *_: Any) -> None:
-        return None
+    def http_error_302(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any) -> None:
+        return None  # before it reads where to: that may be no address at all
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
 def _by_http(url: str, host: str, credentials: Credentials, timeout_s: float) -> Deliver:
@@ -121,15 +123,21 @@ def _by_http(url: str, host: str, credentials: Credentials, timeout_s: float) ->
     def deliver(data: bytes) -> Answer:
         request = urllib.request.Request(url, data, headers, method="POST")
         try:
-            with opener.open(request, timeout=timeout_s) as response:
-                return _answer(host, response.status, response.read(_MAX_ANSWER))
-        except urllib.error.HTTPError as error:
-            with error:
-                return _answer(host, error.code, error.read(_MAX_ANSWER))
+            with _response(opener, request, timeout_s) as response:
+                status, body = response.status, response.read(_MAX_ANSWER)
         except (OSError, http.client.HTTPException) as error:
             raise _reason(host, error) from None
+        return _answer(host, status, body)
 
     return deliver
+
+
+def _response(opener: urllib.request.OpenerDirector, request: urllib.request.Request, timeout_s: float) -> Any:
+    """What is answered, a refusal too: its body may break off as any other."""
+    try:
+        return opener.open(request, timeout=timeout_s)
+    except urllib.error.HTTPError as error:
+        return error
 
 
 def _context(credentials: Credentials) -> ssl.SSLContext:

@@ -90,7 +90,14 @@ def test_a_receiver_that_stumbles_gets_the_same_message_again_in_order(opened, c
 
 
 @pytest.mark.parametrize(
-    ("status", "headers"), [(400, {}), (404, {}), (302, {"Location": "/elsewhere"}), (308, {"Location": "/elsewhere"})]
+    ("status", "headers"),
+    [
+        (400, {}),
+        (404, {}),
+        (302, {"Location": "/elsewhere"}),
+        (307, {"Location": "http://["}),
+        (308, {"Location": "/elsewhere"}),
+    ],
 )
 def test_what_a_receiver_will_never_take_is_dropped_counted_and_no_redirect_is_followed(
     opened, caplog, status, headers

@@ -84,6 +84,7 @@ def test_a_mistake_is_one_line_and_stores_nothing(run, photos: Path, bundle_path
         (["learn", photos], "holds folders of several classes"),
         (["fine", "99"], "no photo 99 was taught"),
         (["fine", "98-99"], "no such photos"),
+        (["forget", "--sample", "98-999999999999999999"], "no such photos"),
         (["forget"], "--sample ID… or --all"),
         (["status", "--false-alarms", "5"], "must be 0.0001 to 0.9999"),
     ]:

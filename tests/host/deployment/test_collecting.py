@@ -350,16 +350,21 @@ def test_who_cannot_be_reached_or_is_somebody_else_is_one_clear_line(bundle_path
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"http://127.0.0.1:{server.getsockname()[1]}"
 
-        def hang_up() -> None:
+        def hang_up(answer: bytes) -> None:
             connection, _ = server.accept()
             connection.recv(1 << 16)
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+            connection.sendall(b"HTTP/1.1 " + answer)
             connection.close()
 
-        thread = threading.Thread(target=hang_up)
-        thread.start()
-        assert "127.0.0.1 answers (200), but is no `edgetl collect`" in push(one, address, code=2)
-        thread.join()
+        for answer, message in [
+            (b"200 OK\r\nContent-Length: 5\r\n\r\nhello", "answers (200), but is no `edgetl collect`"),
+            (b"302 X\r\nLocation: http://[\r\nContent-Length: 0\r\n\r\n", "answers (302), but is no"),
+            (b"500 X\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "nothing is lost, push again"),
+        ]:
+            thread = threading.Thread(target=hang_up, args=[answer])
+            thread.start()
+            assert message in push(one, address, code=2)
+            thread.join()
     assert "cannot reach 127.0.0.1 (Connection refused)" in push(one, address, code=2)
     assert "is not encrypted" in push(one, "http://example.org", code=2)
     for wrong in ("ftp://x", "https://", "https://user:secret@host", "https://h/?q", "ssh://host", "x", "https://h:x"):

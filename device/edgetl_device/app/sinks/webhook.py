@@ -127,8 +127,10 @@ def signature(secret: bytes, identifier: str, timestamp: int, body: bytes) -> st
 class _Stay(urllib.request.HTTPRedirectHandler):
     """Follows no redirect: a message, its signature and a password are for one receiver."""
 
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Nowhere."""
+    def http_error_302(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any) -> None:
+        """Nowhere, and before it reads where to: that may be no address at all."""
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
 class WebhookSink:
