@@ -268,6 +268,19 @@ def until_told(caplog: pytest.LogCaptureFixture, text: str, times: int) -> None:
         time.sleep(0.02)
 
 
+def test_a_topic_that_is_no_text_ends_no_thread() -> None:
+    from paho.mqtt.client import MQTTMessage
+
+    heard: list[bytes] = []
+    sink = MqttSink("mqtt://127.0.0.1/cam")
+    sink.broker.on("cam/x", heard.append)
+    for topic in (b"\xff\xfe", b"cam/x"):
+        message = MQTTMessage(topic=topic)
+        message.payload = b"now"
+        sink.broker._received(sink.broker._client, None, message)
+    assert heard == [b"now"]
+
+
 def test_without_paho_the_refusal_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 

@@ -196,15 +196,19 @@ class Broker:
             log.warning("the MQTT broker %s %s: trying again", self._address.shown, trouble)
 
     def _received(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        if self._before is not None and message.topic == self._before[0]:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:  # a broker that sends it is broken: the client's thread must not end for it
+            return
+        if self._before is not None and topic == self._before[0]:
             if message.retain and not self._settled.is_set():
                 if len(message.payload) <= self._before[2]:
                     self._before[1](bytes(message.payload))
                 self._settle()
         elif message.retain or len(message.payload) > MAX_COMMAND:
             return
-        elif message.topic == self._will:
+        elif topic == self._will:
             if message.payload == OFFLINE and not self.outbox.closed:  # the will of a run that was killed, told late
                 self.outbox.put(self._will, ONLINE, again=True)
-        elif message.topic in self._handlers:
-            self._handlers[message.topic](bytes(message.payload))
+        elif topic in self._handlers:
+            self._handlers[topic](bytes(message.payload))
