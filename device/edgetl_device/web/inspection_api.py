@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..inspection.service import Inspection, Taught
     from ..photos import Image
 
+MAX_FRAMES_SIZE = 128 << 20  # bytes of the frames that one request captures: a 4K frame is 25 MB
 _VIEW_KEYS = {"region": list, "find_part": bool, "turned": bool}
 
 
@@ -123,6 +124,11 @@ class InspectionApi:
     async def _teach_frames(self, verdict: str, frames: int, interval_ms: int) -> Taught:
         def image(recognition: Any) -> Image:
             found: Image = recognition.frame.image
+            if frames > 1 and frames * found.nbytes > MAX_FRAMES_SIZE:
+                raise InputError(
+                    f"{frames} frames of {found.shape[1]} x {found.shape[0]} pixels are too much at once: ask for "
+                    f"{max(1, MAX_FRAMES_SIZE // found.nbytes)} at most, again and again"
+                )
             return found
 
         return await self._work.run(

@@ -164,3 +164,13 @@ def test_sinks_are_told_of_each_part(site) -> None:
     assert np.isclose(
         verdict.score, client.post(f"{PATH}/check", part(951, scratched=True), Content_Type="image/png").json["score"]
     )
+
+
+def test_frames_that_would_fill_the_memory_are_refused(site, monkeypatch) -> None:
+    from edgetl_device.web import inspection_api
+
+    monkeypatch.setattr(inspection_api, "MAX_FRAMES_SIZE", 3 * 64 * 64 * 3)
+    client = Client(site.url)
+    answer = client.post(f"{PATH}/learn", {"frames": 4, "interval_ms": 0})
+    assert answer.status == 400 and "4 frames of 64 x 64 pixels are too much at once: ask for 3" in answer.json["error"]
+    assert client.post(f"{PATH}/learn", {"frames": 3, "interval_ms": 0}).json["good"] == 3
