@@ -67,6 +67,8 @@ class Inspector:
         left_out: (n,) scores of good photos, each without its burst and near-copies.
         bad: scores of the bad photos that were taught, each without itself.
         independent: how many good photos those are worth.
+        taught: which of the good ones were taught as such, not corrected, and how many those are worth; None where
+            they are too few to say anything by themselves.
         warnings: what is wrong with what was taught, one sentence each.
     """
 
@@ -81,6 +83,7 @@ class Inspector:
     left_out: Float64
     bad: Float64
     independent: float
+    taught: tuple[npt.NDArray[np.bool_], float] | None
     warnings: tuple[str, ...]
 
     def check(self, maps: Sequence[Int8]) -> Finding:
@@ -102,7 +105,18 @@ class Inspector:
 
     def sensitivity(self) -> tuple[Sensitivity, ...]:
         """Thresholds to choose from, with the false alarms and the defects found to be expected at each."""
-        return sensitivity(self.left_out, self.independent, self.bad)
+        return sensitivity(self.left_out, self.bad, lambda target: self.choose(target)[0])
+
+    def choose(self, target: float) -> tuple[float, FalseAlarms]:
+        """The threshold at which a share ``target`` of good photos may alarm, and what to expect there.
+
+        Fine photos are the most unusual good ones: they count for the threshold only where that lowers it.
+        """
+        chosen = choose_threshold(self.left_out, self.independent, target)
+        if self.taught is None:
+            return chosen
+        only, worth = self.taught
+        return min(chosen, choose_threshold(self.left_out[only], worth, target), key=lambda pair: pair[0])
 
     def _unusual(self, maps: Sequence[Int8]) -> list[Float32]:
         codes = _codes(maps, self.grids, self.gaussians)
@@ -153,7 +167,10 @@ def solve_inspector(
     bad = [sample for sample in samples if sample.kind == "bad"]
     corrected = _corrected(inspector, described, [each[:, 0] for each in _stacked(bad)]) if bad else inspector
     taught = np.array([sample.kind == "good" for sample in good])
-    return replace(_with_threshold(corrected, taught, likeness, target), warnings=warnings)
+    alone = (taught, likeness.among(taught).independent) if taught.sum() > 1 else None
+    settled = replace(corrected, taught=alone, warnings=warnings)
+    threshold, expected = settled.choose(target)
+    return replace(settled, threshold=threshold, expected=expected)
 
 
 def _measured(
@@ -173,7 +190,19 @@ def _measured(
     local, part = scale_of(top(places)), scale_of(whole(unusual))
     nothing = FalseAlarms(target, 0.0, 1.0)
     inspector = Inspector(
-        grids, gaussians, scales, local, part, None, 0.0, nothing, np.zeros(0), np.zeros(0), likeness.independent, ()
+        grids,
+        gaussians,
+        scales,
+        local,
+        part,
+        None,
+        0.0,
+        nothing,
+        np.zeros(0),
+        np.zeros(0),
+        likeness.independent,
+        None,
+        (),
     )
     answers = inspector._answers(unusual, places)
     return replace(inspector, left_out=_larger(*answers)), describe(upright, unusual, answers)
@@ -189,15 +218,6 @@ def _corrected(inspector: Inspector, good: Described, maps: Sequence[Int8]) -> I
         return replace(inspector, bad=bad)
     direction, of_good, of_bad = learned
     return replace(inspector, direction=direction, left_out=inspector.left_out + of_good, bad=bad + of_bad)
-
-
-def _with_threshold(inspector: Inspector, taught: npt.NDArray[np.bool_], likeness: Alike, target: float) -> Inspector:
-    """Fine photos are the most unusual good ones: they count for the threshold only where that lowers it."""
-    threshold, expected = choose_threshold(inspector.left_out, inspector.independent, target)
-    if taught.sum() > 1:
-        alone = choose_threshold(inspector.left_out[taught], likeness.among(taught).independent, target)
-        threshold, expected = min((threshold, expected), alone, key=lambda pair: pair[0])
-    return replace(inspector, threshold=threshold, expected=expected)
 
 
 def _larger(local: Float64, part: Float64) -> Float64:

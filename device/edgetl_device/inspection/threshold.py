@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -61,12 +62,18 @@ def choose_threshold(
 
 
 def sensitivity(
-    scores: npt.NDArray[np.float64], independent: float, bad: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float64], bad: npt.NDArray[np.float64], threshold_of: Callable[[float], float]
 ) -> tuple[Sensitivity, ...]:
-    """What the slider shows, from the most sensitive position on."""
+    """What the slider shows, from the most sensitive position on.
+
+    Args:
+        scores: (n,) of good photos, each left out.
+        bad: (n,) of bad ones, each without itself.
+        threshold_of: the threshold for a share of good photos that may alarm.
+    """
     rows = []
     for target in _STEPS:
-        threshold, _ = choose_threshold(scores, independent, target)
+        threshold = threshold_of(target)
         found = float((bad > threshold).mean()) if len(bad) else None
         rows.append(Sensitivity(target, threshold, float((scores > threshold).mean()), found))
     return tuple(rows)

@@ -108,6 +108,9 @@ def test_bad_photos_are_never_learned_as_good(inspector: Inspector) -> None:
     bad[0][2:4] = 90
     both = solve_inspector([*taught(photos(24)), *taught([bad], "bad")])
     assert both.threshold == pytest.approx(inspector.threshold)
+    corrected = solve_inspector([*taught(photos(24)), *taught(photos(3, seed=5), "fine")])
+    by_target = {row.target: row.threshold for row in corrected.sensitivity()}
+    assert by_target[0.05] == corrected.threshold  # what is offered is what would be used
     rows = both.sensitivity()
     assert [row.found for row in rows] == [1.0] * len(rows)
     assert [row.threshold for row in rows] == sorted(row.threshold for row in rows)
