@@ -495,6 +495,10 @@ def test_a_person_teaches_good_parts_and_sees_the_scratch_on_a_bad_one_marked(br
         page.locator("#bad-parts", has_text="1").wait_for()
         visitor.shoot("inspected", whole=True)
 
+        page.get_by_label("however it is turned").click()
+        page.locator("#look-message", has_text="Forget all parts first").wait_for()
+        assert page.get_by_label("the whole picture").is_checked()
+
         page.get_by_role("button", name="This is bad").click()
         page.locator("#progress-text", has_text="1 bad part").wait_for()
         page.get_by_role("button", name="Take it back").click()

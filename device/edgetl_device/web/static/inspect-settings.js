@@ -21,15 +21,21 @@ export function startSettings(changed) {
   slider.addEventListener("input", () => tell(SHARES[Number(slider.value)]));
   slider.addEventListener("change", () => change({ false_alarms: SHARES[Number(slider.value)] }));
   looks.addEventListener("change", () => {
+    if (known(inspection)) {
+      use(inspection); // sets the choice back
+      return say(at("look-message"), "Forget all parts first: what is looked at is chosen before the first.", true);
+    }
     const look = chosen();
     view.dataset.drawing = String(look === "region");
-    if (look === "region" && !inspection?.view?.region)
+    if (look === "region" && !inspection?.view?.region) {
+      view.scrollIntoView({ block: "nearest" });
       return say(at("look-message"), "Draw a frame round what counts, on the picture.");
+    }
     return changeView({ region: look === "region" ? inspection.view.region : null });
   });
   at("forget-all").addEventListener("click", async () => {
-    const known = counted(inspection.good + inspection.fine + inspection.bad, "part");
-    if (!(await confirmed(`Forget all ${known}? It cannot be undone.`, "Forget"))) return;
+    const parts = counted(known(inspection), "part");
+    if (!(await confirmed(`Forget all ${parts}? It cannot be undone.`, "Forget"))) return;
     await post("inspection/forget", { all: true });
     changed();
   });
@@ -40,11 +46,17 @@ export function startSettings(changed) {
 
 /** Show how it is set. */
 export function showSettings({ available, good, fine, bad, false_alarms: target, view: look }) {
+  const taught = known({ good, fine, bad });
   looks.disabled = slider.disabled = !available;
-  at("forget-all").hidden = !(good + fine + bad);
+  at("forget-all").hidden = !taught;
   if (!available) return;
   if (document.activeElement !== slider) slider.value = nearest(target);
   tell(SHARES[Number(slider.value)]);
+  if (taught && view.dataset.drawing === "true") {
+    view.dataset.drawing = "false"; // taught before a region was drawn
+    drawing = null;
+    say(at("look-message"), "");
+  }
   turned.checked = look.turned;
   const value = look.find_part ? "find" : look.region ? "region" : "whole";
   if (view.dataset.drawing !== "true" || look.region) looks.querySelector(`[value=${value}]`).checked = true;
@@ -52,6 +64,7 @@ export function showSettings({ available, good, fine, bad, false_alarms: target,
   if (look.region) place(region, look.region);
 }
 
+const known = ({ good, fine, bad }) => good + fine + bad;
 const chosen = () => looks.querySelector("[name=look]:checked").value;
 const nearest = (target) => SHARES.reduce((best, share, index) => (Math.abs(share - target) < Math.abs(SHARES[best] - target) ? index : best), 0);
 

@@ -25,5 +25,5 @@ export function startShift(changed) {
 export function showShift({ since, good, bad }) {
   set(at("good-parts"), good.toLocaleString("en"));
   set(at("bad-parts"), bad.toLocaleString("en"));
-  set(at("since"), `since ${ago(since)}`);
+  set(at("since"), `started ${ago(since)}`);
 }
