@@ -126,7 +126,7 @@ class View:
         if self.region is not None:
             x, y, width, height = (_share(number) for number in self.region)
             where = f"the region {x},{y},{width},{height} of the frame"
-        return where + ", the part found in it" * self.find_part + ", turned and mirrored" * self.turned
+        return "the part found in " * self.find_part + where + ", turned and mirrored" * self.turned
 
 
 def parse_region(text: str, frame_width: int, frame_height: int) -> tuple[int, int, int, int]:

@@ -10,7 +10,7 @@ import click
 
 from ..console import note, progress, refuse_existing, reports, say, say_wrapped, shared_options, table
 from ..errors import InputError, PhotoError
-from .inspect_words import as_json, counted, drawn, in_words, told
+from .inspect_words import as_json, counted, drawn, in_words, known_good, opened_to_inspect, told
 from .options import in_home, runtime_option
 from .photo_arguments import photo_paths
 from .sample_ids import SampleIds
@@ -69,13 +69,11 @@ def learn(
 @reports
 def check(images: tuple[Path, ...], heat: Path | None, force: bool, runtime: str, home: Home) -> dict[str, Any]:
     """Check photos, or folders of photos. Exit code 1 if any is flagged."""
-    from ..open_home import OpenHome
-
     folder = photo_paths(images)
     if heat is not None:
         refuse_existing(heat, force)
     findings, skipped = list[dict[str, Any]](), [str(item.path) for item in folder.unused]
-    with OpenHome(home, runtime) as opened:
+    with opened_to_inspect(home, runtime) as opened:
         inspection = opened.inspection
         for number, path in enumerate(progress(folder.photos, len(folder.photos), "checking")):
             try:
@@ -93,6 +91,8 @@ def check(images: tuple[Path, ...], heat: Path | None, force: bool, runtime: str
     bad = sum(finding["verdict"] == "bad" for finding in findings)
     if len(findings) > 1:
         say(f"{len(findings)} photos: {len(findings) - bad} good, {bad} not good")
+    if heat is not None:
+        say(f"wrote what is unusual where to {heat}")
     result: dict[str, Any] = {"findings": findings, "good": len(findings) - bad, "bad": bad, "skipped": skipped}
     if len(findings) == 1:
         result |= findings[0]
@@ -132,11 +132,9 @@ def bad(photos: tuple[str, ...], runtime: str, home: Home) -> dict[str, Any]:
 @reports
 def forget(ids: tuple[range, ...], everything: bool, home: Home) -> dict[str, Any]:
     """Remove photos exactly, as if they had never been taught."""
-    from ..open_home import OpenHome
-
     if bool(ids) == everything:
         raise InputError("choose what to forget: --sample ID… or --all")
-    with OpenHome(home) as opened:
+    with opened_to_inspect(home) as opened:
         inspection = opened.inspection
         removed = inspection.forget(None if everything else _chosen(inspection, ids))
         say(f"forgot {counted(removed)}")
@@ -151,10 +149,9 @@ def forget(ids: tuple[range, ...], everything: bool, home: Home) -> dict[str, An
 def export(file: Path, force: bool, home: Home) -> dict[str, Any]:
     """Write what was taught, without photos, for other devices with the same bundle."""
     from ..files import write_atomically
-    from ..open_home import OpenHome
 
     refuse_existing(file, force)
-    with OpenHome(home) as opened:
+    with opened_to_inspect(home) as opened:
         made = opened.inspection.export()
     data = made.to_bytes()
     write_atomically(file, data)
@@ -176,8 +173,7 @@ def merge(files: tuple[Path, ...], home: Home) -> dict[str, Any]:
     with OpenHome(home) as opened:
         new = opened.inspection.merge(exports)
         known = opened.inspection.status()
-        say(f"added {counted(new)}; "
-            f"{known.good + known.fine} good ones are known")  # fmt: skip
+        say(f"added {counted(new)}; {known_good(known.good + known.fine)}")
         return {"added": new, "good": known.good + known.fine}
 
 
@@ -194,9 +190,8 @@ def merge(files: tuple[Path, ...], home: Home) -> dict[str, Any]:
 def status(listed: bool, false_alarms: float | None, home: Home) -> dict[str, Any]:
     """Photos taught, the threshold, the false alarms to expect, and what each choice of them would find."""
     from ..inference.backbone import NO_MAPS
-    from ..open_home import OpenHome
 
-    with OpenHome(home) as opened:
+    with opened_to_inspect(home) as opened:
         inspection = opened.inspection
         if false_alarms is not None:
             inspection.sensitivity = false_alarms
@@ -213,7 +208,7 @@ def status(listed: bool, false_alarms: float | None, home: Home) -> dict[str, An
             say("threshold  none yet: `edgetl-device inspect learn PHOTO…`")
         else:
             share, low, high = known.expected_false_alarms
-            say(f"threshold  {known.threshold:.2f}, for {known.target:.1%} of good parts flagged at most")
+            say(f"threshold  {known.threshold:.2f}, set for {known.target:.1%} of good parts flagged")
             say(f"expected   {share:.1%} of good parts flagged, {low:.1%} to {high:.1%}")
         for warning in known.warnings:
             say_wrapped(f"warning    {warning}", 11)
@@ -262,18 +257,16 @@ def _view(photos: tuple[Path, ...], turned: bool, region: str | None, find_part:
 
 
 def _corrected(words: tuple[str, ...], verdict: str, runtime: str, home: Home) -> dict[str, Any]:
-    from ..open_home import OpenHome
-
     ids = [_range(word) for word in words if not Path(word).exists()]
     if all(ids) and len(ids) == len(words):
-        with OpenHome(home, runtime) as opened:
+        with opened_to_inspect(home, runtime) as opened:
             inspection = opened.inspection
             changed = inspection.judge(_chosen(inspection, [each for each in ids if each is not None]), verdict)
             say(f"changed the verdict of {counted(changed)} to {verdict}")
             known = inspection.status()
             return {"stored": 0, "changed": changed, "ids": [], "skipped": [], "good": known.good + known.fine}
     folder = photo_paths([Path(word) for word in words], verdict)
-    with OpenHome(home, runtime) as opened:
+    with opened_to_inspect(home, runtime) as opened:
         inspection = opened.inspection
         taught = inspection.fine(folder.photos) if verdict == "fine" else inspection.bad(folder.photos)
         return told(opened, taught, "fine" if verdict == "fine" else "not good")

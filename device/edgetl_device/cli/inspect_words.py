@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..console import note, say, say_wrapped
+from ..errors import HomeError
 
 if TYPE_CHECKING:
+    from ..home import Home
     from ..inspection.results import Finding, Taught
     from ..inspection.service import Inspection
     from ..open_home import OpenHome
@@ -18,7 +20,7 @@ def told(opened: OpenHome, taught: Taught, verdict: str) -> dict[str, Any]:
     for path, reason in taught.skipped:
         note(f"skipped: {reason}" if path is None or str(path) in reason else f"skipped {path}: {reason}")
     status = opened.inspection.status()
-    say(f"taught {counted(len(taught.ids))} as {verdict}; {taught.good} good ones are known")
+    say(f"taught {counted(len(taught.ids))} as {verdict}; {known_good(taught.good)}")
     for warning in taught.warnings:
         say_wrapped(f"warning: {warning}", 0)
     if status.expected_false_alarms is not None:
@@ -37,11 +39,12 @@ def told(opened: OpenHome, taught: Taught, verdict: str) -> dict[str, Any]:
 
 
 def in_words(found: Finding) -> str:
-    told = f"score {found.score:.2f}, threshold {found.threshold:.2f}"
+    """Verdict, place, and score against threshold: 49 characters at most, so that a short path fits before them."""
     if found.where is None:
-        return f"good  [{told}]"
+        return f"good  [{found.score:.2f} ≤ {found.threshold:.2f}]"
     x, y, width, height = found.where
-    return f"not good, at {x + width / 2:.0%} from the left and {y + height / 2:.0%} from the top  [{told}]"
+    place = f"{x + width / 2:.0%} across, {y + height / 2:.0%} down"
+    return f"not good, {place}  [{found.score:.2f} > {found.threshold:.2f}]"
 
 
 def as_json(found: Finding) -> dict[str, Any]:
@@ -63,6 +66,23 @@ def drawn(inspection: Inspection, path: Path, found: Finding, folder: Path, numb
     target = folder / f"{number:04}-{path.stem}.jpg"
     write_atomically(target, cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())
     return str(target)
+
+
+def opened_to_inspect(home: Home, runtime: str = "auto") -> OpenHome:
+    """The device's home.
+
+    Raises:
+        HomeError: it is empty.
+    """
+    from ..open_home import OpenHome
+
+    if not home.has_bundle():
+        raise HomeError(f"nothing was taught in {home.folder} yet: `edgetl-device inspect learn PHOTO…`")
+    return OpenHome(home, runtime)
+
+
+def known_good(count: int) -> str:
+    return "1 good one is known" if count == 1 else f"{count} good ones are known"
 
 
 def counted(count: int) -> str:

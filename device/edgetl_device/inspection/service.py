@@ -37,7 +37,7 @@ NEAR_COPY = (
 )
 PICTURE = 448  # pixels a side, of a part that was found
 ASPECT = 1.05  # by which a frame's aspect ratio may differ from those taught
-_NAMED = 6  # ids in a message
+_NAMED = 6  # ids, or ranges of them, in a message
 _TEACH = "`edgetl-device inspect learn PHOTO…`"
 
 
@@ -399,7 +399,14 @@ class Inspection:
 
 def _question(ids: Sequence[int], taught: int) -> str:
     """What to ask about photos that were taught as good and look as if they were not."""
-    some = " ".join(map(str, ids[:_NAMED])) + (" …" if len(ids) > _NAMED else "")
+    runs = list[list[int]]()
+    for number in ids:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1] = [runs[-1][0], number]
+        else:
+            runs.append([number, number])
+    words = [str(first) if first == last else f"{first}-{last}" for first, last in runs]
+    some = " ".join(words[:_NAMED]) + (" …" if len(words) > _NAMED else "")
     return (
         f"{len(ids)} of these {taught} would have been flagged: if they are not good, "
         f"`edgetl-device inspect bad {some}`"

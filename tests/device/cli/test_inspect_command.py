@@ -1,6 +1,7 @@
 """``edgetl-device inspect``: what a person types, and what comes out."""
 
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -54,7 +55,8 @@ def test_from_good_photos_to_a_flagged_part_corrected_and_forgotten(run, photos:
     picture = cv2.imread(found["picture"])
     assert picture.shape == (64, 64, 3)  # of the region
     text, _ = run("inspect", "check", photos / "bad", photos / "good", code=1)
-    assert "15.png: not good, at " in text and text.splitlines()[-1].startswith("15 photos: ")
+    assert re.search(r"15.png: not good, \d+% across, \d+% down  \[\d+\.\d\d > ", text)
+    assert text.splitlines()[-1].startswith("15 photos: ")
     stored, _ = run("inspect", "bad", photos / "bad", "--json")
     assert stored["stored"] == 3 and stored["good"] == 12
     changed, _ = run("inspect", "fine", "13-14", 15, "--json")
@@ -73,8 +75,11 @@ def test_from_good_photos_to_a_flagged_part_corrected_and_forgotten(run, photos:
 
 @pytest.mark.slow
 def test_a_mistake_is_one_line_and_stores_nothing(run, photos: Path, bundle_path: Path, tmp_path: Path) -> None:
-    run("install", bundle_path)
     good, one = photos / "good", photos / "more" / "12.png"
+    for words in (["status"], ["check", one], ["fine", one], ["forget", "--all"]):
+        _, error = run("inspect", *words, code=2)
+        assert error.endswith("yet: `edgetl-device inspect learn PHOTO…`\n") and error.count("\n") == 1, error
+    run("install", bundle_path)
     for words, message in [
         (["check", one], "teach at least two good photos"),
         (["bad", one], "teach good photos first"),
