@@ -86,6 +86,7 @@ def receiver(address: str, credentials: Credentials, timeout_s: float = 60.0) ->
     try:
         parts = urlsplit(address)
         host, port = parts.hostname, parts.port
+        (host or "").encode("idna")  # as who connects does: it may be no name at all
     except ValueError as error:
         raise InputError(f"{without_secrets(address)} is no address: {error}") from None
     if not host or parts.query or parts.fragment or parts.password is not None or parts.scheme not in _SCHEMES:
@@ -112,6 +113,8 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def _by_http(url: str, host: str, credentials: Credentials, timeout_s: float) -> Deliver:
+    if not credentials.token.isprintable() or any(character > "\xff" for character in credentials.token):
+        raise InputError("the token holds characters that cannot be sent: take it from `openssl rand -hex 16`")
     handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
     if url.startswith("https:"):
         handlers.append(urllib.request.HTTPSHandler(context=_context(credentials)))

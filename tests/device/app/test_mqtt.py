@@ -66,6 +66,7 @@ def test_an_address_holds_all_that_is_asked_for(tmp_path) -> None:
         ("", "expected mqtt://HOST"),
         ("http://host", "expected mqtt://HOST"),
         ("mqtt://host:99999", "port"),
+        ("mqtt://a..b", "no address"),
         ("mqtt://host/a+b", r"\+, #"),
         ("mqtt://host/$SYS", "begin with"),
         ("mqtt://host/a#b", "#"),

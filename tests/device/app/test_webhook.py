@@ -168,6 +168,7 @@ def test_https_is_verified(opened, tmp_path, caplog) -> None:
         ("ftp://host/x", "expected https://"),
         ("https:///x", "expected https://"),
         ("https://host:port/x", "no address"),
+        ("https://a..b/x", "no address"),
         ("https://höst/x", "beyond ASCII"),
         ("https://host/x y", "expected https://"),
         ("https://host/hunter2#nonsense=1", "none of ca, secret"),

@@ -265,6 +265,8 @@ def test_only_who_has_a_token_delivers_and_only_for_its_own_device(bundle_path, 
         mine.write_text("bbbbbbbbbbbbbbbbbbbb\n")
         assert "delivers under the name hall" in push(one, running.url, "--token-file", mine, code=2)
         assert push(two, running.url, "--token-file", mine)["new"]
+        mine.write_text("token that is \u2192 elsewhere\n")
+        assert "the token holds characters that cannot be sent" in push(two, running.url, "--token-file", mine, code=2)
     with Receiver(Collected(tmp_path / "fleet"), "127.0.0.1", 0) as without_tokens:
         assert push(one, without_tokens.url)["samples"] == 2
     assert sorted(each.delivery.name for each in Collected(tmp_path / "fleet").kept()) == ["hall", "yard"]
@@ -367,7 +369,16 @@ def test_who_cannot_be_reached_or_is_somebody_else_is_one_clear_line(bundle_path
             thread.join()
     assert "cannot reach 127.0.0.1 (Connection refused)" in push(one, address, code=2)
     assert "is not encrypted" in push(one, "http://example.org", code=2)
-    for wrong in ("ftp://x", "https://", "https://user:secret@host", "https://h/?q", "ssh://host", "x", "https://h:x"):
+    for wrong in (
+        "ftp://x",
+        "https://",
+        "https://user:secret@host",
+        "https://h/?q",
+        "ssh://host",
+        "x",
+        "https://h:x",
+        "https://a..b",
+    ):
         said = push(one, wrong, code=2)
         assert "expected" in said or "is no address" in said or "user name" in said
         assert "secret" not in said

@@ -87,6 +87,7 @@ def parsed_address(text: str) -> MqttAddress:
     try:
         url = urlsplit(openable(text))
         port = url.port or PORTS.get(url.scheme, 0)
+        (url.hostname or "").encode("idna")  # as who connects does: it may be no name at all
     except ValueError as error:
         raise InputError(
             f"{shown}: {'the port must be a number up to 65535' if 'ort' in str(error) else 'no address'}"

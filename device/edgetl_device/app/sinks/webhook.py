@@ -74,6 +74,7 @@ def parsed_webhook(text: str) -> WebhookAddress:
     try:
         url = urlsplit(openable(text))
         host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
+        (url.hostname or "").encode("idna")  # as who connects does: it may be no name at all
         place = host if url.port is None else f"{host}:{url.port}"
     except ValueError:
         raise InputError(f"{shown}: no address: expected https://HOST/PATH") from None
