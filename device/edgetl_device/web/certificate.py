@@ -10,6 +10,7 @@ import hashlib
 import ipaddress
 import logging
 import os
+import re
 import ssl
 import stat
 from collections.abc import Callable, Iterable
@@ -181,13 +182,18 @@ def _no_password() -> str:
 
 
 def _first(certificate: Path) -> bytes:
-    """The first certificate of a file, DER."""
-    text = certificate.read_text("ascii", "replace")
-    begin, end = text.find(_BEGIN), text.find(_END)
-    return ssl.PEM_cert_to_DER_cert(text[begin : end + len(_END)] + "\n")
+    """The first certificate of a file, DER; raises InputError where it is written as OpenSSL alone reads it."""
+    found = _PEM.search(certificate.read_text("ascii", "replace"))
+    try:
+        return ssl.PEM_cert_to_DER_cert(found[0] if found else "")
+    except ValueError:
+        raise InputError(
+            f"{certificate} holds no line {_BEGIN}: `openssl x509 -in FILE -out NEW.pem` writes it so"
+        ) from None
 
 
 _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+_PEM = re.compile(f"^{_BEGIN}.*?^{_END}", re.MULTILINE | re.DOTALL)  # there may be any text before it
 
 
 # made here --------------------------------------------------------------------------------------------------------

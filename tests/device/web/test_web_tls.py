@@ -164,6 +164,16 @@ def test_a_renewed_file_is_used_without_a_restart_and_a_broken_one_is_not(tmp_pa
     assert used.refresh() and used.fingerprint != before
 
 
+def test_text_before_a_certificate_does_not_matter_and_another_heading_is_refused(tmp_path, files) -> None:
+    text, cert = Path(files["server"]).read_text(), tmp_path / "cert.pem"
+    before = Certificate(Path(files["server"]), Path(files["server-key"])).fingerprint
+    cert.write_text(f"-----END CERTIFICATE-----\n# -----BEGIN CERTIFICATE-----\n{text}")
+    assert Certificate(cert, Path(files["server-key"])).fingerprint == before
+    cert.write_text(text.replace(" CERTIFICATE", " X509 CERTIFICATE"))
+    with pytest.raises(InputError, match="holds no line -----BEGIN CERTIFICATE-----"):
+        Certificate(cert, Path(files["server-key"]))
+
+
 @pytest.mark.parametrize(
     ("cert", "key", "message"),
     [
