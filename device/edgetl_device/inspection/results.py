@@ -39,12 +39,14 @@ class Taught:
         good: how many good photos are known now, corrected ones included.
         skipped: the photos that were not used, each with the reason.
         warnings: what is wrong with all that was taught, one sentence each.
+        odd: ids of those taught as good that would have been flagged by what was taught before.
     """
 
     ids: tuple[int, ...]
     good: int
     skipped: tuple[tuple[Path | None, str], ...]
     warnings: tuple[str, ...]
+    odd: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -290,15 +290,16 @@ class Inspection:
             photos, skipped = self._prepared(images, chosen, verdict, together)
             if known != chosen:
                 self.set_view(chosen)
-            odd = self._odd(photos) if verdict == "good" else []
+            unlike = self._odd(photos) if verdict == "good" else []
             ids = self._store.inspected.add(photos, self._backbone.digest, self._backbone.runtime, chosen.digest)
             self._chosen = chosen
             inspector = self._inspector()
             good = sum(row.verdict != "bad" for row in self._rows())
             warnings = () if inspector is None else inspector.warnings
+            odd = tuple(ids[number] for number in unlike)
             if odd:
-                warnings = (_question([ids[number] for number in odd], len(ids)), *warnings)
-            return Taught(tuple(ids), good, tuple(skipped), warnings)
+                warnings = (_question(odd, len(ids)), *warnings)
+            return Taught(tuple(ids), good, tuple(skipped), warnings, odd)
 
     def _odd(self, photos: Sequence[InspectedPhoto]) -> list[int]:
         """Which photos what was taught before would flag: one of them may not be good."""

@@ -64,7 +64,8 @@ class InspectionApi:
             frames, interval_ms = fields.get("frames", 1), fields.get("interval_ms", 150)
             taught = await self._teach_frames(fields.get("verdict", "good"), frames, interval_ms)
         skipped = [reason for _, reason in taught.skipped]
-        return Json({"ids": taught.ids, "good": taught.good, "skipped": skipped, "warnings": taught.warnings})
+        told = {"ids": taught.ids, "odd": taught.odd, "good": taught.good}
+        return Json(told | {"skipped": skipped, "warnings": taught.warnings})
 
     async def check(self, request: Request) -> Response:
         """A photo as body, or what the camera sees now, is one part that is counted → its verdict."""

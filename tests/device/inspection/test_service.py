@@ -112,6 +112,7 @@ def test_what_would_have_been_flagged_is_asked_about_when_it_is_taught_as_good(i
     assert not any("would have been flagged" in warning for warning in inspection.learn(GOOD[:20]).warnings)
     taught = inspection.learn([GOOD[21], part(100, chipped=True), part(101, chipped=True)])
     assert "2 of these 3 would have been flagged" in taught.warnings[0] and "inspect bad 22-23" in taught.warnings[0]
+    assert taught.odd == (22, 23)
     assert not any("would have" in w for w in inspection.fine([part(102, chipped=True)]).warnings)
 
 

@@ -507,6 +507,15 @@ def test_a_person_teaches_good_parts_and_sees_the_scratch_on_a_bad_one_marked(br
         page.get_by_role("button", name="Start a new one").click()
         page.locator("#bad-parts", has_text="0").wait_for()
 
+        site.app.inspecting.teach("good", [laid_part(seed) for seed in range(30, 42)])
+        site.scene.kind = "bad"
+        page.locator("#view[data-state=bad]").wait_for()
+        page.locator("#shutter").click()
+        page.locator("#result", has_text="would have been flagged").wait_for()
+        visitor.shoot("inspected-odd", whole=True)
+        page.get_by_role("button", name="bad", exact=False).and_(page.locator("#result button")).click()
+        page.locator("#progress-text", has_text="bad part").wait_for()
+
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_inspection_fits_a_phone(browser, site, scheme) -> None:

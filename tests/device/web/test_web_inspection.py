@@ -58,6 +58,16 @@ def test_good_parts_are_taught_bad_ones_flagged_and_both_counted(site) -> None:
     assert 'edgetl_parts_total{verdict="bad"} 1.0' in client.get("/metrics").body.decode()
 
 
+def test_a_part_taught_as_good_that_would_have_been_flagged_is_asked_about(site) -> None:
+    site.app.inspecting.teach("good", [laid_part(seed) for seed in range(900, 920)])
+    client = Client(site.url)
+    odd = client.post(f"{PATH}/learn", part(951, scratched=True), Content_Type="image/png").json
+    assert odd["odd"] == odd["ids"] and len(odd["ids"]) == 1
+    assert (
+        client.post(f"{PATH}/learn?verdict=bad", part(952, scratched=True), Content_Type="image/png").json["odd"] == []
+    )
+
+
 def test_what_is_forgotten_leaves_inspection_as_if_it_had_never_been_taught(site) -> None:
     client = Client(site.url)
     teach(client, range(900, 908))

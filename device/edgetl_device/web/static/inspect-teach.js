@@ -44,22 +44,22 @@ async function hold(changed) {
   film.replaceChildren();
   result.hidden = true;
   shutter.dataset.capturing = at("view").dataset.capturing = "true";
-  const ids = [];
+  const taught = nothing();
   let problem = null;
   try {
     do {
       const started = performance.now();
-      ids.push(...(await captureOne("good")));
-      at("shutter-text").textContent = `${counted(ids.length, "picture")} of good parts`;
+      add(taught, await captureOne("good"));
+      at("shutter-text").textContent = `${counted(taught.ids.length, "picture")} of good parts`;
       await new Promise((next) => setTimeout(next, Math.max(0, INTERVAL_MS - (performance.now() - started))));
-    } while (holding && ids.length < MAX_HELD);
+    } while (holding && taught.ids.length < MAX_HELD);
   } catch (error) {
     problem = error;
   }
   shutter.dataset.capturing = at("view").dataset.capturing = "false";
   at("shutter-text").textContent = "This part is good";
   busy = false;
-  report(ids, "good", problem ? [problem.message] : [], changed);
+  report(taught, "good", problem ? [problem.message] : [], changed);
 }
 
 async function captureOne(verdict) {
@@ -69,9 +69,9 @@ async function captureOne(verdict) {
   film.append(frame);
   film.scrollLeft = film.scrollWidth;
   try {
-    const { ids } = await post("inspection/learn", { verdict, frames: 1 });
+    const taught = await post("inspection/learn", { verdict, frames: 1 });
     frame.dataset.state = "stored";
-    return ids;
+    return taught;
   } catch (error) {
     frame.remove();
     throw error;
@@ -83,18 +83,18 @@ async function teachPhotos(files, changed) {
   if (!files.length || busy) return;
   busy = shutter.disabled = true;
   film.replaceChildren();
-  const ids = [];
+  const taught = nothing();
   const skipped = [];
   for (const [number, file] of files.entries()) {
     showResult("working", `Adding photo ${number + 1} of ${files.length}…`, "");
     try {
-      ids.push(...(await send("inspection/learn?verdict=good", file, file.type || "image/jpeg")).ids);
+      add(taught, await send("inspection/learn?verdict=good", file, file.type || "image/jpeg"));
     } catch (error) {
       skipped.push(`${file.name}: ${error.message}`);
     }
   }
   busy = shutter.disabled = false;
-  report(ids, "good", skipped, changed);
+  report(taught, "good", skipped, changed);
 }
 
 async function correct(verdict, changed) {
@@ -109,13 +109,20 @@ async function correct(verdict, changed) {
   busy = false;
 }
 
+const nothing = () => ({ ids: [], odd: [] });
+
+function add(taught, { ids, odd }) {
+  taught.ids.push(...ids);
+  taught.odd.push(...odd);
+}
+
 const LEARNED = {
   good: (count) => `${counted(count, "picture")} of good parts learned`,
   fine: () => "Learned: a part like this is good",
   bad: () => "Learned: a part like this is bad",
 };
 
-function report(ids, verdict, problems, changed) {
+function report({ ids, odd }, verdict, problems, changed) {
   if (!ids.length) {
     showResult("failed", "Nothing was stored.", problems.join("; "));
     return;
@@ -132,8 +139,30 @@ function report(ids, verdict, problems, changed) {
     }
     changed();
   });
-  showResult("promoted", LEARNED[verdict](ids.length), problems.join("; "), undo);
+  const details = odd.length ? [question(odd.length, ids.length), ...problems] : problems;
+  const actions = odd.length ? [callBad(odd, undo, changed), undo] : [undo];
+  showResult("promoted", LEARNED[verdict](ids.length), details.join("; "), ...actions);
   changed();
+}
+
+const question = (odd, taught) =>
+  taught === 1 ? "It would have been flagged. Is it good?" : `${odd} of them would have been flagged. Are they good?`;
+
+/** Parts taught as good by mistake are bad. */
+function callBad(ids, undo, changed) {
+  const text = ids.length === 1 ? "No, it is bad" : `No, these ${ids.length} are bad`;
+  const button = h("button", { type: "button", className: "danger", textContent: text });
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    try {
+      await post("inspection/judge", { ids, verdict: "bad" });
+      showResult("promoted", "Learned: parts like this are bad", "", undo);
+    } catch (error) {
+      showResult("failed", "That did not work.", error.message);
+    }
+    changed();
+  });
+  return button;
 }
 
 function showResult(state, title, detail, ...actions) {
