@@ -28,6 +28,9 @@ from .access import Access, basic_password
 PUBLIC = ("/healthz", "/api/v1/login")
 """What needs no password, beside the page's own files under ``/static/``, which are in every copy of edgetl."""
 
+PAGES = ("/", "/inspect")
+"""What a visitor opens: without a session it shows the login page, and a link from another site may lead there."""
+
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -119,7 +122,7 @@ class Guard:
         hosts: names it answers to.
         access: sessions.
         cookie: name of the session cookie.
-        login_page: answers a visitor without a session who opens ``/``.
+        login_page: answers a visitor without a session who opens one of :data:`PAGES`.
     """
 
     def __init__(self, inner: ASGIApp, hosts: Hosts, access: Access, cookie: str, login_page: Response) -> None:
@@ -138,7 +141,7 @@ class Guard:
             self._check_origin(scope, connection.headers)
             await self._check_session(connection)
         except Refused as refused:
-            if refused.status == 401 and scope["type"] == "http" and scope["path"] == "/":
+            if refused.status == 401 and scope["type"] == "http" and scope["path"] in PAGES:
                 answer = self._login_page
             else:
                 answer = refusal(refused)
@@ -180,7 +183,7 @@ class Guard:
             raise Refused(403, "this request comes from another website")
         site = headers.get("sec-fetch-site", "same-origin")
         followed_a_link = (
-            scope.get("method") == "GET" and scope["path"] == "/" and headers.get("sec-fetch-mode") == "navigate"
+            scope.get("method") == "GET" and scope["path"] in PAGES and headers.get("sec-fetch-mode") == "navigate"
         )
         if site not in ("same-origin", "none") and not followed_a_link:
             raise Refused(403, "this request comes from another website")

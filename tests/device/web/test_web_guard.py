@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from edgetl_device.errors import InputError
 from edgetl_device.home import Home
 from edgetl_device.web import serve
-from edgetl_device.web.guard import HEADERS, Hosts, client_of, is_loopback, networks
+from edgetl_device.web.guard import HEADERS, PAGES, Hosts, client_of, is_loopback, networks
 from edgetl_device.web.live import LOGGED_OUT
 
 FOR_EVERYONE = {("GET", "/healthz"), ("GET", "/static/app.css")}
@@ -112,7 +112,8 @@ def test_the_same_site_and_programs_that_are_no_browser_get_in(opened) -> None:
     port = client.host.partition(":")[2]
     own = {"Origin": f"http://localhost:{port}", "Host": f"localhost:{port}", "Sec_Fetch_Site": "same-origin"}
     assert client.post("/api/v1/rollback", {"version": 1}, **own).status == 200
-    assert client.get("/", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="navigate").status == 200  # followed a link
+    for page in PAGES:
+        assert client.get(page, Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="navigate").status == 200  # followed a link
 
 
 def test_every_answer_carries_the_security_headers(opened) -> None:
@@ -125,7 +126,8 @@ def test_every_answer_carries_the_security_headers(opened) -> None:
 
 def test_logging_in_gives_a_cookie_that_scripts_and_other_sites_cannot_use(locked) -> None:
     client = Client(locked.url)
-    assert client.get("/").status == 401 and b'type="password"' in client.get("/").body
+    for page in PAGES:
+        assert client.get(page).status == 401 and b'type="password"' in client.get(page).body
     cookie = client.log_in().headers["Set-Cookie"]
     assert "HttpOnly" in cookie and "samesite=strict" in cookie.lower() and "secure" not in cookie.lower()
     assert client.get("/").status == 200 and client.get("/api/v1/status").status == 200

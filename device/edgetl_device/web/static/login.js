@@ -9,7 +9,7 @@ at("login").addEventListener("submit", async (event) => {
   problem.textContent = "";
   try {
     await post("login", { password: at("password").value });
-    location.replace("/");
+    location.replace(location.pathname === "/inspect" ? "/inspect" : "/");
   } catch (error) {
     problem.textContent = `${error.message[0].toUpperCase()}${error.message.slice(1)}.`;
     at("password").select();
