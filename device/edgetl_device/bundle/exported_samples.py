@@ -135,7 +135,7 @@ class ExportedSamples:
         codes, ids = arrays["codes"], arrays["ids"]
         if codes.dtype != np.uint8 or codes.ndim != 2 or codes.shape[1] > MAX_DIMENSION:
             raise InputError(f"not samples: expected codes, got {codes.shape} {codes.dtype}")
-        if ids.dtype != np.int64 or ids.shape != (len(codes),) or (len(ids) and ids[0] < 1) or (np.diff(ids) < 1).any():
+        if ids.dtype != np.int64 or ids.shape != (len(codes),) or (ids < 1).any() or (ids[1:] <= ids[:-1]).any():
             raise InputError("not samples: expected ascending numbers")
         places = [
             _places(arrays[name], names, len(ids)) for name, names in (("label_of", labels), ("runtime_of", runtimes))

@@ -197,6 +197,7 @@ def of(samples: ExportedSamples, **changes: object) -> bytes:
     [
         {"ids": np.array([2, 1, 3])},
         {"ids": np.array([1, 1, 3])},
+        {"ids": np.array([1, -(2**63), -1])},  # steps that overflow
         {"ids": np.array([0, 1, 3])},
         {"ids": np.array([1, 2])},
         {"ids": np.array([1.0, 2, 3])},
