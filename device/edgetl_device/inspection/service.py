@@ -79,13 +79,8 @@ class Inspection:
             InputError: photos were taught with another view.
         """
         with self._lock:
-            known = self.view
-            if known is not None and known != view and self._rows():
-                raise InputError(
-                    f"photos were taught with {known.describe()}, not with {view.describe()}: "
-                    "`edgetl-device inspect forget --all` first, or leave out the options"
-                )
-            if known != view:
+            self._refuse_view(view)
+            if self.view != view:
                 self._choose(view, self.sensitivity)
 
     @property
@@ -285,13 +280,14 @@ class Inspection:
             if verdict == "bad" and known is None:
                 raise InputError(f"teach good photos first: {_TEACH}")
             chosen = view or known or View()
-            if view is not None and known is not None and view != known:
-                self.set_view(view)
+            if known is not None and chosen != known:
+                self._refuse_view(chosen)
             photos, skipped = self._prepared(images, chosen, verdict, together)
-            if known != chosen:
-                self.set_view(chosen)
             unlike = self._odd(photos) if verdict == "good" else []
-            ids = self._store.inspected.add(photos, self._backbone.digest, self._backbone.runtime, chosen.digest)
+            setting = None if known == chosen else self._setting(chosen, self.sensitivity)
+            ids = self._store.inspected.add(
+                photos, self._backbone.digest, self._backbone.runtime, chosen.digest, setting
+            )
             self._chosen = chosen
             inspector = self._inspector()
             good = sum(row.verdict != "bad" for row in self._rows())
@@ -371,9 +367,20 @@ class Inspection:
         return self._store.inspected.rows(self._backbone.digest)
 
     def _choose(self, view: View, share: float) -> None:
-        setting = InspectionSetting(json.dumps(view.to_json(), sort_keys=True), round(share * UNIT))
-        self._store.inspected.choose(self._backbone.digest, setting)
+        self._store.inspected.choose(self._backbone.digest, self._setting(view, share))
         self._chosen = view
+
+    def _setting(self, view: View, share: float) -> InspectionSetting:
+        return InspectionSetting(json.dumps(view.to_json(), sort_keys=True), round(share * UNIT))
+
+    def _refuse_view(self, view: View) -> None:
+        """Raise InputError where photos were taught with another view."""
+        known = self.view
+        if known is not None and known != view and self._rows():
+            raise InputError(
+                f"photos were taught with {known.describe()}, not with {view.describe()}: "
+                "`edgetl-device inspect forget --all` first, or leave out the options"
+            )
 
     def _refuse_without_maps(self) -> None:
         if not self.available:

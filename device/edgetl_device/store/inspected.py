@@ -138,14 +138,23 @@ class InspectedPhotos:
                 )
             yield row, np.frombuffer(unpacked, np.int8).reshape(turns, values)
 
-    def add(self, photos: Sequence[InspectedPhoto], backbone: str, runtime: str, view: str) -> list[int]:
-        """Photos → their ids, in one step."""
+    def add(
+        self,
+        photos: Sequence[InspectedPhoto],
+        backbone: str,
+        runtime: str,
+        view: str,
+        setting: InspectionSetting | None = None,
+    ) -> list[int]:
+        """Photos → their ids; with them, in one step, a setting chosen with the first of them."""
         self._may_write()
         made, ids, bursts = now(), list[int](), dict[int, int]()
         blobs = [packed(photo.maps) for photo in photos]
         needed = sum(len(blob) + photo.raw.nbytes for blob, photo in zip(blobs, photos, strict=True))
         with self._database.transaction():
             self._make_room(len(photos), needed)
+            if setting is not None:
+                self._set(backbone, setting)
             for photo, blob in zip(photos, blobs, strict=True):
                 number = self._database.next_id("inspected")
                 burst = number if photo.group is None else bursts.setdefault(photo.group, number)
@@ -209,8 +218,11 @@ class InspectedPhotos:
         """Choose how the photos of a backbone are looked at."""
         self._may_write()
         with self._database.transaction():
-            self._database.delete("inspection", "backbone = ?", (backbone,))
-            self._database.insert("inspection", backbone=backbone, view=setting.view, target=setting.target)
+            self._set(backbone, setting)
+
+    def _set(self, backbone: str, setting: InspectionSetting) -> None:
+        self._database.delete("inspection", "backbone = ?", (backbone,))
+        self._database.insert("inspection", backbone=backbone, view=setting.view, target=setting.target)
 
 
 def _listed(ids: Sequence[int]) -> str:

@@ -178,6 +178,11 @@ def test_a_full_store_refuses_and_keeps_what_it_has(home: Home, opened) -> None:
     with pytest.raises(StorageError, match="the store is full"):
         inspection.learn(GOOD[2:6])
     assert len(inspection.samples()) == 2 and inspection.learn(GOOD[2:3]).good == 3
+    inspection.forget()
+    opened.learner.store.max_samples = 1
+    with pytest.raises(StorageError, match="the store is full"):
+        inspection.learn(GOOD[:2], View(turned=True))
+    assert inspection.view is None  # nothing was stored, so nothing was chosen
 
 
 def test_a_bundle_without_maps_cannot_inspect_and_says_how_to_get_one(tmp_path: Path) -> None:
