@@ -155,20 +155,20 @@ def parse_region(text: str, frame_width: int, frame_height: int) -> tuple[int, i
 
 
 def _posed(frame: Image, pose: Pose, height: int, width: int) -> Image:
-    """The square around a found part, turned → (height, width, 3) BGR.
+    """The rectangle around a found part, turned and drawn to the photo's sides → (height, width, 3) BGR.
 
     The cut-out is brought to 1.5 to 4 times the size that is asked for, by halving or by doubling, then whole pixels of
     it are taken on the turned grid of twice that size, and 2 × 2 of them averaged.
     """
     wanted = 2 * max(height, width)
-    x, y, length = pose.x, pose.y, pose.side
-    while length >= 2 * wanted and min(frame.shape[:2]) >= 2:
-        frame, x, y, length = halved(frame, 2, 2), x // 2, y // 2, length // 2
-    reach = length * 3 // 4 + 2  # half the diagonal of the square, rounded up
+    x, y, length, breadth = pose.x, pose.y, pose.length, pose.breadth
+    while min(length, breadth) >= 2 * wanted and min(frame.shape[:2]) >= 2:
+        frame, x, y, length, breadth = halved(frame, 2, 2), x // 2, y // 2, length // 2, breadth // 2
+    reach = max(length, breadth) * 3 // 4 + 2  # half the diagonal of the square around, rounded up
     cut = _around(frame, x, y, reach)
-    while length < wanted * 3 // 4:
-        cut, length = resized(cut, (2 * cut.shape[1], 2 * cut.shape[0])), 2 * length
-    grid_y, grid_x = _grid(pose, (2 * height, 2 * width), length, cut.shape[:2])
+    while max(length, breadth) < wanted * 3 // 4:
+        cut, length, breadth = resized(cut, (2 * cut.shape[1], 2 * cut.shape[0])), 2 * length, 2 * breadth
+    grid_y, grid_x = _grid(pose, (2 * height, 2 * width), (length, breadth), cut.shape[:2])
     maps = np.stack([grid_x, grid_y], axis=-1).astype(np.int16)
     taken = cv2.remap(cut, maps, np.empty((0, 0), np.uint16), cv2.INTER_NEAREST)
     return halved(np.asarray(taken, np.uint8), 2, 2)
@@ -185,16 +185,17 @@ def _around(frame: Image, x: int, y: int, reach: int) -> Image:
 
 
 def _grid(
-    pose: Pose, size: tuple[int, int], length: int, shape: tuple[int, ...]
+    pose: Pose, size: tuple[int, int], sides: tuple[int, int], shape: tuple[int, ...]
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """The pixel of a cut-out (rows, columns) at each place of a turned grid of ``size``, ``length`` pixels across."""
+    """The pixel (rows, columns) of a cut-out at each place of a turned grid of ``size``; its sides in the cut-out."""
     rows, columns = size
-    # Middles of places from the middle of the grid, in 1 / (2 · size) of its length; then steps of 1 / 65536 pixel.
-    v = 2 * np.arange(rows, dtype=np.int64) + 1 - rows
-    u = 2 * np.arange(columns, dtype=np.int64) + 1 - columns
-    scale = 2 * max(rows, columns) * pose.one
-    across, down = (((length << 16) * part * pose.cosine // scale).astype(np.int32) for part in (u, v))
-    rising, leaning = (((length << 16) * part * pose.sine // scale).astype(np.int32) for part in (u, v))
+    # Middles of places from the middle of the grid, in 1 / (2 · size) of its side; then steps of 1 / 65536 pixel.
+    parts = [
+        (2 * np.arange(places, dtype=np.int64) + 1 - places) * (side << 16) // (2 * places)
+        for places, side in zip((columns, rows), sides, strict=True)
+    ]
+    across, down = ((part * pose.cosine // pose.one).astype(np.int32) for part in parts)
+    rising, leaning = ((part * pose.sine // pose.one).astype(np.int32) for part in parts)
     x = ((shape[1] << 15) + across[None, :] - leaning[:, None]) >> 16
     y = ((shape[0] << 15) + rising[None, :] + down[:, None]) >> 16
     return np.clip(y, 0, shape[0] - 1), np.clip(x, 0, shape[1] - 1)

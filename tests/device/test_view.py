@@ -14,11 +14,13 @@ from edgetl_device.preprocess import Preprocessing
 from edgetl_device.view import UNIT, View, parse_region
 
 
-def frame_with_part(angle: float = 0.0, x: float = 320, y: float = 240, scale: float = 1.0) -> np.ndarray:
+def frame_with_part(
+    angle: float = 0.0, x: float = 320, y: float = 240, scale: float = 1.0, broad: float = 1.0
+) -> np.ndarray:
     """A (480, 640, 3) frame with noise and one wedge of 200 x 60 pixels, its thick end to the left at angle 0."""
     noise = np.random.default_rng(1).normal(180, 3, (480, 640, 3))
     frame = np.ascontiguousarray(np.clip(noise, 0, 255).astype(np.uint8))
-    corners = np.array([[-100, -30], [-100, 30], [100, 10], [100, -10]], float) * scale
+    corners = np.array([[-100, -30], [-100, 30], [100, 10], [100, -10]], float) * (scale, scale * broad)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     cv2.fillPoly(frame, [np.rint(corners @ turn + (x, y)).astype(np.int32)], (40, 60, 90))
     return frame
@@ -79,12 +81,21 @@ def test_a_region_outside_the_frame_is_refused_in_one_line(text: str, message: s
 @pytest.mark.parametrize("angle", [0.0, 0.4, 1.5, 2.6, 3.9, 5.5])
 def test_a_part_is_laid_across_whichever_way_it_lies(angle: float) -> None:
     view = View(find_part=True)
-    straight = view.photo(frame_with_part(), 96, 96).astype(int)
-    turned = view.photo(frame_with_part(angle, x=260, y=250), 96, 96).astype(int)
-    dark, same = straight < 120, turned < 120
-    assert (dark ^ same)[:, :, 0].mean() < 0.02  # a border of a pixel or two
-    columns = dark[:, :, 0].sum(axis=0)
+    straight = view.photo(frame_with_part(), 96, 96)[:, :, 0] < 120
+    turned = view.photo(frame_with_part(angle, x=260, y=250), 96, 96)[:, :, 0] < 120
+    near = np.ones((9, 5), np.uint8)  # a border of two of the frame's pixels: a long part is drawn to twice its height
+    inside, around = (np.asarray(change(straight.astype(np.uint8), near), bool) for change in (cv2.erode, cv2.dilate))
+    assert turned[inside].all() and not turned[~around].any()
+    columns = straight.sum(axis=0)
     assert columns[15] > 2 * columns[80] > 0  # the thick end is on the left
+
+
+def test_a_part_is_drawn_to_at_most_twice_its_height() -> None:
+    view = View(find_part=True)
+    dark = [view.photo(frame_with_part(broad=broad), 96, 96)[:, :, 0] < 120 for broad in (1, 2)]
+    lengths, heights = ([int(each.any(axis=axis).sum()) for each in dark] for axis in (0, 1))
+    assert heights[0] / lengths[0] == pytest.approx(2 * 60 / 200, abs=0.05)  # twice, and less would fill the photo
+    assert heights[1] == pytest.approx(lengths[1], abs=3)  # both fill it, but for the margin
 
 
 def test_a_part_fills_the_photo_whatever_its_size() -> None:
@@ -158,5 +169,5 @@ def test_every_machine_gives_these_very_bytes() -> None:
         sha(View(find_part=True).photo(part, 96, 96)),
         sha(View(find_part=True).photo(part[::-1, ::-1], 48, 64)),
     ]
-    assert (pose.x, pose.y, pose.side, pose.cosine, pose.sine) == (260, 170, 309, 13100, 9841)
-    assert found == ["0b2ac68df032a69d", "0dad8a8b3d8b9c50", "e791052487f7bc50", "3bd5ce79ed9f680c", "ec68e4dcb0fcbc28"]
+    assert (pose.x, pose.y, pose.length, pose.breadth, pose.cosine, pose.sine) == (260, 170, 309, 154, 13100, 9841)
+    assert found == ["0b2ac68df032a69d", "0dad8a8b3d8b9c50", "cdef78d4d00eb2ad", "93e0d26f15025779", "97712f13e67f0585"]
