@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from hostile_backbones import crowded
-from hostile_tflite import ARCHIVES, CONTRADICTIONS, shared_buffers
+from hostile_tflite import ARCHIVES, CONTRADICTIONS, SOUND, shared_buffers
 from hostile_tflite import changed as altered
 
 from edgetl.models.keras_files import parse_labels
@@ -18,8 +17,6 @@ from edgetl.tflite.graph import Graph, read
 from edgetl.tflite.model import read_model, write_model
 from edgetl.tflite.preflight import preflight
 from edgetl_device.errors import InputError
-
-SOUND = (Path(__file__).parents[1] / "support" / "tiny_backbone.tflite").read_bytes()
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -31,6 +31,7 @@ from .threshold import Sensitivity
 
 __all__ = ["Finding", "Inspection", "InspectionStatus", "Taught"]
 
+LEAST = 5  # good photos before anything is judged: from fewer, no threshold can be known
 UNIT = 10_000  # in which the share of false alarms is kept
 NEAR_COPY = (
     0.2  # between unit embeddings, of photos of one scene in a row; different good parts are mostly farther apart
@@ -184,7 +185,9 @@ class Inspection:
         """As :meth:`check`, of the inner maps of a photo that :meth:`photo` prepared, as known at :meth:`refresh`."""
         inspector = self._solved[1] if self._solved is not None else None
         if inspector is None:
-            raise InputError(f"nothing to compare with yet: teach at least two good photos, better twenty: {_TEACH}")
+            raise InputError(
+                f"nothing to compare with yet: teach at least {LEAST} good photos, better twenty: {_TEACH}"
+            )
         found, where = inspector.check(maps), None
         if found.where is not None:
             top, left, bottom, right = found.where
@@ -331,7 +334,7 @@ class Inspection:
         return photos, skipped
 
     def _inspector(self) -> Inspector | None:
-        """The inspector of what is known now; None before there are two good photos."""
+        """The inspector of what is known now; None before there are :data:`LEAST` good photos."""
         with self._lock:
             revision = self.revision
             if self._solved is None or self._solved[0] != revision:
@@ -342,7 +345,7 @@ class Inspection:
         samples = []
         for row, values in self._store.inspected.read(self._backbone.digest, self._sizes[1]):
             samples.append(InspectionSample(self._split(values), str(row.burst), row.verdict, str(row.id)))
-        if sum(sample.kind != "bad" for sample in samples) < 2:
+        if sum(sample.kind != "bad" for sample in samples) < LEAST:
             return None
         return solve_inspector(samples, self.sensitivity)
 

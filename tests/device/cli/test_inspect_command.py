@@ -81,7 +81,7 @@ def test_a_mistake_is_one_line_and_stores_nothing(run, photos: Path, bundle_path
         assert error.endswith("yet: `edgetl-device inspect learn PHOTO…`\n") and error.count("\n") == 1, error
     run("install", bundle_path)
     for words, message in [
-        (["check", one], "teach at least two good photos"),
+        (["check", one], "teach at least 5 good photos"),
         (["bad", one], "teach good photos first"),
         (["learn", tmp_path / "none"], "no such file"),
         (["learn", good, "--region", "70,0,40,40"], "not inside the frame, which has 80 x 64 pixels"),

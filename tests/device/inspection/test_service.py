@@ -125,14 +125,14 @@ def test_frames_of_one_part_are_one_burst_and_photos_are_each_their_own(inspecti
 
 def test_every_turn_is_taught_and_one_view_is_kept(inspection: Inspection) -> None:
     view = View((1250, 0, 7500, 10_000), turned=True)
-    inspection.learn(GOOD[:3], view)
-    assert inspection.view == view and inspection.check(GOOD[4]).heat.shape == (16, 16)
-    assert inspection.learn(GOOD[4:5]).good == 4  # as before
+    inspection.learn(GOOD[:5], view)
+    assert inspection.view == view and inspection.check(GOOD[6]).heat.shape == (16, 16)
+    assert inspection.learn(GOOD[6:7]).good == 6  # as before
     with pytest.raises(
         InputError, match=r"photos were taught with the region 0.125,0,0.75,1 of the frame.*forget --all"
     ):
-        inspection.learn(GOOD[5:6], View())
-    assert len(inspection.samples()) == 4
+        inspection.learn(GOOD[7:8], View())
+    assert len(inspection.samples()) == 6
     inspection.forget()
     inspection.learn(GOOD[:2], View())
     assert inspection.view == View()
@@ -150,7 +150,7 @@ def test_what_cannot_be_used_is_said_in_one_line_and_nothing_is_stored(inspectio
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no photo")
     for call, message in [
-        (lambda: inspection.check(GOOD[0]), "teach at least two good photos"),
+        (lambda: inspection.check(GOOD[0]), "teach at least 5 good photos"),
         (lambda: inspection.bad(GOOD[:1]), "teach good photos first"),
         (lambda: inspection.learn([]), "none of 0 photos"),
         (lambda: inspection.learn([broken]), "none of 1 photos can be used"),
@@ -159,8 +159,8 @@ def test_what_cannot_be_used_is_said_in_one_line_and_nothing_is_stored(inspectio
         with pytest.raises(InputError, match=message) as refusal:
             call()
         assert "\n" not in str(refusal.value) and not inspection.samples() and inspection.view is None
-    taught = inspection.learn([broken, *GOOD[:2]])
-    assert taught.good == 2 and taught.skipped[0][0] == broken
+    taught = inspection.learn([broken, *GOOD[:5]])
+    assert taught.good == 5 and taught.skipped[0][0] == broken
     with pytest.raises(PhotoError, match="another shape than those taught"):
         inspection.check(np.zeros((80, 64, 3), np.uint8))
     with pytest.raises(InputError, match="another shape"):
@@ -257,14 +257,14 @@ def test_a_backup_brings_back_what_was_taught(home: Home, opened, tmp_path: Path
 
 def test_damage_costs_the_photo_that_it_hit_and_is_told(home: Home) -> None:
     with OpenHome(home) as opened:
-        opened.inspection.learn(GOOD[:5])
+        opened.inspection.learn(GOOD[:6])
     database = sqlite3.connect(home.store_path)
     database.execute("UPDATE inspected SET maps = zeroblob(length(maps)) WHERE id = 3")
     database.commit()
     database.close()
     store = Store(home.store_path)
     (repair,) = store.repairs()
-    assert repair.samples == 4 and repair.missing == 1 and "inspected photo 3" in repair.problem
+    assert repair.samples == 5 and repair.missing == 1 and "inspected photo 3" in repair.problem
     store.close()
     with OpenHome(home) as opened:
-        assert [row.id for row in opened.inspection.samples()] == [1, 2, 4, 5] and opened.inspection.ready
+        assert [row.id for row in opened.inspection.samples()] == [1, 2, 4, 5, 6] and opened.inspection.ready
