@@ -267,8 +267,10 @@ class Inspection:
                 photos = [photo for photo in export.photos if photo.digest not in known]
                 known |= {photo.digest for photo in photos}
                 if photos:
-                    self.set_view(export.view)
-                    self._store.inspected.add(photos, self._backbone.digest, export.runtime, export.view.digest)
+                    setting = None if self.view == export.view else self._setting(export.view, self.sensitivity)
+                    digest = self._backbone.digest
+                    self._store.inspected.add(photos, digest, export.runtime, export.view.digest, setting)
+                    self._chosen = export.view
                 new += len(photos)
             return new
 

@@ -207,6 +207,11 @@ def test_what_two_devices_were_taught_is_merged_as_if_it_had_been_taught_here(
             device.inspection.learn(frames[:4], View(turned=True))
             device.inspection.learn(frames[4:], together=True)
             exports.append(InspectionExport.from_bytes(device.inspection.export().to_bytes()))
+    room, opened.learner.store.max_samples = opened.learner.store.max_samples, 1
+    with pytest.raises(StorageError, match="the store is full"):
+        opened.inspection.merge(exports)
+    assert opened.inspection.view is None  # nothing was stored, so nothing was chosen
+    opened.learner.store.max_samples = room
     assert opened.inspection.merge(exports) == 10 and opened.inspection.merge(exports[::-1]) == 0
     assert [row.burst for row in opened.inspection.samples()] == [1, 2, 3, 4, 5, 5, 7, 8, 9, 9]
     merged = opened.inspection.export().photos
