@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from broker import Listener, Mosquitto
 
 TINY = Path(__file__).parent / "support" / "tiny_backbone.tflite"
+INSPECTABLE = TINY.with_name("tiny_inspectable.tflite")  # the same with its inner maps as further outputs
 COLOURS = {"ball": (40, 40, 220), "box": (200, 120, 40), "kite": (60, 190, 60), "ring": (200, 60, 200)}
 
 
@@ -65,7 +66,7 @@ def write_photos(folder: Path, kinds: tuple[str, ...], per_class: int, seed: int
 
 def tiny_backbone() -> Backbone:
     """The backbone of the tests: real int8, real runtime, 32 × 32 photos, 64 features, two inner maps."""
-    data = TINY.read_bytes()
+    data = INSPECTABLE.read_bytes()
     interpreter = TFLiteInterpreter(data)
     transform = CodeTransform(interpreter.output.zero_point, interpreter.output.shape[1])
     maps = tuple(
@@ -103,7 +104,7 @@ def build_bundle(
     told = head.predict(backbone.codes(check_raw))[0]
     names = tuple(head.labels[row.argmax()] if head.labels else "" for row in told)
     seen = frozenset(fingerprint(photo.tobytes()) for shots in photos.values() for photo in shots[:half])
-    content = BundleParts(TINY.read_bytes(), factory, (held, held_labels), seen, (check, check_raw, names))
+    content = BundleParts(INSPECTABLE.read_bytes(), factory, (held, held_labels), seen, (check, check_raw, names))
     manifest = {
         "name": path.stem,
         "created": "2026-01-01T00:00:00+00:00",

@@ -15,7 +15,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 from edgetl_device.bundle.bundle import open_bundle, write_bundle
 from edgetl_device.bundle.content import BundleContent
 
-SOUND = Path(__file__).parent / "tiny_backbone.tflite"
+SOUND = Path(__file__).parent / "tiny_inspectable.tflite"
 
 
 def endless() -> bytes:

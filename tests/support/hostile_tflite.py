@@ -16,17 +16,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 
 from edgetl.tflite.model import read_model, schema
 
-
-def _with_one_output(data: bytes) -> bytes:
-    """A backbone without its inner maps: a classifier's file has none."""
-    model = read_model(data)
-    (graph,) = model.subgraphs
-    graph.outputs = [output for output in graph.outputs if len(graph.tensors[output].shape) == 2]
-    model.signatureDefs = None
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
-
-
-SOUND = _with_one_output((Path(__file__).parent / "tiny_backbone.tflite").read_bytes())
+SOUND = (Path(__file__).parent / "tiny_backbone.tflite").read_bytes()
 Change = Callable[[Any, Any], None]
 
 

@@ -1,4 +1,6 @@
-"""Make ``tiny_backbone.tflite``: a real int8 backbone (32 × 32 photos, 64 features, two inner maps) small enough to keep beside the tests.
+"""Make ``tiny_backbone.tflite``: a real int8 backbone (32 × 32 photos, 64 features) small enough to keep beside the tests.
+
+``tiny_inspectable.tflite`` is the same with its two inner maps as further outputs.
 
 Random weights of our own; run with ``python tests/support/make_tiny_backbone.py`` where TensorFlow is installed.
 """
@@ -33,7 +35,8 @@ def main() -> None:
     flat = generator.integers(0, 256, (64, 1, 1, 3))
     photos = np.clip(flat + generator.normal(0, 40, (64, 32, 32, 3)), 0, 255).astype(np.uint8)
     data = to_int8(model, representative_photos(photos, Preprocessing(32, 32)), (-1.0, 1.0))
-    Path(__file__).with_name("tiny_backbone.tflite").write_bytes(expose_inner_maps(data))
+    Path(__file__).with_name("tiny_backbone.tflite").write_bytes(data)
+    Path(__file__).with_name("tiny_inspectable.tflite").write_bytes(expose_inner_maps(data))
 
 
 if __name__ == "__main__":

@@ -143,7 +143,8 @@ def test_pull_brings_what_the_device_learned(equipped, edgetl, bundle_path, tmp_
     told = edgetl("pull", "camera", "-o", tmp_path / "fleet")
     assert told["samples"] == 3 and told["device"] == learner.store.device
     pulled = Export.from_bytes(Path(told["path"]).read_bytes())
-    assert pulled.statistics.to_bytes() == learner.device_statistics().to_bytes()
+    learned = learner.device_statistics()
+    assert pulled.statistics_along(learned.projection).to_bytes() == learned.to_bytes()
     edgetl("pull", "camera", "-o", tmp_path / "fleet")
     assert len(list((tmp_path / "fleet").iterdir())) == 1  # one file a device
 
@@ -152,7 +153,7 @@ def test_a_device_that_calls_itself_by_a_path_is_refused(tmp_path, monkeypatch) 
     evil = Export("../../evil", "2026-01-01", no_statistics("f" * 64, 8)).to_bytes()
     facts = b"home=/x\nprogram=/y\nruntime=\nbundle=\npython=3.11\n"
     monkeypatch.setattr(Remote, "shell", lambda self, script, verb, *rest, data=b"": facts if verb == "facts" else evil)
-    with pytest.raises(InputError, match="no identifier of a device"):
+    with pytest.raises(InputError, match="no device"):
         deployment.pull("camera", tmp_path / "fleet")
     assert list(tmp_path.iterdir()) == []
 
@@ -175,7 +176,7 @@ def test_what_does_not_arrive_whole_is_removed(tmp_path) -> None:
 
 def test_the_wheel_is_small_complete_and_always_the_same(tmp_path) -> None:
     name, data = device_wheel()
-    assert device_wheel() == (name, data) and len(data) < 1e6
+    assert device_wheel() == (name, data) and len(data) < 1.2e6
     (tmp_path / name).write_bytes(data)
     names = zipfile.ZipFile(tmp_path / name).namelist()
     assert "edgetl_device/cli/__init__.py" in names and not [n for n in names if "__pycache__" in n]

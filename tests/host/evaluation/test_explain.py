@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from conftest import TINY, build_bundle, draw
+from conftest import INSPECTABLE, TINY, build_bundle, draw
 
 from edgetl.cli import program
 from edgetl.evaluation.explain import Explainer, overlay
@@ -166,10 +166,10 @@ def test_a_heads_formula_for_slopes_gives_what_differences_give(explainer) -> No
 
 def test_a_running_app_shows_where_the_evidence_is_if_the_bundle_exports_its_feature_map(tmp_path) -> None:
     plain = open_bundle(build_bundle(tmp_path / "toys.edgetl"))
-    data = expose_feature_map(TINY.read_bytes())
+    data = expose_feature_map(INSPECTABLE.read_bytes())
     # The statistics belong to the very file that is deployed: name it in them.
     shown = plain.members | {"backbone.tflite": data}
-    old, new = (hashlib.sha256(model).hexdigest() for model in (TINY.read_bytes(), data))
+    old, new = (hashlib.sha256(model).hexdigest() for model in (INSPECTABLE.read_bytes(), data))
     statistics = Statistics.from_bytes(plain.members["statistics.npz"])
     shown["statistics.npz"] = replace(statistics, backbone=new).to_bytes()
     assert statistics.backbone == old

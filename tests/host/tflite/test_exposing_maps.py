@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import TINY
+from conftest import INSPECTABLE
 
 from edgetl.conversion.inspectable import make_inspectable
 from edgetl.tflite.feature_map import expose_feature_map
@@ -31,7 +31,7 @@ def photos(side: int) -> np.ndarray:
 def test_mobilenet_gives_the_last_narrow_tensor_of_its_last_three_stages(mobilenet) -> None:
     made = make_inspectable(mobilenet, photos(96))
     assert [inner.shape for inner in made.maps] == [(12, 12, 16), (6, 6, 32), (3, 3, 112)]
-    assert [inner.name.partition("/")[0] for inner in made.maps] == [
+    assert [inner.name.split("/")[1] for inner in made.maps] == [
         "block_5_add",
         "block_12_add",
         "block_16_project_BN",
@@ -45,7 +45,7 @@ def test_exposing_twice_gives_the_same_bytes(mobilenet) -> None:
 
 
 def test_both_maps_that_explain_and_maps_that_inspect_can_be_exposed_in_any_order() -> None:
-    data = TINY.read_bytes()  # its last inner map is the one that is pooled
+    data = INSPECTABLE.read_bytes()  # its last inner map is the one that is pooled
     photo = photos(32)[0]
     for made in (expose_feature_map(data), expose_inner_maps(expose_feature_map(data))):
         interpreter = TFLiteInterpreter(made)
