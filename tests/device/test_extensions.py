@@ -89,7 +89,10 @@ def test_a_camera_that_cannot_be_made_is_one_clear_line(package, name: str, mess
     [
         ("broken", "'broken' .edgetl.sinks. failed: KeyError: 'x'"),
         ("empty", "returned NoneType, which cannot be called or has no close"),
-        ("unheard", "no sink 'unheard': expected command, mqtt, webhook, broken, diary, empty; a package adds one"),
+        (
+            "unheard",
+            "no sink 'unheard': expected command, mqtt, part-command, webhook, broken, diary, empty; a package adds one",
+        ),
     ],
 )
 def test_a_sink_that_cannot_be_made_is_one_clear_line(package, name: str, message: str) -> None:
