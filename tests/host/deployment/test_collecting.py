@@ -188,11 +188,14 @@ def test_a_receiver_that_lost_everything_is_sent_all_again(bundle_path, tmp_path
 def test_an_answer_that_got_lost_costs_nothing(bundle_path, tmp_path, receiver, push, monkeypatch) -> None:
     (one,) = devices_of(bundle_path, tmp_path, {"kite": (300, 5)})
 
-    def lost(*_: object) -> None:
-        raise ConnectionResetError(104, "Connection reset by peer")
+    respond = delivery._response
+
+    def lost(*request: object) -> None:
+        with respond(*request):  # it was delivered
+            raise ConnectionResetError(104, "Connection reset by peer")
 
     with monkeypatch.context() as patch:
-        patch.setattr(delivery, "_answer", lost)
+        patch.setattr(delivery, "_response", lost)
         assert "Connection reset by peer): nothing is lost, push again" in push(one, receiver.url, code=2)
     told = push(one, receiver.url)
     assert told["new"] is False and told["samples"] == 5
