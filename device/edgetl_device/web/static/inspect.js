@@ -1,13 +1,12 @@
 // Puts the inspection page together.
 
-import { get, post } from "./api.js";
-import { at } from "./dom.js";
 import { onInspection, refresh } from "./inspection.js";
 import { lost, overlay, show, showKnown } from "./inspect-picture.js";
 import { showSettings, startSettings } from "./inspect-settings.js";
 import { showShift, startShift } from "./inspect-shift.js";
 import { showTaught, startTeaching } from "./inspect-teach.js";
 import { watch } from "./live.js";
+import { startSession } from "./session.js";
 
 const STATUS_EVERY_MS = 5000;
 
@@ -34,13 +33,7 @@ function onMessage(message) {
 startTeaching(update);
 startShift(update);
 startSettings(update);
-at("sign-out").addEventListener("click", async () => {
-  await post("logout");
-  location.reload();
-});
-get("session").then(({ password }) => {
-  at("sign-out").hidden = !password;
-});
+startSession();
 await update();
 watch(onMessage, lost, overlay);
 setInterval(() => document.hidden || update(), STATUS_EVERY_MS);

@@ -1,13 +1,12 @@
 // Puts the page together.
 
-import { get, post } from "./api.js";
-import { at } from "./dom.js";
 import { showDevice, startDevice } from "./device.js";
 import { watch } from "./live.js";
 import { showPending } from "./pending.js";
 import { disconnected, show } from "./prediction.js";
 import { showReliability } from "./reliability.js";
 import { showLabels, showSamples, startSamples } from "./samples.js";
+import { startSession } from "./session.js";
 import { onStatus, refresh } from "./state.js";
 import { showChips, startTeaching } from "./teach.js";
 import { showVersions, startVersions } from "./versions.js";
@@ -57,13 +56,7 @@ startTeaching(changed);
 startSamples(changed);
 startVersions(changed);
 startDevice(changed);
-at("sign-out").addEventListener("click", async () => {
-  await post("logout");
-  location.reload();
-});
-get("session").then(({ password }) => {
-  at("sign-out").hidden = !password;
-});
+startSession();
 await update();
 watch(onMessage, disconnected, evidence);
 setInterval(() => document.hidden || update(), STATUS_EVERY_MS);
