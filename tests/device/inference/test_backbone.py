@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from conftest import TINY, build_bundle, draw, tiny_backbone
+from conftest import INSPECTABLE, build_bundle, draw, tiny_backbone
 
 from edgetl_device.bundle.bundle import open_bundle, write_bundle
 from edgetl_device.codes import CodeTransform
@@ -48,7 +48,7 @@ def test_a_manifest_with_a_senseless_scale_of_embeddings_is_refused(tmp_path, sc
 def test_a_manifest_that_gives_an_int8_backbone_a_scale_does_not_fit_it(tmp_path) -> None:
     bundle = open_bundle(build_bundle(tmp_path / "a.edgetl"))
     write_bundle(tmp_path / "b.edgetl", bundle.manifest | {"embedding_scale": 0.02}, bundle.members)
-    assert bundle.members["backbone.tflite"] == TINY.read_bytes()
+    assert bundle.members["backbone.tflite"] == INSPECTABLE.read_bytes()
     with pytest.raises(MismatchError, match="the manifest describes a backbone"):
         open_backbone(open_bundle(tmp_path / "b.edgetl"))
 
