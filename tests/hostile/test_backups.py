@@ -94,7 +94,7 @@ def test_a_backup_with_random_bytes_changed_is_refused_or_holds_what_it_held(goo
     store = Store(target)
     ((ids, labels, runtimes, raw),) = store.embeddings("b", 4)
     assert (ids[-3:], labels, runtimes, raw.tolist()) == (ids[-3:], ["cat"] * 3, ["r"] * 3, RAW.tolist())
-    assert store.hidden("b") == {"dog"} and store.active("bundle") == 1
+    assert store.hidden("b") == {"dog"} and store.versions.active("bundle") == 1
 
 
 def test_the_command_line_refuses_a_backup_that_would_keep_the_device_from_learning(home, tmp_path, capsys) -> None:

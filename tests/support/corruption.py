@@ -44,15 +44,15 @@ def live(folder: Path, seed: int, settle_after_s: float) -> None:
         raw = generator.integers(-128, 0, (choose.randint(1, 6), DIMENSION)).astype(np.int8)
         ids += store.add_samples(label, raw, BACKBONE, "litert-test", [b"a picture" * 50] if number % 7 == 0 else [])
         if number == 10:
-            store.add_version(BUNDLE, "factory", "installed", "predictive", 0, {}, activate=True)
+            store.versions.add(BUNDLE, "factory", "installed", "predictive", 0, {}, activate=True)
             store.hide(BACKBONE, "ring")
         if number == 12 and seed % 2:
             store.backup(store.backup_path)
         if number == 18:
             store.relabel_samples(BACKBONE, ids[:3], "pear")
         if number in (16, 24):
-            store.add_version(BUNDLE, "promoted", "better", "lda", ids[-1], {"accuracy": 0.9}, activate=True)
-            store.prove(2)
+            store.versions.add(BUNDLE, "promoted", "better", "lda", ids[-1], {"accuracy": 0.9}, activate=True)
+            store.versions.prove(2)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -69,10 +69,10 @@ def content(folder: Path) -> dict[str, Any]:
             "by label": {name: [row.id for row in store.samples(BACKBONE, name)] for name in ("ball", "pear")},
             "elsewhere": store.count_elsewhere(BACKBONE),
             "hidden": store.hidden(BACKBONE),
-            "versions": store.versions(BUNDLE),
-            "active": store.active(BUNDLE),
+            "versions": store.versions.of(BUNDLE),
+            "active": store.versions.active(BUNDLE),
             "device": store.device,
-            "start": store.count_start(2) if store.version(BUNDLE, 2) else None,
+            "start": store.versions.count_start(2) if store.versions.get(BUNDLE, 2) else None,
         }
     finally:
         store.close()

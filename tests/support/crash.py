@@ -113,7 +113,7 @@ def check(folder: Path, factory: BundleContent, present: set[int], absent: set[i
             0,
         ):
             problems.append(f"a row of {table} without its sample")
-    active = store.version(learner.bundle.digest, learner.active_version)
+    active = store.versions.get(learner.bundle.digest, learner.active_version)
     if active is None or active.state not in GOOD:
         problems.append("the active version is not a good one")
     if not learner.active_head().labels:

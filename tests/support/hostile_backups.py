@@ -129,9 +129,9 @@ def good_backup(folder: Path) -> Path:
     """A backup with something in every table."""
     store = Store(folder / "device.sqlite")
     store.add_samples("cat", RAW, "b", "r", [b"picture"] * 3)
-    number = store.add_version("bundle", "factory", "installed", "lda", 0, {}, activate=True)
+    number = store.versions.add("bundle", "factory", "installed", "lda", 0, {}, activate=True)
     store.hide("b", "dog")
-    store.prove(number)
+    store.versions.prove(number)
     store.keep_drift("bundle", {"version": 1})
     photos = [InspectedPhoto(RAW[:1], RAW[row : row + 1], 64, 48, verdict) for row, verdict in enumerate(VERDICTS)]
     store.inspected.add(photos, "b", "r", View().digest)

@@ -287,7 +287,7 @@ class Learning(Session):
                 },
                 allowed,
             )
-            row = store.version(self.bundle.digest, learner.active_version)
+            row = store.versions.get(self.bundle.digest, learner.active_version)
             if row is None or row.state not in GOOD or not learner.active_head().labels:
                 yield "no servable head"
             if self.kept("damaged"):
@@ -503,7 +503,7 @@ class Recovering(Session):
         database.SETTLE_AFTER_S = 1e9
         store = Store(self.path)
         self.learn_in(store, 30)
-        store.add_version(BUNDLE, "factory", "installed", "lda", 0, {}, activate=True)
+        store.versions.add(BUNDLE, "factory", "installed", "lda", 0, {}, activate=True)
         self.taught = len(self.ledger["samples"])
         aside = self.root / "aside"
         shutil.copytree(self.home.folder, aside)  # as it is when the power fails now: with its log

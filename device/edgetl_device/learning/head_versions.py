@@ -48,18 +48,18 @@ class HeadVersions:
     @property
     def active_version(self) -> int:
         """The number of the version in use."""
-        number = self.store.active(self.bundle.digest)
+        number = self.store.versions.active(self.bundle.digest)
         if number is None:  # a new store, or one that was restored in its place and knows another bundle
             with self.lock():
-                number = self.store.active(self.bundle.digest)  # another process may have been faster
+                number = self.store.versions.active(self.bundle.digest)  # another process may have been faster
                 if number is None:
                     first = (self.bundle.digest, "factory", "installed", self.factory.rule, 0)
-                    number = self.store.add_version(*first, {}, activate=True)
+                    number = self.store.versions.add(*first, {}, activate=True)
         return number
 
     def versions(self) -> list[VersionRow]:
         """All versions made with this bundle."""
-        return self.store.versions(self.bundle.digest)
+        return self.store.versions.of(self.bundle.digest)
 
     def rollback(self, number: int | None = None) -> int:
         """Re-activate an earlier version; default is the last good one before the active. Returns its number."""
@@ -80,7 +80,7 @@ class HeadVersions:
                 if not matching:
                     raise InputError(f"no version {number} to roll back to: expected one of {known}")
                 target = matching[0]
-            self.store.activate(self.bundle.digest, target.id)
+            self.store.versions.activate(self.bundle.digest, target.id)
         return target.id
 
     # a head that makes the app fail ------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ class HeadVersions:
             failed, reason = None, ""
             while True:
                 number = self.active_version
-                if self.store.count_start(number) <= MAX_STARTS or self.before(number) is None:
+                if self.store.versions.count_start(number) <= MAX_STARTS or self.before(number) is None:
                     return Started(number, failed, reason)
                 failed, reason = number, f"it failed to start {MAX_STARTS} times"
                 reason = self.give_up(number, reason)
@@ -104,7 +104,7 @@ class HeadVersions:
     def mark_healthy(self) -> None:
         """Note on disk that the active version works: an app calls this once, after its first good inferences."""
         with self.lock():
-            self.store.prove(self.active_version)
+            self.store.versions.prove(self.active_version)
 
     def give_up(self, number: int, why: str) -> str:
         """Mark a version as failed and use the last good one before it; → what was done, for a person."""
@@ -112,13 +112,13 @@ class HeadVersions:
             target = self.before(number)
             assert target is not None, "callers made sure"
             reason = f"version {number} was rolled back to {target.id}: {why}"
-            self.store.fail(self.bundle.digest, number, target.id, reason)
+            self.store.versions.fail(self.bundle.digest, number, target.id, reason)
         log.warning("%s", reason)
         return reason
 
     def version(self, number: int) -> VersionRow:
         """One that exists, the active one for example."""
-        row = self.store.version(self.bundle.digest, number)
+        row = self.store.versions.get(self.bundle.digest, number)
         assert row is not None, "active versions exist: a foreign key says so"
         return row
 

@@ -207,7 +207,7 @@ class Retraining:
         return self._outcome(self._active.id, verdict, started)
 
     def _add_version(self, state: str, evidence: Evidence, verdict: Verdict) -> int:
-        return self._store.add_version(
+        return self._store.versions.add(
             self._factory.bundle.digest,
             state,
             verdict.reason,

@@ -18,6 +18,7 @@ import numpy as np
 from ..codes import Int8
 from ..errors import HomeError, StorageError
 from ..files import make_private
+from .budget import MAX_BYTES, MAX_SAMPLES, Budget
 from .checksum import row_checksum
 from .database import Database
 from .inspected import InspectedPhotos
@@ -26,14 +27,13 @@ from .pending import PendingBatch, PendingSamples
 from .read_only import is_read_only, private_copy
 from .repair import ACCEPTED, Repair, repairs_in
 from .replacement import now
-from .schema import SampleRow, VersionRow
+from .schema import SampleRow
+from .versions import StoredVersions
 
 log = logging.getLogger("edgetl.store")
 
 _ROW = "id, label, time, EXISTS (SELECT 1 FROM pending WHERE sample = id)"
 
-MAX_SAMPLES = 200_000
-MAX_BYTES = 256 << 20
 MAX_ID = (1 << 63) - 1  # of SQLite
 BLOCK_SAMPLES = 1024  # read at once: a megabyte or so, whatever is stored
 
@@ -43,8 +43,12 @@ class Store:
 
     Args:
         path: the SQLite file, made if missing.
-        max_samples, max_bytes: the budget. Thumbnails are dropped first, the oldest before the others; beyond it
-            learning refuses, for an evicted sample could never be forgotten exactly.
+        max_samples, max_bytes: the budget.
+
+    Attributes:
+        budget: how much it may hold.
+        versions: head versions, the active one, and their trials.
+        inspected: what visual inspection was taught.
 
     Raises:
         HomeError, StorageError: as :class:`~.database.Database`; StorageError from whatever learns or forgets where the
@@ -57,9 +61,10 @@ class Store:
         self.database = Database(Path(self._copy.name) / path.name if self._copy else path)
         if self._copy is None:
             make_private(path.parent)
-        self.max_samples, self.max_bytes = max_samples, max_bytes
+        self.budget = Budget(self.database, max_samples, max_bytes)
+        self.versions = StoredVersions(self.database, self._refuse_read_only)
+        self.inspected = InspectedPhotos(self.database, self._refuse_read_only, self.budget.make_room)
         self._pending = PendingSamples(self.database)
-        self.inspected = InspectedPhotos(self.database, self._refuse_read_only, self._make_room)
 
     def close(self) -> None:
         """Give the file back; afterwards the store cannot be used."""
@@ -141,12 +146,12 @@ class Store:
         self._refuse_read_only()
         made = now()
         with self.database.transaction():
-            self._make_room(len(raw), raw.nbytes)
+            self.budget.make_room(len(raw), raw.nbytes)
             self._show(backbone, label)
             rows = [(backbone, runtime, label, row.tobytes(), made) for row in raw]
             ids = self.database.insert_samples(rows)
             pictures = [(i, jpeg) for i, jpeg in zip(ids, thumbnails, strict=False) if jpeg is not None]
-            if self.database.size_bytes() + sum(len(jpeg) for _, jpeg in pictures) <= self.max_bytes:
+            if self.database.size_bytes() + sum(len(jpeg) for _, jpeg in pictures) <= self.budget.max_bytes:
                 checked = [(*picture, row_checksum("thumbnails", picture)) for picture in pictures]
                 self.database.run("INSERT INTO thumbnails VALUES (?, ?, ?)", checked)
             self.database.log_event("learn", {"label": label, "samples": len(ids)})
@@ -323,87 +328,6 @@ class Store:
         state = self.database.state()
         return (state.generation << 32) + state.sequence
 
-    # versions ----------------------------------------------------------------------------------------------------
-
-    def add_version(
-        self,
-        bundle: str,
-        state: str,
-        reason: str,
-        rule: str,
-        last_sample: int,
-        metrics: dict[str, Any],
-        *,
-        activate: bool,
-    ) -> int:
-        """Record a version and, in the same step, make it the active one; returns its number."""
-        if state != "factory":
-            self._refuse_read_only()
-        with self.database.transaction():
-            number = self.database.insert(
-                "versions",
-                bundle=bundle,
-                time=now(),
-                state=state,
-                reason=reason,
-                rule=rule,
-                last_sample=last_sample,
-                metrics=json.dumps(metrics, sort_keys=True),
-            )
-            if activate:
-                self._activate(bundle, number)
-            self.database.log_event(state, {"version": number, "reason": reason})
-        return number
-
-    def versions(self, bundle: str) -> list[VersionRow]:
-        """All versions made with a bundle, oldest first."""
-        return self._versions("bundle = ? ORDER BY id", (bundle,))
-
-    def version(self, bundle: str, number: int) -> VersionRow | None:
-        """One version, or None."""
-        rows = self._versions("bundle = ? AND id = ?", (bundle, number))
-        return rows[0] if rows else None
-
-    def active(self, bundle: str) -> int | None:
-        """The number of the active version, or None before the first."""
-        rows = list(self.database.rows("SELECT version FROM active WHERE bundle = ?", (bundle,)))
-        return int(rows[0][0]) if rows else None
-
-    def activate(self, bundle: str, number: int) -> None:
-        """Make an existing version the active one."""
-        self._refuse_read_only()
-        with self.database.transaction():
-            self._activate(bundle, number)
-            self.database.log_event("rollback", {"version": number})
-
-    # trials ------------------------------------------------------------------------------------------------------
-
-    def count_start(self, number: int) -> int:
-        """Note that a version is put to use; → how often it was without being proven, this time included. 0: proven."""
-        if list(self.database.rows("SELECT 1 FROM trials WHERE version = ? AND proven", (number,))):
-            return 0
-        with self.database.transaction():
-            rows = list(self.database.rows("SELECT starts FROM trials WHERE version = ?", (number,)))
-            starts = int(rows[0][0]) + 1 if rows else 1
-            self._note_trial(number, starts, proven=False)
-        return starts
-
-    def prove(self, number: int) -> None:
-        """Note that a version works: its later starts are not counted."""
-        with self.database.transaction():
-            self._note_trial(number, 0, proven=True)
-
-    def fail(self, bundle: str, number: int, successor: int, reason: str) -> None:
-        """In one step: a version is ``failed``, another one is active, and the log says why."""
-        with self.database.transaction():
-            self.database.update("versions", "state = 'failed', reason = ?", "id = ?", (reason, number))
-            self._activate(bundle, successor)
-            self.database.log_event("failed", {"version": number, "active": successor, "reason": reason})
-
-    def _note_trial(self, number: int, starts: int, *, proven: bool) -> None:
-        self.database.delete("trials", "version = ?", (number,))
-        self.database.insert("trials", version=number, starts=starts, proven=int(proven))
-
     # the rest ----------------------------------------------------------------------------------------------------
 
     def drift(self, bundle: str) -> dict[str, Any] | None:
@@ -428,45 +352,6 @@ class Store:
         if self.database.delete("hidden", "backbone = ? AND label = ?", (backbone, label)):
             self.database.taken_away()
             self.database.log_event("show", {"label": label})
-
-    def _activate(self, bundle: str, number: int) -> None:
-        self.database.delete("active", "bundle = ?", (bundle,))
-        self.database.insert("active", bundle=bundle, version=number)
-
-    def _make_room(self, samples: int, size_bytes: int) -> None:
-        """Within the budget for so many more, if need be without old thumbnails; else StorageError."""
-        count = self.database.state().samples
-        excess = self.database.size_bytes() + size_bytes - self.max_bytes
-        if excess > 0 and count + samples <= self.max_samples and (dropped := self._drop_thumbnails(excess)):
-            log.warning("the store is full: %d old thumbnails were dropped to make room for samples", dropped)
-        held = self.database.size_bytes()
-        if count + samples > self.max_samples or held + size_bytes > self.max_bytes:
-            raise StorageError(
-                f"the store is full ({count} samples, {held / 1e6:.0f} MB; at most {self.max_samples} and "
-                f"{self.max_bytes / 1e6:.0f} MB): make room with `edgetl-device forget --label L` or "
-                "`edgetl-device inspect forget`; nothing was stored"
-            )
-
-    def _drop_thumbnails(self, excess_bytes: int) -> int:
-        """Delete the oldest until so many bytes are free; whole pages count, so a tenth more. → how many."""
-        before, dropped = self.database.size_bytes(), 0
-        oldest = "SELECT sample FROM thumbnails ORDER BY sample LIMIT 64"
-        while before - self.database.size_bytes() < excess_bytes:
-            gone = self.database.run(f"DELETE FROM thumbnails WHERE sample IN ({oldest})")
-            if not gone:
-                break
-            dropped += gone
-        if dropped:
-            self.database.log_event("thumbnails dropped", {"thumbnails": dropped})
-        return dropped
-
-    def _versions(self, condition: str, values: Sequence[Any]) -> list[VersionRow]:
-        columns = "id, time, state, reason, rule, last_sample, metrics"
-        rows = self.database.rows(f"SELECT {columns} FROM versions WHERE {condition}", values)
-        return [
-            VersionRow(number, made, state, reason, rule, last_sample, json.loads(metrics))
-            for number, made, state, reason, rule, last_sample, metrics in rows
-        ]
 
 
 def _sample(row: tuple[Any, ...]) -> SampleRow:

@@ -97,7 +97,7 @@ def test_a_head_that_cannot_be_made_is_rolled_back_at_once(home: Home, monkeypat
 def test_a_head_of_a_rule_that_this_program_does_not_know_is_rolled_back(home: Home) -> None:
     """As after going back to an older edgetl."""
     learner = home.learner()
-    learner.store.add_version(learner.bundle.digest, "promoted", "new", "oracle", 0, {}, activate=True)
+    learner.store.versions.add(learner.bundle.digest, "promoted", "new", "oracle", 0, {}, activate=True)
     assert learner.active_head().labels == ("ball", "box") and learner.active_version == 1
 
 

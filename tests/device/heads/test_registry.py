@@ -144,7 +144,7 @@ def test_a_store_and_a_bundle_that_name_the_head_familiar_go_on_with_its_success
     backbone = tiny_backbone()
     learner.add("kite", np.stack([backbone.embed(draw("kite", number)) for number in range(5)]))
     last = learner.samples()[-1].id
-    learner.store.add_version(learner.bundle.digest, "promoted", "as of old", "familiar", last, {}, activate=True)
+    learner.store.versions.add(learner.bundle.digest, "promoted", "as of old", "familiar", last, {}, activate=True)
     with caplog.at_level(logging.WARNING):
         head = home.learner().active_head()
         outcome = home.learner().retrain()

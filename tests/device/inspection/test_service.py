@@ -179,12 +179,12 @@ def test_what_cannot_be_used_is_said_in_one_line_and_nothing_is_stored(inspectio
 def test_a_full_store_refuses_and_keeps_what_it_has(home: Home, opened) -> None:
     inspection = opened.inspection
     inspection.learn(GOOD[:2])
-    opened.learner.store.max_samples = 3
+    opened.learner.store.budget.max_samples = 3
     with pytest.raises(StorageError, match="the store is full"):
         inspection.learn(GOOD[2:6])
     assert len(inspection.samples()) == 2 and inspection.learn(GOOD[2:3]).good == 3
     inspection.forget()
-    opened.learner.store.max_samples = 1
+    opened.learner.store.budget.max_samples = 1
     with pytest.raises(StorageError, match="the store is full"):
         inspection.learn(GOOD[:2], View(turned=True))
     assert inspection.view is None  # nothing was stored, so nothing was chosen
@@ -212,11 +212,11 @@ def test_what_two_devices_were_taught_is_merged_as_if_it_had_been_taught_here(
             device.inspection.learn(frames[:4], View(turned=True))
             device.inspection.learn(frames[4:], together=True)
             exports.append(InspectionExport.from_bytes(device.inspection.export().to_bytes()))
-    room, opened.learner.store.max_samples = opened.learner.store.max_samples, 1
+    room, opened.learner.store.budget.max_samples = opened.learner.store.budget.max_samples, 1
     with pytest.raises(StorageError, match="the store is full"):
         opened.inspection.merge(exports)
     assert opened.inspection.view is None  # nothing was stored, so nothing was chosen
-    opened.learner.store.max_samples = room
+    opened.learner.store.budget.max_samples = room
     assert opened.inspection.merge(exports) == 10 and opened.inspection.merge(exports[::-1]) == 0
     assert [row.burst for row in opened.inspection.samples()] == [1, 2, 3, 4, 5, 5, 7, 8, 9, 9]
     merged = opened.inspection.export().photos

@@ -204,7 +204,7 @@ def test_relabelling_to_a_hidden_label_shows_it_again(home: Home) -> None:
 def test_a_refused_sample_shows_nothing_again(home: Home) -> None:
     learner = home.learner()
     learner.hide("box")
-    learner.store.max_samples = 0
+    learner.store.budget.max_samples = 0
     with pytest.raises(StorageError):
         learner.add("box", embeddings("box", 1))
     assert learner.evidence().labels == ("ball",)

@@ -144,7 +144,7 @@ for _ in range(8):
     with learner.lock():
         learner.add("kite", generator.integers(-128, 0, (2, 64)).astype(np.int8))
         version = learner.retrain(accept_scene_change=True).version
-        row = learner.store.version(learner.bundle.digest, version)
+        row = learner.store.versions.get(learner.bundle.digest, version)
         assert row.metrics["samples"] == len(learner.samples()), row
 """
 

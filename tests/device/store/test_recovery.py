@@ -249,7 +249,7 @@ def test_a_replacement_that_was_cut_off_is_undone_with_its_log(path, monkeypatch
 def test_samples_that_are_right_are_saved_from_a_damaged_store_without_any_backup(path, caplog) -> None:
     store = Store(path)
     store.add_samples("cat", np.tile(RAW, (100, 1)), "b", "r")
-    number = store.add_version("bundle", "factory", "installed", "lda", 0, {}, activate=True)
+    number = store.versions.add("bundle", "factory", "installed", "lda", 0, {}, activate=True)
     device = store.device
     store.close()
     data = bytearray(path.read_bytes())
@@ -258,7 +258,7 @@ def test_samples_that_are_right_are_saved_from_a_damaged_store_without_any_backu
     path.write_bytes(data)
     store = Store(path)
     assert len(store.samples("b")) >= 299 and set(store.counts("b")) == {"cat"}
-    assert store.active("bundle") == number and store.device == device
+    assert store.versions.active("bundle") == number and store.device == device
     assert "was damaged" in caplog.text
     assert what_is_wrong(path) is None
 
@@ -324,7 +324,7 @@ def test_a_store_of_0_1_is_brought_up_to_date_with_checksums(path) -> None:
     old.close()
     store = Store(path)
     assert store.counts("b") == {"cat": 5} and store.hidden("b") == {"dog"} and store.thumbnail(1) == b"\xff\xd8"
-    assert store.active("bundle") == 1 and store.device == device
+    assert store.versions.active("bundle") == 1 and store.device == device
     ((_, _, _, raw),) = store.embeddings("b", 4)
     assert raw[:, 0].tolist() == [0, 1, 2, 3, 4]
     assert store.add_samples("cat", RAW, "b", "r") == [6, 7, 8]

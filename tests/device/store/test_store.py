@@ -75,11 +75,11 @@ def test_a_failed_step_leaves_nothing_behind(path) -> None:
 
 def test_a_new_version_and_its_activation_are_one_step(path) -> None:
     store = Store(path)
-    first = store.add_version("bundle", "factory", "installed", "lda", 0, {}, activate=True)
-    second = store.add_version("bundle", "rejected", "worse", "lda", 3, {"accuracy": 0.5}, activate=False)
-    assert store.active("bundle") == first and second == first + 1
-    assert [row.state for row in store.versions("bundle")] == ["factory", "rejected"]
-    assert store.versions("bundle")[1].metrics == {"accuracy": 0.5} and store.versions("other") == []
+    first = store.versions.add("bundle", "factory", "installed", "lda", 0, {}, activate=True)
+    second = store.versions.add("bundle", "rejected", "worse", "lda", 3, {"accuracy": 0.5}, activate=False)
+    assert store.versions.active("bundle") == first and second == first + 1
+    assert [row.state for row in store.versions.of("bundle")] == ["factory", "rejected"]
+    assert store.versions.of("bundle")[1].metrics == {"accuracy": 0.5} and store.versions.of("other") == []
 
 
 def test_forgetting_leaves_no_trace_in_the_files(path) -> None:
@@ -294,7 +294,7 @@ def test_where_the_budget_is_hit_the_oldest_thumbnails_go_first_and_no_sample(pa
     ids = [i for _ in range(8) for i in store.add_samples("cat", raw, "backbone", "r", [large] * 10)]
     for _ in range(50):
         ids += store.add_samples("cat", raw, "backbone", "r")
-    assert store.samples("backbone")[-1].id == 580 and store.database.size_bytes() <= store.max_bytes
+    assert store.samples("backbone")[-1].id == 580 and store.database.size_bytes() <= store.budget.max_bytes
     kept = [store.thumbnail(i) is not None for i in ids[:80]]
     assert not kept[0] and not any(kept[:64])
     logged = [kind for (kind,) in store.database.rows("SELECT kind FROM events ORDER BY id")]

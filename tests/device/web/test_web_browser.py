@@ -266,7 +266,7 @@ def test_a_version_that_failed_in_use_is_shown_as_such_and_not_offered(browser, 
     site.app.teach_photos("ring", [draw("ring", number) for number in range(6)])
     assert site.app.retrain().version == 2
     with site.app._lock:
-        site.app._learner.store.fail(site.app.bundle.digest, 2, 1, "failed: it never ran well")
+        site.app._learner.store.versions.fail(site.app.bundle.digest, 2, 1, "failed: it never ran well")
     until(lambda: site.app.pipeline.version == 1)
     with Visitor(browser, site.url) as visitor:
         visitor.page.locator("#versions-list .badge[data-state=failed]", has_text="failed").wait_for()
