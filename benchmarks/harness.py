@@ -137,13 +137,14 @@ def machine() -> dict[str, Any]:
 
 
 def commit() -> str:
-    """The commit that was measured, with ``+`` where the tree had changes."""
+    """The commit that was measured, with ``+`` where the tree had changes, other than in what was measured."""
     where = Path(__file__).parent
+    changed = ["git", "diff", "--quiet", "HEAD", "--", ":(top)", ":(exclude)results"]
     try:
         head = subprocess.run(
             ["git", "rev-parse", "--short", "HEAD"], cwd=where, capture_output=True, text=True, check=True
         )
-        clean = subprocess.run(["git", "diff", "--quiet", "HEAD"], cwd=where, check=False).returncode == 0
+        clean = subprocess.run(changed, cwd=where, check=False).returncode == 0
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return head.stdout.strip() + ("" if clean else "+")
