@@ -9,7 +9,7 @@ from typing import Literal
 from .bundle.bundle import Bundle
 from .bundle.content import BundleContent
 from .bundle.on_trial import MAX_STARTS
-from .errors import BundleError, CheckFailedError, MismatchError, RuntimeMissingError, StorageError
+from .errors import BundleError, CheckFailedError, HeadError, MismatchError, RuntimeMissingError, StorageError
 from .home import Home
 from .inference.backbone import Backbone, open_backbone
 from .inspection.service import Inspection
@@ -77,6 +77,22 @@ class OpenHome:
         learner, backbone = self._load()
         self.learner.store.close()
         self.learner, self.backbone, self._file, self._inspection = learner, backbone, file, None
+
+    def relearn(self) -> None:
+        """Teach a bundle that is new to them the stored samples; where that fails, it goes on as it came."""
+        if not self.learner.is_new_to_its_samples:
+            return
+        try:
+            outcome = self.learner.retrain()
+            problem = None if outcome.promoted else outcome.reason
+        except (HeadError, StorageError) as error:
+            problem = str(error)
+        if problem is not None:
+            log.warning(
+                "the new bundle was not taught the stored samples (%s): check `edgetl-device samples`, then run "
+                "`edgetl-device retrain`",
+                problem,
+            )
 
     def prove(self) -> None:
         """Note that the bundle works; where that cannot be written, it stays on trial."""

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from ..bundle.bundle import Bundle
 from ..camera import Camera
-from ..codes import Int8
-from ..errors import CameraError, CheckFailedError, HeadError, InputError, MismatchError, StorageError
-from ..heads.contributions import contributions
+from ..errors import CameraError, CheckFailedError, InputError, MismatchError
 from ..home import Home
-from ..inference.activation_map import as_picture, can_explain, spread
 from ..inference.backbone import Backbone
 from ..inference.classifier import Classifier, Prediction
-from ..inference.interpreter import TFLiteInterpreter
 from ..labels import check_sample_label
 from ..learning.learner import Learner
 from ..learning.reliability import Reliability
@@ -31,32 +25,17 @@ from ..photos import Image, thumbnail
 from ..store.pending import PendingBatch
 from ..store.schema import SampleRow, VersionRow
 from .background import Periodic
+from .captured import CapturedSample
+from .explaining import activation_of
 from .head_watch import HeadWatch
 from .inspecting import Inspecting
 from .pipeline import Pipeline
 from .smoothing import DEFAULT_S
 from .subscription import Recognition
 
-log = logging.getLogger("edgetl.app")
-
 T = TypeVar("T")
 
 NOTICE_S = 0.5  # between two checks for what other processes did to this home
-
-
-@dataclass(frozen=True, eq=False)
-class CapturedSample:
-    """A sample that is not stored yet: ten kilobytes, whatever the size of its frame.
-
-    Args:
-        raw: (d,) int8 raw embedding.
-        picture: a small JPEG; None where none is kept.
-        backbone: digest of the backbone that made ``raw``.
-    """
-
-    raw: Int8
-    picture: bytes | None
-    backbone: str
 
 
 class App:
@@ -116,7 +95,7 @@ class App:
             on_first_frame=self._first_frame,
             wait_for_camera=wait_for_camera,
         )
-        self.activation = self._explaining()
+        self.activation = activation_of(self._backbone, head)
         self.inspecting = Inspecting(
             self.pipeline, self._lock, lambda: (self._opened.inspection, self._opened.backbone), part_trigger
         )
@@ -369,24 +348,10 @@ class App:
         """Another bundle was installed or another store restored: load it beside the running one, then swap."""
         self._opened.reload()
         self._watch = HeadWatch(self._learner, self._backbone.transform)
-        if relearn and self._learner.is_new_to_its_samples:
-            self._relearn()
+        if relearn:
+            self._opened.relearn()
         self._swap()
         self.inspecting.refresh()
-
-    def _relearn(self) -> None:
-        """Teach the new bundle what is stored; where that fails, it goes on as it came."""
-        try:
-            outcome = self._learner.retrain()
-            problem = None if outcome.promoted else outcome.reason
-        except (HeadError, StorageError) as error:
-            problem = str(error)
-        if problem is not None:
-            log.warning(
-                "the new bundle was not taught the stored samples (%s): check `edgetl-device samples`, then run "
-                "`edgetl-device retrain`",
-                problem,
-            )
 
     def _change(self, change: Callable[[], T]) -> T:
         with self._lock:
@@ -401,23 +366,7 @@ class App:
         self._swapped = self._state()
         self._watch.renew()
         self.pipeline.swap(Classifier(self._backbone, head), self._learner.active_version)
-        self.activation = self._explaining()
-
-    def _explaining(self) -> Callable[[Recognition], npt.NDArray[np.uint8] | None] | None:
-        """Recognition → (h, w) uint8 where the evidence for its label is; None where the bundle has no feature map."""
-        interpreter, head = self._backbone.interpreter, self._learner.active_head()
-        if not (isinstance(interpreter, TFLiteInterpreter) and interpreter.explains and can_explain(head)):
-            return None
-        preprocessing, transform, digest = self._backbone.preprocessing, self._backbone.transform, self._backbone.digest
-
-        def activation(recognition: Recognition) -> npt.NDArray[np.uint8] | None:
-            if recognition.backbone != digest or recognition.prediction.label not in head.labels:
-                return None
-            number = head.labels.index(recognition.prediction.label)
-            shares = contributions(head.scorer, transform(recognition.raw[None])[0], transform, number).shares
-            return as_picture(spread(shares, interpreter.feature_map(preprocessing(recognition.frame.image))))
-
-        return activation
+        self.activation = activation_of(self._backbone, head)
 
     def _first_frame(self) -> None:
         """A start counts once there is something to recognise: a missing camera is not the head's fault."""

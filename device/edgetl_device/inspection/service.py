@@ -17,8 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..codes import Int8
-from ..console import progress
-from ..errors import InputError, MismatchError, PhotoError
+from ..errors import InputError, MismatchError
 from ..inference.backbone import NO_MAPS, Backbone
 from ..photos import Image, read_photo
 from ..store.inspected import VERDICTS, InspectedPhoto, InspectedRow, InspectionSetting
@@ -26,6 +25,7 @@ from ..store.store import Store
 from ..view import View
 from .export import InspectionExport
 from .inspector import FEW_PHOTOS, InspectionSample, Inspector, solve_inspector
+from .lesson import prepare, question_about, refuse_other_shape, sizes_of, split_maps, turns_of
 from .results import Finding, InspectionStatus, Taught
 from .threshold import Sensitivity
 
@@ -37,8 +37,6 @@ NEAR_COPY = (
     0.2  # between unit embeddings, of photos of one scene in a row; different good parts are mostly farther apart
 )
 PICTURE = 448  # pixels a side, of a part that was found
-ASPECT = 1.05  # by which a frame's aspect ratio may differ from those taught
-_NAMED = 6  # ids, or ranges of them, in a message
 _TEACH = "`edgetl-device inspect learn PHOTO…`"
 
 
@@ -178,7 +176,7 @@ class Inspection:
         with self._lock:
             self.refresh()
             frame = read_photo(image) if isinstance(image, Path) else image
-            self._refuse_shape(frame, self._rows())
+            refuse_other_shape(frame, self._rows())
         return self.check_maps(self._backbone.embed_with_maps(self.photo(frame))[1])
 
     def check_maps(self, maps: Sequence[Int8]) -> Finding:
@@ -240,7 +238,7 @@ class Inspection:
             InputError: nothing was taught.
         """
         view = self.view
-        photos = tuple(self._store.inspected.photos(self._backbone.digest, *self._sizes))
+        photos = tuple(self._store.inspected.photos(self._backbone.digest, *sizes_of(self._backbone)))
         if view is None or not photos:
             raise InputError(f"nothing to export: no photo was taught: {_TEACH}")
         return InspectionExport(self._store.device, self._backbone.digest, self._backbone.runtime, view, photos)
@@ -257,18 +255,18 @@ class Inspection:
         self._refuse_without_maps()
         with self._lock:
             for export in exports:
-                export.check(self._backbone.digest, *self._sizes, self._turns(export.view))
+                export.check(self._backbone.digest, *sizes_of(self._backbone), turns_of(export.view, self._backbone))
             views = [self.view] if self.view is not None and self._rows() else []
             if len({view.digest for view in (*views, *(export.view for export in exports))}) > 1:
                 raise InputError("they were taught with different views: teach all devices with the same options")
-            known = {photo.digest for photo in self._store.inspected.photos(self._backbone.digest, *self._sizes)}
+            digest = self._backbone.digest
+            known = {photo.digest for photo in self._store.inspected.photos(digest, *sizes_of(self._backbone))}
             new = 0
             for export in exports:
                 photos = [photo for photo in export.photos if photo.digest not in known]
                 known |= {photo.digest for photo in photos}
                 if photos:
                     setting = None if self.view == export.view else self._setting(export.view, self.sensitivity)
-                    digest = self._backbone.digest
                     self._store.inspected.add(photos, digest, export.runtime, export.view.digest, setting)
                     self._chosen = export.view
                 new += len(photos)
@@ -287,7 +285,7 @@ class Inspection:
             chosen = view or known or View()
             if known is not None and chosen != known:
                 self._refuse_view(chosen)
-            photos, skipped = self._prepared(images, chosen, verdict, together)
+            photos, skipped = prepare(images, chosen, self._backbone, self._rows(), verdict, together)
             unlike = self._odd(photos) if verdict == "good" else []
             setting = None if known == chosen else self._setting(chosen, self.sensitivity)
             ids = self._store.inspected.add(
@@ -299,7 +297,7 @@ class Inspection:
             warnings = () if inspector is None else inspector.warnings
             odd = tuple(ids[number] for number in unlike)
             if odd:
-                warnings = (_question(odd, len(ids)), *warnings)
+                warnings = (question_about(odd, len(ids)), *warnings)
             return Taught(tuple(ids), good, tuple(skipped), warnings, odd)
 
     def _odd(self, photos: Sequence[InspectedPhoto]) -> list[int]:
@@ -307,33 +305,8 @@ class Inspection:
         inspector = self._inspector() if len(self._rows()) >= FEW_PHOTOS else None
         if inspector is None:
             return []
-        found = [inspector.check([each[0] for each in self._split(photo.maps)]) for photo in photos]
+        found = [inspector.check([each[0] for each in split_maps(photo.maps, self._backbone)]) for photo in photos]
         return [number for number, each in enumerate(found) if not each.is_good]
-
-    def _prepared(
-        self, images: Sequence[Path | Image], view: View, verdict: str, together: bool
-    ) -> tuple[list[InspectedPhoto], list[tuple[Path | None, str]]]:
-        """Photos as they are stored, and what is wrong with the others."""
-        taught, size = self._rows(), self._backbone.preprocessing
-        photos, skipped = list[InspectedPhoto](), list[tuple[Path | None, str]]()
-        for image in progress(images, len(images), "teaching"):
-            path = image if isinstance(image, Path) else None
-            try:
-                frame = read_photo(image) if isinstance(image, Path) else image
-                self._refuse_shape(frame, taught)
-                turns = view.turns(view.photo(frame, size.height, size.width))
-            except PhotoError as error:
-                skipped.append((path, str(error)))
-                continue
-            runs = [self._backbone.embed_with_maps(turn) for turn in turns]
-            raw = np.stack([raw for raw, _ in runs])
-            maps = np.stack([np.concatenate([values.ravel() for values in maps]) for _, maps in runs])
-            height, width = frame.shape[:2]
-            photos.append(InspectedPhoto(raw, maps, width, height, verdict, 0 if together else None))
-        if not photos:
-            reason = f" ({skipped[0][1]})" if skipped else ""
-            raise InputError(f"none of {len(images)} photos can be used{reason}: nothing was stored")
-        return photos, skipped
 
     def _inspector(self) -> Inspector | None:
         """The inspector of what is known now; None before there are :data:`LEAST` good photos."""
@@ -345,28 +318,13 @@ class Inspection:
 
     def _solve(self) -> Inspector | None:
         samples = []
-        for row, values in self._store.inspected.read(self._backbone.digest, self._sizes[1]):
-            samples.append(InspectionSample(self._split(values), str(row.burst), row.verdict, str(row.id)))
+        for row, values in self._store.inspected.read(self._backbone.digest, sizes_of(self._backbone)[1]):
+            samples.append(
+                InspectionSample(split_maps(values, self._backbone), str(row.burst), row.verdict, str(row.id))
+            )
         if sum(sample.kind != "bad" for sample in samples) < LEAST:
             return None
         return solve_inspector(samples, self.sensitivity)
-
-    def _split(self, values: Int8) -> tuple[Int8, ...]:
-        """(t, m) int8 maps of a photo's turns, one behind the other → each as (t, h, w, c)."""
-        shapes = [each.shape for each in self._backbone.maps]
-        ends = np.cumsum([height * width * channels for height, width, channels in shapes])[:-1]
-        parts = zip(np.split(values, ends, axis=1), shapes, strict=True)
-        return tuple(part.reshape(len(values), *shape) for part, shape in parts)
-
-    @property
-    def _sizes(self) -> tuple[int, int]:
-        """How many values an embedding has, and all inner maps of a photo."""
-        return self._backbone.transform.dimension, sum(h * w * c for h, w, c in (m.shape for m in self._backbone.maps))
-
-    def _turns(self, view: View) -> int:
-        """How many turns of a photo are taught."""
-        size = self._backbone.preprocessing
-        return (8 if size.height == size.width else 4) if view.turned else 1
 
     def _rows(self) -> list[InspectedRow]:
         return self._store.inspected.rows(self._backbone.digest)
@@ -391,36 +349,7 @@ class Inspection:
         if not self.available:
             raise MismatchError(NO_MAPS)
 
-    def _refuse_shape(self, frame: Image, taught: Sequence[InspectedRow]) -> None:
-        """Raise PhotoError where a frame is taller or wider than any that was taught: it would look stretched."""
-        if not taught:
-            return
-        shapes = sorted((row.width / row.height, row.width, row.height) for row in taught)
-        shape = frame.shape[1] / frame.shape[0]
-        if not shapes[0][0] / ASPECT <= shape <= shapes[-1][0] * ASPECT:
-            _, width, height = shapes[0]
-            raise PhotoError(
-                f"a photo of {frame.shape[1]} x {frame.shape[0]} pixels has another shape than those taught, such as "
-                f"{width} x {height}: use the same camera and cut"
-            )
-
     def _refuse_unknown(self, ids: Sequence[int]) -> None:
         strange = sorted(set(ids) - {row.id for row in self._rows()})
         if strange:
             raise InputError(f"no photo {strange[0]} was taught: `edgetl-device inspect status --list` lists them")
-
-
-def _question(ids: Sequence[int], taught: int) -> str:
-    """What to ask about photos that were taught as good and look as if they were not."""
-    runs = list[list[int]]()
-    for number in ids:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1] = [runs[-1][0], number]
-        else:
-            runs.append([number, number])
-    words = [str(first) if first == last else f"{first}-{last}" for first, last in runs]
-    some = " ".join(words[:_NAMED]) + (" …" if len(words) > _NAMED else "")
-    return (
-        f"{len(ids)} of these {taught} would have been flagged: if they are not good, "
-        f"`edgetl-device inspect bad {some}`"
-    )

@@ -123,7 +123,7 @@ def test_samples_that_a_new_bundle_refuses_to_learn_are_told_in_the_log(home: Ho
         app.teach_photos("ball", [draw("box", number) for number in range(700, 712)])
         app.install(other)
         assert app.pipeline.version == app.versions()[0].id and app.versions()[1].state == "rejected"
-    (told,) = [record.message for record in caplog.records if record.name == "edgetl.app"]
+    (told,) = [record.message for record in caplog.records if record.name == "edgetl.home"]
     assert "(not learned: " in told and "`edgetl-device samples`" in told
 
 

@@ -21,7 +21,7 @@ from conftest import build_bundle, draw
 from prometheus_client.parser import text_string_to_metric_families
 from web_site import Client, Site, running, until
 
-from edgetl_device.app.app import CapturedSample
+from edgetl_device.app.captured import CapturedSample
 from edgetl_device.learning import retraining
 from edgetl_device.photos import decode_photo
 from edgetl_device.web import work

@@ -16,7 +16,8 @@ from ...printable import printable
 from ..subscription import Recognition
 
 if TYPE_CHECKING:
-    from ..app import App, CapturedSample
+    from ..app import App
+    from ..captured import CapturedSample
 
 TEACH_S = 2.0  # how long it looks
 INTERVAL_S = 0.1  # between two frames that are kept

@@ -1,0 +1,22 @@
+"""What is kept of a recognition that will be taught."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..codes import Int8
+
+
+@dataclass(frozen=True, eq=False)
+class CapturedSample:
+    """A sample that is not stored yet: ten kilobytes, whatever the size of its frame.
+
+    Args:
+        raw: (d,) int8 raw embedding.
+        picture: a small JPEG; None where none is kept.
+        backbone: digest of the backbone that made ``raw``.
+    """
+
+    raw: Int8
+    picture: bytes | None
+    backbone: str
