@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from ..errors import InputError, MismatchError
 from .bursts import Alike, alike
 from .corrections import Described, Direction, describe, learn_direction
 from .finding import Finding, hottest
+from .one_photo import OnePhoto, for_one_photo
 from .place_codes import place_codes
 from .place_gaussians import Float32, PlaceGaussians, solve_gaussians
 from .place_statistics import PlaceStatistics, place_statistics_of
@@ -92,13 +94,14 @@ class Inspector:
         Raises:
             MismatchError: they are not of the shapes that were taught.
         """
-        batch = [each[None] for each in maps]
-        unusual = self._unusual(batch)
+        _refuse_others([each.shape for each in maps], self.grids, self.gaussians)
+        unusual = self._one.unusual(maps)
         places = fused(unusual, self.grids)
-        local, part = self._answers(unusual, places)
-        score = float(_larger(local, part)[0])
+        local, part = self.local(float(top(places)[0])), self.whole(float(whole(unusual)[0]))
+        score = max(local, part - WHOLE_HANDICAP)
         if self.direction is not None:
-            score += float(self.direction.scores(describe(batch, unusual, (local, part)))[0])
+            batch = [each[None] for each in maps]
+            score += float(self.direction.scores(describe(batch, unusual, (np.array([local]), np.array([part]))))[0])
         good = score <= self.threshold
         heat = self._heat(places, good)
         return Finding(score, self.threshold, good, heat, None if good else hottest(heat))
@@ -117,6 +120,10 @@ class Inspector:
             return chosen
         only, worth = self.taught
         return min(chosen, choose_threshold(self.left_out[only], worth, target), key=lambda pair: pair[0])
+
+    @cached_property
+    def _one(self) -> OnePhoto:
+        return for_one_photo(self.gaussians, self.scales)
 
     def _unusual(self, maps: Sequence[Int8]) -> list[Float32]:
         codes = _codes(maps, self.grids, self.gaussians)
@@ -232,7 +239,12 @@ def _stacked(samples: Sequence[InspectionSample]) -> list[Int8]:
 
 
 def _codes(maps: Sequence[Int8], grids: Grids, gaussians: tuple[PlaceGaussians, ...]) -> list[Codes]:
-    shapes = [(*grid, gaussian.mean.shape[1]) for grid, gaussian in zip(grids, gaussians, strict=True)]
-    if [each.shape[1:] for each in maps] != shapes:
-        raise MismatchError(f"expected feature maps {shapes}, got {[each.shape[1:] for each in maps]}")
+    _refuse_others([each.shape[1:] for each in maps], grids, gaussians)
     return [place_codes(each).reshape(len(each), -1, each.shape[3]) for each in maps]
+
+
+def _refuse_others(shapes: Sequence[tuple[int, ...]], grids: Grids, gaussians: tuple[PlaceGaussians, ...]) -> None:
+    """Raise MismatchError unless maps have the shapes that were taught."""
+    taught = [(*grid, gaussian.mean.shape[1]) for grid, gaussian in zip(grids, gaussians, strict=True)]
+    if list(shapes) != taught:
+        raise MismatchError(f"expected feature maps {taught}, got {list(shapes)}")

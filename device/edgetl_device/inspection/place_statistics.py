@@ -26,7 +26,7 @@ MAX_SIDE = 64  # places
 MAX_CHANNELS = 512
 MAX_VALUES = 1 << 25  # products of all grids together: a quarter of a gigabyte where they need 8 bytes each
 MAX_PHOTOS = 10**9
-_FEW = 256  # photos at once: 256 · 255² < 2²⁴, up to which float32 is exact
+_FEW = 32  # photos at once, for memory; up to 256, as 256 · 255² < 2²⁴, float32 is exact
 _NAMES = ("backbone", "view", "tensors", "shapes", "count")
 
 

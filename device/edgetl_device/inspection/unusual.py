@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ TOP_PLACES = 0.01  # share of the finest map's places that a local defect is jud
 WHOLE_HANDICAP = 0.5  # standard deviations by which a part as a whole must be more unusual than a place to count
 _LEAST = 0.05  # deviation of cube roots: photos that are all the same have none
 Grids = tuple[tuple[int, int], ...]
+Measured = TypeVar("Measured", float, Float32)
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,9 @@ class Scale:
     mean: float
     deviation: float
 
-    def __call__(self, values: Float32) -> Float32:
+    def __call__(self, values: Measured) -> Measured:
         """In standard deviations above the mean."""
-        return (values - np.float32(self.mean)) * np.float32(1 / self.deviation)
+        return (values - self.mean) * (1 / self.deviation)
 
 
 def scale_of(values: npt.NDArray[Any]) -> Scale:
@@ -37,14 +38,14 @@ def scale_of(values: npt.NDArray[Any]) -> Scale:
 
 def steady(distances: Float32) -> Float32:
     """Squared Mahalanobis distances → their cube roots, which are close to Gaussian (Wilson and Hilferty, 1931)."""
-    return np.cbrt(distances)
+    return np.power(distances, np.float32(1 / 3))  # of none below 0; three times as fast as the cube root
 
 
 def fused(unusual: Sequence[Float32], grids: Grids) -> Float32:
     """(n, P) of each map, finest first → (n, P of the finest), the mean of all maps at each place."""
     total = unusual[0].copy()
     for each, grid in zip(unusual[1:], grids[1:], strict=True):
-        total += each[:, _places_below(grids[0], grid)]
+        total += each.take(_places_below(grids[0], grid), axis=1)
     return total * np.float32(1 / len(unusual))
 
 
@@ -59,9 +60,9 @@ def _places_below(fine: tuple[int, int], coarse: tuple[int, int]) -> npt.NDArray
 def top(places: Float32) -> Float32:
     """(n, P) → (n,), the mean of the most unusual places."""
     count = max(1, int(places.shape[1] * TOP_PLACES))
-    return np.asarray(np.partition(places, -count, axis=1)[:, -count:].mean(axis=1), np.float32)
+    return np.asarray(np.partition(places, -count, axis=1)[:, -count:].sum(axis=1) * np.float32(1 / count), np.float32)
 
 
 def whole(unusual: Sequence[Float32]) -> Float32:
     """(n,), the mean of the coarsest map's places."""
-    return np.asarray(unusual[-1].mean(axis=1), np.float32)
+    return np.asarray(unusual[-1].sum(axis=1) * np.float32(1 / unusual[-1].shape[1]), np.float32)

@@ -57,8 +57,44 @@ def test_light_over_the_whole_photo_changes_no_code() -> None:
         place_codes(np.zeros((4, 4), np.int8))
 
 
+@pytest.mark.parametrize("shape", [*SHAPES, (18, 20, 5)])
+def test_a_distance_is_that_of_the_covariance_of_a_place_and_its_neighbours(shape: tuple[int, int, int]) -> None:
+    height, width, channels = shape
+    grid = place_codes(np.random.default_rng(3).normal(0, 20, (30, *shape)).astype(np.int8))
+    (gaussians,) = solve_gaussians(place_statistics_of([grid], "", "", ["map"]))
+    codes = grid.reshape(30, -1, channels)
+    mean = grid.mean(axis=0)
+    away = grid - mean
+    everywhere = np.einsum("nhwi,nhwj->ij", away, away) / (29 * height * width)
+    ridge = 0.01 * np.trace(everywhere) / channels * np.eye(channels)
+    if channels > 96:
+        near, pseudo = away, 0
+    elif height * width > 256:
+        near, pseudo = away[:, :3, 4:8], 20 * 12  # tiles of 3 x 4, the largest up to 4 that divide both sides
+    else:
+        near, pseudo = away[:, :1, 5 % width : 5 % width + 1], 20
+    scatter = np.einsum("nhwi,nhwj->ij", near, near)
+    rows = 29 * near[0, :, :, 0].size
+    covariance = everywhere + ridge if not pseudo else (scatter + pseudo * (everywhere + ridge)) / (rows + pseudo)
+    place = 5 % width
+    row = away[:, 0, place]
+    wanted = np.einsum("ni,ij,nj->n", row, np.linalg.inv(covariance), row)
+    np.testing.assert_allclose(gaussians.distances(codes)[:, place], wanted, rtol=1e-3)
+
+
+def test_one_photo_is_judged_as_many_together_are() -> None:
+    rng = np.random.default_rng(6)
+    shapes = ((18, 20, 5), *SHAPES[1:])
+    maps = [tuple(rng.normal(9, 50, shape).clip(-128, 127).astype(np.int8) for shape in shapes) for _ in range(12)]
+    inspector = solve_inspector(taught(maps))
+    together = inspector._unusual([np.stack(each) for each in zip(*maps, strict=True)])
+    for number, each in enumerate(maps):
+        for one, many in zip(inspector._one.unusual(each), together, strict=True):
+            np.testing.assert_allclose(one[0], many[number], atol=1e-4)
+
+
 @pytest.mark.parametrize("size", [3, 6])
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", [*SHAPES, (18, 20, 5)])
 def test_leaving_out_by_formula_is_as_if_it_had_never_been_taught(shape: tuple[int, int, int], size: int) -> None:
     grid = place_codes(np.random.default_rng(3).normal(0, 20, (40, *shape)).astype(np.int8))
     (all_of_them,) = solve_gaussians(place_statistics_of([grid], "", "", ["map"]))
