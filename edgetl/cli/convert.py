@@ -140,6 +140,8 @@ def _tell(done: Converted) -> None:
         say(
             f"{bought.sparsity:.0%} zeros, at most {bought.distinct} values a channel; depthwise kernels are left alone"
         )
+        if bought.trained_kernels is not None:
+            say(f"all {bought.integer_kernels} kernels of integers were trained with quantizers")
     _tell_extras(done)
     say()
     say(f"wrote {done.path}: {done.size_bytes / 1e6:.1f} MB in {done.seconds:.0f} s; "

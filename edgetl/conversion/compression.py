@@ -76,6 +76,8 @@ class Compressed:
         zipped_bytes, plain_zipped_bytes: after deflate (level 9), where zeros and repeated values pay off.
         sparsity: share of zeros among the weights of convolutions and fully connected layers, depthwise ones apart.
         distinct: largest number of distinct values in a channel of those.
+        integer_kernels: how many kernels of integers the file holds, depthwise ones included.
+        trained_kernels: how many were trained with quantizers, at least as many; None without ``qat``.
     """
 
     size_bytes: int
@@ -84,6 +86,8 @@ class Compressed:
     plain_zipped_bytes: int
     sparsity: float
     distinct: int
+    integer_kernels: int
+    trained_kernels: int | None = None
 
 
 def check(asked: Compression, mode: str) -> None:
@@ -166,11 +170,19 @@ def _steps(stage: str, photos: int, asked: Compression) -> int:
     return STEPS[stage] if asked.epochs is None else -(-photos // BATCH) * asked.epochs
 
 
-def bought(data: bytes, plain: bytes, asked: Compression) -> Compressed:
-    """The compressed ``.tflite`` file against the uncompressed one; raises CheckFailedError if the zeros are gone."""
+def bought(data: bytes, plain: bytes, asked: Compression, model: Any) -> Compressed:
+    """The compressed ``.tflite`` file against the uncompressed one.
+
+    Args:
+        model: what :func:`compress` gave, of which the file was made.
+
+    Raises:
+        CheckFailedError: zeros are gone, or the file has kernels of integers that were not trained as such.
+    """
+    weights = read(data).weights()
     kernels = [
         tensor.value.reshape(tensor.shape[0], -1)
-        for operator, tensor in read(data).weights()
+        for operator, tensor in weights
         if operator.name != "DEPTHWISE_CONV_2D" and tensor.value is not None
     ]
     zeros, total = sum(int((kernel == 0).sum()) for kernel in kernels), sum(kernel.size for kernel in kernels)
@@ -181,7 +193,13 @@ def bought(data: bytes, plain: bytes, asked: Compression) -> Compressed:
     if asked.cluster is not None and distinct > asked.cluster:
         raise CheckFailedError(f"a channel in the file holds {distinct} values, --cluster asked for {asked.cluster}")
     sizes = (len(data), len(plain), len(zlib.compress(data, 9)), len(zlib.compress(plain, 9)))
-    return Compressed(*sizes, sparsity, distinct)
+    integers = len({id(tensor) for _, tensor in weights if tensor.scales})
+    trained = quantization_aware.kernels(model) if asked.qat else None  # all of them, or there would be no model
+    if trained is not None and trained < integers:
+        raise CheckFailedError(
+            f"the file holds {integers} kernels of integers, --qat trained {trained} of them; leave --qat out"
+        )
+    return Compressed(*sizes, sparsity, distinct, integers, trained)
 
 
 @dataclass(frozen=True, eq=False)

@@ -259,7 +259,7 @@ def _exported(
     model = compression.compress(source.keras(), photos, source.scale, asked, source.seed, verbose)
     exported = export(model, representative, source.scale, options.quantize, verbose, asked.per_tensor)
     plain = export(source.backbone, representative[-8:], source.scale, options.quantize, verbose, asked.per_tensor)
-    return model, exported, compression.bought(exported.data, plain.data, asked)
+    return model, exported, compression.bought(exported.data, plain.data, asked, model)
 
 
 def _manifest(

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -86,10 +88,10 @@ def test_pruning_zeroes_every_kernel_but_the_depthwise_ones_and_survives_convers
     assert (depthwise(pruned) != 0).all()
     representative = representative_photos(photos, Preprocessing(32, 32))
     data, plain = (export(each, representative, SCALE).data for each in (pruned, model))
-    found = bought(data, plain, asked)
+    found = bought(data, plain, asked, pruned)
     assert found.sparsity > 0.59 and found.zipped_bytes < 0.95 * found.plain_zipped_bytes
     with pytest.raises(CheckFailedError, match=r"the file holds 0\.\d+ zeros, --prune asked for 0\.6"):
-        bought(plain, plain, asked)
+        bought(plain, plain, asked, pruned)
     assert "prune: fine-tuning on 48 photos, 21 steps of 16" in caplog.text
 
 
@@ -112,9 +114,9 @@ def test_clustering_keeps_the_zeros_of_pruning_and_the_same_seed_gives_the_same_
     assert all(len(np.unique(kernel)) <= 8 and (kernel == 0).mean() > 0.48 for kernel in kernels(one))
     assert all((a == b).all() for a, b in zip(one.get_weights(), other.get_weights(), strict=True))
     data = export(one, representative_photos(photos, Preprocessing(32, 32)), SCALE).data
-    assert bought(data, data, asked).distinct <= 8
+    assert bought(data, data, asked, one).distinct <= 8
     with pytest.raises(CheckFailedError, match=r"a channel in the file holds \d values, --cluster asked for 3"):
-        bought(data, data, Compression(cluster=3))
+        bought(data, data, Compression(cluster=3), one)
 
 
 def test_quantization_aware_training_keeps_zeros_and_gives_a_proven_int8_file(mobile) -> None:
@@ -122,8 +124,14 @@ def test_quantization_aware_training_keeps_zeros_and_gives_a_proven_int8_file(mo
     asked = Compression(prune=0.5, qat=True, epochs=7)
     trained = compress(model, photos, SCALE, asked)
     assert all((kernel == 0).mean() > 0.48 for kernel in kernels(trained))
-    proof = export(trained, representative_photos(photos, Preprocessing(32, 32)), SCALE).proof
+    exported = export(trained, representative_photos(photos, Preprocessing(32, 32)), SCALE)
+    proof, data = exported.proof, exported.data
     assert (proof.float_ops, proof.per_channel, proof.per_tensor) == (0, 5, 0)
+    found = bought(data, data, asked, trained)
+    assert found.trained_kernels == found.integer_kernels == 5
+    one_less = SimpleNamespace(layers=[layer for layer in trained.layers if type(layer).__name__ != "DepthwiseConv2D"])
+    with pytest.raises(CheckFailedError, match="holds 5 kernels of integers, --qat trained 4 of them"):
+        bought(data, data, asked, one_less)
 
 
 def test_every_kernel_has_a_quantizer_while_it_is_trained(mobile) -> None:
