@@ -18,7 +18,7 @@ PURE = _names(
     Abs Add AddN AddV2 AdjustContrastv2 AdjustHue AdjustSaturation All Any ArgMax ArgMin Assert AvgPool BatchMatMul
     BatchMatMulV2 BatchMatMulV3 BatchToSpaceND BiasAdd BroadcastArgs BroadcastTo Cast Ceil ClipByValue Concat ConcatV2
     Const Conv1D Conv2D Conv2DBackpropInput Cos CropAndResize Cumsum DepthToSpace DepthwiseConv2dNative Div DivNoNan
-    Einsum Elu EnsureShape Equal Erf Exp ExpandDims Expm1 FakeQuantWithMinMaxArgs FakeQuantWithMinMaxVars
+    Einsum Elu EnsureShape Equal Erf Erfc Exp ExpandDims Expm1 FakeQuantWithMinMaxArgs FakeQuantWithMinMaxVars
     FakeQuantWithMinMaxVarsPerChannel Fill Floor FloorDiv FloorMod FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3
     Gather GatherNd GatherV2 Greater GreaterEqual HSVToRGB Identity IdentityN ImageProjectiveTransformV2
     ImageProjectiveTransformV3 Inv L2Loss LRN LeakyRelu Less LessEqual Log Log1p LogSoftmax LogicalAnd LogicalNot

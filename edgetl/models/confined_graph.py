@@ -41,8 +41,13 @@ def confined_graph(module: str, source: Path, size: int, shown: Path) -> tuple[F
         definition = tf.load().compat.v1.GraphDef.FromString(written.read_bytes())
     if any(node.op.startswith("TensorList") for node in definition.node):
         raise InputError(f"{shown}: {RECURRENT}")
+    if definition.library.function:
+        raise InputError(
+            f"{shown}: it calls functions that are compiled on their own (XLA), as grouped convolutions of Keras 3 in "
+            "a SavedModel: convert the .keras file that it was made of"
+        )
     bad = first_outside((node.op for node in definition.node), PURE | RANDOM)
-    if bad is not None or definition.library.function:
+    if bad is not None:
         raise InputError(f"{shown}: it computes with the operation {bad!r}, which edgetl does not take from a file")
     return FrozenGraph(definition, str(answer["entry"]), str(answer["output"])), (
         int(answer["height"]),

@@ -57,7 +57,13 @@ def freeze(call: Callable[[Any], Any], shape: tuple[int, int, int]) -> FrozenGra
         return call(photo)
 
     signature = [tensorflow.TensorSpec((1, *shape[:2], 3), tensorflow.float32)]
-    traced = tensorflow.function(of_colour, input_signature=signature).get_concrete_function()
+    function = tensorflow.function(of_colour, input_signature=signature)
+    eagerly = tensorflow.config.functions_run_eagerly()
+    tensorflow.config.run_functions_eagerly(True)  # else Keras 3's grouped convolutions stay functions, for XLA
+    try:
+        traced = function.get_concrete_function()
+    finally:
+        tensorflow.config.run_functions_eagerly(eagerly)
     return FrozenGraph(_frozen(traced), traced.inputs[0].name, traced.outputs[0].name)
 
 
@@ -76,7 +82,24 @@ def _frozen(traced: Any) -> Any:
         del node.input[:]
         node.input.extend(data_edges)
     output = plain(traced.outputs[0].name)
-    return tf.load().compat.v1.graph_util.extract_sub_graph(definition, [output])
+    definition = tf.load().compat.v1.graph_util.extract_sub_graph(definition, [output])
+    _multiply_to_negate(definition)
+    return definition
+
+
+def _multiply_to_negate(definition: Any) -> None:
+    """``-x`` → ``x · -1``, the same numbers: TFLite negates in float alone. In GELU, which it knows whole, it stays."""
+    tensorflow = tf.load()
+    view = GraphView(definition)
+    for node in [node for node in definition.node if node.op == "Neg"]:
+        behind = [user.op for each in view.users(node.name) for user in view.users(each.name)]
+        if node.attr["T"].type != tensorflow.float32.as_datatype_enum or "Erfc" in behind:
+            continue
+        minus = definition.node.add(op="Const", name=f"{node.name}/minus_one")
+        minus.attr["dtype"].type = tensorflow.float32.as_datatype_enum
+        minus.attr["value"].tensor.CopyFrom(tensorflow.make_tensor_proto(np.float32(-1)))
+        node.op = "Mul"
+        node.input.append(minus.name)
 
 
 class GraphView:

@@ -103,17 +103,30 @@ def loaded(copy: CleanCopy, verbose: bool = False) -> Any:
         raise
     except Exception as error:  # whatever Keras raises for a configuration that does not fit together
         reason = "".join(c if c.isprintable() else " " for c in " ".join(str(error).split())[:200])
-        raise InputError(f"it cannot be loaded by Keras (it was saved by {copy.version}): {reason}") from None
+        legacy = "; .h5 does not hold all that a model may be: save it as .keras" if copy.path.suffix == ".h5" else ""
+        raise InputError(f"it cannot be loaded by Keras (it was saved by {copy.version}): {reason}{legacy}") from None
 
 
 def _loaded(copy: Path, major: int, weights: int, verbose: bool) -> Any:
     with tf.quiet(verbose):
         if major >= 3:
             keras = tf.keras3(verbose)
-            _check_keras3_size(keras, copy, weights)
-            return keras.saving.load_model(str(copy), compile=False)
-        with counted_variables(weights):
-            return tf.keras(verbose).models.load_model(str(copy), compile=False)
+            from keras.src.applications import convnext, inception_resnet_v2
+
+            with keras.saving.custom_object_scope(_layers_of(convnext, inception_resnet_v2)):
+                _check_keras3_size(keras, copy, weights)
+                return keras.saving.load_model(str(copy), compile=False)
+        keras = tf.keras(verbose)
+        from tf_keras.src.applications import convnext, inception_resnet_v2
+
+        with counted_variables(weights), keras.utils.custom_object_scope(_layers_of(convnext, inception_resnet_v2)):
+            return keras.models.load_model(str(copy), compile=False)
+
+
+def _layers_of(convnext: Any, inception_resnet_v2: Any) -> dict[str, Any]:
+    """Layers of Keras' own architectures, which Keras does not find by itself."""
+    known = {"LayerScale": convnext.LayerScale, "StochasticDepth": convnext.StochasticDepth}
+    return known | {"CustomScaleLayer": inception_resnet_v2.CustomScaleLayer}
 
 
 def _check_keras3_size(keras: Any, copy: Path, weights: int) -> None:
