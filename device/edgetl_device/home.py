@@ -79,6 +79,11 @@ class Home:
         return self.folder / "precision.bin"
 
     @property
+    def empty_scene_path(self) -> Path:
+        """What the camera sees where nothing is there; stays on the device."""
+        return self.folder / "empty-scene.bin"
+
+    @property
     def threads_path(self) -> Path:
         """How many threads proved best when the bundle was installed."""
         return self.folder / "threads.json"

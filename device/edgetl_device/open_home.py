@@ -11,6 +11,7 @@ from .bundle.content import BundleContent
 from .bundle.on_trial import MAX_STARTS
 from .errors import BundleError, CheckFailedError, HeadError, MismatchError, RuntimeMissingError, StorageError
 from .home import Home
+from .home_view import HomeView
 from .inference.backbone import Backbone, open_backbone
 from .inspection.service import Inspection
 from .learning.learner import Learner
@@ -33,7 +34,8 @@ class OpenHome:
 
     Attributes:
         learner, backbone: of the current bundle; samples are recorded with the backbone's runtime, which may be the
-            Edge TPU's.
+            Edge TPU's. The backbone looks at frames with the view that was chosen.
+        view: how frames are looked at.
 
     Raises:
         HomeError: no bundle is installed.
@@ -52,6 +54,7 @@ class OpenHome:
         self._file = _identity(home)
         self._inspection: Inspection | None = None
         self.learner, self.backbone = self._load()
+        self._look()
 
     @property
     def bundle(self) -> Bundle:
@@ -65,6 +68,19 @@ class OpenHome:
             self._inspection = Inspection(self.learner.store, self.backbone)
         return self._inspection
 
+    def look_again(self) -> bool:
+        """Look at frames as was chosen meanwhile: another :attr:`backbone`, with the same interpreter. Whether so."""
+        if self.view.state == self._seen:
+            return False
+        self._look()
+        return True
+
+    def _look(self) -> None:
+        self.view = HomeView(self.home, self.learner.store, self.bundle)
+        self._seen = self.view.state
+        if self.view.chosen is not None or self.backbone.looking.view is not None:
+            self.backbone = self.backbone.seeing(self.view.looking())
+
     def replaced(self) -> Literal["bundle", "store"] | None:
         """What another process, or ``install``, has put in the place of what is loaded here."""
         if _identity(self.home) != self._file:
@@ -77,6 +93,7 @@ class OpenHome:
         learner, backbone = self._load()
         self.learner.store.close()
         self.learner, self.backbone, self._file, self._inspection = learner, backbone, file, None
+        self._look()
 
     def relearn(self) -> None:
         """Teach a bundle that is new to them the stored samples; where that fails, it goes on as it came."""

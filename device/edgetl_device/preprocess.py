@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from .errors import InputError
 from .photos import Image
+from .region import Region, check_region, cut, pixels
 
 RESIZES = ("crop", "stretch", "letterbox")
 """How a frame of another aspect ratio becomes the backbone's: its sides are cut off, its aspect ratio is given up, or
@@ -38,6 +39,7 @@ class Preprocessing:
     Args:
         height, width: size of the backbone's input, pixels.
         resize: one of :data:`RESIZES`.
+        region: the part of the frame that counts; it is cut out first. None is all of it.
 
     Example:
         >>> Preprocessing(96, 96, "stretch")(np.zeros((480, 640, 3), np.uint8)).shape
@@ -47,17 +49,21 @@ class Preprocessing:
     height: int
     width: int
     resize: str = "crop"
+    region: Region | None = None
 
     def __post_init__(self) -> None:
         if self.resize not in RESIZES:
             raise InputError(f"resize must be one of {', '.join(RESIZES)}, got {self.resize!r}")
         if not (1 <= self.height <= MAX_SIZE and 1 <= self.width <= MAX_SIZE):
             raise InputError(f"image size must be 1 to {MAX_SIZE} pixels a side, got {self.height}x{self.width}")
+        if self.region is not None:
+            check_region(self.region)
 
     def __call__(self, frame: Image) -> npt.NDArray[np.uint8]:
         """(any, any, 3) uint8 BGR → (height, width, 3) uint8 RGB, contiguous."""
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or 0 in frame.shape:
             raise InputError(f"a frame must be (height, width, 3) uint8, got {frame.shape} {frame.dtype}")
+        frame = cut(frame, self.region)
         if self.resize == "letterbox":
             inner = self._inner(frame)
             top, left = (self.height - inner[0]) // 2, (self.width - inner[1]) // 2
@@ -66,6 +72,15 @@ class Preprocessing:
         else:
             canvas = _shrunk(self._crop(frame) if self.resize == "crop" else frame, self.height, self.width)
         return np.asarray(cv2.cvtColor(canvas, cv2.COLOR_BGR2RGB), np.uint8)
+
+    def part(self, frame: Image) -> tuple[int, int, int, int]:
+        """(left, top, right, bottom) of what of a frame is looked at, pixels."""
+        left, top, right, bottom = pixels(frame, self.region)
+        if self.resize != "crop":
+            return left, top, right, bottom
+        height, width = self._crop_size(bottom - top, right - left)
+        left, top = left + (right - left - width) // 2, top + (bottom - top - height) // 2
+        return left, top, left + width, top + height
 
     def _inner(self, frame: Image) -> tuple[int, int]:
         """(height, width) of the whole frame in its own aspect ratio, as large as fits, at least one pixel a side."""
@@ -77,14 +92,18 @@ class Preprocessing:
     def _crop(self, frame: Image) -> Image:
         """The largest centred rectangle of the target's aspect ratio, at least one pixel a side."""
         height, width = frame.shape[:2]
-        crop_height = max(1, min(height, round(width * self.height / self.width)))
-        crop_width = max(1, min(width, round(height * self.width / self.height)))
+        crop_height, crop_width = self._crop_size(height, width)
         top, left = (height - crop_height) // 2, (width - crop_width) // 2
         return frame[top : top + crop_height, left : left + crop_width]
 
+    def _crop_size(self, height: int, width: int) -> tuple[int, int]:
+        crop_height = max(1, min(height, round(width * self.height / self.width)))
+        return crop_height, max(1, min(width, round(height * self.width / self.height)))
+
     def to_json(self) -> dict[str, Any]:
         """What the manifest holds."""
-        return {"height": self.height, "width": self.width, "resize": _IN_MANIFEST[self.resize], "color": "RGB"}
+        known = {"height": self.height, "width": self.width, "resize": _IN_MANIFEST[self.resize], "color": "RGB"}
+        return known if self.region is None else known | {"region": list(self.region)}
 
     @classmethod
     def from_json(cls, value: Any) -> Preprocessing:
@@ -92,7 +111,12 @@ class Preprocessing:
         if not isinstance(value, dict) or not all(type(value.get(k)) is int for k in ("height", "width")):
             raise InputError("preprocessing must hold integer height and width")
         resize = next((name for name, text in _IN_MANIFEST.items() if text == value.get("resize")), "crop")
-        known = cls(value["height"], value["width"], resize)
+        region = value.get("region")
+        if region is not None and not (
+            isinstance(region, list) and len(region) == 4 and all(type(number) is int for number in region)
+        ):
+            raise InputError("the region of preprocessing must be four integers")
+        known = cls(value["height"], value["width"], resize, None if region is None else tuple(region))
         if value != known.to_json():
             raise InputError(f"preprocessing must be {known.to_json()}, got {value}; update edgetl-device")
         return known

@@ -1,7 +1,8 @@
 """View: which part of a frame counts, and how it is laid before the backbone.
 
-The whole frame, a region of it, or the part that lies in it: found against the background, turned until its long axis
-lies across, and cut out. A view is fixed when a device is taught, and its digest goes with everything learned.
+The whole frame, a region of it, the part that lies in it: found against the background, turned until its long axis
+lies across, and cut out; or what differs most from the empty scene, enlarged. A view is fixed when a device is taught,
+and goes with everything learned.
 
 Everything is integer arithmetic, down to the sampling: shrinking and enlarging is ``INTER_LINEAR_EXACT``, turning takes
 whole pixels of an enlarged cut-out. So every machine gives the same bytes, whatever its processor and version of
@@ -19,15 +20,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .errors import InputError
+from .empty_scene import NO_EMPTY_SCENE, EmptyScene
+from .errors import InputError, PhotoError
 from .part_pose import Pose, pose_of
 from .photos import Image
 from .preprocess import Preprocessing, halved, resized
+from .region import UNIT, Region, check_region, cut, in_words, parse_region, pixels
 
-UNIT = 10_000
-"""The sides of a frame, in the units of a region."""
+__all__ = ["UNIT", "View", "parse_region"]
 
 _VERSION = 1  # of what `photo` computes
+_ZOOM_VERSION = 2  # where it finds what differs from the empty scene
 
 
 @dataclass(frozen=True)
@@ -40,25 +43,23 @@ class View:
         find_part: find the one part that stands out from the background, and lay it across, in the middle, as large as
             fits.
         turned: teach each photo in its eight turns and mirrors, for parts that lie in any of them and for surfaces.
+        zoom: find what differs most from the empty scene, and enlarge a square around it.
 
     Example:
         >>> View(region=(0, 0, 5000, 10000)).photo(np.zeros((480, 640, 3), np.uint8), 224, 224).shape
         (224, 224, 3)
     """
 
-    region: tuple[int, int, int, int] | None = None
+    region: Region | None = None
     find_part: bool = False
     turned: bool = False
+    zoom: bool = False
 
     def __post_init__(self) -> None:
-        if self.region is None:
-            return
-        x, y, width, height = self.region
-        if min(x, y) < 0 or min(width, height) < 1 or x + width > UNIT or y + height > UNIT:
-            raise InputError(
-                f"the region must lie inside the frame, got x {_share(x)}, y {_share(y)}, width {_share(width)}, "
-                f"height {_share(height)} of it"
-            )
+        if self.region is not None:
+            check_region(self.region)
+        if self.find_part and self.zoom:
+            raise InputError("a part is found on its background, or by the empty scene: choose one")
 
     @property
     def digest(self) -> str:
@@ -66,27 +67,43 @@ class View:
         text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def photo(self, frame: Image, height: int, width: int) -> npt.NDArray[np.uint8]:
+    def photo(self, frame: Image, height: int, width: int, empty: EmptyScene | None = None) -> npt.NDArray[np.uint8]:
         """(any, any, 3) uint8 BGR frame → (height, width, 3) uint8 RGB, contiguous, as a backbone takes it.
 
+        Args:
+            empty: the empty scene, for a view that zooms.
+
         Raises:
-            PhotoError: no part stands out from the background.
+            PhotoError: no part stands out from the background, or no empty scene of this shape is known.
         """
-        shown = self.cut(frame)
+        left, top, right, bottom = self.part(frame, empty)
+        return self.drawn(frame[top:bottom, left:right], height, width)
+
+    def drawn(self, shown: Image, height: int, width: int) -> npt.NDArray[np.uint8]:
+        """What :meth:`part` says, (any, any, 3) uint8 BGR → the photo; raises PhotoError as :meth:`photo`."""
         pose = pose_of(shown) if self.find_part else None
         if pose is None:
             return Preprocessing(height, width, "stretch")(shown)
         return np.asarray(cv2.cvtColor(_posed(shown, pose, height, width), cv2.COLOR_BGR2RGB), np.uint8)
 
+    def part(self, frame: Image, empty: EmptyScene | None = None) -> tuple[int, int, int, int]:
+        """(left, top, right, bottom) of what is looked at in a frame, pixels: the region, or what zooming found in it.
+
+        Where nothing differs from the empty scene, it is the region. A part on its background is found in it later.
+
+        Raises:
+            PhotoError: no empty scene of this shape is known, for a view that zooms.
+        """
+        box = pixels(frame, self.region)
+        if not self.zoom:
+            return box
+        if empty is None:
+            raise PhotoError(NO_EMPTY_SCENE)
+        return empty.find(frame, box) or box
+
     def cut(self, frame: Image) -> Image:
         """The region of a frame, at least one pixel a side; no copy."""
-        if self.region is None:
-            return frame
-        x, y, width, height = self.region
-        rows, columns = frame.shape[:2]
-        top, left = y * rows // UNIT, x * columns // UNIT
-        bottom, right = -(-(y + height) * rows // UNIT), -(-(x + width) * columns // UNIT)
-        return frame[top:bottom, left:right]
+        return cut(frame, self.region)
 
     def turns(self, photo: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
         """A prepared photo as it is taught: itself, and, where :attr:`turned`, its turns and mirrors after it.
@@ -102,15 +119,18 @@ class View:
     def to_json(self) -> dict[str, Any]:
         """What is kept of it."""
         region = None if self.region is None else list(self.region)
-        return {"version": _VERSION, "region": region, "find_part": self.find_part, "turned": self.turned}
+        known = {"version": _VERSION, "region": region, "find_part": self.find_part, "turned": self.turned}
+        return known | {"version": _ZOOM_VERSION, "zoom": True} if self.zoom else known
 
     @classmethod
     def from_json(cls, value: Any) -> View:
         """The inverse of :meth:`to_json`; raises InputError on anything else."""
-        if not isinstance(value, dict) or set(value) != {"version", "region", "find_part", "turned"}:
+        keys = {"version", "region", "find_part", "turned"}
+        if not isinstance(value, dict) or set(value) not in (keys, {*keys, "zoom"}):
             raise InputError("a view must hold version, region, find_part and turned")
-        if value["version"] != _VERSION:
-            raise InputError(f"view version {value['version']!r} is not {_VERSION}: update edgetl-device")
+        zoom = value.get("zoom", False)
+        if value["version"] != (_ZOOM_VERSION if zoom else _VERSION) or (zoom is not True and "zoom" in value):
+            raise InputError(f"view version {value['version']!r} is not known: update edgetl-device")
         region = value["region"]
         if region is not None and not (
             isinstance(region, list) and len(region) == 4 and all(type(number) is int for number in region)
@@ -118,40 +138,13 @@ class View:
             raise InputError("the region of a view must be four integers")
         if type(value["find_part"]) is not bool or type(value["turned"]) is not bool:
             raise InputError("find_part and turned of a view must be true or false")
-        return cls(None if region is None else tuple(region), value["find_part"], value["turned"])
+        return cls(None if region is None else tuple(region), value["find_part"], value["turned"], zoom)
 
     def describe(self) -> str:
         """For a person, in a few words."""
-        where = "the whole frame"
-        if self.region is not None:
-            x, y, width, height = (_share(number) for number in self.region)
-            where = f"the region {x},{y},{width},{height} of the frame"
-        return "the part found in " * self.find_part + where + ", turned and mirrored" * self.turned
-
-
-def parse_region(text: str, frame_width: int, frame_height: int) -> tuple[int, int, int, int]:
-    """``X,Y,W,H`` in pixels of a frame of that size, or in shares of it such as ``0.25,0,0.5,1`` → a view's region.
-
-    Raises:
-        InputError: it is no such text, or not inside the frame.
-    """
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) != 4 or not np.isfinite(numbers).all():
-        raise InputError(f"expected a region X,Y,W,H, in pixels or in shares of the frame, got {text[:60]!r}")
-    x, y, width, height = numbers
-    if max(numbers) > 1:
-        if x < 0 or y < 0 or width < 1 or height < 1 or x + width > frame_width or y + height > frame_height:
-            raise InputError(
-                f"the region {text} is not inside the frame, which has {frame_width} x {frame_height} pixels"
-            )
-        x, width, y, height = x / frame_width, width / frame_width, y / frame_height, height / frame_height
-    left, top = round(x * UNIT), round(y * UNIT)
-    region = left, top, round((x + width) * UNIT) - left, round((y + height) * UNIT) - top
-    View(region)  # refuses what is outside
-    return region
+        where = "the whole frame" if self.region is None else f"the region {in_words(self.region)} of the frame"
+        found = "the part found in " * self.find_part + "what differs from the empty scene in " * self.zoom
+        return found + where + ", turned and mirrored" * self.turned
 
 
 def _posed(frame: Image, pose: Pose, height: int, width: int) -> Image:
@@ -199,7 +192,3 @@ def _grid(
     x = ((shape[1] << 15) + across[None, :] - leaning[:, None]) >> 16
     y = ((shape[0] << 15) + rising[None, :] + down[:, None]) >> 16
     return np.clip(y, 0, shape[0] - 1), np.clip(x, 0, shape[1] - 1)
-
-
-def _share(number: int) -> str:
-    return f"{number / UNIT:.4f}".rstrip("0").rstrip(".")

@@ -14,6 +14,7 @@ from ..bundle.bundle import Bundle
 from ..camera import Camera
 from ..errors import CameraError, CheckFailedError, InputError, MismatchError
 from ..home import Home
+from ..home_view import HomeView
 from ..inference.backbone import Backbone
 from ..inference.classifier import Classifier, Prediction
 from ..labels import check_sample_label
@@ -22,8 +23,10 @@ from ..learning.reliability import Reliability
 from ..learning.retraining import Outcome
 from ..open_home import OpenHome
 from ..photos import Image, thumbnail
+from ..region import cut, region_of
 from ..store.pending import PendingBatch
 from ..store.schema import SampleRow, VersionRow
+from ..view import View
 from .background import Periodic
 from .captured import CapturedSample
 from .explaining import activation_of
@@ -197,8 +200,11 @@ class App:
 
     def capture(self, recognition: Recognition) -> CapturedSample:
         """What is kept of a recognition that will be taught; its frame can go."""
-        picture = thumbnail(recognition.frame.image) if self._thumbnails else None
-        return CapturedSample(recognition.raw, picture, recognition.backbone)
+        image = recognition.frame.image
+        if recognition.view:  # what a view looks at is what is taught
+            image = cut(image, region_of(list(recognition.part)))
+        picture = thumbnail(image) if self._thumbnails else None
+        return CapturedSample(recognition.raw, picture, recognition.backbone, recognition.view)
 
     def teach(self, label: str, recognitions: Sequence[Recognition | CapturedSample]) -> list[int]:
         """Store what recognition saw as samples of a label: its embeddings, so nothing is computed again.
@@ -221,7 +227,10 @@ class App:
                 raise MismatchError(
                     "a different bundle was installed after these frames were captured: capture them again"
                 )
-            return self._learner.add(label, np.stack([each.raw for each in captured]), pictures)
+            views = {each.view for each in captured}
+            if len(views) > 1:
+                raise MismatchError("another view was chosen while these frames were captured: capture them again")
+            return self._learner.add(label, np.stack([each.raw for each in captured]), pictures, view=views.pop())
 
     def teach_photos(self, label: str, photos: Iterable[Image]) -> list[int]:
         """Store photos (height, width, 3) uint8 BGR as samples of a label; returns their ids.
@@ -234,10 +243,10 @@ class App:
             rows = []
             for photo in photos:
                 rows.append(self._backbone.embed(photo))
-                pictures += [thumbnail(photo)] if self._thumbnails else []
+                pictures += [thumbnail(self._backbone.looking.shown(photo))] if self._thumbnails else []
             if not rows:
                 raise InputError(f"nothing to learn as {label}: no photo")
-            return self._learner.add(label, np.stack(rows), pictures)
+            return self._learner.add(label, np.stack(rows), pictures, view=self._backbone.looking.key)
 
     def retrain(self, rule: str | None = None, *, accept_scene_change: bool = False) -> Outcome:
         """As :meth:`~edgetl_device.learning.learner.Learner.retrain`; a promoted head is in use at once."""
@@ -313,6 +322,36 @@ class App:
                 raise CheckFailedError("the bundle cannot be used here, so the one before is back in use: see the log")
             return self.bundle
 
+    # what is looked at -------------------------------------------------------------------------------------------
+
+    def view(self) -> dict[str, Any]:
+        """How frames are looked at, and what was taught with another view."""
+        with self._lock:
+            view = self._opened.view
+            return view.to_json() | {"described": view.describe(), "problem": self.pipeline.view_problem}
+
+    @property
+    def looks(self) -> HomeView:
+        """The view as the home keeps it; what changes it there is noticed within a second."""
+        return self._opened.view
+
+    def choose_view(self, view: View | None) -> None:
+        """Look at frames with a view from now on; None as the bundle says. Raises InputError as HomeView.choose."""
+        with self._lock:
+            self._opened.view.choose(view)
+            self._look_again()
+
+    def remember_empty(self, photo: Image) -> None:
+        """Keep a frame, (any, any, 3) uint8 BGR, as the empty scene; raises StorageError."""
+        with self._lock:
+            self._opened.view.remember_empty(photo)
+            self._look_again()
+
+    def _look_again(self) -> None:
+        if self._opened.look_again():
+            self.inspecting.refresh()
+            self._swap()
+
     # changes by others -------------------------------------------------------------------------------------------
 
     def notice(self) -> bool:
@@ -328,8 +367,9 @@ class App:
             if replaced is not None:
                 self._reopen(relearn=replaced == "bundle")
                 return True
+            seen_otherwise = self._opened.look_again()
             self.inspecting.refresh()
-            if self._state() != self._swapped:
+            if seen_otherwise or self._state() != self._swapped:
                 self._swap()
                 return True
         return False

@@ -15,8 +15,10 @@ class CapturedSample:
         raw: (d,) int8 raw embedding.
         picture: a small JPEG; None where none is kept.
         backbone: digest of the backbone that made ``raw``.
+        view: how the frame was looked at, as of a recognition.
     """
 
     raw: Int8
     picture: bytes | None
     backbone: str
+    view: str = ""

@@ -20,13 +20,13 @@ def activation_of(backbone: Backbone, head: Head) -> Callable[[Recognition], npt
     interpreter = backbone.interpreter
     if not (isinstance(interpreter, TFLiteInterpreter) and interpreter.explains and can_explain(head)):
         return None
-    preprocessing, transform, digest = backbone.preprocessing, backbone.transform, backbone.digest
+    looking, transform, digest = backbone.looking, backbone.transform, backbone.digest
 
     def activation(recognition: Recognition) -> npt.NDArray[np.uint8] | None:
         if recognition.backbone != digest or recognition.prediction.label not in head.labels:
             return None
         number = head.labels.index(recognition.prediction.label)
         shares = contributions(head.scorer, transform(recognition.raw[None])[0], transform, number).shares
-        return as_picture(spread(shares, interpreter.feature_map(preprocessing(recognition.frame.image))))
+        return as_picture(spread(shares, interpreter.feature_map(looking.anyhow(recognition.frame.image)[0])))
 
     return activation

@@ -28,6 +28,8 @@ from ..codes import Int8
 from ..errors import CameraError, EdgetlError
 from ..inference.backbone import Backbone
 from ..inference.classifier import Classifier
+from ..looking import Shares
+from ..photos import Image
 from ..printable import printable
 from .smoothing import DEFAULT_S, Smoother
 from .subscription import Recognition, Slot, Subscription
@@ -74,6 +76,15 @@ class Health:
     error: str | None
 
 
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """What was looked at in a frame: the photo, where it is, and with which view."""
+
+    photo: npt.NDArray[np.uint8]
+    part: Shares
+    view: str
+
+
 class Pipeline:
     """Recognises what a camera sees until it is stopped or the camera is at its end.
 
@@ -111,8 +122,9 @@ class Pipeline:
         self._on_first_frame = on_first_frame
         self._backoff_s = backoff_s
         self._wait_for_camera = wait_for_camera
-        self._captured: Slot[tuple[Frame, npt.NDArray[np.uint8], Backbone]] = Slot(1 if camera.live else _AHEAD)
-        self._embedded: Slot[tuple[Frame, Int8, Classifier, int]] = Slot(_TOGETHER)
+        self._captured: Slot[tuple[Frame, _Seen, Backbone]] = Slot(1 if camera.live else _AHEAD)
+        self._embedded: Slot[tuple[Frame, Int8, _Seen, Classifier, int]] = Slot(_TOGETHER)
+        self._view_problem: str | None = None
         self._subscriptions: tuple[Subscription, ...] = ()
         self._lock = threading.Lock()  # subscriptions, and what health() reads in one piece
         self._stopping = threading.Event()
@@ -198,6 +210,11 @@ class Pipeline:
         return not self._number and self._error is not None
 
     @property
+    def view_problem(self) -> str | None:
+        """Why frames cannot be looked at with the view that was chosen: they are looked at whole."""
+        return self._view_problem
+
+    @property
     def failure(self) -> BaseException | None:
         """What ended it, where that was no wish; :meth:`wait` raises it."""
         return self._failure
@@ -277,41 +294,48 @@ class Pipeline:
                     self._on_first_frame()
                 frame = Frame(image, self._number, self._captured_s)
                 backbone = self._current[0].backbone
-                if self._captured.put((frame, backbone.preprocessing(image), backbone), wait=wait):
+                if self._captured.put((frame, self._look(backbone, image), backbone), wait=wait):
                     self._dropped += 1
+
+    def _look(self, backbone: Backbone, image: Image) -> _Seen:
+        """What the backbone gets of a frame: the whole region, where a view finds nothing that it could look for."""
+        photo, part, self._view_problem = backbone.looking.anyhow(image)
+        return _Seen(photo, part, backbone.looking.key)
 
     def _infer(self) -> None:
         while (work := self._captured.get()) is not None and not self._stopping.is_set():
-            frame, photo, prepared_for = work
+            frame, seen, prepared_for = work
             classifier, version = self._current
             backbone = classifier.backbone
             if prepared_for is not backbone:  # another bundle came in between
-                photo = backbone.preprocessing(frame.image)
+                seen = self._look(backbone, frame.image)
             began_s = time.perf_counter()
-            raw = backbone.embed_photo(photo)
+            raw = backbone.embed_photo(seen.photo)
             elapsed_ms = (time.perf_counter() - began_s) * 1e3
             with self._lock:
                 self._inference_ms.append(elapsed_ms)
             self._embedded_s = time.monotonic()
-            self._embedded.put((frame, raw, classifier, version), wait=True)
+            self._embedded.put((frame, raw, seen, classifier, version), wait=True)
 
     def _recognise(self) -> None:
         version = None
         while (waiting := self._embedded.get_all()) and not self._stopping.is_set():
             next_s = time.monotonic() + _PACE_S
-            for backbone, works in groupby(waiting, lambda work: work[2].backbone):
+            for backbone, works in groupby(waiting, lambda work: work[3].backbone):
                 batch = list(works)
                 classifier, used = self._current
                 if classifier.backbone is not backbone:  # another bundle came in between
-                    _, _, classifier, used = batch[-1]
+                    _, _, _, classifier, used = batch[-1]
                 if used != version:
                     self._smoother.reset()
                     version = used
-                codes = backbone.codes(np.stack([raw for _, raw, _, _ in batch]))
+                codes = backbone.codes(np.stack([raw for _, raw, *_ in batch]))
                 instants = classifier.classify_codes(codes, top=max(1, len(classifier.head.labels)))
-                for (frame, raw, _, _), instant in zip(batch, instants, strict=True):
+                for (frame, raw, seen, _, _), instant in zip(batch, instants, strict=True):
                     smoothed = self._smoother(instant, frame.time_s)
-                    self._deliver(Recognition(frame, raw, smoothed, instant, used, backbone.digest))
+                    self._deliver(
+                        Recognition(frame, raw, smoothed, instant, used, backbone.digest, seen.part, seen.view)
+                    )
                     if self._frames == self._max_frames:
                         return
             self._stopping.wait(next_s - time.monotonic())  # at a camera's 30 frames a second nothing is kept waiting

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from ..camera import Frame
 from ..codes import Int8
 from ..inference.classifier import Prediction
+from ..looking import Shares
 
 T = TypeVar("T")
 
@@ -26,6 +27,8 @@ class Recognition:
         instant: of this frame alone, all labels in ``top``.
         version: of the head.
         backbone: digest of the backbone that made ``raw``.
+        part: (x, y, width, height) of what was looked at, as shares of the frame.
+        view: how, :attr:`Looking.key <edgetl_device.looking.Looking.key>`.
     """
 
     frame: Frame
@@ -34,6 +37,8 @@ class Recognition:
     instant: Prediction
     version: int
     backbone: str
+    part: Shares = (0.0, 0.0, 1.0, 1.0)
+    view: str = ""
 
 
 class Slot(Generic[T]):

@@ -26,6 +26,7 @@ from .samples import forget, relabel, samples
 from .service import service
 from .status import status
 from .versions import rollback, versions
+from .view import view
 
 
 @click.group(
@@ -61,6 +62,7 @@ for _command in (
     forget,
     versions,
     rollback,
+    view,
     status,
     run_camera,
     service,

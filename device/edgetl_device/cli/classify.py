@@ -12,6 +12,7 @@ import click
 
 from ..console import note, progress, reports, say
 from ..errors import InputError, PhotoError, StorageError
+from .looking_options import asked_view, looking_options
 from .options import in_home, runtime_option
 from .photo_arguments import photo_paths
 
@@ -25,31 +26,42 @@ UNKNOWN_CLOSEST = "unknown, closest: {}"
 @click.command(short_help="Recognise what photos show")
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--top", type=click.IntRange(1), default=3, help="How many labels to print for each photo.")
+@looking_options
 @click.option(
     "--no-drift", is_flag=True, hidden=True, help="Do not count these photos for drift: `bench` classifies noise."
 )
 @runtime_option
 @in_home
 @reports
-def classify(images: tuple[Path, ...], top: int, no_drift: bool, runtime: str, home: Home) -> dict[str, Any]:
-    """Label photos, or all photos of a folder."""
+def classify(
+    images: tuple[Path, ...],
+    top: int,
+    region: str | None,
+    find: bool | None,
+    no_drift: bool,
+    runtime: str,
+    home: Home,
+) -> dict[str, Any]:
+    """Label photos, or all photos of a folder. --region and --find hold for this time only."""
     from ..open_home import OpenHome
     from ..photos import read_photo
 
     opened = OpenHome(home, runtime)
-    learner, classifier = opened.learner, opened.learner.classifier(opened.backbone)
-    drift = learner.drift()
     folder = photo_paths(images)
+    _, view = asked_view(opened.view, region, find, folder.photos)
+    backbone = opened.backbone.seeing(opened.view.looking_with(view))
+    learner, classifier = opened.learner, opened.learner.classifier(backbone)
+    drift = learner.drift()
     predictions, skipped = [], [str(item.path) for item in folder.unused]
     for path in progress(folder.photos, len(folder.photos), "classifying"):
         try:
             frame = read_photo(path)
+            started = time.perf_counter()
+            codes = backbone.codes(backbone.embed(frame)[None])
         except PhotoError as error:
-            note(f"skipped: {error}")
+            note(f"skipped: {error}" if str(path) in str(error) else f"skipped {path}: {error}")
             skipped.append(str(path))
             continue
-        started = time.perf_counter()
-        codes = classifier.backbone.codes(classifier.backbone.embed(frame)[None])
         (prediction,) = classifier.classify_codes(codes, top)
         latency_ms = (time.perf_counter() - started) * 1e3
         drift.update(codes)

@@ -9,6 +9,7 @@ import click
 
 from ..console import note, reports, say
 from ..head_option import head_option
+from .looking_options import asked_view, choose, looking_options
 from .options import NEW_LABEL, in_home, new_label_option, runtime_option
 from .photo_arguments import photo_paths
 from .retraining import idle, judged, judged_if_possible, unchanged
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--nothing", is_flag=True, help="Photos of the background, without a LABEL: never predicted as anything.")
 @click.option("--no-retrain", is_flag=True, help="Only store the samples.")
 @click.option("--keep-photos", is_flag=True, help="Keep a small picture (160 px) of each sample, to look at later.")
+@looking_options
 @new_label_option
 @runtime_option
 @in_home
@@ -34,6 +36,8 @@ def learn(
     nothing: bool,
     no_retrain: bool,
     keep_photos: bool,
+    region: str | None,
+    find: bool | None,
     new_label: bool,
     runtime: str,
     home: Home,
@@ -42,6 +46,8 @@ def learn(
 
     With --nothing, all arguments are photos of what the camera sees when nothing is there: they are no class, and what
     looks like them is unknown. They are forgotten with `forget --label "(nothing)"`.
+
+    --region and --find say which part of the photos counts; that is remembered, see `edgetl-device view`.
 
     A device without a bundle starts with the one that comes with the program.
     """
@@ -63,13 +69,16 @@ def learn(
     with OpenHome(home, runtime) as opened:
         if not new_label:
             opened.learner.refuse_slip(label, NEW_LABEL)
-        embedded = opened.backbone.embed_readable(folder.photos)
+        _, view = asked_view(opened.view, region, find, folder.photos)
+        looking = opened.view.looking_with(view)
+        embedded = opened.backbone.seeing(looking).embed_readable(folder.photos)
         for _, reason in embedded.skipped:
             note(f"skipped: {reason}")
-        pictures = [thumbnail(read_photo(path)) for path in embedded.used] if keep_photos else []
+        pictures = [thumbnail(looking.shown(read_photo(path))) for path in embedded.used] if keep_photos else []
         learner = opened.learner
         with learner.lock():
-            ids = learner.add(label, embedded.raw, pictures)
+            choose(opened.view, view)
+            ids = learner.add(label, embedded.raw, pictures, view=looking.key)
             stored = len(ids)
             say(f"stored {stored} sample{'s' if stored != 1 else ''} of {label}")
             unused = [item.path for item in folder.unused]

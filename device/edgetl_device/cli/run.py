@@ -12,6 +12,7 @@ import click
 
 from ..console import INTERRUPTED, note, reports, say
 from ..errors import InputError
+from .looking_options import asked_view, choose, looking_options
 from .options import in_home, runtime_option
 from .page import page_at, tell_addresses, tell_certificate
 from .signals import Ending
@@ -132,6 +133,7 @@ def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, va
     metavar="FILE",
     help="Read NAME[:ARGUMENT] from FILE, which only you may read; repeatable.",
 )
+@looking_options
 @click.option("--jsonl", is_flag=True, help="Print one line of JSON for every frame.")
 @click.option("--no-thumbnails", is_flag=True, help="Do not keep a small picture (160 px) of each taught sample.")
 @click.option(
@@ -163,6 +165,8 @@ def run_camera(
     part_trigger: str,
     sinks: tuple[str, ...],
     sink_files: tuple[Path, ...],
+    region: str | None,
+    find: bool | None,
     jsonl: bool,
     no_thumbnails: bool,
     smoothing: float,
@@ -192,6 +196,10 @@ def run_camera(
         tuning["part_trigger"] = part_trigger
         app = App(home, camera, **tuning)
         stack.callback(app.stop)
+        asked, view = asked_view(app.looks, region, find)
+        if asked:
+            choose(app.looks, view, print_line)
+            app.choose_view(view)
         _listen(app, lines(ending.ask) if lines else None, specs, stack)
         notifier = _feed_watchdog(app, stack)
         server = stack.enter_context(page(app)) if page is not None else None

@@ -17,6 +17,7 @@ from .sample_ids import SampleIds, as_ranges, stored_ids
 
 if TYPE_CHECKING:
     from ..home import Home
+    from ..learning.learner import Learner
 
 
 def say_elsewhere(count: int) -> None:
@@ -86,26 +87,43 @@ def _ids_among(words: tuple[str, ...], home: Home) -> list[range]:
     return found
 
 
+def _taught_otherwise(home: Home, learner: Learner) -> list[int]:
+    from ..home_view import HomeView
+
+    found = HomeView(home, learner.store, learner.bundle).other_ids()
+    if not found:
+        raise InputError("all samples were taught with the view in use: `edgetl-device view` shows it")
+    return found
+
+
 @click.command(short_help="Remove samples or a label, exactly")
 @click.option("--label", help="All samples of this label; a factory label is hidden.")
 @click.option("--sample", "ids", multiple=True, type=SampleIds(), help="Samples: --sample 3 7 20-35.")
 @click.option(
     "--all", "everything", is_flag=True, help="All samples, and what was hidden: back to what the factory knew."
 )
+@click.option("--other-view", is_flag=True, help="Samples that were taught with another view than the one in use.")
 @click.argument("more", metavar="", nargs=-1)
 @in_home
 @reports
 def forget(
-    label: str | None, ids: tuple[range, ...], everything: bool, more: tuple[str, ...], home: Home
+    label: str | None,
+    ids: tuple[range, ...],
+    everything: bool,
+    other_view: bool,
+    more: tuple[str, ...],
+    home: Home,
 ) -> dict[str, Any]:
     """Remove samples exactly, as if they had never been learned, then retrain."""
     further = _ids_among(more, home)
     if further and not ids:
         raise InputError(f"for samples, write --sample {' '.join(as_ranges(chain.from_iterable(further)))}")
-    if (label is not None) + bool(ids) + everything != 1:
-        raise InputError("choose what to forget: one of --label L, --sample ID… or --all")
+    if (label is not None) + bool(ids) + everything + other_view != 1:
+        raise InputError("choose what to forget: one of --label L, --sample ID…, --other-view or --all")
     learner = home.learner()
     with learner.lock():
+        if other_view:
+            ids = tuple(range(number, number + 1) for number in _taught_otherwise(home, learner))
         if label is not None:
             removed, hidden = learner.forget_label(label)
         else:

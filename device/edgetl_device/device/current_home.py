@@ -50,6 +50,7 @@ class CurrentHome:
             elif self._opened.replaced() is not None:
                 self._opened.reload()
                 self._drift = None
+            self._opened.look_again()
             yield self._opened
 
     def drift(self, learner: Learner) -> Drift:

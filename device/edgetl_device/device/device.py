@@ -166,11 +166,12 @@ class Device(PendingVerbs):
         with self._now() as opened:
             if not new_label:
                 opened.learner.refuse_slip(label, INSIST)
+            looking = opened.backbone.looking
             embedded = opened.backbone.embed_readable(photos)
-            pictures = [thumbnail(decoded(photo)) for photo in embedded.used] if keep_photos else []
+            pictures = [thumbnail(looking.shown(decoded(photo))) for photo in embedded.used] if keep_photos else []
             learner = opened.learner
             with learner.lock():
-                ids = learner.add(label, embedded.raw, pictures)
+                ids = learner.add(label, embedded.raw, pictures, view=looking.key)
                 outcome = retrain_after(learner, "stored") if retrain else None
         return Learned(tuple(ids), (*unused, *(reason for _, reason in embedded.skipped)), outcome)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from ..bundle.inner_maps import InnerMap
 from ..codes import Codes, CodeTransform, Int8
 from ..console import progress
 from ..errors import InputError, MismatchError, PhotoError
+from ..looking import Looking
 from ..photos import Image, read_photo
 from ..preprocess import Preprocessing
 from .backbone_trial import refuse_unsound
@@ -58,6 +59,7 @@ class Backbone:
         digest: SHA-256 of the ``.tflite`` file.
         scale: one step of the int8 embedding where the interpreter gives float32; None where it gives int8.
         maps: the inner feature maps that it gives too; none where it cannot inspect.
+        looking: how frames are prepared; None as the preprocessing says.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Backbone:
         digest: str,
         scale: float | None = None,
         maps: tuple[InnerMap, ...] = (),
+        looking: Looking | None = None,
     ) -> None:
         self.interpreter = interpreter
         self.preprocessing = preprocessing
@@ -75,6 +78,7 @@ class Backbone:
         self.digest = digest
         self.scale = scale
         self.maps = maps
+        self.looking = looking or Looking(preprocessing)
 
     @property
     def runtime(self) -> str:
@@ -88,9 +92,15 @@ class Backbone:
         other = self.interpreter.another()
         return Backbone(other, self.preprocessing, self.transform, self.digest, self.scale, self.maps)
 
+    def seeing(self, looking: Looking) -> Backbone:
+        """The same backbone, with the same interpreter, that looks at frames in another way."""
+        return Backbone(
+            self.interpreter, self.preprocessing, self.transform, self.digest, self.scale, self.maps, looking
+        )
+
     def embed(self, frame: Image) -> Int8:
-        """(any, any, 3) uint8 BGR frame → (d,) int8 raw embedding."""
-        return self.embed_photo(self.preprocessing(frame))
+        """(any, any, 3) uint8 BGR frame → (d,) int8 raw embedding; raises PhotoError as :class:`Looking`."""
+        return self.embed_photo(self.looking(frame))
 
     def embed_photo(self, photo: npt.NDArray[np.uint8]) -> Int8:
         """(height, width, 3) uint8 RGB preprocessed photo → (d,) int8 raw embedding."""
@@ -115,7 +125,7 @@ class Backbone:
 
         Decodes ahead in one thread.
         """
-        for photo, prepared in prepare_files(photos, self.preprocessing):
+        for photo, prepared in prepare_files(photos, self.looking):
             yield photo, prepared if isinstance(prepared, PhotoError) else self.embed_photo(prepared)
 
     def embed_readable(self, photos: Sequence[P]) -> Embedded[P]:
@@ -207,7 +217,7 @@ def open_tried_backbone(bundle: Bundle, runtime: str = "auto", threads: int = DE
 
 
 def prepare_files(
-    photos: Iterable[P], preprocessing: Preprocessing
+    photos: Iterable[P], preprocessing: Callable[[Image], npt.NDArray[np.uint8]]
 ) -> Iterator[tuple[P, npt.NDArray[np.uint8] | PhotoError]]:
     """Photo files → (photo, preprocessed (height, width, 3) uint8 RGB or the error), in order, a few ahead.
 

@@ -61,7 +61,7 @@ class SampleKeeper:
         if check_sample_label(label) != NOTHING:
             refuse_similar(check_label(label), self.known_labels(), insist)
 
-    def add(self, label: str, raw: Int8, thumbnails: Sequence[bytes | None] = ()) -> list[int]:
+    def add(self, label: str, raw: Int8, thumbnails: Sequence[bytes | None] = (), *, view: str = "") -> list[int]:
         """Store (n, d) int8 raw embeddings of one label; durable when it returns. Returns their ids.
 
         Learning a factory label that was forgotten shows it again.
@@ -69,6 +69,7 @@ class SampleKeeper:
         Args:
             thumbnails: none, or one JPEG (or None) a sample, as :func:`~.photos.thumbnail` makes them. They are
                 forgotten with their samples, never exported or backed up, and dropped first when the store is full.
+            view: how their photos were looked at, :attr:`Looking.key <edgetl_device.looking.Looking.key>`.
         """
         label = check_sample_label(label)
         if raw.ndim != 2 or raw.shape[1] != self.transform.dimension or raw.dtype != np.int8:
@@ -80,7 +81,7 @@ class SampleKeeper:
             raise InputError(f"expected no thumbnails or one for each of {len(raw)} samples, got {len(thumbnails)}")
         with self.lock():
             self._check_room_for(label)
-            return self.store.add_samples(label, raw, self.bundle.backbone_digest, self.runtime, thumbnails)
+            return self.store.add_samples(label, raw, self.bundle.backbone_digest, self.runtime, thumbnails, view)
 
     def forget(self, ids: Sequence[int]) -> int:
         """Remove samples exactly: statistics are as if they had never been added. Returns how many."""

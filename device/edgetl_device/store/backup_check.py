@@ -67,6 +67,8 @@ _RULES = {
         "maps": _INNER_MAPS,
     },
     "inspection": {"backbone": _SHORT_TEXT, "view": _LONG_TEXT, "target": _SHARE},
+    "chosen_view": {"view": _LONG_TEXT},
+    "taught_view": {"sample": _NUMBER, "view": _LONG_TEXT},
     "trials": dict.fromkeys(("version", "starts", "proven"), _NUMBER),
     "drift": {"bundle": _SHORT_TEXT, "time": _SHORT_TEXT, "state": _LONG_TEXT},
 }
@@ -141,6 +143,8 @@ def _strange_values(database: apsw.Connection) -> Iterator[str]:
         yield from _strange_batches(database)
     if "inspection" in tables:
         yield from _strange_views(database)
+    if "chosen_view" in tables:
+        yield from _strange_choices(database)
     devices = list(database.execute("SELECT device FROM identity")) if "identity" in tables else [("0",)]
     if len(devices) != 1 or not re.fullmatch(r"[0-9a-fA-F-]{1,64}", devices[0][0]):
         yield "it does not say which device it belongs to"
@@ -162,13 +166,33 @@ def _strange_views(database: apsw.Connection) -> Iterator[str]:
     """How photos of inspection are looked at: one view of a backbone, and one that there can be."""
     backbones = set()
     for backbone, view in database.execute("SELECT backbone, view FROM inspection"):
-        try:
-            View.from_json(parsed(view.encode()))
-        except (InputError, ValueError, RecursionError):
+        if not _is_view(view):
             yield "it looks at photos of inspection in a way that there is none"
         if backbone in backbones:
             yield "it looks at photos of inspection in two ways"
         backbones.add(backbone)
+
+
+def _strange_choices(database: apsw.Connection) -> Iterator[str]:
+    """How frames are looked at: one view that was chosen, and views that samples can have been taught with."""
+    chosen = [view for (view,) in database.execute("SELECT view FROM chosen_view")]
+    taught = [view for (view,) in database.execute("SELECT DISTINCT view FROM taught_view LIMIT 10000")]
+    if len(chosen) > 1:
+        yield "it looks at frames in two ways"
+    if not all(map(_is_view, (*chosen, *taught))):
+        yield "it looks at frames in a way that there is none"
+    for (number,) in database.execute(
+        "SELECT sample FROM taught_view WHERE sample NOT IN (SELECT id FROM samples) LIMIT 1"
+    ):
+        yield f"it says how sample {number} was looked at, which it does not hold"
+
+
+def _is_view(text: str) -> bool:
+    try:
+        View.from_json(parsed(text.encode()))
+    except (InputError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def _strange_embeddings(database: apsw.Connection, dimensions: Mapping[str, int]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from .checksum import row_checksum
 from .database import Database
+from .views import Views
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,9 @@ class PendingBatch:
 class PendingSamples:
     """The part of the store that keeps them; the methods that change something run in the caller's transaction."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, views: Views) -> None:
         self._database = database
+        self._views = views
 
     def batches(self, backbone: str) -> list[PendingBatch]:
         """What is pending, oldest first."""
@@ -92,6 +94,8 @@ class PendingSamples:
             for backbone, runtime, own, raw, time in list(self._database.rows(query, listed))
         ]
         new = self._database.insert_samples(rows)
+        for number, view in zip(new, self._views.of(sorted(ids)), strict=True):
+            self._views.note([number], view)
         pictures = dict(
             self._database.rows(
                 "SELECT sample, jpeg FROM thumbnails WHERE sample IN (SELECT value FROM json_each(?))", listed

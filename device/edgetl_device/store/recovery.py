@@ -153,6 +153,13 @@ def _rescue_choices(database: apsw.Connection, other: apsw.Connection) -> None:
         if [type(value) for value in row] == [str, str, int]:
             database.execute("DELETE FROM inspection WHERE backbone = ?", row[:1])
             database.execute("INSERT INTO inspection VALUES (?, ?, ?)", row)
+    for row in _readable(other, "taught_view"):
+        if row[0] in stored and isinstance(row[1], str):
+            database.execute("INSERT OR IGNORE INTO taught_view VALUES (?, ?)", row)
+    for row in _readable(other, "chosen_view"):
+        if isinstance(row[0], str):
+            database.execute("DELETE FROM chosen_view")
+            database.execute("INSERT INTO chosen_view VALUES (?)", row)
     known = {number for (number,) in database.execute("SELECT id FROM versions")}
     for row in _readable(other, "trials"):
         if row[0] in known and all(isinstance(value, int) for value in row):

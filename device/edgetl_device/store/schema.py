@@ -132,6 +132,11 @@ def _inspection(db: apsw.Connection) -> None:
     )
 
 
+def _views(db: apsw.Connection) -> None:
+    db.execute("CREATE TABLE chosen_view (view TEXT NOT NULL)")
+    db.execute("CREATE TABLE taught_view (sample INTEGER PRIMARY KEY, view TEXT NOT NULL)")
+
+
 MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (
     _first,
     _identity,
@@ -141,6 +146,7 @@ MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (
     _checksums,
     _pending,
     _inspection,
+    _views,
 )
 """Append only: a store of any age is brought up to date by those migrations that it lacks."""
 

@@ -14,7 +14,11 @@ CHECKED = ("samples", "versions", "inspected")
 COUNTED = ("samples", "inspected")
 """The tables whose rows :attr:`State.samples` counts."""
 
-SUMMED = (*CHECKED, "active", "hidden", "identity", "trials", "drift", "events", "pending", "confirmed", "inspection")
+SUMMED = (
+    *CHECKED,
+    *("active", "hidden", "identity", "trials", "drift", "events", "pending", "confirmed", "inspection"),
+    *("chosen_view", "taught_view"),
+)
 """The tables whose rows :attr:`State.total` adds up. Thumbnails are not among them: they may be lost."""
 
 

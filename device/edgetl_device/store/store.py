@@ -29,6 +29,7 @@ from .repair import ACCEPTED, Repair, repairs_in
 from .replacement import now
 from .schema import SampleRow
 from .versions import StoredVersions
+from .views import Views
 
 log = logging.getLogger("edgetl.store")
 
@@ -64,7 +65,8 @@ class Store:
         self.budget = Budget(self.database, max_samples, max_bytes)
         self.versions = StoredVersions(self.database, self._refuse_read_only)
         self.inspected = InspectedPhotos(self.database, self._refuse_read_only, self.budget.make_room)
-        self._pending = PendingSamples(self.database)
+        self.views = Views(self.database, self._refuse_read_only)
+        self._pending = PendingSamples(self.database, self.views)
 
     def close(self) -> None:
         """Give the file back; afterwards the store cannot be used."""
@@ -136,12 +138,19 @@ class Store:
     # samples -----------------------------------------------------------------------------------------------------
 
     def add_samples(
-        self, label: str, raw: Int8, backbone: str, runtime: str, thumbnails: Sequence[bytes | None] = ()
+        self,
+        label: str,
+        raw: Int8,
+        backbone: str,
+        runtime: str,
+        thumbnails: Sequence[bytes | None] = (),
+        view: str = "",
     ) -> list[int]:
         """(n, d) int8 raw embeddings of one label → their ids; durable when it returns. Shows a hidden label again.
 
         Args:
             thumbnails: none, or one JPEG (or None) for each sample; left out where the budget has no room for them.
+            view: how the photos were looked at, as JSON; empty as the bundle does.
         """
         self._refuse_read_only()
         made = now()
@@ -150,6 +159,7 @@ class Store:
             self._show(backbone, label)
             rows = [(backbone, runtime, label, row.tobytes(), made) for row in raw]
             ids = self.database.insert_samples(rows)
+            self.views.note(ids, view)
             pictures = [(i, jpeg) for i, jpeg in zip(ids, thumbnails, strict=False) if jpeg is not None]
             if self.database.size_bytes() + sum(len(jpeg) for _, jpeg in pictures) <= self.budget.max_bytes:
                 checked = [(*picture, row_checksum("thumbnails", picture)) for picture in pictures]

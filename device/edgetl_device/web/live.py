@@ -220,6 +220,7 @@ def as_json(recognition: Recognition) -> dict[str, Any]:
         "number": recognition.frame.number,
         "age_s": round(time.monotonic() - recognition.frame.time_s, 3),
         "version": recognition.version,
+        "part": [round(each, 4) for each in recognition.part],
         **predicted(recognition.prediction),
     }
 

@@ -30,6 +30,7 @@ from .inspection_api import InspectionApi
 from .live import Live, MotionJpeg, watch
 from .metrics import registry
 from .openapi import document
+from .view_api import ViewApi
 from .work import Work
 
 if TYPE_CHECKING:
@@ -70,7 +71,10 @@ class Site:
             Route("/api/v1/session", self.session),
             Route("/api/v1/login", self.log_in, methods=["POST"]),
             Route("/api/v1/logout", self.log_out, methods=["POST"]),
-            Mount("/api/v1", routes=[*Api(app, work).routes(), *InspectionApi(app, work).routes()]),
+            Mount(
+                "/api/v1",
+                routes=[*Api(app, work).routes(), *InspectionApi(app, work).routes(), *ViewApi(app, work).routes()],
+            ),
             Mount("/static", StaticFiles(directory=STATIC)),
         ]
         inner = Starlette(

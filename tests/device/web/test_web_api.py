@@ -471,3 +471,20 @@ def test_an_error_of_ours_has_a_reference_that_the_log_knows(site, client, monke
     assert answer.status == 500 and len(reference) == 8 and "cam" not in answer.json["error"]
     (line,) = [record.getMessage() for record in caplog.records if reference in record.getMessage()]
     assert line.endswith("GET /api/v1/status: RuntimeError: cannot reach rtsp://cam/s")
+
+
+def test_a_view_is_chosen_by_rest_and_the_empty_scene_remembered(home) -> None:
+    with running(home) as site:
+        client = Client(site.url)
+        before = client.get("/api/v1/view").json
+        assert (before["chosen"], before["region"], before["others"]) == (False, None, {})
+        assert client.get("/api/v1/prediction").json["part"] == [0, 0, 1, 1]
+        refused = client.post("/api/v1/view", {"find": True})
+        assert refused.status == 400 and "no empty scene is remembered" in refused.json["error"]
+        assert client.post("/api/v1/view", {"region": [0.5, 0, 0.6, 1]}).status == 400
+        assert client.post("/api/v1/view/empty").json["empty_scene"] == [64, 64]
+        chosen = client.post("/api/v1/view", {"region": [0.25, 0.25, 0.5, 0.5]}).json
+        assert chosen["region"] == [0.25, 0.25, 0.5, 0.5] and chosen["problem"] is None
+        until(lambda: client.get("/api/v1/prediction").json["part"] == [0.25, 0.25, 0.5, 0.5])
+        assert client.post("/api/v1/learn", {"label": "thing", "frames": 1}).status == 200
+        assert client.post("/api/v1/view", {"reset": True}).json["others"] == {"thing": 1}

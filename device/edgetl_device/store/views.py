@@ -1,0 +1,69 @@
+"""How frames are looked at: the view that was chosen on this device, and the one each sample was taught with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+
+from .database import Database
+
+
+class Views:
+    """The part of the store that keeps them.
+
+    A sample that was taught as the bundle looks at frames has no row, so a device on which nothing was chosen has none.
+
+    Args:
+        database: of the store.
+        may_write: raises StorageError where the disk is read-only.
+    """
+
+    def __init__(self, database: Database, may_write: Callable[[], None]) -> None:
+        self._database = database
+        self._may_write = may_write
+
+    @property
+    def chosen(self) -> str | None:
+        """The view in use, as JSON; None where frames are looked at as the bundle says."""
+        return next((str(view) for (view,) in self._database.rows("SELECT view FROM chosen_view")), None)
+
+    def choose(self, view: str | None) -> None:
+        """Look at frames like this from now on, durably."""
+        self._may_write()
+        if view == self.chosen:
+            return
+        with self._database.transaction():
+            self._database.delete("chosen_view", "1")
+            if view is not None:
+                self._database.insert("chosen_view", view=view)
+            self._database.log_event("view", {"view": view})
+
+    def note(self, ids: Sequence[int], view: str) -> None:
+        """Note with which view samples were taught, in the caller's transaction; empty is the bundle's own."""
+        for number in ids if view else ():
+            self._database.insert("taught_view", sample=number, view=view)
+
+    def of(self, ids: Sequence[int]) -> list[str]:
+        """The views that samples were taught with, in the order of the ids."""
+        query = "SELECT sample, view FROM taught_view WHERE sample IN (SELECT value FROM json_each(?))"
+        known = dict(self._database.rows(query, (json.dumps([int(number) for number in ids]),)))
+        return [known.get(number, "") for number in ids]
+
+    def counts(self, backbone: str) -> dict[str, dict[str, int]]:
+        """View → label → how many samples of a backbone were taught with it."""
+        query = (
+            "SELECT coalesce(view, ''), label, count(*) FROM samples LEFT JOIN taught_view ON sample = id "
+            "WHERE backbone = ? GROUP BY 1, 2 ORDER BY 1, 2"
+        )
+        found: dict[str, dict[str, int]] = {}
+        for view, label, count in self._database.rows(query, (backbone,)):
+            found.setdefault(view, {})[label] = int(count)
+        return found
+
+    def taught_otherwise(self, backbone: str, view: str) -> list[int]:
+        """The samples of a backbone that were taught with another view, oldest first."""
+        query = (
+            "SELECT id FROM samples LEFT JOIN taught_view ON sample = id "
+            "WHERE backbone = ? AND coalesce(view, '') <> ? ORDER BY id"
+        )
+        return [int(number) for (number,) in self._database.rows(query, (backbone, view))]
