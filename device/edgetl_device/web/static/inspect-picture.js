@@ -1,6 +1,7 @@
 // What inspection says of the live picture: the verdict, the heat over it, and the place that is not as it should be.
 
 import { at, set } from "./dom.js";
+import { place } from "./drawn-region.js";
 import { showLost, showPulse } from "./pulse.js";
 
 const QUIET_MS = 3000; // between two announcements
@@ -117,15 +118,6 @@ function showWhere(box, shares, lay) {
 
 /** Shares of a region → shares of the picture. */
 const within = ([x, y, width, height], [left, top, w, h]) => [x + left * width, y + top * height, w * width, h * height];
-
-/** Lay an element over so much of the picture. */
-export function place(element, [x, y, width, height]) {
-  const along = (start, size, share) => `calc(var(--picture-${start}, 0px) + ${share} * var(--picture-${size}, 0px))`;
-  element.style.left = along("left", "width", x);
-  element.style.top = along("top", "height", y);
-  element.style.width = `calc(${width} * var(--picture-width, 0px))`;
-  element.style.height = `calc(${height} * var(--picture-height, 0px))`;
-}
 
 function inPercent(element, shares) {
   ["left", "top", "width", "height"].forEach((side, index) => {

@@ -2,19 +2,14 @@
 
 import { post } from "./api.js";
 import { at, confirmed, counted, percent, say } from "./dom.js";
+import { HOW, draw, drawing, showRegion, startDrawing, stopDrawing } from "./drawn-region.js";
 import { inspection, use } from "./inspection.js";
-import { place } from "./inspect-picture.js";
 
 const SHARES = [0.2, 0.1, 0.05, 0.02, 0.01]; // of good parts that may be flagged, as the slider goes
-const LEAST = 0.05; // side of a region, of the picture's
 
 const slider = at("strictness");
 const looks = at("looks");
 const turned = at("turned");
-const region = at("region");
-const view = at("view");
-
-let drawing = null;
 
 /** Wire the card. */
 export function startSettings(changed) {
@@ -26,11 +21,11 @@ export function startSettings(changed) {
       return say(at("look-message"), "Forget all parts first: what is looked at is chosen before the first.", true);
     }
     const look = chosen();
-    view.dataset.drawing = String(look === "region");
     if (look === "region" && !inspection?.view?.region) {
-      view.scrollIntoView({ block: "nearest" });
-      return say(at("look-message"), "Draw a frame round what counts, on the picture.");
+      draw(null);
+      return say(at("look-message"), HOW);
     }
+    stopDrawing();
     return changeView({ region: look === "region" ? inspection.view.region : null });
   });
   at("forget-all").addEventListener("click", async () => {
@@ -39,9 +34,15 @@ export function startSettings(changed) {
     await post("inspection/forget", { all: true });
     changed();
   });
-  view.addEventListener("pointerdown", begin);
-  view.addEventListener("pointermove", draw);
-  view.addEventListener("pointerup", end);
+  at("redraw").addEventListener("click", () => {
+    draw(inspection.view.region);
+    say(at("look-message"), HOW);
+  });
+  const givenUp = () => {
+    use(inspection);
+    say(at("look-message"), "");
+  };
+  startDrawing((region) => changeView({ region }), givenUp);
 }
 
 /** Show how it is set. */
@@ -52,16 +53,15 @@ export function showSettings({ available, good, fine, bad, false_alarms: target,
   if (!available) return;
   if (document.activeElement !== slider) slider.value = nearest(target);
   tell(SHARES[Number(slider.value)]);
-  if (taught && view.dataset.drawing === "true") {
-    view.dataset.drawing = "false"; // taught before a region was drawn
-    drawing = null;
+  if (taught && drawing()) {
+    stopDrawing(); // taught before a region was drawn
     say(at("look-message"), "");
   }
   turned.checked = look.turned;
   const value = look.find_part ? "find" : look.region ? "region" : "whole";
-  if (view.dataset.drawing !== "true" || look.region) looks.querySelector(`[value=${value}]`).checked = true;
-  region.hidden = !look.region;
-  if (look.region) place(region, look.region);
+  if (!drawing() || look.region) looks.querySelector(`[value=${value}]`).checked = true;
+  at("redraw").hidden = Boolean(taught) || !look.region;
+  showRegion(look.region);
 }
 
 const known = ({ good, fine, bad }) => good + fine + bad;
@@ -89,37 +89,4 @@ async function change(fields) {
     use(inspection);
     say(at("look-message"), error.message, true);
   }
-}
-
-/** Where a pointer is, as shares of the picture. */
-function shares({ clientX, clientY }) {
-  const box = at("picture").getBoundingClientRect();
-  const style = getComputedStyle(view);
-  const of = (name) => Number.parseFloat(style.getPropertyValue(`--picture-${name}`));
-  const share = (value, start, size) => Math.min(Math.max((value - start) / size, 0), 1);
-  return [share(clientX - box.left, of("left"), of("width")), share(clientY - box.top, of("top"), of("height"))];
-}
-
-const rectangle = ([x, y], [u, v]) => [Math.min(x, u), Math.min(y, v), Math.abs(x - u), Math.abs(y - v)];
-
-function begin(event) {
-  if (view.dataset.drawing !== "true" || event.button !== 0) return;
-  event.preventDefault();
-  view.setPointerCapture(event.pointerId);
-  drawing = shares(event);
-}
-
-function draw(event) {
-  if (!drawing) return;
-  region.hidden = false;
-  place(region, rectangle(drawing, shares(event)));
-}
-
-async function end(event) {
-  if (!drawing) return;
-  const drawn = rectangle(drawing, shares(event));
-  drawing = null;
-  if (drawn[2] < LEAST || drawn[3] < LEAST) return use(inspection);
-  view.dataset.drawing = "false";
-  await changeView({ region: drawn });
 }

@@ -8,11 +8,13 @@ const context = picture.getContext("2d", { alpha: false });
 
 const LOGGED_OUT = 4401;
 const FULL = 4503;
+const ROUNDED = 0.002; // of the picture's side, by which parts of it may differ and be the same
 const PAUSES_MS = [300, 1000, 2000, 4000];
 
 let socket = null;
 let attempt = 0;
 let retry = 0;
+let part = null; // what of the picture counts, [x, y, width, height] as shares
 
 /** Watch; `onMessage(message)` for every message of the device, `onLost(reason)` when the connection is gone.
  *  `layer.ask()` is what else the device is asked for, and `layer.draw(message)` draws it over the picture. */
@@ -26,13 +28,12 @@ export function watch(onMessage, onLost, layer) {
   again();
 }
 
-/** The picture as it is now, small and square, as an object URL for an <img>. */
+/** What counts of the picture as it is now, small and square, as an object URL for an <img>. */
 export async function snapshot() {
-  const side = Math.min(picture.width, picture.height);
+  const [x, y, width, height] = counting();
   const small = document.createElement("canvas");
   small.width = small.height = 112;
-  const [x, y] = [(picture.width - side) / 2, (picture.height - side) / 2];
-  small.getContext("2d").drawImage(picture, x, y, side, side, 0, 0, 112, 112);
+  small.getContext("2d").drawImage(picture, x, y, width, height, 0, 0, 112, 112);
   return URL.createObjectURL(await new Promise((done) => small.toBlob(done, "image/jpeg", 0.8)));
 }
 
@@ -49,6 +50,7 @@ function connect(onMessage, onLost, layer, again) {
     } else {
       await draw(data);
     }
+    if (message.part && !message.inspection) lookAt(message.part);
     layer.draw(message);
     onMessage(message);
     const reply = { ack: message.number ?? null, ...layer.ask() };
@@ -73,19 +75,35 @@ async function draw(jpeg) {
   image.close();
 }
 
-/** Lay the frame and the overlays over what counts: where the picture is, and the square in its middle. */
+function lookAt(latest) {
+  if (part?.every((share, side) => Math.abs(share - latest[side]) < ROUNDED)) return;
+  part = latest;
+  place();
+}
+
+/** (x, y, width, height) of what counts, in the picture's own pixels. */
+function counting() {
+  const { width, height } = picture;
+  if (part) return [part[0] * width, part[1] * height, part[2] * width, part[3] * height];
+  const side = Math.min(width, height);
+  return [(width - side) / 2, (height - side) / 2, side, side];
+}
+
+/** Lay the frame and the overlays over what counts: where the picture is, and the part of it that is looked at. */
 function place() {
   const { clientWidth: width, clientHeight: height } = view;
   const scale = Math.min(width / picture.width, height / picture.height);
-  const side = Math.min(picture.width, picture.height) * scale;
+  const [x, y, across, down] = counting();
+  const [left, top] = [(width - picture.width * scale) / 2, (height - picture.height * scale) / 2];
   const sizes = {
-    side,
-    left: (width - side) / 2,
-    top: (height - side) / 2,
+    left: left + x * scale,
+    top: top + y * scale,
+    across: across * scale,
+    down: down * scale,
     "picture-width": picture.width * scale,
     "picture-height": picture.height * scale,
-    "picture-left": (width - picture.width * scale) / 2,
-    "picture-top": (height - picture.height * scale) / 2,
+    "picture-left": left,
+    "picture-top": top,
   };
   for (const [name, value] of Object.entries(sizes)) view.style.setProperty(`--${name}`, `${value}px`);
 }

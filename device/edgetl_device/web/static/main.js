@@ -2,6 +2,7 @@
 
 import { showDevice, startDevice } from "./device.js";
 import { watch } from "./live.js";
+import { showLooking, startLooking } from "./looking.js";
 import { showPending } from "./pending.js";
 import { disconnected, show } from "./prediction.js";
 import { showReliability } from "./reliability.js";
@@ -23,7 +24,7 @@ async function changed() {
 
 async function update() {
   try {
-    await refresh();
+    await Promise.all([refresh(), showLooking()]);
   } catch (error) {
     console.info(error.message); // the live picture says that the device is away, and asks again
   }
@@ -56,6 +57,7 @@ startTeaching(changed);
 startSamples(changed);
 startVersions(changed);
 startDevice(changed);
+startLooking(changed);
 startSession();
 await update();
 watch(onMessage, disconnected, evidence);
