@@ -16,6 +16,7 @@ from edgetl_device.bundle.signing import read_private_key
 from edgetl_device.console import refuse_existing
 from edgetl_device.errors import InputError
 from edgetl_device.photo_folders import named_photos
+from edgetl_device.region import Region, check_region
 
 from .backbones import backbone as backbones
 from .backbones.backbone import BackboneSpec
@@ -107,6 +108,7 @@ def train(
     image_size: int | None = None,
     weights: str | None = None,
     scale: tuple[float, float] | None = None,
+    region: Region | None = None,
     step: Step = default_step,
     seed: int = 0,
     resume: bool = False,
@@ -136,6 +138,8 @@ def train(
         weights: ``imagenet``, ``builtin``, ``none`` (random) or a weights file; default is ``imagenet``, and
             :func:`~edgetl.backbones.backbone.offline` where these cannot be downloaded.
         scale: of a classifier of your own: what pixels 0 and 255 became in its training, if it does not scale itself.
+        region: (x, y, width, height) of the part of the photos that counts, in ten-thousandths of their sides; devices
+            look at the same part of their frames.
         step: one step of fine-tuning; your own may compute another loss.
         seed: of split, views and calibration.
         resume: go on with an interrupted training.
@@ -156,7 +160,7 @@ def train(
     if report is not None:
         refuse_existing(Path(report), force)
     _check_tuning(tune, strategy)
-    spec = backbone_spec(backbone, alpha, image_size, weights, scale)
+    spec = replace(backbone_spec(backbone, alpha, image_size, weights, scale), region=region and check_region(region))
     plan = Plan("full" if strategy == "full" else "top", seed=seed, **fine_tuning)
     dataset = photos if isinstance(photos, Dataset) else load_photos(photos, seed=seed)
     groups = f" in {len(set(dataset.groups))} groups" if dataset.groups else ""
@@ -204,7 +208,7 @@ def train(
             raise
         other, words = backbones.offline(spec.image_size)
         progress(f"the ImageNet weights could not be downloaded: using {words}")
-        return attempt(other)
+        return attempt(replace(other, region=spec.region))
 
 
 def _check_tuning(minutes: float | None, strategy: str) -> None:

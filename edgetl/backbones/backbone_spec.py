@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgetl_device.preprocess import Preprocessing
+from edgetl_device.region import Region
 
 LARGEST = 2048  # pixels: a camera's whole picture
 
@@ -19,17 +20,20 @@ class BackboneSpec:
         alpha: width multiplier.
         image_size: side of the square input, pixels.
         weights: ``imagenet``, ``builtin``, ``none`` or the path of a weights file.
+        region: the part of the photos that counts, stretched to the input; None is the largest square in the middle.
     """
 
     name: str = "mobilenet_v2"
     alpha: float = 1.0
     image_size: int = 224
     weights: str = "imagenet"
+    region: Region | None = None
 
     @property
     def preprocessing(self) -> Preprocessing:
         """How frames become its input."""
-        return Preprocessing(self.image_size, self.image_size)
+        size = self.image_size
+        return Preprocessing(size, size) if self.region is None else Preprocessing(size, size, "stretch", self.region)
 
     @property
     def input_range(self) -> tuple[float, float]:

@@ -30,6 +30,7 @@ def inspect(file: Path) -> dict[str, Any]:
 
 def _shown(file: Path) -> dict[str, Any]:
     from edgetl_device.bundle.bundle import open_bundle
+    from edgetl_device.looking import described
 
     from ..tflite.graph import read
 
@@ -40,6 +41,8 @@ def _shown(file: Path) -> dict[str, Any]:
     width = f" alpha {backbone['alpha']}" if "alpha" in backbone else ""
     say(f"backbone  {backbone['name']}{width}, {size['height']}x{size['width']} px, "
         f"{manifest['codes']['dimension']} features, {manifest['quantization']}")  # fmt: skip
+    if bundle.preprocessing.region is not None:
+        say(f"looks at  {described(bundle.preprocessing)}")
     if bundle.maps:
         say(f"inspects  {', '.join('x'.join(map(str, inner.shape)) for inner in bundle.maps)} (inner maps)")
     say(f"created   {manifest['created']}   signed: {bundle.signed or 'no'}")

@@ -27,6 +27,8 @@ FEW_PHOTOS = 100
 @backbone_options
 @click.option("--scale", metavar="MIN,MAX",
               help="With --backbone FILE: what pixels 0 and 255 became in its training.")  # fmt: skip
+@click.option("--region", metavar="X,Y,W,H",
+              help="The part of photos that counts, in shares such as 0.25,0,0.5,1; devices look there.")  # fmt: skip
 @click.option("--strategy", type=click.Choice(["head", "top", "full", "auto"]), default="head", show_default=True,
               help="How much to train; auto asks `edgetl advise`.")  # fmt: skip
 @fine_tuning_options
@@ -61,6 +63,7 @@ def train(
     image_size: int | None,
     weights: str | None,
     scale: str | None,
+    region: str | None,
     strategy: Any,
     val_split: float,
     group: str | None,
@@ -74,6 +77,8 @@ def train(
     **fine_tuning: Any,
 ) -> dict[str, Any]:
     """Teach a backbone the classes of PHOTOS: a folder with one folder per class, or a CSV list."""
+    from edgetl_device.region import parse_region
+
     from .. import api
     from ..models.keras_files import parsed_scale
     from ..models.own_backbone import is_own
@@ -84,6 +89,7 @@ def train(
     if report is not None:
         refuse_existing(report, force)
     limits = parsed_scale(scale)
+    area = None if region is None else parse_region(region)
     if not is_own(backbone):  # a mistake in it is told before photos are looked for
         api.backbone_spec(backbone, alpha, image_size, weights, limits)
     dataset = api.load_photos(photos, val_split=val_split, group=group, seed=seed)
@@ -97,6 +103,7 @@ def train(
             image_size=image_size,
             weights=weights,
             scale=limits,
+            region=area,
             seed=seed,
             resume=resume,
             force=force,
@@ -134,6 +141,10 @@ def train(
 def _tell(run: Run, output: Path) -> None:
     spec = run.spec
     name = f"{spec.name} alpha {spec.alpha}" if spec.name != "own" else "your own architecture"
+    if spec.region is not None:
+        from edgetl_device.region import in_words
+
+        note(f"looks at the region {in_words(spec.region)} of the photos")
     note(f"{name} at {spec.image_size} px, {Path(spec.weights).name} weights")
     tell_skipped(run.skipped)
     for remark, count in run.details["remarks"].items():

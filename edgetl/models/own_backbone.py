@@ -62,4 +62,4 @@ def own_backbone(path: Path, scale: tuple[float, float] | None = None) -> OwnBac
     if one.shape != other.shape or not np.abs(one - other).max() <= _TOLERANCE * max(float(np.abs(other).max()), 1e-6):
         raise InputError(f"{path}: made anew layer by layer it gives other embeddings, so it cannot be trained")
     weights = tuple(np.asarray(weight, np.float32) for weight in flat.get_weights())
-    return OwnBackbone(NAME, 1.0, size.height, path.name, canonical(flat.to_json()), weights)
+    return OwnBackbone(NAME, 1.0, size.height, path.name, configuration=canonical(flat.to_json()), initial=weights)

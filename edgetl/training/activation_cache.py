@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from edgetl_device.console import progress
 from edgetl_device.errors import PhotoError, StorageError
-from edgetl_device.preprocess import Preprocessing
 
 from .. import tf
+from ..backbones.backbone_spec import BackboneSpec
 from ..data.duplicates import BYTES as HASH_BYTES
 from ..data.duplicates import Hashes
 from ..data.streaming import Shot, batched, shots
@@ -117,7 +117,8 @@ def _fill(cache: RecordFile, stream: BinaryIO, files: Sequence[Path], lower: Any
     varied = tensorflow.function(
         lambda photos, draws: frozen(augmentation.random_views(photos, draws, size)), reduce_retracing=True
     )
-    sizes = (Preprocessing(size, size), *((Preprocessing(wide, wide),) if recipe.views else ()))
+    seen = BackboneSpec(image_size=size, region=recipe.region).preprocessing
+    sizes = (seen, *((replace(seen, height=wide, width=wide),) if recipe.views else ()))
     digests: list[bytes] = []
     rows, skipped = [], []
     remarks = Counter[str]()

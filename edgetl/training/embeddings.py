@@ -76,7 +76,7 @@ def embed_once(
     Args:
         limit: bytes on disk for the records of all trainings; 0 goes without.
     """
-    key = cache_key(model, CacheKey(spec.image_size, 0, 0))
+    key = cache_key(model, CacheKey(spec.image_size, 0, 0, region=spec.region))
     cache = RecordFile(cache_folder() / "boundary" / f"{key}e.float32", (int(model.output_shape[1]),), 0)
     with ExitStack() as stack:
         try:

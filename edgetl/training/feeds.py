@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -12,9 +13,10 @@ import numpy.typing as npt
 
 from edgetl_device.errors import InputError, PhotoError
 from edgetl_device.photos import decoded, photo_file
-from edgetl_device.preprocess import Preprocessing
+from edgetl_device.region import Region
 
 from .. import tf
+from ..backbones.backbone_spec import BackboneSpec
 from ..data.streaming import ahead
 from . import augmentation
 from .activation_cache import CachedPhotos
@@ -89,10 +91,20 @@ class PhotoFeed:
         lower: the frozen part, a Keras model, or None.
         augment: whether :meth:`varied` varies.
         strong: as in :func:`~edgetl.training.augmentation.random_views`.
+        region: the part of the photos that counts; None is the largest square in the middle.
     """
 
-    def __init__(self, files: Sequence[Path], image_size: int, lower: Any, augment: bool, strong: bool) -> None:
+    def __init__(
+        self,
+        files: Sequence[Path],
+        image_size: int,
+        lower: Any,
+        augment: bool,
+        strong: bool,
+        region: Region | None = None,
+    ) -> None:
         self._files, self._size, self._lower, self._strong = files, image_size, lower, strong
+        self._preprocessing = BackboneSpec(image_size=image_size, region=region).preprocessing
         self.variation: Variation = "all" if augment else "none"
 
     def varied(self, batches: Sequence[Rows], key: tuple[int, ...]) -> Iterator[Arrays]:
@@ -121,7 +133,7 @@ class PhotoFeed:
         return tf.load().cast(frozen, "float32")  # from bfloat16 where the frozen part computes in it
 
     def _decoded(self, batches: Sequence[Rows], size: int) -> Iterator[npt.NDArray[np.uint8]]:
-        preprocessing = Preprocessing(size, size)
+        preprocessing = replace(self._preprocessing, height=size, width=size)
 
         def load(row: int) -> npt.NDArray[np.uint8]:
             try:

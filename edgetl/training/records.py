@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device.errors import StorageError
+from edgetl_device.region import Region
 
 from ..data.duplicates import BYTES as HASH_BYTES
 from ..data.duplicates import Hashes
@@ -42,12 +43,14 @@ class CacheKey:
         image_size: side of the backbone's input, pixels.
         views: how many random views beside the plain photo.
         seed: of the views.
+        region: the part of the photos that counts, or None.
     """
 
     image_size: int
     views: int
     seed: int
     version: int = augmentation.VERSION
+    region: Region | None = None
 
 
 @dataclass(eq=False)
@@ -123,10 +126,11 @@ def mapped(stream: BinaryIO, cache: RecordFile) -> npt.NDArray[Any]:
 
 def cache_key(lower: Any, recipe: CacheKey) -> str:
     """What the records of a network depend on, but for the photos."""
-    digest = hashlib.sha256(json.dumps([_FORMAT, asdict(recipe), lower.output_shape[1:]]).encode())
+    described = {name: value for name, value in asdict(recipe).items() if name != "region" or value is not None}
+    digest = hashlib.sha256(json.dumps([_FORMAT, described, lower.output_shape[1:]]).encode())
     for layer in lower.layers:
-        described = {name: value for name, value in layer.get_config().items() if name != "name"}
-        digest.update((type(layer).__name__ + json.dumps(described, sort_keys=True, default=str)).encode())
+        layout = {name: value for name, value in layer.get_config().items() if name != "name"}
+        digest.update((type(layer).__name__ + json.dumps(layout, sort_keys=True, default=str)).encode())
         for weight in layer.get_weights():
             digest.update(str(weight.shape).encode() + np.ascontiguousarray(weight).tobytes())
     return digest.hexdigest()[:32]

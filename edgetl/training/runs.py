@@ -33,6 +33,7 @@ from edgetl_device.errors import InputError, StorageError
 from edgetl_device.files import make_folder, read_bounded, replace_folder
 from edgetl_device.labels import check_label
 from edgetl_device.photo_folders import photos_in
+from edgetl_device.region import check_region
 from edgetl_device.strict_json import parsed
 
 from ..backbones.backbone import BackboneSpec, build, check
@@ -258,7 +259,9 @@ def _names(count: int) -> list[str]:
 def _to_json(run: Run) -> dict[str, Any]:
     """What ``run.json`` holds: all of a run but its folder and its duplicates, with the photos' folder as it is now."""
     dataset = run.dataset
-    own = {"configuration": run.spec.configuration} if isinstance(run.spec, OwnBackbone) else {}
+    own: dict[str, Any] = {"configuration": run.spec.configuration} if isinstance(run.spec, OwnBackbone) else {}
+    if run.spec.region is not None:
+        own["region"] = list(run.spec.region)
     samples = zip(dataset.paths, dataset.labels, dataset.splits, strict=True)
     return {
         "format": RUN_FORMAT,
@@ -298,9 +301,12 @@ def _from_json(folder: Path, value: dict[str, Any]) -> Run:
 
 def _spec(value: dict[str, Any]) -> BackboneSpec:
     names = {"name": str, "alpha": float, "image_size": int, "weights": str}
-    if set(value) - {"configuration"} != set(names):
+    if set(value) - {"configuration", "region"} != set(names):
         raise ValueError("the backbone is not described as expected")
     known: dict[str, Any] = {name: _as(kind, value[name]) for name, kind in names.items()}
+    if "region" in value:
+        x, y, width, height = (_as(int, number) for number in _as(list, value["region"]))
+        known["region"] = check_region((x, y, width, height))
     spec = BackboneSpec(**known)
     if "configuration" in value:
         spec = OwnBackbone(**known, configuration=_as(str, value["configuration"]))

@@ -171,7 +171,8 @@ def _fine_tuned(
     cached = _cached(dataset, lower, spec, plan, tell)
     if cached is None:
         start = _as_it_is(model, dataset, spec, embeddings, plan.cache_limit)
-        feed: Feed = PhotoFeed(start.dataset.files(), spec.image_size, lower, plan.augment is not False, plan.strong)
+        augment = plan.augment is not False
+        feed: Feed = PhotoFeed(start.dataset.files(), spec.image_size, lower, augment, plan.strong, spec.region)
     else:
         start = _Trained(readable_part(dataset, cached.rows), cached.hashes, cached.skipped, cached.remarks, {})
         write_rows(embeddings, batches_of(cached, upper), len(start.dataset))
@@ -223,7 +224,7 @@ def _cached(
         if plan.strategy == "top":
             tell(f"no cache of activations: {why_not}; every epoch runs the whole backbone")
         return None
-    key = CacheKey(spec.image_size, plan.views if plan.augment is not False else 0, plan.seed)
+    key = CacheKey(spec.image_size, plan.views if plan.augment is not False else 0, plan.seed, region=spec.region)
     cached = fill(dataset.files(), lower, key, plan.cache_limit)
     tell(f"activations of {len(cached.rows)} photos cached in {cached.path.parent}: epochs run the top alone")
     return cached

@@ -56,7 +56,9 @@ def test_a_region_is_drawn_what_is_new_is_found_and_both_are_taken_back(browser,
         assert app.view()["find"] and app.view()["region"] is not None
         app.teach("ring", [app.pipeline.latest()])
         page.get_by_role("button", name="Reset").click()
-        page.locator("#looking-message", has_text="1 sample (1 of ring) was taught looking at something else").wait_for()
+        page.locator(
+            "#looking-message", has_text="1 sample (1 of ring) was taught looking at something else"
+        ).wait_for()
         until(lambda: app.pipeline.latest().part[2] == 1)
         assert not app.view()["chosen"] and page.evaluate("document.documentElement.scrollWidth") == width
         visitor.shoot(f"looking-{width}-{scheme}", whole=True)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,11 @@ from conftest import write_photos
 from small_backbone import SMALL
 
 from edgetl.data.datasets import Dataset, find_photos, split
-from edgetl.training.runs import RUN_FILE, new_run, open_run
+from edgetl.training.feeds import PhotoFeed
+from edgetl.training.runs import FLOAT_FILE, RUN_FILE, new_run, open_run
 from edgetl.training.train import Training, train, train_head
 from edgetl_device.errors import InputError, StorageError
+from edgetl_device.photos import read_photo
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +36,29 @@ def test_a_training_that_fails_leaves_the_earlier_run_as_it_was(dataset, tmp_pat
         raise RuntimeError
     assert {path.name: path.read_bytes() for path in run.folder.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_run_remembers_its_region_and_nothing_of_another_is_taken_for_its_own(dataset, tmp_path) -> None:
+    region = (2500, 2500, 5000, 5000)
+    seen = replace(SMALL, region=region)
+    run = train_head(dataset, seen, tmp_path / "run")
+    again = open_run(run.folder)
+    assert again.spec == seen and again.spec.preprocessing.region == region
+    whole = train_head(dataset, SMALL, tmp_path / "whole")
+    assert "region" not in json.loads((whole.folder / RUN_FILE).read_text())["backbone"]
+    assert not np.array_equal(np.load(run.folder / FLOAT_FILE), np.load(whole.folder / FLOAT_FILE))
+    feed = PhotoFeed(dataset.files(), SMALL.image_size, None, False, False, region)
+    (photos,) = next(feed.plain([np.arange(1)]))
+    assert (photos[0] == seen.preprocessing(read_photo(dataset.files()[0]))).all()
+
+
+@pytest.mark.parametrize("region", [[0, 0, 0, 1], [0, 0, 1, 10_001], [1, 2, 3], "all", [0.5, 0, 1, 1]])
+def test_a_run_with_a_region_outside_the_photos_is_refused(dataset, tmp_path, region) -> None:
+    value = json.loads((train_head(dataset, SMALL, tmp_path / "run").folder / RUN_FILE).read_text())
+    value["backbone"]["region"] = region
+    (tmp_path / "run" / RUN_FILE).write_text(json.dumps(value))
+    with pytest.raises(InputError):
+        open_run(tmp_path / "run")
 
 
 def test_a_run_that_cannot_take_its_place_is_kept_and_the_error_says_where(tmp_path) -> None:
