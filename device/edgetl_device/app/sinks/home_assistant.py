@@ -41,6 +41,8 @@ class Topics:
         self.state = f"{prefix}/state"
         self.snapshot = f"{prefix}/snapshot"
         self.part = f"{prefix}/part"
+        self.part_now = f"{prefix}/part/now"
+        self.part_problem = f"{prefix}/part/problem"
         self.teach = f"{prefix}/teach"
         self.teach_label = f"{prefix}/teach/label"
         self.teach_now = f"{prefix}/teach/now"

@@ -15,6 +15,7 @@ from ..subscription import Recognition
 from .home_assistant import MAX_KEPT, MAX_LABELS, Discovery, Topics
 from .mqtt_address import MqttAddress, identifier, parsed_address
 from .mqtt_broker import Broker
+from .mqtt_parts import PartRequests
 from .mqtt_teaching import Teaching
 from .sink import HOLD_S, UNKNOWN, Changes
 
@@ -35,6 +36,7 @@ class MqttSink:
     Topics, all kept by the broker (*retained*): ``PREFIX/availability`` (``online``, by its last will ``offline``),
     ``PREFIX/camera`` (``ON``, ``OFF``), ``PREFIX/state`` (JSON, at each change of label), ``PREFIX/snapshot`` (JPEG),
     ``PREFIX/part`` (JSON, of each inspected part).
+    With ``parts=yes`` the command ``PREFIX/part/now`` asks for one, and ``PREFIX/part/problem`` says why there is none.
     With ``teach=yes`` also ``PREFIX/teach`` (JSON), and the commands ``PREFIX/teach/label`` and ``PREFIX/teach/now``.
 
     Args:
@@ -54,6 +56,7 @@ class MqttSink:
         self._changes = Changes(hold_s, None)
         self._app: App | None = None
         self._teaching: Teaching | None = None
+        self._requests: PartRequests | None = None
         self._known: tuple[Any, ...] | None = None
         self._labels: frozenset[str] = frozenset()
         self._told: tuple[str, float] = ("", 0.0)
@@ -69,6 +72,9 @@ class MqttSink:
             self.broker.on(self._topics.teach_label, self._teaching.choose)
             self.broker.on(self._topics.teach_now, self._teaching.press)
             self._teaching.begin()
+        if self.address.parts:
+            self._requests = PartRequests(app, self._tell_problem)
+            self.broker.on(self._topics.part_now, self._requests.press)
         self._start()
 
     def __call__(self, recognition: Recognition) -> None:
@@ -87,6 +93,8 @@ class MqttSink:
                 self._tell(self._told[0], recognition)
         if self._teaching is not None:
             self._teaching.look(recognition)
+        if self._requests is not None:
+            self._requests.look(recognition)
 
     def part(self, verdict: PartVerdict) -> None:
         """Take an inspected part; Home Assistant gets its entities with the first."""
@@ -152,6 +160,9 @@ class MqttSink:
         known = label if label in self._labels or label == NOTHING else None
         self.broker.outbox.put(self._topics.teach, _json({"label": label, "known": known, "result": result}))
 
+    def _tell_problem(self, reason: str) -> None:
+        self.broker.outbox.put(self._topics.part_problem, reason.encode("utf-8", "backslashreplace"))
+
     def _tick(self) -> None:
         if self._app is not None:
             health = self._app.pipeline.health()
@@ -159,6 +170,8 @@ class MqttSink:
             self.broker.outbox.put(self._topics.camera, b"ON" if there else b"OFF")
         if self._teaching is not None:
             self._teaching.give_up()
+        if self._requests is not None:
+            self._requests.give_up()
 
 
 def _json(value: dict[str, Any]) -> bytes:

@@ -18,7 +18,7 @@ from ...secret_file import read_secret
 from .sink_options import sink_options
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
-OPTIONS = ("ca", "cert", "discovery", "key", "name", "password-file", "snapshot", "teach", "version")
+OPTIONS = ("ca", "cert", "discovery", "key", "name", "parts", "password-file", "snapshot", "teach", "version")
 MAX_TOPIC = 200  # bytes of a prefix; MQTT itself would take 65535
 
 _SLUG = 40  # characters of a name that stay readable in an identifier
@@ -38,6 +38,7 @@ class MqttAddress:
         discovery: prefix of Home Assistant's discovery topics; None where there is no Home Assistant.
         snapshot: whether a picture is sent at each change of label.
         teach: whether who can publish on the broker may teach this device.
+        parts: whether they may ask for the part before the camera to be inspected.
     """
 
     host: str
@@ -51,6 +52,7 @@ class MqttAddress:
     discovery: str | None
     snapshot: bool
     teach: bool
+    parts: bool = False
 
     @property
     def shown(self) -> str:
@@ -119,6 +121,7 @@ def parsed_address(text: str) -> MqttAddress:
         discovery=_discovery(options.get("discovery", "homeassistant"), shown),
         snapshot=_switch(options, "snapshot", shown, default=True),
         teach=_switch(options, "teach", shown, default=False),
+        parts=_switch(options, "parts", shown, default=False),
     )
 
 
