@@ -79,7 +79,7 @@ test-tflite: .venv/installed ## The device's tests without TensorFlow, with tfli
 	    echo "skipped: tflite-runtime needs Python 3.10 or 3.11, and none was found"; exit 0
 	fi
 	$(MAKE) --no-print-directory .venv-tflite/installed
-	EDGETL_RUNTIME=tflite .venv-tflite/bin/$(PYTEST) tests/device
+	EDGETL_RUNTIME=tflite .venv-tflite/bin/$(PYTEST) -m 'not once' tests/device
 
 test-pi: .venv/installed ## The device's tests on an emulated Raspberry Pi
 	@tests/pi/run.sh

@@ -168,6 +168,7 @@ def test_a_hundred_drops_leave_no_thread_and_no_connection_behind(classifier) ->
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_a_network_camera_that_drops_a_hundred_times_leaves_no_descriptor_behind(classifier) -> None:
     with mjpeg_server(frames=5) as url:
         with Pipeline(NetworkCamera(url), classifier, backoff_s=(0.001, 0.001)) as pipeline:

@@ -69,6 +69,7 @@ def test_every_kind_renders_in_every_light(kind: str, light: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_no_shape_of_any_kind_fails_to_render() -> None:
     for kind in parts.KINDS:
         shown = [parts.render(kind, size=48, seed=seed) for seed in range(40)]
@@ -93,6 +94,7 @@ def test_a_larger_photo_of_a_seed_shows_the_same_scene() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_dim_photos_are_less_than_two_thirds_as_bright_as_normal_ones() -> None:
     for kind in parts.KINDS:
         normal, dim = (
@@ -116,6 +118,7 @@ def test_light_changes_neither_the_part_nor_its_place() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_mean_colour_says_next_to_nothing_about_the_kind(
     drawer: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
 ) -> None:
@@ -125,6 +128,7 @@ def test_mean_colour_says_next_to_nothing_about_the_kind(
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_shape_says_much_about_the_kind(
     drawer: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
 ) -> None:
@@ -181,6 +185,7 @@ def test_a_stream_shows_every_kind_and_the_empty_bench_between() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_a_stream_moves_smoothly() -> None:
     frames = [frame.astype(int) for frame, _ in islice(parts.stream(size=(120, 160), fps=15, seed=3), 200)]
     steps = [np.abs(a - b).mean() for a, b in pairwise(frames)]

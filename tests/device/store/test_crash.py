@@ -7,6 +7,7 @@ import pytest
 
 
 @pytest.mark.slow
+@pytest.mark.once
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="needs fork")
 def test_a_hundred_kills_lose_and_double_nothing_and_leave_a_servable_head(bundle_path, tmp_path) -> None:
     script = Path(__file__).parents[2] / "support" / "crash.py"

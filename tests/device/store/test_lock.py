@@ -150,6 +150,7 @@ for _ in range(8):
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_two_processes_that_learn_at_once_lose_nothing_and_each_head_knows_all_samples(home: Home) -> None:
     home.learner()
     command = [sys.executable, "-c", LEARN, str(home.folder)]

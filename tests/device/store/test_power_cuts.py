@@ -12,6 +12,7 @@ import pytest
 SUPPORT = Path(__file__).parents[2] / "support"
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.once,
     pytest.mark.skipif(not hasattr(os, "fork") or not Path("/proc/self/fd").exists(), reason="needs fork and /proc"),
 ]
 

@@ -55,6 +55,7 @@ def run(script: str, *arguments: object) -> dict:
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_no_damage_of_database_or_log_passes_unnoticed(memory_folder) -> None:
     outcome = run("corruption.py", memory_folder / "stores", 120, 0)
     assert outcome["problems"] == [] and outcome["rounds"] == 120
@@ -63,6 +64,7 @@ def test_no_damage_of_database_or_log_passes_unnoticed(memory_folder) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_kills_during_restore_recovery_migration_and_install_lose_nothing(bundle_path, memory_folder) -> None:
     outcome = run("replacement_crash.py", bundle_path, memory_folder / "homes", 80, 0)
     assert outcome["problems"] == []
@@ -83,6 +85,7 @@ while True:
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_what_is_taught_while_a_backup_is_restored_goes_to_one_of_the_two_stores(path, tmp_path) -> None:
     Store(path).backup(path.with_name("mine.sqlite"))
     for number in range(8):
@@ -120,6 +123,7 @@ print(store.add_samples("cat", np.zeros((1, 4), np.int8), "b", "r")[0])
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_programs_that_open_a_damaged_store_at_once_repair_it_once_and_lose_nothing(path) -> None:
     store = Store(path)
     first = store.add_samples("dog", np.tile(RAW, (200, 1)), "b", "r")

@@ -268,18 +268,20 @@ def test_a_cat_a_dog_and_a_hot_dog_are_named(installed: str, shared) -> None:
 
 @pytest.mark.slow
 def test_photos_of_twenty_kinds_are_named(lite0: str, shared) -> None:
-    """About ten of each at 64 pixels, enlarged; chance is 0.001 among all of ImageNet and 0.05 among these."""
+    """Five of each at 64 pixels, enlarged; chance is 0.001 among all of ImageNet and 0.05 among these."""
     names = (shared / "models/coral/imagenet_labels.txt").read_text().splitlines()[1:]
     columns = {number: next(i for i, n in enumerate(names) if n.startswith(name)) for number, name in KINDS.items()}
     photos, truth = [], []
     with tarfile.open(shared / "data/tiny-imagenet-50k.tar.gz") as archive:
         for member in archive:
             parts = Path(member.name).parts
-            if member.isfile() and "val" in parts and parts[-2] in KINDS:
+            if len(truth) == 5 * len(KINDS):
+                break
+            if member.isfile() and "val" in parts and parts[-2] in KINDS and truth.count(columns[parts[-2]]) < 5:
                 data = archive.extractfile(member).read()
                 photos.append(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
                 truth.append(columns[parts[-2]])
-    assert len(photos) > 9 * len(KINDS)
+    assert len(photos) > 4 * len(KINDS)
     found = scores(lite0, photos)
     chosen = np.array(sorted(columns.values()))
     assert (found.argmax(axis=1) == truth).mean() > 0.45

@@ -1,7 +1,9 @@
+import importlib
 import io
 import json
 import os
 import shutil
+import sys
 import unicodedata
 import zipfile
 from types import SimpleNamespace
@@ -14,6 +16,7 @@ from conftest import write_photos
 from edgetl import tf
 from edgetl.cli import program
 from edgetl.data.datasets import find_photos
+from edgetl.models import confined_graph
 from edgetl.models.classifiers import as_keras_numbers
 from edgetl.models.keras_files import name_outputs, open_classifier, parse_scale, read_labels
 from edgetl.tflite.fused_proof import predict
@@ -85,6 +88,27 @@ def keras3(keras2):
     return keras
 
 
+@pytest.fixture
+def read_here(monkeypatch) -> None:
+    """What reads a model with TensorFlow does so in this process, which has loaded it: a confined one takes seconds.
+
+    Every kind of file is read in a confined process too: see the sequential models, and ``tests/hostile``.
+    """
+
+    def run(module, path, folder, limits, shown):
+        reader, answers = importlib.import_module(module), []
+        monkeypatch.setattr(reader, "answer", lambda work: answers.append(work()))
+        monkeypatch.setattr(reader, "start", lambda *load: None)
+        monkeypatch.setattr(sys, "argv", [module, str(path), str(folder)])
+        try:
+            reader.main()
+        except InputError as error:
+            raise InputError(f"{shown}: {error}") from None
+        return answers[0]
+
+    monkeypatch.setattr(confined_graph, "run_confined", run)
+
+
 @pytest.mark.parametrize("version", ["keras2", "keras3"])
 @pytest.mark.parametrize("suffix", ["keras", "h5", "saved"])
 @pytest.mark.parametrize(
@@ -95,6 +119,8 @@ def test_a_classifier_is_split_into_backbone_and_head_without_changing_it(
 ) -> None:
     if (suffix == "saved" and make is nested) or (version, suffix, make) == ("keras3", "h5", functional):
         pytest.skip("Keras itself cannot: augmentation stays on in an export; operations are not kept in .h5")
+    if make is not sequential:
+        request.getfixturevalue("read_here")
     model = make(request.getfixturevalue(version))
     path = tmp_path / f"model.{suffix}"
     model.export(str(path)) if suffix == "saved" else model.save(path)
@@ -112,7 +138,7 @@ def test_a_classifier_is_split_into_backbone_and_head_without_changing_it(
 
 
 @pytest.mark.parametrize("make", [nested, functional, sequential])
-def test_the_flat_twin_for_tfmot_gives_the_same_embeddings(keras2, tmp_path, make) -> None:
+def test_the_flat_twin_for_tfmot_gives_the_same_embeddings(read_here, keras2, tmp_path, make) -> None:
     make(keras2).save(tmp_path / "model.keras")
     found = open_classifier(tmp_path / "model.keras", (0.0, 1.0) if make is sequential else None)
     flat = found.keras()
@@ -124,7 +150,7 @@ def test_the_flat_twin_for_tfmot_gives_the_same_embeddings(keras2, tmp_path, mak
     )
 
 
-def test_scaling_by_channel_stays_inside(keras2, tmp_path) -> None:
+def test_scaling_by_channel_stays_inside(read_here, keras2, tmp_path) -> None:
     keras2.utils.set_random_seed(1)
     layers = keras2.layers
     norm = layers.Normalization(mean=[120.0, 110.0, 100.0], variance=[2000.0, 3000.0, 4000.0])
@@ -144,7 +170,7 @@ def refused(keras, tmp_path, parts, match, shape=SIZE, scale=(0.0, 255.0)) -> No
         open_classifier(path, scale)
 
 
-def test_what_is_no_image_classifier_is_refused_with_the_reason(keras2, tmp_path) -> None:
+def test_what_is_no_image_classifier_is_refused_with_the_reason(read_here, keras2, tmp_path) -> None:
     layers = keras2.layers
     flat = layers.Flatten()
     refused(keras2, tmp_path, [layers.Dense(3)], r"not an image classifier: it takes \(None, 7\)", (7,))
@@ -205,7 +231,7 @@ def test_an_export_that_still_augments_is_refused(keras3, tmp_path) -> None:
         open_classifier(tmp_path / "m")
 
 
-def test_keras_3_and_saved_models_say_why_tfmot_cannot_take_them(keras3, tmp_path) -> None:
+def test_keras_3_and_saved_models_say_why_tfmot_cannot_take_them(read_here, keras3, tmp_path) -> None:
     sequential(keras3).save(tmp_path / "m.keras")
     with pytest.raises(InputError, match=r"need a Keras 2 model .* was saved by Keras 3"):
         open_classifier(tmp_path / "m.keras", (0.0, 1.0)).keras()
@@ -338,7 +364,9 @@ def assert_says_what_keras_says(file: bytes, trained, least: float) -> None:
 
 
 @pytest.mark.parametrize("mode", ["int8", "int16x8", "float16", "dynamic", "none"])
-def test_a_users_own_file_becomes_a_bundle_that_the_device_runs(trained, tmp_path, capsys, mode) -> None:
+def test_a_users_own_file_becomes_a_bundle_that_the_device_runs(request, trained, tmp_path, capsys, mode) -> None:
+    if mode != "int8":
+        request.getfixturevalue("read_here")
     bundle = tmp_path / "own.edgetl"
     told = run(
         capsys, "convert", trained.model, "--photos", trained.photos, "--labels", trained.labels,
@@ -359,7 +387,7 @@ def test_a_users_own_file_becomes_a_bundle_that_the_device_runs(trained, tmp_pat
     assert "stored 1 sample" in run(capsys, *home, "learn", "kite", photo, program=device_program)
 
 
-def test_bad_requests_are_one_line_and_leave_the_good_bundle(trained, tmp_path, capsys) -> None:
+def test_bad_requests_are_one_line_and_leave_the_good_bundle(read_here, trained, tmp_path, capsys) -> None:
     bundle = tmp_path / "own.edgetl"
     bundle.write_bytes(b"good")
     common = ("convert", trained.model, "-o", bundle, "--force")
@@ -384,7 +412,7 @@ def test_bad_requests_are_one_line_and_leave_the_good_bundle(trained, tmp_path, 
     )
 
 
-def test_a_damaged_photo_is_skipped_and_named(trained, tmp_path, capsys) -> None:
+def test_a_damaged_photo_is_skipped_and_named(read_here, trained, tmp_path, capsys) -> None:
     photos = tmp_path / "photos"
     shutil.copytree(trained.photos, photos)
     (photos / "ball" / "torn.png").write_bytes((photos / "ball" / "0001.png").read_bytes()[:99])
