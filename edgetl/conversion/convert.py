@@ -38,6 +38,7 @@ from .parity import Parity, gate
 from .proof import describe
 
 CHECK_PHOTOS = 8
+CHECK_PHOTOS_WITHOUT_CLASSES = 2  # no label can be near another: whether embeddings agree, one photo tells
 NO_COMPRESSION = Compression()
 LAYER_PHOTOS = 8  # on which float and converted layers are compared
 ADVICE = {
@@ -301,7 +302,8 @@ def _content(
 ) -> BundleParts:
     dataset, raw = source.dataset, embedded.values
     held_out = dataset.rows("val", "test")
-    check = [held_out[row] for row in balanced(dataset.take(held_out), CHECK_PHOTOS, source.seed)]
+    wanted = CHECK_PHOTOS if head.labels else CHECK_PHOTOS_WITHOUT_CLASSES
+    check = [held_out[row] for row in balanced(dataset.take(held_out), wanted, source.seed)]
     files = dataset.take(check).files()
     photos = [photo for _, photo in prepare_files(files, source.preprocessing) if not isinstance(photo, PhotoError)]
     probabilities = head.predict(backbone.codes(raw[check]))[0]

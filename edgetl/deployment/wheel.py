@@ -42,7 +42,7 @@ def device_wheel() -> tuple[str, bytes]:
         for name, content in files.items():
             member = zipfile.ZipInfo(name, EPOCH)
             member.compress_type, member.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
-            archive.writestr(member, content)
+            archive.writestr(member, content, compresslevel=9)
     return f"{_NAME}-{version}-{_TAG}.whl", buffer.getvalue()
 
 
