@@ -58,7 +58,7 @@ def learn(
         return told(opened, opened.inspection.learn(folder.photos, view), "good")
 
 
-@inspect.command(short_help="Check photos; exit code 1 if one is not good")
+@inspect.command(short_help="Check photos; exit code 1 unless all are good")
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--heat", type=click.Path(path_type=Path), metavar="DIR", help="Write a picture of each that shows where."
@@ -68,11 +68,11 @@ def learn(
 @in_home
 @reports
 def check(images: tuple[Path, ...], heat: Path | None, force: bool, runtime: str, home: Home) -> dict[str, Any]:
-    """Check photos, or folders of photos. Exit code 1 if any is flagged."""
+    """Check photos, or folders of photos. Exit code 1 if any is flagged, or cannot be judged."""
     folder = photo_paths(images)
     if heat is not None:
         refuse_existing(heat, force)
-    findings, skipped = list[dict[str, Any]](), [str(item.path) for item in folder.unused]
+    findings, unjudged = list[dict[str, Any]](), list[str]()
     with opened_to_inspect(home, runtime) as opened:
         inspection = opened.inspection
         for number, path in enumerate(progress(folder.photos, len(folder.photos), "checking")):
@@ -80,7 +80,7 @@ def check(images: tuple[Path, ...], heat: Path | None, force: bool, runtime: str
                 found = inspection.check(path)
             except PhotoError as error:
                 note(f"skipped: {error}" if str(path) in str(error) else f"skipped {path}: {error}")
-                skipped.append(str(path))
+                unjudged.append(str(path))
                 reason = str(error)
                 continue
             say(f"{path}: {in_words(found)}")
@@ -89,14 +89,16 @@ def check(images: tuple[Path, ...], heat: Path | None, force: bool, runtime: str
     if not findings:
         raise InputError(f"none of {len(folder.photos)} photos could be checked ({reason})")
     bad = sum(finding["verdict"] == "bad" for finding in findings)
-    if len(findings) > 1:
-        say(f"{len(findings)} photos: {len(findings) - bad} good, {bad} not good")
+    if len(findings) + len(unjudged) > 1:
+        more = f", {len(unjudged)} not judged" if unjudged else ""
+        say(f"{len(findings) + len(unjudged)} photos: {len(findings) - bad} good, {bad} not good{more}")
     if heat is not None:
         say(f"wrote what is unusual where to {heat}")
-    result: dict[str, Any] = {"findings": findings, "good": len(findings) - bad, "bad": bad, "skipped": skipped}
+    result: dict[str, Any] = {"findings": findings, "good": len(findings) - bad, "bad": bad}
+    result["skipped"] = [*(str(item.path) for item in folder.unused), *unjudged]
     if len(findings) == 1:
         result |= findings[0]
-    return result | {"exit_code": 1 if bad else 0}
+    return result | {"exit_code": 1 if bad or unjudged else 0}
 
 
 @inspect.command(short_help="Correct a false alarm: these are good")

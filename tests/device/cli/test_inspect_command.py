@@ -57,6 +57,9 @@ def test_from_good_photos_to_a_flagged_part_corrected_and_forgotten(run, photos:
     text, _ = run("inspect", "check", photos / "bad", photos / "good", code=1)
     assert re.search(r"15.png: not good, \d+% across, \d+% down  \[\d+\.\d\d > ", text)
     assert text.splitlines()[-1].startswith("15 photos: ")
+    (photos / "torn.png").write_bytes(chipped.read_bytes()[:99])
+    text, error = run("inspect", "check", photos / "good" / "00.png", photos / "torn.png", code=1)
+    assert text.endswith("2 photos: 1 good, 0 not good, 1 not judged\n") and "torn.png" in error
     stored, _ = run("inspect", "bad", photos / "bad", "--json")
     assert stored["stored"] == 3 and stored["good"] == 12
     changed, _ = run("inspect", "fine", "13-14", 15, "--json")
