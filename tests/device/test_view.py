@@ -83,7 +83,7 @@ def test_a_part_is_laid_across_whichever_way_it_lies(angle: float) -> None:
     view = View(find_part=True)
     straight = view.photo(frame_with_part(), 96, 96)[:, :, 0] < 120
     turned = view.photo(frame_with_part(angle, x=260, y=250), 96, 96)[:, :, 0] < 120
-    near = np.ones((9, 5), np.uint8)  # a border of two of the frame's pixels: a long part is drawn to twice its height
+    near = np.ones((7, 5), np.uint8)  # a border of two of the frame's pixels: a long part is drawn to twice its height
     inside, around = (np.asarray(change(straight.astype(np.uint8), near), bool) for change in (cv2.erode, cv2.dilate))
     assert turned[inside].all() and not turned[~around].any()
     columns = straight.sum(axis=0)

@@ -62,7 +62,7 @@ def test_twenty_good_parts_are_enough_to_flag_a_chipped_one_and_say_where(inspec
         inspection.forget()
         inspection.learn([part(seed) for seed in range(first, first + 24)])
         whole += [inspection.check(part(seed)) for seed in range(200, 220)]
-    assert sum(finding.good for finding in whole) >= 48  # of 60
+    assert sum(finding.good for finding in whole) >= 50  # of 60: of 24 good parts, up to 17 in 100 may be flagged
 
 
 def test_what_was_forgotten_leaves_no_trace(home: Home, opened, tmp_path: Path) -> None:
