@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .app.subscription import Recognition
     from .bundle.bundle import Bundle, open_bundle
     from .camera import Camera, open_camera
-    from .device import Device, DeviceInspection, Forgotten, Installed, Learned, Relabelled, Settled
+    from .device import Device, DeviceGroups, DeviceInspection, Forgotten, Installed, Learned, Relabelled, Settled
     from .errors import EdgetlError
     from .heads.evidence import Evidence
     from .heads.scorer import Scorer
@@ -43,6 +43,7 @@ __all__ = [
     "Bundle",
     "Camera",
     "Device",
+    "DeviceGroups",
     "DeviceInspection",
     "EdgetlError",
     "Evidence",
@@ -72,6 +73,7 @@ _MODULES = {
     "Bundle": "bundle.bundle",
     "Camera": "camera",
     "Device": "device",
+    "DeviceGroups": "device",
     "DeviceInspection": "device",
     "EdgetlError": "errors",
     "Evidence": "heads.evidence",

@@ -29,6 +29,7 @@ from .inference.backbone import raw_embeddings
 from .inference.backbone_trial import try_backbone
 from .inference.classifier import predictions
 from .labels import NOTHING
+from .learning.groups import Groups
 from .learning.learner import Learner
 from .store.lock import LearningLock, lock_path
 from .store.store import Store
@@ -251,6 +252,7 @@ class Home:
             "unlearned": learner.unlearned,
             "samples_elsewhere": learner.store.count_elsewhere(bundle.backbone_digest),
             "version": learner.active_version,
+            "groups": {name: _group_status(of_group) for name, of_group in Groups(learner).items()},
             "labels": [label for label in head.labels if label != NOTHING],
             "hidden": sorted(learner.store.hidden(bundle.backbone_digest) & set(bundle.labels)),
             "strangers": {"recognised": not head.novelty.shortcoming, "reason": head.novelty.shortcoming},
@@ -319,6 +321,16 @@ def agreement_of(content: BundleContent, embedded: Int8, raw: Int8, labels: tupl
         return float((cosine > 0.99).mean())
     labels_here = [prediction.label for prediction in predictions(content.head(), transform(embedded))]
     return float(np.mean([one == other for one, other in zip(labels_here, labels, strict=True)]))
+
+
+def _group_status(learner: Learner) -> dict[str, Any]:
+    """What ``status`` tells of one group's learner; no head is solved for it."""
+    return {
+        "samples": learner.store.counts(learner.bundle.backbone_digest),
+        "pending": [asdict(batch) for batch in learner.pending()],
+        "unlearned": learner.unlearned,
+        "version": learner.active_version,
+    }
 
 
 def free_bytes(folder: Path) -> int:

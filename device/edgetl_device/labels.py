@@ -9,6 +9,8 @@ from .errors import InputError
 
 MAX_LENGTH = 64  # characters
 _LONGEST = 16 * MAX_LENGTH  # with blanks around it, and letters taken apart: at most four make one
+MAX_GROUP_LENGTH = 32
+MAX_GROUPS = 8  # each has a head of its own in memory
 MAX_LABELS = 2000  # one more sample then takes a second to learn on a desktop core; work grows with labels times labels
 NOTHING = "(nothing)"
 """Label of background samples: learned, exported and forgotten like those of a class, never predicted as one."""
@@ -77,6 +79,23 @@ def refuse_similar(label: str, known: Iterable[str], insist: str) -> None:
     meant = similar_label(label, known) if label not in known else None
     if meant is not None:
         raise SimilarLabelError(f"{label} would be a new label: did you mean {meant}? {insist} if it is new", meant)
+
+
+def check_group(name: str) -> str:
+    """The name of a group of labels, such as ``condition``: what may be a label, but shorter.
+
+    Raises:
+        InputError: it may not be one.
+    """
+    try:
+        clean = check_label(name)
+    except InputError as error:
+        raise InputError(f"the name of a group: {error}") from None
+    if len(clean) > MAX_GROUP_LENGTH:
+        raise InputError(
+            f"the name of a group must have at most {MAX_GROUP_LENGTH} characters, got {len(clean)}: {clean!r}"
+        )
+    return clean
 
 
 def check_sample_label(label: str) -> str:

@@ -14,6 +14,7 @@ from .home import Home
 from .home_view import HomeView
 from .inference.backbone import Backbone, open_backbone
 from .inspection.service import Inspection
+from .learning.groups import Groups
 from .learning.learner import Learner
 from .store.store import Store
 
@@ -53,6 +54,7 @@ class OpenHome:
         self._threads = threads
         self._file = _identity(home)
         self._inspection: Inspection | None = None
+        self._groups: Groups | None = None
         self.learner, self.backbone = self._load()
         self._look()
 
@@ -81,6 +83,13 @@ class OpenHome:
         if self.view.chosen is not None or self.backbone.looking.view is not None:
             self.backbone = self.backbone.seeing(self.view.looking())
 
+    @property
+    def groups(self) -> Groups:
+        """The groups in which samples are labelled; another object after :meth:`reload`."""
+        if self._groups is None:
+            self._groups = Groups(self.learner)
+        return self._groups
+
     def replaced(self) -> Literal["bundle", "store"] | None:
         """What another process, or ``install``, has put in the place of what is loaded here."""
         if _identity(self.home) != self._file:
@@ -93,6 +102,7 @@ class OpenHome:
         learner, backbone = self._load()
         self.learner.store.close()
         self.learner, self.backbone, self._file, self._inspection = learner, backbone, file, None
+        self._groups = None
         self._look()
 
     def relearn(self) -> None:

@@ -19,7 +19,7 @@ import pytest
 from conftest import build_bundle, draw, tiny_backbone, write_photos
 
 import edgetl_device
-from edgetl_device import Device, DeviceInspection, EdgetlError, open_bundle
+from edgetl_device import Device, DeviceGroups, DeviceInspection, EdgetlError, open_bundle
 from edgetl_device.bundle import bundle as bundle_module
 from edgetl_device.camera import FakeCamera, opening
 from edgetl_device.cli import program
@@ -61,7 +61,7 @@ def on_the_command_line(capsys: pytest.CaptureFixture[str], home: Path, *argumen
 
 
 def examples() -> list[doctest.DocTest]:
-    classes = [*Device.__mro__[:-1], DeviceInspection]
+    classes = [*Device.__mro__[:-1], DeviceGroups, DeviceInspection]
     modules = [*(sys.modules[part.__module__] for part in classes), bundle_module, opening]
     return [
         test

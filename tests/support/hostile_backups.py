@@ -11,6 +11,7 @@ import apsw
 import numpy as np
 
 from edgetl_device.store.checksum import row_checksum
+from edgetl_device.store.group_store import GroupStore
 from edgetl_device.store.inspected import VERDICTS, InspectedPhoto, InspectionSetting
 from edgetl_device.store.state import CHECKED, COUNTED, State, read_state, sum_of_rows, write_state
 from edgetl_device.store.store import Store
@@ -80,6 +81,16 @@ STATEMENTS = {
     + '\'{"version": 1, "region": [0, 0, 10001, 1], "find_part": false, "turned": false}\'',
     "a share of false alarms that is all": "UPDATE inspection SET target = 10000",
     "two views of one backbone": "INSERT INTO inspection SELECT * FROM inspection",
+    "a group that is a path": "UPDATE grouped SET name = '../x'",
+    "a group with a long name": "UPDATE grouped SET name = printf('%.40c', 'x')",
+    "a group's label that is reserved": "UPDATE grouped SET label = 'unknown'",
+    "a group's label of control characters": "UPDATE grouped SET label = char(27) || '[2J'",
+    "a group's label of no sample": "UPDATE grouped SET sample = 77",
+    "a group's label of another backbone": "UPDATE grouped SET backbone = 'c'",
+    "a group's batch without a reason": "UPDATE grouped SET batch = id",
+    "a group's batch that looks like no label": "UPDATE grouped SET batch = id, looks_like = 'unknown', reason = 'r'",
+    "more groups than any store": "INSERT INTO grouped SELECT 10 + value, 1, backbone, 'g' || value, label, time, 0, "
+    "NULL, NULL, NULL, x'' FROM grouped, json_each('[1, 2, 3, 4, 5, 6, 7, 8]')",
     "two identities": "INSERT INTO identity SELECT * FROM identity",
     "no identity": "DELETE FROM identity",
     "an identity that is a path": "UPDATE identity SET device = '../../../x'",
@@ -129,6 +140,7 @@ def good_backup(folder: Path) -> Path:
     """A backup with something in every table."""
     store = Store(folder / "device.sqlite")
     store.add_samples("cat", RAW, "b", "r", [b"picture"] * 3)
+    GroupStore(store, "condition").add_samples("worn", RAW[:1], "b", "r")
     number = store.versions.add("bundle", "factory", "installed", "lda", 0, {}, activate=True)
     store.hide("b", "dog")
     store.versions.prove(number)

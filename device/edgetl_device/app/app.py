@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -91,7 +91,7 @@ class App:
         self._watch = HeadWatch(self._learner, self._backbone.transform)
         self.pipeline = Pipeline(
             camera,
-            Classifier(self._backbone, head),
+            Classifier(self._backbone, head, self._opened.groups.heads()),
             version=self._learner.active_version,
             smoothing_s=smoothing_s,
             max_frames=max_frames,
@@ -158,27 +158,46 @@ class App:
 
     def classify(self, photo: Image) -> Prediction:
         """What the head in use says of a (height, width, 3) uint8 BGR photo, all labels in ``top``."""
-        with self._lock:
-            classifier = self._learner.classifier(self._backbone)
-        return classifier.classify(photo, top=max(1, len(classifier.head.labels)))
+        return self.classify_in_groups(photo)[0]
 
-    def samples(self, label: str | None = None) -> list[SampleRow]:
-        """Stored samples, oldest first."""
+    def classify_in_groups(self, photo: Image) -> tuple[Prediction, dict[str, Prediction]]:
+        """As :meth:`classify`, and what each group of labels says of the photo."""
         with self._lock:
-            return self._learner.samples(label)
+            head = self._learner.active_head()
+            classifier = Classifier(self._backbone, head, self._opened.groups.heads())
+        codes = self._backbone.codes(self._backbone.embed(photo)[None])
+        groups = {name: told[0] for name, told in classifier.classify_groups(codes).items()}
+        return classifier.classify_codes(codes, max(1, len(head.labels)))[0], groups
 
-    def newest_samples(self, label: str | None, before: int | None, limit: int) -> tuple[list[SampleRow], int]:
+    def samples(self, label: str | None = None, group: str | None = None) -> list[SampleRow]:
+        """Stored samples, oldest first; of a group those that are labelled in it."""
+        with self._lock:
+            return self._of(group).samples(label)
+
+    def newest_samples(
+        self, label: str | None, before: int | None, limit: int, group: str | None = None
+    ) -> tuple[list[SampleRow], int]:
         """Up to so many samples with an id below ``before``, newest first; and how many of the label there are."""
         with self._lock:
-            store, backbone = self._learner.store, self.bundle.backbone_digest
+            store, backbone = self._of(group).store, self.bundle.backbone_digest
             counts = store.counts(backbone)
             total = sum(counts.values()) if label is None else counts.get(label, 0)
             return store.newest_samples(backbone, label, before, limit), total
 
-    def versions(self) -> list[VersionRow]:
+    def versions(self, group: str | None = None) -> list[VersionRow]:
         """Head versions, oldest first; :meth:`status` has the active one."""
         with self._lock:
-            return self._learner.versions()
+            return self._of(group).versions()
+
+    def groups(self) -> tuple[str, ...]:
+        """The groups in which samples are labelled, sorted."""
+        with self._lock:
+            return self._opened.groups.names
+
+    def version(self, group: str | None = None) -> int:
+        """The number of the head version in use."""
+        with self._lock:
+            return self._of(group).active_version
 
     def status(self) -> dict[str, Any]:
         """As ``edgetl-device status --json``, and ``camera``: the pipeline's health."""
@@ -206,8 +225,17 @@ class App:
         picture = thumbnail(image) if self._thumbnails else None
         return CapturedSample(recognition.raw, picture, recognition.backbone, recognition.view)
 
-    def teach(self, label: str, recognitions: Sequence[Recognition | CapturedSample]) -> list[int]:
+    def teach(
+        self,
+        label: str,
+        recognitions: Sequence[Recognition | CapturedSample],
+        groups: Mapping[str, str] | None = None,
+    ) -> list[int]:
         """Store what recognition saw as samples of a label: its embeddings, so nothing is computed again.
+
+        Args:
+            label: "" where they are labelled in groups alone.
+            groups: group → what they are labelled as there.
 
         Returns:
             Their ids; durable when it returns. :meth:`retrain` makes a head that knows them.
@@ -217,9 +245,9 @@ class App:
             MismatchError: another bundle was installed since.
             StorageError: the store is full or cannot be written.
         """
-        label = check_sample_label(label)
+        labels = _labels(label, groups)
         if not recognitions:
-            raise InputError(f"nothing to learn as {label}: no frame was captured")
+            raise InputError(f"nothing to learn as {', '.join(labels.values())}: no frame was captured")
         captured = [self.capture(each) if isinstance(each, Recognition) else each for each in recognitions]
         pictures = [each.picture for each in captured if each.picture is not None]
         with self._lock:
@@ -230,14 +258,15 @@ class App:
             views = {each.view for each in captured}
             if len(views) > 1:
                 raise MismatchError("another view was chosen while these frames were captured: capture them again")
-            return self._learner.add(label, np.stack([each.raw for each in captured]), pictures, view=views.pop())
+            raw = np.stack([each.raw for each in captured])
+            return self._opened.groups.add(labels, raw, pictures, view=views.pop())
 
-    def teach_photos(self, label: str, photos: Iterable[Image]) -> list[int]:
+    def teach_photos(self, label: str, photos: Iterable[Image], groups: Mapping[str, str] | None = None) -> list[int]:
         """Store photos (height, width, 3) uint8 BGR as samples of a label; returns their ids.
 
         Raises as :meth:`teach`.
         """
-        label = check_sample_label(label)
+        labels = _labels(label, groups)
         pictures = []
         with self._lock:
             rows = []
@@ -245,24 +274,35 @@ class App:
                 rows.append(self._backbone.embed(photo))
                 pictures += [thumbnail(self._backbone.looking.shown(photo))] if self._thumbnails else []
             if not rows:
-                raise InputError(f"nothing to learn as {label}: no photo")
-            return self._learner.add(label, np.stack(rows), pictures, view=self._backbone.looking.key)
+                raise InputError(f"nothing to learn as {', '.join(labels.values())}: no photo")
+            return self._opened.groups.add(labels, np.stack(rows), pictures, view=self._backbone.looking.key)
 
-    def retrain(self, rule: str | None = None, *, accept_scene_change: bool = False) -> Outcome:
+    def retrain(
+        self, rule: str | None = None, *, accept_scene_change: bool = False, group: str | None = None
+    ) -> Outcome:
         """As :meth:`~edgetl_device.learning.learner.Learner.retrain`; a promoted head is in use at once."""
-        return self._change(lambda: self._learner.retrain(rule, accept_scene_change=accept_scene_change))
+        return self._change(lambda: self._of(group).retrain(rule, accept_scene_change=accept_scene_change))
 
-    def relabel(self, label: str, ids: Sequence[int]) -> int:
+    def relabel(self, label: str, ids: Sequence[int], group: str | None = None) -> int:
         """Move samples to another label; returns how many. The head follows at the next :meth:`retrain`."""
-        return self._change(lambda: self._learner.relabel(label, ids))
+        return self._change(lambda: self._of(group).relabel(label, ids))
 
-    def unchanged(self, reason: str) -> Outcome:
+    def unchanged(self, reason: str, group: str | None = None) -> Outcome:
         """The outcome where there is nothing to retrain for."""
         with self._lock:
-            return self._learner.unchanged(reason)
+            return self._of(group).unchanged(reason)
 
-    def forget(self, ids: Sequence[int] = (), *, label: str | None = None, everything: bool = False) -> int:
+    def forget(
+        self,
+        ids: Sequence[int] = (),
+        *,
+        label: str | None = None,
+        everything: bool = False,
+        group: str | None = None,
+    ) -> int:
         """Remove samples exactly: by id, all of a label (one of the factory's is hidden), or all. Returns how many.
+
+        With a group, only what it says of them is removed.
 
         The head in use does not know them any more when it returns.
 
@@ -273,41 +313,43 @@ class App:
             raise InputError("choose what to forget: sample ids, a label, or everything")
 
         def forget() -> int:
+            learner = self._of(group)
             if label is not None:
-                return self._learner.forget_label(label)[0]
-            return self._learner.forget_all() if everything else self._learner.forget(ids)
+                return learner.forget_label(label)[0]
+            return learner.forget_all() if everything else learner.forget(ids)
 
         return self._change(forget)
 
-    def pending(self) -> list[PendingBatch]:
+    def pending(self, group: str | None = None) -> list[PendingBatch]:
         """Batches that the gate set aside, oldest first: stored, and not learned before a person decides."""
         with self._lock:
-            return self._learner.pending()
+            return self._of(group).pending()
 
-    def use_pending(self, batch: int) -> list[int]:
+    def use_pending(self, batch: int, group: str | None = None) -> list[int]:
         """Say that a pending batch is labelled rightly; → its samples' ids. The head follows at the next retraining."""
-        return self._change(lambda: self._learner.use_pending(batch))
+        return self._change(lambda: self._of(group).use_pending(batch))
 
-    def move_pending(self, batch: int, label: str | None = None) -> tuple[str, list[int]]:
+    def move_pending(self, batch: int, label: str | None = None, group: str | None = None) -> tuple[str, list[int]]:
         """Move a pending batch to a label, by default the one it looks like; → that, and its samples' ids."""
-        return self._change(lambda: self._learner.move_pending(batch, label))
+        return self._change(lambda: self._of(group).move_pending(batch, label))
 
-    def refuse_slip(self, label: str, insist: str) -> None:
-        """Raise SimilarLabelError where a label is new here and may be a slip of a known one.
+    def refuse_slip(self, label: str, insist: str, group: str | None = None) -> None:
+        """Raise SimilarLabelError where a label is new here and may be a slip of a known one; so of a new group.
 
         Args:
             insist: how to say that it is meant, for the message.
         """
         with self._lock:
-            self._learner.refuse_slip(label, insist)
+            learner = self._learner if group is None else self._opened.groups.known_or_new(group, insist)
+            learner.refuse_slip(label, insist)
 
-    def forget_pending(self, batch: int) -> int:
+    def forget_pending(self, batch: int, group: str | None = None) -> int:
         """Remove a pending batch exactly; returns how many samples."""
-        return self._change(lambda: self._learner.forget_pending(batch))
+        return self._change(lambda: self._of(group).forget_pending(batch))
 
-    def rollback(self, number: int | None = None) -> int:
+    def rollback(self, number: int | None = None, group: str | None = None) -> int:
         """Go back to an earlier version, by default the last good one; returns its number."""
-        return self._change(lambda: self._learner.rollback(number))
+        return self._change(lambda: self._of(group).rollback(number))
 
     def install(self, path: Path) -> Bundle:
         """Verify a bundle, check it on this device and go on with it, without a gap in recognition.
@@ -376,6 +418,9 @@ class App:
 
     # inside ------------------------------------------------------------------------------------------------------
 
+    def _of(self, group: str | None) -> Learner:
+        return self._learner if group is None else self._opened.groups.known(group)
+
     @property
     def _learner(self) -> Learner:
         return self._opened.learner
@@ -405,7 +450,7 @@ class App:
         head = self._learner.active_head()
         self._swapped = self._state()
         self._watch.renew()
-        self.pipeline.swap(Classifier(self._backbone, head), self._learner.active_version)
+        self.pipeline.swap(Classifier(self._backbone, head, self._opened.groups.heads()), self._learner.active_version)
         self.activation = activation_of(self._backbone, head)
 
     def _first_frame(self) -> None:
@@ -424,6 +469,14 @@ class App:
         ):
             self._watch.observe(recognition)
 
-    def _state(self) -> tuple[int, int]:
-        """What decides which head is in use."""
-        return self._learner.active_version, self._learner.store.revision()
+    def _state(self) -> tuple[object, ...]:
+        """What decides which heads are in use."""
+        groups = tuple((name, learner.active_version) for name, learner in self._opened.groups.items())
+        return self._learner.active_version, self._learner.store.revision(), groups
+
+
+def _labels(label: str, groups: Mapping[str, str] | None) -> dict[str, str]:
+    """Labels by group, "" for that without a name; raises InputError where there is none, or what is none."""
+    if not label and groups:
+        return dict(groups)
+    return {"": check_sample_label(label), **(groups or {})}

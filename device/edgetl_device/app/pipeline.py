@@ -31,7 +31,7 @@ from ..inference.classifier import Classifier
 from ..looking import Shares
 from ..photos import Image
 from ..printable import printable
-from .smoothing import DEFAULT_S, Smoother
+from .smoothing import DEFAULT_S, GroupSmoothers, Smoother
 from .subscription import Recognition, Slot, Subscription
 
 __all__ = ["Health", "Pipeline", "Recognition", "Subscription"]
@@ -118,6 +118,7 @@ class Pipeline:
         self._camera = camera
         self._current = (classifier, version)
         self._smoother = Smoother(smoothing_s)
+        self._of_groups = GroupSmoothers(smoothing_s)
         self._max_frames = max_frames
         self._on_first_frame = on_first_frame
         self._backoff_s = backoff_s
@@ -331,10 +332,13 @@ class Pipeline:
                     version = used
                 codes = backbone.codes(np.stack([raw for _, raw, *_ in batch]))
                 instants = classifier.classify_codes(codes, top=max(1, len(classifier.head.labels)))
-                for (frame, raw, seen, _, _), instant in zip(batch, instants, strict=True):
+                in_groups = classifier.classify_groups(codes)
+                for row, ((frame, raw, seen, _, _), instant) in enumerate(zip(batch, instants, strict=True)):
                     smoothed = self._smoother(instant, frame.time_s)
+                    answers = {name: told[row] for name, told in in_groups.items()}
+                    groups = self._of_groups(classifier.groups, answers, frame.time_s)
                     self._deliver(
-                        Recognition(frame, raw, smoothed, instant, used, backbone.digest, seen.part, seen.view)
+                        Recognition(frame, raw, smoothed, instant, used, backbone.digest, seen.part, seen.view, groups)
                     )
                     if self._frames == self._max_frames:
                         return

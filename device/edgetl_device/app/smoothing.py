@@ -9,6 +9,8 @@ begins above ``UNKNOWN_ON`` and ends below ``UNKNOWN_OFF``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 
@@ -79,3 +81,28 @@ class Smoother:
         if self._shown is None or top[0][1] > values[self._shown] + MARGIN:
             self._shown = top[0][0]
         return Prediction(self._shown, values[self._shown], self._unknown, top)
+
+
+class GroupSmoothers:
+    """A smoother for each group of labels.
+
+    Args:
+        time_constant_s: as of :class:`Smoother`.
+    """
+
+    def __init__(self, time_constant_s: float) -> None:
+        self._time_constant_s = time_constant_s
+        self._smoothers: dict[str, tuple[object, Smoother]] = {}
+
+    def __call__(
+        self, heads: Mapping[str, object], instants: Mapping[str, Prediction], time_s: float
+    ) -> dict[str, Prediction]:
+        """Heads in use and what they say of a frame, by group → what to show; another head begins anew."""
+        shown = {}
+        for name, instant in instants.items():
+            head, smoother = self._smoothers.get(name, (None, None))
+            if smoother is None or head is not heads[name]:
+                smoother = Smoother(self._time_constant_s)
+                self._smoothers[name] = heads[name], smoother
+            shown[name] = smoother(instant, time_s)
+        return shown

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from ..camera import Frame
@@ -29,6 +29,7 @@ class Recognition:
         backbone: digest of the backbone that made ``raw``.
         part: (x, y, width, height) of what was looked at, as shares of the frame.
         view: how, :attr:`Looking.key <edgetl_device.looking.Looking.key>`.
+        groups: group of labels → what it says, smoothed, all of its labels in ``top``.
     """
 
     frame: Frame
@@ -39,6 +40,7 @@ class Recognition:
     backbone: str
     part: Shares = (0.0, 0.0, 1.0, 1.0)
     view: str = ""
+    groups: Mapping[str, Prediction] = field(default_factory=dict)
 
 
 class Slot(Generic[T]):

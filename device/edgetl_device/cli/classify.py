@@ -50,7 +50,7 @@ def classify(
     folder = photo_paths(images)
     _, view = asked_view(opened.view, region, find, folder.photos)
     backbone = opened.backbone.seeing(opened.view.looking_with(view))
-    learner, classifier = opened.learner, opened.learner.classifier(backbone)
+    learner, classifier, groups = opened.learner, opened.learner.classifier(backbone), opened.groups
     drift = learner.drift()
     predictions, skipped = [], [str(item.path) for item in folder.unused]
     for path in progress(folder.photos, len(folder.photos), "classifying"):
@@ -63,17 +63,16 @@ def classify(
             skipped.append(str(path))
             continue
         (prediction,) = classifier.classify_codes(codes, top)
+        in_groups = {name: answers[0] for name, answers in groups.classify(codes, top).items()}
         latency_ms = (time.perf_counter() - started) * 1e3
         drift.update(codes)
-        say(f"{path}: {_in_words(prediction)}")
+        _say(path, prediction, in_groups)
         predictions.append(
             {
                 "path": str(path),
-                "label": prediction.label,
-                "probability": prediction.probability,
-                "unknown": prediction.unknown,
-                "top": [{"label": label, "probability": value} for label, value in prediction.top],
+                **_as_json(prediction),
                 "latency_ms": latency_ms,
+                "groups": {name: _as_json(of_group) for name, of_group in in_groups.items()},
             }
         )
     if classifier.head.novelty.shortcoming and classifier.head.labels:
@@ -86,12 +85,31 @@ def classify(
     except StorageError as error:  # the labels are right all the same
         note(f"drift was not saved: {error}")
     counts, unknown = _tally(predictions)
-    if any(item["label"] is None for item in predictions):
+    if any(item["label"] is None for item in predictions) and not groups:
         say("teach it first: `edgetl-device learn LABEL PHOTO…`, or `edgetl-device run` and its page")
     elif len(predictions) > 1:
         told = [f"{label} {count}" for label, count in counts.items()] + [f"unknown {unknown}"] * (unknown > 0)
         say(f"{len(predictions)} photos: {', '.join(told)}")
     return {"predictions": predictions, "counts": counts, "unknown": unknown, "skipped": skipped}
+
+
+def _say(path: Path, prediction: Prediction, in_groups: Mapping[str, Prediction]) -> None:
+    """A line for the photo, and one for each group; where nothing but groups was taught, the first of them is it."""
+    answers = [f"{name}: {_in_words(of_group)}" for name, of_group in in_groups.items()]
+    if prediction.label is not None or not answers:
+        answers = [_in_words(prediction), *answers]
+    say(f"{path}: {answers[0]}")
+    for answer in answers[1:]:
+        say(f"  {answer}")
+
+
+def _as_json(prediction: Prediction) -> dict[str, Any]:
+    return {
+        "label": prediction.label,
+        "probability": prediction.probability,
+        "unknown": prediction.unknown,
+        "top": [{"label": label, "probability": value} for label, value in prediction.top],
+    }
 
 
 def _in_words(prediction: Prediction) -> str:

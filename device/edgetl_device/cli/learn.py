@@ -10,7 +10,7 @@ import click
 from ..console import note, reports, say
 from ..head_option import head_option
 from .looking_options import asked_view, choose, looking_options
-from .options import NEW_LABEL, in_home, new_label_option, runtime_option
+from .options import NEW_LABEL, group_option, in_group, in_home, new_label_option, runtime_option
 from .photo_arguments import photo_paths
 from .retraining import idle, judged, judged_if_possible, unchanged
 from .starting import start_if_empty
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @click.option("--no-retrain", is_flag=True, help="Only store the samples.")
 @click.option("--keep-photos", is_flag=True, help="Keep a small picture (160 px) of each sample, to look at later.")
 @looking_options
+@group_option
 @new_label_option
 @runtime_option
 @in_home
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 def learn(
     label: str | None,
     images: tuple[Path, ...],
+    group: str | None,
     nothing: bool,
     no_retrain: bool,
     keep_photos: bool,
@@ -49,9 +51,13 @@ def learn(
 
     --region and --find say which part of the photos counts; that is remembered, see `edgetl-device view`.
 
+    With --group, LABEL answers another question about the same photos: `learn --group condition worn PHOTO…`. A photo
+    that is stored already is not stored again.
+
     A device without a bundle starts with the one that comes with the program.
     """
     from ..labels import NOTHING, check_sample_label
+    from ..learning.groups import Groups
     from ..open_home import OpenHome
     from ..photos import read_photo, thumbnail
 
@@ -67,23 +73,26 @@ def learn(
     folder = photo_paths(images, label)
     start_if_empty(home, runtime)
     with OpenHome(home, runtime) as opened:
+        learner = opened.learner
+        if group is not None:
+            learner = Groups(learner).known_or_new(group, "" if new_label else NEW_LABEL)
         if not new_label:
-            opened.learner.refuse_slip(label, NEW_LABEL)
+            learner.refuse_slip(label, NEW_LABEL)
         _, view = asked_view(opened.view, region, find, folder.photos)
         looking = opened.view.looking_with(view)
         embedded = opened.backbone.seeing(looking).embed_readable(folder.photos)
         for _, reason in embedded.skipped:
             note(f"skipped: {reason}")
         pictures = [thumbnail(looking.shown(read_photo(path))) for path in embedded.used] if keep_photos else []
-        learner = opened.learner
         with learner.lock():
             choose(opened.view, view)
             ids = learner.add(label, embedded.raw, pictures, view=looking.key)
             stored = len(ids)
-            say(f"stored {stored} sample{'s' if stored != 1 else ''} of {label}")
+            of = label if group is None else f"{label} ({group})"
+            say(f"stored {stored} sample{'s' if stored != 1 else ''} of {of}")
             unused = [item.path for item in folder.unused]
             result = {"stored": stored, "skipped": [*map(str, unused), *(str(path) for path, _ in embedded.skipped)]}
-            return result | (idle(learner) if no_retrain else judged_if_possible(learner))
+            return result | (idle(learner, group) if no_retrain else judged_if_possible(learner, group))
 
 
 @click.command(short_help="Fit the head again, perhaps with another rule")
@@ -91,16 +100,17 @@ def learn(
 @click.option(
     "--accept-scene-change", is_flag=True, help="Use all that is stored, whatever the gate says: the scene changed."
 )
+@group_option
 @runtime_option
 @in_home
 @reports
-def retrain(head: str | None, accept_scene_change: bool, runtime: str, home: Home) -> dict[str, Any]:
+def retrain(head: str | None, accept_scene_change: bool, group: str | None, runtime: str, home: Home) -> dict[str, Any]:
     """Fit a new head from factory statistics and stored samples."""
-    learner = home.learner(runtime)
+    learner = in_group(home.learner(runtime), group)
     with learner.lock():
         if learner.has_nothing_to_learn(head) and not (accept_scene_change and learner.pending()):
             reason = "nothing to learn: no samples were stored since this version"
             say(reason)
             say(f"version {learner.active_version} stays active")
             return unchanged(learner, reason)
-        return judged(learner.retrain(head, accept_scene_change=accept_scene_change))
+        return judged(learner.retrain(head, accept_scene_change=accept_scene_change), group)

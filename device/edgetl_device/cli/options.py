@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from ..home import Home
+    from ..learning.learner import Learner
 
 Command = Callable[..., Any]
 
@@ -30,10 +32,28 @@ def in_home(command: Command) -> Command:
     )(command)
 
 
+def in_group(learner: Learner, group: str | None) -> Learner:
+    """The learner of a group that is known, or the one given where none is asked for."""
+    from ..learning.groups import Groups
+
+    return learner if group is None else Groups(learner).known(group)
+
+
+def group_words(group: str | None) -> str:
+    """What a command needs besides, so that it is about this group."""
+    return "" if group is None else f" --group {shlex.quote(group)}"
+
+
 NEW_LABEL = "`--new-label`"  # what to say where a label is meant that looks like a slip
 
 new_label_option = click.option(
     "--new-label", is_flag=True, help="The label is meant, although it looks like a slip of a known one."
+)
+
+group_option = click.option(
+    "--group",
+    metavar="NAME",
+    help="The labels of a group, such as `condition`: another question about the same photos.",
 )
 
 runtime_option = click.option(

@@ -8,7 +8,7 @@ import click
 
 from ..console import reports, say
 from ..errors import InputError
-from .options import NEW_LABEL, in_home, new_label_option
+from .options import NEW_LABEL, group_option, in_group, in_home, new_label_option
 from .retraining import judged_if_possible, say_pending
 
 if TYPE_CHECKING:
@@ -20,18 +20,21 @@ if TYPE_CHECKING:
 @click.argument("action", required=False, type=click.Choice(["move", "use", "forget"]))
 @click.argument("batch", required=False, type=int)
 @click.argument("label", required=False)
+@group_option
 @new_label_option
 @in_home
 @reports
-def pending(action: str | None, batch: int | None, label: str | None, new_label: bool, home: Home) -> dict[str, Any]:
+def pending(
+    action: str | None, batch: int | None, label: str | None, group: str | None, new_label: bool, home: Home
+) -> dict[str, Any]:
     """List batches of samples that the gate set aside, which are learned only when you say so, or decide about one.
 
     `move BATCH` gives its samples the label that they look like, or LABEL; `use BATCH` says that their labels are
     right; `forget BATCH` removes them exactly. Each acts on that batch alone.
     """
-    learner = home.learner()
+    learner = in_group(home.learner(), group)
     if action is None:
-        return _listed(learner)
+        return _listed(learner, group)
     if batch is None:
         raise InputError(
             f"which batch? `edgetl-device pending` lists them, then `edgetl-device pending {action} BATCH`"
@@ -51,15 +54,15 @@ def pending(action: str | None, batch: int | None, label: str | None, new_label:
         else:
             label, ids = learner.pending_batch(batch).label, learner.use_pending(batch)
             say(f"using {_counted(len(ids))} as {label}")
-        return {"label": label, "moved": len(ids), "ids": ids} | judged_if_possible(learner)
+        return {"label": label, "moved": len(ids), "ids": ids} | judged_if_possible(learner, group)
 
 
-def _listed(learner: Learner) -> dict[str, Any]:
+def _listed(learner: Learner, group: str | None) -> dict[str, Any]:
     from dataclasses import asdict
 
     batches = learner.pending()
     for batch in batches:
-        say_pending(batch)
+        say_pending(batch, group)
     if not batches:
         say("nothing is pending: the gate set nothing aside")
     return {"pending": [asdict(batch) for batch in batches]}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..console import note, say, say_wrapped
 from ..errors import HeadError, StorageError
+from .options import group_words
 from .sample_ids import as_ranges
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from ..store.pending import PendingBatch
 
 
-def say_pending(batch: PendingBatch) -> None:
+def say_pending(batch: PendingBatch, group: str | None = None) -> None:
     """Print what was set aside, why, and the commands that decide about it."""
     taught = f"{batch.samples} sample{'s' if batch.samples != 1 else ''} taught as {batch.label}"
     say(f"batch {batch.id}: {taught}, set aside because")
@@ -31,13 +32,13 @@ def say_pending(batch: PendingBatch) -> None:
         (f"pending use {batch.id}", f"they are {batch.label}: my labels are right"),
         (f"pending forget {batch.id}", "forget them"),
     )
-    commands = [f"`edgetl-device {command}`" for command, _ in choices]
+    commands = [f"`edgetl-device {command}{group_words(group)}`" for command, _ in choices]
     width = max(map(len, commands))
     for command, (_, meaning) in zip(commands, choices, strict=True):
         say(f"  {command.ljust(width)}  {meaning}")
 
 
-def judged(outcome: Outcome, *, forgotten: bool = False) -> dict[str, Any]:
+def judged(outcome: Outcome, group: str | None = None, *, forgotten: bool = False) -> dict[str, Any]:
     """Print the outcome of a retraining, and what to do about a rejection.
 
     That is exit code 1, but not where samples were to be forgotten, as they are.
@@ -47,22 +48,22 @@ def judged(outcome: Outcome, *, forgotten: bool = False) -> dict[str, Any]:
         say(line)
     say(f"version {outcome.version} is active ({outcome.retrain_ms:.0f} ms)")
     for batch in outcome.set_aside:
-        say_pending(batch)
+        say_pending(batch, group)
     if not outcome.promoted and not outcome.set_aside:
         done = "The samples are forgotten all the same" if forgotten else "The samples are stored"
         say(f"{done}; the previous version stays in use.")
-        say("If that is what you want: `edgetl-device retrain --accept-scene-change`")
+        say(f"If that is what you want: `edgetl-device retrain --accept-scene-change{group_words(group)}`")
     return asdict(outcome) | {"exit_code": 0 if outcome.promoted or forgotten else 1}
 
 
-def judged_if_possible(learner: Learner, *, forgotten: bool = False) -> dict[str, Any]:
+def judged_if_possible(learner: Learner, group: str | None = None, *, forgotten: bool = False) -> dict[str, Any]:
     """Retrain after samples were stored or forgotten; reported even where there can be no new head.
 
     Where samples were forgotten and what is left makes no head, that is exit code 0: they are gone, and nobody can do
     more. A full disk stays 2, for somebody has to make room and retrain.
     """
     try:
-        return judged(learner.retrain(), forgotten=forgotten)
+        return judged(learner.retrain(), group, forgotten=forgotten)
     except (HeadError, StorageError) as error:
         note(f"error: {error}")
         done = "forgotten" if forgotten else "stored"
@@ -80,8 +81,8 @@ def unchanged(learner: Learner, reason: str) -> dict[str, Any]:
     return asdict(learner.unchanged(reason)) | {"retrain_ms": None, "set_aside": [], "changes": []}
 
 
-def idle(learner: Learner) -> dict[str, Any]:
+def idle(learner: Learner, group: str | None = None) -> dict[str, Any]:
     """The result of storing without retraining."""
-    reason = "not retrained yet: run `edgetl-device retrain` once all samples are stored"
+    reason = f"not retrained yet: run `edgetl-device retrain{group_words(group)}` once all samples are stored"
     say(reason)
     return {"version": learner.active_version, "promoted": False, "reason": reason, "retrain_ms": None}

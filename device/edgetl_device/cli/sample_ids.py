@@ -31,13 +31,18 @@ class SampleIds(click.ParamType):  # type: ignore[type-arg, unused-ignore]
         return range(first, last + 1)
 
 
-def stored_ids(learner: Learner, chosen: Sequence[range]) -> list[int]:
+def stored_ids(learner: Learner, chosen: Sequence[range], *, labelled: bool = True) -> list[int]:
     """The ids of a choice, each once: one that stands alone as it is, of a range those that are stored.
+
+    Args:
+        labelled: only those with a label that this learner learns; else also those labelled in groups alone.
 
     Raises:
         InputError: a range holds none.
     """
-    known = sorted(row.id for row in learner.samples()) if any(len(ids) > 1 for ids in chosen) else []
+    known: list[int] = []
+    if any(len(ids) > 1 for ids in chosen):
+        known = sorted(row.id for row in learner.samples()) if labelled else learner.photo_ids()
     found = []
     for ids in chosen:
         inside = list(ids) if len(ids) == 1 else [number for number in known if number in ids]

@@ -11,7 +11,7 @@ import click
 
 from ..console import reports, say, table
 from ..errors import InputError
-from .options import NEW_LABEL, in_home, new_label_option
+from .options import NEW_LABEL, group_option, in_group, in_home, new_label_option
 from .retraining import judged_if_possible, unchanged
 from .sample_ids import SampleIds, as_ranges, stored_ids
 
@@ -30,11 +30,12 @@ def say_elsewhere(count: int) -> None:
 
 @click.command(short_help="List what was taught")
 @click.option("--label", help="Only samples of this label.")
+@group_option
 @in_home
 @reports
-def samples(label: str | None, home: Home) -> dict[str, Any]:
-    """List stored samples."""
-    learner = home.learner()
+def samples(label: str | None, group: str | None, home: Home) -> dict[str, Any]:
+    """List stored samples. An id means the same photo in all groups."""
+    learner = in_group(home.learner(), group)
     if label is not None:
         learner.check_known(label)
     rows = learner.samples(label)
@@ -49,14 +50,15 @@ def samples(label: str | None, home: Home) -> dict[str, Any]:
 @click.command(short_help="Move samples to another label")
 @click.argument("label")
 @click.argument("ids", metavar="ID...", nargs=-1, required=True, type=SampleIds())
+@group_option
 @new_label_option
 @in_home
 @reports
-def relabel(label: str, ids: tuple[range, ...], new_label: bool, home: Home) -> dict[str, Any]:
+def relabel(label: str, ids: tuple[range, ...], group: str | None, new_label: bool, home: Home) -> dict[str, Any]:
     """Move samples to another label, then retrain: `relabel mug 3 7 20-35`."""
     from ..learning.gate_words import already
 
-    learner = home.learner()
+    learner = in_group(home.learner(), group)
     with learner.lock():
         if not new_label:
             learner.refuse_slip(label, NEW_LABEL)
@@ -67,7 +69,7 @@ def relabel(label: str, ids: tuple[range, ...], new_label: bool, home: Home) -> 
             say(reason)
             return {"moved": 0} | unchanged(learner, reason)
         say(f"moved {moved} sample{'s' if moved != 1 else ''} to {label}")
-        return {"moved": moved} | judged_if_possible(learner)
+        return {"moved": moved} | judged_if_possible(learner, group)
 
 
 def _ids_among(words: tuple[str, ...], home: Home) -> list[range]:
@@ -103,6 +105,7 @@ def _taught_otherwise(home: Home, learner: Learner) -> list[int]:
     "--all", "everything", is_flag=True, help="All samples, and what was hidden: back to what the factory knew."
 )
 @click.option("--other-view", is_flag=True, help="Samples that were taught with another view than the one in use.")
+@group_option
 @click.argument("more", metavar="", nargs=-1)
 @in_home
 @reports
@@ -111,26 +114,41 @@ def forget(
     ids: tuple[range, ...],
     everything: bool,
     other_view: bool,
+    group: str | None,
     more: tuple[str, ...],
     home: Home,
 ) -> dict[str, Any]:
-    """Remove samples exactly, as if they had never been learned, then retrain."""
+    """Remove samples exactly, as if they had never been learned, then retrain.
+
+    Samples and --all go from all groups; with --group, only what that group says of them is removed, and a sample that
+    has no label left is gone.
+    """
     further = _ids_among(more, home)
     if further and not ids:
         raise InputError(f"for samples, write --sample {' '.join(as_ranges(chain.from_iterable(further)))}")
     if (label is not None) + bool(ids) + everything + other_view != 1:
         raise InputError("choose what to forget: one of --label L, --sample ID…, --other-view or --all")
-    learner = home.learner()
+    if other_view and group is not None:
+        raise InputError("--other-view is about samples in all groups: leave out --group")
+    learner = in_group(home.learner(), group)
     with learner.lock():
+        before, chosen, elsewhere = {row.id for row in learner.samples()}, list[int](), tuple[str, ...]()
         if other_view:
             ids = tuple(range(number, number + 1) for number in _taught_otherwise(home, learner))
         if label is not None:
             removed, hidden = learner.forget_label(label)
         else:
-            chosen = () if everything else stored_ids(learner, [*ids, *further])
+            chosen = [] if everything else stored_ids(learner, [*ids, *further], labelled=False)
+            elsewhere = () if group else learner.groups_of(chosen)
             removed, hidden = learner.forget_all() if everything else learner.forget(chosen), False
         if hidden:
             say(f"{label} is hidden now; it came with the bundle, so its statistics stay there")
         if removed or not hidden:
-            say(f"forgot {removed} sample{'s' if removed != 1 else ''}")
-        return {"removed": removed, "hidden": hidden} | judged_if_possible(learner, forgotten=True)
+            too = f", in {', '.join(elsewhere)} too" if elsewhere else ""
+            say(f"forgot {removed} sample{'s' if removed != 1 else ''}{too}")
+        done = {"removed": removed, "hidden": hidden}
+        if chosen and not before & set(chosen):
+            reason = "they were labelled in groups alone"
+            say(reason)
+            return done | unchanged(learner, reason)
+        return done | judged_if_possible(learner, group, forgotten=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..console import reports, say, say_wrapped
-from .options import in_home, runtime_option
+from .options import group_words, in_home, runtime_option
 from .samples import say_elsewhere
 
 if TYPE_CHECKING:
@@ -37,6 +37,14 @@ def status(accept_loss: bool, runtime: str, home: Home) -> dict[str, Any]:
     if report["pending"]:
         say("         (not learned: `edgetl-device pending` shows what you can do)")
     say(f"version  {report['version']}")
+    for name, group in report["groups"].items():
+        taught = ", ".join(f"{label} {count}" for label, count in group["samples"].items())
+        say_wrapped(f"group    {name}: {taught} (version {group['version']})", 9)
+        if group["unlearned"]:
+            say(f"         ({group['unlearned']} not learned yet: `edgetl-device retrain{group_words(name)}`)")
+        if group["pending"]:
+            count = sum(batch["samples"] for batch in group["pending"])
+            say(f"         ({count} pending: `edgetl-device pending{group_words(name)}`)")
     if not report["strangers"]["recognised"]:
         say_wrapped(f"unknown  {report['strangers']['reason']}", 9)
     say(

@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..console import reports, say, table
-from .options import in_home
+from .options import group_option, in_group, in_home
 
 if TYPE_CHECKING:
     from ..home import Home
 
 
 @click.command(short_help="List head versions")
+@group_option
 @in_home
 @reports
-def versions(home: Home) -> dict[str, Any]:
-    """List head versions."""
-    learner = home.learner()
+def versions(group: str | None, home: Home) -> dict[str, Any]:
+    """List head versions. Their numbers are counted over all groups."""
+    learner = in_group(home.learner(), group)
     active = learner.active_version
     rows = learner.versions()
     table(
@@ -33,10 +34,11 @@ def versions(home: Home) -> dict[str, Any]:
 
 @click.command(short_help="Use an earlier head version again")
 @click.argument("number", required=False, type=int)
+@group_option
 @in_home
 @reports
-def rollback(number: int | None, home: Home) -> dict[str, Any]:
+def rollback(number: int | None, group: str | None, home: Home) -> dict[str, Any]:
     """Use an earlier head version again (default: the last good one before the active); samples are kept."""
-    version = home.learner().rollback(number)
+    version = in_group(home.learner(), group).rollback(number)
     say(f"version {version} is active again; samples are kept, and the next learning uses them again")
     return {"version": version}

@@ -37,6 +37,7 @@ from ..photos import ColorOrder, thumbnail
 from ..starter import install_starter
 from ..store.schema import SampleRow, VersionRow
 from .current_home import CurrentHome
+from .group_verbs import DeviceGroups
 from .images import Photo, decoded, given, photos_to_learn
 from .inspection_verbs import DeviceInspection
 from .pending_verbs import INSIST, PendingVerbs, retrain_after
@@ -60,6 +61,7 @@ class Device(PendingVerbs):
         threads: of the runtime; default is what proved best when the bundle was installed.
 
     Attributes:
+        groups: further questions about the same photos, each with labels and a head of its own.
         inspection: visual inspection: learns what good parts look like, and flags others.
 
     Raises:
@@ -73,6 +75,7 @@ class Device(PendingVerbs):
         self._runtime = runtime
         self._threads = threads
         super().__init__(CurrentHome(self.home, runtime, threads))
+        self.groups = DeviceGroups(self._current, self.home, runtime)
         self.inspection = DeviceInspection(self._current, self.home, runtime)
 
     def install(

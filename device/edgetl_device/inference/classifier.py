@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,11 +31,16 @@ class Prediction:
 
 
 class Classifier:
-    """A backbone and a head; :attr:`head` may be replaced between two frames."""
+    """A backbone and a head; :attr:`head` may be replaced between two frames.
 
-    def __init__(self, backbone: Backbone, head: Head) -> None:
+    Args:
+        groups: group of labels → its head, on the same backbone.
+    """
+
+    def __init__(self, backbone: Backbone, head: Head, groups: Mapping[str, Head] | None = None) -> None:
         self.backbone = backbone
         self.head = head
+        self.groups: Mapping[str, Head] = groups or {}
 
     def classify(self, frame: Image, top: int = 3) -> Prediction:
         """(any, any, 3) uint8 BGR → Prediction."""
@@ -43,6 +49,10 @@ class Classifier:
     def classify_codes(self, codes: Codes, top: int = 3) -> list[Prediction]:
         """(n, d) uint8 → n Predictions."""
         return predictions(self.head, codes, top)
+
+    def classify_groups(self, codes: Codes) -> dict[str, list[Prediction]]:
+        """(n, d) uint8 → group → n Predictions, all labels in ``top``."""
+        return {name: predictions(head, codes, max(1, len(head.labels))) for name, head in self.groups.items()}
 
 
 def predictions(head: Head, codes: Codes, top: int = 3) -> list[Prediction]:

@@ -219,7 +219,7 @@ class Retraining:
 
     def _outcome(self, version: int, verdict: Verdict, started: float) -> Outcome:
         aside = set(self._set_aside)
-        batches = [batch for batch in self._store.pending(self._backbone) if aside & set(batch.ids)] if aside else []
+        batches = [batch for batch in self._store.pending(self._backbone) if batch.id in aside] if aside else []
         elapsed_ms = (time.perf_counter() - started) * 1e3
         changes = verdict.changes if verdict.promoted else ()
         return Outcome(version, verdict.promoted, verdict.reason, verdict.accuracy, elapsed_ms, tuple(batches), changes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 
 import numpy as np
 
@@ -39,6 +39,14 @@ class SampleKeeper:
         """Stored samples of this backbone."""
         return self.store.samples(self.bundle.backbone_digest, label)
 
+    def photo_ids(self) -> list[int]:
+        """Ids of all stored samples of this backbone, those that are labelled in groups alone too, ascending."""
+        return sorted(self.store.photos(self.bundle.backbone_digest))
+
+    def groups_of(self, ids: Sequence[int]) -> tuple[str, ...]:
+        """The groups in which any of these samples is labelled, sorted."""
+        return tuple(sorted({name for labels in self.store.grouped.labels_of(ids).values() for name in labels}))
+
     def known_labels(self) -> tuple[str, ...]:
         """The bundle's labels and those of stored samples, sorted."""
         return tuple(sorted({*self.bundle.labels, *self.store.counts(self.bundle.backbone_digest)}))
@@ -61,34 +69,57 @@ class SampleKeeper:
         if check_sample_label(label) != NOTHING:
             refuse_similar(check_label(label), self.known_labels(), insist)
 
-    def add(self, label: str, raw: Int8, thumbnails: Sequence[bytes | None] = (), *, view: str = "") -> list[int]:
+    def add(
+        self,
+        label: str,
+        raw: Int8,
+        thumbnails: Sequence[bytes | None] = (),
+        *,
+        view: str = "",
+        groups: Mapping[str, str] | None = None,
+    ) -> list[int]:
         """Store (n, d) int8 raw embeddings of one label; durable when it returns. Returns their ids.
 
         Learning a factory label that was forgotten shows it again.
 
         Args:
+            label: "" for samples that are labelled in groups alone.
             thumbnails: none, or one JPEG (or None) a sample, as :func:`~.photos.thumbnail` makes them. They are
                 forgotten with their samples, never exported or backed up, and dropped first when the store is full.
             view: how their photos were looked at, :attr:`Looking.key <edgetl_device.looking.Looking.key>`.
+            groups: what they are labelled as in groups, see :meth:`~.groups.Groups.add`.
         """
-        label = check_sample_label(label)
+        if label or not groups:
+            label = check_sample_label(label)
+        if len(thumbnails) not in (0, len(raw)):
+            raise InputError(f"expected no thumbnails or one for each of {len(raw)} samples, got {len(thumbnails)}")
+        with self.lock():
+            self.check_addition(label, raw)
+            backbone = self.bundle.backbone_digest
+            return self.store.add_samples(label, raw, backbone, self.runtime, thumbnails, view, groups)
+
+    def check_addition(self, label: str, raw: Int8) -> None:
+        """Raise InputError or MismatchError unless these embeddings can be added as samples of a label."""
         if raw.ndim != 2 or raw.shape[1] != self.transform.dimension or raw.dtype != np.int8:
             raise MismatchError(
                 f"embeddings must be (n, {self.transform.dimension}) int8, got {raw.shape} {raw.dtype}: "
                 "they were made by another backbone"
             )
-        if len(thumbnails) not in (0, len(raw)):
-            raise InputError(f"expected no thumbnails or one for each of {len(raw)} samples, got {len(thumbnails)}")
-        with self.lock():
-            self._check_room_for(label)
-            return self.store.add_samples(label, raw, self.bundle.backbone_digest, self.runtime, thumbnails, view)
+        if label:
+            self._check_room_for(check_sample_label(label))
 
     def forget(self, ids: Sequence[int]) -> int:
-        """Remove samples exactly: statistics are as if they had never been added. Returns how many."""
+        """Remove samples exactly: statistics are as if they had never been added. Returns how many.
+
+        With them go their labels in all groups; a group's learner takes away its own labels alone.
+        """
         with self.lock():
-            distinct = self._existing(ids)
+            return self._forget(self._existing(ids, self.store.photos), self.store.remove_samples)
+
+    def _forget(self, distinct: Sequence[int], remove: Callable[[str, Sequence[int]], None]) -> int:
+        with self.lock():
             labels = set(self.store.labels_of(self.bundle.backbone_digest, distinct).values())
-            self.store.remove_samples(self.bundle.backbone_digest, distinct)
+            remove(self.bundle.backbone_digest, distinct)
             left = labels & set(self.known_labels())  # nothing names a label that is gone
             of_label = f" of {min(left)}" if len(labels) == len(left) == 1 else ""
             self._done = (*self._done, f"forgot {counted(len(distinct))}{of_label}")
@@ -103,7 +134,7 @@ class SampleKeeper:
         with self.lock():
             self.check_known(label)
             ours = label in self.bundle.labels
-            removed = self.forget([row.id for row in self.samples(label)])
+            removed = self._forget([row.id for row in self.samples(label)], self.store.unlabel_samples)
             if ours:
                 self.hide(label)
         return removed, ours
@@ -175,7 +206,7 @@ class SampleKeeper:
     def forget_pending(self, number: int) -> int:
         """Remove a pending batch exactly; returns how many samples."""
         with self.lock():
-            return self.forget(self.pending_batch(number).ids)
+            return self._forget(self.pending_batch(number).ids, self.store.unlabel_samples)
 
     # inside ------------------------------------------------------------------------------------------------------
 
@@ -184,9 +215,17 @@ class SampleKeeper:
             labels = {*self.known_labels(), label}
             check_label_count(len(labels), "`edgetl-device forget --label L` makes room")
 
-    def _existing(self, ids: Sequence[int]) -> list[int]:
+    def _existing(
+        self, ids: Sequence[int], stored: Callable[[str, Sequence[int]], Container[int]] | None = None
+    ) -> list[int]:
+        """Ids, each once.
+
+        Args:
+            stored: backbone and ids → those that there are; by default those that are labelled.
+        """
         distinct = list(dict.fromkeys(ids))
-        missing = sorted(set(distinct) - set(self.store.labels_of(self.bundle.backbone_digest, distinct)))
+        there = (stored or self.store.labels_of)(self.bundle.backbone_digest, distinct)
+        missing = sorted(number for number in distinct if number not in there)
         if missing:
             raise InputError(f"no sample {missing[0]}: list them with `edgetl-device samples`")
         return distinct

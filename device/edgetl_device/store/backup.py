@@ -91,7 +91,7 @@ def restore_database(backup: Path, target: Path, dimensions: Mapping[str, int] |
             try:
                 copy_pages(source, copy)
             except DAMAGE as error:
-                raise HomeError(f"{backup} cannot be restored: {error}") from None
+                raise HomeError(f"{backup} cannot be restored: {_in_one_line(str(error))}") from None
             _refuse_strange(backup, copy, dimensions)
             with copy:
                 migrate(copy)
@@ -113,12 +113,17 @@ def _opened(path: Path) -> Iterator[apsw.Connection]:
             address = f"{path.absolute().as_uri()}?immutable=1"
             database, _ = connect(address, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
     except (InputError, OSError, apsw.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error).removeprefix(f"{path} ")
-        raise HomeError(f"{path} cannot be restored: {reason}") from None
+        reason = str(error.strerror) if isinstance(error, OSError) else str(error).removeprefix(f"{path} ")
+        raise HomeError(f"{path} cannot be restored: {_in_one_line(reason)}") from None
     try:
         yield database
     finally:
         database.close()
+
+
+def _in_one_line(text: str) -> str:
+    """SQLite may use several, as where it quotes a statement."""
+    return " ".join(text.split())
 
 
 def _refuse_strange(path: Path, database: apsw.Connection, dimensions: Mapping[str, int] | None = None) -> None:
@@ -127,7 +132,7 @@ def _refuse_strange(path: Path, database: apsw.Connection, dimensions: Mapping[s
     except apsw.Error as error:
         problem = str(error)
     if problem is not None:
-        raise HomeError(f"{path} cannot be restored: {' '.join(problem.split())}")  # SQLite may use several lines
+        raise HomeError(f"{path} cannot be restored: {_in_one_line(problem)}")
 
 
 def _settle(target: Path) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 import apsw
 
 from ..errors import InputError
-from ..labels import check_sample_label
+from ..labels import MAX_GROUPS, check_group, check_sample_label
 from ..strict_json import parsed
 from ..view import View
 from .schema import APPLICATION_ID, MIGRATIONS
@@ -24,6 +24,7 @@ _MAX_LABELS = 10_000
 _MAX_SAMPLES = 2_000_000
 
 _SHORT_TEXT = "typeof({0}) = 'text' AND length({0}) BETWEEN 1 AND 128"
+_MAYBE_EMPTY = "typeof({0}) = 'text' AND length({0}) <= 128"
 _LONG_TEXT = "typeof({0}) = 'text' AND length({0}) <= 65536"
 _NUMBER = "typeof({0}) = 'integer' AND {0} BETWEEN 0 AND 1000000000000"
 _EMBEDDING = "typeof({0}) = 'blob' AND length({0}) BETWEEN 1 AND 65536"
@@ -36,8 +37,9 @@ _STATE = "{0} IN ('factory', 'promoted', 'rejected', 'failed')"
 
 _RULES = {
     "samples": {
-        **dict.fromkeys(("backbone", "runtime", "label", "time"), _SHORT_TEXT),
+        **dict.fromkeys(("backbone", "runtime", "time"), _SHORT_TEXT),
         "id": _NUMBER,
+        "label": _MAYBE_EMPTY,
         "raw": _EMBEDDING,
     },
     "versions": {
@@ -65,6 +67,15 @@ _RULES = {
         "turns": _TURNS,
         "raw": _EMBEDDING,
         "maps": _INNER_MAPS,
+    },
+    "grouped": {
+        **dict.fromkeys(("backbone", "name", "label", "time"), _SHORT_TEXT),
+        "id": _NUMBER,
+        "sample": _NUMBER + " AND {0} IN (SELECT id FROM samples)",
+        "confirmed": "{0} IN (0, 1)",
+        "batch": "({0} IS NULL OR " + _NUMBER + ")",
+        "looks_like": "({0} IS NULL OR " + _SHORT_TEXT + ")",
+        "reason": "({0} IS NULL OR " + _LONG_TEXT + ")",
     },
     "inspection": {"backbone": _SHORT_TEXT, "view": _LONG_TEXT, "target": _SHARE},
     "chosen_view": {"view": _LONG_TEXT},
@@ -133,6 +144,9 @@ def _strange_values(database: apsw.Connection) -> Iterator[str]:
     if samples > _MAX_SAMPLES:
         yield f"it holds {samples} samples, more than any store"
     labels = [label for (label,) in database.execute("SELECT label FROM samples UNION SELECT label FROM hidden")]
+    if "grouped" in tables:
+        yield from _strange_groups(database)
+        labels = [label for label in labels if label]
     if len(labels) > _MAX_LABELS:
         yield f"it holds {len(labels)} labels, more than any store"
     yield from (f"it holds the label {label[:40]!r}, which no store has" for label in labels if not _is_label(label))
@@ -160,6 +174,41 @@ def _strange_batches(database: apsw.Connection) -> Iterator[str]:
     yield from (f"samples of different kinds are pending as its batch {batch}" for (batch,) in database.execute(query))
     names = database.execute("SELECT DISTINCT looks_like FROM pending WHERE looks_like IS NOT NULL")
     yield from (f"it holds the label {name[:40]!r}, which no store has" for (name,) in names if not _is_label(name))
+
+
+def _strange_groups(database: apsw.Connection) -> Iterator[str]:
+    """Labels in groups belong to samples of their backbone, and each sample has a label somewhere."""
+    for (number,) in database.execute(
+        "SELECT id FROM samples WHERE label = '' AND id NOT IN (SELECT sample FROM grouped) LIMIT 1"
+    ):
+        yield f"its sample {number} has no label"
+    for (number,) in database.execute(
+        "SELECT grouped.id FROM grouped JOIN samples ON sample = samples.id "
+        "WHERE grouped.backbone <> samples.backbone LIMIT 1"
+    ):
+        yield f"row {number} of its table grouped is of another backbone than its sample"
+    names: dict[str, set[str]] = {}
+    for backbone, name in database.execute("SELECT DISTINCT backbone, name FROM grouped"):
+        names.setdefault(backbone, set()).add(name)
+        if not _is_group(name):
+            yield f"it holds the group {name[:40]!r}, which no store has"
+    if any(len(of_one) > MAX_GROUPS for of_one in names.values()):
+        yield "it holds more groups than any store"
+    labels = [
+        label
+        for (label,) in database.execute(
+            "SELECT label FROM grouped UNION SELECT looks_like FROM grouped WHERE looks_like IS NOT NULL"
+        )
+    ]
+    if len(labels) > _MAX_LABELS:
+        yield f"it holds {len(labels)} labels, more than any store"
+    yield from (f"it holds the label {label[:40]!r}, which no store has" for label in labels if not _is_label(label))
+    query = (
+        "SELECT batch FROM grouped WHERE batch IS NOT NULL GROUP BY batch HAVING min(id) < batch OR "
+        "count(reason) < count(*) OR max(count(DISTINCT label), count(DISTINCT backbone), count(DISTINCT name), "
+        "count(DISTINCT reason), count(DISTINCT coalesce(looks_like, ''))) > 1 LIMIT 1"
+    )
+    yield from (f"labels of different kinds are pending as its batch {batch}" for (batch,) in database.execute(query))
 
 
 def _strange_views(database: apsw.Connection) -> Iterator[str]:
@@ -217,6 +266,13 @@ def _strange_embeddings(database: apsw.Connection, dimensions: Mapping[str, int]
 def _is_label(text: str) -> bool:
     try:
         return check_sample_label(text) == text
+    except InputError:
+        return False
+
+
+def _is_group(text: str) -> bool:
+    try:
+        return check_group(text) == text
     except InputError:
         return False
 

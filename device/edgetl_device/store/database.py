@@ -284,7 +284,7 @@ class Database:
     def delete_samples(self, condition: str, values: Sequence[Value] = ()) -> int:
         """As :meth:`delete`; traces of them are to be removed by :meth:`scrub`."""
         gone = self.delete("samples", condition, values)
-        for table in ("pending", "confirmed", "taught_view"):
+        for table in ("pending", "confirmed", "taught_view", "grouped"):
             self.delete(table, "sample NOT IN (SELECT id FROM samples)")
         self._pending = replace(self._pending, samples=self._pending.samples - gone, unscrubbed=True)
         return gone

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from .checksum import row_checksum
 from .database import Database
+from .grouped import GroupedLabels
 from .views import Views
 
 
@@ -40,9 +41,10 @@ class PendingBatch:
 class PendingSamples:
     """The part of the store that keeps them; the methods that change something run in the caller's transaction."""
 
-    def __init__(self, database: Database, views: Views) -> None:
+    def __init__(self, database: Database, views: Views, grouped: GroupedLabels) -> None:
         self._database = database
         self._views = views
+        self._grouped = grouped
 
     def batches(self, backbone: str) -> list[PendingBatch]:
         """What is pending, oldest first."""
@@ -105,6 +107,7 @@ class PendingSamples:
         checked = [(*picture, row_checksum("thumbnails", picture)) for picture in moved]
         if checked:
             self._database.run("INSERT INTO thumbnails VALUES (?, ?, ?)", checked)
+        self._grouped.move(dict(zip(sorted(ids), new, strict=True)))
         self._database.delete_samples("id IN (SELECT value FROM json_each(?))", listed)
         self.confirm(new)
         return new

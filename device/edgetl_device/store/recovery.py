@@ -55,6 +55,7 @@ def recover(path: Path, problem: str) -> None:
                     f"{path} is damaged or not a store ({problem}) and nothing can be saved from it: "
                     "`edgetl-device restore FILE`, or move it away to start empty"
                 )
+            _drop_orphans(database)
             if base is None and sources and acknowledged is not None:
                 database.execute("UPDATE identity SET device = ?", (acknowledged.device,))
             is_repair = bool(sources) or (acknowledged is not None and acknowledged.samples > 0)
@@ -164,6 +165,12 @@ def _rescue_choices(database: apsw.Connection, other: apsw.Connection) -> None:
     for row in _readable(other, "trials"):
         if row[0] in known and all(isinstance(value, int) for value in row):
             database.execute("INSERT OR REPLACE INTO trials VALUES (?, ?, ?)", row)
+
+
+def _drop_orphans(database: apsw.Connection) -> None:
+    """Let go of labels in groups whose sample was not saved, and of samples that no label was saved of."""
+    database.execute("DELETE FROM grouped WHERE sample NOT IN (SELECT id FROM samples)")
+    database.execute("DELETE FROM samples WHERE label = '' AND id NOT IN (SELECT sample FROM grouped)")
 
 
 def _readable(database: apsw.Connection, table: str) -> Iterator[Sequence[Value]]:

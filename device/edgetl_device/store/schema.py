@@ -137,6 +137,21 @@ def _views(db: apsw.Connection) -> None:
     db.execute("CREATE TABLE taught_view (sample INTEGER PRIMARY KEY, view TEXT NOT NULL)")
 
 
+def _groups(db: apsw.Connection) -> None:
+    # What a sample is labelled as in a named group; its own label is empty where it has none but such.
+    db.execute(
+        """
+        CREATE TABLE grouped (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, sample INTEGER NOT NULL, backbone TEXT NOT NULL, name TEXT NOT NULL,
+            label TEXT NOT NULL, time TEXT NOT NULL, confirmed INTEGER NOT NULL, batch INTEGER, looks_like TEXT,
+            reason TEXT, checksum BLOB NOT NULL DEFAULT x''
+        );
+        CREATE UNIQUE INDEX grouped_once ON grouped (sample, name);
+        CREATE INDEX grouped_of ON grouped (backbone, name, label);
+        """
+    )
+
+
 MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (
     _first,
     _identity,
@@ -147,6 +162,7 @@ MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (
     _pending,
     _inspection,
     _views,
+    _groups,
 )
 """Append only: a store of any age is brought up to date by those migrations that it lacks."""
 

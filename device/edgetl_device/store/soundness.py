@@ -12,7 +12,7 @@ from .connection import DAMAGE, connect
 from .schema import APPLICATION_ID, MIGRATIONS
 from .state import CHECKED, COUNTED, read_state, sum_of_rows
 
-_ROWS = {"samples": "sample", "versions": "version", "inspected": "inspected photo"}
+_ROWS = {"samples": "sample", "versions": "version", "inspected": "inspected photo", "grouped": "label in a group"}
 
 
 def what_is_wrong(path: Path) -> str | None:

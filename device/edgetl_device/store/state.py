@@ -8,7 +8,7 @@ import apsw
 
 from .checksum import SIZE, add, row_checksum
 
-CHECKED = ("samples", "versions", "inspected")
+CHECKED = ("samples", "versions", "inspected", "grouped")
 """The tables whose rows hold their own checksum, in the last column: what can be saved of them is saved row by row."""
 
 COUNTED = ("samples", "inspected")

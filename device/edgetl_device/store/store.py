@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from ..files import make_private
 from .budget import MAX_BYTES, MAX_SAMPLES, Budget
 from .checksum import row_checksum
 from .database import Database
+from .grouped import GroupedLabels, listed
 from .inspected import InspectedPhotos
 from .lock import LearningLock
 from .pending import PendingBatch, PendingSamples
@@ -66,7 +67,8 @@ class Store:
         self.versions = StoredVersions(self.database, self._refuse_read_only)
         self.inspected = InspectedPhotos(self.database, self._refuse_read_only, self.budget.make_room)
         self.views = Views(self.database, self._refuse_read_only)
-        self._pending = PendingSamples(self.database, self.views)
+        self.grouped = GroupedLabels(self.database)
+        self._pending = PendingSamples(self.database, self.views, self.grouped)
 
     def close(self) -> None:
         """Give the file back; afterwards the store cannot be used."""
@@ -145,12 +147,18 @@ class Store:
         runtime: str,
         thumbnails: Sequence[bytes | None] = (),
         view: str = "",
+        groups: Mapping[str, str] | None = None,
     ) -> list[int]:
         """(n, d) int8 raw embeddings of one label → their ids; durable when it returns. Shows a hidden label again.
 
+        A photo that was labelled in groups alone is not stored again: it gets this label, and a new id, for a version
+        is the head of the samples up to an id and none made before may change.
+
         Args:
+            label: "" where they are labelled in groups alone.
             thumbnails: none, or one JPEG (or None) for each sample; left out where the budget has no room for them.
             view: how the photos were looked at, as JSON; empty as the bundle does.
+            groups: group → what they are labelled as there.
         """
         self._refuse_read_only()
         made = now()
@@ -160,6 +168,10 @@ class Store:
             rows = [(backbone, runtime, label, row.tobytes(), made) for row in raw]
             ids = self.database.insert_samples(rows)
             self.views.note(ids, view)
+            if label:
+                self.grouped.take_over(backbone, runtime, ids, rows, groups or ())
+            for group, name in (groups or {}).items():
+                self.grouped.label(group, name, backbone, ids)
             pictures = [(i, jpeg) for i, jpeg in zip(ids, thumbnails, strict=False) if jpeg is not None]
             if self.database.size_bytes() + sum(len(jpeg) for _, jpeg in pictures) <= self.budget.max_bytes:
                 checked = [(*picture, row_checksum("thumbnails", picture)) for picture in pictures]
@@ -169,7 +181,9 @@ class Store:
 
     def samples(self, backbone: str, label: str | None = None) -> list[SampleRow]:
         """Stored samples of a backbone, oldest first."""
-        query = f"SELECT {_ROW} FROM samples WHERE backbone = ? AND (? IS NULL OR label = ?) ORDER BY id"
+        query = (
+            f"SELECT {_ROW} FROM samples WHERE backbone = ? AND label <> '' AND (? IS NULL OR label = ?) ORDER BY id"
+        )
         return [_sample(row) for row in self.database.rows(query, (backbone, label, label))]
 
     def newest_samples(
@@ -178,19 +192,22 @@ class Store:
         """Up to so many samples with an id below ``before``, newest first; what is not asked for is not read."""
         mine, values = "backbone = ? AND label = ?", list[Any]((backbone, label))
         if label is None:  # the sign keeps SQLite from the index, whose rows it would have to sort
-            mine, values = "+backbone = ?", [backbone]
+            mine, values = "+backbone = ? AND label <> ''", [backbone]
         query = f"SELECT {_ROW} FROM samples WHERE {mine} AND id < ? ORDER BY id DESC LIMIT ?"
         values = [*values, MAX_ID if before is None else before, limit]
         return [_sample(row) for row in self.database.rows(query, values)]
 
     def counts(self, backbone: str) -> dict[str, int]:
         """Label → how many samples are stored; sorted."""
-        query = "SELECT label, count(*) FROM samples WHERE backbone = ? GROUP BY label ORDER BY label"
+        query = "SELECT label, count(*) FROM samples WHERE backbone = ? AND label <> '' GROUP BY label ORDER BY label"
         return {label: int(count) for label, count in self.database.rows(query, (backbone,))}
 
     def count_after(self, backbone: str, after: int) -> int:
         """How many samples have larger ids and are not pending: what a version up to that sample has not learned."""
-        query = "SELECT count(*) FROM samples WHERE backbone = ? AND id > ? AND id NOT IN (SELECT sample FROM pending)"
+        query = (
+            "SELECT count(*) FROM samples WHERE backbone = ? AND id > ? AND label <> '' "
+            "AND id NOT IN (SELECT sample FROM pending)"
+        )
         ((count,),) = self.database.rows(query, (backbone, after))
         return int(count)
 
@@ -206,7 +223,10 @@ class Store:
 
         What is pending is left out.
         """
-        condition = "backbone = ? AND id > ? AND (? IS NULL OR id <= ?) AND id NOT IN (SELECT sample FROM pending)"
+        condition = (
+            "backbone = ? AND id > ? AND (? IS NULL OR id <= ?) AND label <> '' "
+            "AND id NOT IN (SELECT sample FROM pending)"
+        )
         query = f"SELECT id, label, runtime, raw FROM samples WHERE {condition} ORDER BY id LIMIT {BLOCK_SAMPLES}"
         while block := list(self.database.rows(query, (backbone, after, up_to, up_to))):
             for identity, _, _, blob in block:
@@ -229,9 +249,15 @@ class Store:
     def labels_of(self, backbone: str, ids: Sequence[int]) -> dict[int, str]:
         """Those of the ids that exist → their labels."""
         query = (
-            "SELECT id, label FROM samples WHERE backbone = ? AND id IN (SELECT value FROM json_each(?)) ORDER BY id"
+            "SELECT id, label FROM samples WHERE backbone = ? AND label <> '' "
+            "AND id IN (SELECT value FROM json_each(?)) ORDER BY id"
         )
         return dict(self.database.rows(query, (backbone, json.dumps([int(identity) for identity in ids]))))
+
+    def photos(self, backbone: str, ids: Sequence[int] | None = None) -> frozenset[int]:
+        """Those of the ids that exist, or all, also where they are labelled in groups alone."""
+        query = "SELECT id FROM samples WHERE backbone = ? AND (? OR id IN (SELECT value FROM json_each(?)))"
+        return frozenset(int(row[0]) for row in self.database.rows(query, (backbone, ids is None, listed(ids or ()))))
 
     def remove_samples(self, backbone: str, ids: Sequence[int]) -> None:
         """Delete samples with their thumbnails in one step; nothing of them stays in the files."""
@@ -239,6 +265,22 @@ class Store:
         with self.database.transaction():
             condition = "backbone = ? AND id IN (SELECT value FROM json_each(?))"
             self.database.delete_samples(condition, (backbone, json.dumps([int(identity) for identity in ids])))
+            self.database.taken_away()
+            self.database.log_event("forget", {"samples": len(ids)})
+        self.database.scrub()
+
+    def unlabel_samples(self, backbone: str, ids: Sequence[int]) -> None:
+        """As :meth:`remove_samples`, but a sample that is labelled in a group stays there."""
+        self._refuse_read_only()
+        here = "backbone = ? AND id IN (SELECT value FROM json_each(?))"
+        values = (backbone, json.dumps([int(identity) for identity in ids]))
+        elsewhere = "id IN (SELECT sample FROM grouped)"
+        with self.database.transaction():
+            self.database.delete_samples(f"{here} AND NOT {elsewhere}", values)
+            kept = [int(number) for (number,) in self.database.rows(f"SELECT id FROM samples WHERE {here}", values)]
+            for table in ("pending", "confirmed"):
+                self.database.delete(table, "sample IN (SELECT value FROM json_each(?))", (json.dumps(kept),))
+            self.database.update("samples", "label = ''", here, values)
             self.database.taken_away()
             self.database.log_event("forget", {"samples": len(ids)})
         self.database.scrub()

@@ -53,7 +53,7 @@ class Views:
         """View → label → how many samples of a backbone were taught with it."""
         query = (
             "SELECT coalesce(view, ''), label, count(*) FROM samples LEFT JOIN taught_view ON sample = id "
-            "WHERE backbone = ? GROUP BY 1, 2 ORDER BY 1, 2"
+            "WHERE backbone = ? AND label <> '' GROUP BY 1, 2 ORDER BY 1, 2"
         )
         found: dict[str, dict[str, int]] = {}
         for view, label, count in self._database.rows(query, (backbone,)):

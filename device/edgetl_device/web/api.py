@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..errors import CheckFailedError, EdgetlError, HeadError, InputError, StorageError
-from ..labels import SimilarLabelError, check_sample_label
+from ..labels import SimilarLabelError, check_group, check_sample_label
 from ..learning.gate_words import already
 from ..printable import printable
 from .bodies import Json, Places, query_number, read_json, receive, sample_ids, whole_number
@@ -96,11 +97,11 @@ class Api:
 
     async def samples(self, request: Request) -> Response:
         """Newest first, a page at a time: ``?label=L&before=ID&limit=N``."""
-        label = request.query_params.get("label")
+        label, group = request.query_params.get("label"), request.query_params.get("group")
         before, limit = query_number(request, "before", None), query_number(request, "limit", 48)
         limit = min(max(limit or 1, 1), MAX_PAGE)
         rows, total = await self._work.run(
-            self._app.newest_samples, label, before, limit + 1
+            self._app.newest_samples, label, before, limit + 1, group
         )  # one more: is there a next?
         page = rows[:limit]
         return Json(
@@ -121,9 +122,10 @@ class Api:
             return Response(status_code=204)
         return Response(jpeg, media_type="image/jpeg")  # not to be cached: what is forgotten is gone
 
-    async def versions(self, _request: Request) -> Response:
-        """Head versions, oldest first."""
-        rows, active = await self._work.run(lambda: (self._app.versions(), self._app.pipeline.version))
+    async def versions(self, request: Request) -> Response:
+        """Head versions, oldest first; ``?group=NAME`` for those of a group."""
+        group = request.query_params.get("group")
+        rows, active = await self._work.run(lambda: (self._app.versions(group), self._app.version(group)))
         keys = ("time", "state", "reason", "rule", "metrics")
         versions = [{"version": r.id, **{key: getattr(r, key) for key in keys}, "active": r.id == active} for r in rows]
         return Json({"versions": versions})
@@ -136,90 +138,106 @@ class Api:
 
     async def classify(self, request: Request) -> Response:
         """A photo as body → its prediction."""
-        return Json(predicted(await self._work.with_photo(request, self._app.classify)))
+        told, groups = await self._work.with_photo(request, self._app.classify_in_groups)
+        return Json({**predicted(told), "groups": {name: predicted(each) for name, each in groups.items()}})
 
     async def learn(self, request: Request) -> Response:
-        """A photo as body with ``?label=L``, or ``{"label", "frames", "interval_ms"}``: frames of the live picture."""
+        """A photo as body with ``?label=L``, or ``{"label", "frames", "interval_ms"}``: frames of the live picture.
+
+        With ``group`` the label is of that group; ``"groups": {"condition": "worn"}`` gives labels in several at once.
+        """
         if request.headers.get("content-type", "").startswith("image/"):
-            label = check_sample_label(request.query_params.get("label", ""))
-            retrain = request.query_params.get("retrain", "true") != "false"
-            await self._refuse_slip(
-                label, new_label=request.query_params.get("new_label", "false") == "true", insist="`&new_label=true`"
-            )
-            ids = await self._work.with_photo(request, lambda photo: self._app.teach_photos(label, [photo]))
+            query = request.query_params
+            label, groups = _labels(query.get("label", ""), query.get("group"), {})
+            retrain = query.get("retrain", "true") != "false"
+            new_label = query.get("new_label", "false") == "true"
+            await self._refuse_slips(label, groups, new_label=new_label, insist="`&new_label=true`")
+            ids = await self._work.with_photo(request, lambda photo: self._app.teach_photos(label, [photo], groups))
         else:
-            kinds = {"label": str, "frames": int, "interval_ms": int, "retrain": bool, "new_label": bool}
-            fields = await read_json(request, kinds, "or a photo with `Content-Type: image/jpeg`")
-            if "label" not in fields:
+            kinds = {"label": str, "group": str, "groups": dict, "frames": int, "interval_ms": int}
+            fields = await read_json(
+                request, {**kinds, "retrain": bool, "new_label": bool}, "or a photo with `Content-Type: image/jpeg`"
+            )
+            if "label" not in fields and not fields.get("groups"):
                 raise InputError('"label" is missing: expected {"label": "…"}')
-            label, retrain = check_sample_label(fields["label"]), fields.get("retrain", True)
-            await self._refuse_slip(label, new_label=fields.get("new_label", False))
+            label, groups = _labels(fields.get("label", ""), fields.get("group"), fields.get("groups", {}))
+            retrain = fields.get("retrain", True)
+            await self._refuse_slips(label, groups, new_label=fields.get("new_label", False))
             frames, interval_ms = fields.get("frames", 1), fields.get("interval_ms", 150)
             captured = await self._work.frames(frames, interval_ms, self._app.capture)
-            ids = await self._work.run(self._app.teach, label, captured)
-        stored = {"label": label, "stored": len(ids), "ids": ids}
+            ids = await self._work.run(self._app.teach, label, captured, groups)
+        only = next(iter(groups)) if len(groups) == 1 and not label else None
+        stored = {"label": groups[only] if only else label, "stored": len(ids), "ids": ids}
         if not retrain:
-            version = self._app.pipeline.version
+            version = await self._work.run(self._app.version, only)
             return Json(stored | {"version": version, "promoted": False, "reason": "not retrained yet"})
-        return Json(stored | await self._judged_if_possible())
+        outcomes = {name: await self._judged_if_possible(name) for name in groups}
+        first = outcomes[only] if only else await self._judged_if_possible()
+        return Json(stored | first | ({"groups": outcomes} if groups else {}))
 
     async def retrain(self, request: Request) -> Response:
-        """``{"head", "accept_scene_change"}``, both optional."""
-        fields = await read_json(request, {"head": str, "accept_scene_change": bool})
-        accept = fields.get("accept_scene_change", False)
-        outcome = await self._work.run(self._app.retrain, fields.get("head"), accept_scene_change=accept)
+        """``{"head", "accept_scene_change", "group"}``, all optional."""
+        fields = await read_json(request, {"head": str, "accept_scene_change": bool, "group": str})
+        accept, group = fields.get("accept_scene_change", False), fields.get("group")
+        outcome = await self._work.run(self._app.retrain, fields.get("head"), accept_scene_change=accept, group=group)
         return Json(asdict(outcome))
 
     async def relabel(self, request: Request) -> Response:
         """``{"label", "ids"}``, then retrain, unless all are learned under the label already."""
-        fields = await read_json(request, {"label": str, "ids": list, "new_label": bool})
+        fields = await read_json(request, {"label": str, "ids": list, "new_label": bool, "group": str})
         if not fields.get("ids"):
             raise InputError('"ids" is missing: expected {"label": "…", "ids": [1, 2]}')
-        await self._refuse_slip(fields.get("label", ""), new_label=fields.get("new_label", False))
-        label, ids = fields.get("label", ""), sample_ids(fields["ids"])
-        moved = await self._work.run(self._app.relabel, label, ids)
+        label, ids, group = fields.get("label", ""), sample_ids(fields["ids"]), fields.get("group")
+        await self._refuse_slip(label, group, new_label=fields.get("new_label", False))
+        moved = await self._work.run(self._app.relabel, label, ids, group)
         if not moved:
-            return Json({"moved": 0} | asdict(await self._work.run(self._app.unchanged, already(label, len(set(ids))))))
-        return Json({"moved": moved} | await self._judged_if_possible())
+            reason = already(label, len(set(ids)))
+            return Json({"moved": 0} | asdict(await self._work.run(self._app.unchanged, reason, group)))
+        return Json({"moved": moved} | await self._judged_if_possible(group))
 
     async def forget(self, request: Request) -> Response:
         """``{"ids"}``, ``{"label"}`` or ``{"all": true}``, then retrain."""
-        fields = await read_json(request, {"label": str, "ids": list, "all": bool})
+        fields = await read_json(request, {"label": str, "ids": list, "all": bool, "group": str})
         removed = await self._work.run(
             self._app.forget,
             sample_ids(fields.get("ids", [])),
             label=fields.get("label"),
             everything=fields.get("all", False),
+            group=fields.get("group"),
         )
-        return Json({"removed": removed} | await self._judged_if_possible())
+        return Json({"removed": removed} | await self._judged_if_possible(fields.get("group")))
 
-    async def pending(self, _request: Request) -> Response:
-        """What the gate set aside, batch by batch."""
-        return Json({"pending": [asdict(batch) for batch in await self._work.run(self._app.pending)]})
+    async def pending(self, request: Request) -> Response:
+        """What the gate set aside, batch by batch; ``?group=NAME`` for that of a group."""
+        batches = await self._work.run(self._app.pending, request.query_params.get("group"))
+        return Json({"pending": [asdict(batch) for batch in batches]})
 
     async def move_pending(self, request: Request) -> Response:
         """``{"batch", "label"}``, then retrain; without the label to the one that the batch looks like."""
-        fields = await read_json(request, {"batch": int, "label": str, "new_label": bool})
+        fields = await read_json(request, {"batch": int, "label": str, "new_label": bool, "group": str})
+        group = fields.get("group")
         if "label" in fields:
-            await self._refuse_slip(fields["label"], new_label=fields.get("new_label", False))
-        label, ids = await self._work.run(self._app.move_pending, _batch(fields), fields.get("label"))
-        return Json({"label": label, "moved": len(ids), "ids": ids} | await self._judged_if_possible())
+            await self._refuse_slip(fields["label"], group, new_label=fields.get("new_label", False))
+        label, ids = await self._work.run(self._app.move_pending, _batch(fields), fields.get("label"), group)
+        return Json({"label": label, "moved": len(ids), "ids": ids} | await self._judged_if_possible(group))
 
     async def use_pending(self, request: Request) -> Response:
         """``{"batch"}``: its labels are right; then retrain."""
-        ids = await self._work.run(self._app.use_pending, _batch(await read_json(request, {"batch": int})))
-        return Json({"moved": len(ids), "ids": ids} | await self._judged_if_possible())
+        fields = await read_json(request, {"batch": int, "group": str})
+        ids = await self._work.run(self._app.use_pending, _batch(fields), fields.get("group"))
+        return Json({"moved": len(ids), "ids": ids} | await self._judged_if_possible(fields.get("group")))
 
     async def forget_pending(self, request: Request) -> Response:
         """``{"batch"}``: remove it exactly; no head knew it, so none is made."""
-        removed = await self._work.run(self._app.forget_pending, _batch(await read_json(request, {"batch": int})))
+        fields = await read_json(request, {"batch": int, "group": str})
+        removed = await self._work.run(self._app.forget_pending, _batch(fields), fields.get("group"))
         return Json({"removed": removed, "version": self._app.pipeline.version})
 
     async def rollback(self, request: Request) -> Response:
         """``{"version"}``; without it the last good one before the active."""
-        fields = await read_json(request, {"version": int})
+        fields = await read_json(request, {"version": int, "group": str})
         version = whole_number(fields.get("version"), "version", 1, MAX_ID)
-        return Json({"version": await self._work.run(self._app.rollback, version)})
+        return Json({"version": await self._work.run(self._app.rollback, version, fields.get("group"))})
 
     async def install(self, request: Request) -> Response:
         """A bundle as body."""
@@ -247,18 +265,43 @@ class Api:
 
     # inside ------------------------------------------------------------------------------------------------------
 
-    async def _refuse_slip(self, label: str, *, new_label: bool, insist: str = '`"new_label": true`') -> None:
+    async def _refuse_slip(
+        self, label: str, group: str | None = None, *, new_label: bool, insist: str = '`"new_label": true`'
+    ) -> None:
         if not new_label:
-            await self._work.run(self._app.refuse_slip, label, insist)
+            await self._work.run(self._app.refuse_slip, label, insist, group)
 
-    async def _judged_if_possible(self) -> dict[str, Any]:
+    async def _refuse_slips(self, label: str, groups: Mapping[str, str], **how: Any) -> None:
+        if label:
+            await self._refuse_slip(label, **how)
+        for group, name in groups.items():
+            await self._refuse_slip(name, group, **how)
+
+    async def _judged_if_possible(self, group: str | None = None) -> dict[str, Any]:
         """Retrain after a change of samples, which is reported even where there can be no new version."""
         try:
-            return asdict(await self._work.run(self._app.retrain))
+            if group is not None and group not in await self._work.run(self._app.groups):
+                return {
+                    "version": self._app.pipeline.version,
+                    "promoted": False,
+                    "reason": f"{group} has no labels left",
+                }
+            return asdict(await self._work.run(self._app.retrain, group=group))
         except (HeadError, StorageError) as error:
             then = ": retrain once there is room" if isinstance(error, StorageError) else ""
             reason = f"the samples are safe, but there is no new head ({error}){then}"
-            return {"version": self._app.pipeline.version, "promoted": False, "reason": reason}
+            version = await self._work.run(self._app.version, group)
+            return {"version": version, "promoted": False, "reason": reason}
+
+
+def _labels(label: str, group: str | None, groups: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    """A label, or "" where there are labels of groups alone; and those. Raises InputError."""
+    if not all(isinstance(name, str) for name in groups.values()):
+        raise InputError('"groups" must hold labels: expected {"groups": {"condition": "worn"}}')
+    found = {check_group(name): check_sample_label(of_group) for name, of_group in groups.items()}
+    if group is not None:
+        return "", {**found, check_group(group): check_sample_label(label)}
+    return ("" if found and not label else check_sample_label(label)), found
 
 
 def _batch(fields: dict[str, Any]) -> int:

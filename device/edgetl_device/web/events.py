@@ -23,7 +23,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from ..app.background import Listener
 from ..app.sinks import Changes
-from ..app.sinks.sink import HOLD_S, change
+from ..app.sinks.sink import HOLD_S, GroupChanges, change
 from .guard import Refused
 from .live import STALL_S
 
@@ -62,6 +62,7 @@ class Events:
     def __init__(self, app: App, hold_s: float = HOLD_S) -> None:
         self._changes = Changes(hold_s, None)
         self._kept: deque[Event] = deque(maxlen=MAX_KEPT)
+        self._group_changes = GroupChanges(hold_s)
         self._before: str | None = None
         self._count = 0
         self._run = secrets.token_hex(4)  # numbers of another run mean nothing here
@@ -129,15 +130,19 @@ class Events:
 
     def _notice(self, recognition: Recognition) -> None:
         label = self._changes(recognition)
-        if label is None:
-            return
+        changes = [
+            change(named, before, recognition, group) for group, named, before in self._group_changes(recognition)
+        ]
+        if label is not None:
+            changes.insert(0, change(label, self._before, recognition))
+            self._before = label
         now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-        data = json.dumps({"time": now, **change(label, self._before, recognition)})
-        self._before = label
         with self._lock:
-            self._count += 1
-            self._kept.append(Event(self._count, data))
-        self._wake()
+            for each in changes:
+                self._count += 1
+                self._kept.append(Event(self._count, json.dumps({"time": now, **each})))
+        if changes:
+            self._wake()
 
     def _wake(self) -> None:
         with self._lock:

@@ -222,6 +222,7 @@ def as_json(recognition: Recognition) -> dict[str, Any]:
         "version": recognition.version,
         "part": [round(each, 4) for each in recognition.part],
         **predicted(recognition.prediction),
+        "groups": {name: predicted(told) for name, told in recognition.groups.items()},
     }
 
 

@@ -58,6 +58,14 @@ class AppCollector(Collector):
         for label, count in status["samples"].items():
             samples.add_metric([printable(label)], count)
         yield samples
+        grouped = GaugeMetricFamily("edgetl_group_samples", "Samples labelled in a group.", labels=["group", "label"])
+        versions = GaugeMetricFamily("edgetl_group_head_version", "The active version of a group.", labels=["group"])
+        for name, group in status["groups"].items():
+            versions.add_metric([printable(name)], group["version"])
+            for label, count in group["samples"].items():
+                grouped.add_metric([printable(name), printable(label)], count)
+        yield grouped
+        yield versions
         facts = {"version": __version__, "bundle": printable(status["bundle"]["name"]), "runtime": status["runtime"]}
         yield InfoMetricFamily("edgetl", "Version, bundle and runtime.", value=facts)
 

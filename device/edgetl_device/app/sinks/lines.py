@@ -10,14 +10,15 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, TextIO
 
 from ..subscription import Recognition
-from .sink import UNKNOWN, Changes
+from .sink import UNKNOWN, Changes, GroupChanges
 
 if TYPE_CHECKING:
     from ..inspecting import PartVerdict
 
 
 class JsonLines:
-    """One JSON object a line for every recognition: time (UTC), frame, label, probability, unknown, version.
+    """One JSON object a line for every recognition: time (UTC), frame, label, probability, unknown, version,
+    and where there are groups of labels what each says.
 
     Args:
         gone: called once when nobody reads any more, as after ``| head``.
@@ -31,7 +32,7 @@ class JsonLines:
     def __call__(self, recognition: Recognition) -> None:
         """Write a line."""
         prediction = recognition.prediction
-        line = {
+        line: dict[str, object] = {
             "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
             "frame": recognition.frame.number,
             "label": prediction.label,
@@ -39,6 +40,11 @@ class JsonLines:
             "unknown": prediction.unknown,
             "version": recognition.version,
         }
+        if recognition.groups:
+            line["groups"] = {
+                name: {"label": told.label, "probability": round(told.probability, 4), "unknown": told.unknown}
+                for name, told in recognition.groups.items()
+            }
         _print(json.dumps(line, ensure_ascii=False), self._stream, self._gone)
 
     def part(self, verdict: PartVerdict) -> None:
@@ -61,6 +67,7 @@ class ChangeLines:
         self._gone = gone
         self._stream = stream or sys.stdout
         self._changes = Changes(0.0, None)
+        self._group_changes = GroupChanges(0.0)
 
     def __call__(self, recognition: Recognition) -> None:
         """Print a change."""
@@ -68,6 +75,9 @@ class ChangeLines:
         if label is not None:
             share = "" if label == UNKNOWN else f" {recognition.prediction.probability:.2f}"
             _print(f"{datetime.now():%H:%M:%S}  {label}{share}", self._stream, self._gone)
+        for group, label, _ in self._group_changes(recognition):
+            share = "" if label == UNKNOWN else f" {recognition.groups[group].probability:.2f}"
+            _print(f"{datetime.now():%H:%M:%S}  {group}: {label}{share}", self._stream, self._gone)
 
     def part(self, verdict: PartVerdict) -> None:
         """Print an inspected part."""

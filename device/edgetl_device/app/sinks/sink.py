@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from ...inference.classifier import Prediction
 from ..subscription import Recognition
 
 if TYPE_CHECKING:
@@ -42,24 +43,31 @@ class TakesParts(Protocol):
 
 def shown(recognition: Recognition) -> str:
     """The label of a recognition, ``unknown`` where it resembles nothing learned."""
-    prediction = recognition.prediction
+    return named(recognition.prediction)
+
+
+def named(prediction: Prediction) -> str:
+    """The label of a prediction, ``unknown`` where it resembles nothing learned."""
     return UNKNOWN if prediction.unknown or prediction.label is None else prediction.label
 
 
-def change(label: str, before: str | None, recognition: Recognition) -> dict[str, object]:
+def change(label: str, before: str | None, recognition: Recognition, group: str | None = None) -> dict[str, object]:
     """A change of label as JSON: what webhooks and server-sent events say of it.
 
     Args:
         label: as :func:`shown`.
         before: the one that it follows; None at the first.
+        group: whose label changed; None for the label without a group.
     """
-    return {
+    prediction = recognition.prediction if group is None else recognition.groups[group]
+    told: dict[str, object] = {
         "label": label,
         "before": before,
-        "probability": round(recognition.prediction.probability, 4),
+        "probability": round(prediction.probability, 4),
         "unknown": label == UNKNOWN,
         "version": recognition.version,
     }
+    return told if group is None else {"group": group, **told}
 
 
 class Changes:
@@ -78,10 +86,37 @@ class Changes:
 
     def __call__(self, recognition: Recognition) -> str | None:
         """The label if this recognition changed it for good, else None."""
-        label = shown(recognition)
+        return self.take(shown(recognition), recognition.frame.time_s)
+
+    def take(self, label: str, time_s: float) -> str | None:
+        """As a call, of a label at a time of the camera."""
         if label != self._candidate:
-            self._candidate, self._since_s = label, recognition.frame.time_s
-        if label == self._confirmed or recognition.frame.time_s - self._since_s < self._hold_s:
+            self._candidate, self._since_s = label, time_s
+        if label == self._confirmed or time_s - self._since_s < self._hold_s:
             return None
         self._confirmed = label
         return label
+
+
+class GroupChanges:
+    """As :class:`Changes`, for each group of labels; their first label counts as a change.
+
+    Args:
+        hold_s: how long a label must last, seconds of the camera's time.
+    """
+
+    def __init__(self, hold_s: float = HOLD_S) -> None:
+        self._hold_s = hold_s
+        self._changes: dict[str, Changes] = {}
+        self._before: dict[str, str] = {}
+
+    def __call__(self, recognition: Recognition) -> list[tuple[str, str, str | None]]:
+        """Group, label and the label before, of each that changed."""
+        found = []
+        for group, prediction in recognition.groups.items():
+            changes = self._changes.setdefault(group, Changes(self._hold_s, None))
+            label = changes.take(named(prediction), recognition.frame.time_s)
+            if label is not None:
+                found.append((group, label, self._before.get(group)))
+                self._before[group] = label
+        return found

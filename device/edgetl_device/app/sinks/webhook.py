@@ -31,7 +31,7 @@ from ...printable import printable
 from ...secret_file import read_secret
 from ..subscription import Recognition
 from .delivery import Delivery, Trouble
-from .sink import HOLD_S, Changes, change
+from .sink import HOLD_S, Changes, GroupChanges, change
 from .sink_options import sink_options
 
 if TYPE_CHECKING:
@@ -150,6 +150,7 @@ class WebhookSink:
         self.delivery: Delivery[dict[str, Any]] = Delivery(f"the webhook {self.address.shown}", self._post)
         self._opener = urllib.request.build_opener(_Stay, urllib.request.HTTPSHandler(context=self.address.tls))
         self._changes = Changes(hold_s, None)
+        self._group_changes = GroupChanges(hold_s)
         self._before: str | None = None
         self._app: App | None = None
         self._started = False
@@ -163,11 +164,11 @@ class WebhookSink:
         """Leave a message if the label changed."""
         self._start()
         label = self._changes(recognition)
-        if label is None:
-            return
-        data = change(label, self._before, recognition)
-        self._before = label
-        self._leave("label.changed", data)
+        if label is not None:
+            self._leave("label.changed", change(label, self._before, recognition))
+            self._before = label
+        for group, label, before in self._group_changes(recognition):
+            self._leave("label.changed", change(label, before, recognition, group))
 
     def part(self, verdict: PartVerdict) -> None:
         """Leave a message with an inspected part."""

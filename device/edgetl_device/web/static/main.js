@@ -1,6 +1,7 @@
 // Puts the page together.
 
 import { showDevice, startDevice } from "./device.js";
+import { showGroups, startGroups } from "./groups.js";
 import { watch } from "./live.js";
 import { showLooking, startLooking } from "./looking.js";
 import { showPending } from "./pending.js";
@@ -32,10 +33,11 @@ async function update() {
 
 onStatus((status) => {
   showDevice(status);
+  showGroups();
   showChips();
   showLabels();
   showPending(changed);
-  const now = JSON.stringify([status.bundle.digest, status.version, status.samples, status.pending]);
+  const now = JSON.stringify([status.bundle.digest, status.version, status.samples, status.pending, status.groups]);
   if (now !== shown) {
     shown = now;
     showSamples().catch((error) => console.info(error.message));
@@ -53,6 +55,7 @@ function onMessage(message) {
   }
 }
 
+startGroups(showChips);
 startTeaching(changed);
 startSamples(changed);
 startVersions(changed);

@@ -10,7 +10,10 @@ let shown = "";
 
 /** Show the batches that wait; `changed()` is called when one was decided. */
 export function showPending(changed) {
-  const batches = status.pending;
+  const ofGroups = Object.entries(status.groups).map(([group, { pending }]) =>
+    pending.map((batch) => ({ ...batch, group })),
+  );
+  const batches = [...status.pending, ...ofGroups.flat()];
   const now = JSON.stringify(batches);
   if (now === shown) return;
   shown = now;
@@ -34,7 +37,7 @@ function card(batch, changed) {
     h(
       "p",
       { className: "about" },
-      h("strong", { textContent: `${counted(batch.samples, "sample")} taught as ${batch.label}` }),
+      h("strong", { textContent: `${counted(batch.samples, "sample")} taught as ${batch.label}${batch.group ? ` (${batch.group})` : ""}` }),
       h("span", { className: "detail", textContent: `Not learned: ${spoken(batch.reason)}.` }),
       batch.looks_like === null
         ? h("span", { className: "detail", textContent: "If they are several things, move each of them under Samples." })
@@ -62,7 +65,7 @@ export function choices(batch, done, failed) {
   const act = async (path, fields, told) => {
     for (const button of group.querySelectorAll("button")) button.disabled = true;
     try {
-      done(told(await post(`pending/${path}`, { batch: batch.id, ...fields })));
+      done(told(await post(`pending/${path}`, { batch: batch.id, ...fields, ...(batch.group ? { group: batch.group } : {}) })));
     } catch (error) {
       for (const button of group.querySelectorAll("button")) button.disabled = false;
       failed(error);

@@ -1,6 +1,7 @@
 // The device's prediction: the verdict on the picture, the bars beside it, and announcements for screen readers.
 
 import { at, h, percent, set } from "./dom.js";
+import { showAnswers } from "./groups.js";
 import { showLost, showPulse } from "./pulse.js";
 
 const MAX_BARS = 5;
@@ -22,14 +23,18 @@ export function show(message) {
     if (message.health.error) unavailable(`${message.health.error}. It goes on as soon as a camera answers.`);
     return;
   }
-  const { label, probability, unknown, top } = message;
+  showAnswers(message.groups);
+  const [[group, first] = [null, message]] = message.label === null ? Object.entries(message.groups) : [];
+  const { label, probability, unknown } = first;
+  const { top } = message;
   const state = unknown ? "unknown" : "known";
   const verdict = label === null ? "Teach me the first thing" : unknown ? "Unknown" : label;
   view.dataset.state = bars.dataset.state = state;
   set(at("label"), verdict);
-  set(at("hint"), label === null ? "name it, then hold the button" : unknown ? `closest: ${label}` : percent(probability));
+  const told = unknown ? `closest: ${label}` : percent(probability);
+  set(at("hint"), label === null ? "name it, then hold the button" : group === null ? told : `${group}, ${told}`);
   set(at("sees-title"), unknown && label !== null ? "Closest matches" : "What it sees");
-  at("nothing").hidden = top.length > 0;
+  at("nothing").hidden = top.length > 0 || group !== null;
   showBars(top.slice(0, MAX_BARS));
   announce(label === null ? "" : unknown ? "something unknown" : label);
 }

@@ -2,6 +2,7 @@
 
 import { get, post } from "./api.js";
 import { ago, at, confirmed, counted, h, say, spoken } from "./dom.js";
+import { about } from "./groups.js";
 import { knownLabels, status } from "./state.js";
 
 const PAGE = 36;
@@ -10,13 +11,22 @@ const grid = at("samples-grid");
 const filter = at("samples-filter");
 const message = at("samples-message");
 
+/** What the filter says: a label, "" for all, and a group or null. No name holds a line break. */
+const wanted = () => {
+  const [label, group = null] = filter.value.split("\n");
+  return { label, group };
+};
+
 let selected = new Set();
 let trail = [null]; // where each page up to this one begins
 let asked = 0;
 
 /** Wire the samples; `changed()` is called when something did. */
 export function startSamples(changed) {
-  filter.addEventListener("change", () => turnTo([null]));
+  filter.addEventListener("change", () => {
+    showLabels();
+    turnTo([null]);
+  });
   at("samples-newer").addEventListener("click", () => turnTo(trail.slice(0, -1)));
   at("samples-older").addEventListener("click", () => turnTo([...trail, Number(at("samples-older").value)]));
   at("samples-clear").addEventListener("click", () => select(new Set()));
@@ -34,12 +44,17 @@ export function showLabels() {
     ["", `All (${total.toLocaleString("en")})`],
     ...Object.entries(status.samples).map(([label, count]) => [label, `${label} (${count})`]),
   ];
-  if (chosen && !Object.hasOwn(status.samples, chosen)) choices.push([chosen, `${chosen} (0)`]);
+  for (const [group, { samples }] of Object.entries(status.groups)) {
+    choices.push([`\n${group}`, `${group}: all`]);
+    for (const [label, count] of Object.entries(samples)) choices.push([`${label}\n${group}`, `${group}: ${label} (${count})`]);
+  }
+  const there = choices.some(([value]) => value === chosen);
+  if (!there) choices.push([chosen, `${chosen.replace("\n", ", ")} (0)`]);
   filter.replaceChildren(...choices.map(([value, textContent]) => h("option", { value, textContent })));
-  filter.value = chosen;
-  filter.hidden = total === 0 && !chosen;
+  filter.value = chosen || (total === 0 && choices.length > 1 ? choices[1][0] : "");
+  filter.hidden = choices.length === 1;
   at("samples-count").textContent = total ? total.toLocaleString("en") : "";
-  at("known-labels").replaceChildren(...knownLabels().map((value) => h("option", { value })));
+  at("known-labels").replaceChildren(...knownLabels(wanted().group).map((value) => h("option", { value })));
 }
 
 /** Fetch and show the current page again. */
@@ -48,7 +63,8 @@ export async function showSamples() {
   const before = trail.at(-1);
   const query = new URLSearchParams({
     limit: PAGE,
-    ...(filter.value && { label: filter.value }),
+    ...(wanted().label && { label: wanted().label }),
+    ...about(wanted().group),
     ...(before && { before }),
   });
   const page = await get(`samples?${query}`);
@@ -60,8 +76,8 @@ export async function showSamples() {
   at("samples-older").hidden = page.next === null;
   at("samples-older").value = page.next ?? "";
   const whole = at("samples-forget-label");
-  whole.hidden = !filter.value;
-  whole.textContent = `Forget all of ${filter.value}`;
+  whole.hidden = !wanted().label;
+  whole.textContent = `Forget all of ${wanted().label}`;
   select(new Set([...selected].filter((id) => page.samples.some((sample) => sample.id === id))));
 }
 
@@ -115,7 +131,7 @@ async function move(changed) {
   const label = at("samples-label").value.trim();
   if (!label) return at("samples-label").focus();
   await work(async () => {
-    const outcome = await relabelled({ label, ids: [...selected] });
+    const outcome = await relabelled({ label, ids: [...selected], ...about(wanted().group) });
     if (!outcome) return;
     const moved = outcome.moved ? `Moved ${counted(outcome.moved, "sample")} to ${label}. ` : "";
     say(message, `${moved}${spoken(outcome.reason)}`);
@@ -145,12 +161,13 @@ async function forgetSelected(changed) {
     ))
   )
     return;
-  await forget({ ids }, changed);
+  await forget({ ids, ...about(wanted().group) }, changed);
 }
 
 async function forgetLabel(changed) {
-  const label = filter.value;
-  const count = counted(Object.hasOwn(status.samples, label) ? status.samples[label] : 0, "sample");
+  const { label, group } = wanted();
+  const samples = group === null ? status.samples : (status.groups[group]?.samples ?? {});
+  const count = counted(Object.hasOwn(samples, label) ? samples[label] : 0, "sample");
   if (
     !(await confirmed(
       `Forget ${label} with its ${count}? The device will be as if it had never seen them.`,
@@ -160,7 +177,7 @@ async function forgetLabel(changed) {
     return;
   filter.value = "";
   trail = [null];
-  await forget({ label }, changed);
+  await forget({ label, ...about(group) }, changed);
 }
 
 const forget = (wish, changed) =>

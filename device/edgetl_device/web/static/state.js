@@ -24,9 +24,11 @@ export async function refresh() {
 /** The label of background samples: taught like a class, never predicted. */
 export const NOTHING = "(nothing)";
 
-/** Every class that can be chosen: what the head knows, and what was taught. */
-export const knownLabels = () => {
-  const labels = status ? new Set([...status.labels, ...Object.keys(status.samples)]) : new Set();
+/** Every class that can be chosen, of a group or without one: what the head knows, and what was taught. */
+export const knownLabels = (group = null) => {
+  const ofGroup = () => Object.keys(status.groups[group]?.samples ?? {});
+  const known = () => (group === null ? [...status.labels, ...Object.keys(status.samples)] : ofGroup());
+  const labels = new Set(status ? known() : []);
   labels.delete(NOTHING);
   return [...labels].sort((a, b) => a.localeCompare(b));
 };

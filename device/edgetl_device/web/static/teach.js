@@ -2,6 +2,7 @@
 
 import { post, send } from "./api.js";
 import { at, counted, duration, h, percent, spoken } from "./dom.js";
+import { about, chosenGroup, keepGroup } from "./groups.js";
 import { holdable } from "./hold.js";
 import { snapshot } from "./live.js";
 import { choices } from "./pending.js";
@@ -46,7 +47,8 @@ export function startTeaching(changed) {
 /** Show the known labels as buttons. */
 export function showChips() {
   const chosen = input.value.trim();
-  const labels = [...knownLabels().slice(0, MAX_CHIPS), NOTHING];
+  const group = chosenGroup();
+  const labels = [...knownLabels(group).slice(0, MAX_CHIPS), ...(group === null ? [NOTHING] : [])];
   const chips = at("chips");
   if (chips.dataset.labels !== labels.join("\n")) {
     chips.dataset.labels = labels.join("\n");
@@ -65,8 +67,13 @@ function choose(label) {
   showChips();
 }
 
-/** The label to teach, or null after asking for one. */
+/** The label to teach, or null after asking for one, or for the name of the question. */
 function wanted() {
+  if (chosenGroup() === "") {
+    showResult("failed", "Name the question first.", "Such as condition, or side.");
+    setTimeout(() => at("teach-group-name").focus());
+    return null;
+  }
   const label = input.value.trim();
   if (label) return label;
   showResult("failed", "Type a name first.", "Or pick one of the labels.");
@@ -77,6 +84,7 @@ function wanted() {
 async function begin(changed) {
   const label = wanted();
   if (!label) return;
+  const group = chosenGroup();
   busy = holding = true;
   pressedAt = performance.now();
   film.replaceChildren();
@@ -87,7 +95,7 @@ async function begin(changed) {
   try {
     while (goesOn(ids.length)) {
       const started = performance.now();
-      ids.push(...(await captureOne(label)));
+      ids.push(...(await captureOne(label, group)));
       at("shutter-text").textContent = `${counted(ids.length, "frame")} of ${label}`;
       await new Promise((next) => setTimeout(next, Math.max(0, INTERVAL_MS - (performance.now() - started))));
     }
@@ -95,7 +103,7 @@ async function begin(changed) {
     problem = error;
   }
   shutter.dataset.capturing = at("view").dataset.capturing = "false";
-  await learn(label, ids, problem, changed);
+  await learn(label, group, ids, problem, changed);
   at("shutter-text").textContent = "Hold to capture";
   busy = false;
 }
@@ -105,14 +113,15 @@ function goesOn(captured) {
   return captured < (holding ? MAX_HELD : tapped ? BURST : 1);
 }
 
-async function captureOne(label) {
+async function captureOne(label, group) {
   const url = await snapshot();
   const image = h("img", { src: url, alt: "", onload: () => URL.revokeObjectURL(url) });
   const frame = h("li", { "data-state": "storing" }, image);
   film.append(frame);
   film.scrollLeft = film.scrollWidth;
   try {
-    const { ids } = await post("learn", { label, frames: 1, retrain: false, new_label: label === meantAsNew });
+    const fields = { label, frames: 1, retrain: false, new_label: label === meantAsNew, ...about(group) };
+    const { ids } = await post("learn", fields);
     frame.dataset.state = "stored";
     return ids;
   } catch (error) {
@@ -125,6 +134,7 @@ async function teachPhotos(files, changed) {
   at("photos").value = "";
   const label = files.length && !busy ? wanted() : null;
   if (!label) return;
+  const group = chosenGroup();
   busy = shutter.disabled = true;
   const ids = [];
   const skipped = [];
@@ -132,7 +142,8 @@ async function teachPhotos(files, changed) {
   for (const [number, file] of files.entries()) {
     showResult("working", `Adding photo ${number + 1} of ${files.length}…`, "");
     try {
-      const query = new URLSearchParams({ label, retrain: "false", new_label: String(label === meantAsNew) });
+      const fields = { label, retrain: "false", new_label: String(label === meantAsNew), ...about(group) };
+      const query = new URLSearchParams(fields);
       ids.push(...(await send(`learn?${query}`, file, file.type || "image/jpeg")).ids);
     } catch (error) {
       if (error.meant) {
@@ -143,22 +154,23 @@ async function teachPhotos(files, changed) {
       skipped.push(`${file.name}: ${error.message}`);
     }
   }
-  await learn(label, ids, skipped.length ? new Error(skipped.join("; ")) : null, changed);
+  await learn(label, group, ids, skipped.length ? new Error(skipped.join("; ")) : null, changed);
   busy = shutter.disabled = false;
 }
 
 /** Retrain on what was stored, and show the outcome. */
-async function learn(label, ids, problem, changed) {
+async function learn(label, group, ids, problem, changed) {
   if (!ids.length && problem.meant) return askWhichLabel(label, problem.meant, () => shutter.focus());
   if (!ids.length) return showResult("failed", "Nothing was stored.", problem.message);
   showResult("working", `Learning ${label}…`, "");
   try {
-    report(label, ids, await post("retrain"), changed);
+    report(label, group, ids, await post("retrain", about(group)), changed);
   } catch (error) {
     showResult("failed", `Stored ${counted(ids.length, "sample")}, but did not learn.`, error.message);
   }
   if (problem) result.append(h("p", { className: "detail", textContent: problem.message }));
-  changed();
+  await changed();
+  keepGroup(group);
 }
 
 /** A new label looks like a slip of a known one: `again()` is called once it is clear which is meant. */
@@ -179,16 +191,16 @@ function askWhichLabel(label, known, again) {
   );
 }
 
-function report(label, ids, outcome, changed) {
+function report(label, group, ids, outcome, changed) {
   const learned = `${counted(ids.length, "sample")} of ${label}, learned in ${duration(outcome.retrain_ms)}`;
   const undo = action("Forget these", async () => {
-    const after = await post("forget", { ids });
+    const after = await post("forget", { ids, ...about(group) });
     showResult("promoted", "Forgotten.", spoken(after.reason));
     film.replaceChildren();
     changed();
   });
   if (outcome.set_aside?.length) {
-    showSetAside(outcome, changed);
+    showSetAside(outcome, group, changed);
     return;
   }
   if (outcome.promoted) {
@@ -197,7 +209,7 @@ function report(label, ids, outcome, changed) {
     return;
   }
   const accept = action("My labels are right: use them", async () => {
-    report(label, ids, await post("retrain", { accept_scene_change: true }), changed);
+    report(label, group, ids, await post("retrain", { accept_scene_change: true, ...about(group) }), changed);
     changed();
   });
   showResult(
@@ -222,7 +234,7 @@ function showChanges({ changes = [] }) {
 }
 
 /** What was learned, and what waits for a decision, which may also be made later, in its card. */
-function showSetAside(outcome, changed) {
+function showSetAside(outcome, group, changed) {
   const waiting = outcome.set_aside.reduce((sum, batch) => sum + batch.samples, 0);
   showResult(
     outcome.promoted ? "promoted" : "rejected",
@@ -235,7 +247,7 @@ function showSetAside(outcome, changed) {
     changed();
   };
   for (const batch of outcome.set_aside)
-    result.append(choices(batch, done, (error) => showResult("failed", "That did not work.", error.message)));
+    result.append(choices({ ...batch, ...about(group) }, done, (error) => showResult("failed", "That did not work.", error.message)));
 }
 
 function action(text, work) {

@@ -1,0 +1,170 @@
+"""Groups: several questions about the same photos, each with labels, versions and a head of its own.
+
+A group is a name such as ``condition``; its labels, such as ``worn`` and ``fine``, are told apart among themselves
+alone. The labels without a name, which the bundle may have brought, go on as if there were no groups. Nothing comes
+with a bundle for a group: it starts empty, as a ``--no-classes`` bundle does, on the same backbone and projection.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+
+from ..bundle.content import BundleContent
+from ..codes import Codes, Int8
+from ..errors import HeadError, InputError
+from ..heads.head import Head
+from ..heads.precision import Precision
+from ..inference.classifier import Prediction, predictions
+from ..labels import MAX_GROUPS, check_group, check_sample_label, similar_label
+from ..statistics import Statistics, no_statistics
+from ..store.group_store import GroupStore
+from .learner import Learner
+
+log = logging.getLogger("edgetl.groups")
+
+
+class GroupContent(BundleContent):
+    """What a bundle brings for a group: its backbone's projection and its rule, and no samples.
+
+    Args:
+        factory: the bundle's content.
+        name: of the group; with the bundle's digest it names the group's versions.
+    """
+
+    def __init__(self, factory: BundleContent, name: str) -> None:
+        bundle = factory.bundle
+        super().__init__(
+            replace(bundle, manifest={**bundle.manifest, "labels": []}, digest=f"{bundle.digest}/{name}"), None
+        )
+        self._factory = factory
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """Of nothing."""
+        bundle = self._factory.bundle
+        return no_statistics(bundle.backbone_digest, bundle.codes.dimension, self._factory.statistics.projection)
+
+    @cached_property
+    def solved(self) -> Precision | None:
+        """None: there is nothing to solve."""
+        return None
+
+    @cached_property
+    def _holdout(self) -> tuple[Codes, tuple[str, ...]]:
+        return self._factory.holdout[:0], ()
+
+    @cached_property
+    def correction(self) -> None:
+        """None: the factory fitted nothing."""
+        return None
+
+    @cached_property
+    def seen(self) -> frozenset[bytes]:
+        """No photos."""
+        return frozenset()
+
+
+class Groups(Mapping[str, Learner]):
+    """The groups in which samples are labelled now, by name, each as a learner; see :class:`~.learner.Learner`.
+
+    Args:
+        learner: of the labels without a name.
+    """
+
+    def __init__(self, learner: Learner) -> None:
+        self._learner = learner
+        self._made: dict[str, Learner] = {}
+
+    def __getitem__(self, name: str) -> Learner:
+        if name not in self.names:
+            raise KeyError(name)
+        return self._of(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the groups, sorted."""
+        return self._learner.store.grouped.names(self._learner.bundle.backbone_digest)
+
+    def known(self, name: str) -> Learner:
+        """The learner of a group; raises InputError where no sample is labelled in it."""
+        names = self.names
+        clean = check_group(name)
+        if clean not in names:
+            meant = similar_label(clean, names)
+            question = f"did you mean {meant}? " if meant else ""
+            raise InputError(f"no group {name!r}: {question}known groups: {', '.join(names) or 'none yet'}")
+        return self._of(clean)
+
+    def known_or_new(self, name: str, insist: str = "") -> Learner:
+        """The learner of a group that may begin now.
+
+        Args:
+            insist: how to say that a name is meant that looks like a slip of a known one; "" where it is.
+
+        Raises:
+            InputError: not a name, one that may be a slip, or one group too many.
+        """
+        name, names = check_group(name), self.names
+        if name not in names:
+            meant = similar_label(name, names) if insist else None
+            if meant is not None:
+                raise InputError(f"{name} would be a new group: did you mean {meant}? {insist} if it is new")
+            if len(names) >= MAX_GROUPS:
+                raise InputError(
+                    f"expected at most {MAX_GROUPS} groups, got {', '.join(names)} and {name}: each has a head of its "
+                    f"own; `edgetl-device forget --group {names[0]} --all` makes room"
+                )
+        return self._of(name)
+
+    def add(
+        self,
+        labels: Mapping[str, str],
+        raw: Int8,
+        thumbnails: Sequence[bytes | None] = (),
+        *,
+        view: str = "",
+        insist: str = "",
+    ) -> list[int]:
+        """Store (n, d) int8 raw embeddings once, labelled in several groups in one step; → their ids.
+
+        Args:
+            labels: group → label; "" is the group without a name.
+            thumbnails, view, insist: as for :meth:`~.sample_keeper.SampleKeeper.add` and :meth:`known_or_new`.
+        """
+        own = {name: label for name, label in labels.items() if name}
+        with self._learner.lock():
+            for name, label in own.items():
+                self.known_or_new(name, insist).check_addition(label, raw)
+            if len({*self, *own}) > MAX_GROUPS:
+                raise InputError(f"expected at most {MAX_GROUPS} groups, got {', '.join(sorted({*self, *own}))}")
+            checked = {check_group(name): check_sample_label(label) for name, label in own.items()}
+            return self._learner.add(labels.get("", ""), raw, thumbnails, view=view, groups=checked)
+
+    def classify(self, codes: Codes, top: int = 3) -> dict[str, list[Prediction]]:
+        """(n, d) uint8 codes → group → n Predictions."""
+        return {name: predictions(learner.active_head(), codes, top) for name, learner in self.items()}
+
+    def heads(self) -> dict[str, Head]:
+        """Group → the head in use; without those that cannot be made, about which the log says why."""
+        found = {}
+        for name, learner in self.items():
+            try:
+                found[name] = learner.active_head()
+            except HeadError as error:
+                log.warning("group %s is not recognised: %s", name, error)
+        return found
+
+    def _of(self, name: str) -> Learner:
+        if name not in self._made:
+            content = GroupContent(self._learner.factory, name)
+            self._made[name] = Learner(content, GroupStore(self._learner.store, name), self._learner.runtime)
+        return self._made[name]
