@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import tarfile
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -16,6 +18,7 @@ import numpy.typing as npt
 
 from edgetl.training.directions import leading_directions
 from edgetl_device.codes import CodeTransform
+from edgetl_device.files import write_atomically
 from edgetl_device.heads.evidence import extend, gather
 from edgetl_device.heads.head import fit_head, with_correction
 from edgetl_device.heads.registry import DEFAULT
@@ -201,13 +204,23 @@ def pick(
     return np.concatenate(rows) if rows else np.zeros(0, np.intp)
 
 
+@contextmanager
+def made_once() -> Iterator[None]:
+    """What is kept in ``build/benchmarks`` is made by one process at a time: others wait, and then find it there."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @cache
 def embeddings(name: str) -> tuple[Codes, Names]:
     """Codes (n, d) uint8 and labels of one set of photos; embedded once, then read from ``build/benchmarks``."""
     model = backbone()
     path = CACHE / f"{name}-{hashlib.sha256(model).hexdigest()[:12]}.npz"
-    if not path.exists():
-        _embed(name, model, path)
+    with made_once():
+        if not path.exists():
+            _embed(name, model, path)
     with np.load(path, allow_pickle=False) as found:
         transform = CodeTransform(int(found["zero_point"]), found["raw"].shape[1])
         return transform(found["raw"]), found["labels"]
@@ -217,21 +230,21 @@ def embeddings(name: str) -> tuple[Codes, Names]:
 def backbone() -> bytes:
     """The int8 backbone of all heads' benchmarks, converted once with flowers as representative photos."""
     path = CACHE / "backbone.tflite"
-    if not path.exists():
-        from edgetl.backbones.backbone import BackboneSpec, build
-        from edgetl.conversion.converter import representative_photos, to_int8
-        from edgetl.data.datasets import balanced, find_photos
-        from edgetl_device.errors import PhotoError
-        from edgetl_device.inference.backbone import prepare_files
+    with made_once():
+        if not path.exists():
+            from edgetl.backbones.backbone import BackboneSpec, build
+            from edgetl.conversion.converter import representative_photos, to_int8
+            from edgetl.data.datasets import balanced, find_photos
+            from edgetl_device.errors import PhotoError
+            from edgetl_device.inference.backbone import prepare_files
 
-        spec = BackboneSpec("mobilenet_v2", 0.35, 224, str(need(DATA / WEIGHTS)))
-        dataset = find_photos(need(DATA / FOLDERS["flowers"]))
-        files = dataset.take(balanced(dataset, 200, 0)).files()
-        prepared = prepare_files(files, spec.preprocessing)
-        photos = np.stack([photo for _, photo in prepared if not isinstance(photo, PhotoError)])
-        model = to_int8(build(spec), representative_photos(photos, spec.preprocessing), spec.input_range)
-        CACHE.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(model)
+            spec = BackboneSpec("mobilenet_v2", 0.35, 224, str(need(DATA / WEIGHTS)))
+            dataset = find_photos(need(DATA / FOLDERS["flowers"]))
+            files = dataset.take(balanced(dataset, 200, 0)).files()
+            prepared = prepare_files(files, spec.preprocessing)
+            photos = np.stack([photo for _, photo in prepared if not isinstance(photo, PhotoError)])
+            model = to_int8(build(spec), representative_photos(photos, spec.preprocessing), spec.input_range)
+            write_atomically(path, model)
     return path.read_bytes()
 
 
@@ -247,8 +260,9 @@ def _embed(name: str, model: bytes, path: Path) -> None:
     dataset = find_photos(_unpacked(name) if name in ARCHIVES else need(DATA / FOLDERS[name]))
     found = embed_device(Backbone(interpreter, Preprocessing(224, 224), transform, ""), dataset.files())
     labels = np.asarray([dataset.labels[row] for row in found.rows], np.str_)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, raw=found.values, labels=labels, zero_point=transform.zero_point)
+    part = path.with_suffix(".part.npz")  # renamed once it is whole: who is stopped leaves nothing that is taken for it
+    np.savez(part, raw=found.values, labels=labels, zero_point=transform.zero_point)
+    part.replace(path)
 
 
 def _unpacked(name: str) -> Path:
