@@ -14,13 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from .datasets import Dataset
+from .hashes import Hashes
 
-BYTES = 16
 NEAR = 7  # bits of 128 that may differ; then one of eight pieces of 16 bits is equal, which is what makes it fast
 _PIECES = 8
 _CROWD = 400  # photos that share a piece; more are featureless pictures, of which only exact copies are reported
-
-Hashes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -34,18 +32,6 @@ class Duplicates:
 
     labels: tuple[tuple[Path, Path], ...] = ()
     splits: tuple[tuple[Path, Path], ...] = ()
-
-
-def difference_hash(photo: npt.NDArray[np.uint8]) -> Hashes:
-    """(h, w, 3) uint8 → (16,) uint8: for 8 × 8 places, whether it gets brighter to the right, and downwards.
-
-    Krawetz 2013 (http://www.hackerfactor.com/blog/index.php?/archives/529-Kind-of-Like-That.html), in both directions.
-    """
-    import cv2
-
-    grey = cv2.cvtColor(cv2.resize(photo, (9, 9), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY).astype(np.int16)
-    across, down = grey[:8, 1:] > grey[:8, :-1], grey[1:, :8] > grey[:-1, :8]
-    return np.packbits(np.concatenate([across.ravel(), down.ravel()]))
 
 
 def find_duplicates(dataset: Dataset, hashes: Hashes) -> Duplicates:

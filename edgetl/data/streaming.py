@@ -18,7 +18,7 @@ from edgetl_device.errors import PhotoError
 from edgetl_device.photos import decoded, photo_file
 from edgetl_device.preprocess import Preprocessing
 
-from .duplicates import Hashes, difference_hash
+from .hashes import Hashes, difference_hash
 
 T = TypeVar("T")
 R = TypeVar("R")

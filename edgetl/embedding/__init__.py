@@ -1,3 +1,3 @@
 """Photos → embeddings on all of this machine's cores: the one way for training, conversion, evaluation, prediction."""
 
-__all__ = ["embed", "workers"]
+__all__ = ["crew", "embed", "photo", "worker", "workers"]

@@ -1,46 +1,16 @@
-"""One function for each core, each in a thread with state of its own, such as an interpreter.
-
-Threads suffice: reading, decoding, resizing and the interpreter run outside of Python's lock. So nothing is left behind
-when the program is killed.
-"""
+"""How many cores to embed on, and how many threads to multiply matrices in beside that."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
-from itertools import chain
-from typing import TypeVar
+import os
+from contextlib import AbstractContextManager, suppress
 
 from edgetl_device.inference.thread_count import cores
+from edgetl_device.photos import MAX_DECODED
 
-from ..data.streaming import ahead, batched
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-_TOGETHER = 16  # items handed to a thread at once: handing over takes a tenth of a millisecond
-_AHEAD = 16  # of these for each thread, so that none waits while a head is asked about hundreds of embeddings
 _MOST = 16
 _MOST_MEMORY = 1 << 30  # bytes of all copies of a model together
 _COPIES = 3  # of its weights that an interpreter holds, at most: as they are, packed for the kernels, and activations
-
-
-def on_every_core(make: Callable[[], Callable[[T], R]], items: Iterable[T], workers: int) -> Iterator[R]:
-    """The results of a function, in the order of its items, computed a few ahead.
-
-    Args:
-        make: gives each thread its own function; called in that thread.
-        workers: how many threads; the results are the same for any number.
-    """
-    own = threading.local()
-
-    def compute(part: list[T]) -> list[R]:
-        if not hasattr(own, "function"):
-            own.function = make()
-        return [own.function(item) for item in part]
-
-    return chain.from_iterable(ahead(compute, batched(items, _TOGETHER), _AHEAD * workers, workers))
 
 
 def one_blas_thread() -> AbstractContextManager[object]:
@@ -54,5 +24,16 @@ def one_blas_thread() -> AbstractContextManager[object]:
 
 
 def worker_count(model_bytes: int) -> int:
-    """How many copies of a model to run at once: one a core, fewer where they would not fit in a gigabyte."""
-    return max(1, min(cores(), _MOST, _MOST_MEMORY // (_COPIES * max(model_bytes, 1))))
+    """How many copies of a model to run at once: one a core, fewer where they would not fit in a gigabyte.
+
+    Each may be decoding as large a photo as is read, which has to fit too.
+    """
+    fitting = _MOST_MEMORY // (_COPIES * max(model_bytes, 1))
+    return max(1, min(cores(), _MOST, fitting, _memory_bytes() // MAX_DECODED))
+
+
+def _memory_bytes() -> int:
+    """Of this machine."""
+    with suppress(OSError, ValueError, AttributeError):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return _MOST * MAX_DECODED

@@ -24,7 +24,7 @@ from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.preprocess import Preprocessing
 
 from ..data.datasets import Dataset
-from ..embedding.embed import embed_files
+from ..embedding.embed import FileEmbedder, embed_files
 from ..embedding.workers import worker_count
 from ..tflite.repoint import Layout, layout, repointed
 from ..training.float_head import fit_float_head, float_codes
@@ -112,7 +112,7 @@ def own_head(model: TFLiteClassifier, dataset: Dataset) -> Callable[[Sequence[in
     def embed(rows: Sequence[int]) -> npt.NDArray[np.float32]:
         files = dataset.take(list(rows)).files()
         count = worker_count(len(model.backbone))
-        photos = embed_files(files, model.preprocessing, lambda: TFLiteInterpreter(model.backbone), count)
+        photos = embed_files(files, model.preprocessing, FileEmbedder(lambda: model.backbone), count)
         values = np.stack([photo.value for photo in photos if not isinstance(photo, Exception)])
         zero = TFLiteInterpreter(model.backbone).output.zero_point if values.dtype == np.int8 else 0
         return values.astype(np.float32) - np.float32(zero)

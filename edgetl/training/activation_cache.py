@@ -21,8 +21,8 @@ from edgetl_device.errors import PhotoError, StorageError
 
 from .. import tf
 from ..backbones.backbone_spec import BackboneSpec
-from ..data.duplicates import BYTES as HASH_BYTES
-from ..data.duplicates import Hashes
+from ..data.hashes import BYTES as HASH_BYTES
+from ..data.hashes import Hashes
 from ..data.streaming import Shot, batched, shots
 from . import augmentation
 from .records import DEFAULT_LIMIT, CacheKey, RecordFile, cache_folder, cache_key, mapped, opened

@@ -22,7 +22,7 @@ from edgetl_device.preprocess import Preprocessing
 
 from .. import tf
 from ..backbones.backbone import BackboneSpec
-from ..data.duplicates import Hashes
+from ..data.hashes import Hashes
 from ..data.streaming import DIGEST_BYTES, Shot, batched
 from ..embedding.embed import Embedded, EmbeddedPhoto
 from ..embedding.float_backbone import embed_float_files
@@ -102,7 +102,7 @@ def _embed_once(
 
     photos = embed_float_files(
         model, files, spec.preprocessing, spec.input_range,
-        lambda digest: digest in cache.rows, len(files) - len(cache.rows),
+        cache.rows, len(files) - len(cache.rows),
     )  # fmt: skip
     for digest, photo in read.whole(photos, len(files), cache.hashes):
         order.append(digest)

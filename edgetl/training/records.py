@@ -24,12 +24,12 @@ import numpy.typing as npt
 from edgetl_device.errors import StorageError
 from edgetl_device.region import Region
 
-from ..data.duplicates import BYTES as HASH_BYTES
-from ..data.duplicates import Hashes
+from ..data.hashes import BYTES as HASH_BYTES
+from ..data.hashes import Hashes
 from ..data.streaming import DIGEST_BYTES, Shot
 from . import augmentation
 
-_FORMAT = 1
+_FORMAT = 2  # difference hashes by whole numbers
 _ENTRY = DIGEST_BYTES + HASH_BYTES
 _SPARE = 1 << 30  # bytes left free on the disk
 DEFAULT_LIMIT = 4 << 30  # bytes on disk for all records

@@ -22,7 +22,8 @@ from edgetl_device.labels import check_label_count
 
 from ..backbones.backbone import BackboneSpec, build, cut
 from ..data.datasets import Dataset
-from ..data.duplicates import Hashes, find_duplicates
+from ..data.duplicates import find_duplicates
+from ..data.hashes import Hashes
 from .accelerator import Hardware, hardware
 from .activation_cache import CachedPhotos, batches_of, fill, fits
 from .embeddings import embed_once, embed_to_file, write_rows

@@ -87,7 +87,7 @@ class Backbone:
 
     def another(self) -> Backbone | None:
         """The same backbone once more, to compute beside this one; None where there is one only, as on an Edge TPU."""
-        if not isinstance(self.interpreter, TFLiteInterpreter) or self.interpreter.model_bytes is None:
+        if not isinstance(self.interpreter, TFLiteInterpreter) or self.interpreter.made_of is None:
             return None
         other = self.interpreter.another()
         return Backbone(other, self.preprocessing, self.transform, self.digest, self.scale, self.maps)

@@ -122,9 +122,9 @@ class TFLiteInterpreter:
         return embedding, tuple(maps)
 
     @property
-    def model_bytes(self) -> int | None:
-        """Size of its model; None where there can be no other one beside it: on an Edge TPU."""
-        return len(self._made_of[0]) if self.accelerator is None else None
+    def made_of(self) -> tuple[bytes, str] | None:
+        """Its model and its runtime's name; None where there can be no other one beside it: on an Edge TPU."""
+        return self._made_of if self.accelerator is None else None
 
     def another(self) -> TFLiteInterpreter:
         """The same once more, with one thread, to compute beside this one on a CPU."""

@@ -1,10 +1,12 @@
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from edgetl.data.datasets import Dataset
-from edgetl.data.duplicates import NEAR, difference_hash, find_duplicates, near_pairs
+from edgetl.data.duplicates import NEAR, find_duplicates, near_pairs
+from edgetl.data.hashes import difference_hash
 
 
 def test_a_copy_in_another_size_quality_and_light_is_near_and_other_photos_are_not() -> None:
@@ -16,6 +18,19 @@ def test_a_copy_in_another_size_quality_and_light_is_near_and_other_photos_are_n
     copy = cv2.convertScaleAbs(cv2.imdecode(data, cv2.IMREAD_COLOR), alpha=0.8, beta=10)
     hashes = np.stack([difference_hash(photo) for photo in [*photos, copy]])
     assert near_pairs(hashes) == [(7, 30)]
+
+
+def test_a_hash_compares_the_means_of_nine_by_nine_places_rounded_to_levels() -> None:
+    generator = np.random.default_rng(0)
+    for height, width in ((96, 96), (7, 20), (300, 257)):
+        photo = generator.integers(0, 256, (height, width, 3), dtype=np.uint8) // 16 + np.uint8(100)
+        grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).astype(object)
+        pixels = grey.repeat(9, axis=0).repeat(9, axis=1)  # whole ones in each place
+        places = pixels.reshape(9, height, 9, width).sum(axis=(1, 3))
+        means = np.array([[round(Fraction(int(place), height * width) + Fraction(1, 10**9)) for place in row]
+                          for row in places])  # fmt: skip
+        across, down = means[:8, 1:] > means[:8, :8], means[1:, :8] > means[:8, :8]
+        assert np.unpackbits(difference_hash(photo)).tolist() == [*across.ravel(), *down.ravel()]
 
 
 def test_near_pairs_are_those_that_counting_all_bits_finds() -> None:

@@ -11,7 +11,7 @@ from conftest import write_photos
 from small_backbone import SMALL
 
 from edgetl.backbones.backbone import build
-from edgetl.embedding import float_backbone
+from edgetl.embedding import crew, float_backbone
 from edgetl.training import embeddings
 from edgetl.training.embeddings import Written, embed_once, embed_to_file
 from edgetl_device.errors import InputError
@@ -55,6 +55,7 @@ def test_litert_and_tensorflow_give_the_same_embeddings_and_litert_the_same_byte
     model = build(SMALL)
     by_tensorflow = embed_to_file(model, files, SMALL, tmp_path / "tensorflow.npy")
     monkeypatch.setattr(float_backbone, "_WORTH", 0)
+    monkeypatch.setattr(crew, "_WORTH_S", 0.0)
     written = []
     for workers in (1, 3):
         monkeypatch.setattr(float_backbone, "worker_count", lambda _, workers=workers: workers)
