@@ -6,18 +6,64 @@ import logging
 import threading
 import traceback
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from ..addresses import without_secrets
 from .pipeline import Pipeline
-from .subscription import Recognition, Slot
+from .subscription import Recognition
 
 log = logging.getLogger("edgetl.background")
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
-class Listener:
+class Source(Protocol[T_co]):
+    """Where values are left: a :class:`~.subscription.Slot` or a :class:`~.subscription.Subscription`."""
+
+    def get(self) -> T_co | None:
+        """The next value, waited for; None when no more will come."""
+        ...
+
+    def close(self) -> None:
+        """Let everyone go who waits."""
+        ...
+
+
+class Taker(Generic[T]):
+    """Calls a function with each value that a source gives, in a thread of its own.
+
+    Args:
+        name: of the thread.
+        source: where values are left; closed in the end.
+        function: gets them one after the other; if it raises, it is called no more.
+    """
+
+    def __init__(self, name: str, source: Source[T], function: Callable[[T], object]) -> None:
+        self._source, self._function = source, function
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin; once."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 2.0) -> bool:
+        """End; whether it ended in time."""
+        self._source.close()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            while (value := self._source.get()) is not None:
+                self._function(value)
+        except Exception as error:  # its fault is its own
+            _log_failure(self._thread.name, error)
+            self._source.close()
+
+
+class Listener(Taker[Recognition]):
     """Calls a function with the newest recognition, again and again, in a thread of its own.
 
     However long the function takes, it slows nobody; what it missed meanwhile is gone.
@@ -29,61 +75,7 @@ class Listener:
     """
 
     def __init__(self, name: str, pipeline: Pipeline, function: Callable[[Recognition], object]) -> None:
-        self._subscription = pipeline.subscribe()
-        self._function = function
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-
-    def start(self) -> None:
-        """Begin; once."""
-        self._thread.start()
-
-    def stop(self, timeout_s: float = 2.0) -> bool:
-        """End; whether it ended in time."""
-        self._subscription.close()
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
-        try:
-            while (recognition := self._subscription.get()) is not None:
-                self._function(recognition)
-        except Exception as error:  # a listener's fault is its own
-            _log_failure(self._thread.name, error)
-            self._subscription.close()
-
-
-class Taker(Generic[T]):
-    """Calls a function with each value that is left in a slot, in a thread of its own.
-
-    Args:
-        name: of the thread.
-        slot: where values are left.
-        function: gets them one after the other; if it raises, it is called no more.
-    """
-
-    def __init__(self, name: str, slot: Slot[T], function: Callable[[T], object]) -> None:
-        self._slot, self._function = slot, function
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-
-    def start(self) -> None:
-        """Begin; once."""
-        self._thread.start()
-
-    def stop(self, timeout_s: float = 2.0) -> bool:
-        """End; whether it ended in time."""
-        self._slot.close()
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
-        try:
-            while (value := self._slot.get()) is not None:
-                self._function(value)
-        except Exception as error:  # its fault is its own
-            _log_failure(self._thread.name, error)
-            self._slot.close()
+        super().__init__(name, pipeline.subscribe(), function)
 
 
 class Periodic:

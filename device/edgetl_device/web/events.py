@@ -18,14 +18,12 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import anyio
-from starlette.responses import StreamingResponse
-from starlette.types import Message, Receive, Scope, Send
 
 from ..app.background import Listener
 from ..app.sinks import Changes
 from ..app.sinks.sink import HOLD_S, GroupChanges, change
 from .guard import Refused
-from .live import STALL_S
+from .streams import Stream
 
 if TYPE_CHECKING:
     from ..app.app import App
@@ -151,7 +149,7 @@ class Events:
             notify()
 
 
-class EventStream(StreamingResponse):
+class EventStream(Stream):
     """One client's stream.
 
     Args:
@@ -162,21 +160,9 @@ class EventStream(StreamingResponse):
 
     def __init__(self, events: Events, last: str | None, is_welcome: Callable[[], bool]) -> None:
         headers = {"X-Accel-Buffering": "no"}  # nginx would collect what should arrive at once
-        super().__init__(self._parts(), media_type="text/event-stream", headers=headers)
+        super().__init__(self._parts(), events.place(), "text/event-stream", headers)
         self._events, self._is_welcome = events, is_welcome
         self._last = events.number_of(last)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._events.place():
-            await super().__call__(scope, receive, send)
-
-    async def stream_response(self, send: Send) -> None:
-        async def in_time(message: Message) -> None:
-            with anyio.fail_after(STALL_S):
-                await send(message)
-
-        with contextlib.suppress(TimeoutError):
-            await super().stream_response(in_time)
 
     async def _parts(self) -> AsyncIterator[str]:
         events = self._events

@@ -24,12 +24,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import StreamingResponse
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ..strict_json import parsed
+from . import streams
 from .guard import Refused
+from .streams import Stream
 
 if TYPE_CHECKING:
     from ..app.app import App
@@ -42,7 +43,6 @@ MAX_VIEWERS = 8  # at once; each costs bandwidth, and a Raspberry Pi has little
 MAX_FPS = 15.0  # of pictures sent; recognition is not limited by it
 MAX_SIDE = 640  # pixels; of the longer side of pictures sent
 QUALITY = 80  # of the JPEG, 0 … 100
-STALL_S = 20.0  # a viewer that takes no picture for so long is let go
 HEARTBEAT_S = 0.5  # between messages while there is no picture to send
 
 GOING_AWAY, UNREADABLE, LOGGED_OUT, STALLED, FULL = 1001, 1003, 4401, 4408, 4503  # close codes of the WebSocket
@@ -164,7 +164,7 @@ async def watch(socket: WebSocket, live: Live, app: App, is_welcome: Callable[[]
                         message["overlay"] = _overlay(await run_in_threadpool(activation, picture.recognition))
                 if wants.get("inspect"):
                     message["inspection"] = await run_in_threadpool(inspected_json, app.inspecting)
-                with anyio.fail_after(STALL_S):
+                with anyio.fail_after(streams.STALL_S):
                     await socket.send_text(json.dumps(message))
                     if picture is not None:
                         await socket.send_bytes(picture.jpeg)
@@ -179,7 +179,7 @@ async def watch(socket: WebSocket, live: Live, app: App, is_welcome: Callable[[]
         await socket.close(STALLED)
 
 
-class MotionJpeg(StreamingResponse):
+class MotionJpeg(Stream):
     """The live picture as ``multipart/x-mixed-replace``, for programs that know no WebSocket.
 
     Args:
@@ -188,21 +188,9 @@ class MotionJpeg(StreamingResponse):
     """
 
     def __init__(self, live: Live, is_welcome: Callable[[], bool]) -> None:
-        super().__init__(self._parts(), media_type="multipart/x-mixed-replace; boundary=frame")
+        super().__init__(self._parts(), live.viewer(), "multipart/x-mixed-replace; boundary=frame")
         self._live = live
         self._is_welcome = is_welcome
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._live.viewer():
-            await super().__call__(scope, receive, send)
-
-    async def stream_response(self, send: Send) -> None:
-        async def in_time(message: Message) -> None:
-            with anyio.fail_after(STALL_S):
-                await send(message)
-
-        with contextlib.suppress(TimeoutError):
-            await super().stream_response(in_time)
 
     async def _parts(self) -> AsyncIterator[bytes]:
         last = None

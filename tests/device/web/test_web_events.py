@@ -15,7 +15,7 @@ pytest.importorskip("starlette")
 from recognitions import recognition
 from web_site import PASSWORD, PASSWORD_HASH, Client, running, until
 
-from edgetl_device.web import events
+from edgetl_device.web import events, streams
 from edgetl_device.web.openapi import document
 
 
@@ -145,7 +145,7 @@ def test_more_streams_than_places_are_told_so(home, monkeypatch) -> None:
 
 @pytest.mark.slow
 def test_a_client_that_takes_nothing_is_let_go_and_holds_no_queue(home, monkeypatch) -> None:
-    monkeypatch.setattr(events, "STALL_S", 0.4)
+    monkeypatch.setattr(streams, "STALL_S", 0.4)
     monkeypatch.setattr(events, "_written", lambda *_: "data: " + "x" * 400_000 + "\n\n")
     with running(home) as site, socket.socket() as lazy:
         name, port = Client(site.url).host.split(":")

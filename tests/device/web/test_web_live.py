@@ -20,7 +20,7 @@ pytest.importorskip("starlette")
 from web_site import Client, Site, running, until
 from websockets.exceptions import ConnectionClosed
 
-from edgetl_device.web import live
+from edgetl_device.web import live, streams
 from edgetl_device.web.live import FULL, MAX_VIEWERS, STALLED, UNREADABLE
 
 
@@ -102,7 +102,7 @@ def test_stalled_viewers_hold_up_neither_recognition_nor_the_viewer_beside_them(
 
 
 def test_a_viewer_that_takes_nothing_any_more_is_let_go(site, monkeypatch) -> None:
-    monkeypatch.setattr(live, "STALL_S", 0.4)
+    monkeypatch.setattr(streams, "STALL_S", 0.4)
     with Client(site.url).watch() as watching:
         watching.recv(timeout=10)
         until(lambda: viewers(site) == 0, 5)
@@ -152,7 +152,7 @@ def test_motion_jpeg_is_a_stream_of_whole_pictures_and_ends_with_its_viewer(site
 
 
 def test_a_stalled_motion_jpeg_viewer_is_let_go(site, monkeypatch) -> None:
-    monkeypatch.setattr(live, "STALL_S", 0.4)
+    monkeypatch.setattr(streams, "STALL_S", 0.4)
     monkeypatch.setattr(live, "encoded", lambda image: b"\xff" * 400_000)
     name, port = Client(site.url).host.split(":")
     with socket.socket() as lazy:
