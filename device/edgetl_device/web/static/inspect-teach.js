@@ -2,8 +2,8 @@
 
 import { post, send } from "./api.js";
 import { at, counted, h } from "./dom.js";
+import { filmed } from "./film.js";
 import { holdable } from "./hold.js";
-import { snapshot } from "./live.js";
 
 const ENOUGH = 20; // good parts for a start
 const INTERVAL_MS = 250; // between two pictures of one hold: the part should move
@@ -62,21 +62,7 @@ async function hold(changed) {
   report(taught, "good", problem ? [problem.message] : [], changed);
 }
 
-async function captureOne(verdict) {
-  const url = await snapshot();
-  const image = h("img", { src: url, alt: "", onload: () => URL.revokeObjectURL(url) });
-  const frame = h("li", { "data-state": "storing" }, image);
-  film.append(frame);
-  film.scrollLeft = film.scrollWidth;
-  try {
-    const taught = await post("inspection/learn", { verdict, frames: 1 });
-    frame.dataset.state = "stored";
-    return taught;
-  } catch (error) {
-    frame.remove();
-    throw error;
-  }
-}
+const captureOne = (verdict) => filmed(() => post("inspection/learn", { verdict, frames: 1 }));
 
 async function teachPhotos(files, changed) {
   at("photos").value = "";

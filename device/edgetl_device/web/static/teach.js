@@ -2,9 +2,9 @@
 
 import { post, send } from "./api.js";
 import { at, counted, duration, h, percent, spoken } from "./dom.js";
+import { filmed } from "./film.js";
 import { about, chosenGroup, keepGroup } from "./groups.js";
 import { holdable } from "./hold.js";
-import { snapshot } from "./live.js";
 import { choices } from "./pending.js";
 import { NOTHING, knownLabels } from "./state.js";
 
@@ -114,20 +114,10 @@ function goesOn(captured) {
 }
 
 async function captureOne(label, group) {
-  const url = await snapshot();
-  const image = h("img", { src: url, alt: "", onload: () => URL.revokeObjectURL(url) });
-  const frame = h("li", { "data-state": "storing" }, image);
-  film.append(frame);
-  film.scrollLeft = film.scrollWidth;
-  try {
-    const fields = { label, frames: 1, retrain: false, new_label: label === meantAsNew, ...about(group) };
-    const { ids } = await post("learn", fields);
-    frame.dataset.state = "stored";
-    return ids;
-  } catch (error) {
-    frame.remove();
-    throw error;
-  }
+  const { ids } = await filmed(() =>
+    post("learn", { label, frames: 1, retrain: false, new_label: label === meantAsNew, ...about(group) }),
+  );
+  return ids;
 }
 
 async function teachPhotos(files, changed) {
