@@ -154,9 +154,9 @@ class Api:
             await self._refuse_slips(label, groups, new_label=new_label, insist="`&new_label=true`")
             ids = await self._work.with_photo(request, lambda photo: self._app.teach_photos(label, [photo], groups))
         else:
-            kinds = {"label": str, "group": str, "groups": dict, "frames": int, "interval_ms": int}
+            kinds = {"label": str, "frames": int, "interval_ms": int, "retrain": bool, "new_label": bool}
             fields = await read_json(
-                request, {**kinds, "retrain": bool, "new_label": bool}, "or a photo with `Content-Type: image/jpeg`"
+                request, {**kinds, "group": str, "groups": dict}, "or a photo with `Content-Type: image/jpeg`"
             )
             if "label" not in fields and not fields.get("groups"):
                 raise InputError('"label" is missing: expected {"label": "…"}')

@@ -198,13 +198,13 @@ def test_where_there_is_no_room_for_a_new_head_the_samples_are_told_to_be_stored
     installed: Path, tmp_path, monkeypatch
 ) -> None:
     from edgetl_device.errors import StorageError
-    from edgetl_device.store.store import Store
+    from edgetl_device.store.versions import StoredVersions
 
     def full(*arguments: object, **options: object) -> None:
         raise StorageError("cannot write device.sqlite: disk full; free some disk space")
 
     run(installed, "status")
-    monkeypatch.setattr(Store, "add_version", full)
+    monkeypatch.setattr(StoredVersions, "add", full)
     photos = write_photos(tmp_path / "photos", ("kite",), 2)
     done = run(installed, "learn", "kite", photos, "--json", code=2)
     result = json.loads(done.stdout)

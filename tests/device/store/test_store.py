@@ -304,7 +304,9 @@ def test_where_the_budget_is_hit_the_oldest_thumbnails_go_first_and_no_sample(pa
 
 
 def test_where_there_is_no_room_for_thumbnails_samples_are_stored_without(path) -> None:
-    store = Store(path, max_bytes=100_000)
+    empty = Store(path)
+    store = Store(path, max_bytes=empty.database.size_bytes() + 18_000)
+    empty.close()
     (identity,) = store.add_samples("cat", RAW[:1], "backbone", "r", [bytes(200_000)])
     assert store.thumbnail(identity) is None
 

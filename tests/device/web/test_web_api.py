@@ -72,7 +72,7 @@ def test_at_most_two_decoded_photos_are_in_memory_until_they_are_classified_or_t
         return lambda *arguments: go_on.wait(20) and work(*arguments)
 
     monkeypatch.setattr(work, "decode_photo", counted)
-    monkeypatch.setattr(site.app, "classify", held_up(site.app.classify))
+    monkeypatch.setattr(site.app, "classify_in_groups", held_up(site.app.classify_in_groups))
     monkeypatch.setattr(site.app, "teach_photos", held_up(site.app.teach_photos))
     paths = ["/api/v1/classify", "/api/v1/learn?label=ring&retrain=false"] * 4
     with ThreadPoolExecutor(len(paths)) as pool:
@@ -447,7 +447,9 @@ def test_a_dead_camera_is_said_and_nothing_waits_for_ever(home, monkeypatch) -> 
 
 def test_a_burst_keeps_no_frame_while_it_captures(site, client, monkeypatch) -> None:
     taught, teach = [], site.app.teach
-    monkeypatch.setattr(site.app, "teach", lambda label, captured: taught.extend(captured) or teach(label, captured))
+    monkeypatch.setattr(
+        site.app, "teach", lambda label, captured, groups: taught.extend(captured) or teach(label, captured)
+    )
     answer = client.post("/api/v1/learn", {"label": "ball", "frames": 5, "interval_ms": 0, "retrain": False})
     assert answer.json["stored"] == 5 and all(isinstance(each, CapturedSample) for each in taught)
 
