@@ -94,7 +94,8 @@ def test_the_page_shows_a_line_for_each_group_and_teaches_another(taught: Home, 
         page.click("#shutter")
         page.locator("#result[data-state=promoted]").wait_for()
         page.locator("#answers dt", has_text="side").wait_for()
-        assert page.input_value("#teach-group") == "side" and not page.is_visible("#teach-group-name")
+        page.wait_for_function("document.querySelector('#teach-group').value === 'side'")
+        assert not page.is_visible("#teach-group-name")
         assert page.evaluate("document.documentElement.scrollWidth") == width
         assert page.locator("#samples-filter option").all_inner_texts()[1] == "condition: all"
         page.select_option("#samples-filter", label="side: left (5)")
