@@ -14,6 +14,7 @@ from .options import in_home
 
 if TYPE_CHECKING:
     from ..home import Home
+    from ..learning.learner import Learner
 
 
 def sent_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,6 +41,13 @@ def tell_withheld(withheld: Mapping[str, int], floor: int) -> None:
         note(f"not sent, fewer than {floor} samples: {names}")
 
 
+def tell_groups(learner: Learner) -> None:
+    """Say which groups of labels stay on the device."""
+    names = learner.store.grouped.names(learner.bundle.backbone_digest)
+    if names:
+        note(f"not sent, labels in groups stay on this device: {', '.join(names)}")
+
+
 @click.command("export-stats", short_help="Write what was learned to a file, without photos")
 @click.argument("file", type=click.Path(path_type=Path))
 @sent_options
@@ -57,7 +65,9 @@ def export_stats(file: Path, floor: int, no_codes: bool, sign: Path | None, forc
 
     refuse_existing(file, force)
     key = read_private_key(sign) if sign else None
-    made = outgoing(home.learner(), floor=floor, codes=not no_codes, key=key)
+    learner = home.learner()
+    made = outgoing(learner, floor=floor, codes=not no_codes, key=key)
+    tell_groups(learner)
     tell_withheld(made.withheld, floor)
     export = made.export
     if not export.samples:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..console import reports, say
-from .export_stats import sent_options, tell_withheld
+from .export_stats import sent_options, tell_groups, tell_withheld
 from .options import in_home
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def push(
     if new_identity:
         say(f"this device is {learner.store.become_another()} from now on")
     made = outgoing(learner, floor=floor, codes=not no_codes, key=key, machine=machine_mark(home.folder))
+    tell_groups(learner)
     tell_withheld(made.withheld, floor)
     done = send(home.folder, url, deliver, made, key, retries=retries)
     export = made.export

@@ -99,3 +99,9 @@ def test_a_device_may_know_groups_alone(run, photos: Path, tmp_path: Path, capfd
     console.run(program, "edgetl-device", ["--home", str(home), "classify", str(photos / "ball" / "0005.png")])
     said = capfd.readouterr().out
     assert "0005.png: shape: round" in said and "teach it first" not in said
+
+
+def test_what_is_sent_says_that_groups_stay(run, photos: Path, tmp_path: Path) -> None:
+    run("learn", "--group", "shape", "round", photos / "ball" / "0000.png", "--no-retrain")
+    _, said = run("export-stats", tmp_path / "out", code=2)
+    assert "not sent, labels in groups stay on this device: shape" in said and "nothing was learned yet" in said
