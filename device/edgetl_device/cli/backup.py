@@ -28,7 +28,7 @@ def backup(file: Path, force: bool, home: Home) -> dict[str, Any]:
     if file.resolve() in (home.store_path.resolve(), learner.store.backup_path.resolve()):
         raise InputError(f"{file} belongs to the store itself: give another name")
     learner.store.backup(file)
-    counts = {"samples": len(learner.samples()), "versions": len(learner.versions())}
+    counts = {"samples": len(learner.photo_ids()), "versions": len(learner.versions())}
     say(f"wrote {file}: {counts['samples']} samples, {counts['versions']} versions")
     return counts
 
@@ -49,7 +49,7 @@ def restore(file: Path, home: Home) -> dict[str, Any]:
     bundle = home.bundle()
     aside = restore_database(file, home.store_path, {bundle.backbone_digest: bundle.codes.dimension})
     learner = home.learner()
-    counts = {"samples": len(learner.samples()), "versions": len(learner.versions())}
+    counts = {"samples": len(learner.photo_ids()), "versions": len(learner.versions())}
     say(f"restored {counts['samples']} samples and {counts['versions']} versions")
     if aside is not None:
         say(f"what was there before is now {aside}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,9 +88,20 @@ def classify(
     if any(item["label"] is None for item in predictions) and not groups:
         say("teach it first: `edgetl-device learn LABEL PHOTO…`, or `edgetl-device run` and its page")
     elif len(predictions) > 1:
-        told = [f"{label} {count}" for label, count in counts.items()] + [f"unknown {unknown}"] * (unknown > 0)
-        say(f"{len(predictions)} photos: {', '.join(told)}")
+        _say_counts(predictions, groups)
     return {"predictions": predictions, "counts": counts, "unknown": unknown, "skipped": skipped}
+
+
+def _say_counts(predictions: Sequence[Mapping[str, Any]], groups: Iterable[str]) -> None:
+    """How many photos got each label, then the same of each group; nothing of labels where only groups were taught."""
+    told = [("", predictions)] if any(item["label"] is not None for item in predictions) else []
+    told += [(f"{name}: ", [item["groups"][name] for item in predictions]) for name in groups]
+    start = f"{len(predictions)} photos: "
+    for name, answers in told:
+        counts, unknown = _tally(answers)
+        words = [f"{label} {count}" for label, count in counts.items()] + [f"unknown {unknown}"] * (unknown > 0)
+        say(f"{start}{name}{', '.join(words)}")
+        start = "  "
 
 
 def _say(path: Path, prediction: Prediction, in_groups: Mapping[str, Prediction]) -> None:

@@ -207,7 +207,7 @@ def run_camera(
         if server is not None:
             tell_addresses(server.urls, print_line)
             tell_certificate(server.certificate, print_line)
-        elif not app.status()["labels"]:
+        elif not app.status()["labels"] and not app.groups():
             print_line("nothing is learned yet: teach it with `edgetl-device learn LABEL PHOTO…`, also while this runs")
         app.start()
         _hint_at_password(spec)

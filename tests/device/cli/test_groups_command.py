@@ -99,6 +99,10 @@ def test_a_device_may_know_groups_alone(run, photos: Path, tmp_path: Path, capfd
     console.run(program, "edgetl-device", ["--home", str(home), "classify", str(photos / "ball" / "0005.png")])
     said = capfd.readouterr().out
     assert "0005.png: shape: round" in said and "teach it first" not in said
+    console.run(program, "edgetl-device", ["--home", str(home), "classify", str(photos / "ball")])
+    assert capfd.readouterr().out.splitlines()[-1] == "6 photos: shape: round 6"
+    console.run(program, "edgetl-device", ["--home", str(home), "backup", str(tmp_path / "backup.sqlite")])
+    assert "10 samples" in capfd.readouterr().out
 
 
 def test_what_is_sent_says_that_groups_stay(run, photos: Path, tmp_path: Path) -> None:

@@ -71,7 +71,8 @@ class ChangeLines:
 
     def __call__(self, recognition: Recognition) -> None:
         """Print a change."""
-        label = self._changes(recognition)
+        only_groups = recognition.prediction.label is None and recognition.groups
+        label = None if only_groups else self._changes(recognition)
         if label is not None:
             share = "" if label == UNKNOWN else f" {recognition.prediction.probability:.2f}"
             _print(f"{datetime.now():%H:%M:%S}  {label}{share}", self._stream, self._gone)
