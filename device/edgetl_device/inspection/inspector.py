@@ -25,7 +25,7 @@ from .place_codes import place_codes
 from .place_gaussians import Float32, PlaceGaussians, solve_gaussians
 from .place_statistics import PlaceStatistics, place_statistics_of
 from .threshold import TARGET, FalseAlarms, Sensitivity, choose_threshold, sensitivity
-from .unusual import WHOLE_HANDICAP, Grids, Scale, fused, scale_of, steady, top, whole
+from .unusual import WHOLE_HANDICAP, Grids, Scale, fused, local, scale_of, steady, top, whole
 
 GOOD = ("good", "fine")
 KINDS = ("good", "fine", "bad")
@@ -97,11 +97,11 @@ class Inspector:
         _refuse_others([each.shape for each in maps], self.grids, self.gaussians)
         unusual = self._one.unusual(maps)
         places = fused(unusual, self.grids)
-        local, part = self.local(float(top(places)[0])), self.whole(float(whole(unusual)[0]))
-        score = max(local, part - WHOLE_HANDICAP)
+        place, part = self.local(float(local(places)[0])), self.whole(float(whole(unusual)[0]))
+        score = max(place, part - WHOLE_HANDICAP)
         if self.direction is not None:
             batch = [each[None] for each in maps]
-            score += float(self.direction.scores(describe(batch, unusual, (np.array([local]), np.array([part]))))[0])
+            score += float(self.direction.scores(describe(batch, unusual, (np.array([place]), np.array([part]))))[0])
         good = score <= self.threshold
         heat = self._heat(places, good)
         return Finding(score, self.threshold, good, heat, None if good else hottest(heat))
@@ -131,7 +131,7 @@ class Inspector:
         return [scale(steady(gaussian.distances(each))) for scale, gaussian, each in steps]
 
     def _answers(self, unusual: Sequence[Float32], places: Float32) -> tuple[Float64, Float64]:
-        return self.local(top(places)).astype(np.float64), self.whole(whole(unusual)).astype(np.float64)
+        return self.local(local(places)).astype(np.float64), self.whole(whole(unusual)).astype(np.float64)
 
     def _heat(self, places: Float32, good: bool) -> Float32:
         alarm = self.local.mean + max(self.threshold, 1.0) * self.local.deviation
@@ -194,13 +194,13 @@ def _measured(
     scales = tuple(scale_of(each) for each in loose)
     unusual = [scale(each) for scale, each in zip(scales, loose, strict=True)]
     places = fused(unusual, grids)
-    local, part = scale_of(top(places)), scale_of(whole(unusual))
+    place, part = scale_of(local(places)), scale_of(whole(unusual))
     nothing = FalseAlarms(target, 0.0, 1.0)
     inspector = Inspector(
         grids,
         gaussians,
         scales,
-        local,
+        place,
         part,
         None,
         0.0,

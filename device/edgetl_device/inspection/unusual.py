@@ -13,6 +13,7 @@ import numpy.typing as npt
 from .place_gaussians import Float32
 
 TOP_PLACES = 0.01  # share of the finest map's places that a local defect is judged by
+ELSEWHERE = 0.5  # share of what all places are on average that is taken off: what is odd everywhere is no local defect
 WHOLE_HANDICAP = 0.5  # standard deviations by which a part as a whole must be more unusual than a place to count
 _LEAST = 0.05  # deviation of cube roots: photos that are all the same have none
 Grids = tuple[tuple[int, int], ...]
@@ -61,6 +62,11 @@ def top(places: Float32) -> Float32:
     """(n, P) → (n,), the mean of the most unusual places."""
     count = max(1, int(places.shape[1] * TOP_PLACES))
     return np.asarray(np.partition(places, -count, axis=1)[:, -count:].sum(axis=1) * np.float32(1 / count), np.float32)
+
+
+def local(places: Float32) -> Float32:
+    """(n, P) → (n,), how far the most unusual places stand out from all."""
+    return np.asarray(top(places) - places.sum(axis=1) * np.float32(ELSEWHERE / places.shape[1]), np.float32)
 
 
 def whole(unusual: Sequence[Float32]) -> Float32:

@@ -14,6 +14,7 @@ from edgetl_device.inspection.place_codes import place_codes
 from edgetl_device.inspection.place_gaussians import solve_gaussians
 from edgetl_device.inspection.place_statistics import place_statistics_of
 from edgetl_device.inspection.threshold import choose_threshold, student_quantile
+from edgetl_device.inspection.unusual import local
 
 SHAPES = ((8, 8, 6), (4, 4, 8), (2, 2, 100))
 
@@ -204,3 +205,11 @@ def test_fine_is_one_more_good_photo(inspector: Inspector) -> None:
     again = solve_inspector(samples).check(odd)
     assert not alarm.is_good and again.score < alarm.score / 2
     assert solve_inspector(samples[:-1]).check(odd).score == alarm.score
+
+
+def test_what_is_odd_all_over_is_less_of_a_local_defect_than_one_odd_place() -> None:
+    rng = np.random.default_rng(0)
+    one, everywhere = rng.normal(size=(2, 1, 400)).astype(np.float32)
+    one[0, 7:11] += 6
+    assert local(one)[0] > local(everywhere + 4)[0] > local(everywhere)[0]
+    assert local(everywhere + 4)[0] - local(everywhere)[0] == pytest.approx(2, abs=1e-3)
