@@ -188,7 +188,7 @@ def test_what_is_no_image_classifier_is_refused_with_the_reason(read_here, keras
     refused(keras2, tmp_path, doubled, "values up to 509, so it was trained on others", scale=None)
 
 
-def test_several_inputs_are_refused(keras2, tmp_path) -> None:
+def test_several_inputs_are_refused(read_here, keras2, tmp_path) -> None:
     entries = [keras2.Input(SIZE), keras2.Input(SIZE)]
     x = keras2.layers.Flatten()(keras2.layers.Add()(entries))
     keras2.Model(entries, keras2.layers.Dense(2)(x)).save(tmp_path / "m.keras")
@@ -225,7 +225,7 @@ def test_code_inside_a_file_is_not_run(request, tmp_path, version, suffix) -> No
         open_classifier(path, (0.0, 1.0))
 
 
-def test_an_export_that_still_augments_is_refused(keras3, tmp_path) -> None:
+def test_an_export_that_still_augments_is_refused(read_here, keras3, tmp_path) -> None:
     nested(keras3).export(str(tmp_path / "m"))
     with pytest.raises(InputError, match="draws random numbers at inference"):
         open_classifier(tmp_path / "m")
