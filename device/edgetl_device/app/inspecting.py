@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +22,7 @@ from ..errors import EdgetlError, InputError, PhotoError
 from ..inference.backbone import Backbone
 from ..inspection.service import Finding, Inspection, Taught
 from ..photos import Image
+from ..store.shifts import Shift, Shifts
 from ..view import UNIT, View
 from .background import Listener
 from .part_rest import Rest
@@ -33,6 +35,7 @@ T = TypeVar("T")
 
 TRIGGERS = ("rest", "frame", "request")
 """What counts as a part: a picture that has come to rest, every frame, or what a program asks for."""
+KEEP_S = 60.0  # between two notes of the counts on disk: SD cards wear
 MAX_WAITING = 64  # verdicts that a listener may be behind
 
 
@@ -113,6 +116,8 @@ class Inspecting:
         self._good = self._bad = 0
         self._earlier = (0, 0)  # of shifts before this one
         self._since = _now()
+        self._kept: Shift | None = None  # what is on disk
+        self._kept_s = float("-inf")
         self._rest = Rest()
         self._resting: deque[Finding] = deque(maxlen=5)
         self._last_good: bool | None = None
@@ -127,6 +132,7 @@ class Inspecting:
             self._is_on = True
             self._revision = None
             self._using = None
+            self._go_on()
             self.refresh()
 
     def stop(self, timeout_s: float = 2.0) -> bool:
@@ -134,6 +140,7 @@ class Inspecting:
         with self._lock:
             self._is_on = False
             listener, self._listener = self._listener, None
+            self._keep()
         ended = listener is None or listener.stop(timeout_s)
         for slot in self._listeners:
             slot.close()
@@ -158,7 +165,7 @@ class Inspecting:
         return slot
 
     def shift(self) -> dict[str, Any]:
-        """Parts counted since the shift began, or since the app started."""
+        """Parts counted since the shift began, over restarts of the app."""
         with self._counts:
             return {"since": self._since, "good": self._good, "bad": self._bad}
 
@@ -172,6 +179,37 @@ class Inspecting:
         with self._counts:
             self._earlier = self._earlier[0] + self._good, self._earlier[1] + self._bad
             self._good, self._bad, self._since = 0, 0, _now()
+        with self._lock:
+            self._keep()
+
+    def _go_on(self) -> None:
+        """Count on from where the camera's shift was when the app ended."""
+        self._kept = self._shifts.of(self._camera)
+        if self._kept is not None:
+            with self._counts:
+                self._since, self._good, self._bad = self._kept.since, self._kept.good, self._kept.bad
+                self._earlier = -self._good, -self._bad  # totals are of this app alone
+
+    def _keep(self) -> None:
+        """Note the counts where they have changed; where that cannot be, they are lost with the app."""
+        with self._counts:
+            shift = Shift(self._since, self._good, self._bad)
+        if shift == self._kept or (self._kept is None and not shift.good + shift.bad):
+            return
+        self._kept_s = time.monotonic()
+        try:
+            self._shifts.keep(self._camera, shift)
+            self._kept = shift
+        except EdgetlError as error:
+            log.warning("the counts of parts were not kept: %s", error)
+
+    @property
+    def _shifts(self) -> Shifts:
+        return self._current_of()[0].shifts
+
+    @property
+    def _camera(self) -> str:
+        return self._pipeline.health().camera
 
     # what is known ---------------------------------------------------------------------------------------------------
 
@@ -204,6 +242,8 @@ class Inspecting:
         """Take over what was taught meanwhile, here or by a command."""
         with self._lock:
             inspection, backbone = self._current_of()
+            if self._is_on and time.monotonic() - self._kept_s > KEEP_S:
+                self._keep()
             revision = inspection.revision if inspection.available else None
             if self._using is not None and self._using[0] is inspection and revision == self._revision:
                 return

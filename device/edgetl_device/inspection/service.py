@@ -21,6 +21,7 @@ from ..errors import InputError, MismatchError
 from ..inference.backbone import NO_MAPS, Backbone
 from ..photos import Image, read_photo
 from ..store.inspected import VERDICTS, InspectedPhoto, InspectedRow, InspectionSetting
+from ..store.shifts import Shifts
 from ..store.store import Store
 from ..view import View
 from .export import InspectionExport
@@ -99,6 +100,11 @@ class Inspection:
         """Thresholds to choose from: at each the false alarms and, where bad photos are known, the defects found."""
         inspector = self._inspector()
         return () if inspector is None else inspector.sensitivity()
+
+    @property
+    def shifts(self) -> Shifts:
+        """Parts that cameras have counted."""
+        return self._store.shifts
 
     # teaching ------------------------------------------------------------------------------------------------------
 

@@ -80,6 +80,11 @@ _RULES = {
     "inspection": {"backbone": _SHORT_TEXT, "view": _LONG_TEXT, "target": _SHARE},
     "chosen_view": {"view": _LONG_TEXT},
     "taught_view": {"sample": _NUMBER, "view": _LONG_TEXT},
+    "shifts": {
+        "camera": _LONG_TEXT,
+        "since": _SHORT_TEXT,
+        **dict.fromkeys(("good", "bad"), _NUMBER),
+    },
     "trials": dict.fromkeys(("version", "starts", "proven"), _NUMBER),
     "drift": {"bundle": _SHORT_TEXT, "time": _SHORT_TEXT, "state": _LONG_TEXT},
 }

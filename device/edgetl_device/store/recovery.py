@@ -161,6 +161,9 @@ def _rescue_choices(database: apsw.Connection, other: apsw.Connection) -> None:
         if isinstance(row[0], str):
             database.execute("DELETE FROM chosen_view")
             database.execute("INSERT INTO chosen_view VALUES (?)", row)
+    for row in _readable(other, "shifts"):
+        if [type(value) for value in row] == [str, str, int, int]:
+            database.execute("INSERT OR REPLACE INTO shifts VALUES (?, ?, ?, ?)", row)
     known = {number for (number,) in database.execute("SELECT id FROM versions")}
     for row in _readable(other, "trials"):
         if row[0] in known and all(isinstance(value, int) for value in row):

@@ -152,6 +152,13 @@ def _groups(db: apsw.Connection) -> None:
     )
 
 
+def _shifts(db: apsw.Connection) -> None:
+    db.execute(
+        "CREATE TABLE shifts (camera TEXT PRIMARY KEY, since TEXT NOT NULL, good INTEGER NOT NULL, "
+        "bad INTEGER NOT NULL)"
+    )
+
+
 MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (
     _first,
     _identity,
@@ -163,6 +170,7 @@ MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (
     _inspection,
     _views,
     _groups,
+    _shifts,
 )
 """Append only: a store of any age is brought up to date by those migrations that it lacks."""
 

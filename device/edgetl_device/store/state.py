@@ -17,7 +17,7 @@ COUNTED = ("samples", "inspected")
 SUMMED = (
     *CHECKED,
     *("active", "hidden", "identity", "trials", "drift", "events", "pending", "confirmed", "inspection"),
-    *("chosen_view", "taught_view"),
+    *("chosen_view", "taught_view", "shifts"),
 )
 """The tables whose rows :attr:`State.total` adds up. Thumbnails are not among them: they may be lost."""
 

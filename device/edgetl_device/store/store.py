@@ -29,6 +29,7 @@ from .read_only import is_read_only, private_copy
 from .repair import ACCEPTED, Repair, repairs_in
 from .replacement import now
 from .schema import SampleRow
+from .shifts import Shifts
 from .versions import StoredVersions
 from .views import Views
 
@@ -66,6 +67,7 @@ class Store:
         self.budget = Budget(self.database, max_samples, max_bytes)
         self.versions = StoredVersions(self.database, self._refuse_read_only)
         self.inspected = InspectedPhotos(self.database, self._refuse_read_only, self.budget.make_room)
+        self.shifts = Shifts(self.database, self._refuse_read_only)
         self.views = Views(self.database, self._refuse_read_only)
         self.grouped = GroupedLabels(self.database)
         self._pending = PendingSamples(self.database, self.views, self.grouped)

@@ -184,3 +184,21 @@ def test_frames_that_would_fill_the_memory_are_refused(site, monkeypatch) -> Non
     answer = client.post(f"{PATH}/learn", {"frames": 4, "interval_ms": 0})
     assert answer.status == 400 and "4 frames of 64 x 64 pixels are too much at once: ask for 3" in answer.json["error"]
     assert client.post(f"{PATH}/learn", {"frames": 3, "interval_ms": 0}).json["good"] == 3
+
+
+def test_counts_of_a_shift_go_on_after_a_restart_and_totals_begin_anew(home) -> None:
+    since = ""
+    for restart in (1, 2):
+        with running(home) as site:
+            client = Client(site.url)
+            if restart == 1:
+                teach(client, range(900, 906))
+            client.post(f"{PATH}/check", part(951, scratched=True), Content_Type="image/png")
+            shift = client.get(PATH).json["shift"]
+            assert shift["bad"] == restart and site.app.inspecting.totals()["bad"] == 1
+            assert since in ("", shift["since"])
+            since = shift["since"]
+    with running(home) as site:
+        assert Client(site.url).post(f"{PATH}/shift").json["shift"]["bad"] == 0
+    with running(home) as site:
+        assert Client(site.url).get(PATH).json["shift"]["bad"] == 0
