@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from .class_moments import Floats
 from .evidence import Evidence
-from .scatter import aligned_rows, scatter_along
+from .scatter import aligned_rows, scatter_along, scatter_of_all
 
 PRIOR_FREEDOM = 500.0  # ν: the best of 200 to 1000 on flowers, paintings, hands, digits, tiles and coffee pods
 LEAST_FREEDOM = 8  # of a class, to have a covariance of its own
@@ -102,12 +102,11 @@ def class_scatter(evidence: Evidence, labels: tuple[str, ...]) -> ClassScatter |
     for moments, column_of in parts:
         if moments is None:
             continue
-        for row in np.flatnonzero(moments.counts > 1).tolist():
-            own, freed = scatter_along(moments, row), float(moments.counts[row] - 1)
-            pooled, total = pooled + own, total + freed
-            place = place_of.get(column_of.get(row, -1))
-            if place is not None:
-                scatter[place] += own
+        pooled += scatter_of_all(moments)
+        total += float(np.maximum(moments.counts - 1, 0).sum())
+        for row, column in column_of.items():
+            if column in place_of:
+                scatter[place_of[column]] += scatter_along(moments, row)
     if total <= 0:
         return None
     known = np.isin(np.asarray(labels, np.str_), np.asarray(evidence.factory.labels, np.str_))
