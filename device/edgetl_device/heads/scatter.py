@@ -23,11 +23,16 @@ BLOCK_ROWS = 64  # worked on at once, to spare memory
 
 
 def device_weight(factory: Int64, device: Int64) -> int:
-    """Counts a class → how much a device sample weighs, 1 … 20: a device class at most as much as a factory class."""
+    """Counts a class → how much a device sample weighs, 1 … 20.
+
+    A device class weighs at most as much as a factory class, and a sample at most as many times as there are samples:
+    one photo alone tells little of how the scene has changed, and must not outweigh a factory of few photos.
+    """
     if not len(factory) or not len(device):
         return 1
-    ratio = int(factory.sum()) * len(device) // (int(device.sum()) * len(factory))
-    return min(max(ratio, 1), MAX_DEVICE_WEIGHT)
+    samples = int(device.sum())
+    ratio = int(factory.sum()) * len(device) // (samples * len(factory))
+    return max(min(ratio, samples, MAX_DEVICE_WEIGHT), 1)
 
 
 def scatter(factory: Statistics, device: Statistics) -> Matrix:

@@ -336,10 +336,36 @@ def test_a_solved_head_is_solved_anew_before_updates_outgrow_it() -> None:
     assert extend(once, codes, labels, "r").solution.core is None
 
 
-@pytest.mark.parametrize(("factory", "device", "weight"), [((), (1,), 1), ((100, 100), (), 1), ((40, 60), (5,), 10),
-                                                          ((400, 400), (1, 1), 20), ((10, 10), (99,), 1)])  # fmt: skip
-def test_a_device_class_weighs_at_most_as_much_as_a_factory_class(factory, device, weight: int) -> None:
+@pytest.mark.parametrize(("factory", "device", "weight"), [
+    ((), (1,), 1), ((100, 100), (), 1), ((40, 60), (5,), 5), ((40, 60), (8,), 6), ((400, 400), (1, 1), 2),
+    ((400, 400), (9, 12), 20), ((10, 10), (99,), 1),
+])  # fmt: skip
+def test_a_device_sample_weighs_no_more_than_there_are_and_a_class_no_more_than_one_of_the_factory(
+    factory, device, weight: int
+) -> None:
     assert device_weight(np.array(factory, np.int64), np.array(device, np.int64)) == weight
+
+
+def test_one_more_photo_of_a_known_class_does_not_outweigh_a_small_factory() -> None:
+    lost = []
+    for seed in range(20):
+        generator = np.random.default_rng(seed)
+        centres = generator.integers(90, 110, (3, DIMENSION))
+
+        def some(per_class: int, classes: int = 3) -> tuple[np.ndarray, list[str]]:
+            rows = np.repeat(np.arange(classes), per_class)
+            codes = np.clip(generator.normal(centres[rows], 25), 0, 255)  # noqa: B023
+            return codes.astype(np.uint8), [f"class-{row}" for row in rows]
+
+        codes, labels = some(15)
+        known = gather(statistics_of(codes, labels, "b", "r"), codes[:0], (), codes[:0], (), "r")
+        tests, truth = some(100)
+        right = [
+            np.mean(np.asarray(head.labels)[head.scorer.scores(tests).argmax(axis=1)] == truth)
+            for head in (fit_head(known), fit_head(extend(known, *some(1, classes=1), "r")))
+        ]
+        lost.append(right[0] - right[1])
+    assert np.mean(lost) < 0.005  # 0.02 where it weighed as much as all photos of its class together
 
 
 def test_a_thing_far_from_everything_is_unknown_and_known_things_mostly_are_not() -> None:
