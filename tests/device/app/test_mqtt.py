@@ -237,9 +237,10 @@ def test_tls_verifies_the_broker_and_shows_the_client_s_certificate(tmp_path, op
             until_told(caplog, "self-signed certificate", 1)
             until_told(caplog, "trying again", 2)
             assert heard.last("other/state") is None
-            for sink in refused:
+            threads = [sink.broker._client._thread for sink in refused]  # each forgets itself when it ends
+            for sink, thread in zip(refused, threads, strict=True):
                 sink.close()
-                sink.broker._client._thread.join(5)
+                thread.join(5)
     gc.collect()  # here, where the filter is
     with pytest.raises(InputError, match="cert="):
         parsed_address(f"mqtts://h?cert={files['client']}&key={files['server-key']}")
