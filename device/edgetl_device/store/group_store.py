@@ -17,6 +17,7 @@ from .schema import SampleRow
 from .store import BLOCK_SAMPLES, MAX_ID, Store
 
 _ROW = "sample, label, time, batch IS NOT NULL"
+# The signs in queries keep SQLite from an index by name, of which it would read and sort all that the group holds.
 
 
 class GroupStore(Store):
@@ -90,7 +91,7 @@ class GroupStore(Store):
     ) -> list[SampleRow]:
         """As :meth:`Store.newest_samples`."""
         query = (
-            f"SELECT {_ROW} FROM grouped WHERE backbone = ? AND name = ? AND (? IS NULL OR label = ?) AND sample < ? "
+            f"SELECT {_ROW} FROM grouped WHERE +backbone = ? AND +name = ? AND (? IS NULL OR label = ?) AND sample < ? "
             "ORDER BY sample DESC LIMIT ?"
         )
         values = [backbone, self.name, label, label, MAX_ID if before is None else before, limit]
@@ -103,7 +104,7 @@ class GroupStore(Store):
 
     def count_after(self, backbone: str, after: int) -> int:
         """As :meth:`Store.count_after`, of labels with larger ids."""
-        query = "SELECT count(*) FROM grouped WHERE backbone = ? AND name = ? AND id > ? AND batch IS NULL"
+        query = "SELECT count(*) FROM grouped WHERE +backbone = ? AND +name = ? AND id > ? AND batch IS NULL"
         ((count,),) = self.database.rows(query, (backbone, self.name, after))
         return int(count)
 
@@ -113,7 +114,7 @@ class GroupStore(Store):
         """As :meth:`Store.embeddings`, by the ids of the labels."""
         query = (
             "SELECT grouped.id, grouped.label, runtime, raw FROM grouped JOIN samples ON sample = samples.id "
-            "WHERE grouped.backbone = ? AND name = ? AND grouped.id > ? AND (? IS NULL OR grouped.id <= ?) "
+            "WHERE +grouped.backbone = ? AND +name = ? AND grouped.id > ? AND (? IS NULL OR grouped.id <= ?) "
             f"AND batch IS NULL ORDER BY grouped.id LIMIT {BLOCK_SAMPLES}"
         )
         while block := list(self.database.rows(query, (backbone, self.name, after, up_to, up_to))):
@@ -220,7 +221,7 @@ class GroupStore(Store):
 
     # inside ------------------------------------------------------------------------------------------------------
 
-    _among = "backbone = ? AND name = ? AND sample IN (SELECT value FROM json_each(?))"
+    _among = "+backbone = ? AND name = ? AND sample IN (SELECT value FROM json_each(?))"
 
     def _take_pending(self, backbone: str, ids: Sequence[int]) -> dict[int, tuple[str, str]]:
         """Those of the samples whose label is pending lose it; → sample → backbone and label."""

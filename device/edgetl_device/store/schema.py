@@ -148,6 +148,7 @@ def _groups(db: apsw.Connection) -> None:
         );
         CREATE UNIQUE INDEX grouped_once ON grouped (sample, name);
         CREATE INDEX grouped_of ON grouped (backbone, name, label);
+        CREATE INDEX grouped_pending ON grouped (name) WHERE batch IS NOT NULL;
         """
     )
 

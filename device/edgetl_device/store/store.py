@@ -251,15 +251,17 @@ class Store:
     def labels_of(self, backbone: str, ids: Sequence[int]) -> dict[int, str]:
         """Those of the ids that exist → their labels."""
         query = (
-            "SELECT id, label FROM samples WHERE backbone = ? AND label <> '' "
+            "SELECT id, label FROM samples WHERE +backbone = ? AND label <> '' "
             "AND id IN (SELECT value FROM json_each(?)) ORDER BY id"
         )
         return dict(self.database.rows(query, (backbone, json.dumps([int(identity) for identity in ids]))))
 
     def photos(self, backbone: str, ids: Sequence[int] | None = None) -> frozenset[int]:
         """Those of the ids that exist, or all, also where they are labelled in groups alone."""
-        query = "SELECT id FROM samples WHERE backbone = ? AND (? OR id IN (SELECT value FROM json_each(?)))"
-        return frozenset(int(row[0]) for row in self.database.rows(query, (backbone, ids is None, listed(ids or ()))))
+        query, values = "SELECT id FROM samples WHERE +backbone = ?", [backbone]
+        if ids is not None:
+            query, values = f"{query} AND id IN (SELECT value FROM json_each(?))", [backbone, listed(ids)]
+        return frozenset(int(number) for (number,) in self.database.rows(query, values))
 
     def remove_samples(self, backbone: str, ids: Sequence[int]) -> None:
         """Delete samples with their thumbnails in one step; nothing of them stays in the files."""
