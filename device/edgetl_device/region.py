@@ -62,8 +62,8 @@ def parse_region(text: str, frame_width: int | None = None, frame_height: int | 
     x, y, width, height = numbers
     if max(numbers) > 1 and (frame_width is None or frame_height is None):
         raise InputError(
-            f"expected a region in shares of the frame, such as 0.25,0,0.5,1, got {text[:60]!r}: pixels need a photo "
-            "to count them in"
+            f"expected a region in shares of the frame, such as 0.25,0,0.5,1, got {text[:60]!r}: pixels are "
+            "counted in a photo, and none is given here"
         )
     if max(numbers) > 1 and frame_width is not None and frame_height is not None:
         if x < 0 or y < 0 or width < 1 or height < 1 or x + width > frame_width or y + height > frame_height:

@@ -88,7 +88,7 @@ def learn(
             choose(opened.view, view)
             ids = learner.add(label, embedded.raw, pictures, view=looking.key)
             stored = len(ids)
-            of = label if group is None else f"{label} ({group})"
+            of = label if group is None else f"{label.strip()} ({group.strip()})"
             say(f"stored {stored} sample{'s' if stored != 1 else ''} of {of}")
             unused = [item.path for item in folder.unused]
             result = {"stored": stored, "skipped": [*map(str, unused), *(str(path) for path, _ in embedded.skipped)]}

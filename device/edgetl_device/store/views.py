@@ -50,10 +50,15 @@ class Views:
         return [known.get(number, "") for number in ids]
 
     def counts(self, backbone: str) -> dict[str, dict[str, int]]:
-        """View → label → how many samples of a backbone were taught with it."""
+        """View → label → how many samples of a backbone were taught with it.
+
+        Samples that are labelled in groups alone go by one of these, such as ``dim (light)``.
+        """
         query = (
-            "SELECT coalesce(view, ''), label, count(*) FROM samples LEFT JOIN taught_view ON sample = id "
-            "WHERE backbone = ? AND label <> '' GROUP BY 1, 2 ORDER BY 1, 2"
+            "SELECT coalesce(view, ''), iif(label <> '', label, (SELECT grouped.label || ' (' || name || ')' "
+            "FROM grouped WHERE grouped.sample = samples.id ORDER BY name LIMIT 1)), count(*) "
+            "FROM samples LEFT JOIN taught_view ON taught_view.sample = id "
+            "WHERE backbone = ? GROUP BY 1, 2 ORDER BY 1, 2"
         )
         found: dict[str, dict[str, int]] = {}
         for view, label, count in self._database.rows(query, (backbone,)):

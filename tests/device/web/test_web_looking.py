@@ -51,7 +51,7 @@ def test_a_region_is_drawn_what_is_new_is_found_and_both_are_taken_back(browser,
         assert page.locator("#find").is_disabled()
         page.get_by_role("button", name="Remember the empty scene").click()
         page.locator("#looking-message", has_text="The empty scene is remembered.").wait_for()
-        page.get_by_label("what is new in the scene").check()
+        page.get_by_label("Find what is new in the scene").check()
         page.locator("#looking-at", has_text="At what is new in the scene, in the region").wait_for()
         assert app.view()["find"] and app.view()["region"] is not None
         app.teach("ring", [app.pipeline.latest()])

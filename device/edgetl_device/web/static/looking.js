@@ -65,7 +65,7 @@ function tell() {
   const were = total === 1 ? "was" : "were";
   return say(
     at("looking-message"),
-    `${counted(total, "sample")} (${named}${more}) ${were} taught looking at something else, and still count: teach them again, then forget the old ones.`,
+    `${counted(total, "sample")} (${named}${more}) ${were} taught looking at something else, and still count: teach them again, then forget the old ones with edgetl-device forget --other-view.`,
   );
 }
 
@@ -87,7 +87,7 @@ function use(latest) {
   at("reset-view").hidden = !chosen;
   set(
     at("empty-help"),
-    scene ? "The empty scene is remembered." : "To find things anywhere in the picture, clear the scene and press:",
+    scene ? "Where the camera was moved, or the scene has changed:" : "To find things anywhere in the picture, clear the scene and press:",
   );
   set(at("remember-empty"), scene ? "Remember it again" : "Remember the empty scene");
   set(at("looking-problem"), problem ?? "");
