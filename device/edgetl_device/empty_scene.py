@@ -59,7 +59,12 @@ class EmptyScene:
 
     @classmethod
     def of(cls, frame: Image) -> EmptyScene:
-        """(any, any, 3) uint8 BGR."""
+        """(any, any, 3) uint8 BGR; raises PhotoError where it is larger than any camera's."""
+        if max(frame.shape[:2]) > _MAX_FRAME:
+            raise PhotoError(
+                f"expected an empty scene of at most {_MAX_FRAME} pixels a side, "
+                f"got {frame.shape[1]} x {frame.shape[0]}"
+            )
         return cls(_shrunk(frame), frame.shape[1], frame.shape[0])
 
     def find(self, frame: Image, within: Box) -> Box | None:

@@ -39,6 +39,7 @@ _MOST = 32  # photos of a batch
 _QUEUE_S = 0.1  # of work that a process is given ahead: for so long may who asks for results do something else
 _TASK_BYTES = 48 << 10  # handed ahead; a pipe holds 64 kB, and to wait for room in it could be for ever
 _RESULT_BYTES = 1 << 20  # that may wait in a pipe
+_PATIENCE_S = 120.0  # without a result, while nothing else is left to do: a batch takes a second or two at most
 _WINDOW = 8192  # photos that may be ready before the one whose turn it is
 
 Result = EmbeddedPhoto | PhotoError
@@ -140,7 +141,7 @@ class _Crew:
             if batch is not None:
                 self._compute(batch)
             elif self._order:
-                self._collect(None)
+                self._wait()
             else:
                 return
 
@@ -221,7 +222,16 @@ class _Crew:
             log.warning("embedding on %d of %d cores: %s", 1 + len(self._workers), most, error)
         self._most = 1 + len(self._workers)
 
-    def _collect(self, timeout: float | None) -> bool:
+    def _wait(self) -> None:
+        """Until there is a result; a process that keeps all others waiting is given up."""
+        if self._selector.select(_PATIENCE_S):
+            self._collect(0.0)
+            return
+        for worker in list(self._workers):
+            if any(batch is self._order[0] for batch, _ in worker.batches):
+                self._lose(worker)
+
+    def _collect(self, timeout: float) -> bool:
         """Take the results that are there; whether it is the turn of one of them."""
         for key, _ in self._selector.select(timeout):
             worker = key.data

@@ -17,6 +17,7 @@ from edgetl_device.device import Device
 from edgetl_device.empty_scene import EmptyScene
 from edgetl_device.errors import InputError, PhotoError
 from edgetl_device.home_view import warning
+from edgetl_device.inference.backbone import Backbone
 from edgetl_device.looking import Looking
 from edgetl_device.open_home import OpenHome
 from edgetl_device.preprocess import Preprocessing
@@ -114,6 +115,11 @@ def test_an_empty_scene_survives_its_file_and_nothing_else_is_one() -> None:
             EmptyScene.from_bytes(damaged)
 
 
+def test_a_strip_that_no_camera_sends_is_no_empty_scene() -> None:
+    with pytest.raises(PhotoError, match="at most 65536 pixels a side, got 70000 x 1"):
+        EmptyScene.of(np.zeros((1, 70000, 3), np.uint8))
+
+
 def test_a_camera_of_another_shape_asks_for_the_empty_scene_again() -> None:
     with pytest.raises(
         PhotoError, match="another shape than the empty scene, 320 x 240: remember the empty scene again"
@@ -149,6 +155,18 @@ def test_samples_remember_their_view_and_those_of_another_are_named_kept_and_for
     assert (code, forgotten["removed"]) == (0, 1)
     assert asked(home, "forget", "--other-view")[0] == 2
     assert asked(home, "view", "--reset")[1]["others"] == {"kite": 1}
+
+
+def test_a_view_that_is_chosen_while_photos_are_learned_stays(home, tmp_path, monkeypatch) -> None:
+    embed = Backbone.embed_readable
+
+    def meanwhile(backbone, paths):
+        assert asked(home, "view", "--region", "0.25,0,0.5,1")[0] == 0
+        return embed(backbone, paths)
+
+    monkeypatch.setattr(Backbone, "embed_readable", meanwhile)
+    assert asked(home, "learn", "kite", photo(tmp_path, "kite.png", draw("kite", 1)))[0] == 0
+    assert asked(home, "view")[1]["region"] == [0.25, 0, 0.5, 1]
 
 
 def test_an_option_of_classify_holds_for_this_time_only(home, tmp_path) -> None:

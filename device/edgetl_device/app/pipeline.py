@@ -203,6 +203,7 @@ class Pipeline:
 
     def swap(self, classifier: Classifier, version: int) -> None:
         """Use another head, or backbone and head, from the next frame on."""
+        self._view_problem = None  # the next frame tells
         self._current = (classifier, version)
 
     @property

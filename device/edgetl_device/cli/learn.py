@@ -78,15 +78,16 @@ def learn(
             learner = Groups(learner).known_or_new(group, "" if new_label else NEW_LABEL)
         if not new_label:
             learner.refuse_slip(label, NEW_LABEL)
-        _, view = asked_view(opened.view, region, find, folder.photos)
+        asked, view = asked_view(opened.view, region, find, folder.photos)
         looking = opened.view.looking_with(view)
         embedded = opened.backbone.seeing(looking).embed_readable(folder.photos)
         for _, reason in embedded.skipped:
             note(f"skipped: {reason}")
         pictures = [thumbnail(looking.shown(read_photo(path))) for path in embedded.used] if keep_photos else []
         with learner.lock():
-            choose(opened.view, view)
             ids = learner.add(label, embedded.raw, pictures, view=looking.key)
+            if asked:  # else the one that was chosen meanwhile stays
+                choose(opened.view, view)
             stored = len(ids)
             of = label if group is None else f"{label.strip()} ({group.strip()})"
             say(f"stored {stored} sample{'s' if stored != 1 else ''} of {of}")

@@ -26,7 +26,7 @@ def looking_options(command: Command) -> Command:
     return click.option(
         "--region",
         metavar="X,Y,W,H",
-        help="Look at this part of the frame: shares of it such as 0.25,0,0.5,1, or pixels of the photos where some are given.",
+        help="Look at this part of the frame: shares of it such as 0.25,0,0.5,1, or pixels of photos that are given.",
     )(command)
 
 

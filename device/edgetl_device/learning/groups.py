@@ -114,16 +114,17 @@ class Groups(Mapping[str, Learner]):
             InputError: not a name, one that may be a slip, or one group too many.
         """
         name, names = check_group(name), self.names
-        if name not in names:
-            meant = similar_label(name, names) if insist else None
-            if meant is not None:
-                raise InputError(f"{name} would be a new group: did you mean {meant}? {insist} if it is new")
-            if len(names) >= MAX_GROUPS:
-                raise InputError(
-                    f"expected at most {MAX_GROUPS} groups, got {', '.join(names)} and {name}: each has a head of its "
-                    f"own; `edgetl-device forget --group {names[0]} --all` makes room"
-                )
-        return self._of(name)
+        if name in names:
+            return self._of(name)
+        meant = similar_label(name, names) if insist else None
+        if meant is not None:
+            raise InputError(f"{name} would be a new group: did you mean {meant}? {insist} if it is new")
+        if len(names) >= MAX_GROUPS:
+            raise InputError(
+                f"expected at most {MAX_GROUPS} groups, got {', '.join(names)} and {name}: each has a head of its "
+                f"own; `edgetl-device forget --group {names[0]} --all` makes room"
+            )
+        return self._made_anew(name)  # not kept: it may never get a sample
 
     def add(
         self,
@@ -140,14 +141,18 @@ class Groups(Mapping[str, Learner]):
             labels: group → label; "" is the group without a name.
             thumbnails, view, insist: as for :meth:`~.sample_keeper.SampleKeeper.add` and :meth:`known_or_new`.
         """
-        own = {name: label for name, label in labels.items() if name}
+        own = {check_group(name): check_sample_label(label) for name, label in labels.items() if name}
         with self._learner.lock():
-            for name, label in own.items():
-                self.known_or_new(name, insist).check_addition(label, raw)
-            if len({*self, *own}) > MAX_GROUPS:
-                raise InputError(f"expected at most {MAX_GROUPS} groups, got {', '.join(sorted({*self, *own}))}")
-            checked = {check_group(name): check_sample_label(label) for name, label in own.items()}
-            return self._learner.add(labels.get("", ""), raw, thumbnails, view=view, groups=checked)
+            together = sorted({*self.names, *own})
+            if len(together) > MAX_GROUPS:
+                raise InputError(f"expected at most {MAX_GROUPS} groups, got {len(together)}")
+            learners = {name: self.known_or_new(name, insist) for name in own}
+            for name, learner in learners.items():
+                learner.check_addition(own[name], raw)
+            if len(own) == 1 and not labels.get(""):  # a photo that is stored is only labelled
+                (name,) = own
+                return learners[name].add(own[name], raw, thumbnails, view=view)
+            return self._learner.add(labels.get("", ""), raw, thumbnails, view=view, groups=own)
 
     def classify(self, codes: Codes, top: int = 3) -> dict[str, list[Prediction]]:
         """(n, d) uint8 codes → group → n Predictions."""
@@ -165,6 +170,9 @@ class Groups(Mapping[str, Learner]):
 
     def _of(self, name: str) -> Learner:
         if name not in self._made:
-            content = GroupContent(self._learner.factory, name)
-            self._made[name] = Learner(content, GroupStore(self._learner.store, name), self._learner.runtime)
+            self._made[name] = self._made_anew(name)
         return self._made[name]
+
+    def _made_anew(self, name: str) -> Learner:
+        content, store = GroupContent(self._learner.factory, name), GroupStore(self._learner.store, name)
+        return Learner(content, store, self._learner.runtime, begin=False)

@@ -38,14 +38,16 @@ class Learner(HeadVersions, SampleKeeper):
         factory: the bundle's content.
         store: the device's database.
         runtime: name of the TFLite runtime recorded with samples.
+        begin: write the factory's version down at once where there is none, not only when a version is asked for.
     """
 
-    def __init__(self, factory: BundleContent, store: Store, runtime: str) -> None:
+    def __init__(self, factory: BundleContent, store: Store, runtime: str, *, begin: bool = True) -> None:
         HeadVersions.__init__(self, factory, store)
         SampleKeeper.__init__(self, factory, store, runtime)
         self._solver = Solver(factory, store)
         self._reliability: tuple[Solved, Reliability] | None = None
-        _ = self.active_version
+        if begin:
+            _ = self.active_version
 
     # reading -----------------------------------------------------------------------------------------------------
 

@@ -68,17 +68,15 @@ class GroupStore(Store):
                     stored[blob].append(number)
             ids = [stored[row.tobytes()].pop() if stored.get(row.tobytes()) else None for row in raw]
             new = [place for place, number in enumerate(ids) if number is None]
-            if len(new) < len(ids):
-                with self.database.transaction():
-                    self.grouped.label(self.name, label, backbone, [number for number in ids if number is not None])
-                    self.database.log_event("learn", {"label": label, "group": self.name, "samples": len(ids)})
-            if new:
-                pictures = [thumbnails[place] for place in new] if thumbnails else ()
-                added = self._store.add_samples(
-                    "", raw[new], backbone, runtime, pictures, view, {**(groups or {}), self.name: label}
-                )
-                for place, number in zip(new, added, strict=True):
-                    ids[place] = number
+            with self.database.transaction():
+                self.grouped.label(self.name, label, backbone, [number for number in ids if number is not None])
+                if new:
+                    pictures = [thumbnails[place] for place in new] if thumbnails else ()
+                    labels = {**(groups or {}), self.name: label}
+                    added = self._store.insert("", raw[new], backbone, runtime, pictures, view, labels)
+                    for place, number in zip(new, added, strict=True):
+                        ids[place] = number
+                self.database.log_event("learn", {"label": label, "group": self.name, "samples": len(ids)})
         return [number for number in ids if number is not None]
 
     def samples(self, backbone: str, label: str | None = None) -> list[SampleRow]:

@@ -163,22 +163,35 @@ class Store:
             groups: group → what they are labelled as there.
         """
         self._refuse_read_only()
-        made = now()
         with self.database.transaction():
-            self.budget.make_room(len(raw), raw.nbytes)
-            self._show(backbone, label)
-            rows = [(backbone, runtime, label, row.tobytes(), made) for row in raw]
-            ids = self.database.insert_samples(rows)
-            self.views.note(ids, view)
-            if label:
-                self.grouped.take_over(backbone, runtime, ids, rows, groups or ())
-            for group, name in (groups or {}).items():
-                self.grouped.label(group, name, backbone, ids)
-            pictures = [(i, jpeg) for i, jpeg in zip(ids, thumbnails, strict=False) if jpeg is not None]
-            if self.database.size_bytes() + sum(len(jpeg) for _, jpeg in pictures) <= self.budget.max_bytes:
-                checked = [(*picture, row_checksum("thumbnails", picture)) for picture in pictures]
-                self.database.run("INSERT INTO thumbnails VALUES (?, ?, ?)", checked)
-            self.database.log_event("learn", {"label": label, "samples": len(ids)})
+            return self.insert(label, raw, backbone, runtime, thumbnails, view, groups or {})
+
+    def insert(
+        self,
+        label: str,
+        raw: Int8,
+        backbone: str,
+        runtime: str,
+        thumbnails: Sequence[bytes | None],
+        view: str,
+        groups: Mapping[str, str],
+    ) -> list[int]:
+        """What :meth:`add_samples` does, in the caller's transaction."""
+        made = now()
+        self.budget.make_room(len(raw), raw.nbytes)
+        self._show(backbone, label)
+        rows = [(backbone, runtime, label, row.tobytes(), made) for row in raw]
+        ids = self.database.insert_samples(rows)
+        self.views.note(ids, view)
+        pictures = [(i, jpeg) for i, jpeg in zip(ids, thumbnails, strict=False) if jpeg is not None]
+        if self.database.size_bytes() + sum(len(jpeg) for _, jpeg in pictures) <= self.budget.max_bytes:
+            checked = [(*picture, row_checksum("thumbnails", picture)) for picture in pictures]
+            self.database.run("INSERT INTO thumbnails VALUES (?, ?, ?)", checked)
+        if label:  # after the pictures: those of samples whose place is taken are kept where there are no newer ones
+            self.grouped.take_over(backbone, runtime, ids, rows, groups)
+        for group, name in groups.items():
+            self.grouped.label(group, name, backbone, ids)
+        self.database.log_event("learn", {"label": label, "samples": len(ids)})
         return ids
 
     def samples(self, backbone: str, label: str | None = None) -> list[SampleRow]:

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..errors import CheckFailedError, EdgetlError, HeadError, InputError, StorageError
-from ..labels import SimilarLabelError, check_group, check_sample_label
+from ..labels import MAX_GROUPS, SimilarLabelError, check_group, check_sample_label
 from ..learning.gate_words import already
 from ..printable import printable
 from .bodies import Json, Places, query_number, read_json, receive, sample_ids, whole_number
@@ -172,7 +172,11 @@ class Api:
             version = await self._work.run(self._app.version, only)
             return Json(stored | {"version": version, "promoted": False, "reason": "not retrained yet"})
         outcomes = {name: await self._judged_if_possible(name) for name in groups}
-        first = outcomes[only] if only else await self._judged_if_possible()
+        if label:
+            first = await self._judged_if_possible()
+        else:  # nothing of the labels without a group has changed
+            reason = f"labelled in {', '.join(groups)} alone"
+            first = outcomes[only] if only else asdict(await self._work.run(self._app.unchanged, reason))
         return Json(stored | first | ({"groups": outcomes} if groups else {}))
 
     async def retrain(self, request: Request) -> Response:
@@ -298,9 +302,16 @@ def _labels(label: str, group: str | None, groups: dict[str, Any]) -> tuple[str,
     """A label, or "" where there are labels of groups alone; and those. Raises InputError."""
     if not all(isinstance(name, str) for name in groups.values()):
         raise InputError('"groups" must hold labels: expected {"groups": {"condition": "worn"}}')
-    found = {check_group(name): check_sample_label(of_group) for name, of_group in groups.items()}
+    asked = [(check_group(name), check_sample_label(of_group)) for name, of_group in groups.items()]
     if group is not None:
-        return "", {**found, check_group(group): check_sample_label(label)}
+        asked.append((check_group(group), check_sample_label(label)))
+    found = dict(asked)
+    if len(found) < len(asked):
+        raise InputError("a group is named twice: expected one label for each")
+    if len(found) > MAX_GROUPS:
+        raise InputError(f"expected at most {MAX_GROUPS} groups, got {len(found)}")
+    if group is not None:
+        return "", found
     return ("" if found and not label else check_sample_label(label)), found
 
 

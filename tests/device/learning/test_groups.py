@@ -187,6 +187,30 @@ def test_a_photo_keeps_its_groups_when_its_pending_label_is_moved(learner: Learn
     assert [row.id for row in groups["condition"].samples()] == ids
 
 
+def test_a_photo_keeps_a_picture_when_it_gets_a_label_of_its_own(learner: Learner, groups: Groups) -> None:
+    raw = embeddings("kite", 2)
+    groups.add({"condition": "worn"}, raw, [b"old", b"old"])
+    ids = learner.add("kite", raw, [b"new", None])
+    assert [learner.store.thumbnail(number) for number in ids] == [b"new", b"old"]
+    assert groups.add({"condition": "fine"}, embeddings("box", 1)) and groups.add({"side": "left"}, raw) == ids
+
+
+def test_what_is_refused_leaves_no_trace_of_a_group(learner: Learner, groups: Groups) -> None:
+    before = learner.store.database.state()
+    with pytest.raises(InputError, match="expected at most 8 groups, got 900"):
+        groups.add({f"g{number}": "x" for number in range(900)}, embeddings("kite", 1))
+    with pytest.raises(InputError):
+        groups.known_or_new("condition").add("worn/", embeddings("kite", 1))
+    assert learner.store.database.state() == before
+
+
+def test_samples_of_groups_alone_are_named_among_those_of_a_view(learner: Learner, groups: Groups) -> None:
+    groups.add({"condition": "worn", "side": "left"}, embeddings("kite", 2), view="{}")
+    learner.add("kite", embeddings("kite", 1, 200), view="{}")
+    found = learner.store.views.counts(learner.bundle.backbone_digest)
+    assert found == {"{}": {"kite": 1, "worn (condition)": 2}}
+
+
 def test_names_that_are_none_or_slips_and_groups_too_many_are_refused(groups: Groups) -> None:
     taught(groups)
     with pytest.raises(InputError, match=r"condtion would be a new group: did you mean condition\? `--x` if it is new"):
@@ -208,6 +232,8 @@ def test_a_full_store_refuses_photos_and_still_takes_labels_of_stored_ones(learn
     learner.store.budget.max_samples = 3
     with pytest.raises(StorageError, match="the store is full"):
         groups.known_or_new("condition").add("worn", embeddings("ring", 1))
+    with pytest.raises(StorageError, match="the store is full"):  # all of it or nothing
+        groups.known_or_new("condition").add("worn", np.concatenate([raw[:2], embeddings("ring", 1)]))
     assert not groups
     assert len(groups.known_or_new("condition").add("worn", raw)) == 3
 

@@ -61,12 +61,22 @@ def test_groups_are_taught_asked_and_forgotten_by_rest(site: Site) -> None:
     assert client.get("/api/v1/samples").json["total"] == 1
 
 
+def test_what_is_labelled_in_groups_alone_makes_no_version_without_one(site: Site) -> None:
+    client = Client(site.url)
+    version = client.get("/api/v1/status").json["version"]
+    told = client.post("/api/v1/learn", {"groups": {"side": "left", "light": "dim"}}).json
+    assert told["version"] == version and not told["promoted"] and told["reason"] == "labelled in side, light alone"
+    assert client.get("/api/v1/status").json["version"] == version
+
+
 @pytest.mark.parametrize(
     ("path", "body", "message"),
     [
         ("learn", {"group": "a/b", "label": "x"}, "the name of a group: label 'a/b' holds '/'"),
         ("learn", {"groups": {"side": 5}, "label": "x"}, '"groups" must hold labels'),
         ("learn", {"groups": {}}, '"label" is missing'),
+        ("learn", {"label": "x", "group": "side", "groups": {"side ": "y"}}, "a group is named twice"),
+        ("learn", {"groups": {f"g{number}": "x" for number in range(900)}}, "at most 8 groups, got 900"),
         ("learn", {"group": "conditoin", "label": "worn"}, "did you mean condition?"),
         ("retrain", {"group": "side"}, "no group 'side': known groups: condition"),
         ("pending/use", {"group": "condition", "batch": 7}, "no pending batch 7"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -86,6 +87,22 @@ def test_a_worker_that_is_killed_costs_nothing_but_time(files, started, monkeypa
     assert embedded.values.tobytes() == alone.values.tobytes() and embedded.skipped == alone.skipped
     assert [worker.process.returncode for worker in started] == [-9]
     assert "ended with code -9; others do its share" in caplog.text
+
+
+def test_a_worker_that_hangs_is_given_up(files, started, monkeypatch, caplog) -> None:
+    backbone = tiny_backbone()
+    alone = embed_device(backbone, files, 1)
+    give = crew._Worker.give
+
+    def stopped(worker: crew._Worker, batch: crew._Batch) -> None:
+        worker.process.send_signal(signal.SIGSTOP)
+        give(worker, batch)
+
+    monkeypatch.setattr(crew, "_PATIENCE_S", 0.1)
+    monkeypatch.setattr(crew._Worker, "give", stopped)
+    embedded = embed_device(backbone, files, 2)
+    assert embedded.values.tobytes() == alone.values.tobytes() and embedded.skipped == alone.skipped
+    assert "others do its share" in caplog.text and started[0].process.returncode == -9
 
 
 def test_who_stops_asking_leaves_no_process_behind(files, started) -> None:
