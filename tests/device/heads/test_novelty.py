@@ -126,7 +126,7 @@ def test_a_threshold_of_a_taught_class_comes_from_its_samples_left_out() -> None
         offset, precision = code - known.centre, known.space.precision.matrix.astype(np.float64)
         product = offset @ precision @ others
         left_out.append(product / np.sqrt((offset @ precision @ offset) * (others @ precision @ others)))
-    np.testing.assert_allclose(likeness(known.recent, space), left_out, rtol=1e-4)
+    np.testing.assert_allclose(likeness(known.recent, np.array([len(known.recent)]), space), left_out, rtol=1e-4)
     usual = 1 - WIDEST * known.space.precision.unseen / space(known.recent).lengths.mean()
     assert usual > USUAL  # these classes lie far out
     assert novelty.taught.least[0] == pytest.approx(SHARE * (sum(left_out) + usual) / 6, rel=1e-4)
