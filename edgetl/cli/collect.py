@@ -124,6 +124,7 @@ def fleet(action: str, folder: Path, late: float, bundle: Path | None) -> dict[s
         words = ["late"] if each.late else []
         words += ["another bundle"] if each.current is False else []
         words += [f"{each.withheld} withheld"] if each.withheld else []
+        words += [f"groups: {', '.join(each.groups)}"] if each.groups else []
         words += [each.note] if each.note else []
         shown = f"{each.accuracy:.3f} of {each.held_out}" if each.accuracy is not None else "-"
         heard = each.heard[:16].replace("T", " ")

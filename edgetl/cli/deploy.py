@@ -73,11 +73,13 @@ def pull(target: str, output: Path, port: int | None, home: str, sign: str, publ
 
     trusted = read_public_key(public_key) if public_key else None
     path, export = deployment.pull(target, output, port=port, home=home, sign=sign, trusted=trusted)
-    say(f"wrote {path}: {export.samples} samples of {', '.join(export.labels)}; "
+    groups = f", groups {', '.join(export.groups)}" if export.groups else ""
+    say(f"wrote {path}: {export.samples} samples of {', '.join(export.labels) or 'no label'}{groups}; "
         f"next: edgetl merge FILE.edgetl {path} -o NEW.edgetl")  # fmt: skip
     return {
         "samples": export.samples,
         "labels": list(export.labels),
+        "groups": {name: list(content.labels) for name, content in export.groups.items()},
         "path": str(path),
         "device": export.device,
     }

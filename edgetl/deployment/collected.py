@@ -17,7 +17,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from edgetl_device.bundle.export import Export
-from edgetl_device.bundle.export_file import MAX_EXPORT, ExportFile, ExportHeader
+from edgetl_device.bundle.export_file import MAX_EXPORT, ExportHeader
+from edgetl_device.bundle.export_parts import ExportParts
 from edgetl_device.bundle.signing import PublicKey
 from edgetl_device.errors import InputError
 from edgetl_device.files import open_bounded, read_bounded, write_atomically
@@ -91,22 +92,24 @@ class Collected:
             SendAllError: it is a change to something that is not here.
             NotYoursError: the device delivered under another name before.
         """
-        file = ExportFile.read(data, self._trusted)
-        header = file.header
+        parts = ExportParts.read(data, self._trusted)
+        header = parts.header
         path = self._path(header)
         with self._lock(header.device):
             known, delivery = self._read(path), self._delivery(path)
             if name and delivery.name and delivery.name != name:
                 raise NotYoursError(f"device {header.device[:8]} delivers under the name {delivery.name}")
             name = name or delivery.name  # without tokens, and over ssh, nobody is told apart
-            new = known is None or (known.header.sequence, known.header.content) != (header.sequence, header.content)
+            new = known is None or (known.header.sequence, known.header.digest) != (header.sequence, header.digest)
             note = _note_of(known, header) or delivery.note
             if new:
-                before = known.content() if known is not None and header.base == known.header.sequence else None
-                if header.base is not None and before is None:
-                    raise SendAllError(f"what this changes is not here (number {header.base}): send all")
-                whole = file.whole(before)
-                Export.from_file(whole)
+                before = None
+                if parts.bases:
+                    if known is None or parts.bases != {known.header.sequence}:
+                        raise SendAllError(f"what this changes is not here (number {min(parts.bases)}): send all")
+                    before = known.contents()
+                whole = parts.whole(before)
+                Export.from_parts(whole)
                 self._keep(path, Delivery(name, _now(), note))
                 write_atomically(path, whole.to_bytes())
             else:
@@ -118,7 +121,7 @@ class Collected:
         for path in sorted((self.folder / DEVICES).glob(f"*{SUFFIX}")):
             try:
                 with open_bounded(path, MAX_EXPORT) as stream:
-                    header, signed = ExportFile.peek(stream)
+                    header, signed = ExportParts.peek(stream)
             except (OSError, InputError) as error:
                 log.warning("%s cannot be read and waits for the device to send all again: %s", path, error)
                 continue
@@ -135,9 +138,9 @@ class Collected:
         after = f".{header.after[:16]}" if header.after else ""
         return self.folder / DEVICES / f"{header.device}{after}{SUFFIX}"
 
-    def _read(self, path: Path) -> ExportFile | None:
+    def _read(self, path: Path) -> ExportParts | None:
         try:
-            return ExportFile.read(read_bounded(path, MAX_EXPORT))
+            return ExportParts.read(read_bounded(path, MAX_EXPORT))
         except FileNotFoundError:
             return None
         except (OSError, InputError) as error:
@@ -161,7 +164,7 @@ class Collected:
             yield
 
 
-def _note_of(known: ExportFile | None, header: ExportHeader) -> str:
+def _note_of(known: ExportParts | None, header: ExportHeader) -> str:
     """Whether an export may take a known one's place; → what to note of that.
 
     Raises:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgetl_device.bundle.export import Export
-from edgetl_device.bundle.export_file import MAGIC, MAX_EXPORT, ExportFile
+from edgetl_device.bundle.export_file import MAGIC, MAX_EXPORT
+from edgetl_device.bundle.export_parts import MAGIC as PARTS_MAGIC
+from edgetl_device.bundle.export_parts import ExportParts
 from edgetl_device.bundle.possible import check_possible
 from edgetl_device.bundle.signing import PublicKey
 from edgetl_device.errors import InputError
@@ -40,7 +42,7 @@ class Source:
 
 def source_of(export: Export) -> Source:
     """An export that is in memory."""
-    digest = export.header.content if export.header else hashlib.sha256(export.content.to_bytes()).hexdigest()
+    digest = export.header.digest if export.header else hashlib.sha256(export.content.to_bytes()).hexdigest()
     return Source(export.device, export.after, export.order, digest, lambda: export)
 
 
@@ -48,9 +50,9 @@ def source_at(path: Path, trusted: Sequence[PublicKey] = ()) -> Source:
     """An export in a file; raises as :func:`read_export`."""
     try:
         with open_bounded(path, MAX_EXPORT) as stream:
-            first = stream.read(len(MAGIC))
+            first = stream.read(len(PARTS_MAGIC))
             stream.seek(0)
-            header = ExportFile.peek(stream, trusted)[0] if first == MAGIC else None
+            header = ExportParts.peek(stream, trusted)[0] if first.startswith((MAGIC, PARTS_MAGIC)) else None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
     except InputError as error:
@@ -59,11 +61,11 @@ def source_at(path: Path, trusted: Sequence[PublicKey] = ()) -> Source:
         found = source_of(read_export(path, trusted))
         return Source(found.device, found.after, found.order, found.content, lambda: read_export(path, trusted))
 
-    content = header.content
+    content = header.digest
 
     def read() -> Export:
         export = read_export(path, trusted)
-        if export.header is None or export.header.content != content:
+        if export.header is None or export.header.digest != content:
             raise InputError(f"{path} was replaced meanwhile: start again")
         return export
 
@@ -95,8 +97,9 @@ def read_export(path: Path, trusted: PublicKey | Sequence[PublicKey] | None = No
     keys = tuple(trusted) if isinstance(trusted, Sequence) else (trusted,) if trusted else ()
     try:
         export = Export.from_bytes(_read(path), keys)
-        if isinstance(export.content, Statistics):
-            check_possible(export.content)
+        for content in (export.content, *export.groups.values()):
+            if isinstance(content, Statistics):
+                check_possible(content)
         return export
     except InputError as error:
         raise error if str(error).startswith(f"cannot read {path}") else type(error)(f"{path}: {error}") from None
@@ -134,7 +137,13 @@ def latest(sources: Iterable[Source], merged: Container[str] = (), bundle: str =
 def _differ(one: Source, other: Source) -> bool:
     if one.content == other.content:
         return False
-    return one.read().statistics.to_bytes() != other.read().statistics.to_bytes()
+    return _statistics(one.read()) != _statistics(other.read())
+
+
+def _statistics(export: Export) -> dict[str, bytes]:
+    """Group → statistics, whatever the form that they came in."""
+    groups = {name: export.of_group(name).statistics.to_bytes() for name in export.groups}
+    return {"": export.statistics.to_bytes(), **groups}
 
 
 def _read(path: Path) -> bytes:

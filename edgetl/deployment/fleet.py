@@ -29,6 +29,7 @@ class DeviceStatus:
         held_out: how many photos these are.
         signed: whether the export is.
         note: what happened to it.
+        groups: in which it learned, too.
     """
 
     device: str
@@ -43,6 +44,7 @@ class DeviceStatus:
     held_out: int
     signed: bool
     note: str
+    groups: tuple[str, ...] = ()
 
 
 def fleet_status(kept: Iterable[Kept], late_after: timedelta, expected: Bundle | None = None) -> list[DeviceStatus]:
@@ -77,6 +79,7 @@ def _status(kept: Kept, now: datetime, late_after: timedelta, expected: Bundle |
         held_out=_count(facts.get("held_out")),
         signed=kept.signed,
         note=delivery.note,
+        groups=tuple(sorted(header.groups)),
     )
 
 

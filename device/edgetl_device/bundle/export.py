@@ -1,14 +1,14 @@
 """What a device exports: what it learned, who it is, and after how many changes; a later one replaces an earlier one.
 
 It holds samples as codes, or their statistics. Format 2 is in :mod:`.export_file`. Format 1 is still read: statistics
-in a set of arrays, with a mark and 64 bytes of signature behind it.
+in a set of arrays, with a mark and 64 bytes of signature behind it. Format 2 may have groups (:mod:`.export_parts`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +20,9 @@ from ..errors import InputError
 from ..labels import check_sample_label
 from ..projection import Projection
 from ..statistics import Statistics, with_labels
-from .export_file import MAGIC, Content, ExportFile, ExportHeader, blank_header, whole_export
+from .export_file import MAGIC, Content, ExportHeader, blank_header
+from .export_parts import MAGIC as PARTS_MAGIC
+from .export_parts import ExportParts, whole_parts
 from .exported_samples import ExportedSamples
 from .signing import EXPORT, SIZE, PrivateKey, PublicKey, verify_any
 
@@ -40,6 +42,7 @@ class Export:
         content: all samples it had learned then, or their statistics.
         sequence: number of changes to the device's store before; None where an old release made the export.
         header: of format 2.
+        groups: group → the same of the samples by their labels in it.
     """
 
     device: str
@@ -47,6 +50,11 @@ class Export:
     content: Content
     sequence: int | None = None
     header: ExportHeader | None = None
+    groups: Mapping[str, Content] = field(default_factory=dict)
+
+    def of_group(self, name: str) -> Export:
+        """The export as if the labels in one of its groups were all that there is."""
+        return replace(self, content=self.groups[name], groups={})
 
     @property
     def order(self) -> tuple[int, str]:
@@ -87,18 +95,17 @@ class Export:
         return len(self.content) if isinstance(self.content, ExportedSamples) else self.content.samples
 
     def with_labels(self, names: dict[str, str]) -> Export:
-        """The same samples under other labels; those that are not in ``names`` stay."""
-        if not names.keys() & set(self.labels):
+        """The same samples under other labels, in groups too; those that are not in ``names`` stay."""
+        used = {label for content in (self.content, *self.groups.values()) for label in content.labels}
+        if not names.keys() & used:
             return self
-        content = self.content
-        if isinstance(content, ExportedSamples):
-            return replace(self, content=content.with_labels(names))
-        return replace(self, content=with_labels(content, names))
+        groups = {name: _with_labels(content, names) for name, content in self.groups.items()}
+        return replace(self, content=_with_labels(self.content, names), groups=groups)
 
     def to_bytes(self, key: PrivateKey | None = None) -> bytes:
         """A deterministic serialisation in format 2, signed where a key is given."""
         header = self.header or blank_header(self.device, self.sequence or 0)
-        return whole_export(header, self.content, key)
+        return whole_parts(header, {"": self.content, **self.groups}, key)
 
     @classmethod
     def from_bytes(cls, data: bytes, trusted: PublicKey | Sequence[PublicKey] | None = None) -> Export:
@@ -109,16 +116,17 @@ class Export:
             SignatureError: keys are trusted, and this was signed by none of them.
         """
         keys = tuple(trusted) if isinstance(trusted, Sequence) else (trusted,) if trusted else ()
-        if data.startswith(MAGIC):
-            return cls.from_file(ExportFile.read(data, keys))
+        if data.startswith((MAGIC, PARTS_MAGIC)):
+            return cls.from_parts(ExportParts.read(data, keys))
         return cls._from_first_format(data, keys)
 
     @classmethod
-    def from_file(cls, file: ExportFile, before: Content | None = None) -> Export:
+    def from_parts(cls, parts: ExportParts) -> Export:
         """An export of format 2, unpacked; raises InputError where it is nothing that a device sends."""
-        content, header = file.content(before), file.header
-        _check_labels(content.labels)
-        return cls(header.device, "", content, header.sequence, header)
+        contents, header = parts.contents(), parts.header
+        for content in contents.values():
+            _check_labels(content.labels)
+        return cls(header.device, "", contents.pop(""), header.sequence, header, contents)
 
     @classmethod
     def _from_first_format(cls, data: bytes, trusted: Sequence[PublicKey]) -> Export:
@@ -139,6 +147,12 @@ class Export:
         statistics = Statistics.from_bytes(arrays["statistics"].tobytes())
         _check_labels(statistics.labels)
         return cls(device, time, statistics, _sequence(arrays.get("sequence")))
+
+
+def _with_labels(content: Content, names: dict[str, str]) -> Content:
+    if not names.keys() & set(content.labels):
+        return content
+    return content.with_labels(names) if isinstance(content, ExportedSamples) else with_labels(content, names)
 
 
 def _check_labels(labels: tuple[str, ...]) -> None:

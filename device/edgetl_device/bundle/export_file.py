@@ -25,6 +25,7 @@ import numpy as np
 
 from ..arrays import pack, unpack
 from ..errors import InputError, SignatureError
+from ..labels import MAX_GROUPS, check_group
 from ..statistics import Statistics
 from ..strict_json import parsed
 from .exported_samples import ExportedSamples, changes
@@ -43,6 +44,7 @@ _MARK = b"\nedgetl ed25519:"
 _START, _END = len(MAGIC) + _LENGTH_BYTES, len(_MARK) + SIZE  # before the header, and behind the payload
 _DEVICE, _HASH = re.compile(r"[0-9A-Za-z_-]{1,64}"), re.compile(r"[0-9a-f]{64}")
 _MAX_TEXT, _MAX_FACTS = 200, 16
+_OF_GROUPS = ("group", "groups")
 _REMOVED = "removed"  # the array of a change that samples do not have
 
 Fact = str | int | float | None
@@ -64,6 +66,9 @@ class ExportHeader:
         after: digest of the installed bundle, where that has earlier samples of this device in it: these here come on
             top; "" otherwise.
         facts: of the device, for a person: its bundle, its accuracy.
+        group: whose labels the samples have; "" for the labels without a group.
+        groups: with the labels without a group: group → hash of its content, which is in the same file (see
+            :mod:`.export_parts`); so none can be left out, or be of another export.
     """
 
     device: str
@@ -76,10 +81,20 @@ class ExportHeader:
     machine: str = ""
     after: str = ""
     facts: Mapping[str, Fact] = field(default_factory=dict)
+    group: str = ""
+    groups: Mapping[str, str] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
-        """JSON, deterministic."""
-        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
+        """JSON, deterministic; without groups, nothing of them."""
+        value = {name: value for name, value in asdict(self).items() if value or name not in _OF_GROUPS}
+        return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
+
+    @property
+    def digest(self) -> str:
+        """Hash of all content, that of groups too."""
+        if not self.groups:
+            return self.content
+        return hashlib.sha256(json.dumps([self.content, sorted(self.groups.items())]).encode()).hexdigest()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> ExportHeader:
@@ -87,7 +102,7 @@ class ExportHeader:
         try:
             header = cls(**parsed(data))
             header._check()
-        except (ValueError, TypeError, RecursionError) as error:
+        except (InputError, ValueError, TypeError, RecursionError) as error:
             raise InputError(f"not an export: its header does not hold what it should ({str(error)[:80]})") from None
         return header
 
@@ -105,6 +120,17 @@ class ExportHeader:
             raise ValueError("too many facts")
         if not all(_is_fact(value) and len(name) <= _MAX_TEXT for name, value in self.facts.items()):
             raise ValueError("no facts")
+        self._check_groups()
+
+    def _check_groups(self) -> None:
+        if not isinstance(self.group, str) or not isinstance(self.groups, dict) or len(self.groups) > MAX_GROUPS:
+            raise ValueError("no group")
+        if any(check_group(name) != name for name in (*self.groups, *([self.group] if self.group else []))):
+            raise ValueError("no name of a group")
+        if not all(isinstance(value, str) and _HASH.fullmatch(value) for value in self.groups.values()):
+            raise ValueError("no hash")
+        if self.group and self.groups:
+            raise ValueError("a group with groups")
 
     def _forms(self, texts: Mapping[str, re.Pattern[str]]) -> list[tuple[Any, re.Pattern[str]]]:
         return [(getattr(self, name), form) for name, form in texts.items()]
@@ -149,15 +175,19 @@ class ExportFile:
         return cls(header, (head, signature), rest)
 
     @classmethod
-    def peek(cls, stream: BinaryIO, trusted: Sequence[PublicKey] = ()) -> tuple[ExportHeader, bool]:
+    def peek(
+        cls, stream: BinaryIO, trusted: Sequence[PublicKey] = (), start: int = 0, size: int | None = None
+    ) -> tuple[ExportHeader, bool]:
         """As :meth:`read`, of the header alone: a fleet's need not be read whole for that. → whether it is signed, too.
 
         Args:
             stream: that can be sought in.
+            start, size: of the export in the stream, in bytes; default is all of it.
         """
+        stream.seek(start)
         head, _ = _head(stream.read(_START + _MAX_HEADER))
-        length = stream.seek(0, os.SEEK_END)
-        stream.seek(max(0, length - _END))
+        end = stream.seek(0, os.SEEK_END) if size is None else start + size
+        stream.seek(max(start, end - _END))
         signature = _signature(stream.read(_END))
         if trusted:
             verify_any(trusted, EXPORT_HEADER, head, signature)

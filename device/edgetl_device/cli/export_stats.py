@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..console import note, refuse_existing, reports, say
+from ..console import note, refuse_existing, reports, say, say_wrapped
 from ..errors import InputError
 from .options import in_home
 
 if TYPE_CHECKING:
     from ..home import Home
-    from ..learning.learner import Learner
+    from ..sending.outgoing import Outgoing
 
 
 def sent_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -34,18 +34,44 @@ def sent_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def tell_withheld(withheld: Mapping[str, int], floor: int) -> None:
+def tell_withheld(made: Outgoing, floor: int) -> None:
     """Say which labels stay on the device."""
-    if withheld:
-        names = ", ".join(f"{label} ({count})" for label, count in sorted(withheld.items()))
-        note(f"not sent, fewer than {floor} samples: {names}")
+    told = [f"{label} ({count})" for label, count in sorted(made.withheld.items())]
+    for group, labels in made.withheld_in_groups.items():
+        told += [f"{label} of {group} ({count})" for label, count in sorted(labels.items())]
+    if told:
+        note(f"not sent, fewer than {floor} samples: {', '.join(told)}")
 
 
-def tell_groups(learner: Learner) -> None:
-    """Say which groups of labels stay on the device."""
-    names = learner.store.grouped.names(learner.bundle.backbone_digest)
-    if names:
-        note(f"not sent, labels in groups stay on this device: {', '.join(names)}")
+def say_sent(made: Outgoing, before: str, after: str) -> None:
+    """Print how many samples of which labels these are, and those of each group in a line of its own.
+
+    Args:
+        before, after: the rest of the first line.
+    """
+    export = made.export
+    own = f"{_counted(export.samples)} of {', '.join(export.labels)}" if export.samples else "labels in groups alone"
+    say(f"{before}{own}{after}")
+    for name in export.groups:
+        of_group = export.of_group(name)
+        say_wrapped(f"  {name}: {_counted(of_group.samples)} of {', '.join(of_group.labels)}", 4)
+
+
+def groups_as_json(made: Outgoing) -> dict[str, Any]:
+    """Group → what of it is sent, and what is withheld."""
+    found = {}
+    for name in sorted({*made.export.groups, *made.withheld_in_groups}):
+        of_group = made.export.of_group(name) if name in made.export.groups else None
+        found[name] = {
+            "samples": of_group.samples if of_group else 0,
+            "labels": list(of_group.labels) if of_group else [],
+            "withheld": dict(made.withheld_in_groups.get(name, {})),
+        }
+    return found
+
+
+def _counted(samples: int) -> str:
+    return f"{samples} sample{'s' if samples != 1 else ''}"
 
 
 @click.command("export-stats", short_help="Write what was learned to a file, without photos")
@@ -59,25 +85,26 @@ def export_stats(file: Path, floor: int, no_codes: bool, sign: Path | None, forc
 
     A code says what a sample looks like to the backbone. Sums say it of the average; of one sample they are its code.
     """
+    from ..bundle.exported_samples import ExportedSamples
     from ..bundle.signing import read_private_key
     from ..files import write_atomically
     from ..sending.outgoing import outgoing
 
     refuse_existing(file, force)
     key = read_private_key(sign) if sign else None
-    learner = home.learner()
-    made = outgoing(learner, floor=floor, codes=not no_codes, key=key)
-    tell_groups(learner)
-    tell_withheld(made.withheld, floor)
+    made = outgoing(home.learner(), floor=floor, codes=not no_codes, key=key)
+    tell_withheld(made, floor)
     export = made.export
-    if not export.samples:
-        why = f"no label has {floor} samples: give a lower --floor, or" if made.withheld else "nothing was learned yet:"
+    if not export.samples and not export.groups:
+        withheld = made.withheld or made.withheld_in_groups
+        why = f"no label has {floor} samples: give a lower --floor, or" if withheld else "nothing was learned yet:"
         raise InputError(f"{why} `edgetl-device learn LABEL IMAGE…` first")
     write_atomically(file, made.data)
     kind = "samples" if export.header is None else export.header.kind
-    what = "as codes" if kind == "samples" else "as statistics"
-    count = f"{export.samples} sample{'s' if export.samples != 1 else ''}"
-    say(f"wrote {file}: {count} of {', '.join(export.labels)}, {what}, {len(made.data) / 1e3:.1f} kB")
+    contents = [content for content in (export.content, *export.groups.values()) if content.labels]
+    coded = [isinstance(content, ExportedSamples) for content in contents]
+    what = "as codes" if all(coded) else "as codes and statistics" if any(coded) else "as statistics"
+    say_sent(made, f"wrote {file}: ", f", {what}, {len(made.data) / 1e3:.1f} kB")
     return {
         "samples": export.samples,
         "labels": list(export.labels),
@@ -85,4 +112,5 @@ def export_stats(file: Path, floor: int, no_codes: bool, sign: Path | None, forc
         "kind": kind,
         "bytes": len(made.data),
         "withheld": dict(made.withheld),
+        "groups": groups_as_json(made),
     }

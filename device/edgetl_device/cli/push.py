@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..console import reports, say
-from .export_stats import sent_options, tell_groups, tell_withheld
+from .export_stats import groups_as_json, say_sent, sent_options, tell_withheld
 from .options import in_home
 
 if TYPE_CHECKING:
@@ -60,14 +60,12 @@ def push(
     if new_identity:
         say(f"this device is {learner.store.become_another()} from now on")
     made = outgoing(learner, floor=floor, codes=not no_codes, key=key, machine=machine_mark(home.folder))
-    tell_groups(learner)
-    tell_withheld(made.withheld, floor)
+    tell_withheld(made, floor)
     done = send(home.folder, url, deliver, made, key, retries=retries)
     export = made.export
-    count = f"{export.samples} sample{'s' if export.samples != 1 else ''}"
     how = "what changed" if done.change else "all"
     known = "" if done.new else "; the receiver had it already"
-    say(f"sent {how}, {done.bytes / 1e3:.1f} kB: {url} has {count} of this device{known}")
+    say_sent(made, f"sent {how}, {done.bytes / 1e3:.1f} kB: {url} has ", f" of this device{known}")
     return {
         "device": export.device,
         "sequence": export.sequence,
@@ -76,4 +74,5 @@ def push(
         "change": done.change,
         "new": done.new,
         "withheld": dict(made.withheld),
+        "groups": groups_as_json(made),
     }

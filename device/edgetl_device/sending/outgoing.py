@@ -9,9 +9,11 @@ import numpy as np
 
 from .. import __version__
 from ..bundle.export import Export
-from ..bundle.export_file import Content, ExportFile, blank_header, whole_export
+from ..bundle.export_file import Content, blank_header, whole_export
+from ..bundle.export_parts import ExportParts, whole_parts
 from ..bundle.exported_samples import ExportedSamples, no_samples, samples_of
 from ..bundle.signing import PrivateKey
+from ..learning.groups import Groups
 from ..learning.learner import Learner
 from ..statistics import Statistics, statistics_of
 
@@ -26,17 +28,19 @@ class Outgoing:
         export: with all of its content.
         data: the export as bytes, signed where a key was given.
         withheld: labels with too few samples, and how many these are; they are not in the export.
+        withheld_in_groups: group → the same of its labels.
     """
 
     export: Export
     data: bytes
     withheld: Mapping[str, int] = field(default_factory=dict)
+    withheld_in_groups: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def outgoing(
     learner: Learner, *, floor: int = 1, codes: bool = True, key: PrivateKey | None = None, machine: str = ""
 ) -> Outgoing:
-    """What the device learned with its bundle's backbone, less what is pending.
+    """What the device learned with its bundle's backbone, in groups too, less what is pending.
 
     Args:
         floor: labels with fewer samples than this are left out.
@@ -46,10 +50,10 @@ def outgoing(
     """
     store, bundle = learner.store, learner.bundle
     sequence = store.sequence()  # before reading: what is added meanwhile comes with a later export
-    known = learner.device_statistics()
-    counts = dict(zip(known.labels, known.counts.tolist(), strict=True))
-    withheld = {label: count for label, count in counts.items() if count < floor}
-    kept = known.samples - sum(withheld.values())
+    found = {name: _chosen(each, floor, codes) for name, each in {"": learner, **Groups(learner)}.items()}
+    contents = {name: content for name, (content, _) in found.items() if not name or len(content.labels)}
+    withheld = {name: less for name, (_, less) in found.items()}
+    own = withheld.pop("")
     merged = store.device in bundle.merged
     version = next(row for row in learner.versions() if row.id == learner.active_version)
     facts = {
@@ -58,22 +62,36 @@ def outgoing(
         "version": version.id,
         "accuracy": version.metrics.get("accuracy"),
         "held_out": len(learner.factory.holdout_labels),
-        "samples": kept,
-        "withheld": sum(withheld.values()),
+        "samples": _samples_in(contents[""]),
+        "withheld": sum(own.values()),
         "edgetl": __version__,
     }
     header = blank_header(store.device, sequence, machine=machine, after=bundle.digest if merged else "", facts=facts)
-    found: list[tuple[bytes, Content]] = []
+    data = whole_parts(header, contents, key)
+    export = Export(store.device, "", contents.pop(""), sequence, ExportParts.read(data).header, contents)
+    return Outgoing(export, data, own, {name: less for name, less in withheld.items() if less})
+
+
+def _chosen(learner: Learner, floor: int, codes: bool) -> tuple[Content, dict[str, int]]:
+    """What to send of one group's learner, or of that without a group, and what is withheld."""
+    known = learner.device_statistics()
+    counts = dict(zip(known.labels, known.counts.tolist(), strict=True))
+    withheld = {label: count for label, count in counts.items() if count < floor}
+    kept = known.samples - sum(withheld.values())
+    found: list[Content] = []
     size = known.dimension * kept / (known.dimension * (known.dimension + 1) / 2 * _bytes_of_product(kept))
     if codes and size <= _STATISTICS_WIN:
-        samples = _samples(learner, withheld)
-        found.append((whole_export(header, samples, key), samples))
+        found.append(_samples(learner, withheld))
     if not found or (codes and size > _CODES_WIN):
-        statistics = _without(learner, known, withheld)
-        found.append((whole_export(header, statistics, key), statistics))
-    data, content = min(found, key=lambda pair: len(pair[0]))
-    file = ExportFile.read(data)
-    return Outgoing(Export(store.device, "", content, sequence, file.header), data, withheld)
+        found.append(_without(learner, known, withheld))
+    if len(found) > 1:
+        blank = blank_header(learner.store.device, 0)
+        found.sort(key=lambda content: len(whole_export(blank, content)))
+    return found[0], withheld
+
+
+def _samples_in(content: Content) -> int:
+    return len(content) if isinstance(content, ExportedSamples) else content.samples
 
 
 def _bytes_of_product(samples: int) -> int:

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..bundle.export_file import changed_export
-from ..bundle.exported_samples import ExportedSamples
+from ..bundle.export_parts import changed_parts
 from ..bundle.signing import PrivateKey
 from ..errors import InputError, StorageError
 from .delivery import Answer, Deliver, UnreachableError
@@ -81,8 +80,8 @@ def _change(home: Path, address: str, made: Outgoing, key: PrivateKey | None) ->
     known, export = read_receipt(home, address), made.export
     if known is None or not known.fits(export) or export.header is None:
         return None
-    assert isinstance(export.content, ExportedSamples), "fits says so"
-    data = changed_export(export.header, known.sequence, known.label_by_id(), export.content, key)
+    contents = {"": export.content, **export.groups}
+    data = changed_parts(export.header, known.sequence, known.label_by_id(), contents, key)
     return data if len(data) < len(made.data) else None
 
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from ..bundle.export import Export
 from ..bundle.exported_samples import ExportedSamples
@@ -22,51 +23,74 @@ _HARDWARE = (Path("/proc/device-tree/serial-number"), Path("/etc/machine-id"))
 
 
 @dataclass(frozen=True)
+class SentSamples:
+    """The samples of one group, or of those without one, that a receiver has.
+
+    Args:
+        labels: those that occur, sorted.
+        samples: number of each sample → place of its label.
+    """
+
+    labels: tuple[str, ...]
+    samples: tuple[tuple[int, int], ...]
+
+    def label_by_id(self) -> dict[int, str]:
+        """Number of each sample → its label."""
+        return {identity: self.labels[place] for identity, place in self.samples}
+
+
+@dataclass(frozen=True)
 class Receipt:
     """What a receiver acknowledged last.
 
     Args:
         device, after, sequence: of that export.
-        labels: those of its samples, sorted.
-        samples: number of each sample → place of its label; empty for statistics, whose changes are not sent.
+        sent: group → its samples, "" without a group; not those of which statistics came, whose changes are not sent.
     """
 
     device: str
     after: str
     sequence: int
-    labels: tuple[str, ...]
-    samples: tuple[tuple[int, int], ...]
+    sent: Mapping[str, SentSamples]
 
     @classmethod
     def of(cls, export: Export) -> Receipt | None:
         """That of an export that was acknowledged; None where no change to it can be sent."""
-        content = export.content
-        if not isinstance(content, ExportedSamples) or export.sequence is None:
+        contents = {"": export.content, **export.groups}
+        sent = {name: _sent(content) for name, content in contents.items() if isinstance(content, ExportedSamples)}
+        if not sent or export.sequence is None:
             return None
-        rows = zip(content.ids.tolist(), content.label_of.tolist(), strict=True)
-        return cls(export.device, export.after, export.sequence, content.labels, tuple(rows))
+        return cls(export.device, export.after, export.sequence, sent)
 
     def fits(self, export: Export) -> bool:
         """Whether a change to what the receiver has can be sent: of this device, and it only went on since then."""
-        mine = (self.device, self.after) == (export.device, export.after)
-        return mine and isinstance(export.content, ExportedSamples) and self.sequence <= (export.sequence or 0)
+        return (self.device, self.after) == (export.device, export.after) and self.sequence <= (export.sequence or 0)
 
-    def label_by_id(self) -> Mapping[int, str]:
-        """Number of each sample → its label."""
-        return {identity: self.labels[place] for identity, place in self.samples}
+    def label_by_id(self) -> Mapping[str, Mapping[int, str]]:
+        """Group → number of each sample → its label."""
+        return {name: sent.label_by_id() for name, sent in self.sent.items()}
+
+
+def _sent(content: ExportedSamples) -> SentSamples:
+    return SentSamples(content.labels, tuple(zip(content.ids.tolist(), content.label_of.tolist(), strict=True)))
 
 
 def read_receipt(home: Path, address: str) -> Receipt | None:
     """What is kept of a receiver; None where nothing is, or nothing that makes sense."""
     try:
         value = parsed(read_bounded(_path(home, address), _MAX_BYTES))
-        samples = tuple((int(identity), int(place)) for identity, place in value["samples"])
-        labels = tuple(str(label) for label in value["labels"])
-        if any(not 0 <= place < len(labels) for _, place in samples):
-            return None
-        return Receipt(str(value["device"]), str(value["after"]), int(value["sequence"]), labels, samples)
-    except (OSError, InputError, ValueError, TypeError, KeyError, RecursionError):
+        sent = {str(name): _read_sent(each) for name, each in value["sent"].items()}
+        return Receipt(str(value["device"]), str(value["after"]), int(value["sequence"]), sent)
+    except (OSError, InputError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
+
+
+def _read_sent(value: Any) -> SentSamples:
+    labels = tuple(str(label) for label in value["labels"])
+    samples = tuple((int(identity), int(place)) for identity, place in value["samples"])
+    if any(not 0 <= place < len(labels) for _, place in samples):
+        raise ValueError("a place without a label")
+    return SentSamples(labels, samples)
 
 
 def keep_receipt(home: Path, address: str, receipt: Receipt | None) -> None:
