@@ -310,6 +310,7 @@ def evaluate(
     bundle: str | Path | Bundle,
     photos: str | Path | Sequence[str | Path] | Dataset,
     *,
+    group: str | None = None,
     slices: str | Path | None = None,
     report: str | Path | None = None,
     runtime: str = "auto",
@@ -323,6 +324,7 @@ def evaluate(
 
     Args:
         photos: folders or a list, as for :func:`load_photos`; all of them count.
+        group: a group of the bundle's labels, where these are the classes of the photos.
         slices: CSV file with the column ``path`` and columns to tell accuracy apart by.
         report: also write one self-contained HTML page.
         runtime: TFLite runtime: ``auto``, ``litert`` or ``tflite``.
@@ -338,9 +340,9 @@ def evaluate(
     dataset = photos if isinstance(photos, Dataset) else find_all(as_paths(photos))
     if slices is not None:
         dataset = evaluation.with_columns(dataset, Path(slices))
-    result = evaluation.evaluate(opened, dataset, runtime)
+    result = evaluation.evaluate(opened, dataset, runtime, group)
     if report is not None:
-        write_report(result, opened, Path(report))
+        write_report(result, opened, Path(report), group)
     return result
 
 

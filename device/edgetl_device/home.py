@@ -302,7 +302,7 @@ class Home:
             return False
         store = Store(self.store_path)
         try:
-            return store.device in bundle.merged and bool(store.samples(bundle.backbone_digest))
+            return store.device in bundle.merged and bool(store.photos(bundle.backbone_digest))
         finally:
             store.close()
 
@@ -325,7 +325,10 @@ def agreement_of(content: BundleContent, embedded: Int8, raw: Int8, labels: tupl
 
 def _group_status(learner: Learner) -> dict[str, Any]:
     """What ``status`` tells of one group's learner; no head is solved for it."""
+    bundle = learner.bundle
     return {
+        "bundle_labels": list(bundle.labels),
+        "hidden": sorted(learner.store.hidden(bundle.backbone_digest) & set(bundle.labels)),
         "samples": learner.store.counts(learner.bundle.backbone_digest),
         "pending": [asdict(batch) for batch in learner.pending()],
         "unlearned": learner.unlearned,

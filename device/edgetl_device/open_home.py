@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from contextlib import suppress
 from typing import Literal
 
@@ -107,19 +108,22 @@ class OpenHome:
 
     def relearn(self) -> None:
         """Teach a bundle that is new to them the stored samples; where that fails, it goes on as it came."""
-        if not self.learner.is_new_to_its_samples:
-            return
-        try:
-            outcome = self.learner.retrain()
-            problem = None if outcome.promoted else outcome.reason
-        except (HeadError, StorageError) as error:
-            problem = str(error)
-        if problem is not None:
-            log.warning(
-                "the new bundle was not taught the stored samples (%s): check `edgetl-device samples`, then run "
-                "`edgetl-device retrain`",
-                problem,
-            )
+        new = {"": self.learner} if self.learner.is_new_to_its_samples else {}
+        for name, learner in {**new, **self.groups.new_to_their_samples()}.items():
+            try:
+                outcome = learner.retrain()
+                problem = None if outcome.promoted else outcome.reason
+            except (HeadError, StorageError) as error:
+                problem = str(error)
+            if problem is not None:
+                option = f" --group {shlex.quote(name)}" if name else ""
+                log.warning(
+                    "the new bundle was not taught the stored samples (%s): check `edgetl-device samples%s`, then run "
+                    "`edgetl-device retrain%s`",
+                    problem,
+                    option,
+                    option,
+                )
 
     def prove(self) -> None:
         """Note that the bundle works; where that cannot be written, it stays on trial."""

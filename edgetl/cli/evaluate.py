@@ -19,6 +19,7 @@ _MERGED = 3  # bins of reliability that one line of the terminal shows
 @click.command(short_help="Measure a bundle's accuracy on PHOTOS")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--group", metavar="NAME", help="A group of the bundle: PHOTOS are in folders named by its labels.")
 @click.option("--report", type=click.Path(path_type=Path), help="Also write one self-contained HTML page.")
 @click.option(
     "--slices", type=click.Path(path_type=Path), help="CSV with a path column and columns to break accuracy down by."
@@ -27,7 +28,13 @@ _MERGED = 3  # bins of reliability that one line of the terminal shows
 @click.option("--force", is_flag=True, help="Overwrite the report.")
 @reports
 def evaluate(
-    file: Path, photos: tuple[Path, ...], report: Path | None, slices: Path | None, runtime: str, force: bool
+    file: Path,
+    photos: tuple[Path, ...],
+    group: str | None,
+    report: Path | None,
+    slices: Path | None,
+    runtime: str,
+    force: bool,
 ) -> dict[str, Any]:
     """Measure a bundle's accuracy on PHOTOS, with the device's own code and runtime."""
     from edgetl_device.bundle.bundle import open_bundle
@@ -37,7 +44,7 @@ def evaluate(
     if report is not None:
         refuse_existing(report, force)
     bundle = open_bundle(file)
-    result = api.evaluate(bundle, photos, slices=slices, report=report, runtime=runtime, force=force)
+    result = api.evaluate(bundle, photos, group=group, slices=slices, report=report, runtime=runtime, force=force)
     _say(result)
     if is_verbose():
         from ..evaluation.shrinkage_audit import audit_bundle
@@ -45,7 +52,7 @@ def evaluate(
         note(audit_bundle(bundle))
     if report is not None:
         say(f"wrote {report}")
-    return _as_json(result)
+    return _as_json(result) | {"group": group}
 
 
 def _say(result: Evaluation) -> None:

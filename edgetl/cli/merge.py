@@ -72,11 +72,14 @@ def merge(
     samples = f"{done.samples} sample{'s' if done.samples != 1 else ''}"
     devices = f"{done.devices} device{'s' if done.devices != 1 else ''}"
     say(f"added {samples} from {devices}; wrote {output}")
+    for name, count in done.groups.items():
+        say(f"group {name}: added {count} sample{'s' if count != 1 else ''}")
     if done.accuracy is not None:
         sure = spread(wilson_interval(round(done.accuracy * done.held_out), done.held_out))
         say(f"accuracy {done.accuracy:.3f} ({sure}) on the bundle's {done.held_out} held-out photos")
     return {
         "samples": done.samples,
+        "groups": dict(done.groups),
         "devices": done.devices,
         "accuracy": done.accuracy,
         "held_out": done.held_out,

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgetl_device.console import note, reports, say, table
+from edgetl_device.console import note, reports, say, say_wrapped, table
 
 
 @click.command(short_help="Show what is inside a bundle")
@@ -38,6 +38,8 @@ def _shown(file: Path) -> dict[str, Any]:
     manifest = bundle.manifest
     backbone, size = manifest["backbone"], manifest["preprocessing"]
     say(f"{bundle.name}: {', '.join(bundle.labels) or 'no classes'}")
+    for name, labels in bundle.groups.items():
+        say_wrapped(f"group {name}: {', '.join(labels)}", 2)
     width = f" alpha {backbone['alpha']}" if "alpha" in backbone else ""
     say(f"backbone  {backbone['name']}{width}, {size['height']}x{size['width']} px, "
         f"{manifest['codes']['dimension']} features, {manifest['quantization']}")  # fmt: skip

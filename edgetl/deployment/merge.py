@@ -6,22 +6,25 @@ The result's statistics are, byte for byte, those of one machine that had seen a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from edgetl_device.bundle.bundle import Bundle, write_bundle
+from edgetl_device.bundle.bundle_groups import KEY as GROUPS
+from edgetl_device.bundle.bundle_groups import packed_groups
 from edgetl_device.bundle.content import BundleContent, BundleParts
 from edgetl_device.bundle.export import Export
 from edgetl_device.bundle.exported_samples import ExportedSamples
+from edgetl_device.bundle.group_content import GroupContent
 from edgetl_device.bundle.merged import KEY as MERGED
 from edgetl_device.bundle.possible import sound_content
 from edgetl_device.bundle.signing import PrivateKey
 from edgetl_device.errors import BundleError, CheckFailedError, InputError, MismatchError
 from edgetl_device.heads.evidence import gather
 from edgetl_device.heads.head import Head, fit_head
-from edgetl_device.labels import check_label_count
+from edgetl_device.labels import MAX_GROUPS, check_label_count
 from edgetl_device.learning.gate import confirmed_loss, on_holdout, possible_loss
 from edgetl_device.statistics import BLOCK_ROWS, MAX_SAMPLES, Statistics, statistics_of
 
@@ -44,6 +47,7 @@ class Merged:
         replaced: exports that a newer one of the same device replaced.
         held_out: how many photos the accuracy was measured on.
         spellings: labels that may be another one, spelt differently.
+        groups: group of the result → how many samples were added to it.
     """
 
     samples: int
@@ -53,6 +57,7 @@ class Merged:
     replaced: int
     held_out: int = 0
     spellings: tuple[Spelling, ...] = ()
+    groups: Mapping[str, int] = field(default_factory=dict)
 
 
 def merge(
@@ -68,7 +73,7 @@ def merge(
 
     Args:
         accept: write it even where classes that the bundle knows get worse.
-        names: label of devices → label to use.
+        names: label of devices → label to use, in groups too.
 
     Raises:
         MismatchError: an export belongs to another backbone.
@@ -80,11 +85,15 @@ def merge(
     factory = sound_content(bundle)
     sources = [each if isinstance(each, Source) else source_of(each) for each in exports]
     chosen = latest(sources, bundle.merged, bundle.digest)
-    total = _Total(factory.statistics, names or {})
-    for source in chosen:
-        total.add(source.read())
-    statistics, devices = total.statistics(), sorted(total.labels)
-    check_label_count(len(statistics.labels), "merge fewer devices, or agree on labels")
+    totals = _added(factory, chosen, names or {})
+    total = totals.pop("")
+    statistics, devices = (
+        total.statistics(),
+        sorted({device for each in (total, *totals.values()) for device in each.labels}),
+    )
+    groups = {name: each.statistics() for name, each in totals.items()}
+    for each in (statistics, *groups.values()):
+        check_label_count(len(each.labels), "merge fewer devices, or agree on labels")
     head = _head(factory, statistics)
     objection = _objection(factory, head)
     if objection and not accept:
@@ -103,27 +112,51 @@ def merge(
         factory.correction,
     )
     # A fused model holds the old head: it is left out rather than kept wrong.
-    left_out = ("members", "format", "fused", MERGED)
+    left_out = ("members", "format", "fused", MERGED, GROUPS)
     merged = bundle.merged.joined_by(devices)
     manifest = {name: value for name, value in bundle.manifest.items() if name not in left_out}
-    manifest |= {"name": output.stem, "labels": list(head.labels)} | merged.manifest
+    named, packed = packed_groups(groups)
+    manifest |= {"name": output.stem, "labels": list(head.labels)} | merged.manifest | named
     twin = {name: data for name, data in bundle.members.items() if name == "backbone_edgetpu.tflite"}
-    members = parts.members() | twin | merged.members
+    members = parts.members() | twin | merged.members | packed
     _check_readable(replace(bundle, manifest=bundle.manifest | manifest, members=members))
     write_bundle(output, manifest, members, key)
     truth = np.asarray(factory.holdout_labels, np.str_)
     accuracy = None
     if len(truth):
         accuracy = float((np.asarray(head.labels, np.str_)[head.holdout_scores.argmax(axis=1)] == truth).mean())
+    known = {"": factory.statistics.labels, **bundle.groups}
+    spelt = [each for name, of in {"": total, **totals}.items() for each in spellings(known.get(name, ()), of.labels)]
     return Merged(
         samples=total.samples,
         devices=len(devices),
         accuracy=accuracy,
-        bit_exact=statistics.bit_exact,
+        bit_exact=all(each.bit_exact for each in (statistics, *groups.values())),
         replaced=len(sources) - len(chosen),
         held_out=len(truth),
-        spellings=tuple(spellings(factory.statistics.labels, total.labels)),
+        spellings=tuple(spelt),
+        groups={name: totals[name].samples for name, each in groups.items() if each.labels},
     )
+
+
+def _added(factory: BundleContent, sources: Sequence[Source], names: Mapping[str, str]) -> dict[str, _Total]:
+    """Group → the bundle's statistics and what devices add to them; "" for the labels without a group."""
+    totals = {"": _Total(factory.statistics, names)}
+    for name in factory.bundle.groups:
+        totals[name] = _Total(GroupContent(factory, name).statistics, names)
+    for source in sources:
+        export = source.read()
+        totals[""].add(export)
+        for name in export.groups:
+            if name not in totals:
+                totals[name] = _Total(GroupContent(factory, name).statistics, names)
+            totals[name].add(export.of_group(name))
+        if len(totals) > MAX_GROUPS + 1:
+            raise InputError(
+                f"a bundle holds at most {MAX_GROUPS} groups, these would be {len(totals) - 1}: "
+                f"{', '.join(sorted(totals)[1:])}; agree on their names, or merge fewer devices"
+            )
+    return totals
 
 
 class _Total:
@@ -190,6 +223,7 @@ def _check_readable(bundle: Bundle) -> None:
     content = BundleContent(bundle)
     try:
         _ = content.statistics, content.holdout, content.seen, content.check, content.correction
+        _ = [GroupContent(content, name).statistics for name in bundle.groups]
     except BundleError as error:
         raise InputError(
             f"merged, these would make a bundle that no device accepts ({error}); nothing was written"

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from edgetl_device import metrics
 from edgetl_device.bundle.bundle import Bundle
 from edgetl_device.bundle.content import FINGERPRINT_BYTES
+from edgetl_device.bundle.group_content import group_content
 from edgetl_device.bundle.possible import sound_content
 from edgetl_device.console import progress
 from edgetl_device.errors import InputError, PhotoError
@@ -182,19 +183,26 @@ class _Worst:
         return [(sure, -negative, label) for sure, negative, label in sorted(self._heap, key=lambda m: (-m[0], -m[1]))]
 
 
-def evaluate(bundle: Bundle, dataset: Dataset, runtime: str = "auto") -> Evaluation:
+def evaluate(bundle: Bundle, dataset: Dataset, runtime: str = "auto", group: str | None = None) -> Evaluation:
     """Classify every photo of a dataset.
 
+    Args:
+        group: of the bundle, whose labels the dataset's classes are; None for the labels without a group.
+
     Raises:
-        InputError: a class of the dataset is not one of the bundle's, or none of its photos can be read.
+        InputError: a class of the dataset is not one of the bundle's, the bundle has no such group, or none of its
+            photos can be read.
         BundleError: the bundle's backbone crashes, never ends or needs too much memory.
     """
     factory = sound_content(bundle)
+    if group is not None:
+        factory = group_content(factory, group)
     head = factory.head()
     strange = sorted(set(dataset.classes) - set(head.labels))
     if strange:
         known = ", ".join(head.labels) or "none"
-        raise InputError(f"the photos have a class {strange[0]!r} that the bundle does not know (it knows {known})")
+        who = "the bundle" if group is None else f"the group {group}"
+        raise InputError(f"the photos have a class {strange[0]!r} that {who} does not know (it knows {known})")
     backbone = open_tried_backbone(bundle, runtime)
     with one_blas_thread():
         answers = _ask(dataset, backbone, head, factory.seen)

@@ -16,13 +16,13 @@ from .evaluate import Evaluation
 from .figures import headline
 
 
-def write_report(result: Evaluation, bundle: Bundle, path: Path) -> None:
-    """The evaluation as one self-contained HTML file; raises StorageError if it cannot be written."""
+def write_report(result: Evaluation, bundle: Bundle, path: Path, group: str | None = None) -> None:
+    """The evaluation, of a group of labels where one is named, as one self-contained HTML file; raises StorageError."""
     parts = [*_summary(result), *_classes(result), *_slices(result), *_calibration(result), *_mistakes(result)]
     if result.skipped:
         parts += [Heading("Skipped"), *(Text(reason) for reason in result.skipped)]
     parts += [Heading("The bundle"), _bundle(bundle, result)]
-    write_atomically(path, page(f"{bundle.name}: evaluation", parts))
+    write_atomically(path, page(f"{bundle.name}: evaluation{'' if group is None else f' of {group}'}", parts))
 
 
 def _summary(result: Evaluation) -> list[Part]:

@@ -26,19 +26,21 @@ from ..labels import NOTHING, check_sample_label
 from ..preprocess import Preprocessing
 from ..strict_json import parsed
 from .archive import pack_members, read_file, unpack_members
+from .bundle_groups import MEMBER as GROUPS
+from .bundle_groups import groups_of
 from .inner_maps import InnerMap, maps_of
 from .merged import MEMBER as MERGED
 from .merged import MergedDevices
 from .signing import BUNDLE, SIZE, PrivateKey, PublicKey
 
-FORMAT_VERSION = 3
-READABLE = (1, 2, 3)  # 1: statistics have no moments of single classes; up to 2: the backbone gives no inner maps
-WITHOUT_MAPS = 2  # what a bundle without inner maps is written as: older programs read it too
+FORMAT_VERSION = 4
+READABLE = (1, 2, 3, 4)  # 1: statistics have no moments of single classes; up to 2: the backbone gives no inner maps
+WITHOUT_MAPS, WITHOUT_GROUPS = 2, 3  # what a bundle without them is written as: older programs read it too
 MAX_MANIFEST = 1 << 20  # bytes
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
 REQUIRED = ("backbone.tflite", "statistics.npz", "holdout.npz", "check.npz", "labels.txt")
-OPTIONAL = ("backbone_edgetpu.tflite", "model.tflite", "head.npz", MERGED)
+OPTIONAL = ("backbone_edgetpu.tflite", "model.tflite", "head.npz", MERGED, GROUPS)
 _NEEDED = {
     "format": int,
     "name": str,
@@ -105,6 +107,11 @@ class Bundle:
         """The inner feature maps that the backbone gives too, finest first; none in a bundle that cannot inspect."""
         return maps_of(self.manifest)
 
+    @property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """The groups of labels that devices learned and `edgetl merge` put there → their labels, sorted."""
+        return groups_of(self.manifest)
+
     @cached_property
     def merged(self) -> MergedDevices:
         """Devices whose samples are in the statistics; raises BundleError where that cannot be told."""
@@ -133,7 +140,7 @@ def write_bundle(
     order = [name for name in (*REQUIRED, *OPTIONAL) if name in members]
     listing = {n: {"size": len(members[n]), "sha256": hashlib.sha256(members[n]).hexdigest()} for n in order}
     full = {name: value for name, value in manifest.items() if name != "signed"}
-    written = FORMAT_VERSION if full.get("maps") else WITHOUT_MAPS
+    written = FORMAT_VERSION if GROUPS in members else WITHOUT_GROUPS if full.get("maps") else WITHOUT_MAPS
     full = {"format": written, **full, "members": listing} | ({"signed": signing_time()} if key else {})
     text = json.dumps(full, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
     signature = {SIGNATURE: key.sign(BUNDLE, text)} if key else {}
@@ -239,13 +246,15 @@ def _manifest(data: bytes) -> dict[str, Any]:
         Preprocessing.from_json(manifest["preprocessing"])
         CodeTransform.from_json(manifest["codes"])
         _embedding_scale(manifest)
-        maps = maps_of(manifest)
+        maps, groups = maps_of(manifest), groups_of(manifest)
     except InputError as error:
         raise BundleError(f"the manifest is not valid: {error}") from None
     if not valid or labels != sorted(set(labels)):
         raise BundleError("the manifest's labels must be sorted and distinct")
     if maps and manifest["format"] <= WITHOUT_MAPS:
         raise BundleError(f"the manifest names inner maps, which format {manifest['format']} does not have")
+    if bool(groups) != (GROUPS in manifest["members"]) or (groups and manifest["format"] <= WITHOUT_GROUPS):
+        raise BundleError("the manifest names groups whose statistics are not there, or the other way round")
     if labels == [NOTHING]:
         raise BundleError(f"its only label is {NOTHING!r}, which is background and no class: teach it things too")
     if "signed" in manifest and not _is_time(manifest["signed"]):

@@ -10,6 +10,7 @@ from ..heads.scatter import scatter_along
 from ..statistics import Statistics
 from .bundle import Bundle
 from .content import BundleContent
+from .group_content import GroupContent
 
 _BLOCK_ROWS = 256  # worked on at once, to spare memory
 _WIDE = 2048  # features; beyond it single precision has to do, for memory
@@ -24,11 +25,17 @@ def sound_content(bundle: Bundle) -> BundleContent:
         BundleError: no samples can have its statistics.
     """
     content = BundleContent(bundle)
+    _check_statistics(content, "statistics.npz")
+    for name in bundle.groups:
+        _check_statistics(GroupContent(content, name), f"the statistics of group {name}")
+    return content
+
+
+def _check_statistics(content: BundleContent, what: str) -> None:
     try:
         check_possible(content.statistics)
     except InputError as error:
-        raise error if isinstance(error, BundleError) else BundleError(f"statistics.npz: {error}") from None
-    return content
+        raise error if isinstance(error, BundleError) else BundleError(f"{what}: {error}") from None
 
 
 def check_possible(statistics: Statistics) -> None:

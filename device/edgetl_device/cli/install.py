@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..console import Stages, reports, say
+from ..console import Stages, reports, say, say_wrapped
 from .options import in_home, runtime_option
 from .retraining import judged_if_possible
 from .samples import say_elsewhere
@@ -33,6 +33,8 @@ def install(
     file: Path, public_key: Path | None, allow_downgrade: bool, stage: Path | None, runtime: str, home: Home
 ) -> dict[str, Any]:
     """Verify a bundle, check it on this device and make it the current one."""
+    from ..learning.groups import Groups
+
     if stage is not None:
         candidate = home.examine(file, runtime, public_key=public_key, allow_downgrade=allow_downgrade)
         home.stage(candidate, stage)
@@ -43,12 +45,17 @@ def install(
     learner = home.learner(runtime)
     version = learner.active_version
     say(f"installed {bundle.name}: {', '.join(bundle.labels) or 'no classes yet'} (version {version})")
+    for name, labels in bundle.groups.items():
+        say_wrapped(f"group {name}: {', '.join(labels)}", 2)
     say_elsewhere(learner.store.count_elsewhere(bundle.backbone_digest))
     outcome: dict[str, Any] = {"version": version}
     if learner.is_new_to_its_samples:
         outcome = judged_if_possible(learner)
         if outcome["exit_code"] == 1:  # the bundle is installed; of `install`, 1 says that the old one stays
             outcome["exit_code"] = 0
+    for name, of_group in Groups(learner).new_to_their_samples().items():
+        say(f"group {name}:")
+        judged_if_possible(of_group, name)
     taught = "" if bundle.labels else ", and teach on its page"
     say(f"next: edgetl-device run{taught}")
     key = home.trusted()
@@ -57,6 +64,7 @@ def install(
     return {
         "name": bundle.name,
         "labels": list(bundle.labels),
+        "groups": {name: list(labels) for name, labels in bundle.groups.items()},
         "agreement": agreement,
         "signed_by": key.fingerprint if key else None,
     } | outcome

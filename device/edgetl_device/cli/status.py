@@ -39,7 +39,10 @@ def status(accept_loss: bool, runtime: str, home: Home) -> dict[str, Any]:
     say(f"version  {report['version']}")
     for name, group in report["groups"].items():
         taught = ", ".join(f"{label} {count}" for label, count in group["samples"].items())
-        say_wrapped(f"group    {name}: {taught} (version {group['version']})", 9)
+        say_wrapped(f"group    {name}: {taught or 'no samples of this device'} (version {group['version']})", 9)
+        if group["bundle_labels"]:
+            brought = [f"{each} (hidden)" if each in group["hidden"] else each for each in group["bundle_labels"]]
+            say_wrapped(f"         from the bundle: {', '.join(brought)}", 9)
         if group["unlearned"]:
             say(f"         ({group['unlearned']} not learned yet: `edgetl-device retrain{group_words(name)}`)")
         if group["pending"]:

@@ -104,6 +104,8 @@ class Device(PendingVerbs):
             with self._now() as opened:
                 learner = opened.learner
                 outcome = retrain_after(learner, "installed") if learner.is_new_to_its_samples else None
+                for of_group in opened.groups.new_to_their_samples().values():
+                    retrain_after(of_group, "installed")
                 return Installed(installed.name, installed.labels, learner.active_version, agreement, outcome)
 
     def classify(self, image: Photo, *, color: ColorOrder | None = None, top: int = 3) -> Prediction:

@@ -1,74 +1,30 @@
 """Groups: several questions about the same photos, each with labels, versions and a head of its own.
 
 A group is a name such as ``condition``; its labels, such as ``worn`` and ``fine``, are told apart among themselves
-alone. The labels without a name, which the bundle may have brought, go on as if there were no groups. Nothing comes
-with a bundle for a group: it starts empty, as a ``--no-classes`` bundle does, on the same backbone and projection.
+alone. The labels without a name, which the bundle may have brought, go on as if there were no groups. A group starts
+empty, as a ``--no-classes`` bundle does, or with what other devices learned in it and `edgetl merge` put into the
+bundle, on the same backbone and projection.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import cached_property
 
-from ..bundle.content import BundleContent
+from ..bundle.group_content import GroupContent
 from ..codes import Codes, Int8
 from ..errors import HeadError, InputError
 from ..heads.head import Head
-from ..heads.precision import Precision
 from ..inference.classifier import Prediction, predictions
 from ..labels import MAX_GROUPS, check_group, check_sample_label, similar_label
-from ..statistics import Statistics, no_statistics
 from ..store.group_store import GroupStore
 from .learner import Learner
 
 log = logging.getLogger("edgetl.groups")
 
 
-class GroupContent(BundleContent):
-    """What a bundle brings for a group: its backbone's projection and its rule, and no samples.
-
-    Args:
-        factory: the bundle's content.
-        name: of the group; with the bundle's digest it names the group's versions.
-    """
-
-    def __init__(self, factory: BundleContent, name: str) -> None:
-        bundle = factory.bundle
-        super().__init__(
-            replace(bundle, manifest={**bundle.manifest, "labels": []}, digest=f"{bundle.digest}/{name}"), None
-        )
-        self._factory = factory
-
-    @cached_property
-    def statistics(self) -> Statistics:
-        """Of nothing."""
-        bundle = self._factory.bundle
-        return no_statistics(bundle.backbone_digest, bundle.codes.dimension, self._factory.statistics.projection)
-
-    @cached_property
-    def solved(self) -> Precision | None:
-        """None: there is nothing to solve."""
-        return None
-
-    @cached_property
-    def _holdout(self) -> tuple[Codes, tuple[str, ...]]:
-        return self._factory.holdout[:0], ()
-
-    @cached_property
-    def correction(self) -> None:
-        """None: the factory fitted nothing."""
-        return None
-
-    @cached_property
-    def seen(self) -> frozenset[bytes]:
-        """No photos."""
-        return frozenset()
-
-
 class Groups(Mapping[str, Learner]):
-    """The groups in which samples are labelled now, by name, each as a learner; see :class:`~.learner.Learner`.
+    """The groups in which samples are labelled now, and those of the bundle, by name, each as a learner.
 
     Args:
         learner: of the labels without a name.
@@ -92,10 +48,11 @@ class Groups(Mapping[str, Learner]):
     @property
     def names(self) -> tuple[str, ...]:
         """Of the groups, sorted."""
-        return self._learner.store.grouped.names(self._learner.bundle.backbone_digest)
+        bundle = self._learner.bundle
+        return tuple(sorted({*bundle.groups, *self._learner.store.grouped.names(bundle.backbone_digest)}))
 
     def known(self, name: str) -> Learner:
-        """The learner of a group; raises InputError where no sample is labelled in it."""
+        """The learner of a group; raises InputError where there is none of this name."""
         names = self.names
         clean = check_group(name)
         if clean not in names:
@@ -153,6 +110,15 @@ class Groups(Mapping[str, Learner]):
                 (name,) = own
                 return learners[name].add(own[name], raw, thumbnails, view=view)
             return self._learner.add(labels.get("", ""), raw, thumbnails, view=view, groups=own)
+
+    def new_to_their_samples(self) -> dict[str, Learner]:
+        """Groups with samples that no version made with this bundle knows: so it is after an installation."""
+        found = {}
+        for name, learner in self.items():
+            _ = learner.active_version  # written down where there is none
+            if learner.is_new_to_its_samples:
+                found[name] = learner
+        return found
 
     def classify(self, codes: Codes, top: int = 3) -> dict[str, list[Prediction]]:
         """(n, d) uint8 codes → group → n Predictions."""

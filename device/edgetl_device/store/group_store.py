@@ -69,6 +69,7 @@ class GroupStore(Store):
             ids = [stored[row.tobytes()].pop() if stored.get(row.tobytes()) else None for row in raw]
             new = [place for place, number in enumerate(ids) if number is None]
             with self.database.transaction():
+                self._show(self._hidden_of(backbone), label)
                 self.grouped.label(self.name, label, backbone, [number for number in ids if number is not None])
                 if new:
                     pictures = [thumbnails[place] for place in new] if thumbnails else ()
@@ -147,6 +148,9 @@ class GroupStore(Store):
         """Remove all labels of the group, of all backbones; returns how many."""
         self._refuse_read_only()
         with self.database.transaction():
+            for hidden_of, label in list(self.database.rows("SELECT backbone, label FROM hidden")):
+                if hidden_of.endswith(f"/{self.name}"):
+                    self._show(hidden_of, label)
             removed = self.database.delete("grouped", "name = ?", (self.name,))
             self._drop_unlabelled()
             self.database.taken_away()
@@ -158,6 +162,7 @@ class GroupStore(Store):
         """Move samples to another label of the group."""
         self._refuse_read_only()
         with self.database.transaction():
+            self._show(self._hidden_of(backbone), label)
             pending = self._take_pending(backbone, ids)
             learned = [number for number in ids if number not in pending]
             condition = (backbone, self.name, listed(learned))
@@ -208,18 +213,19 @@ class GroupStore(Store):
         """As :meth:`Store.admit`; the samples keep their ids."""
         self._refuse_read_only()
         with self.database.transaction():
+            for shown in {label} if label is not None else set(self.labels_of(backbone, ids).values()):
+                self._show(self._hidden_of(backbone), shown)
             self._confirm_anew(self._take_pending(backbone, ids), label)
             self.database.log_event("admit", {"samples": len(ids), "group": self.name})
         self.database.scrub()
         return sorted(ids)
 
-    def hidden(self, backbone: str) -> frozenset[str]:
-        """None: no bundle brings labels of a group."""
-        return frozenset()
-
     # inside ------------------------------------------------------------------------------------------------------
 
     _among = "+backbone = ? AND name = ? AND sample IN (SELECT value FROM json_each(?))"
+
+    def _hidden_of(self, backbone: str) -> str:
+        return f"{backbone}/{self.name}"  # no name of a group holds a slash
 
     def _take_pending(self, backbone: str, ids: Sequence[int]) -> dict[int, tuple[str, str]]:
         """Those of the samples whose label is pending lose it; → sample → backbone and label."""

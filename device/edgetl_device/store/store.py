@@ -179,7 +179,7 @@ class Store:
         """What :meth:`add_samples` does, in the caller's transaction."""
         made = now()
         self.budget.make_room(len(raw), raw.nbytes)
-        self._show(backbone, label)
+        self._show(self._hidden_of(backbone), label)
         rows = [(backbone, runtime, label, row.tobytes(), made) for row in raw]
         ids = self.database.insert_samples(rows)
         self.views.note(ids, view)
@@ -306,8 +306,8 @@ class Store:
         """Delete the samples of all backbones and show hidden labels again, in one step; returns how many samples."""
         self._refuse_read_only()
         with self.database.transaction():
-            for backbone, label in list(self.database.rows("SELECT backbone, label FROM hidden")):
-                self._show(backbone, label)
+            for hidden in list(self.database.rows("SELECT backbone, label FROM hidden")):
+                self._show(*hidden)
             removed = self.database.delete_samples("1")
             self.database.taken_away()
             self.database.log_event("forget", {"samples": removed})
@@ -319,7 +319,7 @@ class Store:
         self._refuse_read_only()
         pending = self._pending.among(ids)
         with self.database.transaction():
-            self._show(backbone, label)
+            self._show(self._hidden_of(backbone), label)
             learned = [identity for identity in ids if identity not in pending]
             for identity in learned:
                 self.database.update("samples", "label = ?", "backbone = ? AND id = ?", (label, backbone, identity))
@@ -366,7 +366,7 @@ class Store:
         self._refuse_read_only()
         with self.database.transaction():
             for shown in {label} if label is not None else set(self.labels_of(backbone, ids).values()):
-                self._show(backbone, shown)
+                self._show(self._hidden_of(backbone), shown)
             new = self._pending.admit(ids, label)
             self.database.log_event("admit", {"samples": len(new)})
         self.database.scrub()
@@ -375,7 +375,10 @@ class Store:
     def hidden(self, backbone: str) -> frozenset[str]:
         """Factory labels that were forgotten."""
         return frozenset(
-            label for (label,) in self.database.rows("SELECT label FROM hidden WHERE backbone = ?", (backbone,))
+            label
+            for (label,) in self.database.rows(
+                "SELECT label FROM hidden WHERE backbone = ?", (self._hidden_of(backbone),)
+            )
         )
 
     def hide(self, backbone: str, label: str) -> None:
@@ -383,7 +386,7 @@ class Store:
         self._refuse_read_only()
         with self.database.transaction():
             if label not in self.hidden(backbone):
-                self.database.insert("hidden", backbone=backbone, label=label)
+                self.database.insert("hidden", backbone=self._hidden_of(backbone), label=label)
             self.database.taken_away()
             self.database.log_event("hide", {"label": label})
 
@@ -417,8 +420,12 @@ class Store:
                 "check the card, `dmesg` tells why it turned read-only"
             )
 
-    def _show(self, backbone: str, label: str) -> None:
-        if self.database.delete("hidden", "backbone = ? AND label = ?", (backbone, label)):
+    def _hidden_of(self, backbone: str) -> str:
+        """What the rows of hidden labels call a backbone."""
+        return backbone
+
+    def _show(self, hidden_of: str, label: str) -> None:
+        if self.database.delete("hidden", "backbone = ? AND label = ?", (hidden_of, label)):
             self.database.taken_away()
             self.database.log_event("show", {"label": label})
 

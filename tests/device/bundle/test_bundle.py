@@ -62,7 +62,7 @@ def test_a_zip_that_is_no_bundle_and_a_file_that_is_no_zip_are_told_apart(tmp_pa
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (manifest(format=4), "format 4 is newer than 3, the last that this edgetl reads; update"),
+        (manifest(format=5), "format 5 is newer than 4, the last that this edgetl reads; update"),
         (manifest(labels=["box", "ball"]), "sorted and distinct"),
         (manifest(labels=["../x", "y"]), "not valid"),
         (manifest(labels=[1, 2]), "sorted and distinct"),

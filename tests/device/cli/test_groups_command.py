@@ -105,7 +105,13 @@ def test_a_device_may_know_groups_alone(run, photos: Path, tmp_path: Path, capfd
     assert "10 samples" in capfd.readouterr().out
 
 
-def test_what_is_sent_says_that_groups_stay(run, photos: Path, tmp_path: Path) -> None:
+def test_what_is_sent_says_what_is_of_which_group(run, photos: Path, tmp_path: Path) -> None:
     run("learn", "--group", "shape", "round", photos / "ball" / "0000.png", "--no-retrain")
-    _, said = run("export-stats", tmp_path / "out", code=2)
-    assert "not sent, labels in groups stay on this device: shape" in said and "nothing was learned yet" in said
+    said, _ = run("export-stats", tmp_path / "out")
+    assert "labels in groups alone, as codes" in said and "\n  shape: 1 sample of round\n" in said
+    run("learn", "kite", photos / "kite" / "0000.png", photos / "kite" / "0001.png", "--no-retrain")
+    told, _ = run("export-stats", tmp_path / "out", "--force", "--json")
+    assert (told["samples"], told["labels"]) == (2, ["kite"])
+    assert told["groups"] == {"shape": {"samples": 1, "labels": ["round"], "withheld": {}}}
+    _, note = run("export-stats", tmp_path / "out", "--force", "--floor", "2")
+    assert "not sent, fewer than 2 samples: round of shape (1)" in note
