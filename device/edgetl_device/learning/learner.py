@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 from ..bundle.content import BundleContent
 from ..errors import EdgetlError, HeadError, StorageError
@@ -72,7 +74,8 @@ class Learner(HeadVersions, SampleKeeper):
     @property
     def is_new_to_its_samples(self) -> bool:
         """Whether samples are stored and no version was made since the one in use: so it is after an installation."""
-        return any(not row.pending for row in self.samples()) and self.versions()[-1].id == self.active_version
+        taught = self.store.is_anything_learned(self.bundle.backbone_digest)
+        return taught and self.versions()[-1].id == self.active_version
 
     def has_nothing_to_learn(self, rule: str | None = None) -> bool:
         """Whether a retraining would only repeat the version in use: no rule but its own, no sample after its last."""
@@ -123,6 +126,9 @@ class Learner(HeadVersions, SampleKeeper):
             return DriftState("collecting", 0, None)
         return DriftState(kept["state"], kept["frames"], kept["rank"])
 
+    def _changing(self, ids: Sequence[int]) -> AbstractContextManager[None]:
+        return self._solver.changing(ids)
+
     # learning ----------------------------------------------------------------------------------------------------
 
     def retrain(self, rule: str | None = None, *, accept_scene_change: bool = False) -> Outcome:
@@ -147,6 +153,7 @@ class Learner(HeadVersions, SampleKeeper):
             except _UNSOLVABLE as error:
                 raise _as_refusal(error) from error
             self._done = ()
+            self._solver.keep()
             if outcome.promoted:
                 try:
                     self.store.backup_if_due()

@@ -188,9 +188,10 @@ class Retraining:
                 older = older_samples(self._factory, self._store, after, first, doubt.label)
                 ids = [*(number for number in older if number not in confirmed), *ids]
             batches.append((ids, doubt.looks_like, doubt.reason))
-        numbers = self._store.set_aside(batches)
-        self._set_aside += [number for ids, _, _ in batches for number in ids]
-        self._solver.keep_unless_it_knows(min(min(ids) for ids, _, _ in batches))
+        aside = [number for ids, _, _ in batches for number in ids]
+        with self._solver.setting_aside(aside):
+            numbers = self._store.set_aside(batches)
+        self._set_aside += aside
         assert len(numbers) == len(batches)
 
     # the end -----------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 
@@ -49,7 +50,7 @@ class SampleKeeper:
 
     def known_labels(self) -> tuple[str, ...]:
         """The bundle's labels and those of stored samples, sorted."""
-        return tuple(sorted({*self.bundle.labels, *self.store.counts(self.bundle.backbone_digest)}))
+        return tuple(sorted({*self.bundle.labels, *self.store.labels(self.bundle.backbone_digest)}))
 
     def check_known(self, label: str) -> None:
         """Raise InputError if neither the bundle nor a sample has this label."""
@@ -96,7 +97,8 @@ class SampleKeeper:
         with self.lock():
             self.check_addition(label, raw)
             backbone = self.bundle.backbone_digest
-            return self.store.add_samples(label, raw, backbone, self.runtime, thumbnails, view, groups)
+            with self._changing(()) if label in self.store.hidden(backbone) else nullcontext():
+                return self.store.add_samples(label, raw, backbone, self.runtime, thumbnails, view, groups)
 
     def check_addition(self, label: str, raw: Int8) -> None:
         """Raise InputError or MismatchError unless these embeddings can be added as samples of a label."""
@@ -119,7 +121,8 @@ class SampleKeeper:
     def _forget(self, distinct: Sequence[int], remove: Callable[[str, Sequence[int]], None]) -> int:
         with self.lock():
             labels = set(self.store.labels_of(self.bundle.backbone_digest, distinct).values())
-            remove(self.bundle.backbone_digest, distinct)
+            with self._changing(distinct):
+                remove(self.bundle.backbone_digest, distinct)
             left = labels & set(self.known_labels())  # nothing names a label that is gone
             of_label = f" of {min(left)}" if len(labels) == len(left) == 1 else ""
             self._done = (*self._done, f"forgot {counted(len(distinct))}{of_label}")
@@ -147,7 +150,7 @@ class SampleKeeper:
 
     def hide(self, label: str) -> None:
         """Never predict a factory label again, until it is learned again."""
-        with self.lock():
+        with self.lock(), self._changing(()):
             self.store.hide(self.bundle.backbone_digest, label)
 
     def relabel(self, label: str, ids: Sequence[int]) -> int:
@@ -159,7 +162,8 @@ class SampleKeeper:
             if not distinct:
                 return 0
             self._check_room_for(label)
-            self.store.relabel_samples(self.bundle.backbone_digest, distinct, label)
+            with self._changing(distinct):
+                self.store.relabel_samples(self.bundle.backbone_digest, distinct, label)
             self._done = (*self._done, f"moved {counted(len(distinct))} to {label}")
         return len(distinct)
 
@@ -209,6 +213,10 @@ class SampleKeeper:
             return self._forget(self.pending_batch(number).ids, self.store.unlabel_samples)
 
     # inside ------------------------------------------------------------------------------------------------------
+
+    def _changing(self, ids: Sequence[int]) -> AbstractContextManager[None]:
+        """Around what changes these samples, or hides or shows a label, for who remembers the others."""
+        return nullcontext()
 
     def _check_room_for(self, label: str) -> None:
         if label not in self.bundle.labels:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ..bundle.content import BundleContent
+from ..errors import InputError
 from ..heads.evidence import Evidence
 from ..heads.head import Head, fit_head
+from ..store.learned_samples import Block
 from ..store.schema import VersionRow
 from ..store.store import Store
 from .sample_summary import SampleSummary
+
+log = logging.getLogger("edgetl.learner")
+
+WORTH_KEEPING = 1024  # samples: fewer are read again as fast as a summary of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,16 +39,13 @@ class Solver:
         self._summary: SampleSummary | None = None
         self._solved: Solved | None = None
         self._revision = 0
+        self._kept_samples, self._kept_revision = 0, -1
 
     def solve(self, row: VersionRow) -> Solved:
         """A version's head; the last one is remembered."""
         self._refresh()
         if self._solved is None or self._solved.version != row.id:
-            summary = self._summary
-            if summary is None or summary.last > row.last_sample:  # else what is remembered is a part of it
-                summary = self._empty()
-            self._read(summary, row.last_sample)
-            self._summary = self._summary or summary
+            summary = self._up_to(row.last_sample)
             evidence = self.evidence(summary)
             self._solved = Solved(row.id, fit_head(evidence, row.rule), evidence)
         return self._solved
@@ -51,14 +57,48 @@ class Solver:
     def newest(self) -> SampleSummary:
         """All that is stored now."""
         self._refresh()
-        self._summary = self._summary or self._empty()
+        self._summary = self._summary or self._kept() or self._empty()
         self._read(self._summary, None)
         return self._summary
 
-    def keep_unless_it_knows(self, first: int) -> None:
-        """Samples from an id on were set aside just now, under the learning lock: what has not read them stays good."""
-        if self._summary is not None and self._summary.last < first:
-            self._revision = self.store.revision()
+    @contextmanager
+    def changing(self, ids: Sequence[int]) -> Iterator[None]:
+        """Around what takes samples away, moves them or sets them aside: of all others nothing is read again.
+
+        Under the learning lock, so that nothing else changes meanwhile.
+        """
+        self._refresh()
+        summary = self._summary or self._kept()
+        enough = summary is not None and summary.statistics.samples - len(ids) >= WORTH_KEEPING
+        if summary is None or not enough or not self.store.keeps_summaries:
+            yield
+            return
+        before = list(self._blocks_of(ids, summary.last))
+        yield
+        after = self._blocks_of(ids, summary.last)
+        self._summary = self._changed(summary, before, after, summary.last)
+        self._solved = None
+        self._revision = self.store.revision()
+
+    @contextmanager
+    def setting_aside(self, ids: Sequence[int]) -> Iterator[None]:
+        """As :meth:`changing`, around what sets new samples aside: what has not read them stays as it is."""
+        if self._summary is None or self._summary.last >= min(ids):
+            with self.changing(ids):
+                yield
+            return
+        yield
+        self._revision = self.store.revision()
+
+    def keep(self) -> None:
+        """Write down what all that is stored comes to, where enough came since; under the learning lock."""
+        summary = self.newest()
+        size = summary.statistics.samples
+        if size < WORTH_KEEPING or not self.store.keeps_summaries:
+            return
+        if abs(size - self._kept_samples) >= WORTH_KEEPING or self._kept_revision != self._revision:
+            self.store.keep_summary(self.factory.bundle.backbone_digest, summary.to_bytes())
+            self._kept_samples, self._kept_revision = size, self._revision
 
     def evidence(self, summary: SampleSummary) -> Evidence:
         """With what the factory brought, less what is hidden."""
@@ -67,6 +107,51 @@ class Solver:
     def _empty(self) -> SampleSummary:
         known = self.factory.statistics
         return SampleSummary.empty(known.backbone, known.dimension, known.projection)
+
+    def _kept(self) -> SampleSummary | None:
+        """What was written down of the samples as they are now, all or most of them."""
+        known = self.factory.statistics
+        content = self.store.kept_summary(known.backbone) if self.store.keeps_summaries else None
+        if content is None:
+            return None
+        try:
+            summary = SampleSummary.from_bytes(content, known.backbone, known.dimension, known.projection)
+        except InputError as error:
+            log.info("the kept summary is not used: %s", error)
+            return None
+        self._kept_samples, self._kept_revision = summary.statistics.samples, self._revision
+        return summary
+
+    def _up_to(self, last: int) -> SampleSummary:
+        """Of the samples with ids up to one."""
+        backbone = self.factory.bundle.backbone_digest
+        summary = self._summary or self._kept()
+        if summary is not None and summary.last > last:
+            more = self.store.count_after(backbone, last)
+            earlier = None
+            if self.store.keeps_summaries and summary.statistics.samples - more >= max(WORTH_KEEPING, more):
+                self._summary = summary
+                taken = self.store.embeddings(backbone, self.factory.bundle.codes.dimension, last, summary.last)
+                earlier = self._changed(summary, taken, (), last)
+            summary = earlier or self._empty()
+        summary = summary or self._empty()
+        self._read(summary, last)
+        self._summary = self._summary or summary
+        return summary
+
+    def _changed(
+        self, summary: SampleSummary, before: Iterable[Block], after: Iterable[Block], last: int
+    ) -> SampleSummary | None:
+        bundle = self.factory.bundle
+
+        def newest(label: str, most: int) -> Block | None:
+            return self.store.newest_embeddings(bundle.backbone_digest, bundle.codes.dimension, label, most, last)
+
+        return summary.changed(before, after, newest, bundle.codes, last)
+
+    def _blocks_of(self, ids: Sequence[int], up_to: int) -> Iterator[Block]:
+        bundle = self.factory.bundle
+        return self.store.embeddings_of(bundle.backbone_digest, bundle.codes.dimension, ids, up_to)
 
     def _read(self, summary: SampleSummary, up_to: int | None) -> None:
         bundle = self.factory.bundle

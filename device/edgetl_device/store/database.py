@@ -24,6 +24,7 @@ from .acknowledged import Acknowledged, AcknowledgedFile, acknowledged_path
 from .backup import copy_database
 from .checksum import Value, add, row_checksum
 from .connection import DAMAGE, connect
+from .kept_summary import KeptSummary, summary_path
 from .lock import LearningLock, lock_path
 from .recovery import backup_path, recover
 from .replacement import now, put_back, second_names
@@ -60,6 +61,7 @@ class Database:
         self.lock = LearningLock(lock_path(path), when_taken=self._follow)
         self.backup_path = backup_path(path)
         self._counter = AcknowledgedFile(acknowledged_path(path))
+        self.kept_summary = KeptSummary(summary_path(path))
         self._is_open = False
         self.followed = False
         self._open()
@@ -233,6 +235,11 @@ class Database:
         pages = self._db.pragma("page_count") - self._db.pragma("freelist_count")
         return int(pages * self._db.pragma("page_size"))
 
+    @property
+    def device(self) -> str:
+        """Identity of the store."""
+        return self._device
+
     def state(self) -> State:
         """What the store knows of itself."""
         with self._errors():
@@ -334,9 +341,11 @@ class Database:
             yield from self._db.execute(query, values)
 
     def scrub(self) -> None:
-        """Take what was removed out of the write-ahead log and the automatic backup too."""
+        """Take what was removed out of the write-ahead log, the kept summary and the automatic backup too."""
         with self.lock():
             try:
+                with self._errors():
+                    self.kept_summary.remove()
                 if not self._is_settled:
                     with self._errors():
                         self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)

@@ -11,10 +11,11 @@ import numpy as np
 from ..codes import Int8
 from ..errors import HomeError
 from .grouped import listed
+from .learned_samples import BLOCK_SAMPLES
 from .pending import PendingBatch
 from .replacement import now
 from .schema import SampleRow
-from .store import BLOCK_SAMPLES, MAX_ID, Store
+from .store import MAX_ID, Store
 
 _ROW = "sample, label, time, batch IS NOT NULL"
 # The signs in queries keep SQLite from an index by name, of which it would read and sort all that the group holds.
@@ -37,6 +38,7 @@ class GroupStore(Store):
         self._copy, self._path, self.database = store._copy, store._path, store.database
         self.budget, self.versions, self.inspected = store.budget, store.versions, store.inspected
         self.grouped, self.views, self._pending = store.grouped, store.views, store._pending
+        self.keeps_summaries = False  # one of each group would be written at each change of any
         self.name = name
 
     def close(self) -> None:
@@ -100,6 +102,15 @@ class GroupStore(Store):
         """Label → how many samples have it in the group; sorted."""
         query = "SELECT label, count(*) FROM grouped WHERE backbone = ? AND name = ? GROUP BY label ORDER BY label"
         return {label: int(count) for label, count in self.database.rows(query, (backbone, self.name))}
+
+    def labels(self, backbone: str) -> tuple[str, ...]:
+        """As :meth:`Store.labels`."""
+        return tuple(self.counts(backbone))
+
+    def is_anything_learned(self, backbone: str) -> bool:
+        """As :meth:`Store.is_anything_learned`."""
+        query = "SELECT 1 FROM grouped WHERE backbone = ? AND name = ? AND batch IS NULL LIMIT 1"
+        return bool(list(self.database.rows(query, (backbone, self.name))))
 
     def count_after(self, backbone: str, after: int) -> int:
         """As :meth:`Store.count_after`, of labels with larger ids."""

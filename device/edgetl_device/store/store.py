@@ -9,20 +9,19 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..codes import Int8
-from ..errors import HomeError, StorageError
+from ..errors import StorageError
 from ..files import make_private
 from .budget import MAX_BYTES, MAX_SAMPLES, Budget
 from .checksum import row_checksum
 from .database import Database
 from .grouped import GroupedLabels, listed
 from .inspected import InspectedPhotos
+from .learned_samples import LearnedSamples
 from .lock import LearningLock
 from .pending import PendingBatch, PendingSamples
 from .read_only import is_read_only, private_copy
@@ -38,10 +37,9 @@ log = logging.getLogger("edgetl.store")
 _ROW = "id, label, time, EXISTS (SELECT 1 FROM pending WHERE sample = id)"
 
 MAX_ID = (1 << 63) - 1  # of SQLite
-BLOCK_SAMPLES = 1024  # read at once: a megabyte or so, whatever is stored
 
 
-class Store:
+class Store(LearnedSamples):
     """One open store; not shared between threads.
 
     Args:
@@ -62,6 +60,7 @@ class Store:
         self._copy = private_copy(path) if is_read_only(path) else None
         self._path = path
         self.database = Database(Path(self._copy.name) / path.name if self._copy else path)
+        self.keeps_summaries = self._copy is None
         if self._copy is None:
             make_private(path.parent)
         self.budget = Budget(self.database, max_samples, max_bytes)
@@ -217,41 +216,10 @@ class Store:
         query = "SELECT label, count(*) FROM samples WHERE backbone = ? AND label <> '' GROUP BY label ORDER BY label"
         return {label: int(count) for label, count in self.database.rows(query, (backbone,))}
 
-    def count_after(self, backbone: str, after: int) -> int:
-        """How many samples have larger ids and are not pending: what a version up to that sample has not learned."""
-        query = (
-            "SELECT count(*) FROM samples WHERE backbone = ? AND id > ? AND label <> '' "
-            "AND id NOT IN (SELECT sample FROM pending)"
-        )
-        ((count,),) = self.database.rows(query, (backbone, after))
-        return int(count)
-
     def count_elsewhere(self, backbone: str) -> int:
         """How many samples belong to other backbones: of no use with this one, but counted in the budget."""
         ((count,),) = self.database.rows("SELECT count(*) FROM samples WHERE backbone <> ?", (backbone,))
         return int(count)
-
-    def embeddings(
-        self, backbone: str, dimension: int, after: int = 0, up_to: int | None = None
-    ) -> Iterator[tuple[list[int], list[str], list[str], Int8]]:
-        """Samples with ``after`` < id ≤ ``up_to`` in blocks: ids, labels, runtimes and (n, d) int8 raw embeddings.
-
-        What is pending is left out.
-        """
-        condition = (
-            "backbone = ? AND id > ? AND (? IS NULL OR id <= ?) AND label <> '' "
-            "AND id NOT IN (SELECT sample FROM pending)"
-        )
-        query = f"SELECT id, label, runtime, raw FROM samples WHERE {condition} ORDER BY id LIMIT {BLOCK_SAMPLES}"
-        while block := list(self.database.rows(query, (backbone, after, up_to, up_to))):
-            for identity, _, _, blob in block:
-                if len(blob) != dimension:
-                    raise HomeError(
-                        f"sample {identity} has {len(blob)} features, expected {dimension}: the store is damaged"
-                    )
-            ids, labels, runtimes, blobs = (list(column) for column in zip(*block, strict=True))
-            yield ids, labels, runtimes, np.frombuffer(b"".join(blobs), np.int8).reshape(len(ids), dimension)
-            after = ids[-1]
 
     def thumbnail(self, identity: int) -> bytes | None:
         """The JPEG kept with a sample, or None, also where it was damaged."""

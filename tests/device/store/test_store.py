@@ -325,7 +325,7 @@ def test_a_store_of_the_first_release_is_brought_up_to_date(path) -> None:
 
 
 def test_samples_are_read_in_blocks_in_order(path, monkeypatch) -> None:
-    monkeypatch.setattr("edgetl_device.store.store.BLOCK_SAMPLES", 4)
+    monkeypatch.setattr("edgetl_device.store.learned_samples.BLOCK_SAMPLES", 4)
     store = Store(path)
     for number in range(11):
         store.add_samples(f"c{number % 2}", np.full((1, 4), number, np.int8), "backbone", "r")
