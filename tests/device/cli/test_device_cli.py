@@ -36,6 +36,7 @@ def installed(tmp_path, bundle_path) -> Path:
     assert told(home, "install", bundle_path) == {
         "name": "toys",
         "labels": ["ball", "box"],
+        "groups": {},
         "version": 1,
         "agreement": 1.0,
         "signed_by": None,
