@@ -85,15 +85,34 @@ def learn(
             note(f"skipped: {reason}")
         pictures = [thumbnail(looking.shown(read_photo(path))) for path in embedded.used] if keep_photos else []
         with learner.lock():
+            before = learner.store.count()
             ids = learner.add(label, embedded.raw, pictures, view=looking.key)
             if asked:  # else the one that was chosen meanwhile stays
                 choose(opened.view, view)
-            stored = len(ids)
-            of = label if group is None else f"{label.strip()} ({group.strip()})"
-            say(f"stored {stored} sample{'s' if stored != 1 else ''} of {of}")
+            stored, new = len(ids), learner.store.count() - before
+            say_stored(stored, new, label if group is None else f"{label.strip()} ({group.strip()})")
             unused = [item.path for item in folder.unused]
-            result = {"stored": stored, "skipped": [*map(str, unused), *(str(path) for path, _ in embedded.skipped)]}
+            result = {
+                "stored": stored,
+                "new": new,
+                "skipped": [*map(str, unused), *(str(path) for path, _ in embedded.skipped)],
+            }
             return result | (idle(learner, group) if no_retrain else judged_if_possible(learner, group))
+
+
+def say_stored(samples: int, new: int, label: str) -> None:
+    """Print how many samples got a label, and how many of them are new: a photo is stored once."""
+    if new == samples:
+        say(f"stored {_counted(samples)} of {label}")
+    elif not new:
+        say(f"labelled {_counted(samples)}, stored already, as {label}")
+    else:
+        were = f"{samples - new} that were" if samples - new != 1 else "1 that was"
+        say(f"stored {_counted(new)} of {label}, and labelled {were} stored already")
+
+
+def _counted(samples: int) -> str:
+    return f"{samples} sample{'s' if samples != 1 else ''}"
 
 
 @click.command(short_help="Fit the head again, perhaps with another rule")

@@ -43,7 +43,11 @@ def judged(outcome: Outcome, group: str | None = None, *, forgotten: bool = Fals
 
     That is exit code 1, but not where samples were to be forgotten, as they are.
     """
-    say(outcome.reason)
+    told = outcome.reason
+    if forgotten and told.startswith("forgot "):  # which was said already
+        told = told.partition("; ")[2]
+    if told:
+        say(told)
     for line in outcome.gained_and_lost():
         say(line)
     say(f"version {outcome.version} is active ({outcome.retrain_ms:.0f} ms)")

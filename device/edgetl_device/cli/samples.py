@@ -144,11 +144,11 @@ def forget(
         if hidden:
             say(f"{label} is hidden now; it came with the bundle, so its statistics stay there")
         if removed or not hidden:
-            too = f", in {', '.join(elsewhere)} too" if elsewhere else ""
-            say(f"forgot {removed} sample{'s' if removed != 1 else ''}{too}")
+            of = f" in {group}" if group else ""
+            alone = bool(chosen) and not before & set(chosen)
+            where = f", labelled in {', '.join(elsewhere)} alone" if alone else f", in {', '.join(elsewhere)} too"
+            say(f"forgot {removed} sample{'s' if removed != 1 else ''}{where if elsewhere else of}")
+            if alone:
+                return {"removed": removed, "hidden": hidden} | unchanged(learner, "they were labelled in groups alone")
         done = {"removed": removed, "hidden": hidden}
-        if chosen and not before & set(chosen):
-            reason = "they were labelled in groups alone"
-            say(reason)
-            return done | unchanged(learner, reason)
         return done | judged_if_possible(learner, group, forgotten=True)

@@ -11,6 +11,7 @@ from .options import group_option, in_group, in_home
 
 if TYPE_CHECKING:
     from ..home import Home
+    from ..store.schema import VersionRow
 
 
 @click.command(short_help="List head versions")
@@ -22,14 +23,23 @@ def versions(group: str | None, home: Home) -> dict[str, Any]:
     learner = in_group(home.learner(), group)
     active = learner.active_version
     rows = learner.versions()
+    empty = group is not None and not learner.bundle.labels  # no bundle brought anything for it
     table(
         ("", "version", "state", "head", "time", "why"),
-        [("*" if r.id == active else "", r.id, r.state, r.rule, r.time[:19], r.reason) for r in rows],
+        [("*" if r.id == active else "", r.id, _state(r, empty), r.rule, r.time[:19], _why(r, empty)) for r in rows],
         wrap=True,
     )
     keys = ("id", "time", "state", "reason", "rule", "metrics")
     listed = [{key: getattr(row, key) for key in keys} | {"active": row.id == active} for row in rows]
     return {"versions": [{"version": row.pop("id"), **row} for row in listed]}
+
+
+def _state(row: VersionRow, empty: bool) -> str:
+    return "empty" if empty and row.state == "factory" else row.state
+
+
+def _why(row: VersionRow, empty: bool) -> str:
+    return "nothing was taught in the group yet" if empty and row.state == "factory" else row.reason
 
 
 @click.command(short_help="Use an earlier head version again")

@@ -14,6 +14,7 @@ from .grouped import listed
 from .learned_samples import BLOCK_SAMPLES
 from .pending import PendingBatch
 from .replacement import now
+from .same_photos import same_photos
 from .schema import SampleRow
 from .store import MAX_ID, Store
 
@@ -58,17 +59,11 @@ class GroupStore(Store):
     ) -> list[int]:
         """As :meth:`Store.add_samples`; a photo that is stored and has no label in this group is not stored again."""
         self._refuse_read_only()
-        query = (
-            "SELECT id, raw FROM samples WHERE backbone = ? AND runtime = ? "
-            "AND id NOT IN (SELECT sample FROM grouped WHERE name = ?) ORDER BY id DESC"
-        )
-        asked = {row.tobytes() for row in raw}
-        stored: defaultdict[bytes, list[int]] = defaultdict(list)
+        unlabelled = "AND NOT EXISTS (SELECT 1 FROM grouped WHERE sample = samples.id AND name = ?)"
+        rows = [row.tobytes() for row in raw]
         with self.lock():
-            for number, blob in self.database.rows(query, (backbone, runtime, self.name)):
-                if blob in asked:
-                    stored[blob].append(number)
-            ids = [stored[row.tobytes()].pop() if stored.get(row.tobytes()) else None for row in raw]
+            stored = same_photos(self.database, backbone, runtime, rows, unlabelled, self.name)
+            ids = [stored[row].pop() if stored.get(row) else None for row in rows]
             new = [place for place, number in enumerate(ids) if number is None]
             with self.database.transaction():
                 self._show(self._hidden_of(backbone), label)

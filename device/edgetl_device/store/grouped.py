@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from .checksum import Value, row_checksum
 from .database import Database
 from .replacement import now
+from .same_photos import same_photos
 
 # From one name to the next by the index: DISTINCT would read all rows, and this is asked twice a second.
 _NAMES = """
@@ -76,13 +77,12 @@ class GroupedLabels:
             ids, rows: of the new samples; (backbone, runtime, label, raw, time).
             but: samples that are labelled in one of these groups stay.
         """
-        query = (
-            "SELECT id, raw FROM samples WHERE backbone = ? AND runtime = ? AND label = '' AND id NOT IN "
-            "(SELECT sample FROM grouped WHERE name IN (SELECT value FROM json_each(?))) ORDER BY id DESC"
+        elsewhere = (
+            "AND +label = '' AND NOT EXISTS (SELECT 1 FROM grouped WHERE sample = samples.id "
+            "AND name IN (SELECT value FROM json_each(?)))"
         )
-        waiting: defaultdict[bytes, list[int]] = defaultdict(list)
-        for number, raw in self._database.rows(query, (backbone, runtime, json.dumps(list(but)))):
-            waiting[raw].append(number)
+        asked = [raw for _, _, _, raw, _ in rows if isinstance(raw, bytes)]
+        waiting = same_photos(self._database, backbone, runtime, asked, elsewhere, json.dumps(list(but)))
         pairs = {
             waiting[raw].pop(): number
             for number, (_, _, _, raw, _) in zip(ids, rows, strict=True)

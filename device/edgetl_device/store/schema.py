@@ -13,6 +13,8 @@ from .checksum import row_checksum
 from .state import State, sum_of_rows, write_state
 
 APPLICATION_ID = 0x6564676C  # "edgl": tells a store from any other SQLite file
+PREFIX_BYTES = 32  # of an embedding: what its index holds
+PREFIX = f"substr(raw, 1, {PREFIX_BYTES})"
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,11 @@ def _shifts(db: apsw.Connection) -> None:
     )
 
 
+def _same_photos(db: apsw.Connection) -> None:
+    # To know a photo again by its embedding, which is too long to be kept twice.
+    db.execute(f"CREATE INDEX samples_raw ON samples ({PREFIX})")
+
+
 MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (
     _first,
     _identity,
@@ -172,6 +179,7 @@ MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (
     _views,
     _groups,
     _shifts,
+    _same_photos,
 )
 """Append only: a store of any age is brought up to date by those migrations that it lacks."""
 

@@ -216,6 +216,10 @@ class Store(LearnedSamples):
         query = "SELECT label, count(*) FROM samples WHERE backbone = ? AND label <> '' GROUP BY label ORDER BY label"
         return {label: int(count) for label, count in self.database.rows(query, (backbone,))}
 
+    def count(self) -> int:
+        """How many samples are stored, of all backbones and whatever they are labelled as."""
+        return self.database.state().samples
+
     def count_elsewhere(self, backbone: str) -> int:
         """How many samples belong to other backbones: of no use with this one, but counted in the budget."""
         ((count,),) = self.database.rows("SELECT count(*) FROM samples WHERE backbone <> ?", (backbone,))

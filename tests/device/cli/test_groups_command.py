@@ -49,7 +49,7 @@ def test_a_group_is_taught_answers_and_is_forgotten(run, photos: Path) -> None:
     text, _ = run("forget", "--group", "shape", "--label", "edged")
     assert "forgot 6 samples" in text and len(run("samples", "--json")[0]["samples"]) == 1
     text, _ = run("forget", "--sample", "2-5")
-    assert "forgot 4 samples, in shape too" in text and "they were labelled in groups alone" in text
+    assert text == "forgot 4 samples, labelled in shape alone\n"
     assert run("status", "--json")[0]["groups"] == {}
 
 
@@ -115,3 +115,20 @@ def test_what_is_sent_says_what_is_of_which_group(run, photos: Path, tmp_path: P
     assert told["groups"] == {"shape": {"samples": 1, "labels": ["round"], "withheld": {}}}
     _, note = run("export-stats", tmp_path / "out", "--force", "--floor", "2")
     assert "not sent, fewer than 2 samples: round of shape (1)" in note
+
+
+def test_what_is_stored_already_is_only_labelled_and_that_is_said(run, photos: Path) -> None:
+    kites = sorted(photos.glob("kite/*.png"))
+    assert "stored 4 samples of kite\n" in run("learn", "kite", *kites[:4])[0]
+    assert (
+        "labelled 2 samples, stored already, as round (shape)\n"
+        in run("learn", "--group", "shape", "round", *kites[:2])[0]
+    )
+    text, _ = run("learn", "--group", "shape", "round", *kites[2:6])
+    assert "stored 2 samples of round (shape), and labelled 2 that were stored already\n" in text
+    told, _ = run("learn", "--group", "side", "up", *kites, "--json")
+    assert (told["stored"], told["new"]) == (6, 0)
+    text, _ = run("versions", "--group", "shape")
+    assert "empty" in text and "nothing was taught in the" in text and "installed" not in text
+    text, _ = run("forget", "--group", "shape", "--sample", "1")
+    assert text.startswith("forgot 1 sample in shape\n") and text.count("forgot") == 1
