@@ -17,6 +17,7 @@ from edgetl_device.console import refuse_existing
 from edgetl_device.errors import InputError
 from edgetl_device.photo_folders import named_photos
 from edgetl_device.region import Region, check_region
+from edgetl_device.starter import PATH as STARTER
 
 from .backbones import backbone as backbones
 from .backbones.backbone import BackboneSpec
@@ -27,6 +28,9 @@ from .conversion.convert import Converted
 from .data.datasets import Dataset, find_all
 from .deployment import deploy as deployment
 from .deployment.deploy import Deployed
+from .embedding import scale
+from .embedding.engines import open_engine
+from .embedding.scale import EmbeddedPhotos
 from .evaluation import evaluate as evaluation
 from .evaluation import predict as prediction
 from .evaluation.evaluate import Evaluation
@@ -222,6 +226,36 @@ def _at_most(size: int, spec: BackboneSpec, progress: Progress) -> BackboneSpec:
     if size < spec.image_size:
         progress(f"the photos are small: an input of {size} px instead of {spec.image_size}, unless --image-size says")
     return replace(spec, image_size=size)
+
+
+def embed(
+    photos: str | Path,
+    output: str | Path,
+    *,
+    engine: str = "local",
+    bundle: str | Path | None = None,
+    force: bool = False,
+) -> EmbeddedPhotos:
+    """Photos of any number → a folder of Parquet files with their raw int8 embeddings.
+
+        >>> done = embed("photos", "embedded")
+        >>> done.photos, done.skipped
+        (40, ())
+
+    Args:
+        photos: a folder with one folder per class, a list (``.csv``, ``.tsv``, ``.parquet``), a tar shard or a folder
+            of those, or the address of any of them in an object store.
+        output: folder to write; what an interrupt left there is gone on with.
+        engine: ``local``: the cores of this machine.
+        bundle: whose backbone embeds; default is the one that comes with ``edgetl-device``.
+        force: replace what is there.
+
+    Raises:
+        InputError: there are no photos, the engine is not installed, or ``output`` may not be written.
+        StorageError: it cannot be written.
+    """
+    source = STARTER if bundle is None else Path(bundle)
+    return scale.embed_photos(str(photos), Path(output), source, open_engine(engine), force)
 
 
 def convert(

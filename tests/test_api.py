@@ -22,7 +22,7 @@ from edgetl.conversion.convert import Options
 from edgetl.training.finetuning import Plan
 from edgetl_device.errors import InputError
 
-VERBS = ("load_photos", "train", "convert", "evaluate", "predict", "deploy")
+VERBS = ("load_photos", "train", "embed", "convert", "evaluate", "predict", "deploy")
 
 
 @pytest.fixture(scope="module")

@@ -194,6 +194,7 @@ def test_results_hold_the_keys_that_are_promised(tmp_path, bundle_path, photo_fi
     for command, *arguments in (
         ["parts", tmp_path / "parts", "--per-class", 1, "--classes", "nut,bolt", "--size", 32],
         ["import", "huggingface", photos, "-o", tmp_path / "list.csv"],
+        ["embed", photos, "-o", tmp_path / "embedded", "--bundle", bundle_path],
         ["evaluate", bundle_path, photos],
         ["predict", bundle_path, photos],
         ["explain", bundle_path, ball, "-o", tmp_path / "explained"],

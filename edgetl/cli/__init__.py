@@ -14,6 +14,7 @@ from .collect import collect, fleet
 from .convert import convert
 from .demo import demo
 from .deploy import deploy, pull
+from .embed import embed
 from .evaluate import evaluate
 from .explain import explain
 from .imports import import_command
@@ -45,6 +46,7 @@ for _command in (
     import_command,
     advise,
     train,
+    embed,
     convert,
     evaluate,
     predict,

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgetl_device.console import is_verbose, note, reports, say, table
+from edgetl_device.errors import InputError
 from edgetl_device.head_option import head_option
 
+from .embedded import convert_on_embeddings
 from .options import check_bundle_name
 
 if TYPE_CHECKING:
@@ -21,8 +23,10 @@ QUANTIZATIONS = ("int8", "int8-float-io", "int16x8", "float16", "dynamic", "none
 
 
 @click.command(short_help="Turn a RUN into a bundle")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", required=False, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Bundle to write, NAME.edgetl.")
+@click.option("--embeddings", type=click.Path(path_type=Path), metavar="EMB",
+              help="Of `edgetl embed`, in place of RUN; or where they are now, of a RUN on embeddings.")  # fmt: skip
 @click.option("--quantize", type=click.Choice(QUANTIZATIONS), default="int8", show_default=True, help="Number format.")
 @click.option("--qat", is_flag=True, help="Quantization-aware fine-tuning first; minutes.")
 @click.option(
@@ -62,8 +66,9 @@ QUANTIZATIONS = ("int8", "int8-float-io", "int16x8", "float16", "dynamic", "none
 @click.option("--force", is_flag=True, help="Overwrite OUTPUT.")
 @reports
 def convert(
-    run: Path,
+    run: Path | None,
     output: Path,
+    embeddings: Path | None,
     scale: str | None,
     **options: Any,
 ) -> dict[str, Any]:
@@ -73,6 +78,15 @@ def convert(
     Teachable Machine's zip. A model file needs --photos: they calibrate it, the head is fitted on them, and some are
     held out for the check.
     """
+    embedded = None
+    if run is not None and (run / "run.json").is_file():
+        from ..training.embedded_run import open_embedded_run
+
+        embedded = open_embedded_run(run)
+    if embedded is not None or (run is None and embeddings is not None):
+        return convert_on_embeddings(embedded, embeddings, output, options)
+    if run is None or embeddings is not None:
+        raise InputError("say what to convert: a RUN, or --embeddings EMB")
     from .. import api
     from ..models.keras_files import parsed_scale
     from ..training.runs import is_run

@@ -25,7 +25,7 @@ def import_command(format_: str, source: Path, output: Path, force: bool) -> dic
     parts of one picture get one group, so that none is tested on what another trained on.
     """
     from .. import api
-    from .train import tell_skipped
+    from .skipped import tell_skipped
 
     done = api.import_photos(format_, source, output, force=force)
     tell_skipped([str(item) for item in done.unused])

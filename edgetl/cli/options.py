@@ -78,6 +78,15 @@ def typed_options(*names: str) -> list[str]:
     ]
 
 
+def refuse_typed(why: str, *allowed: str) -> None:
+    """Raise InputError if the user of the running command typed another option than these parameters."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        typed = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if typed and isinstance(parameter, click.Option) and parameter.name not in (*allowed, "as_json", "verbose"):
+            raise InputError(f"{parameter.opts[0]} {why}: leave it out")
+
+
 def _all(options: tuple[Command, ...], command: Command) -> Command:
     for option in reversed(options):
         command = option(command)

@@ -52,7 +52,7 @@ def predict(
 
 
 def _say(result: Predictions, csv: Path | None) -> None:
-    from .train import tell_skipped
+    from .skipped import tell_skipped
 
     tell_skipped(result.skipped)
     if csv is None:

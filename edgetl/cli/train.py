@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgetl_device.console import note, refuse_existing, reports, say, table
+from edgetl_device.errors import InputError
 
+from .embedded import train_on_embeddings
 from .options import backbone_options, fine_tuning_options
+from .skipped import by_reason, tell_skipped
 
 if TYPE_CHECKING:
     from ..training.runs import Run
@@ -22,8 +24,10 @@ FEW_PHOTOS = 100
 
 
 @click.command(short_help="Train a classifier on PHOTOS")
-@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("photos", nargs=-1, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder to write: the RUN.")
+@click.option("--embeddings", type=click.Path(path_type=Path), metavar="EMB",
+              help="Of `edgetl embed`, in place of PHOTOS: of any number, which nothing reads again.")  # fmt: skip
 @backbone_options
 @click.option("--scale", metavar="MIN,MAX",
               help="With --backbone FILE: what pixels 0 and 255 became in its training.")  # fmt: skip
@@ -58,6 +62,7 @@ FEW_PHOTOS = 100
 def train(
     photos: tuple[Path, ...],
     output: Path,
+    embeddings: Path | None,
     backbone: str,
     alpha: float | None,
     image_size: int | None,
@@ -77,6 +82,10 @@ def train(
     **fine_tuning: Any,
 ) -> dict[str, Any]:
     """Teach a backbone the classes of PHOTOS: a folder with one folder per class, or a CSV list."""
+    if embeddings is not None:
+        return train_on_embeddings(embeddings, photos, output, val_split, seed, force)
+    if not photos:
+        raise InputError("say what to train on: PHOTOS, or --embeddings EMB")
     from edgetl_device.region import parse_region
 
     from .. import api
@@ -169,24 +178,6 @@ def _tell(run: Run, output: Path) -> None:
 def held_out_of(run: Run) -> Counter[str]:
     """How many photos of each class the accuracy was measured on."""
     return Counter(run.dataset.labels[row] for row in run.dataset.rows("val", "test"))
-
-
-def by_reason(skipped: Sequence[str]) -> dict[str, list[str]]:
-    """Lines such as ``a/1.heic: reason``, by their reasons, the most frequent first."""
-    lines: dict[str, list[str]] = {}
-    for line in skipped:
-        lines.setdefault(line.partition(": ")[2], []).append(line)
-    return dict(sorted(lines.items(), key=lambda item: -len(item[1])))
-
-
-def tell_skipped(skipped: Sequence[str], most: int = 3) -> None:
-    """A line for each file that is not used, or one for many with the same reason."""
-    for reason, lines in by_reason(skipped).items():
-        if len(lines) > most:
-            note(f"skipped {len(lines)} files, such as {lines[0].partition(': ')[0]}: {reason}")
-        else:
-            for line in lines:
-                note(f"skipped: {line}")
 
 
 def tell_duplicates(run: Run, most: int = 3) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgetl_device.bundle.content import HOLDOUT_PER_CLASS
 from edgetl_device.codes import CodeTransform, Int8
 from edgetl_device.errors import CheckFailedError
 from edgetl_device.heads.evidence import Evidence, gather
@@ -20,9 +19,8 @@ from edgetl_device.statistics import statistics_of, with_projection
 from ..data.datasets import Dataset
 from ..models.float_model import FloatModel
 from ..training.directions import leading_directions
+from ..training.holdout import most_of_a_class
 from .parity import Parity, compare
-
-HOLDOUT_PHOTOS = 5000  # of all classes together: each is compared with all when a head is fitted
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,5 +100,5 @@ def holdout_rows(dataset: Dataset, seed: int) -> list[int]:
     kept: dict[str, list[int]] = {}
     for row in rows:
         kept.setdefault(dataset.labels[row], []).append(int(row))
-    most = min(HOLDOUT_PER_CLASS, max(HOLDOUT_PHOTOS // max(len(kept), 1), 2))
+    most = most_of_a_class(len(kept))
     return sorted(row for of_class in kept.values() for row in of_class[:most])

@@ -146,6 +146,11 @@ def open_run(folder: Path) -> Run:
         )
     if not isinstance(value, dict) or value.get("format") != RUN_FORMAT:
         raise InputError(f"{folder} was written by another version of edgetl: train again")
+    if "embeddings" in value:
+        raise InputError(
+            f"{folder} was trained on embeddings and holds no float model: `edgetl convert {folder} -o "
+            f"{folder.name}.edgetl`, and use the bundle"
+        )
     try:
         return _from_json(folder, value)
     except InputError as error:
