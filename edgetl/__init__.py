@@ -14,13 +14,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import convert, deploy, evaluate, import_photos, load_photos, predict, train
+    from .api import convert, deploy, embed, evaluate, import_photos, load_photos, predict, train
     from .conversion.convert import Converted
+    from .conversion.from_embeddings import ConvertedEmbeddings, convert_embeddings
     from .data.datasets import Dataset
     from .deployment.deploy import Deployed
+    from .embedding.scale import EmbeddedPhotos
     from .evaluation.evaluate import Evaluation
     from .evaluation.predict import Predictions
     from .imports.writing import Imported
+    from .training.embedded_run import EmbeddedRun, train_embeddings
     from .training.network import Batch, Network, default_step
     from .training.runs import Run
 
@@ -29,8 +32,11 @@ __version__ = "0.2.0"
 __all__ = [
     "Batch",
     "Converted",
+    "ConvertedEmbeddings",
     "Dataset",
     "Deployed",
+    "EmbeddedPhotos",
+    "EmbeddedRun",
     "Evaluation",
     "Imported",
     "Network",
@@ -38,33 +44,42 @@ __all__ = [
     "Run",
     "__version__",
     "convert",
+    "convert_embeddings",
     "default_step",
     "deploy",
+    "embed",
     "evaluate",
     "import_photos",
     "load_photos",
     "predict",
     "train",
+    "train_embeddings",
 ]
 
 _MODULES = {
     "Batch": "training.network",
     "Converted": "conversion.convert",
+    "ConvertedEmbeddings": "conversion.from_embeddings",
     "Dataset": "data.datasets",
     "Deployed": "deployment.deploy",
+    "EmbeddedPhotos": "embedding.scale",
+    "EmbeddedRun": "training.embedded_run",
     "Evaluation": "evaluation.evaluate",
     "Imported": "imports.writing",
     "Network": "training.network",
     "Predictions": "evaluation.predict",
     "Run": "training.runs",
     "convert": "api",
+    "convert_embeddings": "conversion.from_embeddings",
     "default_step": "training.network",
     "deploy": "api",
+    "embed": "api",
     "evaluate": "api",
     "import_photos": "api",
     "load_photos": "api",
     "predict": "api",
     "train": "api",
+    "train_embeddings": "training.embedded_run",
 }
 """Where each public name is defined."""
 

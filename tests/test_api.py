@@ -127,6 +127,7 @@ def test_what_the_command_line_takes_can_be_said_in_python_with_the_same_default
         "val_split",
         "group",
         "source",
+        "embeddings",  # functions of their own: train_embeddings and convert_embeddings
     }
     for name in ("train", "convert", "evaluate", "predict", "deploy"):
         parameters = inspect.signature(getattr(edgetl, name)).parameters

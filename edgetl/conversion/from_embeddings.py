@@ -40,8 +40,8 @@ class ConvertedEmbeddings:
 
 
 def convert_embeddings(
-    folder: Path,
-    output: Path,
+    folder: str | Path,
+    output: str | Path,
     rule: str = DEFAULT,
     val_split: float = 0.2,
     seed: int = 0,
@@ -61,7 +61,8 @@ def convert_embeddings(
         StorageError: the bundle cannot be written.
     """
     started = time.perf_counter()
-    embeddings = open_embeddings(folder)
+    output = Path(output)
+    embeddings = open_embeddings(Path(folder))
     base = embeddings.bundle()
     fitted = fit_embeddings(embeddings, rule, val_split, seed)
     if run is not None and digest_of(fitted) != run.statistics:

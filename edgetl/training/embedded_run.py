@@ -54,7 +54,7 @@ class EmbeddedRun:
 
 
 def train_embeddings(
-    folder: Path, output: Path, val_split: float = 0.2, seed: int = 0, force: bool = False
+    folder: str | Path, output: str | Path, val_split: float = 0.2, seed: int = 0, force: bool = False
 ) -> EmbeddedRun:
     """Fit a head on EMB, measure it, and write the RUN whole or not at all.
 
@@ -63,10 +63,10 @@ def train_embeddings(
         StorageError: the RUN cannot be written.
     """
     started = time.perf_counter()
-    with new_run(output, force) as place:
-        fitted = fit_embeddings(open_embeddings(folder), val_split=val_split, seed=seed)
+    with new_run(Path(output), force) as place:
+        fitted = fit_embeddings(open_embeddings(Path(folder)), val_split=val_split, seed=seed)
         run = EmbeddedRun(
-            str(folder.resolve()),
+            str(Path(folder).resolve()),
             digest_of(fitted),
             seed,
             val_split,
