@@ -76,6 +76,12 @@ def tiny_backbone() -> Backbone:
     return Backbone(interpreter, Preprocessing(32, 32), transform, hashlib.sha256(data).hexdigest(), maps=maps)
 
 
+def embeddings(kind: str, count: int, start: int = 100) -> np.ndarray:
+    """(count, 64) int8 raw embeddings of photos of a kind, drawn with seeds from ``start`` on."""
+    backbone = tiny_backbone()
+    return np.stack([backbone.embed(draw(kind, start + number)) for number in range(count)])
+
+
 def some_projection(dimension: int, size: int = 12) -> Projection:
     """Directions of any kind: the workstation's are the leading ones."""
     weights = np.random.default_rng(size).integers(-60, 61, (size, dimension)).astype(np.int8)

@@ -31,7 +31,7 @@ ORDER = {
         "inspection learning",
         "home home_view head_option sending",
         "open_home starter",
-        "doctor",
+        "doctor verification",
         "bench",
         "parts",
         "camera",

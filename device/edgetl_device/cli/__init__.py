@@ -25,6 +25,7 @@ from .run import run_camera
 from .samples import forget, relabel, samples
 from .service import service
 from .status import status
+from .verify import verify
 from .versions import rollback, versions
 from .view import view
 
@@ -67,6 +68,7 @@ for _command in (
     run_camera,
     service,
     doctor,
+    verify,
     bench,
     export_stats,
     push,

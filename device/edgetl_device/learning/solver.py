@@ -31,11 +31,18 @@ class Solved:
 
 
 class Solver:
-    """Reads only what was added since the last call, unless something was taken away, by whichever process."""
+    """Reads only what was added since the last call, unless something was taken away, by whichever process.
 
-    def __init__(self, factory: BundleContent, store: Store) -> None:
+    Args:
+        factory: the bundle's content.
+        store: what is stored.
+        kept: go by what was kept of the samples, and keep it; otherwise all of them are read.
+    """
+
+    def __init__(self, factory: BundleContent, store: Store, *, kept: bool = True) -> None:
         self.factory = factory
         self.store = store
+        self._keeps = kept and store.keeps_summaries
         self._summary: SampleSummary | None = None
         self._solved: Solved | None = None
         self._revision = 0
@@ -45,7 +52,7 @@ class Solver:
         """A version's head; the last one is remembered."""
         self._refresh()
         if self._solved is None or self._solved.version != row.id:
-            summary = self._up_to(row.last_sample)
+            summary = self.up_to(row.last_sample)
             evidence = self.evidence(summary)
             self._solved = Solved(row.id, fit_head(evidence, row.rule), evidence)
         return self._solved
@@ -57,7 +64,7 @@ class Solver:
     def newest(self) -> SampleSummary:
         """All that is stored now."""
         self._refresh()
-        self._summary = self._summary or self._kept() or self._empty()
+        self._summary = self._summary or self.kept() or self._empty()
         self._read(self._summary, None)
         return self._summary
 
@@ -68,9 +75,9 @@ class Solver:
         Under the learning lock, so that nothing else changes meanwhile.
         """
         self._refresh()
-        summary = self._summary or self._kept()
+        summary = self._summary or self.kept()
         enough = summary is not None and summary.statistics.samples - len(ids) >= WORTH_KEEPING
-        if summary is None or not enough or not self.store.keeps_summaries:
+        if summary is None or not enough or not self._keeps:
             yield
             return
         before = list(self._blocks_of(ids, summary.last))
@@ -94,7 +101,7 @@ class Solver:
         """Write down what all that is stored comes to, where enough came since; under the learning lock."""
         summary = self.newest()
         size = summary.statistics.samples
-        if size < WORTH_KEEPING or not self.store.keeps_summaries:
+        if size < WORTH_KEEPING or not self._keeps:
             return
         if abs(size - self._kept_samples) >= WORTH_KEEPING or self._kept_revision != self._revision:
             self.store.keep_summary(self.factory.bundle.backbone_digest, summary.to_bytes())
@@ -108,10 +115,10 @@ class Solver:
         known = self.factory.statistics
         return SampleSummary.empty(known.backbone, known.dimension, known.projection)
 
-    def _kept(self) -> SampleSummary | None:
+    def kept(self) -> SampleSummary | None:
         """What was written down of the samples as they are now, all or most of them."""
         known = self.factory.statistics
-        content = self.store.kept_summary(known.backbone) if self.store.keeps_summaries else None
+        content = self.store.kept_summary(known.backbone) if self._keeps else None
         if content is None:
             return None
         try:
@@ -122,14 +129,14 @@ class Solver:
         self._kept_samples, self._kept_revision = summary.statistics.samples, self._revision
         return summary
 
-    def _up_to(self, last: int) -> SampleSummary:
+    def up_to(self, last: int) -> SampleSummary:
         """Of the samples with ids up to one."""
         backbone = self.factory.bundle.backbone_digest
-        summary = self._summary or self._kept()
+        summary = self._summary or self.kept()
         if summary is not None and summary.last > last:
             more = self.store.count_after(backbone, last)
             earlier = None
-            if self.store.keeps_summaries and summary.statistics.samples - more >= max(WORTH_KEEPING, more):
+            if self._keeps and summary.statistics.samples - more >= max(WORTH_KEEPING, more):
                 self._summary = summary
                 taken = self.store.embeddings(backbone, self.factory.bundle.codes.dimension, last, summary.last)
                 earlier = self._changed(summary, taken, (), last)

@@ -29,12 +29,13 @@ from .lock import LearningLock, lock_path
 from .recovery import backup_path, recover
 from .replacement import now, put_back, second_names
 from .schema import MIGRATIONS, migrate
-from .soundness import damage_of
+from .soundness import damage_of, size_bytes, suspicion_path
 from .state import CHECKED, State, read_state, write_state
 
 log = logging.getLogger("edgetl.store")
 
 BACKUP_INTERVAL_S = 24 * 3600.0
+CHECKED_AT_START_BYTES = 16 << 20  # of more, rows are looked at when they are read, backed up or verified
 SETTLE_AFTER_S = 1.0  # the longest time that acknowledged changes stay in the write-ahead log while more are made
 _PRAGMAS = {
     "journal_mode": "wal",
@@ -80,6 +81,7 @@ class Database:
                     problem = self._problem_of_opening() if self.path.exists() else "it is not there"
                     if problem is not None:
                         recover(self.path, problem)
+                        suspicion_path(self.path).unlink(missing_ok=True)
                         problem = self._problem_of_opening()
             if problem is not None:
                 raise HomeError(f"{self.path} was repaired and is damaged again ({problem}): check the disk")
@@ -97,7 +99,10 @@ class Database:
                 raise HomeError(
                     f"{self.path} was written by a newer edgetl: update with `pip install -U edgetl-device`"
                 )
-            problem = damage_of(self._db)
+            suspect = suspicion_path(self.path)
+            problem = damage_of(self._db, rows=suspect.exists() or size_bytes(self._db) <= CHECKED_AT_START_BYTES)
+            if problem is None:
+                suspect.unlink(missing_ok=True)
             if problem is None and not version:
                 problem = "it is empty"
             if problem is None and version < len(MIGRATIONS):
@@ -180,7 +185,12 @@ class Database:
 
     def backup(self, target: Path) -> None:
         """A verified copy as one file, while the store is in use; without thumbnails, which stay on the device."""
-        copy_database(self._db, target, without=("thumbnails",))
+        try:
+            copy_database(self._db, target, without=("thumbnails",))
+        except StorageError:  # the disk, or something in the store
+            with suppress(OSError):
+                suspicion_path(self.path).touch()
+            raise
 
     def backup_if_due(self) -> None:
         """Renew the automatic backup if it is older than a day."""
@@ -234,6 +244,14 @@ class Database:
         """What the content takes, without free pages."""
         pages = self._db.pragma("page_count") - self._db.pragma("freelist_count")
         return int(pages * self._db.pragma("page_size"))
+
+    def damaged(self, problem: str) -> HomeError:
+        """The error for damage that was found; whoever opens the store next looks at every row and repairs it."""
+        with suppress(OSError):
+            suspicion_path(self.path).touch()
+        return HomeError(
+            f"{self.path} is damaged or not a store ({problem}): start again, and what can be saved will be"
+        )
 
     @property
     def device(self) -> str:
@@ -404,9 +422,7 @@ class Database:
         try:
             yield
         except DAMAGE as error:
-            raise HomeError(
-                f"{self.path} is damaged or not a store ({error}): start again, and what can be saved will be"
-            ) from None
+            raise self.damaged(str(error)) from None
         except apsw.BusyError:
             raise StorageError(f"{self.path} is in use by another process; try again when it is done") from None
         except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError, OSError) as error:

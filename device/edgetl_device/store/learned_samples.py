@@ -9,6 +9,7 @@ import numpy as np
 
 from ..codes import Int8
 from ..errors import HomeError
+from .checksum import row_checksum
 from .database import Database
 from .grouped import listed
 
@@ -17,7 +18,7 @@ BLOCK_SAMPLES = 1024  # read at once: a megabyte or so, whatever is stored
 Block = tuple[list[int], list[str], list[str], Int8]
 """Ids, labels, runtimes and (n, d) int8 raw embeddings of n samples."""
 
-_EMBEDDING = "SELECT id, label, runtime, raw FROM samples"
+_EMBEDDING = "SELECT id, backbone, runtime, label, raw, time, checksum FROM samples"
 # The sign keeps SQLite from the index by label, of which it would read and sort all that is stored.
 _LEARNED = "+backbone = ? AND label <> '' AND id NOT IN (SELECT sample FROM pending)"
 
@@ -61,7 +62,7 @@ class LearnedSamples:
         condition = f"{_LEARNED} AND id > ? AND (? IS NULL OR id <= ?)"
         query = f"{_EMBEDDING} WHERE {condition} ORDER BY id LIMIT {BLOCK_SAMPLES}"
         while block := list(self.database.rows(query, (backbone, after, up_to, up_to))):
-            yield _block(block, dimension)
+            yield self._block(block, dimension)
             after = block[-1][0]
 
     def embeddings_of(self, backbone: str, dimension: int, ids: Sequence[int], up_to: int) -> Iterator[Block]:
@@ -69,14 +70,14 @@ class LearnedSamples:
         query = f"{_EMBEDDING} WHERE {_LEARNED} AND id <= ? AND id IN (SELECT value FROM json_each(?)) ORDER BY id"
         for start in range(0, len(ids), BLOCK_SAMPLES):
             if block := list(self.database.rows(query, (backbone, up_to, listed(ids[start : start + BLOCK_SAMPLES])))):
-                yield _block(block, dimension)
+                yield self._block(block, dimension)
 
     def newest_embeddings(self, backbone: str, dimension: int, label: str, most: int, up_to: int) -> Block | None:
         """As :meth:`embeddings`, the newest ``most`` of one label with ids up to one; None where there are none."""
         learned = "backbone = ? AND label = ? AND id NOT IN (SELECT sample FROM pending)"  # by the index
         query = f"{_EMBEDDING} WHERE {learned} AND id <= ? ORDER BY id DESC LIMIT ?"
         block = list(self.database.rows(query, (backbone, label, up_to, most)))
-        return _block(block[::-1], dimension) if block else None
+        return self._block(block[::-1], dimension) if block else None
 
     def kept_summary(self, backbone: str) -> bytes | None:
         """What :meth:`keep_summary` was given since something was last taken away, or None."""
@@ -90,11 +91,12 @@ class LearnedSamples:
         state, device = self.database.state(), self.database.device
         return {"device": device, "generation": state.generation, "revision": state.revision, "backbone": backbone}
 
-
-def _block(rows: Sequence[tuple[Any, ...]], dimension: int) -> Block:
-    """Rows of :data:`_EMBEDDING` → what they hold; raises HomeError where one is not of this length."""
-    ids, labels, runtimes, blobs = (list(column) for column in zip(*rows, strict=True))
-    for number, blob in zip(ids, blobs, strict=True):
-        if len(blob) != dimension:
-            raise HomeError(f"sample {number} has {len(blob)} features, expected {dimension}: the store is damaged")
-    return ids, labels, runtimes, np.frombuffer(b"".join(blobs), np.int8).reshape(len(ids), dimension)
+    def _block(self, rows: Sequence[tuple[Any, ...]], dimension: int) -> Block:
+        """Rows of :data:`_EMBEDDING` → what they hold; raises HomeError where one is damaged."""
+        for row in rows:
+            if row_checksum("samples", row[:-1]) != row[-1]:
+                raise self.database.damaged(f"sample {row[0]} does not match its checksum")
+            if len(row[4]) != dimension:
+                raise HomeError(f"sample {row[0]} has {len(row[4])} features, expected {dimension}")
+        ids, _, runtimes, labels, blobs, *_ = (list(column) for column in zip(*rows, strict=True))
+        return ids, labels, runtimes, np.frombuffer(b"".join(blobs), np.int8).reshape(len(ids), dimension)

@@ -40,7 +40,6 @@ def installed(tmp_path, bundle_path) -> Path:
         "version": 1,
         "agreement": 1.0,
         "signed_by": None,
-        "groups": {},
     }
     return home
 

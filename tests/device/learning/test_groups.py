@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
-from conftest import draw, tiny_backbone
+from conftest import embeddings
 
-from edgetl_device.codes import Int8
 from edgetl_device.errors import InputError, StorageError
 from edgetl_device.home import Home
 from edgetl_device.learning.groups import Groups
@@ -11,11 +10,6 @@ from edgetl_device.statistics import statistics_of
 from edgetl_device.store.backup import restore_database
 from edgetl_device.store.schema import MIGRATIONS
 from edgetl_device.store.store import Store
-
-
-def embeddings(kind: str, count: int, start: int = 100) -> Int8:
-    backbone = tiny_backbone()
-    return np.stack([backbone.embed(draw(kind, start + number)) for number in range(count)])
 
 
 @pytest.fixture

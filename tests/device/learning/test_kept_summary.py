@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_learner import embeddings
+from conftest import embeddings
 
 from edgetl_device.errors import EdgetlError
 from edgetl_device.home import Home

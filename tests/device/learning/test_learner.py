@@ -1,7 +1,7 @@
 import click
 import numpy as np
 import pytest
-from conftest import build_bundle, draw, tiny_backbone
+from conftest import build_bundle, draw, embeddings, tiny_backbone
 
 from edgetl_device.cli.retraining import judged_if_possible
 from edgetl_device.device import Device
@@ -9,11 +9,6 @@ from edgetl_device.errors import HeadError, InputError, MismatchError, StorageEr
 from edgetl_device.home import Home
 from edgetl_device.learning import retraining, solver
 from edgetl_device.learning.learner import Learner
-
-
-def embeddings(kind: str, count: int, start: int = 100) -> np.ndarray:
-    backbone = tiny_backbone()
-    return np.stack([backbone.embed(draw(kind, start + number)) for number in range(count)])
 
 
 def labels_of(learner: Learner, kind: str, count: int = 20) -> list[str | None]:
