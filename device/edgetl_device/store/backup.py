@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -12,12 +14,14 @@ import apsw
 from ..errors import HomeError, InputError, StorageError
 from ..files import check_regular_file, sync
 from .backup_check import check_content
+from .checksum import add, row_checksum
 from .connection import DAMAGE, companions_of, connect
 from .lock import LearningLock, lock_path
 from .replacement import building, put_back, put_in_place, seal
-from .schema import migrate
+from .schema import MIGRATIONS, migrate
 from .soundness import damage_of
 from .soundness import what_is_wrong as what_is_wrong
+from .state import CHECKED, OF_SAMPLES, read_state, write_state
 
 log = logging.getLogger("edgetl.store")
 
@@ -40,11 +44,17 @@ def copy_pages(source: Path | apsw.Connection, target: apsw.Connection) -> None:
             database.close()
 
 
-def copy_database(source: apsw.Connection, target: Path, without: Sequence[str] = ()) -> None:
+def copy_database(
+    source: apsw.Connection,
+    target: Path,
+    without: Sequence[str] = (),
+    when_damaged: Callable[[], None] = lambda: None,
+) -> None:
     """A consistent copy of an open database as one file, verified and durable; ``target`` is replaced at the end.
 
     Args:
         without: tables that are left empty in the copy.
+        when_damaged: called where the copy is not sound: the disk, or the source.
 
     Raises:
         StorageError: it cannot be written, or did not arrive whole.
@@ -57,6 +67,7 @@ def copy_database(source: apsw.Connection, target: Path, without: Sequence[str] 
                 copy.execute("VACUUM")  # the pages too, not only the rows
         problem = damage_of(copy)
         if problem is not None:
+            when_damaged()
             raise StorageError(f"the copy {target} did not arrive whole: {problem}")
     try:
         staging.replace(target)
@@ -64,6 +75,38 @@ def copy_database(source: apsw.Connection, target: Path, without: Sequence[str] 
     except OSError as error:
         staging.unlink(missing_ok=True)
         raise StorageError(f"cannot write {target}: {error.strerror or error}") from None
+
+
+def forget_in_copy(path: Path, ids: Sequence[int]) -> None:
+    """Take samples out of a copy of the store in place, without a trace: the time does not grow with what stays.
+
+    Raises:
+        StorageError: it is not a copy that this edgetl would make, or cannot be written; it is as it was.
+    """
+    try:
+        database, _ = connect(path, apsw.SQLITE_OPEN_READWRITE)
+        try:
+            database.pragma("secure_delete", True)
+            database.pragma("synchronous", "full")
+            with database:
+                _forget_in(database, json.dumps([int(number) for number in ids]))
+        finally:
+            database.close()
+    except apsw.Error as error:
+        raise StorageError(f"cannot forget in {path}: {error}") from None
+
+
+def _forget_in(database: apsw.Connection, ids: str) -> None:
+    state = read_state(database)
+    if state is None or database.pragma("user_version") != len(MIGRATIONS):
+        raise apsw.CorruptError("it is of another version, or damaged")
+    total, samples = state.total, 0
+    for table, column in (("samples", "id"), *((table, "sample") for table in OF_SAMPLES)):
+        query = f"DELETE FROM {table} WHERE {column} IN (SELECT value FROM json_each(?)) RETURNING *"
+        rows = list(database.execute(query, (ids,)))
+        total = add(total, gone=[row[-1] if table in CHECKED else row_checksum(table, row) for row in rows])
+        samples += len(rows) if table == "samples" else 0
+    write_state(database, replace(state, samples=state.samples - samples, total=total))
 
 
 def check_backup(path: Path) -> None:

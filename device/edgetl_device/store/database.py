@@ -6,10 +6,9 @@ moved out of the write-ahead log within a second. Every row has a part in a sum 
 
 from __future__ import annotations
 
-import json
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,16 +20,17 @@ from ..errors import HomeError, StorageError
 from ..files import make_folder
 from . import connection
 from .acknowledged import Acknowledged, AcknowledgedFile, acknowledged_path
-from .backup import copy_database
-from .checksum import Value, add, row_checksum
+from .backup import copy_database, forget_in_copy
+from .changes import Changes
+from .checksum import Value
 from .connection import DAMAGE, connect
 from .kept_summary import KeptSummary, summary_path
 from .lock import LearningLock, lock_path
 from .recovery import backup_path, recover
-from .replacement import now, put_back, second_names
+from .replacement import put_back, second_names
 from .schema import MIGRATIONS, migrate
 from .soundness import damage_of, size_bytes, suspicion_path
-from .state import CHECKED, State, read_state, write_state
+from .state import State, read_state, write_state
 
 log = logging.getLogger("edgetl.store")
 
@@ -45,7 +45,7 @@ _PRAGMAS = {
 }
 
 
-class Database:
+class Database(Changes):
     """One open SQLite file; not shared between threads.
 
     Writing takes the learning lock, and goes to the file that is at the path then: where ``restore`` put another one in
@@ -185,12 +185,7 @@ class Database:
 
     def backup(self, target: Path) -> None:
         """A verified copy as one file, while the store is in use; without thumbnails, which stay on the device."""
-        try:
-            copy_database(self._db, target, without=("thumbnails",))
-        except StorageError:  # the disk, or something in the store
-            with suppress(OSError):
-                suspicion_path(self.path).touch()
-            raise
+        copy_database(self._db, target, without=("thumbnails",), when_damaged=self._suspect)
 
     def backup_if_due(self) -> None:
         """Renew the automatic backup if it is older than a day."""
@@ -247,8 +242,7 @@ class Database:
 
     def damaged(self, problem: str) -> HomeError:
         """The error for damage that was found; whoever opens the store next looks at every row and repairs it."""
-        with suppress(OSError):
-            suspicion_path(self.path).touch()
+        self._suspect()
         return HomeError(
             f"{self.path} is damaged or not a store ({problem}): start again, and what can be saved will be"
         )
@@ -263,94 +257,6 @@ class Database:
         with self._errors():
             return self._state()
 
-    # changing, in a transaction ----------------------------------------------------------------------------------
-
-    def insert(self, table: str, **values: Value) -> int:
-        """A new row; → its number. Rows of tables with checksums get theirs."""
-        marks = ",".join("?" * len(values))
-        query = f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks}) RETURNING *"
-        (row,) = list(self._db.execute(query, tuple(values.values())))
-        number = int(self._db.last_insert_rowid())
-        self._count(new=[self._checked(table, row, number)])
-        return number
-
-    def delete(self, table: str, condition: str, values: Sequence[Value] = ()) -> int:
-        """The rows for which a condition holds; → how many."""
-        columns = "checksum" if table in CHECKED else "*"
-        gone = list(self._db.execute(f"DELETE FROM {table} WHERE {condition} RETURNING {columns}", values))
-        self._count(gone=[row[0] if table in CHECKED else row_checksum(table, row) for row in gone])
-        return len(gone)
-
-    def update(self, table: str, changes: str, condition: str, values: Sequence[Value]) -> int:
-        """Change the rows for which a condition holds; ``values`` are those of the changes, then of the condition."""
-        needed = condition.count("?")
-        conditions = values[len(values) - needed :]
-        query = f"SELECT rowid, * FROM {table} WHERE {condition}"
-        before = list(self._db.execute(query, conditions))
-        self._count(gone=[row[-1] if table in CHECKED else row_checksum(table, row[1:]) for row in before])
-        for number, *_ in before:
-            change = f"UPDATE {table} SET {changes} WHERE rowid = ? RETURNING *"
-            (row,) = list(self._db.execute(change, (*values[: len(values) - needed], number)))
-            self._count(new=[self._checked(table, row, number)])
-        return len(before)
-
-    def insert_samples(self, rows: Sequence[tuple[Value, ...]]) -> list[int]:
-        """Samples (backbone, runtime, label, raw, time) → their ids."""
-        ((last,),) = list(self._db.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'samples'"))
-        numbered = [(last + 1 + number, *row) for number, row in enumerate(rows)]
-        checked = [(*row, row_checksum("samples", row)) for row in numbered]
-        self._db.executemany(
-            "INSERT INTO samples (id, backbone, runtime, label, raw, time, checksum) VALUES (?,?,?,?,?,?,?)", checked
-        )
-        self._count(new=[row[-1] for row in checked])
-        self._pending = replace(self._pending, samples=self._pending.samples + len(rows))
-        return [row[0] for row in numbered]
-
-    def delete_samples(self, condition: str, values: Sequence[Value] = ()) -> int:
-        """As :meth:`delete`; traces of them are to be removed by :meth:`scrub`."""
-        gone = self.delete("samples", condition, values)
-        for table in ("pending", "confirmed", "taught_view", "grouped"):
-            self.delete(table, "sample NOT IN (SELECT id FROM samples)")
-        self._pending = replace(self._pending, samples=self._pending.samples - gone, unscrubbed=True)
-        return gone
-
-    def next_id(self, table: str) -> int:
-        """The number that the next row of a table gets; no row that is gone has it."""
-        rows = list(self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)))
-        return int(rows[0][0]) + 1 if rows else 1
-
-    def insert_inspected(self, **values: Value) -> None:
-        """A photo that inspection was taught; it counts as a sample."""
-        self.insert("inspected", **values)
-        self._pending = replace(self._pending, samples=self._pending.samples + 1)
-
-    def delete_inspected(self, condition: str, values: Sequence[Value] = ()) -> int:
-        """As :meth:`delete_samples`, of photos that inspection was taught."""
-        gone = self.delete("inspected", condition, values)
-        self._pending = replace(self._pending, samples=self._pending.samples - gone, unscrubbed=True)
-        return gone
-
-    def taken_away(self) -> None:
-        """What was learned is not only more than before: :attr:`State.revision` changes."""
-        self._pending = replace(self._pending, revision=self._pending.revision + 1)
-
-    def identify(self, device: str) -> None:
-        """Another identifier; what was acknowledged is noted under it from now on."""
-        self.update("identity", "device = ?", "1", (device,))
-        self._device = device
-
-    def log_event(self, kind: str, detail: dict[str, Any]) -> None:
-        """Add a line to the event log."""
-        self.insert("events", time=now(), kind=kind, detail=json.dumps(detail, sort_keys=True))
-
-    def run(self, statement: str, rows: Iterable[Sequence[Value]] | None = None) -> int:
-        """A statement on tables that no checksum adds up, once or for each row of values; → how many rows changed."""
-        if rows is None:
-            self._db.execute(statement)
-        else:
-            self._db.executemany(statement, rows)
-        return int(self._db.changes())
-
     # reading -----------------------------------------------------------------------------------------------------
 
     def rows(self, query: str, values: Sequence[Value] = ()) -> Iterator[tuple[Any, ...]]:
@@ -358,8 +264,12 @@ class Database:
         with self._errors():
             yield from self._db.execute(query, values)
 
-    def scrub(self) -> None:
-        """Take what was removed out of the write-ahead log, the kept summary and the automatic backup too."""
+    def scrub(self, gone: Sequence[int] | None = None) -> None:
+        """Take what was removed out of the write-ahead log, the kept summary and the automatic backup too.
+
+        Args:
+            gone: the samples that were, where nothing else was removed: of a large backup they alone are taken out.
+        """
         with self.lock():
             try:
                 with self._errors():
@@ -368,7 +278,7 @@ class Database:
                     with self._errors():
                         self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
                 if self.backup_path.exists():
-                    self.backup(self.backup_path)
+                    self._scrub_backup(gone)
                 with self.transaction():
                     self._pending = replace(self._pending, unscrubbed=False)
             except StorageError as error:
@@ -376,19 +286,22 @@ class Database:
 
     # inside ------------------------------------------------------------------------------------------------------
 
+    def _suspect(self) -> None:
+        with suppress(OSError):
+            suspicion_path(self.path).touch()
+
+    def _scrub_backup(self, gone: Sequence[int] | None) -> None:
+        if gone is not None and self.backup_path.stat().st_size > CHECKED_AT_START_BYTES:
+            try:
+                forget_in_copy(self.backup_path, gone)
+                return
+            except StorageError as error:
+                log.info("%s: it is made anew", error)
+        self.backup(self.backup_path)
+
     def _scrub_if_nobody_learns(self) -> None:
         with suppress(StorageError), LearningLock(self.lock.path, wait_s=0.0)():
             self.scrub()
-
-    def _checked(self, table: str, row: Sequence[Value], number: int) -> bytes:
-        if table not in CHECKED:
-            return row_checksum(table, row)
-        checksum = row_checksum(table, row[:-1])
-        self._db.execute(f"UPDATE {table} SET checksum = ? WHERE rowid = ?", (checksum, number))
-        return checksum
-
-    def _count(self, gone: Iterable[bytes] = (), new: Iterable[bytes] = ()) -> None:
-        self._pending = replace(self._pending, total=add(self._pending.total, gone, new))
 
     def _state(self) -> State:
         state = read_state(self._db)

@@ -14,6 +14,9 @@ CHECKED = ("samples", "versions", "inspected", "grouped")
 COUNTED = ("samples", "inspected")
 """The tables whose rows :attr:`State.samples` counts."""
 
+OF_SAMPLES = ("pending", "confirmed", "taught_view", "grouped")
+"""The tables whose rows go with the sample that they are about."""
+
 SUMMED = (
     *CHECKED,
     *("active", "hidden", "identity", "trials", "drift", "events", "pending", "confirmed", "inspection"),

@@ -251,16 +251,18 @@ class Store(LearnedSamples):
     def remove_samples(self, backbone: str, ids: Sequence[int]) -> None:
         """Delete samples with their thumbnails in one step; nothing of them stays in the files."""
         self._refuse_read_only()
+        unscrubbed = self.database.state().unscrubbed  # what was removed before is not known any more
         with self.database.transaction():
             condition = "backbone = ? AND id IN (SELECT value FROM json_each(?))"
             self.database.delete_samples(condition, (backbone, json.dumps([int(identity) for identity in ids])))
             self.database.taken_away()
             self.database.log_event("forget", {"samples": len(ids)})
-        self.database.scrub()
+        self.database.scrub(gone=None if unscrubbed else ids)
 
     def unlabel_samples(self, backbone: str, ids: Sequence[int]) -> None:
         """As :meth:`remove_samples`, but a sample that is labelled in a group stays there."""
         self._refuse_read_only()
+        unscrubbed = self.database.state().unscrubbed
         here = "backbone = ? AND id IN (SELECT value FROM json_each(?))"
         values = (backbone, json.dumps([int(identity) for identity in ids]))
         elsewhere = "id IN (SELECT sample FROM grouped)"
@@ -272,7 +274,7 @@ class Store(LearnedSamples):
             self.database.update("samples", "label = ''", here, values)
             self.database.taken_away()
             self.database.log_event("forget", {"samples": len(ids)})
-        self.database.scrub()
+        self.database.scrub(gone=None if unscrubbed or kept else ids)
 
     def remove_everything(self) -> int:
         """Delete the samples of all backbones and show hidden labels again, in one step; returns how many samples."""

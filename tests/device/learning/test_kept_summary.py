@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import apsw
 import numpy as np
 import pytest
 from conftest import embeddings
@@ -11,6 +12,8 @@ from edgetl_device.errors import EdgetlError
 from edgetl_device.home import Home
 from edgetl_device.learning import solver
 from edgetl_device.learning.learner import Learner
+from edgetl_device.store import database
+from edgetl_device.store.backup import what_is_wrong
 from edgetl_device.store.kept_summary import summary_path
 from edgetl_device.store.learned_samples import LearnedSamples
 
@@ -192,3 +195,35 @@ def test_any_sequence_of_changes_gives_what_reading_gives(home: Home) -> None:
                 kind = ("kite", "ball")[step % 2]
                 learner.add(kind, embeddings(kind, 3, start=1000 + 10 * step))
         assert_as_if_read(learner, home)
+
+
+@pytest.mark.parametrize("one_label", [False, True])
+def test_a_large_backup_loses_what_is_forgotten_in_place(home: Home, monkeypatch, one_label: bool) -> None:
+    monkeypatch.setattr(database, "CHECKED_AT_START_BYTES", 0)
+    learner = taught(home)
+    backup = learner.store.backup_path
+    file, rows = backup.stat().st_ino, embeddings("kite", 12)
+    learner.add("kite", embeddings("kite", 1, start=555), groups={"wind": "calm"})  # after the backup
+    if one_label:
+        learner.forget_label("ball")
+        gone = embeddings("ball", 5)
+    else:
+        learner.forget([learner.samples()[2].id])
+        gone = rows[2:3]
+    assert backup.stat().st_ino == file and what_is_wrong(backup) is None
+    kept = backup.read_bytes()
+    assert not any(row.tobytes() in kept for row in gone) and rows[0].tobytes() in kept
+    ((held,),) = apsw.Connection(str(backup)).execute("SELECT count(*) FROM samples")
+    assert held == 17 - len(gone)
+
+
+def test_a_large_backup_of_another_version_is_made_anew(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "CHECKED_AT_START_BYTES", 0)
+    learner = taught(home)
+    backup = learner.store.backup_path
+    file = backup.stat().st_ino
+    connection = apsw.Connection(str(backup))
+    connection.pragma("user_version", 3)
+    connection.close()
+    learner.forget([learner.samples()[2].id])
+    assert backup.stat().st_ino != file and what_is_wrong(backup) is None

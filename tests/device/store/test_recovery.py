@@ -366,7 +366,7 @@ def test_forgetting_that_was_interrupted_is_finished_at_the_next_opening(path, m
     store = Store(path)
     ids = store.add_samples("cat", secret, "b", "r")
     store.backup_if_due()
-    monkeypatch.setattr("edgetl_device.store.database.Database.scrub", lambda self: None)
+    monkeypatch.setattr("edgetl_device.store.database.Database.scrub", lambda self, gone: None)
     store.remove_samples("b", ids)
     monkeypatch.undo()
     assert any(secret.tobytes() in file.read_bytes() for file in path.parent.iterdir())
