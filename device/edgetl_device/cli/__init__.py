@@ -17,6 +17,8 @@ from .classify import classify
 from .doctor import doctor
 from .export_stats import export_stats
 from .inspect import inspect
+from .inspect_versions import rollback as inspect_rollback
+from .inspect_versions import versions as inspect_versions
 from .install import install
 from .learn import learn, retrain
 from .pending import pending
@@ -50,6 +52,9 @@ def _everywhere(command: click.Command, home: Path) -> dict[str, Any]:
         return {name: {"home": home} for name in command.commands}
     return {"home": home}
 
+
+for _command in (inspect_versions, inspect_rollback):
+    inspect.add_command(_command)
 
 for _command in (
     install,

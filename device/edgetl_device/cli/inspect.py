@@ -10,7 +10,7 @@ import click
 
 from ..console import note, progress, refuse_existing, reports, say, say_wrapped, shared_options, table
 from ..errors import InputError, PhotoError
-from .inspect_words import as_json, counted, drawn, in_words, known_good, opened_to_inspect, told
+from .inspect_words import as_json, counted, drawn, in_words, known_good, opened_to_inspect, told, versions_in_words
 from .options import in_home, runtime_option
 from .photo_arguments import photo_paths
 from .sample_ids import SampleIds
@@ -212,6 +212,8 @@ def status(listed: bool, false_alarms: float | None, home: Home) -> dict[str, An
             share, low, high = known.expected_false_alarms
             say(f"threshold  {known.threshold:.2f}, set for {known.target:.1%} of good parts flagged")
             say(f"expected   {share:.1%} of good parts flagged, {low:.1%} to {high:.1%}")
+        for line in versions_in_words(known):
+            say_wrapped(line, 11)
         for warning in known.warnings:
             say_wrapped(f"warning    {warning}", 11)
         if curve:
@@ -263,10 +265,11 @@ def _corrected(words: tuple[str, ...], verdict: str, runtime: str, home: Home) -
     if all(ids) and len(ids) == len(words):
         with opened_to_inspect(home, runtime) as opened:
             inspection = opened.inspection
-            changed = inspection.judge(_chosen(inspection, [each for each in ids if each is not None]), verdict)
-            say(f"changed the verdict of {counted(changed)} to {verdict}")
+            changed = inspection.decide(_chosen(inspection, [each for each in ids if each is not None]), verdict)
+            say(f"changed the verdict of {counted(len(changed))} to {verdict}")
             known = inspection.status()
-            return {"stored": 0, "changed": changed, "ids": [], "skipped": [], "good": known.good + known.fine}
+            good = known.good + known.fine
+            return {"stored": 0, "changed": len(changed), "ids": list(changed), "skipped": [], "good": good}
     folder = photo_paths([Path(word) for word in words], verdict)
     with opened_to_inspect(home, runtime) as opened:
         inspection = opened.inspection

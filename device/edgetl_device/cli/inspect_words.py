@@ -10,7 +10,7 @@ from ..errors import HomeError
 
 if TYPE_CHECKING:
     from ..home import Home
-    from ..inspection.results import Finding, Taught
+    from ..inspection.results import Finding, InspectionStatus, Taught
     from ..inspection.service import Inspection
     from ..open_home import OpenHome
 
@@ -20,7 +20,8 @@ def told(opened: OpenHome, taught: Taught, verdict: str) -> dict[str, Any]:
     for path, reason in taught.skipped:
         note(f"skipped: {reason}" if path is None or str(path) in reason else f"skipped {path}: {reason}")
     status = opened.inspection.status()
-    say(f"taught {counted(len(taught.ids))} as {verdict}; {known_good(taught.good)}")
+    what = f"stored {counted(len(taught.ids))}" if taught.aside else f"taught {counted(len(taught.ids))} as {verdict}"
+    say(f"{what}; {known_good(taught.good)}")
     for warning in taught.warnings:
         say_wrapped(f"warning: {warning}", 0)
     if status.expected_false_alarms is not None:
@@ -35,6 +36,9 @@ def told(opened: OpenHome, taught: Taught, verdict: str) -> dict[str, Any]:
         "threshold": status.threshold,
         "expected_false_alarms": status.expected_false_alarms,
         "warnings": list(taught.warnings),
+        "aside": list(taught.aside),
+        "version": taught.version,
+        "exit_code": 1 if taught.aside else 0,
     }
 
 
@@ -45,6 +49,17 @@ def in_words(found: Finding) -> str:
     x, y, width, height = found.where
     place = f"{x + width / 2:.0%} across, {y + height / 2:.0%} down"
     return f"not good, {place}  [{found.score:.2f} > {found.threshold:.2f}]"
+
+
+def versions_in_words(known: InspectionStatus) -> list[str]:
+    """Which version is in use, what it does not know, and what waits for a decision, a line each."""
+    lines = [] if known.version is None else [f"version    {known.version}"]
+    if known.unused:
+        lines[0] += f"; {counted(known.unused)} taught after it wait for the next lesson"
+    if known.aside:
+        choice = "`edgetl-device inspect status --list` names them; `inspect fine ID…` or `inspect bad ID…`"
+        lines.append(f"set aside  {counted(known.aside)}: {choice}")
+    return lines
 
 
 def as_json(found: Finding) -> dict[str, Any]:

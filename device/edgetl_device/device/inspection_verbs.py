@@ -10,6 +10,7 @@ from ..inspection.results import Finding, InspectionStatus, Taught
 from ..photos import ColorOrder
 from ..starter import install_starter
 from ..store.inspected import InspectedRow
+from ..store.schema import VersionRow
 from ..view import View, parse_region
 from .current_home import CurrentHome
 from .images import Photo, decoded, given, photos_to_learn
@@ -98,6 +99,16 @@ class DeviceInspection:
         """Give images that were taught another verdict, ``good``, ``fine`` or ``bad``; → how many had another one."""
         with self._current.now() as opened:
             return opened.inspection.judge(ids, verdict)
+
+    def versions(self) -> list[VersionRow]:
+        """What was taught, lesson by lesson, oldest first."""
+        with self._current.now() as opened:
+            return opened.inspection.versions()
+
+    def rollback(self, version: int | None = None) -> int:
+        """Use what was known at an earlier version, by default the one before; → its number. Raises InputError."""
+        with self._current.now() as opened:
+            return opened.inspection.rollback(version)
 
     def forget(self, ids: Sequence[int] | None = None) -> int:
         """Remove images exactly; None all of them, and how they were looked at. → how many."""

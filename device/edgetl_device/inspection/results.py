@@ -40,6 +40,8 @@ class Taught:
         skipped: the photos that were not used, each with the reason.
         warnings: what is wrong with all that was taught, one sentence each.
         odd: ids of those taught as good that would have been flagged by what was taught before.
+        aside: ids of those that the gate set aside: nothing uses them before a person decides.
+        version: the one in use.
     """
 
     ids: tuple[int, ...]
@@ -47,6 +49,8 @@ class Taught:
     skipped: tuple[tuple[Path | None, str], ...]
     warnings: tuple[str, ...]
     odd: tuple[int, ...] = ()
+    aside: tuple[int, ...] = ()
+    version: int | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,9 @@ class InspectionStatus:
         target: the share that was asked for.
         warnings: one sentence each.
         view: how photos are looked at; None before the first.
+        aside: photos that the gate set aside, and nobody decided about.
+        unused: photos taught after the version in use, which was gone back to.
+        version: the one in use; None before the first.
     """
 
     good: int
@@ -72,3 +79,6 @@ class InspectionStatus:
     target: float
     warnings: tuple[str, ...]
     view: View | None
+    aside: int = 0
+    unused: int = 0
+    version: int | None = None

@@ -10,6 +10,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -20,20 +21,22 @@ from ..codes import Int8
 from ..errors import InputError, MismatchError
 from ..inference.backbone import NO_MAPS, Backbone
 from ..photos import Image, read_photo
-from ..store.inspected import VERDICTS, InspectedPhoto, InspectedRow, InspectionSetting
+from ..store.inspected import ASIDE, VERDICTS, InspectedPhoto, InspectedRow, InspectionSetting
+from ..store.schema import VersionRow
 from ..store.shifts import Shifts
 from ..store.store import Store
 from ..view import View
 from .export import InspectionExport
-from .inspector import FEW_PHOTOS, InspectionSample, Inspector, solve_inspector
+from .gate import objection
+from .inspector import FEW_PHOTOS, InspectionSample, solve_inspector
+from .known import LEAST, UNIT, Known
 from .lesson import prepare, question_about, refuse_other_shape, sizes_of, split_maps, turns_of
+from .lesson_words import aside, done, worse
 from .results import Finding, InspectionStatus, Taught
 from .threshold import Sensitivity
 
 __all__ = ["Finding", "Inspection", "InspectionStatus", "Taught"]
 
-LEAST = 5  # good photos before anything is judged: from fewer, no threshold can be known
-UNIT = 10_000  # in which the share of false alarms is kept
 NEAR_COPY = (
     0.2  # between unit embeddings, of photos of one scene in a row; different good parts are mostly farther apart
 )
@@ -55,8 +58,8 @@ class Inspection:
     def __init__(self, store: Store, backbone: Backbone) -> None:
         self._store = store
         self._backbone = backbone
+        self._known = Known(store, backbone)
         self._lock = threading.RLock()
-        self._solved: tuple[int, Inspector | None] | None = None
         self._chosen: View | None = None
 
     # how photos are looked at --------------------------------------------------------------------------------------
@@ -69,8 +72,7 @@ class Inspection:
     @property
     def view(self) -> View | None:
         """How photos are looked at; None before that was chosen."""
-        setting = self._store.inspected.setting(self._backbone.digest)
-        return None if setting is None else View.from_json(json.loads(setting.view))
+        return self._known.view
 
     def set_view(self, view: View) -> None:
         """Choose how photos are looked at.
@@ -86,8 +88,7 @@ class Inspection:
     @property
     def sensitivity(self) -> float:
         """Share of good photos that may be flagged: smaller finds less and alarms less."""
-        setting = self._store.inspected.setting(self._backbone.digest)
-        return 0.05 if setting is None else setting.target / UNIT
+        return self._known.target
 
     @sensitivity.setter
     def sensitivity(self, share: float) -> None:
@@ -98,7 +99,7 @@ class Inspection:
 
     def curve(self) -> tuple[Sensitivity, ...]:
         """Thresholds to choose from: at each the false alarms and, where bad photos are known, the defects found."""
-        inspector = self._inspector()
+        inspector = self._known.inspector()
         return () if inspector is None else inspector.sensitivity()
 
     @property
@@ -133,12 +134,26 @@ class Inspection:
         return self._teach("bad", images, together=together)
 
     def judge(self, ids: Sequence[int], verdict: str) -> int:
-        """Give stored photos another verdict, ``good``, ``fine`` or ``bad``; → how many had another one."""
+        """As :meth:`decide`; → how many had another one."""
+        return len(self.decide(ids, verdict))
+
+    def decide(self, ids: Sequence[int], verdict: str) -> tuple[int, ...]:
+        """Give stored photos another verdict, ``good``, ``fine`` or ``bad``; → ids of those that had another one.
+
+        Photos that the gate had set aside get new ids and are used from now on.
+        """
         if verdict not in VERDICTS:
             raise InputError(f"a verdict is one of {', '.join(VERDICTS)}, got {verdict!r}")
-        with self._lock:
+        with self._lock, self._store.lock():
             self._refuse_unknown(ids)
-            return self._store.inspected.judge(self._backbone.digest, ids, verdict)
+            digest, said = self._backbone.digest, {row.id: row.verdict for row in self._known.rows()}
+            self._known.note_before()
+            changed = [number for number in dict.fromkeys(ids) if said[number] not in (verdict, ASIDE)]
+            self._store.inspected.judge(digest, changed, verdict)
+            changed += self._store.inspected.admit(digest, [each for each in ids if said[each] == ASIDE], verdict)
+            if changed:
+                self._known.note(done(verdict, len(changed)))
+            return tuple(changed)
 
     def forget(self, ids: Sequence[int] | None = None) -> int:
         """Remove photos exactly, as if they had never been taught; None all of them, and the view. → how many."""
@@ -150,24 +165,41 @@ class Inspection:
 
     def samples(self) -> list[InspectedRow]:
         """The photos that were taught, oldest first."""
-        return self._rows()
+        return self._known.rows()
+
+    def versions(self) -> list[VersionRow]:
+        """What was taught, lesson by lesson, oldest first."""
+        return self._known.versions.rows()
+
+    def unused(self) -> tuple[int, ...]:
+        """Ids of photos that were taught after the version in use, which was gone back to."""
+        used = {row.id for row in self._known.used()}
+        return tuple(row.id for row in self._known.rows() if row.verdict != ASIDE and row.id not in used)
+
+    def rollback(self, number: int | None = None) -> int:
+        """Use what was known at an earlier version, by default the one before; → its number.
+
+        Photos that were taught after it stay stored, and the next lesson uses them again.
+        """
+        with self._lock, self._store.lock():
+            return self._known.versions.rollback(number).id
 
     # checking ------------------------------------------------------------------------------------------------------
 
     @property
     def ready(self) -> bool:
         """Whether enough good photos were taught to check others."""
-        return self.available and self._inspector() is not None
+        return self.available and self._known.inspector() is not None
 
     @property
     def revision(self) -> int:
         """Changes whenever what is known changes, by this process or another."""
-        return self._store.inspected.revision(self._backbone.digest)
+        return self._known.revision
 
     def refresh(self) -> None:
         """Solve the inspector again if what is known has changed, for :meth:`check_maps`; for the store's thread."""
         with self._lock:
-            self._inspector()
+            self._known.inspector()
             self._chosen = self.view
 
     def check(self, image: Path | Image) -> Finding:
@@ -182,12 +214,12 @@ class Inspection:
         with self._lock:
             self.refresh()
             frame = read_photo(image) if isinstance(image, Path) else image
-            refuse_other_shape(frame, self._rows())
+            refuse_other_shape(frame, self._known.rows())
         return self.check_maps(self._backbone.embed_with_maps(self.photo(frame))[1])
 
     def check_maps(self, maps: Sequence[Int8]) -> Finding:
         """As :meth:`check`, of the inner maps of a photo that :meth:`photo` prepared, as known at :meth:`refresh`."""
-        inspector = self._solved[1] if self._solved is not None else None
+        inspector = self._known.solved
         if inspector is None:
             raise InputError(
                 f"nothing to compare with yet: teach at least {LEAST} good photos, better twenty: {_TEACH}"
@@ -220,8 +252,9 @@ class Inspection:
 
     def status(self) -> InspectionStatus:
         """What is known."""
-        counts = Counter(row.verdict for row in self._rows())
-        inspector = self._inspector() if self.available else None
+        rows, used = self._known.rows(), self._known.used()
+        counts = Counter(row.verdict for row in used)
+        inspector = self._known.inspector() if self.available else None
         expected = None if inspector is None else inspector.expected
         return InspectionStatus(
             good=counts["good"],
@@ -233,6 +266,9 @@ class Inspection:
             target=self.sensitivity,
             warnings=() if inspector is None else inspector.warnings,
             view=self.view,
+            aside=sum(row.verdict == ASIDE for row in rows),
+            unused=len(self.unused()),
+            version=self._known.versions.active,
         )
 
     # other devices -------------------------------------------------------------------------------------------------
@@ -244,7 +280,8 @@ class Inspection:
             InputError: nothing was taught.
         """
         view = self.view
-        photos = tuple(self._store.inspected.photos(self._backbone.digest, *sizes_of(self._backbone)))
+        stored = self._store.inspected.photos(self._backbone.digest, *sizes_of(self._backbone))
+        photos = tuple(photo for photo in stored if photo.verdict != ASIDE)
         if view is None or not photos:
             raise InputError(f"nothing to export: no photo was taught: {_TEACH}")
         return InspectionExport(self._store.device, self._backbone.digest, self._backbone.runtime, view, photos)
@@ -259,10 +296,11 @@ class Inspection:
             InputError: an export's photos were taught with another view. Nothing was stored.
         """
         self._refuse_without_maps()
-        with self._lock:
+        with self._lock, self._store.lock():
+            self._known.note_before()
             for export in exports:
                 export.check(self._backbone.digest, *sizes_of(self._backbone), turns_of(export.view, self._backbone))
-            views = [self.view] if self.view is not None and self._rows() else []
+            views = [self.view] if self.view is not None and self._known.rows() else []
             if len({view.digest for view in (*views, *(export.view for export in exports))}) > 1:
                 raise InputError("they were taught with different views: teach all devices with the same options")
             digest = self._backbone.digest
@@ -276,6 +314,8 @@ class Inspection:
                     self._store.inspected.add(photos, digest, export.runtime, export.view.digest, setting)
                     self._chosen = export.view
                 new += len(photos)
+            if new:
+                self._known.note(done("merged", new))
             return new
 
     # inside --------------------------------------------------------------------------------------------------------
@@ -284,56 +324,56 @@ class Inspection:
         self, verdict: str, images: Sequence[Path | Image], view: View | None = None, *, together: bool = False
     ) -> Taught:
         self._refuse_without_maps()
-        with self._lock:
+        with self._lock, self._store.lock():
             known = self.view
             if verdict == "bad" and known is None:
                 raise InputError(f"teach good photos first: {_TEACH}")
             chosen = view or known or View()
             if known is not None and chosen != known:
                 self._refuse_view(chosen)
-            photos, skipped = prepare(images, chosen, self._backbone, self._rows(), verdict, together)
+            photos, skipped = prepare(images, chosen, self._backbone, self._known.rows(), verdict, together)
             unlike = self._odd(photos) if verdict == "good" else []
+            why = self._objection(photos)
+            held = why is not None and verdict == "good"  # what a person corrects counts at once
+            if held:
+                photos, unlike = [replace(photo, verdict=ASIDE) for photo in photos], []
+            self._known.note_before()
             setting = None if known == chosen else self._setting(chosen, self.sensitivity)
             ids = self._store.inspected.add(
                 photos, self._backbone.digest, self._backbone.runtime, chosen.digest, setting
             )
             self._chosen = chosen
-            inspector = self._inspector()
-            good = sum(row.verdict != "bad" for row in self._rows())
-            warnings = () if inspector is None else inspector.warnings
             odd = tuple(ids[number] for number in unlike)
-            if odd:
-                warnings = (question_about(odd, len(ids)), *warnings)
-            return Taught(tuple(ids), good, tuple(skipped), warnings, odd)
+            warnings = [aside(why, ids) if held else worse(why)] if why is not None else []
+            warnings += [question_about(odd, len(ids))] if odd else []
+            if held:
+                self._known.versions.reject(f"set aside: {why}", ids[-1])
+            else:
+                self._known.note(done(verdict, len(ids)))
+            inspector = self._known.inspector()
+            warnings += [] if inspector is None else inspector.warnings
+            good = sum(row.verdict != "bad" for row in self._known.used())
+            left = tuple(ids) if held else ()
+            return Taught(tuple(ids), good, tuple(skipped), tuple(warnings), odd, left, self._known.versions.active)
+
+    def _objection(self, photos: Sequence[InspectedPhoto]) -> str | None:
+        """What would get worse with these photos; nothing is asked where no photo is known as not good."""
+        before = self._known.inspector()
+        if before is None or not len(before.bad):
+            return None
+        new = [
+            InspectionSample(split_maps(photo.maps, self._backbone), f"new {_burst(photo, number)}", photo.verdict)
+            for number, photo in enumerate(photos)
+        ]
+        return objection(before, solve_inspector([*self._known.samples(None), *new], self.sensitivity))
 
     def _odd(self, photos: Sequence[InspectedPhoto]) -> list[int]:
         """Which photos what was taught before would flag: one of them may not be good."""
-        inspector = self._inspector() if len(self._rows()) >= FEW_PHOTOS else None
+        inspector = self._known.inspector() if len(self._known.rows()) >= FEW_PHOTOS else None
         if inspector is None:
             return []
         found = [inspector.check([each[0] for each in split_maps(photo.maps, self._backbone)]) for photo in photos]
         return [number for number, each in enumerate(found) if not each.is_good]
-
-    def _inspector(self) -> Inspector | None:
-        """The inspector of what is known now; None before there are :data:`LEAST` good photos."""
-        with self._lock:
-            revision = self.revision
-            if self._solved is None or self._solved[0] != revision:
-                self._solved = revision, self._solve()
-            return self._solved[1]
-
-    def _solve(self) -> Inspector | None:
-        samples = []
-        for row, values in self._store.inspected.read(self._backbone.digest, sizes_of(self._backbone)[1]):
-            samples.append(
-                InspectionSample(split_maps(values, self._backbone), str(row.burst), row.verdict, str(row.id))
-            )
-        if sum(sample.kind != "bad" for sample in samples) < LEAST:
-            return None
-        return solve_inspector(samples, self.sensitivity)
-
-    def _rows(self) -> list[InspectedRow]:
-        return self._store.inspected.rows(self._backbone.digest)
 
     def _choose(self, view: View, share: float) -> None:
         self._store.inspected.choose(self._backbone.digest, self._setting(view, share))
@@ -345,7 +385,7 @@ class Inspection:
     def _refuse_view(self, view: View) -> None:
         """Raise InputError where photos were taught with another view."""
         known = self.view
-        if known is not None and known != view and self._rows():
+        if known is not None and known != view and self._known.rows():
             raise InputError(
                 f"photos were taught with {known.describe()}, not with {view.describe()}: "
                 "`edgetl-device inspect forget --all` first, or leave out the options"
@@ -356,6 +396,10 @@ class Inspection:
             raise MismatchError(NO_MAPS)
 
     def _refuse_unknown(self, ids: Sequence[int]) -> None:
-        strange = sorted(set(ids) - {row.id for row in self._rows()})
+        strange = sorted(set(ids) - {row.id for row in self._known.rows()})
         if strange:
             raise InputError(f"no photo {strange[0]} was taught: `edgetl-device inspect status --list` lists them")
+
+
+def _burst(photo: InspectedPhoto, number: int) -> str:
+    return str(number) if photo.group is None else f"group {photo.group}"

@@ -22,6 +22,9 @@ from .replacement import now
 VERDICTS = ("good", "fine", "bad")
 """Taught as good; corrected after a false alarm; taught as not good."""
 
+ASIDE = "aside"
+"""The verdict of photos that the gate set aside: nothing uses them before a person gives them another one."""
+
 _LEVEL = 1  # of zlib: maps shrink by a quarter, and it is as fast as the disk
 
 
@@ -31,7 +34,7 @@ class InspectedRow:
 
     Args:
         id: its number, never that of another one.
-        verdict: one of :data:`VERDICTS`.
+        verdict: one of :data:`VERDICTS`, or :data:`ASIDE`.
         burst: photos that were taught as frames of one part have the same, that of the first of them.
         width, height: of the frame, pixels.
         time: when it was stored, UTC.
@@ -53,7 +56,7 @@ class InspectedPhoto:
         raw: (t, d) int8 raw embeddings of its t turns, itself first.
         maps: (t, m) int8, the inner maps of each turn, one behind the other.
         width, height: of the frame, pixels.
-        verdict: one of :data:`VERDICTS`.
+        verdict: one of :data:`VERDICTS`, or :data:`ASIDE`.
         group: photos of one call that have the same are one burst; None is alone.
     """
 
@@ -164,7 +167,7 @@ class InspectedPhotos:
                     time=made,
                 )  # fmt: skip
                 ids.append(number)
-            verdicts = {verdict: sum(photo.verdict == verdict for photo in photos) for verdict in VERDICTS}
+            verdicts = {verdict: sum(photo.verdict == verdict for photo in photos) for verdict in (*VERDICTS, ASIDE)}
             self._database.log_event("inspect", {name: count for name, count in verdicts.items() if count})
         return ids
 
@@ -189,6 +192,29 @@ class InspectedPhotos:
                 self._database.taken_away()
                 self._database.log_event("inspect", {"verdict": verdict, "moved": changed})
         return changed
+
+    def admit(self, backbone: str, ids: Sequence[int], verdict: str) -> list[int]:
+        """Give photos that were set aside a verdict, and new ids: no version made before may know them. → these ids."""
+        self._may_write()
+        columns = "id, runtime, view, burst, width, height, turns, raw, maps, time"
+        query = (
+            f"SELECT {columns} FROM inspected WHERE backbone = ? AND verdict = ? "
+            "AND id IN (SELECT value FROM json_each(?)) ORDER BY id"
+        )
+        new = []
+        with self._database.transaction():
+            for old, *values in list(self._database.rows(query, (backbone, ASIDE, _listed(ids)))):
+                number = self._database.next_id("inspected")
+                fields = dict(zip(columns.split(", ")[1:], values, strict=True))
+                self._database.insert_inspected(id=number, backbone=backbone, verdict=verdict, **fields)
+                self._database.delete_inspected("id = ?", (old,))
+                new.append(number)
+            if new:
+                self._database.taken_away()
+                self._database.log_event("inspect", {"verdict": verdict, "moved": len(new)})
+        if new:
+            self._database.scrub()
+        return new
 
     def remove(self, backbone: str, ids: Sequence[int]) -> int:
         """Delete photos; → how many there were. Nothing of them stays in the files."""

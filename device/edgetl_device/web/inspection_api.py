@@ -45,6 +45,8 @@ class InspectionApi:
             Route("/inspection/check", self.check, methods=["POST"]),
             Route("/inspection/judge", self.judge, methods=["POST"]),
             Route("/inspection/forget", self.forget, methods=["POST"]),
+            Route("/inspection/versions", self.versions),
+            Route("/inspection/rollback", self.rollback, methods=["POST"]),
             Route("/inspection/settings", self.settings, methods=["POST"]),
             Route("/inspection/shift", self.shift, methods=["POST"]),
         ]
@@ -65,6 +67,7 @@ class InspectionApi:
             taught = await self._teach_frames(fields.get("verdict", "good"), frames, interval_ms)
         skipped = [reason for _, reason in taught.skipped]
         told = {"ids": taught.ids, "odd": taught.odd, "good": taught.good}
+        told |= {"aside": taught.aside, "version": taught.version}
         return Json(told | {"skipped": skipped, "warnings": taught.warnings})
 
     async def check(self, request: Request) -> Response:
@@ -85,8 +88,26 @@ class InspectionApi:
         if not fields.get("ids") or "verdict" not in fields:
             raise InputError('"ids" and "verdict" are needed: expected {"ids": [1, 2], "verdict": "fine"}')
         ids, verdict = sample_ids(fields["ids"]), fields["verdict"]
-        judged = await self._work.run(self._inspecting.locked, lambda inspection: inspection.judge(ids, verdict))
-        return Json({"judged": judged})
+        judged = await self._work.run(self._inspecting.locked, lambda inspection: inspection.decide(ids, verdict))
+        return Json({"judged": len(judged), "ids": judged})
+
+    async def versions(self, _request: Request) -> Response:
+        """What was taught, lesson by lesson."""
+
+        def listed(inspection: Inspection) -> list[dict[str, Any]]:
+            active = inspection.status().version
+            keys = ("time", "state", "reason", "metrics")
+            return [
+                {"version": row.id, **{key: getattr(row, key) for key in keys}, "active": row.id == active}
+                for row in inspection.versions()
+            ]
+
+        return Json({"versions": await self._work.run(self._inspecting.locked, listed)})
+
+    async def rollback(self, request: Request) -> Response:
+        """``{"version"}``, by default the one before: what was known then is used again."""
+        number = (await read_json(request, {"version": int})).get("version")
+        return Json({"version": await self._work.run(self._inspecting.locked, lambda each: each.rollback(number))})
 
     async def forget(self, request: Request) -> Response:
         """``{"ids"}`` or ``{"all": true}``: exactly, as if they had never been taught."""
@@ -149,6 +170,9 @@ class InspectionApi:
                 "good": status.good,
                 "fine": status.fine,
                 "bad": status.bad,
+                "aside": status.aside,
+                "unused": status.unused,
+                "version": status.version,
                 "threshold": status.threshold,
                 "false_alarms": status.target,
                 "expected_false_alarms": None

@@ -517,6 +517,26 @@ def test_a_person_teaches_good_parts_and_sees_the_scratch_on_a_bad_one_marked(br
         page.locator("#progress-text", has_text="bad part").wait_for()
 
 
+def test_a_bad_part_taught_as_good_is_set_aside_and_decided_about(browser, site) -> None:
+    site.app.inspecting.teach("good", [laid_part(seed) for seed in range(12)])
+    site.app.inspecting.teach("bad", [laid_part(961, scratched=True)])
+    site.scene._drawn["bad"] = [laid_part(961, scratched=True)] * 24
+    site.scene.kind = "bad"
+    with Visitor(browser, site.url, width=360, path="/inspect") as visitor:
+        page = visitor.page
+        page.locator("#view[data-state=bad]").wait_for()
+        page.locator("#shutter").click()
+        page.locator("#result", has_text="Set aside: is it really good?").wait_for()
+        page.locator("#result", has_text="1 of 1 photos known as not good would be missed, 0 before.").wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+        visitor.shoot("inspected-aside-360", whole=True)
+        page.get_by_role("button", name="No, it is bad").click()
+        page.locator("#progress-text", has_text="2 bad parts").wait_for()
+        page.get_by_role("button", name="Take it back").click()
+        page.locator("#result", has_text="Forgotten.").wait_for()
+        page.locator("#progress-text", has_text="1 bad part").wait_for()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_inspection_fits_a_phone(browser, site, scheme) -> None:
     site.app.inspecting.teach("good", [laid_part(seed) for seed in range(8)])

@@ -68,6 +68,24 @@ def test_a_part_taught_as_good_that_would_have_been_flagged_is_asked_about(site)
     )
 
 
+def test_a_lesson_is_set_aside_decided_about_and_gone_back_from_by_rest(site) -> None:
+    client = Client(site.url)
+    teach(client, range(900, 912))
+    site.app.inspecting.teach("bad", [laid_part(seed, scratched=True) for seed in range(951, 955)])
+    site.app.inspecting.teach("good", [laid_part(seed, scratched=True) for seed in range(960, 968)])
+    state = client.get(PATH).json
+    assert (state["good"], state["aside"], state["bad"]) == (12, 8, 4)
+    listed = client.get(f"{PATH}/versions").json["versions"]
+    assert [(each["state"], each["active"]) for each in listed[-2:]] == [("promoted", True), ("rejected", False)]
+    ids = [row.id for row in site.app.inspecting.locked(lambda each: each.samples()) if row.verdict == "aside"]
+    decided = client.post(f"{PATH}/judge", {"ids": ids, "verdict": "bad"}).json
+    assert decided["judged"] == 8 and not set(decided["ids"]) & set(ids)
+    assert client.get(PATH).json["bad"] == 12
+    assert client.post(f"{PATH}/rollback", {}).json == {"version": state["version"]}
+    assert (client.get(PATH).json["bad"], client.get(PATH).json["unused"]) == (4, 8)
+    assert client.post(f"{PATH}/rollback", {"version": 999}).status == 400
+
+
 def test_what_is_forgotten_leaves_inspection_as_if_it_had_never_been_taught(site) -> None:
     client = Client(site.url)
     teach(client, range(900, 908))
@@ -75,7 +93,7 @@ def test_what_is_forgotten_leaves_inspection_as_if_it_had_never_been_taught(site
     ids = teach(client, range(980, 983), "fine", scratched=True)
     changed = client.get(PATH).json
     assert (changed["fine"], changed["threshold"] != before["threshold"]) == (3, True)
-    assert client.post(f"{PATH}/judge", {"ids": ids[:1], "verdict": "bad"}).json == {"judged": 1}
+    assert client.post(f"{PATH}/judge", {"ids": ids[:1], "verdict": "bad"}).json == {"judged": 1, "ids": ids[:1]}
     assert client.post(f"{PATH}/forget", {"ids": ids}).json == {"removed": 3}
     after = client.get(PATH).json
     assert after["threshold"] == before["threshold"]

@@ -95,11 +95,13 @@ async function correct(verdict, changed) {
   busy = false;
 }
 
-const nothing = () => ({ ids: [], odd: [] });
+const nothing = () => ({ ids: [], odd: [], aside: [], warnings: [] });
 
-function add(taught, { ids, odd }) {
+function add(taught, { ids, odd, aside, warnings }) {
   taught.ids.push(...ids);
   taught.odd.push(...odd);
+  taught.aside.push(...aside);
+  if (aside.length) taught.warnings = warnings.slice(0, 1);
 }
 
 const LEARNED = {
@@ -108,16 +110,17 @@ const LEARNED = {
   bad: () => "Learned: a part like this is bad",
 };
 
-function report({ ids, odd }, verdict, problems, changed) {
+function report({ ids, odd, aside, warnings }, verdict, problems, changed) {
   if (!ids.length) {
     showResult("failed", "Nothing was stored.", problems.join("; "));
     return;
   }
+  const stored = { ids }; // those that were set aside get other ids with their verdict
   const undo = h("button", { type: "button", textContent: "Take it back" });
   undo.addEventListener("click", async () => {
     undo.disabled = true;
     try {
-      await post("inspection/forget", { ids });
+      await post("inspection/forget", { ids: stored.ids });
       showResult("promoted", "Forgotten.", "It knows nothing of these pictures any more.");
       film.replaceChildren();
     } catch (error) {
@@ -125,6 +128,14 @@ function report({ ids, odd }, verdict, problems, changed) {
     }
     changed();
   });
+  if (aside.length) {
+    const why = warnings[0].replace(/; if .*/, ".").replace(/^set aside: w/, "W");
+    const details = [why, ...problems].join(" ");
+    const choices = [decide("fine", aside, stored, undo, changed), decide("bad", aside, stored, undo, changed), undo];
+    showResult("rejected", "Set aside: is it really good?", details, ...choices);
+    changed();
+    return;
+  }
   const details = odd.length ? [question(odd.length, ids.length), ...problems] : problems;
   const actions = odd.length ? [callBad(odd, undo, changed), undo] : [undo];
   showResult("promoted", LEARNED[verdict](ids.length), details.join("; "), ...actions);
@@ -133,6 +144,24 @@ function report({ ids, odd }, verdict, problems, changed) {
 
 const question = (odd, taught) =>
   taught === 1 ? "It would have been flagged. Is it good?" : `${odd} of them would have been flagged. Are they good?`;
+
+/** A person says what parts are that were set aside. */
+function decide(verdict, ids, stored, undo, changed) {
+  const text = verdict === "fine" ? "Yes, it is good" : "No, it is bad";
+  const button = h("button", { type: "button", className: verdict === "bad" ? "danger" : "", textContent: text });
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    try {
+      const judged = await post("inspection/judge", { ids, verdict });
+      stored.ids = [...stored.ids.filter((id) => !ids.includes(id)), ...judged.ids];
+      showResult("promoted", LEARNED[verdict](ids.length), "", undo);
+    } catch (error) {
+      showResult("failed", "That did not work.", error.message);
+    }
+    changed();
+  });
+  return button;
+}
 
 /** Parts taught as good by mistake are bad. */
 function callBad(ids, undo, changed) {
