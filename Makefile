@@ -33,11 +33,11 @@ install: .venv/installed ## Set up .venv with both packages, editable
 	    echo "edgetl needs Python 3.11, 3.12 or 3.13 with venv (Debian: apt install python3-venv); none was found" >&2; exit 2
 	fi
 	if [ ! -x .venv/bin/uv ]; then
-	    echo "making .venv with $$($$python --version), then installing TensorFlow and the rest: about 2.5 GB"
+	    echo "making .venv with $$($$python --version), then installing TensorFlow and the rest: about 3.5 GB"
 	    $$python -m venv .venv
 	    .venv/bin/python -m pip install --quiet --disable-pip-version-check uv
 	fi
-	$(UV) .venv/bin/python -c constraints.txt -e 'device[sign,mqtt]' -e '.[imagenet,dev,docs]'
+	$(UV) .venv/bin/python -c constraints.txt -e 'device[sign,mqtt]' -e '.[imagenet,dev,docs,ray]'
 	touch $@
 
 demo: .venv/installed ## The whole story on this machine, from train to forget

@@ -16,7 +16,7 @@ from edgetl_device.photos import MAX_BYTES
 from edgetl_device.strict_json import parsed
 
 from ..data.streaming import ahead
-from .listing import Row, Task
+from .listing import PHOTO_ENDINGS, Row, Task
 
 _AT_ONCE = 16  # objects that are fetched together: the answer of a store takes longer than a photo
 _LABELS = ("cls", "txt", "label", "json")
@@ -101,7 +101,7 @@ def _shard(row: Row, spool: Path) -> Iterator[Item]:
 
     Files that follow each other and whose names are the same up to the first dot are one sample: its photos, and their
     label in ``.cls``, ``.txt`` or ``.json``. Without one a photo has the name of its folder in the shard as its label,
-    or of the folder that the shard lies in.
+    or of the folder that the shard lies in. Files of other kinds are passed over.
     """
     sample: list[Item] = []
     key, label, count = "", "", 0
@@ -116,9 +116,9 @@ def _shard(row: Row, spool: Path) -> Iterator[Item]:
                     sample, key, label = [], name, ""
                 if kind in _LABELS:
                     label = _label_in(_read(shard, member, _MOST_LABEL), kind) or label
-                elif kind:
-                    count += 1
+                elif f".{kind}" in PHOTO_ENDINGS:
                     sample.append(_member(shard, member, row, spool))
+                    count += 1
     except (tarfile.TarError, OSError, EOFError, InputError, ValueError) as error:
         yield from _labelled(sample, label)
         why = " ".join(str(error).split())[:120] or type(error).__name__

@@ -25,7 +25,7 @@ PART_PHOTOS = 4096
 
 _LISTS = (".csv", ".tsv", ".parquet")
 _SHARDS = (".tar", ".tar.gz", ".tgz")
-_PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif")
+PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif")
 _BATCH = 4096  # rows of a Parquet list that are read at once
 _LONGEST_REASON = 120  # characters of why a list cannot be read
 
@@ -104,7 +104,7 @@ def _folder(root: Place) -> Iterator[Row]:
     folders, files = root.entries()
     splits = _splits(root, folders)
     for name in files:
-        if not folders or name.lower().endswith((*_PHOTOS, *_SHARDS)):  # beside classes lie notes and lists too
+        if not folders or name.lower().endswith((*PHOTO_ENDINGS, *_SHARDS)):  # beside classes lie notes and lists too
             yield Row(root / name, name)
     for folder in folders:
         here, split = root / folder, splits.get(folder, "")
