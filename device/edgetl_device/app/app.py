@@ -372,6 +372,14 @@ class App:
             view = self._opened.view
             return view.to_json() | {"described": view.describe(), "problem": self.pipeline.view_problem}
 
+    def taught_otherwise(self) -> list[int]:
+        """The samples that were taught with another view than the one in use; raises InputError where none was."""
+        with self._lock:
+            found = self._opened.view.other_ids()
+        if not found:
+            raise InputError("all samples were taught with the view in use: nothing to forget")
+        return found
+
     @property
     def looks(self) -> HomeView:
         """The view as the home keeps it; what changes it there is noticed within a second."""

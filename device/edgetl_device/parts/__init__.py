@@ -25,9 +25,11 @@ from .damage import DEFECTS, write_line
 from .light import LIGHTS as _LIGHTS
 from .scene import photo
 from .shapes import BUILDERS
+from .table import EMPTY, write_table
 
 __all__ = [
     "DEFECTS",
+    "EMPTY",
     "KINDS",
     "LIGHTS",
     "photos",
@@ -36,6 +38,7 @@ __all__ = [
     "stream",
     "write_damaged",
     "write_photos",
+    "write_small",
 ]
 
 KINDS: tuple[str, ...] = tuple(sorted(BUILDERS))
@@ -105,6 +108,24 @@ def write_damaged(
     """
     _check((kind,), light, (size, size), seed)
     return write_line(folder, kind, per_class, light, size, seed)
+
+
+def write_small(
+    folder: Path,
+    *,
+    kinds: Sequence[str] = KINDS,
+    per_class: int = 60,
+    light: str = "normal",
+    size: int = 480,
+    seed: int = 0,
+) -> int:
+    """Write small parts that lie anywhere on one table, and the table without any; returns how many photos of parts.
+
+    A part takes about a quarter of a frame's height, which is `size` pixels; `folder/empty.jpg` is the empty table.
+    Raises as `render` does, and `OSError` where it cannot write.
+    """
+    _check(kinds, light, (size, size), seed)
+    return write_table(folder, kinds, per_class, light, size, seed)
 
 
 def stream(

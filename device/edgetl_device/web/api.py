@@ -200,11 +200,16 @@ class Api:
         return Json({"moved": moved} | await self._judged_if_possible(group))
 
     async def forget(self, request: Request) -> Response:
-        """``{"ids"}``, ``{"label"}`` or ``{"all": true}``, then retrain."""
-        fields = await read_json(request, {"label": str, "ids": list, "all": bool, "group": str})
+        """``{"ids"}``, ``{"label"}``, ``{"other_view": true}`` or ``{"all": true}``, then retrain."""
+        fields = await read_json(request, {"label": str, "ids": list, "all": bool, "other_view": bool, "group": str})
+        ids = sample_ids(fields.get("ids", []))
+        if fields.get("other_view"):
+            if ids or "group" in fields:
+                raise InputError('"other_view" is about samples in all groups: leave out "ids" and "group"')
+            ids = await self._work.run(self._app.taught_otherwise)
         removed = await self._work.run(
             self._app.forget,
-            sample_ids(fields.get("ids", [])),
+            ids,
             label=fields.get("label"),
             everything=fields.get("all", False),
             group=fields.get("group"),

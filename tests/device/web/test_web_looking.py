@@ -61,7 +61,12 @@ def test_a_region_is_drawn_what_is_new_is_found_and_both_are_taken_back(browser,
         ).wait_for()
         until(lambda: app.pipeline.latest().part[2] == 1)
         assert not app.view()["chosen"] and page.evaluate("document.documentElement.scrollWidth") == width
+        page.locator("#forget-others", has_text="Forget 1 sample taught looking at something else").wait_for()
         visitor.shoot(f"looking-{width}-{scheme}", whole=True)
+        page.locator("#forget-others").click()
+        page.locator("#confirm-yes").click()
+        page.locator("#looking-message", has_text="Forgot 1 sample.").wait_for()
+        assert page.locator("#forget-others").is_hidden() and app.view()["others"] == {}
 
 
 def test_a_region_is_drawn_with_the_keyboard_alone_on_both_pages(browser, home) -> None:

@@ -24,6 +24,7 @@ export function startLooking(changed) {
   find.addEventListener("change", () => choose({ ...(view.region && { region: view.region }), find: find.checked }, changed));
   at("reset-view").addEventListener("click", () => choose({ reset: true }, changed));
   at("remember-empty").addEventListener("click", () => remember(changed));
+  at("forget-others").addEventListener("click", () => forgetOthers(changed));
 }
 
 /** Ask the device how it looks. */
@@ -55,17 +56,33 @@ async function remember(changed) {
   }
 }
 
+async function forgetOthers(changed) {
+  const count = otherSamples(view);
+  const those = count === 1 ? "it" : "them";
+  if (!(await confirmed(`Forget ${counted(count, "sample")} taught looking at something else? Nobody can bring ${those} back.`, "Forget"))) return;
+  try {
+    const { removed } = await post("forget", { other_view: true });
+    use(await get("view"));
+    say(at("looking-message"), `Forgot ${counted(removed, "sample")}.`);
+    changed();
+  } catch (error) {
+    say(at("looking-message"), error.message, true);
+  }
+}
+
+const otherSamples = ({ others }) => Object.values(others).reduce((sum, count) => sum + count, 0);
+
 /** Samples that were taught with another view still count. */
 function tell() {
   const others = Object.entries(view.others);
   if (!others.length) return say(at("looking-message"), "");
-  const total = others.reduce((sum, [, count]) => sum + count, 0);
+  const total = otherSamples(view);
   const named = others.slice(0, 3).map(([label, count]) => `${count} of ${label}`).join(", ");
   const more = others.length > 3 ? ` and ${counted(others.length - 3, "more label")}` : "";
   const were = total === 1 ? "was" : "were";
   return say(
     at("looking-message"),
-    `${counted(total, "sample")} (${named}${more}) ${were} taught looking at something else, and still count: teach them again, then forget the old ones with edgetl-device forget --other-view.`,
+    `${counted(total, "sample")} (${named}${more}) ${were} taught looking at something else, and still count: teach them again as they are seen now, then forget the old ones.`,
   );
 }
 
@@ -85,6 +102,9 @@ function use(latest) {
   find.checked = finds;
   find.disabled = !scene && !finds;
   at("reset-view").hidden = !chosen;
+  const others = otherSamples(latest);
+  at("forget-others").hidden = !others;
+  set(at("forget-others"), `Forget ${counted(others, "sample")} taught looking at something else`);
   set(
     at("empty-help"),
     scene ? "Where the camera was moved, or the scene has changed:" : "To find things anywhere in the picture, clear the scene and press:",
