@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..codes import Int8
+from ..codes import Codes
 
-NEAR_COPY = 0.65  # of the typical distance between two photos: copies are within, different parts hardly ever
+NEAR_COPY = 0.6  # of the typical distance between two photos: copies are within, different parts hardly ever
 _MANY_COPIES = 0.5  # of the photos, from which it is said
 
 
@@ -41,15 +41,15 @@ def independent_of(near: npt.NDArray[np.bool_]) -> float:
     return float((1 / near.sum(axis=1)).sum())
 
 
-def alike(named: Sequence[str], maps: Int8) -> Alike:
+def alike(named: Sequence[str], codes: Codes) -> Alike:
     """Photos of one burst, and near-copies.
 
     Args:
         named: the burst of each photo; empty where it is alone.
-        maps: (n, h, w, c) int8, the coarsest map of each.
+        codes: (n, h, w, c) uint8, of the coarsest map of each: the same part in other light is a near-copy too.
     """
     count = len(named)
-    flat = maps.reshape(count, -1).astype(np.float32)
+    flat = codes.reshape(count, -1).astype(np.float32)
     flat -= flat.mean(axis=0)
     squares = np.einsum("ij,ij->i", flat, flat)
     apart = np.sqrt(np.maximum(squares[:, None] + squares - 2 * flat @ flat.T, 0))

@@ -2,7 +2,7 @@
 
 Two questions, each in units of what good photos do when they are left out: how unusual are the most unusual places,
 all maps taken together (a scratch, a hole), and how unusual is the coarsest map as a whole (a wrong or misshapen part)?
-The larger answer is the score, to which photos called bad may add a direction. Everything is solved from exact sums and
+Together they are the score, to which photos called bad may add a direction. Everything is solved from exact sums and
 from the photos themselves, so the order of photos, merging and forgetting leave no trace.
 """
 
@@ -25,7 +25,7 @@ from .place_codes import place_codes
 from .place_gaussians import Float32, PlaceGaussians, solve_gaussians
 from .place_statistics import PlaceStatistics, place_statistics_of
 from .threshold import TARGET, FalseAlarms, Sensitivity, choose_threshold, sensitivity
-from .unusual import WHOLE_HANDICAP, Grids, Scale, fused, local, scale_of, steady, top, whole
+from .unusual import Grids, Scale, either, fused, local, scale_of, steady, top, whole
 
 GOOD = ("good", "fine")
 KINDS = ("good", "fine", "bad")
@@ -95,10 +95,9 @@ class Inspector:
             MismatchError: they are not of the shapes that were taught.
         """
         _refuse_others([each.shape for each in maps], self.grids, self.gaussians)
-        unusual = self._one.unusual(maps)
-        places = fused(unusual, self.grids)
+        unusual, places = self._one.unusual(maps)
         place, part = self.local(float(local(places)[0])), self.whole(float(whole(unusual)[0]))
-        score = max(place, part - WHOLE_HANDICAP)
+        score = float(either(place, part))
         if self.direction is not None:
             batch = [each[None] for each in maps]
             score += float(self.direction.scores(describe(batch, unusual, (np.array([place]), np.array([part]))))[0])
@@ -123,7 +122,7 @@ class Inspector:
 
     @cached_property
     def _one(self) -> OnePhoto:
-        return for_one_photo(self.gaussians, self.scales)
+        return for_one_photo(self.gaussians, self.scales, self.grids)
 
     def _unusual(self, maps: Sequence[Int8]) -> list[Float32]:
         codes = _codes(maps, self.grids, self.gaussians)
@@ -166,7 +165,7 @@ def solve_inspector(
         raise MismatchError(f"place statistics are of {statistics.count} photos, but {len(codes[0])} are stored")
     gaussians = solve_gaussians(statistics)
     upright = [each[:, 0] for each in maps]
-    likeness = alike([sample.burst for sample in good], upright[-1])
+    likeness = alike([sample.burst for sample in good], codes[-1].reshape(maps[-1].shape)[:, 0])
     inspector, described = _measured(grids, gaussians, codes, upright, likeness, target)
     warnings = likeness.warnings
     if len(good) < FEW_PHOTOS:
@@ -212,23 +211,19 @@ def _measured(
         (),
     )
     answers = inspector._answers(unusual, places)
-    return replace(inspector, left_out=_larger(*answers)), describe(upright, unusual, answers)
+    return replace(inspector, left_out=either(*answers)), describe(upright, unusual, answers)
 
 
 def _corrected(inspector: Inspector, good: Described, maps: Sequence[Int8]) -> Inspector:
     """The same with the scores of bad photos, (n, h, w, c) int8 each map, and their direction where it helps."""
     unusual = inspector._unusual(maps)
     answers = inspector._answers(unusual, fused(unusual, inspector.grids))
-    bad = _larger(*answers)
+    bad = either(*answers)
     learned = learn_direction(good, describe(maps, unusual, answers), inspector.left_out, bad)
     if learned is None:
         return replace(inspector, bad=bad)
     direction, of_good, of_bad = learned
     return replace(inspector, direction=direction, left_out=inspector.left_out + of_good, bad=bad + of_bad)
-
-
-def _larger(local: Float64, part: Float64) -> Float64:
-    return np.maximum(local, part - WHOLE_HANDICAP)
 
 
 def _stacked(samples: Sequence[InspectionSample]) -> list[Int8]:

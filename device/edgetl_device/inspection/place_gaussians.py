@@ -1,9 +1,9 @@
 """One Gaussian per place of a feature map, from exact sums: how far is a place of a photo from the good ones?
 
 The idea is PaDiM's (Defard et al., 2020, https://arxiv.org/abs/2011.08785). Each place has its own mean, and its own
-covariance or, in a fine map, one with its neighbours. Twenty photos cannot give so many covariances, so each is drawn
-towards the one that all places share, as if that had been seen in twenty more photos. Photos are left out by formula:
-the same as taking their codes out of the sums and solving again.
+covariance or, in a fine map, one with its neighbours. Twenty photos cannot give so many covariances, and a hundred not
+well, so each is drawn towards the one that all places share, as if that had been seen in half as many photos and ten
+more. Photos are left out by formula: the same as taking their codes out of the sums and solving again.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from .place_statistics import PlaceStatistics
 Float32 = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.intp]
 
-PSEUDO_PHOTOS = 20  # weight of the shared covariance at each place
-_OWN_COVARIANCES = 256  # places of a map up to which each has its own covariance: as good with more, and faster
+PSEUDO_PHOTOS, PSEUDO_SHARE = 10, 0.5  # and of each photo's: weight of the shared covariance at each place
+_OWN_COVARIANCES = 64  # places of a map up to which each has its own covariance: as good with more, and faster
 _FEW_ROWS = 4  # above, small inverses are slower than those of covariances
 RIDGE = 0.01  # of the shared covariance's mean variance, on its diagonal: no direction is infinitely surprising
 
@@ -67,7 +67,7 @@ class PlaceGaussians:
         With the rows Z that are left out as deviations from the means, S + k Σ the weighted covariance (``weight`` C)
         and H = I + 11ᵀ / (n − r) at each place: the deviations without them are H Z, and the scatter loses Zᵀ H Z. Few
         rows are taken out by Woodbury's formula, H (G⁻¹ − H)⁻¹ H with G = Z (S + k Σ)⁻¹ Zᵀ. What all neighbourhoods
-        share stays.
+        share stays, and its weight.
 
         Args:
             codes: (n, P, c) uint8, all that were added, in any order.
@@ -115,7 +115,7 @@ def _solved(statistics: PlaceStatistics, grid: int) -> PlaceGaussians:
         hoods = _neighbourhoods(height, width)
         scatters = _unfolded(statistics.products[grid][hoods].sum(axis=1, dtype=np.int64), channels)
         scatters -= np.matmul(mean[hoods].transpose(0, 2, 1), sums[hoods])
-        order, pseudo = hoods.ravel(), float(PSEUDO_PHOTOS * hoods.shape[1])
+        order, pseudo = hoods.ravel(), (PSEUDO_PHOTOS + PSEUDO_SHARE * count) * hoods.shape[1]
     shared = scatters.sum(axis=0) / ((count - 1) * places)
     weight = (count - 1) * places / len(scatters) + pseudo
     if len(scatters) == 1:
@@ -129,7 +129,7 @@ def _solved(statistics: PlaceStatistics, grid: int) -> PlaceGaussians:
 
 def _neighbourhoods(height: int, width: int) -> Rows:
     """Places of a grid, row by row, in tiles of equal size → (tiles, places of a tile); of few, each is a tile."""
-    steps = (4, 3, 2, 1) if height * width > _OWN_COVARIANCES else (1,)
+    steps = (2, 3, 1) if height * width > _OWN_COVARIANCES else (1,)
     down, across = (next(step for step in steps if side % step == 0) for side in (height, width))
     grid = np.arange(height * width).reshape(height // down, down, width // across, across)
     return np.asarray(grid.transpose(0, 2, 1, 3).reshape(-1, down * across), np.intp)

@@ -14,10 +14,12 @@ from .place_gaussians import Float32
 
 TOP_PLACES = 0.01  # share of the finest map's places that a local defect is judged by
 ELSEWHERE = 0.5  # share of what all places are on average that is taken off: what is odd everywhere is no local defect
-WHOLE_HANDICAP = 0.5  # standard deviations by which a part as a whole must be more unusual than a place to count
+WHOLE_HANDICAP = 0.5  # standard deviations by which a part as a whole must be more unusual than a place to count alike
+_FINEST = 2  # maps that the finest counts as: places of the others are many of its own, and odd ones drown the rest
 _LEAST = 0.05  # deviation of cube roots: photos that are all the same have none
 Grids = tuple[tuple[int, int], ...]
 Measured = TypeVar("Measured", float, Float32)
+Asked = TypeVar("Asked", float, npt.NDArray[np.float64])
 
 
 @dataclass(frozen=True)
@@ -43,15 +45,23 @@ def steady(distances: Float32) -> Float32:
 
 
 def fused(unusual: Sequence[Float32], grids: Grids) -> Float32:
-    """(n, P) of each map, finest first → (n, P of the finest), the mean of all maps at each place."""
-    total = unusual[0].copy()
-    for each, grid in zip(unusual[1:], grids[1:], strict=True):
-        total += each.take(_places_below(grids[0], grid), axis=1)
-    return total * np.float32(1 / len(unusual))
+    """(n, P) of each map, finest first → (n, P of the finest), the weighted mean of all maps at each place."""
+    weights = weights_of(len(unusual))
+    total: Float32 = unusual[0] * weights[0]
+    for each, grid, weight in zip(unusual[1:], grids[1:], weights[1:], strict=True):
+        total += (each * weight).take(places_below(grids[0], grid), axis=1)
+    return total
+
+
+def weights_of(maps: int) -> Float32:
+    """(maps,) float32 of sum 1, finest first."""
+    weights: Float32 = np.full(maps, 1 / (maps - 1 + _FINEST), np.float32)
+    weights[0] *= _FINEST
+    return weights
 
 
 @lru_cache(maxsize=32)
-def _places_below(fine: tuple[int, int], coarse: tuple[int, int]) -> npt.NDArray[np.intp]:
+def places_below(fine: tuple[int, int], coarse: tuple[int, int]) -> npt.NDArray[np.intp]:
     """For each place of a grid, row by row, the place of a coarser one that it lies in."""
     down = np.arange(fine[0]) * coarse[0] // fine[0]
     across = np.arange(fine[1]) * coarse[1] // fine[1]
@@ -72,3 +82,11 @@ def local(places: Float32) -> Float32:
 def whole(unusual: Sequence[Float32]) -> Float32:
     """(n,), the mean of the coarsest map's places."""
     return np.asarray(unusual[-1].sum(axis=1) * np.float32(1 / unusual[-1].shape[1]), np.float32)
+
+
+def either(place: Asked, part: Asked) -> Asked:
+    """How unusual places are, and the part as a whole → one score: the larger, and more where both are.
+
+    The logarithm of the sum of both exponentials: close to the larger where they differ much.
+    """
+    return np.logaddexp(place, part - WHOLE_HANDICAP)  # type: ignore[no-any-return]

@@ -14,7 +14,7 @@ from edgetl_device.inspection.place_codes import place_codes
 from edgetl_device.inspection.place_gaussians import solve_gaussians
 from edgetl_device.inspection.place_statistics import place_statistics_of
 from edgetl_device.inspection.threshold import choose_threshold, student_quantile
-from edgetl_device.inspection.unusual import local
+from edgetl_device.inspection.unusual import either, fused, local
 
 SHAPES = ((8, 8, 6), (4, 4, 8), (2, 2, 100))
 
@@ -58,6 +58,27 @@ def test_light_over_the_whole_photo_changes_no_code() -> None:
         place_codes(np.zeros((4, 4), np.int8))
 
 
+def test_contrast_over_the_whole_photo_hardly_changes_a_code_and_a_blank_one_is_not_drawn_out() -> None:
+    maps = np.random.default_rng(0).integers(-60, 60, (8, 8, 5)).astype(np.int8)
+    flatter = (maps // np.int8(2)).astype(np.int8)
+    strong, weak = (place_codes(each).astype(int) - 128 for each in (maps, flatter))
+    assert np.abs(strong - weak).max() <= 2 and np.abs(weak).max() > 30
+    assert np.sqrt((strong**2).mean()) == pytest.approx(20, rel=0.05)
+    blank = place_codes((maps > 0).astype(np.int8)).astype(int) - 128
+    assert np.abs(blank).max() <= 20
+    assert (place_codes(np.full((8, 8, 5), 9, np.int8)) == 128).all()
+
+
+def test_codes_are_what_their_formula_says() -> None:
+    maps = np.random.default_rng(1).normal(3, 45, (2, 6, 4, 7)).clip(-128, 127).astype(np.int8)
+    for photo, codes in zip(maps, place_codes(maps), strict=True):
+        sums = photo.sum(axis=(0, 1), dtype=int)
+        away = photo.astype(int) - [(2 * int(total) + 24) // 48 for total in sums]
+        gain = np.float32(20 / ((int((away**2).sum()) / away.size) ** 0.5 + 1))
+        wanted = [min(max(round(float(np.float32(value) * gain)), -128), 127) + 128 for value in away.ravel().tolist()]
+        assert codes.ravel().tolist() == wanted
+
+
 @pytest.mark.parametrize("shape", [*SHAPES, (18, 20, 5)])
 def test_a_distance_is_that_of_the_covariance_of_a_place_and_its_neighbours(shape: tuple[int, int, int]) -> None:
     height, width, channels = shape
@@ -70,10 +91,10 @@ def test_a_distance_is_that_of_the_covariance_of_a_place_and_its_neighbours(shap
     ridge = 0.01 * np.trace(everywhere) / channels * np.eye(channels)
     if channels > 96:
         near, pseudo = away, 0
-    elif height * width > 256:
-        near, pseudo = away[:, :3, 4:8], 20 * 12  # tiles of 3 x 4, the largest up to 4 that divide both sides
+    elif height * width > 64:
+        near, pseudo = away[:, :2, 4:6], (10 + 0.5 * 30) * 4
     else:
-        near, pseudo = away[:, :1, 5 % width : 5 % width + 1], 20
+        near, pseudo = away[:, :1, 5 % width : 5 % width + 1], 10 + 0.5 * 30
     scatter = np.einsum("nhwi,nhwj->ij", near, near)
     rows = 29 * near[0, :, :, 0].size
     covariance = everywhere + ridge if not pseudo else (scatter + pseudo * (everywhere + ridge)) / (rows + pseudo)
@@ -90,7 +111,7 @@ def test_one_photo_is_judged_as_many_together_are() -> None:
     inspector = solve_inspector(taught(maps))
     together = inspector._unusual([np.stack(each) for each in zip(*maps, strict=True)])
     for number, each in enumerate(maps):
-        for one, many in zip(inspector._one.unusual(each), together, strict=True):
+        for one, many in zip(inspector._one.unusual(each)[0], together, strict=True):
             np.testing.assert_allclose(one[0], many[number], atol=1e-4)
 
 
@@ -213,3 +234,17 @@ def test_what_is_odd_all_over_is_less_of_a_local_defect_than_one_odd_place() -> 
     one[0, 7:11] += 6
     assert local(one)[0] > local(everywhere + 4)[0] > local(everywhere)[0]
     assert local(everywhere + 4)[0] - local(everywhere)[0] == pytest.approx(2, abs=1e-3)
+
+
+def test_a_place_is_judged_by_all_maps_and_twice_by_the_finest() -> None:
+    fine = np.arange(16, dtype=np.float32).reshape(1, 16)
+    coarse = np.array([[10, 20, 30, 40]], np.float32)
+    together = fused([fine, coarse, np.array([[100]], np.float32)], ((4, 4), (2, 2), (1, 1)))
+    below = coarse[0][[0, 0, 1, 1] * 2 + [2, 2, 3, 3] * 2]
+    np.testing.assert_allclose(together[0], (2 * fine[0] + below + 100) / 4, rtol=1e-6)
+    np.testing.assert_allclose(fused([fine], ((4, 4),)), fine, rtol=1e-6)
+
+
+def test_both_questions_count_and_the_larger_most() -> None:
+    place, part = np.array([6.0, 0.0, 2.0]), np.array([0.0, 6.0, 2.5])
+    np.testing.assert_allclose(either(place, part), [6.0, 5.5, 2 + np.log(2)], atol=0.01)
