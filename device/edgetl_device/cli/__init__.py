@@ -16,6 +16,7 @@ from .bench import bench
 from .classify import classify
 from .doctor import doctor
 from .export_stats import export_stats
+from .health import health, why
 from .inspect import inspect
 from .inspect_versions import rollback as inspect_rollback
 from .inspect_versions import versions as inspect_versions
@@ -62,6 +63,8 @@ for _command in (
     learn,
     retrain,
     samples,
+    health,
+    why,
     pending,
     inspect,
     relabel,

@@ -33,6 +33,7 @@ from ..inference.classifier import Prediction
 from ..labels import NOTHING, check_sample_label
 from ..learning.gate_words import already
 from ..learning.retraining import Outcome
+from ..learning.taught_health import TaughtHealth, Why, causes_of, health_of
 from ..photos import ColorOrder, thumbnail
 from ..starter import install_starter
 from ..store.schema import SampleRow, VersionRow
@@ -305,6 +306,25 @@ class Device(PendingVerbs):
         with self._now() as opened:
             self._current.keep_drift()
             return self.home.status(opened.learner)
+
+    def health(self) -> TaughtHealth:
+        """Which labels look wrong, and how well each class is known: every sample, as if it had not been taught.
+
+        >>> Device("home").health().doubtful
+        ()
+        """
+        with self._now() as opened:
+            return health_of(opened.learner)
+
+    def why(self, image: Photo, *, color: ColorOrder | None = None) -> Why:
+        """Which samples make a photo be called what it is called; each is taken out in turn, exactly.
+
+        >>> Device("home").why("ball.png").label
+        'ball'
+        """
+        photo = decoded(given(image, color))
+        with self._now() as opened:
+            return causes_of(opened.learner, opened.backbone.codes(opened.backbone.embed(photo)[None]))
 
     def verify(self) -> list[Verified]:
         """All that is kept here, worked out again and compared, byte for byte.

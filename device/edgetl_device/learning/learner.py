@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 from ..bundle.content import BundleContent
+from ..codes import Codes
 from ..errors import EdgetlError, HeadError, StorageError
 from ..heads.evidence import Evidence
 from ..heads.head import Head
@@ -98,6 +99,11 @@ class Learner(HeadVersions, SampleKeeper):
     def evidence(self) -> Evidence:
         """Everything known now; reads only what was added since the last call, unless something was taken away."""
         return self._solver.evidence(self._solver.newest())
+
+    def newest_samples(self) -> tuple[list[int], tuple[str, ...], Codes]:
+        """Samples' ids, labels and (r, d) uint8 codes of what the evidence holds as recent, in its order."""
+        ids, labels, codes = self._solver.newest().newest()
+        return self.store.samples_of(ids), labels, codes
 
     def reliability(self) -> Reliability:
         """How well the probabilities of the head in use hold, on photos whose label is known."""

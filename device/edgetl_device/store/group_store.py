@@ -107,6 +107,12 @@ class GroupStore(Store):
         query = "SELECT 1 FROM grouped WHERE backbone = ? AND name = ? AND batch IS NULL LIMIT 1"
         return bool(list(self.database.rows(query, (backbone, self.name))))
 
+    def samples_of(self, ids: Sequence[int]) -> list[int]:
+        """As :meth:`Store.samples_of`: the photos that these labels are about."""
+        query = "SELECT id, sample FROM grouped WHERE id IN (SELECT value FROM json_each(?))"
+        photo = dict(self.database.rows(query, (listed(ids),)))
+        return [int(photo[number]) for number in ids]
+
     def count_after(self, backbone: str, after: int) -> int:
         """As :meth:`Store.count_after`, of labels with larger ids."""
         query = "SELECT count(*) FROM grouped WHERE +backbone = ? AND +name = ? AND id > ? AND batch IS NULL"

@@ -79,6 +79,10 @@ class LearnedSamples:
         block = list(self.database.rows(query, (backbone, label, up_to, most)))
         return self._block(block[::-1], dimension) if block else None
 
+    def samples_of(self, ids: Sequence[int]) -> list[int]:
+        """Ids of :meth:`embeddings` → those of the samples, by which a person knows them."""
+        return list(ids)
+
     def kept_summary(self, backbone: str) -> bytes | None:
         """What :meth:`keep_summary` was given since something was last taken away, or None."""
         return self.database.kept_summary.read(self._summary_key(backbone))

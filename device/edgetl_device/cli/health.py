@@ -1,0 +1,119 @@
+"""``edgetl-device health`` and ``why``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..console import reports, say, say_wrapped, table
+from .options import group_option, in_group, in_home, runtime_option
+
+if TYPE_CHECKING:
+    from ..home import Home
+    from ..learning.taught_health import DoubtfulLabel, TaughtClass, Why
+
+_MOST_SHOWN = 20
+
+
+@click.command(short_help="Which labels look wrong, and whether enough was taught")
+@group_option
+@in_home
+@reports
+def health(group: str | None, home: Home) -> dict[str, Any]:
+    """Ask every stored sample what it would be called if it had not been taught.
+
+    Samples that look like something else by far are listed, the surest first; each class is told with how many of its
+    samples come out right.
+    """
+    from ..learning.taught_health import health_of
+
+    found = health_of(in_group(home.learner(), group))
+    if not found.samples:
+        say("nothing to ask yet: it takes two classes, and samples that were taught here")
+        return found.to_json()
+    _say_doubtful(found.doubtful, found.samples)
+    say()
+    table(("class", "samples", "right", "95 % interval", ""), [_row(each) for each in found.classes], wrap=True)
+    if found.confused is not None:
+        one, other, count = found.confused
+        say_wrapped(f"most often taken for each other: {one} and {other}, {count} time{'s' if count != 1 else ''}", 2)
+    return found.to_json()
+
+
+def _say_doubtful(doubtful: Sequence[DoubtfulLabel], samples: int) -> None:
+    count = len(doubtful)
+    if not count:
+        say(f"none of {samples} sample{'s looks' if samples != 1 else ' looks'} mislabelled")
+        return
+    say(f"{count} of {samples} samples look{'s' if count == 1 else ''} mislabelled:")
+    table(("id", "label", "looks like"), [(each.id, each.label, each.looks_like) for each in doubtful[:_MOST_SHOWN]])
+    if count > _MOST_SHOWN:
+        say(f"… and {count - _MOST_SHOWN} more (`--json` has all)")
+    first = doubtful[0]
+    say_wrapped(
+        f"look at them, then `edgetl-device relabel {first.looks_like} {first.id}` moves one, and "
+        f"`edgetl-device forget --sample {first.id}` removes it",
+        2,
+    )
+
+
+def _row(each: TaughtClass) -> tuple[object, ...]:
+    low, high = each.interval
+    words = []
+    if each.missing:
+        photo = "photo" if each.photos == 1 else "photos"
+        words.append(f"rests on {each.photos} {photo}: add {each.missing}")
+    if each.confused_with:
+        words.append(f"else {each.confused_with}")
+    return each.label, each.samples, each.right, f"{low:.0%} to {high:.0%}", "; ".join(words)
+
+
+@click.command(short_help="Which samples make a photo be called what it is called")
+@click.argument("photo", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@group_option
+@runtime_option
+@in_home
+@reports
+def why(photo: Path, group: str | None, runtime: str, home: Home) -> dict[str, Any]:
+    """Take out the samples that are most like PHOTO one after the other, exactly, and tell what it would be called."""
+    from ..learning.taught_health import causes_of
+    from ..open_home import OpenHome
+    from ..photos import read_photo
+
+    opened = OpenHome(home, runtime)
+    codes = opened.backbone.codes(opened.backbone.embed(read_photo(photo))[None])
+    found = causes_of(in_group(opened.learner, group), codes)
+    _say_why(photo, found)
+    return {
+        "label": found.label,
+        "second": found.second,
+        "lead": round(found.lead, 3),
+        "causes": [vars(cause) | {"lead": round(cause.lead, 3)} for cause in found.causes],
+    }
+
+
+def _say_why(photo: Path, found: Why) -> None:
+    second = f", {found.second} comes next, {found.lead:.1f} nats behind" if found.second is not None else ""
+    say_wrapped(f"{photo.name} is called {found.label}{second}", 2)
+    if not found.causes:
+        say_wrapped(f"nothing that was taught here speaks for {found.label}: it is the bundle's answer", 2)
+        return
+    table(
+        ("without", "label", "lead", ""),
+        [
+            (each.id, each.label, f"{each.lead:+.1f}", f"then {each.instead}" if each.lead < 0 else "")
+            for each in found.causes
+        ],
+    )
+    if found.alone:
+        first = found.alone[0]
+        say_wrapped(
+            f"without sample {first.id} it would be {first.instead}: if its label is wrong, "
+            f"`edgetl-device relabel {first.instead} {first.id}`",
+            2,
+        )
+    else:
+        say_wrapped("no single one of these samples decides it", 2)
