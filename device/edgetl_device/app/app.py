@@ -21,6 +21,7 @@ from ..labels import check_sample_label
 from ..learning.learner import Learner
 from ..learning.reliability import Reliability
 from ..learning.retraining import Outcome
+from ..learning.taught_health import TaughtHealth, health_of
 from ..open_home import OpenHome
 from ..photos import Image, thumbnail
 from ..region import cut, region_of
@@ -209,6 +210,16 @@ class App:
         """How well the probabilities of the head in use hold, on photos whose label is known."""
         with self._lock:
             return self._learner.reliability()
+
+    def health(self, group: str | None = None) -> TaughtHealth:
+        """Which labels look wrong, and how well each class is known; a second or two for 10,000 samples."""
+        with self._lock:
+            return health_of(self._of(group))
+
+    def confirm(self, ids: Sequence[int]) -> int:
+        """A person says that these samples' labels are right; → how many."""
+        with self._lock:
+            return self._learner.confirm(ids)
 
     def thumbnail(self, sample: int) -> bytes | None:
         """A sample's picture as JPEG, or None where none was kept."""

@@ -167,6 +167,13 @@ class SampleKeeper:
             self._done = (*self._done, f"moved {counted(len(distinct))} to {label}")
         return len(distinct)
 
+    def confirm(self, ids: Sequence[int]) -> int:
+        """A person says that these samples' labels are right: nobody doubts them again. → how many."""
+        with self.lock():
+            distinct = self._existing(ids)
+            self.store.confirm(distinct)
+        return len(distinct)
+
     # pending -----------------------------------------------------------------------------------------------------
 
     def pending(self) -> list[PendingBatch]:

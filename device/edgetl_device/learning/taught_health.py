@@ -115,7 +115,7 @@ def health_of(learner: Learner) -> TaughtHealth:
     ids, labels, told, margins = list[int](), list[str](), list[str](), list[float]()
     if len(scorer.labels) > 1:
         for block_ids, block_labels, codes in _asked(learner, scorer):
-            best, margin = _left_out(scorer, evidence, codes, block_labels)
+            best, margin = left_out(scorer, evidence, codes, block_labels)
             ids += block_ids
             labels += block_labels
             told += best
@@ -145,8 +145,14 @@ def _asked(learner: Learner, scorer: Scorer) -> Iterator[tuple[list[int], list[s
                 yield [ids[row] for row in rows], [labels[row] for row in rows], bundle.codes(raw[rows])
 
 
-def _left_out(scorer: Scorer, evidence: Evidence, codes: Codes, labels: list[str]) -> tuple[list[str], list[float]]:
-    """What each of these samples looks like without itself, and by how much another label than its own wins."""
+def left_out(scorer: Scorer, evidence: Evidence, codes: Codes, labels: list[str]) -> tuple[list[str], list[float]]:
+    """What each of these samples looks like without itself, and by how many nats another label than its own wins.
+
+    Args:
+        scorer: fitted on the evidence.
+        codes: (n, d) uint8 of device samples.
+        labels: theirs, all known to the scorer.
+    """
     scores = scorer.scores_without_each(evidence, codes, labels)
     column = {label: index for index, label in enumerate(scorer.labels)}
     rows, own = np.arange(len(codes)), np.array([column[label] for label in labels])

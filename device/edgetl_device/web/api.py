@@ -78,6 +78,8 @@ class Api:
             Route("/forget", self.forget, methods=["POST"]),
             Route("/versions", self.versions),
             Route("/reliability", self.reliability),
+            Route("/health", self.health),
+            Route("/samples/confirm", self.confirm, methods=["POST"]),
             Route("/rollback", self.rollback, methods=["POST"]),
             Route("/install", self.install, methods=["POST"]),
         ]
@@ -133,6 +135,17 @@ class Api:
     async def reliability(self, _request: Request) -> Response:
         """How often the head in use is right when it says so many per cent."""
         return Json((await self._work.run(self._app.reliability)).to_json())
+
+    async def health(self, request: Request) -> Response:
+        """``?group=``: which labels look wrong, and how well each class that was taught here is known."""
+        return Json((await self._work.run(self._app.health, request.query_params.get("group"))).to_json())
+
+    async def confirm(self, request: Request) -> Response:
+        """``{"ids"}``: their labels are right; nobody asks again."""
+        fields = await read_json(request, {"ids": list})
+        if not fields.get("ids"):
+            raise InputError('"ids" is missing: expected {"ids": [1, 2]}')
+        return Json({"confirmed": await self._work.run(self._app.confirm, sample_ids(fields["ids"]))})
 
     # learning ----------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ import pytest
 
 pytest.importorskip("starlette")
 
-from conftest import build_bundle, draw
+from conftest import build_bundle, draw, embeddings
 from prometheus_client.parser import text_string_to_metric_families
 from web_site import Client, Site, running, until
 
@@ -167,6 +167,21 @@ def test_relabelling_forgetting_and_rolling_back_do_as_the_commands_do(site, cli
     versions = client.get("/api/v1/versions").json["versions"]
     assert [row["version"] for row in versions] == [1, 2, 3, 4, 5, 6]
     assert [row["version"] for row in versions if row["active"]] == [1]
+
+
+def test_wrong_labels_are_told_and_confirmed(site, client) -> None:
+    learner = site.app._learner
+    learner.add("kite", embeddings("kite", 20))
+    wrong = learner.add("kite", embeddings("box", 2, start=900))
+    site.app.retrain(accept_scene_change=True)
+    learner.store.database.run("DELETE FROM confirmed")
+    told = client.get("/api/v1/health").json
+    assert {each["id"] for each in told["doubtful"]} >= set(wrong) and told["samples"] == 22
+    assert {each["looks_like"] for each in told["doubtful"] if each["id"] in wrong} == {"box"}
+    assert client.post("/api/v1/samples/confirm", {"ids": wrong}).json == {"confirmed": 2}
+    assert not {each["id"] for each in client.get("/api/v1/health").json["doubtful"]} & set(wrong)
+    assert client.post("/api/v1/samples/confirm", {"ids": [999]}).status == 400
+    assert client.post("/api/v1/samples/confirm", {}).status == 400
 
 
 def test_how_far_probabilities_hold_is_told_of_the_head_in_use(site, client) -> None:

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("starlette")
 
 from browser import Visitor, chromium
-from conftest import draw
+from conftest import draw, embeddings
 from web_site import PASSWORD, PASSWORD_HASH, Scene, Site, laid_part, running, until
 
 import edgetl_device.web
@@ -546,3 +546,30 @@ def test_inspection_fits_a_phone(browser, site, scheme) -> None:
         box = visitor.page.locator("#shutter").bounding_box()
         assert box["y"] + box["height"] <= 780  # the button that matters is on the first screen
         visitor.shoot(f"inspected-360-{scheme}", whole=True)
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_a_wrong_label_is_found_and_put_right_on_the_page(browser, site, width) -> None:
+    learner = site.app._learner
+    learner.add("kite", embeddings("kite", 20))
+    wrong = learner.add("kite", embeddings("box", 2, start=900))
+    site.app.retrain(accept_scene_change=True)
+    learner.store.database.run("DELETE FROM confirmed")
+    with Visitor(browser, site.url, width=width) as visitor:
+        page = visitor.page
+        page.get_by_role("button", name="Check what was taught").click()
+        cards = page.locator("#taught-list .batch", has_text="Taught as kite, looks like box")
+        cards.nth(1).wait_for()
+        assert "look mislabelled" in page.locator("#taught-message").inner_text()
+        assert "of 22" in page.locator("#taught-classes tr", has_text="kite").inner_text()
+        page.locator("#taught-title").scroll_into_view_if_needed()
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        visitor.shoot(f"mislabelled-{width}", whole=True)
+        before = cards.count()
+        cards.first.get_by_role("button", name="It is box").click()
+        page.locator("#taught-message", has_text="Moved to box.").wait_for()
+        cards.first.get_by_role("button", name="It is kite").click()
+        page.locator("#taught-message", has_text="Kept as kite").wait_for()
+        assert cards.count() == before - 2
+        until(lambda: len(site.app.samples("kite")) == 21)
+    assert len(wrong) == 2

@@ -10,6 +10,7 @@ import { showReliability } from "./reliability.js";
 import { showLabels, showSamples, startSamples } from "./samples.js";
 import { startSession } from "./session.js";
 import { onStatus, refresh } from "./state.js";
+import { startTaught } from "./taught.js";
 import { showChips, startTeaching } from "./teach.js";
 import { showVersions, startVersions } from "./versions.js";
 import { evidence } from "./why.js";
@@ -58,6 +59,7 @@ function onMessage(message) {
 startGroups(showChips);
 startTeaching(changed);
 startSamples(changed);
+startTaught(changed);
 startVersions(changed);
 startDevice(changed);
 startLooking(changed);
