@@ -37,7 +37,7 @@ install: .venv/installed ## Set up .venv with both packages, editable
 	    $$python -m venv .venv
 	    .venv/bin/python -m pip install --quiet --disable-pip-version-check uv
 	fi
-	$(UV) .venv/bin/python -c constraints.txt -e 'device[sign,mqtt]' -e '.[imagenet,dev,docs,ray]'
+	$(UV) .venv/bin/python -c constraints.txt -e 'device[sign,mqtt,gpio]' -e '.[imagenet,dev,docs,ray]'
 	touch $@
 
 demo: .venv/installed ## The whole story on this machine, from train to forget
@@ -62,7 +62,7 @@ docs: .venv/installed ## Build the documentation into build/docs, checking links
 DEVICE_TESTS = pytest pytest-cov hypothesis scikit-learn
 .venv-device/installed: .venv/installed $(SOURCES)
 	@$(DEVICE_PYTHON) -m venv --clear --without-pip .venv-device
-	$(UV) .venv-device/bin/python -c constraints.txt -e 'device[sign,heif,mqtt]' $(DEVICE_TESTS) playwright
+	$(UV) .venv-device/bin/python -c constraints.txt -e 'device[sign,heif,mqtt,gpio]' $(DEVICE_TESTS) playwright
 	touch $@
 .venv-tflite/installed: .venv/installed $(SOURCES) constraints-tflite.txt
 	@$(TFLITE_PYTHON) -m venv --clear --without-pip .venv-tflite

@@ -120,8 +120,8 @@ def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, va
     "sinks",
     multiple=True,
     metavar="NAME[:ARGUMENT]",
-    help="Send recognitions to a sink: command:CMD, part-command:CMD, mqtt:mqtts://USER@HOST/PREFIX, "
-    "webhook:https://HOST/PATH, or one that "
+    help="Send recognitions to a sink: command:CMD, part-command:CMD, gpio:part=PIN&bad=PIN, "
+    "mqtt:mqtts://USER@HOST/PREFIX, webhook:https://HOST/PATH, or one that "
     "another package adds (${NAME} in its ARGUMENT, but for commands, comes from the environment); "
     "repeatable.",
 )

@@ -15,7 +15,7 @@ from web_site import laid_part
 
 from edgetl_device.app.app import App
 from edgetl_device.app.background import Listener, Taker
-from edgetl_device.app.sinks import mqtt_parts
+from edgetl_device.app.sinks import part_requests
 from edgetl_device.app.sinks.mqtt import MqttSink
 from edgetl_device.camera import FakeCamera
 
@@ -47,9 +47,9 @@ def test_a_part_is_asked_for_by_message_and_counted_once(home, running, heard) -
 
 def test_a_request_without_a_picture_inspects_nothing_later(monkeypatch) -> None:
     told: list[str] = []
-    requests = mqtt_parts.PartRequests(None, told.append)
-    requests.press(b"PRESS")
-    monkeypatch.setattr(mqtt_parts, "PATIENCE_S", 0.0)
+    requests = part_requests.PartRequests(None, told.append)
+    requests.press()
+    monkeypatch.setattr(part_requests, "PATIENCE_S", 0.0)
     requests.give_up()
     requests.look(recognition("ball", time.monotonic()))
     assert told == ["no frame from the camera"]

@@ -15,8 +15,8 @@ from ..subscription import Recognition
 from .home_assistant import MAX_KEPT, MAX_LABELS, Discovery, Topics
 from .mqtt_address import MqttAddress, identifier, parsed_address
 from .mqtt_broker import Broker
-from .mqtt_parts import PartRequests
-from .mqtt_teaching import Teaching
+from .mqtt_teaching import PRESS, Teaching
+from .part_requests import PartRequests
 from .sink import HOLD_S, UNKNOWN, Changes
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class MqttSink:
             self._teaching.begin()
         if self.address.parts:
             self._requests = PartRequests(app, self._tell_problem)
-            self.broker.on(self._topics.part_now, self._requests.press)
+            self.broker.on(self._topics.part_now, self._part_now)
         self._start()
 
     def __call__(self, recognition: Recognition) -> None:
@@ -95,6 +95,10 @@ class MqttSink:
             self._teaching.look(recognition)
         if self._requests is not None:
             self._requests.look(recognition)
+
+    def _part_now(self, payload: bytes) -> None:
+        if payload == PRESS and self._requests is not None:
+            self._requests.press()
 
     def part(self, verdict: PartVerdict) -> None:
         """Take an inspected part; Home Assistant gets its entities with the first."""

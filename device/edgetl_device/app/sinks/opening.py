@@ -11,6 +11,7 @@ from ...addresses import filled_in, is_variable, openable
 from ...errors import InputError
 from ...extensions import SINKS, call_factory, extension_names, load_extension
 from .command import LabelCommand, PartCommand
+from .gpio import GpioSink
 from .mqtt import MqttSink
 from .sink import Sink
 from .sink_options import sink_options
@@ -18,6 +19,7 @@ from .webhook import OPTIONS, WebhookSink
 
 BUILT_IN: dict[str, Callable[[str], Sink]] = {
     "command": LabelCommand,
+    "gpio": GpioSink,
     "mqtt": MqttSink,
     "part-command": PartCommand,
     "webhook": WebhookSink,

@@ -1,4 +1,4 @@
-"""Parts by message: whoever may publish says that one lies before the camera, and gets its verdict."""
+"""Parts on request: a message, or a light barrier, says that one lies before the camera, and it is inspected."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from ..subscription import Recognition
 if TYPE_CHECKING:
     from ..app import App
 
-PRESS = b"PRESS"
 MAX_REASON = 250  # characters
 PATIENCE_S = 5.0  # for the camera's next frame: later it is another part
 
@@ -31,13 +30,13 @@ class PartRequests:
 
     def __init__(self, app: App, tell: Callable[[str], None]) -> None:
         self._app, self._tell = app, tell
-        self._lock = threading.Lock()  # requests come from the client's thread, frames from the sink's
+        self._lock = threading.Lock()  # requests come from a thread of their own, frames from the sink's
         self._asked_s: float | None = None
 
-    def press(self, payload: bytes) -> None:
+    def press(self) -> None:
         """A part lies there now; asking again before there is a verdict changes nothing."""
         with self._lock:
-            if payload == PRESS and self._asked_s is None:
+            if self._asked_s is None:
                 self._asked_s = time.monotonic()
 
     def look(self, recognition: Recognition) -> None:
