@@ -246,7 +246,7 @@ def embed(
         photos: a folder with one folder per class, a list (``.csv``, ``.tsv``, ``.parquet``), a tar shard or a folder
             of those, or the address of any of them in an object store.
         output: folder to write; what an interrupt left there is gone on with.
-        engine: ``local``: the cores of this machine.
+        engine: ``local``, ``ray``, or ``ray://HOST:PORT`` for a cluster that runs.
         bundle: whose backbone embeds; default is the one that comes with ``edgetl-device``.
         force: replace what is there.
 

@@ -125,11 +125,15 @@ def _finished(open_tasks: deque[_Open], maker: Maker) -> Iterator[Part]:
 
 
 def open_engine(name: str) -> Engine:
-    """``local``: the cores of this machine.
+    """``local``, ``ray``, or ``ray://HOST:PORT`` for a cluster that runs already.
 
     Raises:
         InputError: there is no such engine.
     """
     if name == "local":
         return LocalEngine()
-    raise InputError(f"there is no engine {name!r}: expected local")
+    if name == "ray" or name.startswith("ray://"):
+        from .ray_engine import RayEngine
+
+        return RayEngine(name.removeprefix("ray") and name)
+    raise InputError(f"there is no engine {name!r}: expected local, ray or ray://HOST:PORT")
