@@ -71,7 +71,8 @@ def merge(
         note("embeddings come from different runtimes: close, but not bit-exact")
     samples = f"{done.samples} sample{'s' if done.samples != 1 else ''}"
     devices = f"{done.devices} device{'s' if done.devices != 1 else ''}"
-    say(f"added {samples} from {devices}; wrote {output}")
+    what = samples if done.samples or not any(done.groups.values()) else "labels in groups alone"
+    say(f"added {what} from {devices}; wrote {output}")
     for name, count in done.groups.items():
         say(f"group {name}: added {count} sample{'s' if count != 1 else ''}")
     if done.accuracy is not None:

@@ -43,18 +43,11 @@ def tell_withheld(made: Outgoing, floor: int) -> None:
         note(f"not sent, fewer than {floor} samples: {', '.join(told)}")
 
 
-def say_sent(made: Outgoing, before: str, after: str) -> None:
-    """Print how many samples of which labels these are, and those of each group in a line of its own.
-
-    Args:
-        before, after: the rest of the first line.
-    """
-    export = made.export
-    own = f"{_counted(export.samples)} of {', '.join(export.labels)}" if export.samples else "labels in groups alone"
-    say(f"{before}{own}{after}")
-    for name in export.groups:
-        of_group = export.of_group(name)
-        say_wrapped(f"  {name}: {_counted(of_group.samples)} of {', '.join(of_group.labels)}", 4)
+def say_groups(made: Outgoing) -> None:
+    """Print how many samples of which labels are sent of each group, a line each."""
+    for name in made.export.groups:
+        of_group = made.export.of_group(name)
+        say_wrapped(f"  {name}: {counted(of_group.samples)} of {', '.join(of_group.labels)}", 4)
 
 
 def groups_as_json(made: Outgoing) -> dict[str, Any]:
@@ -70,7 +63,8 @@ def groups_as_json(made: Outgoing) -> dict[str, Any]:
     return found
 
 
-def _counted(samples: int) -> str:
+def counted(samples: int) -> str:
+    """So many samples, in words."""
     return f"{samples} sample{'s' if samples != 1 else ''}"
 
 
@@ -104,7 +98,9 @@ def export_stats(file: Path, floor: int, no_codes: bool, sign: Path | None, forc
     contents = [content for content in (export.content, *export.groups.values()) if content.labels]
     coded = [isinstance(content, ExportedSamples) for content in contents]
     what = "as codes" if all(coded) else "as codes and statistics" if any(coded) else "as statistics"
-    say_sent(made, f"wrote {file}: ", f", {what}, {len(made.data) / 1e3:.1f} kB")
+    own = f"{counted(export.samples)} of {', '.join(export.labels)}" if export.samples else "labels in groups alone"
+    say(f"wrote {file}: {own}, {what}, {len(made.data) / 1e3:.1f} kB")
+    say_groups(made)
     return {
         "samples": export.samples,
         "labels": list(export.labels),

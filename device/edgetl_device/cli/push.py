@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..console import reports, say
-from .export_stats import groups_as_json, say_sent, sent_options, tell_withheld
+from .export_stats import counted, groups_as_json, say_groups, sent_options, tell_withheld
 from .options import in_home
 
 if TYPE_CHECKING:
@@ -65,7 +65,9 @@ def push(
     export = made.export
     how = "what changed" if done.change else "all"
     known = "" if done.new else "; the receiver had it already"
-    say_sent(made, f"sent {how}, {done.bytes / 1e3:.1f} kB: {url} has ", f" of this device{known}")
+    own = counted(export.samples) if export.samples or not export.groups else "labels in groups alone"
+    say(f"sent {how}, {done.bytes / 1e3:.1f} kB: {url} has {own} of this device{known}")
+    say_groups(made)
     return {
         "device": export.device,
         "sequence": export.sequence,

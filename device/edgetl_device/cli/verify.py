@@ -28,7 +28,7 @@ def verify(runtime: str, home: Home) -> dict[str, Any]:
 
     found = []
     for check in verified(home, runtime):
-        say_wrapped(f"{'ok' if check.ok else 'differs':<8}{check.name:<9}{check.detail}", 17)
+        say_wrapped(f"{'ok' if check.ok else 'differs':<8}{check.name + ' ':<9}{check.detail}", 17)
         found.append(check)
     ok = all(check.ok for check in found)
     return {"ok": ok, "checks": [asdict(check) for check in found], "exit_code": 0 if ok else 1}
