@@ -93,6 +93,13 @@ def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, va
     help="Threads of the TFLite runtime and of linear algebra.  [default: what `install` measured]",
 )
 @click.option("--max-frames", type=click.IntRange(1), help="Stop after this many frames.")
+@click.option(
+    "--turn",
+    type=click.Choice(["0", "90", "180", "270"]),
+    default="0",
+    help="Turn the camera's picture clockwise, where it hangs on its side or upside down.",
+)
+@click.option("--mirror", is_flag=True, help="Mirror the camera's picture left to right, after turning.")
 @click.option("--loop", is_flag=True, help="Start a video or folder again at its end.")
 @click.option(
     "--on-label",
@@ -159,6 +166,8 @@ def run_camera(
     tls: str | None,
     threads: int | None,
     max_frames: int | None,
+    turn: str,
+    mirror: bool,
     loop: bool,
     command: str | None,
     command_file: Path | None,
@@ -180,6 +189,7 @@ def run_camera(
     """
     from ..app.app import App
     from ..camera import open_camera
+    from ..camera.laid import LaidCamera
 
     specs = sink_specs(click.get_current_context().params)
     lines = _lines(jsonl)
@@ -188,6 +198,8 @@ def run_camera(
     with ExitStack() as stack:
         ending = stack.enter_context(Ending())
         camera = open_camera(camera_named(spec, camera_file), loop=loop, wait=page is not None)
+        if turn != "0" or mirror:
+            camera = LaidCamera(camera, int(turn), mirror)
         start_if_empty(home, runtime, print_line)
         if not camera.live:
             smoothing = 0.0  # photos have nothing to do with each other
