@@ -1,7 +1,7 @@
 """One Gaussian per place of a feature map, from exact sums: how far is a place of a photo from the good ones?
 
 The idea is PaDiM's (Defard et al., 2020, https://arxiv.org/abs/2011.08785). Each place has its own mean, and its own
-covariance or, in a fine map, one with its neighbours. Twenty photos cannot give so many covariances, and a hundred not
+covariance or, in a fine map, one with its neighbour. Twenty photos cannot give so many covariances, and a hundred not
 well, so each is drawn towards the one that all places share, as if that had been seen in half as many photos and ten
 more. Photos are left out by formula: the same as taking their codes out of the sums and solving again.
 """
@@ -128,9 +128,13 @@ def _solved(statistics: PlaceStatistics, grid: int) -> PlaceGaussians:
 
 
 def _neighbourhoods(height: int, width: int) -> Rows:
-    """Places of a grid, row by row, in tiles of equal size → (tiles, places of a tile); of few, each is a tile."""
-    steps = (2, 3, 1) if height * width > _OWN_COVARIANCES else (1,)
-    down, across = (next(step for step in steps if side % step == 0) for side in (height, width))
+    """Places of a grid, row by row, in tiles of equal size → (tiles, places of a tile).
+
+    Two side by side, or one above the other where they are odd; of few, each is a tile.
+    """
+    many = height * width > _OWN_COVARIANCES
+    across = 2 if many and width % 2 == 0 else 1
+    down = 2 if many and across == 1 and height % 2 == 0 else 1
     grid = np.arange(height * width).reshape(height // down, down, width // across, across)
     return np.asarray(grid.transpose(0, 2, 1, 3).reshape(-1, down * across), np.intp)
 

@@ -80,7 +80,7 @@ def test_codes_are_what_their_formula_says() -> None:
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, (18, 20, 5)])
-def test_a_distance_is_that_of_the_covariance_of_a_place_and_its_neighbours(shape: tuple[int, int, int]) -> None:
+def test_a_distance_is_that_of_the_covariance_of_a_place_and_its_neighbour(shape: tuple[int, int, int]) -> None:
     height, width, channels = shape
     grid = place_codes(np.random.default_rng(3).normal(0, 20, (30, *shape)).astype(np.int8))
     (gaussians,) = solve_gaussians(place_statistics_of([grid], "", "", ["map"]))
@@ -92,7 +92,7 @@ def test_a_distance_is_that_of_the_covariance_of_a_place_and_its_neighbours(shap
     if channels > 96:
         near, pseudo = away, 0
     elif height * width > 64:
-        near, pseudo = away[:, :2, 4:6], (10 + 0.5 * 30) * 4
+        near, pseudo = away[:, :1, 4:6], (10 + 0.5 * 30) * 2
     else:
         near, pseudo = away[:, :1, 5 % width : 5 % width + 1], 10 + 0.5 * 30
     scatter = np.einsum("nhwi,nhwj->ij", near, near)
@@ -115,8 +115,8 @@ def test_one_photo_is_judged_as_many_together_are() -> None:
             np.testing.assert_allclose(one[0], many[number], atol=1e-4)
 
 
-@pytest.mark.parametrize("size", [3, 6])
-@pytest.mark.parametrize("shape", [*SHAPES, (18, 20, 5)])
+@pytest.mark.parametrize("size", [1, 3, 6])
+@pytest.mark.parametrize("shape", [*SHAPES, (18, 20, 5), (18, 5, 5), (9, 9, 5)])
 def test_leaving_out_by_formula_is_as_if_it_had_never_been_taught(shape: tuple[int, int, int], size: int) -> None:
     grid = place_codes(np.random.default_rng(3).normal(0, 20, (40, *shape)).astype(np.int8))
     (all_of_them,) = solve_gaussians(place_statistics_of([grid], "", "", ["map"]))
@@ -125,7 +125,7 @@ def test_leaving_out_by_formula_is_as_if_it_had_never_been_taught(shape: tuple[i
     first = np.arange(size)
     out = all_of_them.left_out(codes, first, [first] * size)
     fewer_distances = fewer.distances(codes[:size])
-    np.testing.assert_allclose(out, fewer_distances, rtol=0.02 * size)  # what all places share stays
+    np.testing.assert_allclose(out, fewer_distances, rtol=max(0.03, 0.02 * size))  # what all places share stays
     assert out.mean() > 1.05 * all_of_them.distances(codes[:size]).mean()
 
 
