@@ -9,13 +9,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from ..arrays import pack, unpack
+from ..arrays import Arrays, pack, unpack
 from ..errors import BundleError, InputError
 from ..labels import MAX_GROUPS, NOTHING, check_group, check_sample_label
 from ..statistics import Statistics
 
 KEY, MEMBER = "groups", "groups.npz"  # of the manifest, and in the archive
+_GRAM = "gram"  # nearly all of statistics; groups in which the same photos are labelled have the same
+_MOST_ARRAYS = 16  # of statistics
 
 
 def groups_of(manifest: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -38,21 +41,36 @@ def packed_groups(groups: Mapping[str, Statistics]) -> tuple[dict[str, Any], dic
     kept = {name: groups[name] for name in sorted(groups) if groups[name].labels}
     if not kept:
         return {}, {}
-    arrays = {str(place): np.frombuffer(each.to_bytes(), np.uint8) for place, each in enumerate(kept.values())}
-    return {KEY: {name: list(each.labels) for name, each in kept.items()}}, {MEMBER: pack(arrays)}
+    parts, first = dict[str, npt.NDArray[Any]](), dict[bytes, int]()
+    for place, each in enumerate(kept.values()):
+        arrays = dict(unpack(each.to_bytes()))
+        same = first.setdefault(arrays[_GRAM].tobytes(), place)
+        if same != place:
+            arrays[_GRAM] = np.array(same, np.int64)
+        parts[str(place)] = np.frombuffer(pack(arrays), np.uint8)
+    return {KEY: {name: list(each.labels) for name, each in kept.items()}}, {MEMBER: pack(parts)}
 
 
 def read_group(manifest: Mapping[str, Any], members: Mapping[str, bytes], name: str) -> Statistics:
     """The statistics of a group that the manifest names; raises BundleError where they are something else."""
     groups = groups_of(manifest)
     try:
-        arrays = unpack(members[MEMBER], {str(place) for place in range(len(groups))})
-        data = arrays[str(list(groups).index(name))]
-        if data.dtype != np.uint8 or data.ndim != 1:
-            raise InputError("not the bytes of statistics")
-        statistics = Statistics.from_bytes(data.tobytes())
+        parts, place = unpack(members[MEMBER], {str(place) for place in range(len(groups))}), list(groups).index(name)
+        arrays = _arrays(parts, place)
+        shared = arrays.get(_GRAM)
+        if shared is not None and shared.dtype == np.int64 and shared.shape == () and 0 <= shared < place:
+            arrays[_GRAM] = _arrays(parts, int(shared)).get(_GRAM, shared)
+        statistics = Statistics.from_bytes(pack(arrays))
     except InputError as error:
         raise BundleError(f"{MEMBER}, group {name}: {error}") from None
     if statistics.labels != groups[name]:
         raise BundleError(f"{MEMBER}, group {name}: other labels than in the manifest")
     return statistics
+
+
+def _arrays(parts: Arrays, place: int) -> dict[str, npt.NDArray[Any]]:
+    """What is kept of the statistics of one group."""
+    data = parts[str(place)]
+    if data.dtype != np.uint8 or data.ndim != 1:
+        raise InputError("not the bytes of statistics")
+    return dict(unpack(data.tobytes(), most=_MOST_ARRAYS))

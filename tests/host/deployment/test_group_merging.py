@@ -17,6 +17,7 @@ from edgetl.deployment.exports import sources_in
 from edgetl.deployment.merge import merge
 from edgetl.deployment.receiver import Receiver
 from edgetl_device import console
+from edgetl_device.arrays import pack, unpack
 from edgetl_device.bundle.bundle import open_bundle, read_bundle, write_bundle
 from edgetl_device.bundle.content import BundleContent
 from edgetl_device.bundle.group_content import GroupContent
@@ -239,3 +240,24 @@ def test_what_a_bundle_says_of_groups_must_be_what_it_holds(merged, tmp_path) ->
     with pytest.raises(BundleError, match=r"groups\.npz, group condition"):
         _ = GroupContent(BundleContent(stranger), "condition").statistics
     assert read_bundle(merged.read_bytes()).groups == bundle.groups
+
+
+def test_groups_in_which_the_same_photos_are_labelled_share_their_matrix(bundle_path, tmp_path) -> None:
+    """Each comes back byte for byte; a reference that leads nowhere is refused."""
+    same: list[Taught] = [
+        ("ring", 0, 8, {"a": "new", "c": "left", "b": "x"}), ("box", 0, 8, {"a": "old", "c": "right"}),
+    ]  # fmt: skip
+    home, new = device(bundle_path, tmp_path / "one", *same), tmp_path / "new.edgetl"
+    merge(open_bundle(bundle_path), sources_in([exported(home, tmp_path / "1.stats")]), new, accept=True)
+    assert in_groups(new) == of_one_device(bundle_path, tmp_path / "again", *same)
+    bundle = open_bundle(new)
+    parts = dict(unpack(bundle.members["groups.npz"]))
+    sizes = {name: parts[str(place)].size for place, name in enumerate(bundle.groups)}
+    assert sizes["c"] < 0.5 * sizes["a"] and sizes["c"] < sizes["b"]
+    last = dict(unpack(parts["2"].tobytes()))
+    assert last["gram"] == 0
+    for gram in (np.array(2), np.array(3), np.array(-1), np.array(0, np.int32), np.zeros((0, 0), np.int64)):
+        bad = pack(parts | {"2": np.frombuffer(pack(last | {"gram": gram}), np.uint8)})
+        damaged = replace(bundle, members={**bundle.members, "groups.npz": bad})
+        with pytest.raises(BundleError, match=r"groups\.npz, group c"):
+            _ = GroupContent(BundleContent(damaged), "c").statistics
