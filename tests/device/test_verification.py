@@ -10,7 +10,7 @@ from conftest import embeddings
 from edgetl_device import console
 from edgetl_device.cli import program
 from edgetl_device.device import Device
-from edgetl_device.errors import HomeError
+from edgetl_device.errors import HomeError, StorageError
 from edgetl_device.home import Home
 from edgetl_device.learning import solver
 from edgetl_device.store import database
@@ -119,3 +119,13 @@ def test_the_python_api_gives_the_same(taught: Home) -> None:
     with Device(taught.folder) as device:
         assert [each.ok for each in device.verify()] == [True] * 5
         assert np.all([each.detail for each in device.verify()])
+
+
+def test_a_backup_of_a_damaged_store_is_refused_and_the_next_opening_repairs_it(taught: Home, tmp_path) -> None:
+    store = taught.learner().store
+    flip_a_byte(taught)
+    with pytest.raises(StorageError, match="did not arrive whole"):
+        store.backup(tmp_path / "copy.sqlite")
+    store.close()
+    assert suspicion_path(taught.store_path).exists() and not (tmp_path / "copy.sqlite").exists()
+    assert len(taught.learner().samples()) == 17

@@ -24,8 +24,10 @@ import numpy as np
 from disk_record import Recorder
 
 from edgetl_device.bundle.bundle import open_bundle
+from edgetl_device.codes import CodeTransform
 from edgetl_device.files import write_atomically
 from edgetl_device.home import Home
+from edgetl_device.learning import solver
 from edgetl_device.learning.head_versions import GOOD
 from edgetl_device.learning.learner import Learner
 from edgetl_device.open_home import OpenHome
@@ -35,6 +37,7 @@ from edgetl_device.store.inspected import VERDICTS, InspectedPhoto, InspectionSe
 from edgetl_device.store.repair import repairs_in
 from edgetl_device.store.schema import MIGRATIONS
 from edgetl_device.store.store import Store
+from edgetl_device.verification import verify
 
 BACKBONE, BUNDLE = "b" * 64, "c" * 64
 PICTURE = b"a small picture" * 100
@@ -150,8 +153,12 @@ class Session:
             kept = any(mark in path.name for mark in (".damaged-", ".replaced-"))
             if path.is_file() and not kept and not path.name.endswith("-shm"):
                 content = path.read_bytes()
-                if any(raw in content for raw in gone):
+                if any(raw in content or self.code_of(raw) in content for raw in gone):
                     yield f"a forgotten sample can still be read in {path.name}"
+
+    def code_of(self, raw: bytes) -> bytes:
+        """What a summary of samples would keep of one."""
+        return CodeTransform(-128, len(raw))(np.frombuffer(raw, np.int8)[None]).tobytes()
 
     def kept(self, mark: str) -> list[Path]:
         """Stores that were put aside."""
@@ -180,6 +187,8 @@ class Learning(Session):
 
     def live(self) -> None:
         database.SETTLE_AFTER_S = self.choose.choice((0.0, 1.0, 1e9))
+        database.CHECKED_AT_START_BYTES = self.choose.choice((0, 16 << 20))  # as if the store were large, or not
+        solver.WORTH_KEEPING = self.choose.choice((4, 1024))
         learner = self.home.learner()
         for _ in range(14):
             name = self.choose.choice(self.STEPS)
@@ -287,6 +296,8 @@ class Learning(Session):
                 },
                 allowed,
             )
+            if any(not each.ok for each in verify(self.home)):
+                yield f"it differs from itself: {[each for each in verify(self.home) if not each.ok]}"
             row = store.versions.get(self.bundle.digest, learner.active_version)
             if row is None or row.state not in GOOD or not learner.active_head().labels:
                 yield "no servable head"

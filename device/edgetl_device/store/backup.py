@@ -70,11 +70,25 @@ def copy_database(
             when_damaged()
             raise StorageError(f"the copy {target} did not arrive whole: {problem}")
     try:
+        _drop_journal(target)
         staging.replace(target)
         sync(target.parent)
     except OSError as error:
         staging.unlink(missing_ok=True)
         raise StorageError(f"cannot write {target}: {error.strerror or error}") from None
+
+
+def _drop_journal(target: Path) -> None:
+    """Of a change of a copy that was cut off: beside another file it would be taken for that one's. Raises OSError."""
+    *_, journal = companions_of(target)
+    if not journal.exists():
+        return
+    try:
+        connect(target, apsw.SQLITE_OPEN_READWRITE)[0].close()  # undoes the change
+    except apsw.Error as error:
+        log.info("%s is replaced as it is: %s", target, error)
+    journal.unlink(missing_ok=True)
+    sync(target.parent)
 
 
 def forget_in_copy(path: Path, ids: Sequence[int]) -> None:
@@ -87,7 +101,7 @@ def forget_in_copy(path: Path, ids: Sequence[int]) -> None:
         database, _ = connect(path, apsw.SQLITE_OPEN_READWRITE)
         try:
             database.pragma("secure_delete", True)
-            database.pragma("synchronous", "full")
+            database.pragma("synchronous", "extra")  # also that the journal is gone: coming back, it would undo this
             with database:
                 _forget_in(database, json.dumps([int(number) for number in ids]))
         finally:

@@ -43,6 +43,7 @@ def building(path: Path) -> Iterator[tuple[apsw.Connection, Path]]:
         database = apsw.Connection(str(staging))
         try:
             database.pragma("synchronous", "off")  # it is synced once, as a whole
+            database.pragma("secure_delete", True)  # or pages keep a second copy of rows that moved
             yield database, staging
             database.pragma("journal_mode", "delete")  # one file
         finally:
