@@ -103,17 +103,17 @@ def part_of(task: Task, items: Sequence[Item], results: Sequence[EmbeddedPhoto |
         for item, result in zip(items, results, strict=True)
     ]
     read = [None if isinstance(each, PhotoError) else each for each in results]
-    dimension = maker.transform.dimension
     columns = {
-        "path": pyarrow.array([_text(item.row.name) for item in items], pyarrow.string()),
-        "label": pyarrow.array([item.row.label or None for item in items], pyarrow.string()),
-        "split": pyarrow.array([item.row.split or None for item in items], pyarrow.string()),
-        "sha256": pyarrow.array([each and each.digest for each in read], pyarrow.binary(32)),
-        "embedding": pyarrow.array([each and each.value.tobytes() for each in read], pyarrow.binary(dimension)),
-        "problem": pyarrow.array([_text(problem) or None for problem in problems], pyarrow.string()),
+        "path": [_text(item.row.name) for item in items],
+        "label": [item.row.label or None for item in items],
+        "split": [item.row.split or None for item in items],
+        "sha256": [each and each.digest for each in read],
+        "embedding": [each and each.value.tobytes() for each in read],
+        "problem": [_text(problem) or None for problem in problems],
     }
     about = {"format": FORMAT, **asdict(maker), "rows": digest_of(task)}
-    table = pyarrow.table(columns).replace_schema_metadata({_KEY: json.dumps(about, sort_keys=True)})
+    schema = schema_of(maker.transform.dimension).with_metadata({_KEY: json.dumps(about, sort_keys=True)})
+    table = pyarrow.table(columns, schema=schema)
     sink = pyarrow.BufferOutputStream()
     parquet.write_table(table, sink, row_group_size=_GROUP, compression="zstd", use_dictionary=["label", "split"])
     skipped = tuple(f"{item.row.name}: {why}" for item, why in zip(items, problems, strict=True) if why)
@@ -161,13 +161,26 @@ def maker_of(path: Path) -> tuple[Maker, str]:
         raise InputError(f"{path} does not say what made it ({error!r:.60}): embed the photos again") from None
 
 
+def schema_of(dimension: int) -> Any:
+    """The columns of a part."""
+    import pyarrow
+
+    text = pyarrow.string()
+    kinds = {"path": text, "label": text, "split": text, "sha256": pyarrow.binary(32)}
+    return pyarrow.schema(kinds | {"embedding": pyarrow.binary(dimension), "problem": text})
+
+
 def _about(path: Path) -> dict[str, Any]:
     import pyarrow
     from pyarrow import parquet
 
     try:
-        value = parsed((parquet.read_schema(path).metadata or {})[_KEY])
-    except (OSError, KeyError, ValueError, RecursionError, pyarrow.ArrowException):
+        schema = parquet.read_schema(path)
+        value = parsed((schema.metadata or {})[_KEY])
+        dimension = CodeTransform.from_json(value["codes"]).dimension
+        if not schema.equals(schema_of(dimension)):
+            raise ValueError("other columns")
+    except (OSError, KeyError, TypeError, ValueError, InputError, RecursionError, pyarrow.ArrowException):
         raise InputError(f"{path} holds no embeddings, or is damaged: remove it and run `edgetl embed` again") from None
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise InputError(f"{path} was written by another version of edgetl: embed the photos again")
@@ -184,8 +197,9 @@ def read_part(
         InputError: it is damaged.
     """
     for batch in batches(path, tuple(columns)):
-        valid = batch.column("sha256").is_valid() if "sha256" in columns else None
-        kept = batch if valid is None else batch.filter(valid)
+        kept = batch
+        for needed in ("sha256", "embedding"):  # null where a photo could not be read
+            kept = kept.filter(kept.column(needed).is_valid()) if needed in columns else kept
         texts = {
             n: [each or "" for each in kept.column(n).to_pylist()] for n in ("path", "label", "split") if n in columns
         }

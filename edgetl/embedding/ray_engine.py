@@ -12,6 +12,7 @@ import os
 import pickle
 import re
 import time
+import warnings
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -95,15 +96,19 @@ def rows_of_parts(packed: list[bytes], shared: list[Any], actors: int) -> Iterat
 
     ray.data.DataContext.get_current().enable_progress_bars = False
     dataset = ray.data.from_items([{"task": each} for each in packed], override_num_blocks=len(packed))
-    done = dataset.map_batches(
-        Embedder,
-        fn_constructor_args=(shared,),
-        batch_size=1,
-        batch_format="pyarrow",
-        compute=ray.data.ActorPoolStrategy(size=min(actors, len(packed))),
-        num_cpus=1,
-        max_task_retries=_RETRIES,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray 2.60 has no other way to say how often
+        done = dataset.map_batches(
+            Embedder,
+            fn_constructor_args=(shared,),
+            batch_size=1,
+            batch_format="pyarrow",
+            compute=ray.data.ActorPoolStrategy(size=min(actors, len(packed))),
+            num_cpus=1,
+            max_task_retries=_RETRIES,
+        )
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # it tells every step
     try:
         for batch in done.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
             for row in batch.column("part"):
@@ -189,6 +194,7 @@ def connected(address: str, cores: int | None = None) -> Iterator[None]:
         options |= {"address": address, "runtime_env": {"py_modules": [str(Path(__file__).parents[1])]}}
     else:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told without being asked
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what ends the run is told in one line
         options |= {"address": "local", "include_dashboard": False, "num_cpus": cores}
     for attempt in range(1, _ATTEMPTS + 1):
         try:
@@ -209,8 +215,6 @@ def connected(address: str, cores: int | None = None) -> Iterator[None]:
 
 
 def _ray() -> Any:
-    for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)  # it tells every step
     try:
         import ray
         import ray.data

@@ -241,6 +241,15 @@ def test_embeddings_that_were_tampered_with_are_refused(photos, bundle_path, tmp
     parquet.write_table(changed, part)
     with pytest.raises(InputError, match="was made by another backbone"):
         list(open_embeddings(tmp_path / "emb").rows())
+    for column in ("embedding", "label"):
+        place = table.column_names.index(column)
+        values = pyarrow.array([b"short"] * len(table), pyarrow.binary())
+        parquet.write_table(table.set_column(place, column, values), part)
+        with pytest.raises(InputError, match="holds no embeddings, or is damaged"):
+            list(open_embeddings(tmp_path / "emb").rows())
+    part.write_bytes(b"PAR1")
+    with pytest.raises(InputError, match="holds no embeddings, or is damaged"):
+        list(open_embeddings(tmp_path / "emb").rows())
     part.unlink()
     with pytest.raises(InputError, match="lacks 1 of its parts, such as part-000001"):
         open_embeddings(tmp_path / "emb")

@@ -1,0 +1,121 @@
+"""``edgetl embed``: how much of what the cores can do, Ray against that, and how much memory for how many photos?
+
+    python -m benchmarks.embed [PHOTOS] [RUNS] [MOST]
+
+The ideal is that of :mod:`benchmarks.embedding`: a bare interpreter and the decoding in a process for each core,
+measured in turn. Photos of 64 px, the starter bundle at 96 px. How long Ray takes to start is told apart (``start_s``),
+and so is its first run (``first_s``), in which its workers start. Memory is the most that the command had, in a process
+of its own, and the most that the largest of its children had; photos are of a list that repeats. Then ``train`` on
+these embeddings.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+
+from edgetl.embedding.engines import LocalEngine
+from edgetl.embedding.scale import embed_photos
+from edgetl_device.bundle.bundle import open_bundle
+from edgetl_device.inference.thread_count import cores
+from edgetl_device.starter import PATH as STARTER
+
+from .embedding import ideal, photos, seconds
+from .harness import Report, compile_packages
+
+REACH = "local 0.85 of the ideal, Ray 0.80 of local, memory flat"
+_WEIGH = (
+    "import resource, sys; from edgetl.cli import program; from edgetl_device import console\n"
+    "code = console.run(program, 'edgetl', sys.argv[1:])\n"
+    "used = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]\n"
+    "print(code, *used)"
+)
+
+
+def main(count: int, runs: int, most: int) -> None:
+    """Measure and save."""
+    compile_packages()
+    report = Report("embed", f"Photos a second on {cores()} cores, and memory", reach=REACH)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        files = photos(folder / "photos", count)
+        best = stack.enter_context(ideal(files, open_bundle(STARTER).members["backbone.tflite"]))
+        local = _run(folder, LocalEngine())
+        local()
+        pairs = [(seconds(best), seconds(local)) for _ in range(runs)]
+        per_s = count / statistics.median(took for _, (took, _) in pairs)
+        ratio = statistics.median(ours / took for (ours, _), (took, _) in pairs)
+        work = statistics.median(ours / took for (_, ours), (_, took) in pairs)
+        report.add(what="local, against the ideal", photos=count, per_s=round(per_s), ratio=round(ratio, 3),
+                   work_ratio=round(work, 3), start_s=None, embed_mb=None, worker_mb=None, train_mb=None)  # fmt: skip
+        if find_spec("ray") is not None:
+            _ray(report, folder, count, runs, local)
+        size = count // 2
+        while size <= most:
+            _memory(report, folder, files, size)
+            size *= 10
+    report.save()
+
+
+def _run(folder: Path, engine: LocalEngine) -> Callable[[], object]:
+    def run() -> object:
+        shutil.rmtree(folder / "emb", ignore_errors=True)
+        return embed_photos(str(folder / "photos"), folder / "emb", STARTER, engine, part_photos=1000)
+
+    return run
+
+
+def _ray(report: Report, folder: Path, count: int, runs: int, local: Callable[[], object]) -> None:
+    from edgetl.embedding.ray_engine import RayEngine, connected
+
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    started = time.perf_counter()
+    with connected(""):
+        start_s = time.perf_counter() - started
+        there = _run(folder, RayEngine())  # type: ignore[arg-type]
+        first, _ = seconds(there)
+        pairs = [(seconds(local)[0], seconds(there)[0]) for _ in range(runs)]
+    took = statistics.median(theirs for _, theirs in pairs)
+    report.add(what="ray, against local", photos=count, per_s=round(count / took),
+               ratio=round(statistics.median(ours / theirs for ours, theirs in pairs), 3), start_s=round(start_s, 1),
+               first_s=round(first, 1))  # fmt: skip
+
+
+def _memory(report: Report, folder: Path, files: list[Path], size: int) -> None:
+    root = folder / "photos"
+    names = [f"{path.relative_to(root).as_posix()},{path.parent.parent.name}\n" for path in files]
+    with (root / "list.csv").open("w") as listed:
+        listed.write("path,label\n")
+        for number in range(size):
+            listed.write(names[number % len(names)])
+    shutil.rmtree(folder / "emb", ignore_errors=True)
+    started = time.perf_counter()
+    own, child = _weighed("embed", root / "list.csv", "-o", folder / "emb")
+    took = time.perf_counter() - started
+    shutil.rmtree(folder / "run", ignore_errors=True)
+    train, _ = _weighed("train", "--embeddings", folder / "emb", "-o", folder / "run")
+    (root / "list.csv").unlink()
+    report.add(what="memory", photos=size, per_s=round(size / took), embed_mb=own, worker_mb=child, train_mb=train)
+
+
+def _weighed(*words: object) -> tuple[int, int]:
+    """MB of a command, and of the largest of its children, at most."""
+    done = subprocess.run([sys.executable, "-c", _WEIGH, *map(str, words)], capture_output=True, text=True, check=True)
+    code, own, child = map(int, done.stdout.split()[-3:])
+    if code:
+        raise SystemExit(done.stderr)
+    return own >> 10, child >> 10
+
+
+if __name__ == "__main__":
+    arguments = [int(argument) for argument in sys.argv[1:]]
+    main(*(arguments + [12_000, 3, 600_000][len(arguments) :]))
