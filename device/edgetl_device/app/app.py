@@ -34,6 +34,7 @@ from .explaining import activation_of
 from .head_watch import HeadWatch
 from .inspecting import Inspecting
 from .pipeline import Pipeline
+from .reviewing import Reviewing
 from .smoothing import DEFAULT_S
 from .subscription import Recognition
 
@@ -58,10 +59,12 @@ class App:
         thumbnails: keep a small picture with each sample, to show and to check.
         wait_for_camera: a camera that is not there yet may come later; otherwise it ends the app.
         part_trigger: what counts as an inspected part, one of :data:`~edgetl_device.app.inspecting.TRIGGERS`.
+        review: keep frames that are worth a person's glance, where small pictures are kept.
 
     Attributes:
         pipeline: what the camera sees, live.
         inspecting: visual inspection of it, as soon as good parts were taught.
+        reviewing: frames that are worth a person's glance.
         activation: recognition → (h, w) uint8 class activation; None where the bundle was not made ``--explainable``.
 
     Raises:
@@ -81,6 +84,7 @@ class App:
         thumbnails: bool = True,
         wait_for_camera: bool = False,
         part_trigger: str = "rest",
+        review: bool = True,
     ) -> None:
         self.home = home
         self._thumbnails = thumbnails
@@ -103,18 +107,24 @@ class App:
         self.inspecting = Inspecting(
             self.pipeline, self._lock, lambda: (self._opened.inspection, self._opened.backbone), part_trigger
         )
+        self.reviewing = Reviewing(
+            *(self.pipeline, self._lock, lambda: self._learner, self.capture),
+            keeps=review and thumbnails,
+            live=camera.live,
+        )
         self._noticing = Periodic("noticing", NOTICE_S, self.notice)
 
     def start(self) -> None:
         """Begin to recognise; once."""
         self.pipeline.start()
         self.inspecting.start()
+        self.reviewing.start()
         self._noticing.start()
 
     def stop(self, timeout_s: float = 2.0) -> bool:
         """End all threads, close camera and store; whether that was done in time."""
         self._noticing.stop(timeout_s)
-        ended = self.inspecting.stop(timeout_s) and self.pipeline.stop(timeout_s)
+        ended = self.inspecting.stop(timeout_s) and self.reviewing.stop(timeout_s) and self.pipeline.stop(timeout_s)
         with self._lock:
             self._observe()
             failure = self.pipeline.failure

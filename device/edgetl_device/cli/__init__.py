@@ -24,6 +24,7 @@ from .install import install
 from .learn import learn, retrain
 from .pending import pending
 from .push import push
+from .review import review
 from .run import run_camera
 from .samples import forget, relabel, samples
 from .service import service
@@ -66,6 +67,7 @@ for _command in (
     health,
     why,
     pending,
+    review,
     inspect,
     relabel,
     forget,

@@ -143,6 +143,7 @@ def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, va
 @looking_options
 @click.option("--jsonl", is_flag=True, help="Print one line of JSON for every frame.")
 @click.option("--no-thumbnails", is_flag=True, help="Do not keep a small picture (160 px) of each taught sample.")
+@click.option("--no-review", is_flag=True, help="Keep no frames that it is unsure of, for `edgetl-device review`.")
 @click.option(
     "--smoothing",
     type=click.FloatRange(0),
@@ -178,6 +179,7 @@ def run_camera(
     find: bool | None,
     jsonl: bool,
     no_thumbnails: bool,
+    no_review: bool,
     smoothing: float,
     runtime: str,
     home: Home,
@@ -205,7 +207,7 @@ def run_camera(
             smoothing = 0.0  # photos have nothing to do with each other
         tuning: dict[str, Any] = {"runtime": runtime, "threads": threads, "smoothing_s": smoothing}
         tuning |= {"max_frames": max_frames, "thumbnails": not no_thumbnails, "wait_for_camera": page is not None}
-        tuning["part_trigger"] = part_trigger
+        tuning |= {"part_trigger": part_trigger, "review": not no_review}
         app = App(home, camera, **tuning)
         stack.callback(app.stop)
         asked, view = asked_view(app.looks, region, find)

@@ -20,11 +20,14 @@ class SampleIds(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 
     name = "id"
 
+    def __init__(self, what: str = "sample") -> None:
+        self._what = what
+
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> range:
         """Both ends of a range belong to it."""
         found = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", value)
         if found is None:
-            self.fail(f"{value!r} is no sample: expected an id such as 7, or a range such as 1-60", param, ctx)
+            self.fail(f"{value!r} is no {self._what}: expected an id such as 7, or a range such as 1-60", param, ctx)
         first, last = int(found[1]), int(found[2] or found[1])
         if last < first:
             self.fail(f"{value!r} ends before it begins: did you mean {last}-{first}?", param, ctx)

@@ -153,6 +153,7 @@ def restore_database(backup: Path, target: Path, dimensions: Mapping[str, int] |
             with copy:
                 migrate(copy)
                 copy.execute("DELETE FROM drift")  # what the camera saw then
+                copy.execute("DELETE FROM review")
                 seal(copy, target, [target] if target.exists() else [], "restored", {})
         _settle(target)
         return put_in_place(staging, target, "replaced")

@@ -16,8 +16,8 @@ MAX_BYTES = 256 << 20
 class Budget:
     """The part of the store that keeps it within its budget; its methods run in the caller's transaction.
 
-    Thumbnails are dropped first, the oldest before the others; beyond the budget learning refuses, for an evicted
-    sample could never be forgotten exactly.
+    Frames for review go first, then thumbnails, the oldest before the others; beyond the budget learning refuses, for
+    an evicted sample could never be forgotten exactly.
 
     Args:
         database: of the store.
@@ -28,9 +28,15 @@ class Budget:
         self._database = database
         self.max_samples, self.max_bytes = max_samples, max_bytes
 
+    def has_room(self, size_bytes: int) -> bool:
+        """Whether so many more fit in without anything giving way."""
+        return self._database.size_bytes() + size_bytes <= self.max_bytes
+
     def make_room(self, samples: int, size_bytes: int) -> None:
         """Within the budget for so many more, if need be without old thumbnails; else StorageError."""
         count = self._database.state().samples
+        if self._database.size_bytes() + size_bytes > self.max_bytes:
+            self._database.run("DELETE FROM review")
         excess = self._database.size_bytes() + size_bytes - self.max_bytes
         if excess > 0 and count + samples <= self.max_samples and (dropped := self._drop_thumbnails(excess)):
             log.warning("the store is full: %d old thumbnails were dropped to make room for samples", dropped)

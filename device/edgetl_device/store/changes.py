@@ -92,6 +92,10 @@ class Changes:
         self._pending = replace(self._pending, samples=self._pending.samples - gone, unscrubbed=True)
         return gone
 
+    def to_be_scrubbed(self) -> None:
+        """Something was removed that may still have traces in other files, until :meth:`scrub` is done."""
+        self._pending = replace(self._pending, unscrubbed=True)
+
     def taken_away(self) -> None:
         """What was learned is not only more than before: :attr:`State.revision` changes."""
         self._pending = replace(self._pending, revision=self._pending.revision + 1)

@@ -184,8 +184,8 @@ class Database(Changes):
         return _file_at(self.path) not in (None, self._file)
 
     def backup(self, target: Path) -> None:
-        """A verified copy as one file, while the store is in use; without thumbnails, which stay on the device."""
-        copy_database(self._db, target, without=("thumbnails",), when_damaged=self._suspect)
+        """A verified copy as one file, while the store is in use; without pictures, which stay on the device."""
+        copy_database(self._db, target, without=("thumbnails", "review"), when_damaged=self._suspect)
 
     def backup_if_due(self) -> None:
         """Renew the automatic backup if it is older than a day."""
@@ -205,6 +205,7 @@ class Database(Changes):
                 if self._pending != before:
                     write_state(self._db, after)
                 self._db.execute("COMMIT")
+                self._is_settled = False
             except BaseException:  # also Ctrl-C: leave the store as it was, then go on failing
                 if self._db.in_transaction:  # a full disk may make SQLite roll back by itself
                     self._db.execute("ROLLBACK")
@@ -269,15 +270,17 @@ class Database(Changes):
 
         Args:
             gone: the samples that were, where nothing else was removed: of a large backup they alone are taken out.
+                Empty where no sample was: neither summary nor backup ever held what was.
         """
         with self.lock():
             try:
-                with self._errors():
-                    self.kept_summary.remove()
+                if gone is None or gone:
+                    with self._errors():
+                        self.kept_summary.remove()
                 if not self._is_settled:
                     with self._errors():
                         self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-                if self.backup_path.exists():
+                if self.backup_path.exists() and (gone is None or gone):
                     self._scrub_backup(gone)
                 with self.transaction():
                     self._pending = replace(self._pending, unscrubbed=False)
@@ -310,7 +313,6 @@ class Database(Changes):
         return state
 
     def _acknowledge(self, state: State) -> None:
-        self._is_settled = False
         try:
             self._counter.write(
                 Acknowledged(

@@ -167,6 +167,19 @@ def _same_photos(db: apsw.Connection) -> None:
     db.execute(f"CREATE INDEX samples_raw ON samples ({PREFIX})")
 
 
+def _review(db: apsw.Connection) -> None:
+    # Like thumbnails they may be lost, so no sum adds them up.
+    db.execute(
+        """
+        CREATE TABLE review (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, backbone TEXT NOT NULL, runtime TEXT NOT NULL, view TEXT NOT NULL,
+            why TEXT NOT NULL, label TEXT, probability REAL NOT NULL, raw BLOB NOT NULL, jpeg BLOB NOT NULL,
+            time TEXT NOT NULL, checksum BLOB NOT NULL
+        )
+        """
+    )
+
+
 MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (
     _first,
     _identity,
@@ -180,6 +193,7 @@ MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (
     _groups,
     _shifts,
     _same_photos,
+    _review,
 )
 """Append only: a store of any age is brought up to date by those migrations that it lacks."""
 

@@ -22,7 +22,8 @@ SUMMED = (
     *("active", "hidden", "identity", "trials", "drift", "events", "pending", "confirmed", "inspection"),
     *("chosen_view", "taught_view", "shifts"),
 )
-"""The tables whose rows :attr:`State.total` adds up. Thumbnails are not among them: they may be lost."""
+"""The tables whose rows :attr:`State.total` adds up. Thumbnails and frames for review are not among them: they
+may be lost."""
 
 
 @dataclass(frozen=True)

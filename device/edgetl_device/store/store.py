@@ -27,6 +27,7 @@ from .pending import PendingBatch, PendingSamples
 from .read_only import is_read_only, private_copy
 from .repair import ACCEPTED, Repair, repairs_in
 from .replacement import now
+from .review import ReviewFrames
 from .schema import SampleRow
 from .shifts import Shifts
 from .versions import StoredVersions
@@ -50,6 +51,7 @@ class Store(LearnedSamples):
         budget: how much it may hold.
         versions: head versions, the active one, and their trials.
         inspected: what visual inspection was taught.
+        review: frames that are kept for a person to glance at.
 
     Raises:
         HomeError, StorageError: as :class:`~.database.Database`; StorageError from whatever learns or forgets where the
@@ -68,6 +70,7 @@ class Store(LearnedSamples):
         self.inspected = InspectedPhotos(self.database, self._refuse_read_only, self.budget.make_room)
         self.shifts = Shifts(self.database, self._refuse_read_only)
         self.views = Views(self.database, self._refuse_read_only)
+        self.review = ReviewFrames(self.database, self._refuse_read_only, self.budget.has_room)
         self.grouped = GroupedLabels(self.database)
         self._pending = PendingSamples(self.database, self.views, self.grouped)
 
@@ -93,7 +96,7 @@ class Store(LearnedSamples):
         return self.database.backup_path
 
     def backup(self, target: Path) -> None:
-        """A verified copy as one file, while the store is in use; without thumbnails, which stay on the device."""
+        """A verified copy as one file, while the store is in use; without pictures, which stay on the device."""
         self.database.backup(target)
 
     def backup_if_due(self) -> None:
@@ -277,12 +280,16 @@ class Store(LearnedSamples):
         self.database.scrub(gone=None if unscrubbed or kept else ids)
 
     def remove_everything(self) -> int:
-        """Delete the samples of all backbones and show hidden labels again, in one step; returns how many samples."""
+        """Delete the samples of all backbones and show hidden labels again, in one step; returns how many samples.
+
+        Frames for review go too: they are the camera's pictures as well.
+        """
         self._refuse_read_only()
         with self.database.transaction():
             for hidden in list(self.database.rows("SELECT backbone, label FROM hidden")):
                 self._show(*hidden)
             removed = self.database.delete_samples("1")
+            self.review.drop_rows()
             self.database.taken_away()
             self.database.log_event("forget", {"samples": removed})
         self.database.scrub()

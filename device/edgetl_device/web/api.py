@@ -184,9 +184,9 @@ class Api:
         if not retrain:
             version = await self._work.run(self._app.version, only)
             return Json(stored | {"version": version, "promoted": False, "reason": "not retrained yet"})
-        outcomes = {name: await self._judged_if_possible(name) for name in groups}
+        outcomes = {name: await self.judged_if_possible(name) for name in groups}
         if label:
-            first = await self._judged_if_possible()
+            first = await self.judged_if_possible()
         else:  # nothing of the labels without a group has changed
             reason = f"labelled in {', '.join(groups)} alone"
             first = outcomes[only] if only else asdict(await self._work.run(self._app.unchanged, reason))
@@ -205,12 +205,12 @@ class Api:
         if not fields.get("ids"):
             raise InputError('"ids" is missing: expected {"label": "…", "ids": [1, 2]}')
         label, ids, group = fields.get("label", ""), sample_ids(fields["ids"]), fields.get("group")
-        await self._refuse_slip(label, group, new_label=fields.get("new_label", False))
+        await self.refuse_slip(label, group, new_label=fields.get("new_label", False))
         moved = await self._work.run(self._app.relabel, label, ids, group)
         if not moved:
             reason = already(label, len(set(ids)))
             return Json({"moved": 0} | asdict(await self._work.run(self._app.unchanged, reason, group)))
-        return Json({"moved": moved} | await self._judged_if_possible(group))
+        return Json({"moved": moved} | await self.judged_if_possible(group))
 
     async def forget(self, request: Request) -> Response:
         """``{"ids"}``, ``{"label"}``, ``{"other_view": true}`` or ``{"all": true}``, then retrain."""
@@ -227,7 +227,7 @@ class Api:
             everything=fields.get("all", False),
             group=fields.get("group"),
         )
-        return Json({"removed": removed} | await self._judged_if_possible(fields.get("group")))
+        return Json({"removed": removed} | await self.judged_if_possible(fields.get("group")))
 
     async def pending(self, request: Request) -> Response:
         """What the gate set aside, batch by batch; ``?group=NAME`` for that of a group."""
@@ -239,15 +239,15 @@ class Api:
         fields = await read_json(request, {"batch": int, "label": str, "new_label": bool, "group": str})
         group = fields.get("group")
         if "label" in fields:
-            await self._refuse_slip(fields["label"], group, new_label=fields.get("new_label", False))
+            await self.refuse_slip(fields["label"], group, new_label=fields.get("new_label", False))
         label, ids = await self._work.run(self._app.move_pending, _batch(fields), fields.get("label"), group)
-        return Json({"label": label, "moved": len(ids), "ids": ids} | await self._judged_if_possible(group))
+        return Json({"label": label, "moved": len(ids), "ids": ids} | await self.judged_if_possible(group))
 
     async def use_pending(self, request: Request) -> Response:
         """``{"batch"}``: its labels are right; then retrain."""
         fields = await read_json(request, {"batch": int, "group": str})
         ids = await self._work.run(self._app.use_pending, _batch(fields), fields.get("group"))
-        return Json({"moved": len(ids), "ids": ids} | await self._judged_if_possible(fields.get("group")))
+        return Json({"moved": len(ids), "ids": ids} | await self.judged_if_possible(fields.get("group")))
 
     async def forget_pending(self, request: Request) -> Response:
         """``{"batch"}``: remove it exactly; no head knew it, so none is made."""
@@ -285,21 +285,16 @@ class Api:
         version = self._app.pipeline.version
         return Json({"name": bundle.name, "labels": list(bundle.labels), "version": version})
 
-    # inside ------------------------------------------------------------------------------------------------------
+    # for other routes too --------------------------------------------------------------------------------------------
 
-    async def _refuse_slip(
+    async def refuse_slip(
         self, label: str, group: str | None = None, *, new_label: bool, insist: str = '`"new_label": true`'
     ) -> None:
+        """Raise SimilarLabelError where a label may be a slip, unless it is meant."""
         if not new_label:
             await self._work.run(self._app.refuse_slip, label, insist, group)
 
-    async def _refuse_slips(self, label: str, groups: Mapping[str, str], **how: Any) -> None:
-        if label:
-            await self._refuse_slip(label, **how)
-        for group, name in groups.items():
-            await self._refuse_slip(name, group, **how)
-
-    async def _judged_if_possible(self, group: str | None = None) -> dict[str, Any]:
+    async def judged_if_possible(self, group: str | None = None) -> dict[str, Any]:
         """Retrain after a change of samples, which is reported even where there can be no new version."""
         try:
             if group is not None and group not in await self._work.run(self._app.groups):
@@ -314,6 +309,14 @@ class Api:
             reason = f"the samples are safe, but there is no new head ({error}){then}"
             version = await self._work.run(self._app.version, group)
             return {"version": version, "promoted": False, "reason": reason}
+
+    # inside ------------------------------------------------------------------------------------------------------
+
+    async def _refuse_slips(self, label: str, groups: Mapping[str, str], **how: Any) -> None:
+        if label:
+            await self.refuse_slip(label, **how)
+        for group, name in groups.items():
+            await self.refuse_slip(name, group, **how)
 
 
 def _labels(label: str, group: str | None, groups: dict[str, Any]) -> tuple[str, dict[str, str]]:

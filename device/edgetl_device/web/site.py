@@ -30,6 +30,7 @@ from .inspection_api import InspectionApi
 from .live import Live, MotionJpeg, watch
 from .metrics import registry
 from .openapi import document
+from .review_api import ReviewApi
 from .view_api import ViewApi
 from .work import Work
 
@@ -58,6 +59,7 @@ class Site:
         self.live = Live(app)
         self.events = Events(app)
         work = Work(app)
+        api = Api(app, work)
         self._registry = registry(app, lambda: self.live.viewers)
         self.routes: list[BaseRoute] = [
             Route("/", self.page),
@@ -73,7 +75,10 @@ class Site:
             Route("/api/v1/logout", self.log_out, methods=["POST"]),
             Mount(
                 "/api/v1",
-                routes=[*Api(app, work).routes(), *InspectionApi(app, work).routes(), *ViewApi(app, work).routes()],
+                routes=[
+                    *(*api.routes(), *ReviewApi(app, work, api).routes()),
+                    *(*InspectionApi(app, work).routes(), *ViewApi(app, work).routes()),
+                ],
             ),
             Mount("/static", StaticFiles(directory=STATIC)),
         ]

@@ -23,7 +23,8 @@ from web_site import Client, Site, running, until
 
 from edgetl_device.app.captured import CapturedSample
 from edgetl_device.learning import retraining
-from edgetl_device.photos import decode_photo
+from edgetl_device.photos import decode_photo, thumbnail
+from edgetl_device.store.review import ReviewFrame
 from edgetl_device.web import work
 from edgetl_device.web.api import MAX_BUNDLE, Api
 from edgetl_device.web.work import MAX_PHOTO
@@ -182,6 +183,33 @@ def test_wrong_labels_are_told_and_confirmed(site, client) -> None:
     assert not {each["id"] for each in client.get("/api/v1/health").json["doubtful"]} & set(wrong)
     assert client.post("/api/v1/samples/confirm", {"ids": [999]}).status == 400
     assert client.post("/api/v1/samples/confirm", {}).status == 400
+
+
+def test_frames_for_review_are_listed_labelled_and_dropped(site, client) -> None:
+    until(lambda: site.app.pipeline.latest() is not None)
+    site.app.reviewing.stop()  # so that the frames are those of this test
+    site.app.reviewing.drop()
+    learner = site.app._learner
+    for number, raw in enumerate(embeddings("kite", 8)):
+        jpeg = thumbnail(draw("kite", 100 + number))
+        frame = ReviewFrame(learner.bundle.backbone_digest, "", "", "unknown", "ball", 0.5, raw, jpeg)
+        assert learner.store.review.keep(frame, learner.runtime)
+    frames = client.get("/api/v1/review").json["frames"]
+    ids = [frame["id"] for frame in frames]
+    assert len(frames) == 8 and {frame["why"] for frame in frames} == {"unknown"}
+    picture = client.ask("GET", f"/api/v1/review/{ids[0]}/thumbnail")
+    assert picture.status == 200 and picture.body[:2] == b"\xff\xd8"
+    for strange in ("0", "x", "9" * 40):
+        assert client.ask("GET", f"/api/v1/review/{strange}/thumbnail").status == 404
+    assert client.post("/api/v1/review/drop", {"ids": [999_999]}).status == 400
+    assert client.post("/api/v1/review/label", {"label": "kite", "ids": [999_999]}).status == 400
+    assert client.post("/api/v1/review/label", {"label": "bal", "ids": ids}).json["did_you_mean"] == "ball"
+    assert client.post("/api/v1/review/drop", {"ids": ids[:1]}).json == {"dropped": 1}
+    assert client.ask("GET", f"/api/v1/review/{ids[0]}/thumbnail").status == 404
+    labelled = client.post("/api/v1/review/label", {"label": "kite", "ids": ids[1:]}).json
+    assert labelled["promoted"] and [row.id for row in site.app.samples("kite")] == labelled["ids"]
+    assert client.get("/api/v1/review").json == {"frames": []}
+    assert client.post("/api/v1/review/drop", {"all": True}).json == {"dropped": 0}
 
 
 def test_how_far_probabilities_hold_is_told_of_the_head_in_use(site, client) -> None:

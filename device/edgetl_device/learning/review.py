@@ -1,0 +1,129 @@
+"""Frames worth a person's glance: how sure the head is of them, in which order to ask, and what becomes of the answers.
+
+The order is one of active learning: what the head is least sure of comes first (margin sampling: B. Settles,
+"Active Learning Literature Survey", University of Wisconsin–Madison, Computer Sciences Technical Report 1648, 2009,
+section 3.1), and of frames that look alike one is enough (greedy k-center: O. Sener and S. Savarese, "Active Learning
+for Convolutional Neural Networks: A Core-Set Approach", ICLR 2018, algorithm 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from ..codes import Codes
+from ..errors import InputError
+from ..heads.head import Head
+from ..store.review import ReviewFrame
+
+if TYPE_CHECKING:
+    from .learner import Learner
+
+Floats = npt.NDArray[np.float32]
+
+
+def uncertainty(probabilities: npt.NDArray[np.floating], unknown: npt.NDArray[np.bool_]) -> Floats:
+    """(n, C) probabilities and (n,) whether it resembles nothing that is known → (n,) 0 … 1.
+
+    It is 1 less the margin between the two most probable classes, and 1 for what is unknown.
+
+    >>> sure = uncertainty(np.array([[0.5, 0.5], [0.75, 0.25], [1.0, 0.0]]), np.array([False, False, True]))
+    >>> sure.tolist()
+    [1.0, 0.5, 1.0]
+    """
+    padded = np.pad(probabilities, ((0, 0), (0, 2)))
+    best = -np.partition(-padded, 1, axis=1)[:, :2]
+    return np.where(unknown, 1.0, 1.0 - (best[:, 0] - best[:, 1])).astype(np.float32)
+
+
+def directions(codes: Codes, origin: int) -> Floats:
+    """(n, d) uint8 codes → (n, d) of length 1, so that products of rows are cosines; all zero stays so."""
+    centred = codes.astype(np.float32) - origin
+    return np.asarray(centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-6), np.float32)
+
+
+def by_gain(rows: Floats, weights: Floats) -> list[int]:
+    """The order in which to ask about n photos: each time the one that is far from all before it, and uncertain.
+
+    Greedy k-center in which a photo's distance (1 − cosine) to the nearest one before it is weighted by its
+    uncertainty; the most uncertain one begins. Costs O(n² d).
+
+    >>> by_gain(np.array([[1, 0], [1, 0], [0, 1]], np.float32), np.array([1.0, 0.9, 0.5], np.float32))
+    [0, 2, 1]
+
+    Args:
+        rows: (n, d) of length 1, see :func:`directions`.
+        weights: (n,) 0 … 1, see :func:`uncertainty`.
+    """
+    far = np.full(len(rows), np.inf, np.float32)
+    left = np.ones(len(rows), bool)
+    order: list[int] = []
+    while left.any():
+        gain = np.where(left, weights if not order else weights * far, -np.inf)
+        order.append(int(gain.argmax()))
+        left[order[-1]] = False
+        far = np.minimum(far, np.maximum(1.0 - rows @ rows[order[-1]], 0.0))
+    return order
+
+
+def review_order(head: Head, codes: Codes, origin: int) -> list[int]:
+    """(n, d) uint8 codes → in which order to ask what they are, for a head."""
+    if not len(codes):
+        return []
+    _, probabilities, unknown = head.recognise(codes)
+    return by_gain(directions(codes, origin), uncertainty(probabilities, unknown))
+
+
+def frames_for_review(learner: Learner) -> list[ReviewFrame]:
+    """What is kept for review of the learner's backbone, in the order in which to ask, for the head in use."""
+    d = learner.transform.dimension
+    frames = [each for each in learner.store.review.frames(learner.bundle.backbone_digest) if len(each.raw) == d]
+    if not frames:
+        return []
+    codes = learner.transform(np.stack([frame.raw for frame in frames]))
+    return [frames[place] for place in review_order(learner.active_head(), codes, learner.transform.origin)]
+
+
+def label_frames(learner: Learner, label: str, ids: Sequence[int]) -> list[int]:
+    """Say what kept frames show: they become samples with their pictures, and leave the review. → the samples' ids.
+
+    A retraining learns them, as it does whatever else was added.
+
+    Raises:
+        InputError: no ids, a frame that is not there, or not a label.
+        StorageError: they cannot be stored; they stay.
+    """
+    with learner.lock():
+        frames = _chosen(learner, ids)
+        views: dict[str, list[ReviewFrame]] = {}
+        for frame in frames:
+            views.setdefault(frame.view, []).append(frame)
+        for of_view in views.values():  # before the first is stored
+            learner.check_addition(label, np.stack([frame.raw for frame in of_view]))
+        samples = []
+        for view, of_view in views.items():
+            raw, pictures = np.stack([frame.raw for frame in of_view]), [frame.jpeg for frame in of_view]
+            samples += learner.add(label, raw, pictures, view=view)
+            learner.store.review.drop([frame.id for frame in of_view])
+    return samples
+
+
+def drop_frames(learner: Learner, ids: Sequence[int] | None = None) -> int:
+    """Forget kept frames, or all of them, without a trace; → how many. Raises InputError as :func:`label_frames`."""
+    with learner.lock():
+        if ids is None:
+            return learner.store.review.drop()
+        return learner.store.review.drop([frame.id for frame in _chosen(learner, ids)])
+
+
+def _chosen(learner: Learner, ids: Sequence[int]) -> list[ReviewFrame]:
+    if not ids:
+        raise InputError("no frames were chosen: `edgetl-device review` lists them")
+    frames = learner.store.review.frames(learner.bundle.backbone_digest, ids)
+    missing = sorted(set(ids) - {frame.id for frame in frames})
+    if missing:
+        raise InputError(f"no frame {missing[0]} is kept for review: `edgetl-device review` lists them")
+    return frames
