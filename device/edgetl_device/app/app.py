@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,16 +18,12 @@ from ..home_view import HomeView
 from ..inference.backbone import Backbone
 from ..inference.classifier import Classifier, Prediction
 from ..labels import check_sample_label
-from ..learning.learner import Learner
 from ..learning.reliability import Reliability
-from ..learning.retraining import Outcome
-from ..learning.taught_health import TaughtHealth, health_of
 from ..open_home import OpenHome
 from ..photos import Image, thumbnail
 from ..region import cut, region_of
-from ..store.pending import PendingBatch
-from ..store.schema import SampleRow, VersionRow
 from ..view import View
+from .app_samples import AppSamples
 from .background import Periodic
 from .captured import CapturedSample
 from .explaining import activation_of
@@ -43,7 +39,7 @@ T = TypeVar("T")
 NOTICE_S = 0.5  # between two checks for what other processes did to this home
 
 
-class App:
+class App(AppSamples):
     """A running camera that can be taught.
 
     Every method may be called from any thread: one lock keeps them apart, and recognition runs beside them. What
@@ -162,11 +158,6 @@ class App:
 
     # reading -----------------------------------------------------------------------------------------------------
 
-    @property
-    def bundle(self) -> Bundle:
-        """The current bundle."""
-        return self._learner.bundle
-
     def classify(self, photo: Image) -> Prediction:
         """What the head in use says of a (height, width, 3) uint8 BGR photo, all labels in ``top``."""
         return self.classify_in_groups(photo)[0]
@@ -180,36 +171,6 @@ class App:
         groups = {name: told[0] for name, told in classifier.classify_groups(codes).items()}
         return classifier.classify_codes(codes, max(1, len(head.labels)))[0], groups
 
-    def samples(self, label: str | None = None, group: str | None = None) -> list[SampleRow]:
-        """Stored samples, oldest first; of a group those that are labelled in it."""
-        with self._lock:
-            return self._of(group).samples(label)
-
-    def newest_samples(
-        self, label: str | None, before: int | None, limit: int, group: str | None = None
-    ) -> tuple[list[SampleRow], int]:
-        """Up to so many samples with an id below ``before``, newest first; and how many of the label there are."""
-        with self._lock:
-            store, backbone = self._of(group).store, self.bundle.backbone_digest
-            counts = store.counts(backbone)
-            total = sum(counts.values()) if label is None else counts.get(label, 0)
-            return store.newest_samples(backbone, label, before, limit), total
-
-    def versions(self, group: str | None = None) -> list[VersionRow]:
-        """Head versions, oldest first; :meth:`status` has the active one."""
-        with self._lock:
-            return self._of(group).versions()
-
-    def groups(self) -> tuple[str, ...]:
-        """The groups in which samples are labelled, sorted."""
-        with self._lock:
-            return self._opened.groups.names
-
-    def version(self, group: str | None = None) -> int:
-        """The number of the head version in use."""
-        with self._lock:
-            return self._of(group).active_version
-
     def status(self) -> dict[str, Any]:
         """As ``edgetl-device status --json``, and ``camera``: the pipeline's health."""
         with self._lock:
@@ -220,16 +181,6 @@ class App:
         """How well the probabilities of the head in use hold, on photos whose label is known."""
         with self._lock:
             return self._learner.reliability()
-
-    def health(self, group: str | None = None) -> TaughtHealth:
-        """Which labels look wrong, and how well each class is known; a second or two for 10,000 samples."""
-        with self._lock:
-            return health_of(self._of(group))
-
-    def confirm(self, ids: Sequence[int]) -> int:
-        """A person says that these samples' labels are right; → how many."""
-        with self._lock:
-            return self._learner.confirm(ids)
 
     def thumbnail(self, sample: int) -> bytes | None:
         """A sample's picture as JPEG, or None where none was kept."""
@@ -297,80 +248,6 @@ class App:
             if not rows:
                 raise InputError(f"nothing to learn as {', '.join(labels.values())}: no photo")
             return self._opened.groups.add(labels, np.stack(rows), pictures, view=self._backbone.looking.key)
-
-    def retrain(
-        self, rule: str | None = None, *, accept_scene_change: bool = False, group: str | None = None
-    ) -> Outcome:
-        """As :meth:`~edgetl_device.learning.learner.Learner.retrain`; a promoted head is in use at once."""
-        return self._change(lambda: self._of(group).retrain(rule, accept_scene_change=accept_scene_change))
-
-    def relabel(self, label: str, ids: Sequence[int], group: str | None = None) -> int:
-        """Move samples to another label; returns how many. The head follows at the next :meth:`retrain`."""
-        return self._change(lambda: self._of(group).relabel(label, ids))
-
-    def unchanged(self, reason: str, group: str | None = None) -> Outcome:
-        """The outcome where there is nothing to retrain for."""
-        with self._lock:
-            return self._of(group).unchanged(reason)
-
-    def forget(
-        self,
-        ids: Sequence[int] = (),
-        *,
-        label: str | None = None,
-        everything: bool = False,
-        group: str | None = None,
-    ) -> int:
-        """Remove samples exactly: by id, all of a label (one of the factory's is hidden), or all. Returns how many.
-
-        With a group, only what it says of them is removed.
-
-        The head in use does not know them any more when it returns.
-
-        Raises:
-            InputError: not exactly one of the three, or no such sample or label.
-        """
-        if bool(ids) + (label is not None) + everything != 1:
-            raise InputError("choose what to forget: sample ids, a label, or everything")
-
-        def forget() -> int:
-            learner = self._of(group)
-            if label is not None:
-                return learner.forget_label(label)[0]
-            return learner.forget_all() if everything else learner.forget(ids)
-
-        return self._change(forget)
-
-    def pending(self, group: str | None = None) -> list[PendingBatch]:
-        """Batches that the gate set aside, oldest first: stored, and not learned before a person decides."""
-        with self._lock:
-            return self._of(group).pending()
-
-    def use_pending(self, batch: int, group: str | None = None) -> list[int]:
-        """Say that a pending batch is labelled rightly; → its samples' ids. The head follows at the next retraining."""
-        return self._change(lambda: self._of(group).use_pending(batch))
-
-    def move_pending(self, batch: int, label: str | None = None, group: str | None = None) -> tuple[str, list[int]]:
-        """Move a pending batch to a label, by default the one it looks like; → that, and its samples' ids."""
-        return self._change(lambda: self._of(group).move_pending(batch, label))
-
-    def refuse_slip(self, label: str, insist: str, group: str | None = None) -> None:
-        """Raise SimilarLabelError where a label is new here and may be a slip of a known one; so of a new group.
-
-        Args:
-            insist: how to say that it is meant, for the message.
-        """
-        with self._lock:
-            learner = self._learner if group is None else self._opened.groups.known_or_new(group, insist)
-            learner.refuse_slip(label, insist)
-
-    def forget_pending(self, batch: int, group: str | None = None) -> int:
-        """Remove a pending batch exactly; returns how many samples."""
-        return self._change(lambda: self._of(group).forget_pending(batch))
-
-    def rollback(self, number: int | None = None, group: str | None = None) -> int:
-        """Go back to an earlier version, by default the last good one; returns its number."""
-        return self._change(lambda: self._of(group).rollback(number))
 
     def install(self, path: Path) -> Bundle:
         """Verify a bundle, check it on this device and go on with it, without a gap in recognition.
@@ -447,13 +324,6 @@ class App:
 
     # inside ------------------------------------------------------------------------------------------------------
 
-    def _of(self, group: str | None) -> Learner:
-        return self._learner if group is None else self._opened.groups.known(group)
-
-    @property
-    def _learner(self) -> Learner:
-        return self._opened.learner
-
     @property
     def _backbone(self) -> Backbone:
         return self._opened.backbone
@@ -466,12 +336,6 @@ class App:
             self._opened.relearn()
         self._swap()
         self.inspecting.refresh()
-
-    def _change(self, change: Callable[[], T]) -> T:
-        with self._lock:
-            result = change()
-            self._swap()
-            return result
 
     def _swap(self) -> None:
         if self._learner.active_version != self.pipeline.version:
