@@ -20,6 +20,8 @@ import edgetl_device.web
 from edgetl_device.app.app import App
 from edgetl_device.camera import open_camera
 from edgetl_device.home import Home
+from edgetl_device.photos import thumbnail
+from edgetl_device.store.review import ReviewFrame
 from edgetl_device.web import serve
 
 pytestmark = pytest.mark.slow
@@ -573,3 +575,62 @@ def test_a_wrong_label_is_found_and_put_right_on_the_page(browser, site, width) 
         assert cards.count() == before - 2
         until(lambda: len(site.app.samples("kite")) == 21)
     assert len(wrong) == 2
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_frames_it_was_unsure_of_are_labelled_and_dropped_many_at_once(browser, site, width) -> None:
+    site.app.reviewing.stop()  # so that the frames are those of this test
+    site.app.reviewing.drop()
+    learner, whys = site.app._learner, itertools.cycle(("unknown", "uncertain", "differs"))
+    for kind, count in (("kite", 8), ("ring", 3)):
+        for number, raw in enumerate(embeddings(kind, count)):
+            jpeg = thumbnail(draw(kind, 100 + number))
+            frame = ReviewFrame(learner.bundle.backbone_digest, "", "", next(whys), "ball", 0.55, raw, jpeg)
+            assert learner.store.review.keep(frame, learner.runtime)
+    frames = site.app.reviewing.frames()
+    with Visitor(browser, site.url, width=width, expected=(409,)) as visitor:
+        page = visitor.page
+        tiles = page.locator("#review-grid .sample")
+        tiles.nth(10).wait_for()
+        assert [int(tile.get_attribute("value")) for tile in tiles.all()] == [frame.id for frame in frames]
+        for number in range(1, 9):  # the kites
+            page.locator(f"#review-grid .sample[value='{number}']").click()
+        assert page.locator("#review-selected").inner_text() == "8 selected"
+        page.locator("#review-tools").scroll_into_view_if_needed()
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        visitor.shoot(f"review-{width}")
+        page.fill("#review-label", "bal")  # a slip
+        page.keyboard.press("Enter")
+        page.locator("#confirm-text", has_text="Did you mean ball?").wait_for()
+        page.locator("#confirm [value=no]").click()
+        assert len(site.app.reviewing.frames()) == 11
+        page.fill("#review-label", "kite")
+        page.get_by_role("button", name="Teach", exact=True).click()
+        page.locator("#review-message", has_text="Taught 8 frames as kite.").wait_for()
+        assert page.evaluate("document.activeElement.id") == "review"
+        page.locator("#samples-grid .sample", has_text="kite").nth(7).wait_for()
+        page.get_by_role("button", name="Select all shown").click()
+        page.get_by_role("button", name="None of these").click()
+        page.locator("#review-message", has_text="Dropped 3 frames.").wait_for()
+        until(lambda: tiles.count() == 0 and not site.app.reviewing.frames())
+        assert len(site.app.samples("kite")) == 8
+
+
+def test_review_is_done_with_the_keyboard_alone(browser, site) -> None:
+    site.app.reviewing.stop()
+    site.app.reviewing.drop()
+    learner = site.app._learner
+    (raw,) = embeddings("kite", 1)
+    frame = ReviewFrame(
+        learner.bundle.backbone_digest, "", "", "unknown", "ball", 0.5, raw, thumbnail(draw("kite", 100))
+    )
+    assert learner.store.review.keep(frame, learner.runtime)
+    with Visitor(browser, site.url) as visitor:
+        page = visitor.page
+        page.locator("#review-grid .sample").focus()
+        page.keyboard.press("Space")
+        page.locator("#review-label").focus()
+        page.keyboard.type("kite")
+        page.keyboard.press("Enter")
+        page.locator("#review-message", has_text="Taught 1 frame as kite.").wait_for()
+        assert len(site.app.samples("kite")) == 1

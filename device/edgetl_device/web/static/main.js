@@ -7,6 +7,7 @@ import { showLooking, startLooking } from "./looking.js";
 import { showPending } from "./pending.js";
 import { disconnected, show } from "./prediction.js";
 import { showReliability } from "./reliability.js";
+import { showReview, startReview } from "./review.js";
 import { showLabels, showSamples, startSamples } from "./samples.js";
 import { startSession } from "./session.js";
 import { onStatus, refresh } from "./state.js";
@@ -16,6 +17,7 @@ import { showVersions, startVersions } from "./versions.js";
 import { evidence } from "./why.js";
 
 const STATUS_EVERY_MS = 5000;
+const REVIEW_EVERY_MS = 15000; // the device keeps a frame in ten seconds at most
 
 let shown = ""; // what samples and versions on the page belong to
 
@@ -32,6 +34,8 @@ async function update() {
   }
 }
 
+const review = () => showReview().catch((error) => console.info(error.message));
+
 onStatus((status) => {
   showDevice(status);
   showGroups();
@@ -43,6 +47,7 @@ onStatus((status) => {
     shown = now;
     showSamples().catch((error) => console.info(error.message));
     showVersions(changed).catch((error) => console.info(error.message));
+    review();
     showReliability().catch((error) => console.info(error.message));
   }
 });
@@ -60,6 +65,7 @@ startGroups(showChips);
 startTeaching(changed);
 startSamples(changed);
 startTaught(changed);
+startReview(changed);
 startVersions(changed);
 startDevice(changed);
 startLooking(changed);
@@ -67,3 +73,4 @@ startSession();
 await update();
 watch(onMessage, disconnected, evidence);
 setInterval(() => document.hidden || update(), STATUS_EVERY_MS);
+setInterval(() => document.hidden || review(), REVIEW_EVERY_MS);

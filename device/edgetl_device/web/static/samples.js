@@ -3,6 +3,7 @@
 import { get, post } from "./api.js";
 import { ago, at, confirmed, counted, h, say, spoken } from "./dom.js";
 import { about } from "./groups.js";
+import { askedIfSlip } from "./slip.js";
 import { knownLabels, status } from "./state.js";
 
 const PAGE = 36;
@@ -131,25 +132,13 @@ async function move(changed) {
   const label = at("samples-label").value.trim();
   if (!label) return at("samples-label").focus();
   await work(async () => {
-    const outcome = await relabelled({ label, ids: [...selected], ...about(wanted().group) });
+    const outcome = await askedIfSlip("relabel", { label, ids: [...selected], ...about(wanted().group) });
     if (!outcome) return;
     const moved = outcome.moved ? `Moved ${counted(outcome.moved, "sample")} to ${label}. ` : "";
     say(message, `${moved}${spoken(outcome.reason)}`);
     at("samples-label").value = "";
     changed();
   });
-}
-
-/** Move samples; where the label looks like a slip of a known one, ask first. */
-async function relabelled(wish) {
-  try {
-    return await post("relabel", wish);
-  } catch (error) {
-    if (!error.meant) throw error;
-    const question = `${wish.label} would be a new label. Did you mean ${error.meant}?`;
-    if (!(await confirmed(question, `${wish.label} is new`))) return null;
-    return post("relabel", { ...wish, new_label: true });
-  }
 }
 
 async function forgetSelected(changed) {
