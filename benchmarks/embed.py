@@ -34,10 +34,11 @@ from .harness import Report, compile_packages
 
 REACH = "local 0.85 of the ideal, Ray 0.80 of local, memory flat"
 _WEIGH = (
-    "import resource, sys; from edgetl.cli import program; from edgetl_device import console\n"
+    "import resource, sys; from pathlib import Path\n"
+    "from edgetl.cli import program; from edgetl_device import console\n"
     "code = console.run(program, 'edgetl', sys.argv[1:])\n"
-    "used = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]\n"
-    "print(code, *used)"
+    "own = Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0]\n"  # of this program, not its parent
+    "print(code, own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
 )
 
 
@@ -92,7 +93,7 @@ def _ray(report: Report, folder: Path, count: int, runs: int, local: Callable[[]
 
 def _memory(report: Report, folder: Path, files: list[Path], size: int) -> None:
     root = folder / "photos"
-    names = [f"{path.relative_to(root).as_posix()},{path.parent.parent.name}\n" for path in files]
+    names = [f"{path.relative_to(root).as_posix()},{path.parent.name}\n" for path in files]
     with (root / "list.csv").open("w") as listed:
         listed.write("path,label\n")
         for number in range(size):
