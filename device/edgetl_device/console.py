@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 INTERRUPTED = 130
 _WIDTH = 80  # characters of a line for a person, where words allow it
-_NARROWEST = 24  # characters of a column that is broken into lines
+_NARROWEST = 20  # characters of a column that is broken into lines
 _GLUE = "\0"  # for a blank where no line may end
 
 

@@ -98,7 +98,7 @@ def _head(name: str, learner: Learner, fresh: Solver) -> Verified:
         scale = max(float(np.abs(expected).max()), 1.0)
         if float(np.abs(found - expected).max()) > _SAME_SCORES * scale:
             return Verified(name, False, f"version {row.id} scores otherwise than one solved anew")
-    return Verified(name, True, f"version {row.id} says what one solved anew says, of {len(codes)} embeddings")
+    return Verified(name, True, f"version {row.id} scores {len(codes)} embeddings as a head solved anew does")
 
 
 def _backup(database: Database) -> Verified:

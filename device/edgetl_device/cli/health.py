@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..console import reports, say, say_wrapped, table
-from .options import group_option, in_group, in_home, runtime_option
+from .options import group_option, group_words, in_group, in_home, runtime_option
 
 if TYPE_CHECKING:
     from ..home import Home
@@ -30,7 +30,9 @@ def health(group: str | None, home: Home) -> dict[str, Any]:
     """
     from ..learning.taught_health import health_of
 
-    found = health_of(in_group(home.learner(), group))
+    learner = in_group(home.learner(), group)
+    found = health_of(learner)
+    _say_waiting(sum(batch.samples for batch in learner.pending()), group)
     if not found.samples:
         say("nothing to ask yet: it takes two classes, and samples that were taught here")
         return found.to_json()
@@ -41,6 +43,13 @@ def health(group: str | None, home: Home) -> dict[str, Any]:
         one, other, count = found.confused
         say_wrapped(f"most often taken for each other: {one} and {other}, {count} time{'s' if count != 1 else ''}", 2)
     return found.to_json()
+
+
+def _say_waiting(samples: int, group: str | None) -> None:
+    """What the gate set aside is learned by no head, so nobody can ask what it looks like without it."""
+    if samples:
+        are = "samples are" if samples != 1 else "sample is"
+        say_wrapped(f"{samples} {are} set aside and not asked: `edgetl-device pending{group_words(group)}`", 2)
 
 
 def _say_doubtful(doubtful: Sequence[DoubtfulLabel], samples: int) -> None:

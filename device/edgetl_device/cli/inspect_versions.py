@@ -9,6 +9,7 @@ import click
 from ..console import reports, say, say_wrapped, table
 from .inspect_words import counted, opened_to_inspect
 from .options import in_home
+from .sample_ids import as_ranges
 
 if TYPE_CHECKING:
     from ..home import Home
@@ -63,10 +64,10 @@ def rollback(number: int | None, home: Home) -> dict[str, Any]:
         known, ids = opened.inspection.status(), opened.inspection.unused()
     say(f"version {version} is in use again: {counted(known.good + known.fine)} good, {known.bad} not good")
     if ids:
-        some = str(ids[0]) if len(ids) == 1 else f"{ids[0]}-{ids[-1]}"
+        stays, them, they_were = ("stays", "it", "it was") if len(ids) == 1 else ("stay", "them", "they were")
         say_wrapped(
-            f"{counted(len(ids))} taught after it stay stored, and the next lesson uses them again: "
-            f"`edgetl-device inspect forget --sample {some}` if they were a mistake",
+            f"{counted(len(ids))} taught after it {stays} stored, and the next lesson uses {them} again: "
+            f"`edgetl-device inspect forget --sample {' '.join(as_ranges(ids))}` if {they_were} a mistake",
             0,
         )
     return {"version": version, "unused": list(ids)}

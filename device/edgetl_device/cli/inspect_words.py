@@ -55,7 +55,8 @@ def versions_in_words(known: InspectionStatus) -> list[str]:
     """Which version is in use, what it does not know, and what waits for a decision, a line each."""
     lines = [] if known.version is None else [f"version    {known.version}"]
     if known.unused:
-        lines[0] += f"; {counted(known.unused)} taught after it wait for the next lesson"
+        waits = "waits" if known.unused == 1 else "wait"
+        lines[0] += f"; {counted(known.unused)} taught after it {waits} for the next lesson"
     if known.aside:
         choice = "`edgetl-device inspect status --list` names them; `inspect fine ID…` or `inspect bad ID…`"
         lines.append(f"set aside  {counted(known.aside)}: {choice}")

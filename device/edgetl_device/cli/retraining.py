@@ -47,7 +47,7 @@ def judged(outcome: Outcome, group: str | None = None, *, forgotten: bool = Fals
     if forgotten and told.startswith("forgot "):  # which was said already
         told = told.partition("; ")[2]
     if told:
-        say(told)
+        say_wrapped(told, 2)
     for line in outcome.gained_and_lost():
         say(line)
     say(f"version {outcome.version} is active ({outcome.retrain_ms:.0f} ms)")

@@ -32,7 +32,7 @@ USUAL_DEVIATION = 0.05  # of likeness; worth two samples
 
 TOO_LITTLE_TAUGHT = "cannot recognise strangers yet: teach a second thing"
 NOTHING_TAUGHT = "cannot recognise strangers yet: teach a first thing"
-TOO_FEW_HELD_OUT = f"cannot recognise strangers: the bundle was made with fewer than {ENOUGH} held-out photos"
+TOO_FEW_HELD_OUT = f"cannot recognise strangers: the bundle has fewer than {ENOUGH} held-out photos"
 
 
 @dataclass(frozen=True, eq=False)

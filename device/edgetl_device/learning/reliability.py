@@ -87,7 +87,7 @@ def summary(bands: tuple[Band, ...]) -> str:
 
     Example:
         >>> summary((Band(0.5, 0.7, 10, 0.61, 0.6), Band(0.9, 1.0, 90, 0.971, 0.9556)))
-        'when it says 97 %, it is right in 96 % of cases (90 of 100 photos)'
+        'when it says 97 %, as for 90 of 100 photos, it is right in 96 % of cases'
         >>> summary((Band(0.5, 0.7, 1, 0.61, 0.6),))
         'not known yet: measured on 20 photos and more, and there is 1'
     """
@@ -95,8 +95,8 @@ def summary(bands: tuple[Band, ...]) -> str:
     if total < FEW:
         return f"not known yet: measured on {FEW} photos and more, and there {'is' if total == 1 else 'are'} {total}"
     most = max(bands, key=lambda band: band.photos)
-    shares = f"when it says {most.said:.0%}, it is right in {most.right:.0%} of cases".replace("%", " %")
-    return f"{shares} ({most.photos} of {total} photos)"
+    said, right = (f"{share:.0%}".replace("%", " %") for share in (most.said, most.right))
+    return f"when it says {said}, as for {most.photos} of {total} photos, it is right in {right} of cases"
 
 
 def _held_out(head: Head, evidence: Evidence) -> tuple[Floats, npt.NDArray[np.bool_]]:

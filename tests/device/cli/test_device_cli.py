@@ -109,6 +109,14 @@ def test_each_pending_batch_is_moved_used_or_forgotten_by_itself(installed: Path
     assert "only `move` takes a label" in run(installed, "pending", "use", 25, "box", code=2).stderr
 
 
+def test_a_wrong_photo_among_right_ones_is_told_within_80_columns(installed: Path, tmp_path) -> None:
+    photos = write_photos(tmp_path / "photos", ("ball", "box"), 12, seed=4)
+    text = run(installed, "learn", "ball", photos / "ball", min((photos / "box").iterdir())).stdout
+    said = " ".join(text.split())
+    assert "learned ball (12 photos)" in said and "set aside: 1 of the 13 new photos of ball looks like box" in said
+    assert max(map(len, text.splitlines())) <= 80
+
+
 def test_insisting_uses_what_is_pending_too(installed: Path, tmp_path) -> None:
     photos = write_photos(tmp_path / "photos", ("box",), 30, seed=4)
     told(installed, "learn", "ball", photos / "box", code=1)

@@ -43,6 +43,25 @@ def photos(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
+def test_versions_fit_into_a_line_and_going_back_names_what_is_not_used_then(run, photos: Path, bundle_path) -> None:
+    run("install", bundle_path)
+    run("inspect", "learn", photos / "good")
+    run("inspect", "fine", photos / "more" / "12.png")
+    text, _ = run("inspect", "versions")
+    assert "taught 12 photos" in text and max(map(len, text.splitlines())) <= 80
+    text, _ = run("inspect", "rollback")
+    assert "1 photo taught after it stays stored, and the next lesson uses it again:" in text
+    assert "`edgetl-device inspect forget --sample 13` if it was a mistake" in text
+    assert "1 photo taught after it waits for the next lesson" in run("inspect", "status")[0]
+    for number in (13, 14):
+        run("inspect", "fine", photos / "more" / f"{number}.png")
+    run("inspect", "forget", "--sample", 14)
+    text, _ = run("inspect", "rollback", 2)
+    assert "2 photos taught after it stay stored, and the next lesson uses them again:" in " ".join(text.splitlines())
+    assert "`edgetl-device inspect forget --sample 13 15` if they were a mistake" in text
+
+
+@pytest.mark.slow
 def test_from_good_photos_to_a_flagged_part_corrected_and_forgotten(run, photos: Path, bundle_path: Path) -> None:
     run("install", bundle_path)
     text, _ = run("inspect", "learn", photos / "good", "--region", "8,0,64,64")

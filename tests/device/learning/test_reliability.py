@@ -61,7 +61,7 @@ def test_the_sentence_is_about_what_is_said_most_often() -> None:
     assert summary(()) == "not known yet: measured on 20 photos and more, and there are 0"
     assert summary((few,)) == "not known yet: measured on 20 photos and more, and there are 19"
     assert summary((Band(0.0, 0.5, 21, 0.4, 1 / 3), few)) == (
-        "when it says 40 %, it is right in 33 % of cases (21 of 40 photos)"
+        "when it says 40 %, as for 21 of 40 photos, it is right in 33 % of cases"
     )
 
 

@@ -134,6 +134,23 @@ def test_the_commands_fit_into_a_terminal_and_say_what_to_do(
     assert '"doubtful"' in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("labels", "told"), [(("box",), "1 sample is"), (("box", "lamp"), "2 samples are")])
+def test_samples_that_are_set_aside_are_told_of_with_the_command_that_decides(
+    home: Home, capsys: pytest.CaptureFixture[str], labels: tuple[str, ...], told: str
+) -> None:
+    learner = home.learner()
+    learner.add("kite", embeddings("kite", 20))
+    for label in labels:
+        learner.add(label, embeddings("ball", 1, start=900))
+        learner.store.set_aside([([learner.photo_ids()[-1]], "ball", "it looks like ball")])
+    learner.retrain()
+    learner.store.close()
+    assert console.run(program, "edgetl-device", ["--home", str(home.folder), "health"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{told} set aside and not asked: `edgetl-device pending`"
+    assert lines[1] == "none of 20 samples looks mislabelled"
+
+
 def test_the_python_api_asks_the_same(home: Home) -> None:
     with Device(home.folder) as device:
         assert device.health().samples == 0
