@@ -167,11 +167,15 @@ def export(file: Path, force: bool, home: Home) -> dict[str, Any]:
 @in_home
 @reports
 def merge(files: tuple[Path, ...], home: Home) -> dict[str, Any]:
-    """Add what other devices were taught, as if it had been taught here. What is here already is left out."""
+    """Add what other devices were taught, as if it had been taught here. What is here already is left out.
+
+    All must have the same bundle: one without a bundle starts with the one that comes with the program.
+    """
     from ..inspection.export import read_export
     from ..open_home import OpenHome
 
     exports = [read_export(file) for file in files]
+    start_if_empty(home)
     with OpenHome(home) as opened:
         new = opened.inspection.merge(exports)
         known = opened.inspection.status()

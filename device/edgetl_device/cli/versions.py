@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..console import reports, say, table
+from ..console import reports, say_wrapped, table
 from .options import group_option, in_group, in_home
 
 if TYPE_CHECKING:
@@ -50,5 +50,5 @@ def _why(row: VersionRow, empty: bool) -> str:
 def rollback(number: int | None, group: str | None, home: Home) -> dict[str, Any]:
     """Use an earlier head version again (default: the last good one before the active); samples are kept."""
     version = in_group(home.learner(), group).rollback(number)
-    say(f"version {version} is active again; samples are kept, and the next learning uses them again")
+    say_wrapped(f"version {version} is active again; samples are kept, and the next learning uses them again", 2)
     return {"version": version}

@@ -62,6 +62,14 @@ def test_versions_fit_into_a_line_and_going_back_names_what_is_not_used_then(run
 
 
 @pytest.mark.slow
+def test_a_device_without_a_bundle_takes_what_one_with_the_built_in_bundle_was_taught(run, photos: Path) -> None:
+    run("inspect", "learn", photos / "good")
+    run("inspect", "export", photos / "a.inspection")
+    text, _ = run("inspect", "merge", photos / "a.inspection", home=photos / "new")
+    assert "starting with the built-in one" in text and "added 12 photos; 12 good ones are known" in text
+
+
+@pytest.mark.slow
 def test_from_good_photos_to_a_flagged_part_corrected_and_forgotten(run, photos: Path, bundle_path: Path) -> None:
     run("install", bundle_path)
     text, _ = run("inspect", "learn", photos / "good", "--region", "8,0,64,64")
