@@ -31,7 +31,7 @@ _MOST_SHOWN = 20
 def review(action: str | None, words: tuple[str, ...], everything: bool, new_label: bool, home: Home) -> dict[str, Any]:
     """List frames that `run` kept because it was unsure of them, or decide about some.
 
-    The list begins with those it is least sure of; of frames that look alike one comes early.
+    The list begins with those that stand for most of what it is unsure of; of frames that look alike one comes early.
 
     `label LABEL ID…` says what they show: they become samples. `drop ID…` forgets them without a trace.
     """

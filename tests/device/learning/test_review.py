@@ -13,7 +13,14 @@ from edgetl_device.cli import program
 from edgetl_device.errors import HomeError, InputError
 from edgetl_device.home import Home
 from edgetl_device.learning.learner import Learner
-from edgetl_device.learning.review import by_gain, drop_frames, frames_for_review, label_frames, uncertainty
+from edgetl_device.learning.review import (
+    by_gain,
+    drop_frames,
+    frames_for_review,
+    label_frames,
+    review_order,
+    uncertainty,
+)
 from edgetl_device.photos import thumbnail
 from edgetl_device.store import review as ring
 from edgetl_device.store.backup import restore_database
@@ -36,13 +43,23 @@ def command(home: Home, *words: str) -> int:
     return console.run(program, "edgetl-device", ["--home", str(home.folder), *words])
 
 
-def test_the_least_sure_is_asked_first_and_its_likes_last() -> None:
+def test_what_stands_for_most_is_asked_first_and_its_likes_last() -> None:
     rng = np.random.default_rng(4)
     one, other = rng.normal(size=(2, 32))
-    rows = np.stack([one + rng.normal(0, 0.01, 32) for _ in range(5)] + [other]).astype(np.float32)
+    rows = np.stack([one + rng.normal(0, 0.1, 32) for _ in range(5)] + [other]).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    order = by_gain(rows, np.array([0.9, 0.95, 1.0, 0.9, 0.9, 0.4], np.float32))
-    assert order[:2] == [2, 5] and sorted(order) == [0, 1, 2, 3, 4, 5]
+    order = by_gain(rows, np.array([0.5, 0.5, 0.5, 0.5, 0.5, 1.0], np.float32))
+    assert order[0] < 5 and order[1] == 5 and sorted(order) == [0, 1, 2, 3, 4, 5]
+    sure = by_gain(rows, np.array([0.01, 0.01, 0.01, 0.01, 0.01, 1.0], np.float32))
+    assert sure[0] == 5  # five that it is sure of are worth less than one that it is not
+
+
+def test_every_frame_has_one_place_in_the_order_however_few_and_alike(home: Home) -> None:
+    learner = home.learner()
+    codes = learner.transform(embeddings("kite", 12))
+    head = learner.active_head()
+    for some in (codes[:0], codes[:1], codes[:2], codes, np.repeat(codes[:1], 5, axis=0), np.zeros_like(codes)):
+        assert sorted(review_order(head, some, 0)) == list(range(len(some)))
 
 
 def test_uncertainty_knows_one_class_and_none() -> None:
