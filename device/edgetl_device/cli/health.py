@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +38,7 @@ def health(group: str | None, home: Home) -> dict[str, Any]:
     if not found.samples:
         say("nothing to ask yet: it takes two classes, and samples that were taught here")
         return found.to_json()
-    _say_doubtful(found.doubtful, found.samples)
+    _say_doubtful(found.doubtful, found.samples, group_words(group))
     say()
     table(("class", "samples", "right", "95 % interval", ""), [_row(each) for each in found.classes], wrap=True)
     if found.confused is not None:
@@ -52,7 +54,7 @@ def _say_waiting(samples: int, group: str | None) -> None:
         say_wrapped(f"{samples} {are} set aside and not asked: `edgetl-device pending{group_words(group)}`", 2)
 
 
-def _say_doubtful(doubtful: Sequence[DoubtfulLabel], samples: int) -> None:
+def _say_doubtful(doubtful: Sequence[DoubtfulLabel], samples: int, in_group: str) -> None:
     count = len(doubtful)
     if not count:
         say(f"none of {samples} sample{'s looks' if samples != 1 else ' looks'} mislabelled")
@@ -62,9 +64,10 @@ def _say_doubtful(doubtful: Sequence[DoubtfulLabel], samples: int) -> None:
     if count > _MOST_SHOWN:
         say(f"… and {count - _MOST_SHOWN} more (`--json` has all)")
     first = doubtful[0]
+    looks_like = shlex.quote(first.looks_like)
     say_wrapped(
-        f"look at them, then `edgetl-device relabel {first.looks_like} {first.id}` moves one, and "
-        f"`edgetl-device forget --sample {first.id}` removes it",
+        f"look at them, then `edgetl-device relabel{in_group} {looks_like} {first.id}` moves one, and "
+        f"`edgetl-device forget{in_group} --sample {first.id}` removes it",
         2,
     )
 
@@ -95,25 +98,38 @@ def why(photo: Path, group: str | None, runtime: str, home: Home) -> dict[str, A
     opened = OpenHome(home, runtime)
     codes = opened.backbone.codes(opened.backbone.embed(read_photo(photo))[None])
     found = causes_of(in_group(opened.learner, group), codes)
-    _say_why(photo, found)
+    _say_why(photo, found, group_words(group))
     return {
         "label": found.label,
         "second": found.second,
-        "lead": round(found.lead, 3),
-        "causes": [vars(cause) | {"lead": round(cause.lead, 3)} for cause in found.causes],
+        "lead": _finite(found.lead),
+        "causes": [vars(cause) | {"lead": _finite(cause.lead)} for cause in found.causes],
     }
 
 
-def _say_why(photo: Path, found: Why) -> None:
+def _finite(nats: float) -> float | None:
+    """For JSON, which has no infinity."""
+    return round(nats, 3) if math.isfinite(nats) else None
+
+
+def _say_why(photo: Path, found: Why, in_group: str) -> None:
     second = f", {found.second} comes next, {found.lead:.1f} nats behind" if found.second is not None else ""
     say_wrapped(f"{photo.name} is called {found.label}{second}", 2)
+    if found.second is None:
+        say_wrapped(f"no other label is known: `edgetl-device learn{in_group} LABEL PHOTO…` teaches a second one", 2)
+        return
     if not found.causes:
         say_wrapped(f"nothing that was taught here speaks for {found.label}: it is the bundle's answer", 2)
         return
     table(
         ("without", "label", "lead", ""),
         [
-            (each.id, each.label, f"{each.lead:+.1f}", f"then {each.instead}" if each.lead < 0 else "")
+            (
+                each.id,
+                each.label,
+                f"{each.lead:+.1f}" if math.isfinite(each.lead) else "",
+                f"then {each.instead}" if each.lead < 0 else "",
+            )
             for each in found.causes
         ],
     )
@@ -121,7 +137,7 @@ def _say_why(photo: Path, found: Why) -> None:
         first = found.alone[0]
         say_wrapped(
             f"without sample {first.id} it would be {first.instead}: if its label is wrong, "
-            f"`edgetl-device relabel {first.instead} {first.id}`",
+            f"`edgetl-device relabel{in_group} {shlex.quote(first.instead)} {first.id}`",
             2,
         )
     else:

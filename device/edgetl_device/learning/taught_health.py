@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..codes import Codes
+from ..errors import InputError
 from ..heads.evidence import Evidence
 from ..heads.head import scorer_class
 from ..heads.scorer import Scorer
@@ -193,7 +194,8 @@ class Cause:
 
     Args:
         id, label: of the sample.
-        lead: nats by which the answer would lead without it; negative where another label would win.
+        lead: nats by which the answer would lead without it; negative where another label would win, minus infinity
+            where the label would be unknown.
         instead: the label that would then win.
     """
 
@@ -209,8 +211,8 @@ class Why:
 
     Args:
         label: the answer.
-        second: the next best label; None where there is no other.
-        lead: nats between the two.
+        second: the next best label; None where there is no other, and then there are no causes either.
+        lead: nats between the two; infinite where there is no other.
         causes: samples of the answer, those that speak for it most first; each is taken out in turn, exactly.
     """
 
@@ -229,10 +231,18 @@ def causes_of(learner: Learner, codes: Codes) -> Why:
     """Why one photo, (1, d) uint8 codes, is called what it is called.
 
     The samples of that label that are most like it are taken out one after the other, and the rule is fitted again.
+
+    Raises:
+        InputError: no label is known yet.
     """
     evidence = learner.evidence()
     rule = scorer_class(learner.version(learner.active_version).rule)
-    answer, second, lead = _lead(rule.fit(evidence), codes)
+    scorer = rule.fit(evidence)
+    if not scorer.labels:
+        raise InputError("no label is known yet: teach two with `edgetl-device learn LABEL PHOTO…`, then ask why")
+    answer, second, lead = _lead(scorer, codes)
+    if second is None:  # whatever is taken out, nothing else can be answered
+        return Why(answer, None, lead, ())
     ids, labels, known = learner.newest_samples()
     rows = np.flatnonzero(np.asarray(labels, np.str_) == answer)
     likeness = known[rows].astype(np.float32) @ codes[0].astype(np.float32) / np.linalg.norm(known[rows], axis=1)

@@ -1,5 +1,7 @@
 """Wrong labels are found among stored samples, and what makes an answer is told, exactly."""
 
+import json
+
 import numpy as np
 import pytest
 from conftest import draw, embeddings, tiny_backbone, write_photos
@@ -155,3 +157,38 @@ def test_the_python_api_asks_the_same(home: Home) -> None:
     with Device(home.folder) as device:
         assert device.health().samples == 0
         assert device.why(draw("ball", 500), color="bgr").label == "ball"
+
+
+def test_little_that_is_known_is_no_traceback(empty_bundle_path, tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a device that starts with nothing: no label, one, and two of which one sample is all."""
+    photos = sorted(write_photos(tmp_path / "photos", ("box", "ball"), 1, seed=3).rglob("*.png"))
+    ball, box = map(str, photos)
+
+    def run(*command: str) -> tuple[int, str]:
+        code = console.run(program, "edgetl-device", ["--home", str(tmp_path / "empty"), *command])
+        told = capsys.readouterr()
+        return code, " ".join((told.out + told.err).split())
+
+    assert run("install", str(empty_bundle_path))[0] == 0
+    code, told = run("why", ball)
+    assert code == 2 and "edgetl-device learn" in told
+    run("learn", "a ball", ball)
+    assert "no other label is known" in run("why", ball)[1]
+    assert json.loads(run("why", ball, "--json")[1])["lead"] is None
+    run("learn", "a box", box)
+    assert "`edgetl-device relabel 'a box' 1`" in run("why", ball)[1]
+    assert json.loads(run("why", ball, "--json")[1])["causes"][0]["lead"] is None
+
+
+def test_what_to_do_next_is_about_the_group(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    learner = home.learner()
+    condition = Groups(learner).known_or_new("condition")
+    condition.add("worn out", embeddings("kite", 20))
+    condition.add("fine", embeddings("box", 20))
+    condition.add("fine", embeddings("kite", 1, start=900))
+    learner.store.close()
+    arguments = ["--home", str(home.folder), "health", "--group", "condition"]
+    assert console.run(program, "edgetl-device", arguments) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "`edgetl-device relabel --group condition 'worn out' 41`" in told
+    assert "`edgetl-device forget --group condition --sample 41`" in told
