@@ -65,7 +65,10 @@ class ExportParts:
         start = stream.read(_START)
         if not start.startswith(MAGIC):
             return ExportFile.peek(stream, trusted)
-        return ExportFile.peek(stream, trusted, _START, int.from_bytes(start[len(MAGIC) :], "little"))
+        size = int.from_bytes(start[len(MAGIC) :], "little")
+        if size > MAX_EXPORT:
+            raise InputError("not an export, or cut short")
+        return ExportFile.peek(stream, trusted, _START, size)
 
     def to_bytes(self) -> bytes:
         """The inverse of :meth:`read`."""
@@ -150,8 +153,8 @@ def _joined(parts: Sequence[bytes]) -> bytes:
 def _split(data: bytes) -> list[bytes]:
     if not data.startswith(MAGIC):
         return [data]
-    parts, place = [], len(MAGIC)
-    while place < len(data):
+    parts, place = list[bytes](), len(MAGIC)
+    while place < len(data) and len(parts) <= MAX_GROUPS + 1:  # a stranger's may hold millions of empty ones
         start = place + _LENGTH_BYTES
         place = start + int.from_bytes(data[place:start], "little")
         parts.append(data[start:place])

@@ -1,5 +1,7 @@
 """Exports with groups: several in one file, bound together by the first one's header."""
 
+import io
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -102,3 +104,17 @@ def test_every_cut_is_refused_in_one_line(learner: Learner) -> None:
     for bad in (data + b"x", MAGIC, MAGIC + bytes(8), MAGIC + b"\xff" * 8 + data, MAGIC + data[len(MAGIC) :] * 12):
         with pytest.raises(EdgetlError):
             Export.from_bytes(bad)
+
+
+def test_lengths_that_a_stranger_made_up_are_refused_at_once(learner: Learner) -> None:
+    data = outgoing(learner).data
+    start = len(MAGIC) + 8
+    for length in (b"\xff" * 8, (1 << 62).to_bytes(8, "little")):
+        with pytest.raises(InputError, match="not an export, or cut short"):
+            ExportParts.peek(io.BytesIO(MAGIC + length + data[start:]))
+    empty_parts = MAGIC + data[len(MAGIC) : start] + data[start:] + bytes(8 << 20)
+    tracemalloc.start()
+    with pytest.raises(InputError, match="not an export, or cut short"):
+        ExportParts.read(empty_parts)
+    assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    tracemalloc.stop()
