@@ -83,13 +83,14 @@ def open_embeddings(folder: Path) -> Embeddings:
         _ = maker.transform
     except (KeyError, TypeError, ValueError, InputError) as error:
         raise InputError(f"{folder / ABOUT} is damaged ({error!r:.60}): embed again") from None
-    parts = tuple(folder / name_of(number) for number in range(count))
-    missing = [path.name for path in parts if not path.is_file()]
-    if missing:
+    there = {path.name for path in folder.glob(_PARTS) if path.is_file()}
+    missing = next((name for name in map(name_of, range(count)) if name not in there), None)
+    if missing is not None:  # looked for before all are named: a stranger's file may say any number
         raise InputError(
-            f"{folder} lacks {len(missing)} of its parts, such as {missing[0]}: run `edgetl embed` again with --force"
+            f"{folder} lacks {max(1, count - len(there))} of its parts, such as {missing}: run `edgetl embed` again "
+            "with --force"
         )
-    return Embeddings(folder, maker, source, photos, parts)
+    return Embeddings(folder, maker, source, photos, tuple(folder / name_of(number) for number in range(count)))
 
 
 def _read_about(folder: Path) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO, Self
 
 from edgetl_device.errors import InputError
 from edgetl_device.labels import check_label
@@ -22,6 +23,11 @@ _AT_ONCE = 16  # objects that are fetched together: the answer of a store takes 
 _LABELS = ("cls", "txt", "label", "json")
 _LABEL_KEYS = ("label", "class", "class_name", "category", "cls")
 _MOST_LABEL = 1 << 20  # bytes of a file that holds a label
+_MOST_NAME = 1 << 20  # bytes of a member's name and attributes
+_NAMES = (
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+)
 _BUFFER = 1 << 20  # bytes of a shard that a store is asked for at once
 
 
@@ -106,7 +112,7 @@ def _shard(row: Row, spool: Path) -> Iterator[Item]:
     sample: list[Item] = []
     key, label, count = "", "", 0
     try:
-        with row.place.open() as stream, tarfile.open(fileobj=stream, mode="r|*", bufsize=_BUFFER) as shard:
+        with row.place.open() as stream, _opened(stream) as shard:
             for member in shard:
                 if not member.isfile() or Path(member.name).name.startswith("."):
                     continue
@@ -127,6 +133,21 @@ def _shard(row: Row, spool: Path) -> Iterator[Item]:
     yield from _labelled(sample, label)
     if not count:
         yield Item(row, None, problem="the shard holds no photos")
+
+
+class _Member(tarfile.TarInfo):
+    """A member that is refused before its names are read where they alone would fill the memory."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        found = super().frombuf(buf, encoding, errors)
+        if found.type == tarfile.GNUTYPE_SPARSE or (found.type in _NAMES and found.size > _MOST_NAME):
+            raise InputError("a member's header is none of a photo")
+        return found
+
+
+def _opened(stream: BinaryIO) -> tarfile.TarFile:
+    return tarfile.open(fileobj=stream, mode="r|*", bufsize=_BUFFER, tarinfo=_Member)
 
 
 def _split_name(name: str) -> tuple[str, str, str]:

@@ -253,3 +253,7 @@ def test_embeddings_that_were_tampered_with_are_refused(photos, bundle_path, tmp
     part.unlink()
     with pytest.raises(InputError, match="lacks 1 of its parts, such as part-000001"):
         open_embeddings(tmp_path / "emb")
+    about = json.loads((tmp_path / "emb" / "embeddings.json").read_text())
+    (tmp_path / "emb" / "embeddings.json").write_text(json.dumps(about | {"parts": 10**12}))
+    with pytest.raises(InputError, match="of its parts, such as part-000001"):
+        open_embeddings(tmp_path / "emb")

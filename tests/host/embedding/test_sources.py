@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import tarfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from object_store import object_store
 
 from edgetl.embedding.embeddings import open_embeddings
 from edgetl.embedding.engines import LocalEngine
+from edgetl.embedding.items import items_of
+from edgetl.embedding.listing import Row, Task
 from edgetl.embedding.parts import Rows
 from edgetl.embedding.places import place_of, store_of
 from edgetl.embedding.scale import embed_photos
@@ -110,6 +113,19 @@ def test_damaged_shards_and_what_is_wrong_in_them_are_named(photos, bundle_path,
     kept = [path for path in rows.paths if path.startswith("b.tar/")]
     assert 0 < len(kept) < 10 and sum(path.startswith("a.tar/") for path in rows.paths) == 10
     assert f"after {len(kept)} photos" in reasons["b.tar"]
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_SPARSE])
+def test_a_shard_whose_names_would_fill_the_memory_is_refused(kind: bytes, tmp_path) -> None:
+    bomb = tarfile.TarInfo("x")
+    bomb.type, bomb.size = kind, 64 << 20
+    shard = tmp_path / "bomb.tar"
+    shard.write_bytes(bomb.tobuf(tarfile.USTAR_FORMAT) + bytes(bomb.size))
+    tracemalloc.start()
+    found = list(items_of(Task(0, (Row(place_of(str(shard)), shard.name),)), tmp_path))
+    assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    tracemalloc.stop()
+    assert [item.problem.partition(":")[0] for item in found] == ["the shard is damaged after 0 photos"]
 
 
 @pytest.mark.slow
