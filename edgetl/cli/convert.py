@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgetl_device.console import is_verbose, note, reports, say, table
+from edgetl_device.console import is_verbose, note, reports, say, say_wrapped, table
 from edgetl_device.errors import InputError
 from edgetl_device.head_option import head_option
 
@@ -151,9 +151,8 @@ def _tell(done: Converted) -> None:
             [("as it was", bought.plain_size_bytes, bought.plain_zipped_bytes),
              ("compressed", bought.size_bytes, bought.zipped_bytes)],
         )  # fmt: skip
-        say(
-            f"{bought.sparsity:.0%} zeros, at most {bought.distinct} values a channel; depthwise kernels are left alone"
-        )
+        zeros = f"{bought.sparsity:.0%} zeros, at most {bought.distinct} values a channel"
+        say_wrapped(f"{zeros}; depthwise kernels are left alone", 2)
         if bought.trained_kernels is not None:
             say(f"all {bought.integer_kernels} kernels of integers were trained with quantizers")
     _tell_extras(done)
@@ -169,19 +168,19 @@ def _tell_extras(done: Converted) -> None:
     if done.inspectable:
         inner = done.inspectable
         maps = ", ".join("x".join(str(side) for side in each.shape) for each in inner.maps)
-        say(f"can inspect: inner maps {maps}, {inner.extra_bytes / 1e3:.1f} kB more, "
-            f"{inner.time_ratio:.2f} times the time; the embeddings stay the same bytes")  # fmt: skip
+        say_wrapped(f"can inspect: inner maps {maps}, {inner.extra_bytes / 1e3:.1f} kB more, "
+                    f"{inner.time_ratio:.2f} times the time; the embeddings stay the same bytes", 2)  # fmt: skip
     elif done.not_inspectable != "--no-inspectable":
-        say(f"cannot inspect: {done.not_inspectable}")
+        say_wrapped(f"cannot inspect: {done.not_inspectable}", 2)
     if done.fused:
         file, own = done.fused, done.own_head
         what = "model.tflite" if own is None else "model.tflite, with the model's own head,"
-        say(f"{what} says the same {'as the model ' if own else ''}on {file.agreement:.1%} of {file.samples} held-out "
-            f"photos; get it with: unzip -p {done.path} model.tflite > model.tflite")  # fmt: skip
+        same = f"{'as the model ' if own else ''}on {file.agreement:.1%} of {file.samples} held-out photos"
+        say_wrapped(f"{what} says the same {same}; get it with `unzip -p {done.path} model.tflite > model.tflite`", 2)
     if done.own_head:
         own = done.own_head
-        say(f"with that head the model is right on {own.float_accuracy:.3f}, model.tflite on "
-            f"{own.converted_accuracy:.3f}; the head on the device is solved, so that it can learn")  # fmt: skip
+        shares = f"the model is right on {own.float_accuracy:.3f}, model.tflite on {own.converted_accuracy:.3f}"
+        say_wrapped(f"with that head {shares}; the head on the device is solved, so that it can learn", 2)
     if done.compiled:
         left = sum(mapping.count for mapping in done.compiled.on_cpu)
         say(

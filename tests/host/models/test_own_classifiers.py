@@ -246,7 +246,9 @@ def test_a_grey_classifier_that_is_not_square_becomes_a_bundle(keras3, tmp_path,
     model = classifier(keras3, keras3.layers.Rescaling(1 / 255), (24, 40, 1))
     path = saved(model, tmp_path)
     arguments = ("convert", path, "--photos", photos, "-o", tmp_path / "m.edgetl", "--max-drop", 1, "--resize", "crop")
-    run(capsys, *arguments)
+    told = run(capsys, *arguments, "--keep-head")
+    assert "model.tflite, with the model's own head, says the same" in told and "with that head the model is" in told
+    assert max(len(line) for line in told.splitlines() if str(tmp_path) not in line) <= 80
     manifest = open_bundle(tmp_path / "m.edgetl").manifest
     assert manifest["preprocessing"]["height"] == 24 and manifest["preprocessing"]["width"] == 40
 
