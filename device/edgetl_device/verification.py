@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -48,21 +50,39 @@ def verify(home: Home, runtime: str = "auto") -> Iterator[Verified]:
     yield Verified("bundle", True, f"{bundle.name}: every part has the digest that its manifest states")
     problem = what_is_wrong(home.store_path) if home.store_path.exists() else None
     if problem is not None:
-        suspicion_path(home.store_path).touch()
+        with suppress(OSError):  # a disk that turned read-only: it is told all the same
+            suspicion_path(home.store_path).touch()
         yield Verified("store", False, f"{problem}; the next command repairs it")
         return
     learner = home.learner(runtime)
     try:
         samples = sum(learner.store.counts(bundle.backbone_digest).values())
         yield Verified("store", True, f"{_counted(samples)}: every row has its checksum, and all add up to the store's")
-        fresh = Solver(learner.factory, learner.store, kept=False)
-        yield _summary(learner, fresh)
-        yield _head("head", learner, fresh)
+        fresh = _fresh(learner)
+        summary = _surely(learner, fresh, partial(_summary, learner))
+        if not summary.ok:
+            with learner.lock():
+                learner.store.database.kept_summary.remove()
+        yield summary
+        yield _surely(learner, fresh, partial(_head, "head", learner))
         for name, of_group in Groups(learner).items():
-            yield _head(f"group {name}", of_group, Solver(of_group.factory, of_group.store, kept=False))
+            yield _surely(of_group, _fresh(of_group), partial(_head, f"group {name}", of_group))
         yield _backup(learner.store.database)
     finally:
         learner.store.close()
+
+
+def _fresh(learner: Learner) -> Solver:
+    return Solver(learner.factory, learner.store, kept=False)
+
+
+def _surely(learner: Learner, fresh: Solver, check: Callable[[Solver], Verified]) -> Verified:
+    """A check; what differs is compared again while nobody else can change anything, as the app may have meanwhile."""
+    found = check(fresh)
+    if found.ok:
+        return found
+    with learner.lock():
+        return check(_fresh(learner))
 
 
 def _summary(learner: Learner, fresh: Solver) -> Verified:
@@ -76,8 +96,6 @@ def _summary(learner: Learner, fresh: Solver) -> Verified:
     if same and codes:
         detail = f"the statistics of {_counted(rows.statistics.samples)}, added up anew, are what is kept byte for byte"
         return Verified("summary", True, detail)
-    with learner.lock():
-        learner.store.database.kept_summary.remove()
     what = "statistics" if not same else "newest codes"
     return Verified("summary", False, f"the kept {what} were not those of the samples: removed; a start reads them all")
 

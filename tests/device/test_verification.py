@@ -57,6 +57,25 @@ def test_groups_are_verified_too(taught: Home) -> None:
     assert "group wind" in {each.name for each in verify(taught)}
 
 
+def test_what_an_app_changes_meanwhile_is_no_difference(taught: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It forgets after the kept summary was read, and retrains after the head was solved anew."""
+    app, up_to = taught.learner(), solver.Solver.up_to
+    changes = [lambda: app.forget([3]), lambda: app.add("lamp", embeddings("ball", 3, start=900)) and app.retrain()]
+
+    def disturbed(self: solver.Solver, last: int):
+        if self._keeps or not changes:
+            return up_to(self, last)
+        if len(changes) == 2:  # before the rows are read
+            changes.pop(0)()
+            return up_to(self, last)
+        found = up_to(self, last)
+        changes.pop()()
+        return found
+
+    monkeypatch.setattr(solver.Solver, "up_to", disturbed)
+    assert differing(taught) == {} and not changes
+
+
 def test_a_kept_summary_of_other_samples_is_found_and_removed(taught: Home) -> None:
     learner = taught.learner()
     kept = solver.Solver(learner.factory, learner.store).kept()
