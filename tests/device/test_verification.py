@@ -13,6 +13,7 @@ from edgetl_device.device import Device
 from edgetl_device.errors import HomeError, StorageError
 from edgetl_device.home import Home
 from edgetl_device.learning import solver
+from edgetl_device.learning.groups import Groups
 from edgetl_device.store import database
 from edgetl_device.store.soundness import suspicion_path
 from edgetl_device.verification import verify
@@ -107,6 +108,19 @@ def test_a_flipped_bit_of_a_large_store_is_found_when_the_row_is_read(taught: Ho
     learner = taught.learner()
     assert len(learner.samples()) == 16 and learner.store.repairs()[-1].missing == 1
     assert not suspicion_path(taught.store_path).exists()
+
+
+@pytest.mark.parametrize("damaged", ["samples", "grouped"])
+def test_a_group_of_a_large_store_learns_nothing_that_is_damaged(taught: Home, damaged: str) -> None:
+    learner = taught.learner()
+    ids = learner.add("kite", embeddings("kite", 3, start=600), groups={"wind": "calm"})
+    change = {"samples": "UPDATE samples SET raw = zeroblob(length(raw)) WHERE id = ?",
+              "grouped": "UPDATE grouped SET label = 'gale' WHERE sample = ?"}  # fmt: skip
+    learner.store.database.run(change[damaged], [(ids[0],)])
+    with pytest.raises(HomeError, match=r"does not match its checksum.*start again"):
+        Groups(learner)["wind"].evidence()
+    assert suspicion_path(taught.store_path).exists()
+    learner.store.close()
 
 
 def test_a_small_store_is_looked_at_as_a_whole_at_every_start(taught: Home, monkeypatch: pytest.MonkeyPatch) -> None:

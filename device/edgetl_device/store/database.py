@@ -22,14 +22,14 @@ from . import connection
 from .acknowledged import Acknowledged, AcknowledgedFile, acknowledged_path
 from .backup import copy_database, forget_in_copy
 from .changes import Changes
-from .checksum import Value
+from .checksum import Value, row_checksum
 from .connection import DAMAGE, connect
 from .kept_summary import KeptSummary, summary_path
 from .lock import LearningLock, lock_path
 from .recovery import backup_path, recover
 from .replacement import put_back, second_names
 from .schema import MIGRATIONS, migrate
-from .soundness import damage_of, size_bytes, suspicion_path
+from .soundness import ROWS, damage_of, size_bytes, suspicion_path
 from .state import State, read_state, write_state
 
 log = logging.getLogger("edgetl.store")
@@ -247,6 +247,11 @@ class Database(Changes):
         return HomeError(
             f"{self.path} is damaged or not a store ({problem}): start again, and what can be saved will be"
         )
+
+    def check_row(self, table: str, row: Sequence[Any]) -> None:
+        """Raise HomeError, as :meth:`damaged`, where a row of all columns does not have its checksum."""
+        if row_checksum(table, row[:-1]) != row[-1]:
+            raise self.damaged(f"{ROWS[table]} {row[0]} does not match its checksum")
 
     @property
     def device(self) -> str:

@@ -18,6 +18,7 @@ from .same_photos import same_photos
 from .schema import SampleRow
 from .store import MAX_ID, Store
 
+_COLUMNS = 7  # of samples: id, backbone, runtime, label, raw, time, checksum
 _ROW = "sample, label, time, batch IS NOT NULL"
 # The signs in queries keep SQLite from an index by name, of which it would read and sort all that the group holds.
 
@@ -124,12 +125,16 @@ class GroupStore(Store):
     ) -> Iterator[tuple[list[int], list[str], list[str], Int8]]:
         """As :meth:`Store.embeddings`, by the ids of the labels."""
         query = (
-            "SELECT grouped.id, grouped.label, runtime, raw FROM grouped JOIN samples ON sample = samples.id "
+            "SELECT samples.*, grouped.* FROM grouped JOIN samples ON sample = samples.id "
             "WHERE +grouped.backbone = ? AND +name = ? AND grouped.id > ? AND (? IS NULL OR grouped.id <= ?) "
             f"AND batch IS NULL ORDER BY grouped.id LIMIT {BLOCK_SAMPLES}"
         )
         while block := list(self.database.rows(query, (backbone, self.name, after, up_to, up_to))):
-            ids, labels, runtimes, blobs = (list(column) for column in zip(*block, strict=True))
+            for row in block:
+                self.database.check_row("samples", row[:_COLUMNS])
+                self.database.check_row("grouped", row[_COLUMNS:])
+            rows = ((row[_COLUMNS], row[_COLUMNS + 4], row[2], row[4]) for row in block)
+            ids, labels, runtimes, blobs = (list(column) for column in zip(*rows, strict=True))
             if any(len(blob) != dimension for blob in blobs):
                 raise HomeError(f"a sample of group {self.name} has not {dimension} features: the store is damaged")
             yield ids, labels, runtimes, np.frombuffer(b"".join(blobs), np.int8).reshape(len(ids), dimension)

@@ -126,13 +126,12 @@ class InspectedPhotos:
             values: m, how many values all inner maps of one photo have.
 
         Raises:
-            HomeError: a row does not hold such.
+            HomeError: a row does not hold such, or is damaged.
         """
-        query = (
-            "SELECT id, verdict, burst, width, height, time, turns, maps FROM inspected WHERE backbone = ? ORDER BY id"
-        )
-        for *head, turns, maps in self._database.rows(query, (backbone,)):
-            row = InspectedRow(*head)
+        for stored in self._database.rows("SELECT * FROM inspected WHERE backbone = ? ORDER BY id", (backbone,)):
+            self._database.check_row("inspected", stored)
+            number, _, _, _, verdict, burst, width, height, turns, _, maps, made, _ = stored
+            row = InspectedRow(number, verdict, burst, width, height, made)
             unpacked = _unpacked(maps, turns * values)
             if unpacked is None:
                 raise HomeError(

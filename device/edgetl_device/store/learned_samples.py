@@ -9,7 +9,6 @@ import numpy as np
 
 from ..codes import Int8
 from ..errors import HomeError
-from .checksum import row_checksum
 from .database import Database
 from .grouped import listed
 
@@ -98,8 +97,7 @@ class LearnedSamples:
     def _block(self, rows: Sequence[tuple[Any, ...]], dimension: int) -> Block:
         """Rows of :data:`_EMBEDDING` → what they hold; raises HomeError where one is damaged."""
         for row in rows:
-            if row_checksum("samples", row[:-1]) != row[-1]:
-                raise self.database.damaged(f"sample {row[0]} does not match its checksum")
+            self.database.check_row("samples", row)
             if len(row[4]) != dimension:
                 raise HomeError(f"sample {row[0]} has {len(row[4])} features, expected {dimension}")
         ids, _, runtimes, labels, blobs, *_ = (list(column) for column in zip(*rows, strict=True))

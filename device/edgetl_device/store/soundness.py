@@ -12,7 +12,7 @@ from .connection import DAMAGE, connect
 from .schema import APPLICATION_ID, MIGRATIONS
 from .state import CHECKED, COUNTED, read_state, sum_of_rows
 
-_ROWS = {"samples": "sample", "versions": "version", "inspected": "inspected photo", "grouped": "label in a group"}
+ROWS = {"samples": "sample", "versions": "version", "inspected": "inspected photo", "grouped": "label in a group"}
 
 
 def what_is_wrong(path: Path) -> str | None:
@@ -78,7 +78,7 @@ def _damaged_content(database: apsw.Connection) -> str | None:
         counts[table] = 0
         for row in database.execute(f"SELECT * FROM {table}"):
             if row_checksum(table, row[:-1]) != row[-1]:
-                return f"{_ROWS[table]} {row[0]} does not match its checksum"
+                return f"{ROWS[table]} {row[0]} does not match its checksum"
             counts[table] += 1
     samples = sum(counts[table] for table in COUNTED)
     if samples != state.samples:

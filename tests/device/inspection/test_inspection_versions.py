@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgetl_device.errors import InputError
+from edgetl_device.errors import HomeError, InputError
 from edgetl_device.home import Home
 from edgetl_device.inspection.gate import objection
 from edgetl_device.inspection.inspector import Inspector
@@ -15,6 +15,7 @@ from edgetl_device.inspection.place_codes import place_codes
 from edgetl_device.inspection.place_statistics import place_statistics_of
 from edgetl_device.inspection.service import Inspection
 from edgetl_device.open_home import OpenHome
+from edgetl_device.store import database
 from edgetl_device.store.backup import restore_database
 from edgetl_device.store.soundness import what_is_wrong
 from edgetl_device.store.store import Store
@@ -95,6 +96,15 @@ def test_forgetting_reaches_into_all_versions_byte_for_byte(home: Home, tmp_path
     for file in (each for each in home.folder.iterdir() if each.is_file()):
         assert MORE[0].tobytes()[:200] not in file.read_bytes()
     assert what_is_wrong(home.store_path) is None
+
+
+def test_a_photo_of_a_large_store_that_is_damaged_is_not_used(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "CHECKED_AT_START_BYTES", 0)
+    with OpenHome(home) as opened:
+        taught = opened.inspection.learn(GOOD)
+        opened.learner.store.database.run("UPDATE inspected SET verdict = 'bad' WHERE id = ?", [(taught.ids[0],)])
+    with OpenHome(home) as opened, pytest.raises(HomeError, match=r"photo 1 does not match its checksum.*start again"):
+        opened.inspection.check(ASKED[0])
 
 
 def test_a_lesson_that_would_hide_known_defects_is_set_aside_until_a_person_decides(inspection: Inspection) -> None:
