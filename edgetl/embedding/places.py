@@ -100,6 +100,8 @@ class Place:
     def open(self) -> BinaryIO:
         """Its bytes, as a stream; raises OSError or InputError where it cannot be read."""
         if self.is_local:
+            if Path(self.path).exists() and not Path(self.path).is_file():  # opening a named pipe never ends
+                raise InputError(f"{self.path} is not a regular file")
             return Path(self.path).open("rb")
         with _answered(self):
             stream: BinaryIO = store_of(self.store).open_input_file(self.path)
@@ -114,7 +116,10 @@ def place_of(text: str) -> Place:
     """
     if not is_address(text):
         return Place(os.fspath(Path(text)))
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise InputError(f"not an address: {error}; expected one such as s3://BUCKET/FOLDER") from None
     host = parts.netloc.rpartition("@")[2]
     return Place(unquote(f"{host}{parts.path}").rstrip("/"), text)
 

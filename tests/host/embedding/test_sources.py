@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
+import shutil
 import tarfile
 import tracemalloc
 from pathlib import Path
@@ -191,6 +193,18 @@ def test_a_store_that_arrow_does_not_know_is_opened_by_fsspec(photos, bundle_pat
 def test_addresses_that_nothing_can_open_are_one_line(address, message) -> None:
     with pytest.raises(InputError, match=message):
         store_of(address)
+
+
+def test_what_is_no_address_is_one_line() -> None:
+    with pytest.raises(InputError, match=r"not an address: .*; expected one such as s3://BUCKET/FOLDER"):
+        place_of("s3://[photos")
+
+
+def test_a_named_pipe_is_not_waited_for(photos, bundle_path, tmp_path) -> None:
+    shutil.copytree(photos, tmp_path / "photos")
+    os.mkfifo(tmp_path / "photos" / "ball" / "x.tar")
+    _, skipped = embedded(tmp_path / "photos", tmp_path / "emb", bundle_path)
+    assert len(skipped) == 1 and skipped[0].endswith("x.tar is not a regular file")
 
 
 def test_what_is_shown_of_an_address_holds_no_key() -> None:
