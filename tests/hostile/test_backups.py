@@ -97,6 +97,24 @@ def test_a_backup_with_random_bytes_changed_is_refused_or_holds_what_it_held(goo
     assert store.hidden("b") == {"dog"} and store.versions.active("bundle") == 1
 
 
+@pytest.mark.parametrize("place", [16, 18, 19, 20, 21, 28, 44, 47, 52, 56, 59])
+def test_a_backup_whose_header_says_something_else_is_refused_or_holds_what_it_held(
+    good, target, tmp_path, place
+) -> None:
+    for value in (0, 3, 77, 255):
+        data = bytearray(good.read_bytes())
+        data[place] = value
+        backup = tmp_path / "b.sqlite"
+        backup.write_bytes(data)
+        try:
+            restore_database(backup, target)
+        except HomeError as refusal:
+            assert "\n" not in str(refusal)
+        store = Store(target)
+        assert store.counts("b") in ({"mine": 3}, {"cat": 3})
+        store.close()
+
+
 def test_the_command_line_refuses_a_backup_that_would_keep_the_device_from_learning(home, tmp_path, capsys) -> None:
     bundle = home.bundle()
     other = Store(tmp_path / "other" / "device.sqlite")

@@ -26,6 +26,8 @@ from .state import CHECKED, OF_SAMPLES, read_state, write_state
 log = logging.getLogger("edgetl.store")
 
 MAX_BACKUP_BYTES = 1 << 30  # a store holds 256 MB, if nobody changed its budget
+# What a file says of itself may forbid to read or write it: the numbers of its formats are in its header.
+_UNUSABLE = (*DAMAGE, apsw.SQLError, apsw.ReadOnlyError, apsw.ConstraintError)
 _PAGES = 256  # copied between two looks at whether the source changed
 
 
@@ -147,14 +149,14 @@ def restore_database(backup: Path, target: Path, dimensions: Mapping[str, int] |
         with building(target) as (copy, staging):
             try:
                 copy_pages(source, copy)
-            except DAMAGE as error:
+                _refuse_strange(backup, copy, dimensions)
+                with copy:
+                    migrate(copy)
+                    copy.execute("DELETE FROM drift")  # what the camera saw then
+                    copy.execute("DELETE FROM review")
+                    seal(copy, target, [target] if target.exists() else [], "restored", {})
+            except _UNUSABLE as error:
                 raise HomeError(f"{backup} cannot be restored: {_in_one_line(str(error))}") from None
-            _refuse_strange(backup, copy, dimensions)
-            with copy:
-                migrate(copy)
-                copy.execute("DELETE FROM drift")  # what the camera saw then
-                copy.execute("DELETE FROM review")
-                seal(copy, target, [target] if target.exists() else [], "restored", {})
         _settle(target)
         return put_in_place(staging, target, "replaced")
 
