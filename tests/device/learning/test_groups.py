@@ -251,7 +251,7 @@ def test_a_store_without_groups_is_opened_as_it_was(tmp_path, home: Home, learne
     learner.add("kite", embeddings("kite", 2))
     expected = learner.device_statistics().to_bytes()
     database = learner.store.database._db
-    database.execute("DROP TABLE grouped; DROP TABLE shifts; DROP INDEX samples_raw")  # as edgetl 0.3 left it
+    database.execute("DROP TABLE grouped; DROP TABLE shifts; DROP INDEX samples_raw; DROP TABLE review")  # of 0.3
     database.pragma("user_version", [each.__name__ for each in MIGRATIONS].index("_groups"))
     learner.store.close()
     again = home.learner()
