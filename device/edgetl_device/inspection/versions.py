@@ -65,7 +65,10 @@ class InspectionVersions:
         if number is None:
             before = [row for row in good if active is not None and row.id < active]
             if not before:
-                raise InputError("there is no version of inspection before the one in use")
+                raise InputError(
+                    "there is no version of inspection before the one in use: `edgetl-device inspect versions` lists "
+                    "those that there are"
+                )
             target = before[-1]
         else:
             found = [row for row in good if row.id == number]

@@ -63,6 +63,8 @@ def sums(inspection: Inspection) -> bytes:
 
 def test_each_lesson_is_a_version_and_going_back_gives_the_same_answers_to_the_last_bit(inspection: Inspection) -> None:
     first = inspection.learn(GOOD)
+    with pytest.raises(InputError, match="before the one in use: `edgetl-device inspect versions` lists those"):
+        inspection.rollback()
     before = answers(inspection)
     second = inspection.learn(MORE)
     after = answers(inspection)
