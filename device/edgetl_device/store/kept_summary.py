@@ -65,10 +65,11 @@ class KeptSummary:
         """
         for path in (self.path, *self.path.parent.glob(f".{self.path.name}.*")):
             with suppress(FileNotFoundError):
-                with path.open("r+b") as stream:
-                    stream.write(bytes(path.stat().st_size))
-                    stream.flush()
-                    os.fsync(stream.fileno())
+                if path.is_file() and not path.is_symlink():  # what a link leads to is not ours
+                    with path.open("r+b") as stream:
+                        stream.write(bytes(path.stat().st_size))
+                        stream.flush()
+                        os.fsync(stream.fileno())
                 path.unlink()
                 sync(path.parent)
 

@@ -227,3 +227,13 @@ def test_a_large_backup_of_another_version_is_made_anew(home: Home, monkeypatch:
     connection.close()
     learner.forget([learner.samples()[2].id])
     assert backup.stat().st_ino != file and what_is_wrong(backup) is None
+
+
+def test_a_link_in_its_place_is_removed_and_what_it_leads_to_stays(home: Home, tmp_path: Path) -> None:
+    learner = taught(home)
+    other = tmp_path / "other"
+    other.write_bytes(b"somebody's")
+    kept_at(learner).unlink()
+    kept_at(learner).symlink_to(other)
+    learner.forget([learner.samples()[0].id])
+    assert other.read_bytes() == b"somebody's" and not kept_at(learner).is_symlink()
