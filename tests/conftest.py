@@ -25,6 +25,7 @@ from edgetl_device.inference.interpreter import MAP_PREFIX, TFLiteInterpreter
 from edgetl_device.preprocess import Preprocessing
 from edgetl_device.projection import Projection
 from edgetl_device.statistics import statistics_of
+from edgetl_device.store.store import Store
 
 if TYPE_CHECKING:
     from broker import Listener, Mosquitto
@@ -74,6 +75,13 @@ def tiny_backbone() -> Backbone:
         for tensor in interpreter.maps
     )
     return Backbone(interpreter, Preprocessing(32, 32), transform, hashlib.sha256(data).hexdigest(), maps=maps)
+
+
+def unconfirmed(store: Store) -> None:
+    """As if no person had said of any sample that its label is right."""
+    with store.database.transaction():
+        store.database.delete("confirmed", "1")
+        store.database.update("grouped", "confirmed = 0", "1", ())
 
 
 def embeddings(kind: str, count: int, start: int = 100) -> np.ndarray:

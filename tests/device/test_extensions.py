@@ -91,7 +91,7 @@ def test_a_camera_that_cannot_be_made_is_one_clear_line(package, name: str, mess
         ("empty", "returned NoneType, which cannot be called or has no close"),
         (
             "unheard",
-            "no sink 'unheard': expected command, mqtt, part-command, webhook, broken, diary, empty; a package adds one",
+            "no sink 'unheard': expected command, gpio, mqtt, part-command, webhook, broken, diary, empty; a package adds one",
         ),
     ],
 )

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import draw, embeddings, tiny_backbone, write_photos
+from conftest import draw, embeddings, tiny_backbone, unconfirmed, write_photos
 
 from edgetl_device import console
 from edgetl_device.cli import program
@@ -24,7 +24,7 @@ def test_planted_wrong_labels_are_found_and_right_ones_are_not(home: Home) -> No
     for batch in learner.pending():
         learner.use_pending(batch.id)
     wrong = [row.id for row in learner.samples("kite")][-4:]
-    learner.store.database.run("DELETE FROM confirmed")
+    unconfirmed(learner.store)
     found = health_of(learner)
     assert {each.id for each in found.doubtful} >= set(wrong)
     assert len(found.doubtful) <= len(wrong) + 4  # of 80 right ones
@@ -85,7 +85,7 @@ def test_samples_of_a_group_go_by_the_ids_of_their_photos(home: Home) -> None:
     wrong = groups.add({"shape": "round"}, embeddings("box", 2, start=900))
     of_shape = groups["shape"]
     of_shape.retrain(accept_scene_change=True)
-    of_shape.store.database.run("UPDATE grouped SET confirmed = 0")
+    unconfirmed(of_shape.store)
     assert {each.id for each in health_of(of_shape).doubtful} >= set(wrong)
 
 
@@ -125,7 +125,7 @@ def test_the_commands_fit_into_a_terminal_and_say_what_to_do(
     learner.add("kite", embeddings("box", 2, start=900))
     learner.add("lamp", embeddings("ball", 3, start=700))
     learner.retrain(accept_scene_change=True)
-    learner.store.database.run("DELETE FROM confirmed")
+    unconfirmed(learner.store)
     learner.store.close()
     photo = next(write_photos(tmp_path / "photos", ("box",), 1, seed=3).rglob("*.png"))
     for command, expected in ((["health"], "add 5"), (["why", str(photo)], "is called")):

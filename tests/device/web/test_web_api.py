@@ -17,7 +17,7 @@ import pytest
 
 pytest.importorskip("starlette")
 
-from conftest import build_bundle, draw, embeddings
+from conftest import build_bundle, draw, embeddings, unconfirmed
 from prometheus_client.parser import text_string_to_metric_families
 from web_site import Client, Site, running, until
 
@@ -175,7 +175,7 @@ def test_wrong_labels_are_told_and_confirmed(site, client) -> None:
     learner.add("kite", embeddings("kite", 20))
     wrong = learner.add("kite", embeddings("box", 2, start=900))
     site.app.retrain(accept_scene_change=True)
-    learner.store.database.run("DELETE FROM confirmed")
+    unconfirmed(learner.store)
     told = client.get("/api/v1/health").json
     assert {each["id"] for each in told["doubtful"]} >= set(wrong) and told["samples"] == 22
     assert {each["looks_like"] for each in told["doubtful"] if each["id"] in wrong} == {"box"}

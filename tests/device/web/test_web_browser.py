@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("starlette")
 
 from browser import Visitor, chromium
-from conftest import draw, embeddings
+from conftest import draw, embeddings, unconfirmed
 from web_site import PASSWORD, PASSWORD_HASH, Scene, Site, laid_part, running, until
 
 import edgetl_device.web
@@ -212,7 +212,7 @@ def test_how_far_percentages_hold_is_told_and_told_again_after_learning(browser,
         page = visitor.page
         told = page.locator("#reliability-summary")
         told.filter(
-            has_text=re.compile(r"When it says \d+ %, it is right in \d+ % of cases \(\d+ of \d+ photos\)")
+            has_text=re.compile(r"When it says \d+ %, as for \d+ of \d+ photos, it is right in \d+ % of cases")
         ).wait_for()
         assert page.locator("#reliability-bands tr").count() >= 1
         site.app.teach_photos("kite", [draw("kite", number) for number in range(6)])
@@ -556,7 +556,7 @@ def test_a_wrong_label_is_found_and_put_right_on_the_page(browser, site, width) 
     learner.add("kite", embeddings("kite", 20))
     wrong = learner.add("kite", embeddings("box", 2, start=900))
     site.app.retrain(accept_scene_change=True)
-    learner.store.database.run("DELETE FROM confirmed")
+    unconfirmed(learner.store)
     with Visitor(browser, site.url, width=width) as visitor:
         page = visitor.page
         page.get_by_role("button", name="Check what was taught").click()

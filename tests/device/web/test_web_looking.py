@@ -87,7 +87,9 @@ def test_a_region_is_drawn_with_the_keyboard_alone_on_both_pages(browser, home) 
             page = visitor.page
             page.locator("#strictness:enabled").wait_for()
             page.locator("[name=look][value=whole]").focus()
-            for key in ("ArrowDown", "ArrowRight", "Enter"):
+            page.keyboard.press("ArrowDown")
+            page.locator("#region:focus").wait_for()
+            for key in ("ArrowRight", "Enter"):
                 page.keyboard.press(key)
             page.locator("#redraw").wait_for()
             region = site.app.inspecting.locked(lambda inspection: inspection.view.region)
