@@ -4,6 +4,7 @@ python examples/act_on_label.py mug 17 auto      pin 17 is on while the camera s
 """
 
 import sys
+import warnings
 from typing import Any
 
 from edgetl_device import Device
@@ -28,9 +29,15 @@ def output(pin: int) -> Any:
     """The pin of a Raspberry Pi (pip install gpiozero lgpio), else a printed one; both have on() and off()."""
     try:
         from gpiozero import OutputDevice
+        from gpiozero.exc import BadPinFactory
     except ImportError:
         return PrintedOutput(pin)
-    return OutputDevice(pin)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what it tries before it gives up
+            return OutputDevice(pin)
+    except BadPinFactory:  # no Raspberry Pi
+        return PrintedOutput(pin)
 
 
 def main(label: str, pin: str, camera: str) -> None:

@@ -73,7 +73,7 @@ def test_a_program_without_a_command_prints_its_help_as_it_is(program: str, capf
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("program", "typed", "found"), [("edgetl", "con", "convert"), ("edgetl-device", "ver", "versions")]
+    ("program", "typed", "found"), [("edgetl", "con", "convert"), ("edgetl-device", "vers", "versions")]
 )
 def test_commands_are_completed_as_the_page_on_completion_says(program: str, typed: str, found: str) -> None:
     variable = f"_{program.upper().replace('-', '_')}_COMPLETE"
