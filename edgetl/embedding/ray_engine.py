@@ -202,7 +202,8 @@ def connected(address: str, cores: int | None = None) -> Iterator[None]:
             break
         except Exception as error:  # of many kinds: time-outs, refused connections, other versions
             ray.shutdown()
-            if attempt == _ATTEMPTS or address:
+            answered = "from server" in str(error)  # a cluster that is busy starts what we need too late
+            if attempt == _ATTEMPTS or (address and not answered):
                 where = f"reach the Ray cluster at {address}" if address else "start Ray on this machine"
                 reason = " ".join(str(error).split())[:_LONGEST_REASON]
                 raise InputError(f"cannot {where}: {reason}") from None

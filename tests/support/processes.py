@@ -26,9 +26,9 @@ def is_running(process: int) -> bool:
         return False
 
 
-def wait_for(condition: Callable[[], Any]) -> Any:
+def wait_for(condition: Callable[[], Any], within_s: float = 30.0) -> Any:
     """What a condition gives as soon as that is true."""
-    for _ in range(600):
+    for _ in range(round(within_s / 0.05)):
         value = condition()
         if value:
             return value

@@ -153,7 +153,7 @@ def head(folder: Path) -> Iterator[str]:
             env={**os.environ, "PYTHONPATH": str(device)}, cwd=folder, stdout=said, stderr=said,
         )  # fmt: skip
     try:
-        wait_for(lambda: "block forever" in log.read_text() or process.poll() is not None)
+        wait_for(lambda: "block forever" in log.read_text() or process.poll() is not None, within_s=180)
         assert process.poll() is None, log.read_text()
         yield f"ray://127.0.0.1:{client}"
     finally:
