@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
+from disc_parts import part
 
 from edgetl_device.errors import HomeError, InputError
 from edgetl_device.home import Home
@@ -19,17 +19,6 @@ from edgetl_device.store import database
 from edgetl_device.store.backup import restore_database
 from edgetl_device.store.soundness import what_is_wrong
 from edgetl_device.store.store import Store
-
-
-def part(seed: int, *, chipped: bool = False) -> np.ndarray:
-    """A (64, 80, 3) BGR photo of a disc in the middle, a quarter of it broken out if chipped."""
-    generator = np.random.default_rng(seed)
-    frame = np.ascontiguousarray(np.clip(generator.normal(60, 4, (64, 80, 3)), 0, 255).astype(np.uint8))
-    cv2.circle(frame, (40, 32), 22, (int(generator.integers(180, 200)), 190, 150), -1)
-    if chipped:
-        cv2.rectangle(frame, (40, 8), (66, 30), (60, 60, 60), -1)
-    return frame
-
 
 GOOD = [part(seed) for seed in range(12)]
 MORE = [part(seed) for seed in range(50, 56)]

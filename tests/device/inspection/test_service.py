@@ -4,10 +4,10 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from conftest import build_bundle
+from disc_parts import part
 
 from edgetl_device.arrays import pack, text_array, unpack
 from edgetl_device.errors import InputError, MismatchError, PhotoError, StorageError
@@ -19,16 +19,6 @@ from edgetl_device.store.backup import restore_database
 from edgetl_device.store.soundness import what_is_wrong
 from edgetl_device.store.store import Store
 from edgetl_device.view import View
-
-
-def part(seed: int, *, chipped: bool = False) -> np.ndarray:
-    """A (64, 80, 3) BGR photo of a disc that always lies in the middle, a quarter of it broken out if chipped."""
-    generator = np.random.default_rng(seed)
-    frame = np.ascontiguousarray(np.clip(generator.normal(60, 4, (64, 80, 3)), 0, 255).astype(np.uint8))
-    cv2.circle(frame, (40, 32), 22, (int(generator.integers(180, 200)), 190, 150), -1)
-    if chipped:
-        cv2.rectangle(frame, (40, 8), (66, 30), (60, 60, 60), -1)
-    return frame
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import { get, post } from "./api.js";
 import { ago, at, counted, h, percent, say, spoken } from "./dom.js";
+import { showSelected, toggled } from "./selection.js";
 import { askedIfSlip } from "./slip.js";
 import { knownLabels } from "./state.js";
 
@@ -66,20 +67,13 @@ function tile({ id, time, why, label, probability }) {
     h("span", { className: "name", textContent: guess }),
     h("span", { className: "reason", textContent: WHY[why] }),
   );
-  button.addEventListener("click", () => {
-    const next = new Set(selected);
-    if (!next.delete(id)) next.add(id);
-    select(next);
-  });
+  button.addEventListener("click", () => select(toggled(selected, id)));
   return h("li", {}, button);
 }
 
 function select(ids) {
   selected = ids;
-  for (const button of grid.querySelectorAll(".sample"))
-    button.setAttribute("aria-pressed", String(ids.has(Number(button.value))));
-  at("review-tools").hidden = ids.size === 0;
-  at("review-selected").textContent = `${ids.size} selected`;
+  showSelected(grid, ids, "review");
   at("review-labels").replaceChildren(...knownLabels().map((value) => h("option", { value })));
 }
 

@@ -3,6 +3,7 @@
 import { get, post } from "./api.js";
 import { ago, at, confirmed, counted, h, say, spoken } from "./dom.js";
 import { about } from "./groups.js";
+import { showSelected, toggled } from "./selection.js";
 import { askedIfSlip } from "./slip.js";
 import { knownLabels, status } from "./state.js";
 
@@ -107,20 +108,13 @@ function tile(sample) {
     picture,
     h("span", { className: "name", textContent: sample.pending ? `${sample.label} ?` : sample.label }),
   );
-  button.addEventListener("click", () => {
-    const next = new Set(selected);
-    if (!next.delete(sample.id)) next.add(sample.id);
-    select(next);
-  });
+  button.addEventListener("click", () => select(toggled(selected, sample.id)));
   return h("li", {}, button);
 }
 
 function select(ids) {
   selected = ids;
-  for (const button of grid.querySelectorAll(".sample"))
-    button.setAttribute("aria-pressed", String(ids.has(Number(button.value))));
-  at("samples-tools").hidden = ids.size === 0;
-  at("samples-selected").textContent = `${ids.size} selected`;
+  showSelected(grid, ids, "samples");
 }
 
 function turnTo(pages) {
