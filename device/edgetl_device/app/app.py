@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from ..bundle.bundle import Bundle
 from ..camera import Camera
-from ..errors import CameraError, CheckFailedError, InputError, MismatchError
+from ..errors import CameraError, CheckFailedError
 from ..home import Home
-from ..home_view import HomeView
-from ..inference.backbone import Backbone
 from ..inference.classifier import Classifier, Prediction
-from ..labels import check_sample_label
 from ..learning.reliability import Reliability
 from ..open_home import OpenHome
-from ..photos import Image, thumbnail
-from ..region import cut, region_of
-from ..view import View
-from .app_samples import AppSamples
+from ..photos import Image
+from .app_looking import AppLooking
+from .app_teaching import AppTeaching
 from .background import Periodic
-from .captured import CapturedSample
 from .explaining import activation_of
 from .head_watch import HeadWatch
 from .inspecting import Inspecting
@@ -39,7 +32,7 @@ T = TypeVar("T")
 NOTICE_S = 0.5  # between two checks for what other processes did to this home
 
 
-class App(AppSamples):
+class App(AppTeaching, AppLooking):
     """A running camera that can be taught.
 
     Every method may be called from any thread: one lock keeps them apart, and recognition runs beside them. What
@@ -187,68 +180,6 @@ class App(AppSamples):
         with self._lock:
             return self._learner.store.thumbnail(sample)
 
-    # learning ----------------------------------------------------------------------------------------------------
-
-    def capture(self, recognition: Recognition) -> CapturedSample:
-        """What is kept of a recognition that will be taught; its frame can go."""
-        image = recognition.frame.image
-        if recognition.view:  # what a view looks at is what is taught
-            image = cut(image, region_of(list(recognition.part)))
-        picture = thumbnail(image) if self._thumbnails else None
-        return CapturedSample(recognition.raw, picture, recognition.backbone, recognition.view)
-
-    def teach(
-        self,
-        label: str,
-        recognitions: Sequence[Recognition | CapturedSample],
-        groups: Mapping[str, str] | None = None,
-    ) -> list[int]:
-        """Store what recognition saw as samples of a label: its embeddings, so nothing is computed again.
-
-        Args:
-            label: "" where they are labelled in groups alone.
-            groups: group → what they are labelled as there.
-
-        Returns:
-            Their ids; durable when it returns. :meth:`retrain` makes a head that knows them.
-
-        Raises:
-            InputError: no recognitions, or not a label.
-            MismatchError: another bundle was installed since.
-            StorageError: the store is full or cannot be written.
-        """
-        labels = _labels(label, groups)
-        if not recognitions:
-            raise InputError(f"nothing to learn as {', '.join(labels.values())}: no frame was captured")
-        captured = [self.capture(each) if isinstance(each, Recognition) else each for each in recognitions]
-        pictures = [each.picture for each in captured if each.picture is not None]
-        with self._lock:
-            if any(each.backbone != self._backbone.digest for each in captured):
-                raise MismatchError(
-                    "a different bundle was installed after these frames were captured: capture them again"
-                )
-            views = {each.view for each in captured}
-            if len(views) > 1:
-                raise MismatchError("another view was chosen while these frames were captured: capture them again")
-            raw = np.stack([each.raw for each in captured])
-            return self._opened.groups.add(labels, raw, pictures, view=views.pop())
-
-    def teach_photos(self, label: str, photos: Iterable[Image], groups: Mapping[str, str] | None = None) -> list[int]:
-        """Store photos (height, width, 3) uint8 BGR as samples of a label; returns their ids.
-
-        Raises as :meth:`teach`.
-        """
-        labels = _labels(label, groups)
-        pictures = []
-        with self._lock:
-            rows = []
-            for photo in photos:
-                rows.append(self._backbone.embed(photo))
-                pictures += [thumbnail(self._backbone.looking.shown(photo))] if self._thumbnails else []
-            if not rows:
-                raise InputError(f"nothing to learn as {', '.join(labels.values())}: no photo")
-            return self._opened.groups.add(labels, np.stack(rows), pictures, view=self._backbone.looking.key)
-
     def install(self, path: Path) -> Bundle:
         """Verify a bundle, check it on this device and go on with it, without a gap in recognition.
 
@@ -261,44 +192,6 @@ class App(AppSamples):
             if self.bundle.digest != candidate.bundle.digest:
                 raise CheckFailedError("the bundle cannot be used here, so the one before is back in use: see the log")
             return self.bundle
-
-    # what is looked at -------------------------------------------------------------------------------------------
-
-    def view(self) -> dict[str, Any]:
-        """How frames are looked at, and what was taught with another view."""
-        with self._lock:
-            view = self._opened.view
-            return view.to_json() | {"described": view.describe(), "problem": self.pipeline.view_problem}
-
-    def taught_otherwise(self) -> list[int]:
-        """The samples that were taught with another view than the one in use; raises InputError where none was."""
-        with self._lock:
-            found = self._opened.view.other_ids()
-        if not found:
-            raise InputError("all samples were taught with the view in use: nothing to forget")
-        return found
-
-    @property
-    def looks(self) -> HomeView:
-        """The view as the home keeps it; what changes it there is noticed within a second."""
-        return self._opened.view
-
-    def choose_view(self, view: View | None) -> None:
-        """Look at frames with a view from now on; None as the bundle says. Raises InputError as HomeView.choose."""
-        with self._lock:
-            self._opened.view.choose(view)
-            self._look_again()
-
-    def remember_empty(self, photo: Image) -> None:
-        """Keep a frame, (any, any, 3) uint8 BGR, as the empty scene; raises StorageError."""
-        with self._lock:
-            self._opened.view.remember_empty(photo)
-            self._look_again()
-
-    def _look_again(self) -> None:
-        if self._opened.look_again():
-            self.inspecting.refresh()
-            self._swap()
 
     # changes by others -------------------------------------------------------------------------------------------
 
@@ -323,10 +216,6 @@ class App(AppSamples):
         return False
 
     # inside ------------------------------------------------------------------------------------------------------
-
-    @property
-    def _backbone(self) -> Backbone:
-        return self._opened.backbone
 
     def _reopen(self, *, relearn: bool = True) -> None:
         """Another bundle was installed or another store restored: load it beside the running one, then swap."""
@@ -366,10 +255,3 @@ class App(AppSamples):
         """What decides which heads are in use."""
         groups = tuple((name, learner.active_version) for name, learner in self._opened.groups.items())
         return self._learner.active_version, self._learner.store.revision(), groups
-
-
-def _labels(label: str, groups: Mapping[str, str] | None) -> dict[str, str]:
-    """Labels by group, "" for that without a name; raises InputError where there is none, or what is none."""
-    if not label and groups:
-        return dict(groups)
-    return {"": check_sample_label(label), **(groups or {})}

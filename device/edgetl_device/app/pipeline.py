@@ -31,6 +31,7 @@ from ..inference.classifier import Classifier
 from ..looking import Shares
 from ..photos import Image
 from ..printable import printable
+from .health import Health, rate
 from .smoothing import DEFAULT_S, GroupSmoothers, Smoother
 from .subscription import Recognition, Slot, Subscription
 
@@ -44,36 +45,6 @@ _AHEAD = 8  # frames of a file that may be read ahead; of a live camera only the
 _TOGETHER = 16  # embeddings that may wait for the head
 _PACE_S = 0.01  # the head comes no more often than this: it reads megabytes of weights, for one embedding or for eight
 _RECENT = 64  # frames over which rates and medians are taken
-
-
-@dataclass(frozen=True)
-class Health:
-    """How a pipeline is doing.
-
-    Args:
-        camera: its name.
-        running: started, and neither stopped nor at the end of a file.
-        fps: recognised frames a second, over the last ones.
-        frames: recognised since the start.
-        dropped: captured, but replaced by a newer one before the backbone was free.
-        reconnects: how often the camera was connected again.
-        last_frame_age_s, last_inference_age_s: seconds since the newest frame and embedding; None before the first.
-        inference_ms: median of the backbone's last times; None before the first.
-        seconds: from the first recognised frame to the newest.
-        error: why the camera is away, or None.
-    """
-
-    camera: str
-    running: bool
-    fps: float
-    frames: int
-    dropped: int
-    reconnects: int
-    last_frame_age_s: float | None
-    last_inference_age_s: float | None
-    inference_ms: float | None
-    seconds: float
-    error: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,7 +210,7 @@ class Pipeline:
         return Health(
             camera=self._camera.name,
             running=running,
-            fps=_rate(delivered_s, now),
+            fps=rate(delivered_s, now),
             frames=self._frames,
             dropped=self._dropped,
             reconnects=self._reconnects,
@@ -384,10 +355,3 @@ class Pipeline:
     def _unsubscribe(self, subscription: Subscription) -> None:
         with self._lock:
             self._subscriptions = tuple(other for other in self._subscriptions if other is not subscription)
-
-
-def _rate(times_s: list[float], now_s: float) -> float:
-    """Events a second over the last ones; falls when they stop."""
-    if len(times_s) < 2:
-        return 0.0
-    return (len(times_s) - 1) / max(times_s[-1] - times_s[0], now_s - times_s[0] - STALL_S, 1e-9)

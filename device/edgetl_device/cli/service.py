@@ -17,7 +17,8 @@ from ..console import note, reports, say
 from ..errors import InputError, StorageError
 from .options import in_home
 from .page import page_at
-from .run import run_camera, sink_specs
+from .run import run_camera
+from .run_sinks import sink_specs
 from .service_secrets import keep_secrets, masked, remove_secrets, unit_options
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from edgetl_device import console
 from edgetl_device.app.pipeline import Health
 from edgetl_device.app.systemd import Notifier, unit
 from edgetl_device.cli import program
-from edgetl_device.cli.run import run_camera, sink_specs
+from edgetl_device.cli.run import run_camera
+from edgetl_device.cli.run_sinks import sink_specs
 from edgetl_device.errors import InputError
 
 HEALTH = Health("camera", True, 30.0, 0, 0, 0, None, None, None, 0.0, None)
