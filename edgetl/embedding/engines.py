@@ -70,7 +70,10 @@ class LocalEngine:
 
     def embed(self, job: Job, tasks: Iterable[Task], advance: Advance) -> Generator[Part, None, None]:
         """One stream of photos through one crew of processes, however many tasks there are."""
-        backbone = job.backbone()
+        return self.embed_by(job.backbone(), tasks, advance)
+
+    def embed_by(self, backbone: Backbone, tasks: Iterable[Task], advance: Advance) -> Generator[Part, None, None]:
+        """As :meth:`embed`, with a backbone that is ready."""
         maker = maker_with(backbone)
         with tempfile.TemporaryDirectory(prefix="edgetl-embed-") as spool:
             open_tasks: deque[_Open] = deque()

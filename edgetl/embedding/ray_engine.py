@@ -154,7 +154,8 @@ class Embedder:
     def __init__(self, shared: list[Any]) -> None:
         import ray
 
-        self._job: Job = pickle.loads(ray.get(shared[0]))
+        job: Job = pickle.loads(ray.get(shared[0]))
+        self._backbone = job.backbone()
         self._engine = LocalEngine(1)
 
     def __call__(self, batch: Any) -> Any:
@@ -162,7 +163,7 @@ class Embedder:
         import pyarrow
 
         tasks = [pickle.loads(zlib.decompress(each.as_py())) for each in batch.column("task")]
-        parts = self._engine.embed(self._job, tasks, lambda count: None)
+        parts = self._engine.embed_by(self._backbone, tasks, lambda count: None)
         return pyarrow.table({"part": pyarrow.array([pickle.dumps(part) for part in parts], pyarrow.large_binary())})
 
 
