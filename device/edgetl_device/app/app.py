@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,7 +40,7 @@ class App(AppTeaching, AppLooking):
 
     Args:
         home: with a bundle installed.
-        camera: where frames come from; the app closes it.
+        camera: where frames come from, or several by their names; the app closes them.
         runtime: ``auto``, ``litert`` or ``tflite``.
         threads: of the runtime; None for what proved best when the bundle was installed.
         smoothing_s: time constant of the smoothing of predictions, seconds; 0 turns it off.
@@ -64,7 +64,7 @@ class App(AppTeaching, AppLooking):
     def __init__(
         self,
         home: Home,
-        camera: Camera,
+        camera: Camera | Mapping[str, Camera],
         *,
         runtime: str = "auto",
         threads: int | None = None,
@@ -99,7 +99,7 @@ class App(AppTeaching, AppLooking):
         self.reviewing = Reviewing(
             *(self.pipeline, self._lock, lambda: self._learner, self.capture),
             keeps=review and thumbnails,
-            live=camera.live,
+            live=all(each.live for each in (camera.values() if isinstance(camera, Mapping) else (camera,))),
         )
         self._noticing = Periodic("noticing", NOTICE_S, self.notice)
 
@@ -243,13 +243,9 @@ class App(AppTeaching, AppLooking):
                 self._swap()
 
     def _observe(self) -> None:
-        recognition = self.pipeline.latest()
-        if (
-            recognition
-            and recognition.version == self.pipeline.version
-            and recognition.backbone == self._backbone.digest
-        ):
-            self._watch.observe(recognition)
+        for recognition in self.pipeline.latest_of_each():
+            if recognition.version == self.pipeline.version and recognition.backbone == self._backbone.digest:
+                self._watch.observe(recognition)
 
     def _state(self) -> tuple[object, ...]:
         """What decides which heads are in use."""

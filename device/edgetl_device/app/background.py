@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from ..addresses import without_secrets
+from ..view_names import ViewName
 from .pipeline import Pipeline
 from .subscription import Recognition
 
@@ -64,7 +65,7 @@ class Taker(Generic[T]):
 
 
 class Listener(Taker[Recognition]):
-    """Calls a function with the newest recognition, again and again, in a thread of its own.
+    """Calls a function with the newest recognition of each view, again and again, in a thread of its own.
 
     However long the function takes, it slows nobody; what it missed meanwhile is gone.
 
@@ -72,10 +73,17 @@ class Listener(Taker[Recognition]):
         name: of the thread.
         pipeline: to listen to.
         function: gets a :class:`Recognition`; if it raises, it is called no more.
+        wanted: the views to listen to; None for all.
     """
 
-    def __init__(self, name: str, pipeline: Pipeline, function: Callable[[Recognition], object]) -> None:
-        super().__init__(name, pipeline.subscribe(), function)
+    def __init__(
+        self,
+        name: str,
+        pipeline: Pipeline,
+        function: Callable[[Recognition], object],
+        wanted: Callable[[ViewName], bool] | None = None,
+    ) -> None:
+        super().__init__(name, pipeline.subscribe(wanted=wanted), function)
 
 
 class Periodic:

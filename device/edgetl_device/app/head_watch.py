@@ -9,8 +9,9 @@ from typing import TypeVar
 
 from ..codes import CodeTransform
 from ..errors import EdgetlError
-from ..learning.drift import DriftState
+from ..learning.drift import Drift, DriftState
 from ..learning.learner import Learner
+from ..view_names import ViewName
 from .subscription import Recognition
 
 log = logging.getLogger("edgetl.watch")
@@ -22,7 +23,7 @@ KEEP_DRIFT_S = 600.0  # between two notes of the drift on disk: SD cards wear
 
 
 class HeadWatch:
-    """Notes starts, health and drift of one learner's active version.
+    """Notes starts, health and drift of one learner's active version; drift of each view by itself.
 
     Not to be able to write a note, as on a full disk, is logged and harms nothing else.
 
@@ -38,7 +39,7 @@ class HeadWatch:
         self._learner = learner
         self._codes = codes
         self._kept_s = time.monotonic()
-        self._observed_frame = 0  # number of the last observed frame
+        self._observed: dict[ViewName, int] = {}  # number of the last observed frame
         self._unproven: int | None = None  # the version that was started and is not known to be healthy
         self._good_observations = 0
         self.proven = False
@@ -46,12 +47,18 @@ class HeadWatch:
 
     @property
     def drift(self) -> DriftState:
-        """What the stream looks like to the head in use."""
-        return self._drift.state
+        """What the stream looks like to the head in use; of several views that of the strangest."""
+        return self._strangest().state
+
+    def drift_of(self, name: ViewName) -> DriftState | None:
+        """As :attr:`drift`, of one view; None of one that asks another question, or before its first frame."""
+        found = self._drifts.get(name)
+        return None if found is None else found.state
 
     def renew(self) -> None:
         """Another head is in use."""
-        self._drift = self._learner.drift()
+        self._drifts: dict[ViewName, Drift] = {}
+        self._first: Drift = self._learner.drift()  # goes on where the last process ended
 
     def started(self) -> bool:
         """The active version is put to use; whether it was given up for an earlier one, as it never ran well."""
@@ -65,9 +72,9 @@ class HeadWatch:
             self._good_observations += 1
             if self._good_observations >= GOOD_OBSERVATIONS:
                 self._prove()
-        if recognition.frame.number != self._observed_frame:
-            self._observed_frame = recognition.frame.number
-            self._drift.update(self._codes(recognition.raw[None]))
+        if recognition.group is None and recognition.frame.number != self._observed.get(recognition.name):
+            self._observed[recognition.name] = recognition.frame.number
+            self._drift_of(recognition.name).update(self._codes(recognition.raw[None]))
         if time.monotonic() - self._kept_s > KEEP_DRIFT_S:
             self._keep()
 
@@ -85,7 +92,19 @@ class HeadWatch:
 
     def _keep(self) -> None:
         self._kept_s = time.monotonic()
-        self._note(lambda: self._learner.keep_drift(self._drift))
+        self._note(lambda: self._learner.keep_drift(self._strangest()))
+
+    def _drift_of(self, name: ViewName) -> Drift:
+        if name not in self._drifts:
+            self._drifts[name] = self._learner.drift(anew=True) if self._drifts else self._first
+        return self._drifts[name]
+
+    def _strangest(self) -> Drift:
+        def strangeness(drift: Drift) -> tuple[bool, float]:
+            state = drift.state
+            return state.state == "drifting", -1.0 if state.rank is None else -state.rank
+
+        return max(self._drifts.values(), key=strangeness, default=self._first)
 
     def _note(self, write: Callable[[], T]) -> T | None:
         try:

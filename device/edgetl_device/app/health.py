@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from ..camera import STALL_S
+from .feed import Feed
+
+RECENT = 64  # frames over which rates and medians are taken
 
 
 @dataclass(frozen=True)
 class Health:
-    """How a pipeline is doing.
+    """How a pipeline is doing, or one of its cameras. Of several together: the sums, and what the best one does.
 
     Args:
-        camera: its name.
+        camera: its name, or theirs.
         running: started, and neither stopped nor at the end of a file.
-        fps: recognised frames a second, over the last ones.
-        frames: recognised since the start.
+        fps: recognised frames a second, over the last ones; of several regions, the mean of theirs.
+        frames: recognised since the start, a frame once for each of its regions.
         dropped: captured, but replaced by a newer one before the backbone was free.
         reconnects: how often the camera was connected again.
         last_frame_age_s, last_inference_age_s: seconds since the newest frame and embedding; None before the first.
         inference_ms: median of the backbone's last times; None before the first.
         seconds: from the first recognised frame to the newest.
-        error: why the camera is away, or None.
+        error: why the camera is away, or all of them are, or None.
     """
 
     camera: str
@@ -35,6 +40,61 @@ class Health:
     inference_ms: float | None
     seconds: float
     error: str | None
+
+
+@dataclass(eq=False)
+class Tally:
+    """What was recognised of one view.
+
+    Args:
+        frames: how many.
+        times_s: when the last ones were, by the monotonic clock.
+        first_s: when the first one was.
+    """
+
+    frames: int = 0
+    times_s: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
+    first_s: float = 0.0
+
+    def note(self, now_s: float) -> None:
+        """One more."""
+        if not self.frames:
+            self.first_s = now_s
+        self.frames += 1
+        self.times_s.append(now_s)
+
+
+def health_of(
+    feeds: Sequence[tuple[Feed, Sequence[Tally]]],
+    *,
+    running: bool,
+    inference_ms: float | None,
+    inference_age_s: float | None,
+    now_s: float,
+) -> Health:
+    """Cameras, each with the tallies of its views → how they are doing."""
+    tallies = [tally for _, of_one in feeds for tally in of_one if tally.frames]
+    captured = [feed.captured_s for feed, _ in feeds if feed.captured_s is not None]
+    problems = [feed.problem if running else feed.error for feed, _ in feeds]
+    first_s, last_s = min((t.first_s for t in tallies), default=0.0), max((t.times_s[-1] for t in tallies), default=0.0)
+    return Health(
+        camera=", ".join(feed.camera.name for feed, _ in feeds),
+        running=running,
+        fps=sum(_rate([tally for tally in of_one if tally.frames], now_s) for _, of_one in feeds),
+        frames=sum(tally.frames for tally in tallies),
+        dropped=sum(feed.dropped for feed, _ in feeds),
+        reconnects=sum(feed.reconnects for feed, _ in feeds),
+        last_frame_age_s=now_s - max(captured) if captured else None,
+        last_inference_age_s=inference_age_s,
+        inference_ms=inference_ms,
+        seconds=last_s - first_s,
+        error=problems[0] if None not in problems else None,
+    )
+
+
+def _rate(tallies: Sequence[Tally], now_s: float) -> float:
+    """Of the views of one camera: their mean."""
+    return sum(rate(list(tally.times_s), now_s) for tally in tallies) / len(tallies) if tallies else 0.0
 
 
 def rate(times_s: list[float], now_s: float) -> float:

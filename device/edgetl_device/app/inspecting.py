@@ -68,6 +68,7 @@ class PartVerdict:
         score, threshold: as of :class:`~edgetl_device.inspection.service.Finding`.
         where: (x, y, width, height) of the most unusual place, as shares of what was looked at; None where it is good.
         good_parts, bad_parts: of this shift, this part included.
+        camera: the name of the camera, where it has one.
     """
 
     time: str
@@ -78,15 +79,18 @@ class PartVerdict:
     where: tuple[float, float, float, float] | None
     good_parts: int
     bad_parts: int
+    camera: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """With the keys of ``edgetl-device inspect check --json``."""
         fields = asdict(self)
+        if not self.camera:
+            del fields["camera"]
         return {"verdict": "good" if fields.pop("good") else "bad", **fields}
 
 
 class Inspecting:
-    """The inspection of a running app.
+    """The inspection of a running app: of the first of its cameras, and of whole frames, whatever regions there are.
 
     What changes or reads what is known goes through :meth:`locked`; findings come from a thread of its own.
 
@@ -113,6 +117,8 @@ class Inspecting:
         self._latest: Inspected | None = None
         self._problem: str | None = None
         self._counts = threading.Lock()
+        self.camera = pipeline.cameras[0]
+        self._number = 0  # of the last frame
         self._good = self._bad = 0
         self._earlier = (0, 0)  # of shifts before this one
         self._since = _now()
@@ -157,6 +163,11 @@ class Inspecting:
     def problem(self) -> str | None:
         """Why there is no finding although enough was taught."""
         return self._problem
+
+    def newest(self) -> Recognition | None:
+        """The newest recognition of the camera that is inspected; None before the first."""
+        mine = [each for each in self._pipeline.latest_of_each() if each.name.camera == self.camera]
+        return max(mine, key=lambda each: each.frame.number, default=None)
 
     def listen(self) -> Slot[PartVerdict]:
         """Room for verdicts, in which each part's is left; what is not taken in time gives way to newer ones."""
@@ -209,7 +220,7 @@ class Inspecting:
 
     @property
     def _camera(self) -> str:
-        return self._pipeline.health().camera
+        return self._pipeline.health(self.camera).camera
 
     # what is known ---------------------------------------------------------------------------------------------------
 
@@ -261,7 +272,8 @@ class Inspecting:
         """Inspect what the camera sees from now on, or no more."""
         if ready and self._is_on and self._listener is None:
             self._rest = Rest()
-            self._listener = Listener("inspection", self._pipeline, self._look)
+            mine = self.camera
+            self._listener = Listener("inspection", self._pipeline, self._look, lambda name: name.camera == mine)
             self._listener.start()
         elif not ready:
             listener, self._listener = self._listener, None
@@ -276,6 +288,9 @@ class Inspecting:
         if using is None or backbone is None or view is None:
             return
         frame = recognition.frame
+        if frame.number == self._number:  # another region of it
+            return
+        self._number = frame.number
         rested = self._rest(frame.image, frame.time_s)
         try:
             photo = using[0].photo(frame.image)
@@ -314,7 +329,7 @@ class Inspecting:
             self._bad += not finding.good
             verdict = PartVerdict(
                 _now(), number, finding.good, round(finding.score, 4), round(finding.threshold, 4), finding.where,
-                self._good, self._bad,
+                self._good, self._bad, self.camera,
             )  # fmt: skip
         if news:
             for slot in self._listeners:

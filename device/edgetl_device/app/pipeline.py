@@ -1,9 +1,13 @@
-"""Pipeline: camera → classifier → whoever listens. Threads live here and in ``background``, and nowhere else.
+"""Pipeline: cameras → classifier → whoever listens. Threads live here and in ``background``, and nowhere else.
 
-Three threads pass frames on through slots with little room: *capture* reads and preprocesses, *inference* runs the
-backbone, *recognition* applies the head, smooths and delivers. The backbone and OpenCV release Python's lock, so
+A *capture* thread of each camera reads and prepares its frames, *inference* runs the backbone, *recognition* applies
+the head, smooths and delivers. Between them there is little room. The backbone and OpenCV release Python's lock, so
 decoding and the head run beside the backbone. A live camera's frame that nobody took in time is replaced by the next;
 a listener's too, so no listener can slow anything. Above a hundred frames a second the head takes several at once.
+
+There may be several cameras, and several views of each: regions that are recognised by themselves. They share the
+backbone and take turns (:class:`~edgetl_device.app.turns.Turns`), each with its newest frame, so that none waits for
+more than one frame of each other one.
 """
 
 from __future__ import annotations
@@ -13,60 +17,48 @@ import statistics
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from types import TracebackType
 
 import numpy as np
-import numpy.typing as npt
 
-from ..addresses import without_secrets
-from ..camera import STALL_S, Camera, Frame
+from ..camera import Camera, Frame
 from ..codes import Int8
-from ..errors import CameraError, EdgetlError
-from ..inference.backbone import Backbone
+from ..errors import EdgetlError
 from ..inference.classifier import Classifier
-from ..looking import Shares
-from ..photos import Image
-from ..printable import printable
-from .health import Health, rate
-from .smoothing import DEFAULT_S, GroupSmoothers, Smoother
+from ..view_names import ViewName
+from .answers import Answer, Watched, answers
+from .deliveries import Deliveries
+from .feed import Feed
+from .health import RECENT, Health, health_of
+from .in_use import InUse, Seen
+from .smoothing import DEFAULT_S, ViewSmoothers
 from .subscription import Recognition, Slot, Subscription
+from .turns import Turns
 
-__all__ = ["Health", "Pipeline", "Recognition", "Subscription"]
+__all__ = ["Health", "Pipeline", "Recognition", "Subscription", "Watched"]
 
 log = logging.getLogger("edgetl.pipeline")
 
 BACKOFF_S = (0.5, 10.0)  # first and longest pause before the next attempt to reach a camera
-_STEADY_S = 5.0  # a connection that lasted so long starts again with the shortest pause
 _AHEAD = 8  # frames of a file that may be read ahead; of a live camera only the newest counts
 _TOGETHER = 16  # embeddings that may wait for the head
 _PACE_S = 0.01  # the head comes no more often than this: it reads megabytes of weights, for one embedding or for eight
-_RECENT = 64  # frames over which rates and medians are taken
-
-
-@dataclass(frozen=True, eq=False)
-class _Seen:
-    """What was looked at in a frame: the photo, where it is, and with which view."""
-
-    photo: npt.NDArray[np.uint8]
-    part: Shares
-    view: str
 
 
 class Pipeline:
-    """Recognises what a camera sees until it is stopped or the camera is at its end.
+    """Recognises what cameras see until it is stopped or they are all at their end.
 
     A camera that worked and fails is connected again with growing pauses, for ever; at no time are there more threads
-    or connections than one of each kind. One that never worked ends the pipeline unless it is waited for; a damaged
-    file always does.
+    or connections than one of each kind for it. An only camera that never worked ends the pipeline unless it is waited
+    for, and so does a damaged file; of several cameras the others go on, and :meth:`wait` tells at the end.
 
     Args:
-        camera: where frames come from; the pipeline closes it.
+        camera: where frames come from, or several by their names; the pipeline closes them.
         classifier: backbone and head.
         version: of the head.
+        views: what is recognised; None is one view of each camera, as the backbone looks at frames.
         smoothing_s: time constant of :class:`~edgetl_device.app.smoothing.Smoother`, seconds; 0 turns it off.
         max_frames: stop after so many recognised frames.
         on_first_frame: called once, before the first frame is passed on.
@@ -76,47 +68,44 @@ class Pipeline:
 
     def __init__(
         self,
-        camera: Camera,
+        camera: Camera | Mapping[str, Camera],
         classifier: Classifier,
         *,
         version: int = 0,
+        views: Sequence[Watched] | None = None,
         smoothing_s: float = DEFAULT_S,
         max_frames: int | None = None,
         on_first_frame: Callable[[], None] | None = None,
         backoff_s: tuple[float, float] = BACKOFF_S,
         wait_for_camera: bool = False,
     ) -> None:
-        self._camera = camera
-        self._current = (classifier, version)
-        self._smoother = Smoother(smoothing_s)
-        self._of_groups = GroupSmoothers(smoothing_s)
-        self._max_frames = max_frames
-        self._on_first_frame = on_first_frame
-        self._backoff_s = backoff_s
-        self._wait_for_camera = wait_for_camera
-        self._captured: Slot[tuple[Frame, _Seen, Backbone]] = Slot(1 if camera.live else _AHEAD)
-        self._embedded: Slot[tuple[Frame, Int8, _Seen, Classifier, int]] = Slot(_TOGETHER)
-        self._view_problem: str | None = None
-        self._subscriptions: tuple[Subscription, ...] = ()
-        self._lock = threading.Lock()  # subscriptions, and what health() reads in one piece
+        cameras = camera if isinstance(camera, Mapping) else {"": camera}
         self._stopping = threading.Event()
         self._finished = threading.Event()
-        self._latest: Recognition | None = None
-        self._number = self._frames = self._dropped = self._reconnects = 0
-        self._captured_s: float | None = None
+        patient = wait_for_camera or len(cameras) > 1
+        self._feeds = {
+            name: Feed(name, each, self._take, backoff_s=backoff_s, patient=patient, stopping=self._stopping)
+            for name, each in cameras.items()
+        }
+        self._current = InUse.of(classifier, version, views, self._feeds)
+        self._smoothers = ViewSmoothers(smoothing_s)
+        self._max_frames = max_frames
+        self._on_first_frame = on_first_frame
+        self._first = threading.Lock()
+        self._captured: Turns[ViewName, tuple[Seen, InUse]] = Turns()
+        self._embedded: Slot[tuple[Seen, Int8, InUse]] = Slot(_TOGETHER)
+        self._view_problems: dict[ViewName, str | None] = {}
+        self._deliveries = Deliveries()
+        self._lock = threading.Lock()  # what health() reads in one piece, and how many cameras are not at their end
         self._embedded_s: float | None = None
-        self._inference_ms: deque[float] = deque(maxlen=_RECENT)
-        self._delivered_s: deque[float] = deque(maxlen=_RECENT)
-        self._first_s = 0.0
-        self._error: str | None = None
+        self._inference_ms: deque[float] = deque(maxlen=RECENT)
         self._failure: BaseException | None = None
+        self._reading = len(self._feeds)
+        steps = [(f"capture {name}".strip(), feed.run, self._end_of_feed) for name, feed in self._feeds.items()]
+        steps += [("inference", self._infer, self._embedded.close), ("recognition", self._recognise, self._finish)]
         self._threads = [
             threading.Thread(target=self._guarded, args=(step, after), name=name, daemon=True)
-            for name, step, after in (
-                ("capture", self._capture, self._captured.close),
-                ("inference", self._infer, self._embedded.close),
-                ("recognition", self._recognise, self._finish),
-            )
+            for name, step, after in steps
         ]
 
     # for everyone ------------------------------------------------------------------------------------------------
@@ -127,11 +116,8 @@ class Pipeline:
             thread.start()
 
     def stop(self, timeout_s: float = 2.0) -> bool:
-        """End all threads and close the camera; whether they ended in time."""
-        self._stopping.set()
-        self._camera.close()
-        self._captured.close()
-        self._embedded.close()
+        """End all threads and close the cameras; whether they ended in time."""
+        self._close()
         until_s = time.monotonic() + timeout_s
         for thread in self._threads:
             if thread.ident is not None:
@@ -146,46 +132,63 @@ class Pipeline:
         self.stop()
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until the camera is at its end, ``max_frames`` are done or it was stopped; False after the timeout.
+        """Wait until the cameras are at their end, ``max_frames`` are done or it was stopped; False after the timeout.
 
         Raises:
-            EdgetlError: what ended it otherwise.
+            EdgetlError: what ended it, or one of several cameras, otherwise.
         """
         done = self._finished.wait(timeout_s)
-        if self._failure is not None:
+        if done and self._failure is not None:
             raise self._failure
         return done
 
-    def latest(self) -> Recognition | None:
-        """The newest recognition, or None before the first."""
-        return self._latest
+    def latest(self, name: ViewName | None = None) -> Recognition | None:
+        """The newest recognition, of any view or of one, or None before the first."""
+        return self._deliveries.newest if name is None else self._deliveries.of.get(name)
 
-    def subscribe(self, notify: Callable[[], None] | None = None) -> Subscription:
-        """Listen. The recognition thread calls ``notify`` when a recognition finds none waiting, and at the end.
+    def latest_of_each(self) -> list[Recognition]:
+        """The newest recognition of each view that has one."""
+        return [found for view in self.views if (found := self.latest(view.name)) is not None]
+
+    def subscribe(
+        self, notify: Callable[[], None] | None = None, wanted: Callable[[ViewName], bool] | None = None
+    ) -> Subscription:
+        """Listen. The recognition thread calls ``notify`` when a recognition finds none of its view waiting, and at
+        the end.
 
         It must return at once; ``lambda: loop.call_soon_threadsafe(event.set)`` serves an asyncio listener.
-        """
-        subscription = Subscription(self._unsubscribe, notify)
-        with self._lock:
-            self._subscriptions = (*self._subscriptions, subscription)
-        if self._finished.is_set():
-            subscription.end()
-        return subscription
 
-    def swap(self, classifier: Classifier, version: int) -> None:
-        """Use another head, or backbone and head, from the next frame on."""
-        self._view_problem = None  # the next frame tells
-        self._current = (classifier, version)
+        Args:
+            wanted: the views to listen to; None for all.
+        """
+        return self._deliveries.subscribe(notify, wanted)
+
+    def swap(self, classifier: Classifier, version: int, views: Sequence[Watched] | None = None) -> None:
+        """Use another head, or backbone and head, or views, from the next frame on."""
+        self._view_problems = {}  # the next frame tells
+        self._current = InUse.of(classifier, version, views, self._feeds)
+        self._deliveries.keep_only(view.name for view in self.views)
+
+    @property
+    def views(self) -> tuple[Watched, ...]:
+        """What is recognised now, in the order of the cameras."""
+        return tuple(view for of_one in self._current.views.values() for view in of_one)
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """The names of the cameras; an only one may have an empty name."""
+        return tuple(self._feeds)
 
     @property
     def is_waiting(self) -> bool:
         """Whether there was no camera yet."""
-        return not self._number and self._error is not None
+        feeds = self._feeds.values()
+        return not any(feed.number for feed in feeds) and any(feed.error is not None for feed in feeds)
 
     @property
     def view_problem(self) -> str | None:
-        """Why frames cannot be looked at with the view that was chosen: they are looked at whole."""
-        return self._view_problem
+        """Why frames cannot be looked at with a view that was chosen: they are looked at whole."""
+        return next((problem for problem in list(self._view_problems.values()) if problem), None)
 
     @property
     def failure(self) -> BaseException | None:
@@ -195,138 +198,92 @@ class Pipeline:
     @property
     def version(self) -> int:
         """Of the head in use."""
-        return self._current[1]
+        return self._current.version
 
-    def health(self) -> Health:
-        """How it is doing now."""
-        now = time.monotonic()
+    def health(self, camera: str | None = None) -> Health:
+        """How it is doing now, or one of its cameras."""
+        now_s = time.monotonic()
         with self._lock:
-            times_ms, delivered_s = list(self._inference_ms), list(self._delivered_s)
-        frame_age_s = None if self._captured_s is None else now - self._captured_s
-        error = self._error
-        running = self._threads[0].ident is not None and not self._finished.is_set()
-        if error is None and running and frame_age_s is not None and frame_age_s > STALL_S:
-            error = f"{self._camera.name} has sent no frame for {frame_age_s:.0f} s"
-        return Health(
-            camera=self._camera.name,
-            running=running,
-            fps=rate(delivered_s, now),
-            frames=self._frames,
-            dropped=self._dropped,
-            reconnects=self._reconnects,
-            last_frame_age_s=frame_age_s,
-            last_inference_age_s=None if self._embedded_s is None else now - self._embedded_s,
+            times_ms = list(self._inference_ms)
+        tallies = self._deliveries.tallies()
+        feeds = [feed for name, feed in self._feeds.items() if camera in (None, name)]
+        return health_of(
+            [(feed, [tally for name, tally in tallies if name.camera == feed.name]) for feed in feeds],
+            running=self._threads[0].ident is not None and not self._finished.is_set(),
             inference_ms=statistics.median(times_ms) if times_ms else None,
-            seconds=delivered_s[-1] - self._first_s if delivered_s else 0.0,
-            error=error,
+            inference_age_s=None if self._embedded_s is None else now_s - self._embedded_s,
+            now_s=now_s,
         )
 
-    # the three threads -------------------------------------------------------------------------------------------
+    # the threads -------------------------------------------------------------------------------------------------
 
-    def _capture(self) -> None:
-        pause_s, longest_s = self._backoff_s
-        told = None
-        while not self._stopping.is_set():
-            began_s = time.monotonic()
-            try:
-                self._connection()
-                if self._camera.finite or self._stopping.is_set():
-                    return
-                self._error = f"{self._camera.name} has ended"
-            except Exception as error:  # drivers raise what they like; a camera must not end the program
-                log.info("the camera failed", exc_info=not isinstance(error, EdgetlError))
-                failure = error if isinstance(error, EdgetlError) else self._unexpected(error)
-                if self._camera.finite or not (self._number or self._wait_for_camera):
-                    raise failure from None  # a camera that never worked is a mistake rather than a fault
-                self._error = str(failure)
-            if time.monotonic() - began_s > _STEADY_S:
-                pause_s = self._backoff_s[0]
-            level = logging.INFO if self._error == told else logging.WARNING  # a camera may be away for days
-            log.log(level, "%s; trying again in %.1f s", self._error, pause_s)
-            told = self._error
-            self._stopping.wait(pause_s)
-            pause_s = min(2 * pause_s, longest_s)
-            self._reconnects += 1
+    def _take(self, feed: Feed, frame: Frame) -> int:
+        """Pass on a camera's frame to each of its views; how many earlier ones it replaced."""
+        if self._on_first_frame is not None:
+            with self._first:  # cameras may begin at the same moment
+                first, self._on_first_frame = self._on_first_frame, None
+                if first is not None:
+                    first()
+        using, live, dropped = self._current, feed.camera.live, 0
+        for view in using.views[feed.name]:
+            seen = self._look(view, frame)
+            dropped += self._captured.put(view.name, (seen, using), room=1 if live else _AHEAD, wait=not live)
+        return dropped
 
-    def _unexpected(self, error: Exception) -> CameraError:
-        """A driver's own exception, in one line."""
-        reason = printable(without_secrets(f"{type(error).__name__}: {error}"), 200)
-        return CameraError(f"{self._camera.name} failed ({reason}): check that it is connected and not in use")
-
-    def _connection(self) -> None:
-        """Pass on the frames of one connection."""
-        wait = not self._camera.live
-        with closing(self._camera.frames()) as images:
-            for image in images:
-                if self._stopping.is_set():
-                    return
-                self._captured_s = time.monotonic()
-                self._error = None
-                self._number += 1
-                if self._number == 1 and self._on_first_frame is not None:
-                    self._on_first_frame()
-                frame = Frame(image, self._number, self._captured_s)
-                backbone = self._current[0].backbone
-                if self._captured.put((frame, self._look(backbone, image), backbone), wait=wait):
-                    self._dropped += 1
-
-    def _look(self, backbone: Backbone, image: Image) -> _Seen:
+    def _look(self, view: Watched, frame: Frame) -> Seen:
         """What the backbone gets of a frame: the whole region, where a view finds nothing that it could look for."""
-        photo, part, self._view_problem = backbone.looking.anyhow(image)
-        return _Seen(photo, part, backbone.looking.key)
+        photo, part, self._view_problems[view.name] = view.looking.anyhow(frame.image)
+        return Seen(frame, photo, part, view)
 
     def _infer(self) -> None:
         while (work := self._captured.get()) is not None and not self._stopping.is_set():
-            frame, seen, prepared_for = work
-            classifier, version = self._current
-            backbone = classifier.backbone
-            if prepared_for is not backbone:  # another bundle came in between
-                seen = self._look(backbone, frame.image)
+            seen, prepared = work
+            using = self._current
+            if prepared.classifier.backbone is not using.classifier.backbone or prepared.views is not using.views:
+                view = using.view(seen.view.name)
+                if view is None:  # it was removed in between
+                    continue
+                if view.looking is not seen.view.looking or view.group != seen.view.group:
+                    seen = self._look(view, seen.frame)
             began_s = time.perf_counter()
-            raw = backbone.embed_photo(seen.photo)
+            raw = using.classifier.backbone.embed_photo(seen.photo)
             elapsed_ms = (time.perf_counter() - began_s) * 1e3
             with self._lock:
                 self._inference_ms.append(elapsed_ms)
             self._embedded_s = time.monotonic()
-            self._embedded.put((frame, raw, seen, classifier, version), wait=True)
+            self._embedded.put((seen, raw, using), wait=True)
 
     def _recognise(self) -> None:
         version = None
         while (waiting := self._embedded.get_all()) and not self._stopping.is_set():
             next_s = time.monotonic() + _PACE_S
-            for backbone, works in groupby(waiting, lambda work: work[3].backbone):
+            for backbone, works in groupby(waiting, lambda work: work[2].classifier.backbone):
                 batch = list(works)
-                classifier, used = self._current
-                if classifier.backbone is not backbone:  # another bundle came in between
-                    _, _, _, classifier, used = batch[-1]
-                if used != version:
-                    self._smoother.reset()
-                    version = used
-                codes = backbone.codes(np.stack([raw for _, raw, *_ in batch]))
-                instants = classifier.classify_codes(codes, top=max(1, len(classifier.head.labels)))
-                in_groups = classifier.classify_groups(codes)
-                for row, ((frame, raw, seen, _, _), instant) in enumerate(zip(batch, instants, strict=True)):
-                    smoothed = self._smoother(instant, frame.time_s)
-                    answers = {name: told[row] for name, told in in_groups.items()}
-                    groups = self._of_groups(classifier.groups, answers, frame.time_s)
-                    self._deliver(
-                        Recognition(frame, raw, smoothed, instant, used, backbone.digest, seen.part, seen.view, groups)
-                    )
-                    if self._frames == self._max_frames:
+                using = self._current
+                if using.classifier.backbone is not backbone:  # another bundle came in between
+                    using = batch[-1][2]
+                if using.version != version:
+                    self._smoothers.reset()
+                    version = using.version
+                codes = backbone.codes(np.stack([raw for _, raw, _ in batch]))
+                told = answers(using.classifier, codes, [seen.view.group for seen, _, _ in batch], using.bound)
+                for (seen, raw, _), answer in zip(batch, told, strict=True):
+                    self._deliver(self._recognition(seen, raw, using, answer))
+                    if self._deliveries.count == self._max_frames:
                         return
             self._stopping.wait(next_s - time.monotonic())  # at a camera's 30 frames a second nothing is kept waiting
 
+    def _recognition(self, seen: Seen, raw: Int8, using: InUse, answer: Answer) -> Recognition:
+        view, frame = seen.view, seen.frame
+        shown, groups = self._smoothers(view, using.classifier.groups, answer, frame.time_s)
+        backbone = using.classifier.backbone
+        return Recognition(
+            *(frame, raw, shown, answer.instant, using.version, backbone.digest, seen.part, view.looking.key, groups),
+            *(view.name, view.group),
+        )
+
     def _deliver(self, recognition: Recognition) -> None:
-        now = time.monotonic()
-        if not self._frames:
-            self._first_s = now
-        self._latest = recognition
-        self._frames += 1
-        with self._lock:
-            self._delivered_s.append(now)
-            subscriptions = self._subscriptions
-        for subscription in subscriptions:
-            subscription.offer(recognition)
+        self._deliveries.deliver(recognition)
 
     # ends --------------------------------------------------------------------------------------------------------
 
@@ -337,21 +294,27 @@ class Pipeline:
         except BaseException as error:
             if not isinstance(error, EdgetlError):
                 log.exception("%s failed", threading.current_thread().name)
+            elif len(self._feeds) > 1:
+                log.error("%s", error)
             self._failure = self._failure or error
         finally:
             after()
 
-    def _finish(self) -> None:
+    def _end_of_feed(self) -> None:
+        with self._lock:
+            self._reading -= 1
+            reading = self._reading
+        if not reading:
+            self._captured.close()
+
+    def _close(self) -> None:
         self._stopping.set()
-        self._camera.close()
+        for feed in self._feeds.values():
+            feed.camera.close()
         self._captured.close()
         self._embedded.close()
-        self._finished.set()
-        with self._lock:
-            subscriptions = self._subscriptions
-        for subscription in subscriptions:
-            subscription.end()
 
-    def _unsubscribe(self, subscription: Subscription) -> None:
-        with self._lock:
-            self._subscriptions = tuple(other for other in self._subscriptions if other is not subscription)
+    def _finish(self) -> None:
+        self._close()
+        self._finished.set()
+        self._deliveries.end()

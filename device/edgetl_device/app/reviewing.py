@@ -20,6 +20,7 @@ from ..inference.classifier import Prediction
 from ..learning.learner import Learner
 from ..learning.review import directions, drop_frames, frames_for_review, label_frames
 from ..store.review import MOST_FRAMES, ReviewFrame
+from ..view_names import ViewName
 from .background import Listener
 from .captured import CapturedSample
 from .pipeline import Pipeline
@@ -96,8 +97,8 @@ class Reviewing:
         self._live, self._keep_s = live, keep_s
         self._kept_s = self._looked_s = float("-inf")
         self._candidate: _Candidate | None = None
-        self._glimpses: deque[_Glimpse] = deque(maxlen=2)  # of the last two frames
-        self._odd: _Candidate | None = None  # the last frame, where it contradicts the one before
+        self._glimpses: dict[ViewName, deque[_Glimpse]] = {}  # of the last two frames of each view
+        self._odd: dict[ViewName, _Candidate | None] = {}  # the last frame, where it contradicts the one before
         # Of what was kept, also after it was dropped: what nobody wants to see does not come back at once.
         self._seen: deque[np.ndarray] = deque(maxlen=2 * MOST_FRAMES)
         self._of: str | None = None  # digest of the backbone that made them
@@ -137,6 +138,8 @@ class Reviewing:
     # what is kept ------------------------------------------------------------------------------------------------
 
     def _see(self, recognition: Recognition) -> None:
+        if recognition.group is not None:  # what is asked for review is the label without a group
+            return
         why = worth_a_glance(recognition.instant)
         if why is not None:
             self._consider(self._compared(recognition, why))
@@ -153,14 +156,14 @@ class Reviewing:
 
     def _look_back(self, recognition: Recognition) -> None:
         """Consider the frame before this one where it is called otherwise than both of its neighbours, which agree."""
-        glimpse = _Glimpse.of(recognition)
-        last, odd = (self._glimpses[-1] if self._glimpses else None), self._odd
-        self._odd = None
-        if len(self._glimpses) == 2 and odd is not None and glimpse.agrees_with(self._glimpses[0]):
+        glimpse, name = _Glimpse.of(recognition), recognition.name
+        glimpses = self._glimpses.setdefault(name, deque(maxlen=2))
+        last, odd = (glimpses[-1] if glimpses else None), self._odd.pop(name, None)
+        if len(glimpses) == 2 and odd is not None and glimpse.agrees_with(glimpses[0]):
             self._consider(odd)
         if last is not None and glimpse.contradicts(last):
-            self._odd = self._compared(recognition, "differs")  # the frame itself may be 25 MB
-        self._glimpses.append(glimpse)
+            self._odd[name] = self._compared(recognition, "differs")  # the frame itself may be 25 MB
+        glimpses.append(glimpse)
 
     def _consider(self, candidate: _Candidate | None) -> None:
         """Remember the frame that is worth most, until one is to be kept."""

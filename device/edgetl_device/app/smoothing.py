@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..inference.classifier import Prediction
+from ..view_names import ViewName
+from .answers import Answer, Watched
 
 DEFAULT_S = 0.3  # time constant: a new thing is named after about 0.2 s
 MARGIN = 0.1  # of probability, by which a label must lead the shown one
@@ -106,3 +108,37 @@ class GroupSmoothers:
                 self._smoothers[name] = heads[name], smoother
             shown[name] = smoother(instant, time_s)
         return shown
+
+
+class ViewSmoothers:
+    """Smoothers of each view, for the question that it asks and for groups besides.
+
+    Args:
+        time_constant_s: as of :class:`Smoother`.
+    """
+
+    def __init__(self, time_constant_s: float) -> None:
+        self._time_constant_s = time_constant_s
+        self._of: dict[ViewName, tuple[Smoother, GroupSmoothers]] = {}
+
+    def reset(self) -> None:
+        """Another head is in use; heads of groups are told apart by themselves."""
+        for smoother, _ in self._of.values():
+            smoother.reset()
+
+    def __call__(
+        self, view: Watched, heads: Mapping[str, object], answer: Answer, time_s: float
+    ) -> tuple[Prediction, dict[str, Prediction]]:
+        """A frame's answer → what to show of it, and of the groups besides.
+
+        Args:
+            heads: of the groups.
+        """
+        if view.name not in self._of:
+            self._of[view.name] = Smoother(self._time_constant_s), GroupSmoothers(self._time_constant_s)
+        smoother, of_groups = self._of[view.name]
+        if view.group is None:
+            return smoother(answer.instant, time_s), of_groups(heads, answer.groups, time_s)
+        if view.group not in heads:
+            return answer.instant, {}
+        return of_groups(heads, {view.group: answer.instant}, time_s)[view.group], {}

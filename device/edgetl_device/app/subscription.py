@@ -1,4 +1,4 @@
-"""Recognitions, and how they get from one thread to another: through slots of one value, never through queues."""
+"""Recognitions, and how they get from one thread to another: the newest of each view, never through long queues."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from ..camera import Frame
 from ..codes import Int8
 from ..inference.classifier import Prediction
 from ..looking import Shares
+from ..view_names import UNNAMED, ViewName
+from .turns import Turns
 
 T = TypeVar("T")
 
@@ -30,6 +32,8 @@ class Recognition:
         part: (x, y, width, height) of what was looked at, as shares of the frame.
         view: how, :attr:`Looking.key <edgetl_device.looking.Looking.key>`.
         groups: group of labels → what it says, smoothed, all of its labels in ``top``.
+        name: which view of which camera this is.
+        group: the group of labels that ``prediction`` is about, where the view is bound to one.
     """
 
     frame: Frame
@@ -41,6 +45,8 @@ class Recognition:
     part: Shares = (0.0, 0.0, 1.0, 1.0)
     view: str = ""
     groups: Mapping[str, Prediction] = field(default_factory=dict)
+    name: ViewName = UNNAMED
+    group: str | None = None
 
 
 class Slot(Generic[T]):
@@ -99,26 +105,44 @@ class Slot(Generic[T]):
 
 
 class Subscription:
-    """One listener's view of a pipeline: always the newest recognition, never a queue."""
+    """One listener's view of a pipeline: always the newest recognition of each view, never a queue.
 
-    def __init__(self, leave: Callable[[Subscription], None], notify: Callable[[], None] | None) -> None:
-        self._slot: Slot[Recognition] = Slot()
+    Args:
+        leave: called when it is closed.
+        notify: called when a recognition finds none of its view waiting: take all there are.
+        wanted: the views it is about; None for all.
+    """
+
+    def __init__(
+        self,
+        leave: Callable[[Subscription], None],
+        notify: Callable[[], None] | None,
+        wanted: Callable[[ViewName], bool] | None = None,
+    ) -> None:
+        self._turns: Turns[ViewName, Recognition] = Turns()
         self._leave = leave
         self._notify = notify
+        self._wanted = wanted
 
     def get(self, timeout_s: float | None = None) -> Recognition | None:
-        """The newest recognition not yet taken, waited for; None after the timeout or when no more will come."""
-        return self._slot.get(timeout_s)
+        """The newest recognition not yet taken, of the view whose turn it is, waited for; None after the timeout or
+        when no more will come."""
+        return self._turns.get(timeout_s)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether :meth:`get` would give one at once."""
+        return bool(self._turns)
 
     @property
     def ended(self) -> bool:
         """Whether no more recognitions will come."""
-        return self._slot.closed
+        return self._turns.closed
 
     def close(self) -> None:
         """Listen no more; a waiting :meth:`get` returns."""
         self._leave(self)
-        self._slot.close()
+        self._turns.close()
 
     def __enter__(self) -> Subscription:
         return self
@@ -128,12 +152,14 @@ class Subscription:
 
     def offer(self, recognition: Recognition) -> None:
         """For the pipeline: leave a recognition and notify the listener; never waits."""
-        if not self._slot.put(recognition):  # a listener that has not taken the one before was notified already
+        if self._wanted is not None and not self._wanted(recognition.name):
+            return
+        if not self._turns.put(recognition.name, recognition):  # otherwise it was notified already
             self._notify_listener()
 
     def end(self) -> None:
         """For the pipeline: no more will come."""
-        self._slot.close()
+        self._turns.close()
         self._notify_listener()
 
     def _notify_listener(self) -> None:

@@ -112,12 +112,15 @@ class Learner(HeadVersions, SampleKeeper):
             self._reliability = solved, reliability_of(solved.head, solved.evidence)
         return self._reliability[1]
 
-    def drift(self) -> Drift:
+    def drift(self, *, anew: bool = False) -> Drift:
         """Watches whether the stream still resembles what the active head knows; goes on where it was kept.
 
         Feed it with codes; it lives in memory. A changed head asks for a new one.
+
+        Args:
+            anew: begin without what was kept: it was of another stream.
         """
-        kept = self.store.drift(self.bundle.digest)
+        kept = None if anew else self.store.drift(self.bundle.digest)
         mine = kept is not None and kept["version"] == self.active_version
         return Drift(self.active_head().novelty, kept if mine else None)
 

@@ -35,7 +35,7 @@ class InspectionApi:
     """
 
     def __init__(self, app: App, work: Work) -> None:
-        self._inspecting, self._pipeline, self._work = app.inspecting, app.pipeline, work
+        self._inspecting, self._work = app.inspecting, work
 
     def routes(self) -> list[Route]:
         """Relative to ``/api/v1``."""
@@ -76,7 +76,7 @@ class InspectionApi:
             verdict = await self._work.with_photo(request, self._inspecting.check)
         else:
             await read_json(request, {}, "or a photo with `Content-Type: image/jpeg`")
-            recognition = self._pipeline.latest()
+            recognition = self._inspecting.newest()
             if recognition is None:
                 raise Refused(503, self._work.no_frame())
             verdict = await self._work.run(self._inspecting.check, recognition.frame.image, recognition.frame.number)
@@ -153,9 +153,9 @@ class InspectionApi:
                 )
             return found
 
-        return await self._work.run(
-            self._inspecting.teach, verdict, await self._work.frames(frames, interval_ms, image)
-        )
+        shown = self._inspecting.newest()
+        captured = await self._work.frames(frames, interval_ms, image, None if shown is None else shown.name)
+        return await self._work.run(self._inspecting.teach, verdict, captured)
 
     def _status(self) -> dict[str, Any]:
         def known(inspection: Inspection) -> dict[str, Any]:

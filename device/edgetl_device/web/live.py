@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ..app.pipeline import Pipeline, Recognition
     from ..inference.classifier import Prediction
     from ..photos import Image
+    from ..view_names import ViewName
 
 MAX_VIEWERS = 8  # at once; each costs bandwidth, and a Raspberry Pi has little
 MAX_FPS = 15.0  # of pictures sent; recognition is not limited by it
@@ -117,20 +118,29 @@ class Live:
 
 
 @contextlib.contextmanager
-def listening(pipeline: Pipeline) -> Iterator[Callable[[float], Awaitable[Recognition | None]]]:
-    """Inside, a function that waits for the next recognition, or so many seconds and gives None."""
+def listening(
+    pipeline: Pipeline, name: ViewName | None = None
+) -> Iterator[Callable[[float], Awaitable[Recognition | None]]]:
+    """Inside, a function that waits for the next recognition, or so many seconds and gives None.
+
+    Args:
+        name: the view to listen to; None for all, in turn.
+    """
     loop, arrived = asyncio.get_running_loop(), asyncio.Event()
 
     def notify() -> None:
         loop.call_soon_threadsafe(arrived.set)
 
-    with pipeline.subscribe(notify) as subscription:
+    with pipeline.subscribe(notify, None if name is None else name.__eq__) as subscription:
 
         async def next_recognition(timeout_s: float) -> Recognition | None:
             with anyio.move_on_after(timeout_s):
                 await arrived.wait()
             arrived.clear()
-            return subscription.get(0)
+            recognition = subscription.get(0)
+            if subscription.waiting:  # of another view
+                arrived.set()
+            return recognition
 
         yield next_recognition
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..app.app import App
     from ..app.subscription import Recognition
     from ..photos import Image
+    from ..view_names import ViewName
 
 T = TypeVar("T")
 
@@ -55,13 +56,19 @@ class Work:
             decoded_and_done = partial(_decoded_and_done, data, work)
             return await anyio.to_thread.run_sync(decoded_and_done, limiter=self._decoded)
 
-    async def frames(self, frames: int, interval_ms: int, keep: Callable[[Recognition], T]) -> list[T]:
-        """Of the next frames of the live picture, at least the interval apart, what is to be kept of each."""
+    async def frames(
+        self, frames: int, interval_ms: int, keep: Callable[[Recognition], T], name: ViewName | None = None
+    ) -> list[T]:
+        """Of the next frames of the live picture, at least the interval apart, what is to be kept of each.
+
+        Args:
+            name: the view that is meant; None for the only one.
+        """
         whole_number(frames, "frames", 1, MAX_BURST)
         whole_number(interval_ms, "interval_ms", 0, MAX_INTERVAL_MS)
         kept: list[T] = []
         async with self._bursts.one():
-            with listening(self._app.pipeline) as next_recognition:
+            with listening(self._app.pipeline, name) as next_recognition:
                 while len(kept) < frames:
                     if kept:
                         await anyio.sleep(interval_ms / 1e3)

@@ -62,7 +62,7 @@ def test_what_a_command_teaches_a_group_is_recognised_by_a_running_app(taught: H
         other = Groups(taught.learner())["condition"]
         other.add("bent", np.stack([tiny_backbone().embed(draw("ring", 300 + n)) for n in range(5)]))
         other.retrain()
-        assert app.notice() and "bent" in app.pipeline._current[0].groups["condition"].labels
+        assert app.notice() and "bent" in app.pipeline._current.classifier.groups["condition"].labels
 
 
 def test_groups_are_smoothed_each_for_itself_and_anew_with_another_head() -> None:

@@ -95,7 +95,7 @@ def test_of_a_live_camera_the_latest_frame_wins(classifier) -> None:
     found: list[int] = []
     pipeline._deliver = lambda recognition: found.append(recognition.frame.number)
     with pipeline:
-        until(lambda: pipeline._number == 10)
+        until(lambda: pipeline._feeds[""].number == 10)
         held.go.set()
         assert pipeline.wait(SOON_S)
         # One frame may be with the backbone when the others come, one may be taken at the last recognition.

@@ -113,13 +113,13 @@ def test_a_viewer_that_takes_nothing_any_more_is_let_go(site, monkeypatch) -> No
 
 
 def test_a_viewer_that_vanishes_leaves_nothing_behind(site) -> None:
-    before = site.app.pipeline._subscriptions  # the app's own
+    before = site.app.pipeline._deliveries._subscriptions  # the app's own
     for _ in range(5):
         with Client(site.url).watch() as watching:
             next_picture(watching)
             watching.socket.shutdown(socket.SHUT_RDWR)
     until(lambda: viewers(site) == 0)
-    until(lambda: site.app.pipeline._subscriptions == before)
+    until(lambda: site.app.pipeline._deliveries._subscriptions == before)
     until(lambda: not site.server._server.server_state.connections)
 
 
