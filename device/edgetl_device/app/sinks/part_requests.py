@@ -41,10 +41,10 @@ class PartRequests:
 
     def look(self, recognition: Recognition) -> None:
         """A frame: inspected if it is of the camera that inspects, and was captured after the request."""
-        if recognition.name.camera != self._app.inspecting.camera:
-            return
         with self._lock:
             if self._asked_s is None or recognition.frame.time_s < self._asked_s:
+                return
+            if recognition.name.camera != self._app.inspecting.camera:
                 return
             self._asked_s = None
         try:
