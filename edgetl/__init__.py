@@ -14,16 +14,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import convert, deploy, embed, evaluate, import_photos, load_photos, predict, train
+    from .api import (
+        convert,
+        convert_embeddings,
+        deploy,
+        embed,
+        evaluate,
+        import_photos,
+        load_photos,
+        predict,
+        train,
+        train_embeddings,
+    )
     from .conversion.convert import Converted
-    from .conversion.from_embeddings import ConvertedEmbeddings, convert_embeddings
+    from .conversion.from_embeddings import ConvertedEmbeddings
     from .data.datasets import Dataset
     from .deployment.deploy import Deployed
     from .embedding.scale import EmbeddedPhotos
     from .evaluation.evaluate import Evaluation
     from .evaluation.predict import Predictions
     from .imports.writing import Imported
-    from .training.embedded_run import EmbeddedRun, train_embeddings
+    from .training.embedded_run import EmbeddedRun
     from .training.network import Batch, Network, default_step
     from .training.runs import Run
 
@@ -70,7 +81,7 @@ _MODULES = {
     "Predictions": "evaluation.predict",
     "Run": "training.runs",
     "convert": "api",
-    "convert_embeddings": "conversion.from_embeddings",
+    "convert_embeddings": "api",
     "default_step": "training.network",
     "deploy": "api",
     "embed": "api",
@@ -79,7 +90,7 @@ _MODULES = {
     "load_photos": "api",
     "predict": "api",
     "train": "api",
-    "train_embeddings": "training.embedded_run",
+    "train_embeddings": "api",
 }
 """Where each public name is defined."""
 

@@ -22,7 +22,9 @@ from edgetl.conversion.convert import Options
 from edgetl.training.finetuning import Plan
 from edgetl_device.errors import InputError
 
-VERBS = ("load_photos", "train", "embed", "convert", "evaluate", "predict", "deploy")
+VERBS = (
+    "load_photos", "train", "convert", "evaluate", "predict", "embed", "train_embeddings", "convert_embeddings", "deploy"
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def examples() -> dict[str, doctest.DocTest]:
-    return {test.name.removeprefix("edgetl.api").lstrip("."): test for test in doctest.DocTestFinder().find(api)}
+    modules = (api.photos, api.training, api.bundles, api.embedded)
+    return {test.name.split(".")[-1]: test for each in modules for test in doctest.DocTestFinder().find(each)}
 
 
 def check(name: str) -> None:
@@ -91,6 +94,12 @@ def test_what_is_exported_is_there_and_nothing_else() -> None:
         assert getattr(edgetl, name) is not None
     with pytest.raises(AttributeError, match="has no attribute 'trane'"):
         _ = edgetl.trane
+
+
+def test_each_public_name_is_in_the_reference() -> None:
+    reference = Path(__file__).parents[1] / "docs/reference/python-workstation.md"
+    documented = {line.split()[-1] for line in reference.read_text().splitlines() if line.startswith(".. auto")}
+    assert documented == set(edgetl.__all__) - {"__version__"}
 
 
 def test_both_distributions_have_the_same_version_and_say_that_they_are_typed() -> None:

@@ -84,7 +84,7 @@ def convert(
 
         embedded = open_embedded_run(run)
     if embedded is not None or (run is None and embeddings is not None):
-        return convert_on_embeddings(embedded, embeddings, output, options)
+        return convert_on_embeddings(run, embeddings, output, options)
     if run is None or embeddings is not None:
         raise InputError("say what to convert: a RUN, or --embeddings EMB")
     from .. import api

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgetl_device.console import note, refuse_existing, say, table
+from edgetl_device.console import note, say, table
 from edgetl_device.errors import InputError
 
 from .options import check_bundle_name, refuse_typed
@@ -22,9 +22,9 @@ def train_on_embeddings(
         raise InputError(f"--embeddings takes the place of PHOTOS: leave out {photos[0]}, or --embeddings")
     refuse_typed("does not go with --embeddings, whose backbone is chosen", "output", "embeddings", "val_split",
                  "seed", "force")  # fmt: skip
-    from ..training.embedded_run import train_embeddings
+    from .. import api
 
-    run = train_embeddings(embeddings, output, val_split, seed, force)
+    run = api.train_embeddings(embeddings, output, val_split=val_split, seed=seed, force=force)
     _tell(run, output)
     return {
         "accuracy": run.accuracy,
@@ -58,23 +58,21 @@ def _tell(run: EmbeddedRun, output: Path) -> None:
 
 
 def convert_on_embeddings(
-    run: EmbeddedRun | None, embeddings: Path | None, output: Path, options: dict[str, Any]
+    run: Path | None, embeddings: Path | None, output: Path, options: dict[str, Any]
 ) -> dict[str, Any]:
     """What ``edgetl convert --embeddings``, or of a RUN on embeddings, does; returns its result."""
     check_bundle_name(output)
-    refuse_existing(output, options["force"])
     refuse_typed("is of a float model, and embeddings have a backbone that is converted", "output", "embeddings",
                  "head", "seed", "sign", "force")  # fmt: skip
     if run is not None and options["seed"] is not None:
         raise InputError("--seed is the RUN's: leave it out")
-    from edgetl_device.bundle.signing import read_private_key
+    from .. import api
 
-    from ..conversion.from_embeddings import convert_embeddings
-
-    place = embeddings or Path(run.embeddings if run else "")
-    key = None if options["sign"] is None else read_private_key(options["sign"])
-    share, seed = (run.val_split, run.seed) if run else (0.2, options["seed"] or 0)
-    done = convert_embeddings(place, output, options["head"], share, seed, key, run)
+    taken = {name: options[name] for name in ("head", "seed", "sign", "force")}
+    if run is None:
+        done = api.convert_embeddings(embeddings or "", output, **taken)
+    else:
+        done = api.convert_embeddings(run, output, embeddings=embeddings, **taken)
     say(f"held-out accuracy {done.accuracy:.3f} of {done.held_out:,} photos")
     say(f"wrote {output}: {done.size_bytes / 1e6:.1f} MB in {done.seconds:.0f} s; next: edgetl-device install {output}")
     return {
