@@ -321,7 +321,17 @@ def test_every_check_that_make_knows_is_in_contributing() -> None:
 
 def test_every_benchmark_says_what_it_asks() -> None:
     table, _, _ = (ROOT / "benchmarks" / "README.md").read_text().partition("\n## ")
-    shared = {"__init__", "__main__", "forked", "harness", "hostile_inputs", "inspection_peers", "peers", "situations"}
+    shared = {
+        "__init__",
+        "__main__",
+        "forked",
+        "fuzz_targets",
+        "harness",
+        "hostile_inputs",
+        "inspection_peers",
+        "peers",
+        "situations",
+    }
     scripts = {path.stem for path in (ROOT / "benchmarks").glob("*.py")} - shared
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.M)) == scripts
 

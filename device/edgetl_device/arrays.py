@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError
+from .printable import printable
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -82,7 +83,7 @@ def unpack(data: bytes, expected: frozenset[str] | set[str] | None = None, most:
         RuntimeError,
         struct.error,
     ) as error:
-        raise InputError(f"not a set of arrays: {error}") from None
+        raise InputError(f"not a set of arrays: {printable(error, 200)}") from None
     if len(arrays) != len(members):
         raise InputError("an array appears twice")
     if expected is not None and set(arrays) != set(expected):
@@ -101,7 +102,7 @@ def _stored(data: bytes, member: zipfile.ZipInfo) -> memoryview:
     start = member.header_offset + _LOCAL_HEADER.size + sum(_LOCAL_HEADER.unpack_from(data, member.header_offset))
     content = memoryview(data)[start : start + member.file_size]
     if member.compress_size != member.file_size or zlib.crc32(content) != member.CRC:
-        raise InputError(f"{member.filename} is damaged")
+        raise InputError(f"{printable(member.filename, 60)} is damaged")
     return content
 
 

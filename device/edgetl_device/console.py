@@ -21,7 +21,7 @@ import click
 
 from .addresses import without_arguments, without_secrets
 from .errors import EdgetlError, InputError
-from .printable import PrintableFormatter, printable_lines
+from .printable import PrintableFormatter, printable, printable_lines
 from .progress_bar import paused, shown
 
 log = logging.getLogger("edgetl")
@@ -50,7 +50,7 @@ def run(program: click.Group, name: str, arguments: Sequence[str] | None = None)
         click.echo(error.format_message(), err=True)
         return 2
     except EdgetlError as error:
-        _error(f"error: {error}")
+        _error(f"error: {printable(error)}")  # one line: what it quotes of a file may hold line breaks
         return error.exit_code
     except click.ClickException as error:
         message = without_arguments(error.format_message(), sys.argv[1:] if arguments is None else arguments)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .bundle.bundle import Bundle, load_bundle, open_bundle
+from .bundle.bundle import Bundle, load_bundle, open_installed
 from .bundle.content import BundleContent
 from .bundle.on_trial import BundleOnTrial
 from .bundle.possible import sound_content
@@ -105,7 +105,7 @@ class Home:
                 f"nothing was taught in {self.folder} yet: `edgetl-device run` and teach on its page, or "
                 "`edgetl-device learn LABEL PHOTO…`; or `edgetl-device install FILE.edgetl`"
             )
-        return open_bundle(self.bundle_path)
+        return open_installed(self.bundle_path)
 
     def learner(self, runtime: str = "auto") -> Learner:
         """A learner over the current bundle and the store."""

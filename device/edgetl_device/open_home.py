@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 from contextlib import suppress
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from .bundle.bundle import Bundle
 from .bundle.content import BundleContent
@@ -14,10 +14,12 @@ from .errors import BundleError, CheckFailedError, HeadError, MismatchError, Run
 from .home import Home
 from .home_view import HomeView
 from .inference.backbone import Backbone, open_backbone
-from .inspection.service import Inspection
 from .learning.groups import Groups
 from .learning.learner import Learner
 from .store.store import Store
+
+if TYPE_CHECKING:
+    from .inspection.service import Inspection
 
 log = logging.getLogger("edgetl.home")
 
@@ -68,6 +70,8 @@ class OpenHome:
     def inspection(self) -> Inspection:
         """Visual inspection with this backbone; another object after :meth:`reload`."""
         if self._inspection is None:
+            from .inspection.service import Inspection  # much code that recognising does not need
+
             self._inspection = Inspection(self.learner.store, self.backbone)
         return self._inspection
 

@@ -12,6 +12,7 @@ from edgetl_device.heads.class_moments import class_moments
 from edgetl_device.heads.evidence import Evidence
 from edgetl_device.heads.precision import Precision
 from edgetl_device.heads.predictive import solve_predictive
+from edgetl_device.heads.symmetric import Symmetric
 
 STRENGTHS = tuple(2.0**power for power in range(-6, 7))
 TOLERATED = 0.02  # of held-out accuracy; the best of thirteen is better than the rule by luck alone
@@ -73,7 +74,7 @@ def audit_shrinkage(evidence: Evidence) -> Audit | None:
     for strength in STRENGTHS:
         inverse = (vectors / np.maximum(values - 1.0 + strength, 1e-6)) @ vectors.T
         precision = Precision(
-            inverse.astype(np.float32),
+            Symmetric.of(inverse.astype(np.float32)),
             np.zeros((0, len(unit)), np.float32),
             np.diagonal(inverse).copy(),
             strength * rule.penalty,

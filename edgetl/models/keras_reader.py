@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from edgetl_device.errors import InputError
+from edgetl_device.printable import printable
 
 from ..keras_config.configuration import MAX_BYTES, checked_configuration, parsed_json
 from .confined import answer
@@ -61,7 +62,7 @@ def _from_zip(path: Path, folder: Path) -> dict[str, str | int]:
     except KeyError as error:
         raise InputError(f"it lacks {error.args[0]}: save the whole model with model.save('model.keras')") from None
     except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, ValueError, zlib.error) as error:
-        raise InputError(f"not a Keras model: its archive is damaged ({error})") from None
+        raise InputError(f"not a Keras model: its archive is damaged ({printable(error, 200)})") from None
     weights = _copy_hdf5(raw, folder / "weights.h5")
     with zipfile.ZipFile(folder / "clean.keras", "w") as archive:
         archive.writestr(_METADATA, json.dumps({"keras_version": version, "date_saved": ""}))
@@ -83,7 +84,9 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
                 "model.save('model.keras'), from layers that keep nothing but weights"
             )
         if member.compress_type not in _PACKED or member.flag_bits & _ENCRYPTED:
-            raise InputError(f"its {member.filename} is encrypted, or packed in a way that Keras does not use")
+            raise InputError(
+                f"its {printable(member.filename, 60)} is encrypted, or packed in a way that Keras does not use"
+            )
         members[member.filename] = member
     return members
 

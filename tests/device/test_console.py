@@ -13,11 +13,13 @@ import click
 import pytest
 
 from edgetl_device import console
+from edgetl_device.errors import InputError
 from edgetl_device.printable import printable_lines
 
 PROGRAM = """
 import sys, click
 from edgetl_device import console
+from edgetl_device.errors import InputError
 
 @click.group()
 def program(): pass
@@ -101,3 +103,16 @@ def test_a_verbose_command_leaves_the_log_of_its_process_as_it_was(capsys) -> No
     assert console.run(program, "speaker", ["speak", "-v"]) == 0
     assert capsys.readouterr().err == "edgetl: heard\n"
     assert (logging.root.level, logging.root.handlers, logging.lastResort) == before
+
+
+def test_an_error_stays_one_line_whatever_it_quotes(capsys) -> None:
+    @click.group()
+    def program() -> None: ...
+
+    @program.command()
+    @console.reports
+    def read() -> None:
+        raise InputError("the list names a\r\nerror: nothing is wrong\x1b[2J")
+
+    assert console.run(program, "x", ["read"]) == 2
+    assert capsys.readouterr().err.splitlines() == [r"error: the list names a\r\nerror: nothing is wrong\x1b[2J"]

@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import draw, write_photos
+from hostile_bundles import sealed
 from processes import descendants, is_running, wait_for
 
 from edgetl.cli import program
 from edgetl_device import console
 from edgetl_device.app.app import App
 from edgetl_device.arrays import pack, unpack
-from edgetl_device.bundle.bundle import open_bundle, write_bundle
+from edgetl_device.bundle.bundle import open_bundle, read_bundle, write_bundle
 from edgetl_device.bundle.signing import read_private_key, read_public_key
 from edgetl_device.camera.opening import open_camera
 from edgetl_device.errors import BundleError, CheckFailedError, EdgetlError, InputError, RuntimeMissingError
@@ -238,3 +239,11 @@ def test_a_sparse_giant_is_refused_unread(tmp_path) -> None:
         open_bundle(path)
     with pytest.raises(InputError, match="the limit is"):
         read_public_key(path)
+
+
+def test_what_a_bundle_is_called_inside_does_not_fill_the_message(bundle_path: Path) -> None:
+    data = bytearray(bundle_path.read_bytes())
+    data[26:28] = (40_000).to_bytes(2, "little")  # the length of the first member's name, before its content
+    with pytest.raises(BundleError, match="damaged") as raised:
+        read_bundle(sealed(bytes(data)))
+    assert len(str(raised.value)) < 300

@@ -122,6 +122,7 @@ class App(AppTeaching, AppLooking):
                 self._opened.prove()
             elif failure is None or isinstance(failure, CameraError):
                 self._opened.withdraw_start()
+            self._learner.keep_head()
             self._opened.close()
         return ended
 

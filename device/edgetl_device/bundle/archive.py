@@ -20,6 +20,7 @@ from typing import BinaryIO
 from ..arrays import EPOCH
 from ..errors import BundleError, InputError
 from ..files import open_bounded
+from ..printable import printable
 
 MAX_SIZE = 256 << 20  # bytes; the largest backbone here (VGG16, float) is 59 MB
 _COMMENT = b"edgetl sha256:"
@@ -63,6 +64,26 @@ def read_file(path: Path) -> bytes:
         return stream.read(size)
 
 
+def open_members(stream: BinaryIO, allowed: Collection[str]) -> dict[str, zipfile.ZipInfo]:
+    """As :func:`unpack_members`, of a file that is not read into memory: where each member lies.
+
+    Raises:
+        BundleError: not what :func:`pack_members` writes of members that are allowed.
+    """
+    size = os.fstat(stream.fileno()).st_size
+    _check_size(size)
+    stream.seek(0)
+    _check_ends(stream.read(4), _tail(stream, size))
+    _check_sum(stream, size)
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError, struct.error) as error:
+        raise BundleError(f"damaged: {printable(error, 200)}") from None
+    _check_entries(entries, allowed, size)
+    return {entry.filename: entry for entry in entries}
+
+
 def unpack_members(data: bytes, allowed: Collection[str]) -> dict[str, bytes]:
     """The bytes of a file → its members.
 
@@ -78,7 +99,7 @@ def unpack_members(data: bytes, allowed: Collection[str]) -> dict[str, bytes]:
             _check_entries(entries, allowed, len(data))
             return {entry.filename: archive.read(entry) for entry in entries}
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError, struct.error) as error:
-        raise BundleError(f"damaged: {error}") from None
+        raise BundleError(f"damaged: {printable(error, 200)}") from None
 
 
 def _check_size(size: int) -> None:
@@ -126,7 +147,7 @@ def _check_entries(entries: list[zipfile.ZipInfo], allowed: Collection[str], siz
         raise BundleError("a member appears twice")
     strange = sorted(set(names) - set(allowed))
     if strange:
-        raise BundleError(f"unexpected member {strange[0]!r}: made by a newer edgetl, or not a bundle")
+        raise BundleError(f"unexpected member '{printable(strange[0], 60)}': made by a newer edgetl, or not a bundle")
     for entry in entries:
         if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size or entry.flag_bits & 1:
             raise BundleError("a member is compressed or encrypted; bundles are stored as they are")

@@ -32,6 +32,7 @@ from .inner_maps import InnerMap, maps_of
 from .merged import MEMBER as MERGED
 from .merged import MergedDevices
 from .signing import BUNDLE, SIZE, PrivateKey, PublicKey
+from .stored_members import Listing, StoredMembers
 
 FORMAT_VERSION = 4
 READABLE = (1, 2, 3, 4)  # 1: statistics have no moments of single classes; up to 2: the backbone gives no inner maps
@@ -138,7 +139,7 @@ def write_bundle(
         StorageError: it cannot be written; whatever stood at ``path`` is untouched.
     """
     order = [name for name in (*REQUIRED, *OPTIONAL) if name in members]
-    listing = {n: {"size": len(members[n]), "sha256": hashlib.sha256(members[n]).hexdigest()} for n in order}
+    listing = _listing({name: members[name] for name in order})
     full = {name: value for name, value in manifest.items() if name != "signed"}
     written = FORMAT_VERSION if GROUPS in members else WITHOUT_GROUPS if full.get("maps") else WITHOUT_MAPS
     full = {"format": written, **full, "members": listing} | ({"signed": signing_time()} if key else {})
@@ -179,6 +180,26 @@ def open_bundle(path: str | Path, trusted: PublicKey | None = None) -> Bundle:
     return load_bundle(Path(path), trusted)[0]
 
 
+def open_installed(path: Path) -> Bundle:
+    """As :func:`open_bundle`, of one that this device has verified before: members stay in the file until asked for.
+
+    Raises:
+        BundleError: not a bundle, damaged, or of a newer format.
+    """
+    try:
+        members = StoredMembers(path, (MANIFEST, SIGNATURE, *REQUIRED, *OPTIONAL))
+        if MANIFEST not in members or int(members.listing[MANIFEST]["size"]) > MAX_MANIFEST:
+            raise BundleError(f"no manifest, or one larger than {MAX_MANIFEST >> 20} MiB")
+        manifest = _manifest(members[MANIFEST])
+        members.hide(MANIFEST)
+        _check_members(manifest, members.listing)
+    except BundleError as error:
+        raise BundleError(f"{path}: {error}") from None
+    except OSError as error:
+        raise BundleError(f"cannot read {path}: {error.strerror or error}") from None
+    return Bundle(manifest, members, members.digest)
+
+
 def load_bundle(path: Path, trusted: PublicKey | None = None) -> tuple[Bundle, bytes]:
     """As :func:`open_bundle`, with the very bytes that were verified."""
     if (path / "run.json").is_file():  # what `edgetl train` writes: a step too early
@@ -214,7 +235,7 @@ def read_bundle(data: bytes, trusted: PublicKey | None = None) -> Bundle:
             )
         trusted.verify(BUNDLE, text, members[SIGNATURE])
     manifest = _manifest(text)
-    _check_members(manifest, members)
+    _check_members(manifest, _listing(members))
     return Bundle(manifest, members, hashlib.sha256(data).hexdigest())
 
 
@@ -279,12 +300,15 @@ def _is_time(value: Any) -> bool:
         return False
 
 
-def _check_members(manifest: Mapping[str, Any], members: Mapping[str, bytes]) -> None:
+def _listing(members: Mapping[str, bytes]) -> Listing:
+    return {n: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for n, data in members.items()}
+
+
+def _check_members(manifest: Mapping[str, Any], found: Listing) -> None:
     listing = manifest["members"]
-    stored = set(members) - {SIGNATURE}
+    stored = set(found) - {SIGNATURE}
     if set(listing) != stored or not set(REQUIRED) <= stored:
         raise BundleError(f"expected the members {sorted({*listing, *REQUIRED})}, got {sorted(stored)}")
     for name in stored:
-        entry = {"size": len(members[name]), "sha256": hashlib.sha256(members[name]).hexdigest()}
-        if listing[name] != entry:
+        if listing[name] != found[name]:
             raise BundleError(f"{name} is not the one that the manifest names")

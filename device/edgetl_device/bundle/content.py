@@ -66,9 +66,9 @@ class BundleContent:
     @cached_property
     def solved(self) -> Precision | None:
         """Precision of the statistics, where :meth:`keep_solved` left it."""
-        if self.solved_path is None or not self.statistics.labels:
+        if self.solved_path is None or not self.bundle.labels:
             return None
-        return read_precision(self.solved_path, self._source, self.statistics.dimension)
+        return read_precision(self.solved_path, self._source, self.bundle.codes.dimension)
 
     def keep_solved(self) -> None:
         """Solve the statistics once for all starts to come; a full disk costs time later, nothing else."""

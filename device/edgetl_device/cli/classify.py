@@ -51,6 +51,7 @@ def classify(
     _, view = asked_view(opened.view, region, find, folder.photos)
     backbone = opened.backbone.seeing(opened.view.looking_with(view))
     learner, classifier, groups = opened.learner, opened.learner.classifier(backbone), opened.groups
+    learner.keep_head()
     drift = learner.drift()
     predictions, skipped = [], [str(item.path) for item in folder.unused]
     for path in progress(folder.photos, len(folder.photos), "classifying"):

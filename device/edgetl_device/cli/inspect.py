@@ -10,6 +10,7 @@ import click
 
 from ..console import note, progress, refuse_existing, reports, say, say_wrapped, shared_options, table
 from ..errors import InputError, PhotoError
+from .inspect_versions import rollback, versions
 from .inspect_words import as_json, counted, drawn, in_words, known_good, opened_to_inspect, told, versions_in_words
 from .options import in_home, runtime_option
 from .photo_arguments import photo_paths
@@ -295,3 +296,7 @@ def _chosen(inspection: Inspection, ids: tuple[range, ...] | list[range]) -> lis
     if not found:
         raise InputError("no such photos: `edgetl-device inspect status --list` lists them")
     return list(dict.fromkeys(found))
+
+
+for _command in (versions, rollback):
+    inspect.add_command(_command)

@@ -53,6 +53,7 @@ def install(
         outcome = judged_if_possible(learner)
         if outcome["exit_code"] == 1:  # the bundle is installed; of `install`, 1 says that the old one stays
             outcome["exit_code"] = 0
+    learner.keep_head()
     for name, of_group in Groups(learner).new_to_their_samples().items():
         say(f"group {name}:")
         judged_if_possible(of_group, name)

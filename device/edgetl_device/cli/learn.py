@@ -133,4 +133,6 @@ def retrain(head: str | None, accept_scene_change: bool, group: str | None, runt
             say(reason)
             say(f"version {learner.active_version} stays active")
             return unchanged(learner, reason)
-        return judged(learner.retrain(head, accept_scene_change=accept_scene_change), group)
+        outcome = learner.retrain(head, accept_scene_change=accept_scene_change)
+        learner.keep_head()
+        return judged(outcome, group)

@@ -67,7 +67,9 @@ def judged_if_possible(learner: Learner, group: str | None = None, *, forgotten:
     more. A full disk stays 2, for somebody has to make room and retrain.
     """
     try:
-        return judged(learner.retrain(), group, forgotten=forgotten)
+        outcome = learner.retrain()
+        learner.keep_head()
+        return judged(outcome, group, forgotten=forgotten)
     except (HeadError, StorageError) as error:
         note(f"error: {error}")
         done = "forgotten" if forgotten else "stored"

@@ -8,6 +8,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from .symmetric import Symmetric
+
 MOST_ROWS = 256  # of updates before the matrix is solved anew
 _BASE = 40  # size at which LAPACK takes over from the block recursion
 _STRIPS = 4  # in which a symmetric product is made, each up to the diagonal: five eighths of the work
@@ -27,14 +29,14 @@ class Precision:
     (Woodbury 1950). Multiply with ``features @ precision``.
 
     Args:
-        base: (d, d) float32, the inverse of A when it was solved; shared by all that was updated from it.
+        base: (d, d), the inverse of A when it was solved; shared by all that was updated from it.
         rows: (r, d) float32.
         diagonal: (d,) of A⁻¹.
         penalty: (d,) d · variances.
         samples: N ≥ 1.
     """
 
-    base: Matrix
+    base: Symmetric
     rows: Matrix
     diagonal: Vector
     penalty: Vector
@@ -60,16 +62,8 @@ class Precision:
         return np.asarray(self.forms(features) * self.samples, np.float32)
 
     def forms(self, features: Matrix) -> Vector:
-        """(n, d) float32 → (n,) y · A⁻¹ · yᵀ of each row y: in strips, each of half of the matrix."""
-        size = len(self.base)
-        step = -(-size // _STRIPS)
-        forms = np.zeros(len(features))
-        for start in range(0, size, step):
-            strip = slice(start, start + step)
-            product = features[:, strip] @ self.base[strip, strip]
-            if start:
-                product += (2 * features[:, :start]) @ self.base[:start, strip]
-            forms += np.einsum("nd,nd->n", product, features[:, strip], dtype=np.float64)
+        """(n, d) float32 → (n,) y · A⁻¹ · yᵀ of each row y."""
+        forms = self.base.forms(features)
         if len(self.rows):
             along = features @ self.rows.T
             forms -= np.einsum("nr,nr->n", along, along, dtype=np.float64)
@@ -78,7 +72,7 @@ class Precision:
     @cached_property
     def matrix(self) -> Matrix:
         """(d, d) float32, P itself: for tests and for those who need all of it."""
-        return (self.base - self.rows.T @ self.rows) * np.float32(self.samples)
+        return (self.base.matrix - self.rows.T @ self.rows) * np.float32(self.samples)
 
     @property
     def unseen(self) -> float:
@@ -112,8 +106,8 @@ def solve_precision(scatter: Matrix, variances: Vector, samples: int) -> Precisi
     penalty = len(variances) * np.asarray(variances, np.float64)
     scatter[np.diag_indices(len(variances))] += penalty.astype(np.float32)
     invert(scatter)
-    diagonal = np.diagonal(scatter).astype(np.float64)
-    return Precision(scatter, np.zeros((0, len(variances)), np.float32), diagonal, penalty, samples)
+    base = Symmetric.of(scatter)
+    return Precision(base, np.zeros((0, len(variances)), np.float32), base.diagonal(), penalty, samples)
 
 
 def invert(matrix: Matrix) -> None:

@@ -8,19 +8,23 @@ version of the rule is ignored, and the statistics are solved again.
 from __future__ import annotations
 
 import hashlib
+import io
 import mmap
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from .precision import Precision
 from .scatter import FEW_SAMPLES, LEAST_REST, PRIOR_FREEDOM, REST_SHARE, VARIANCE_FLOOR
+from .symmetric import Symmetric, row_strips
 
 _MAGIC = (
-    f"edgetl precision 2 {REST_SHARE} {FEW_SAMPLES} {LEAST_REST} {PRIOR_FREEDOM} {VARIANCE_FLOOR}".encode()
+    f"edgetl precision 3 {REST_SHARE} {FEW_SAMPLES} {LEAST_REST} {PRIOR_FREEDOM} {VARIANCE_FLOOR}".encode()
 )  # whatever changes the solution
 _DIGEST_BYTES = 32
+_BLOCK = 1 << 16
 
 
 def precision_bytes(precision: Precision, source: bytes) -> bytes:
@@ -30,7 +34,7 @@ def precision_bytes(precision: Precision, source: bytes) -> bytes:
             np.array([precision.samples, len(precision.base)], "<i8").tobytes(),
             precision.diagonal.astype("<f8").tobytes(),
             precision.penalty.astype("<f8").tobytes(),
-            precision.base.astype("<f4").tobytes(),
+            *(strip.astype("<f4").tobytes() for strip in precision.base.strips),
         )
     )
     return _seal(body, source) + body
@@ -38,26 +42,33 @@ def precision_bytes(precision: Precision, source: bytes) -> bytes:
 
 def read_precision(path: Path, source: bytes, dimension: int) -> Precision | None:
     """The precision that was solved from statistics of digest ``source``, or None where the file does not hold it."""
-    size = _DIGEST_BYTES + 16 + 2 * 8 * dimension + 4 * dimension**2
+    shapes = [(rows.stop - rows.start, dimension - rows.start) for rows in row_strips(dimension)]
+    size = _DIGEST_BYTES + 16 + 2 * 8 * dimension + 4 * sum(rows * columns for rows, columns in shapes)
     try:
-        with path.open("rb") as stream:
-            if os.fstat(stream.fileno()).st_size != size:
+        with path.open("rb", buffering=0) as stream:
+            if os.fstat(stream.fileno()).st_size != size or stream.read(_DIGEST_BYTES) != _seal_of(stream, source):
                 return None
-            content = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+            body = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))[_DIGEST_BYTES:]
     except (OSError, ValueError):
-        return None
-    body = content[_DIGEST_BYTES:]
-    if content[:_DIGEST_BYTES] != _seal(body, source):
         return None
     samples, features = np.frombuffer(body, "<i8", 2)
     diagonal, penalty = np.frombuffer(body, "<f8", 2 * dimension, 16).reshape(2, dimension)
-    base = np.frombuffer(body, "<f4", dimension**2, 16 + 16 * dimension).reshape(dimension, dimension)
     if features != dimension:
         return None
-    return Precision(base, np.zeros((0, dimension), np.float32), diagonal, penalty, int(samples))
+    strips, start = [], 16 + 16 * dimension
+    for rows, columns in shapes:
+        strips.append(np.frombuffer(body, "<f4", rows * columns, start).reshape(rows, columns))
+        start += strips[-1].nbytes
+    return Precision(Symmetric(tuple(strips)), np.zeros((0, dimension), np.float32), diagonal, penalty, int(samples))
 
 
-def _seal(body: bytes | memoryview, source: bytes) -> bytes:
+def _seal(body: bytes, source: bytes) -> bytes:
+    return _seal_of(io.BytesIO(body), source)
+
+
+def _seal_of(stream: BinaryIO | io.RawIOBase, source: bytes) -> bytes:
+    """Of the rest of a file: read bit by bit, as pages of a mapping that were touched would count as memory."""
     digest = hashlib.sha256(_MAGIC + source)
-    digest.update(body)
+    while block := stream.read(_BLOCK):
+        digest.update(block)
     return digest.digest()

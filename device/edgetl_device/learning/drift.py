@@ -27,6 +27,7 @@ DRIFTING, STEADY = 0.15, 0.25  # mean rank below which it drifts, and above whic
 Z = 4.0  # standard errors that it must lie below ½ as well: a small reference is no precise one
 SAME = 0.99  # quantile, over known things, of how near another one comes: a frame nearer to the last shows the same
 _REFERENCES = 256  # known embeddings whose familiarity is worked out
+_BLOCK_ROWS = 32  # compared with all at once, to spare memory
 _LEVELS = 1000  # ranks are kept in thousandths
 
 Floats = npt.NDArray[np.floating]
@@ -63,10 +64,16 @@ class Drift:
         self._known = novelty.known if novelty.scene is None else novelty.scene
         self._origin = novelty.origin
         count = min(len(self._known), _REFERENCES)
-        rows = np.unique(np.linspace(0, len(self._known) - 1, count).round().astype(np.intp))
-        cosine = cosines_to_others(self._known, rows)
-        self._reference = np.sort(mean_of_nearest(cosine))
-        self._same = float(np.quantile(cosine.max(axis=1), SAME)) if len(self._known) > 1 else 1.0
+        rows = np.linspace(0, len(self._known) - 1, count).round().astype(np.intp)
+        near, nearest = [np.zeros(0, np.float32)], [np.zeros(0, np.float32)]
+        for start in range(0, count, _BLOCK_ROWS):
+            cosine = cosines_to_others(self._known, rows[start : start + _BLOCK_ROWS])
+            near.append(mean_of_nearest(cosine))
+            nearest.append(cosine.max(axis=1))
+        self._reference = np.sort(np.concatenate(near))
+        self._same = (
+            float(np.interp(SAME * (count - 1), range(count), np.sort(np.concatenate(nearest)))) if count > 1 else 1.0
+        )
         self._ranks: deque[int] = deque((kept or {}).get("ranks", ()), WINDOW)
         self._drifting = bool((kept or {}).get("drifting", False))
         self._last: Floats | None = None

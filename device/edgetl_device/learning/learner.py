@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from typing import TYPE_CHECKING
 
 from ..bundle.content import BundleContent
 from ..codes import Codes
@@ -14,13 +15,16 @@ from ..heads.head import Head
 from ..inference.backbone import Backbone
 from ..inference.classifier import Classifier
 from ..statistics import Statistics
+from ..store.lock import LearningLock
 from ..store.store import Store
 from .drift import Drift, DriftState
 from .head_versions import HeadVersions
-from .reliability import Reliability, reliability_of
-from .retraining import Outcome, Retraining
 from .sample_keeper import SampleKeeper
 from .solver import Solved, Solver
+
+if TYPE_CHECKING:
+    from .reliability import Reliability
+    from .retraining import Outcome
 
 log = logging.getLogger("edgetl.learner")
 
@@ -68,6 +72,13 @@ class Learner(HeadVersions, SampleKeeper):
                     raise _as_refusal(error) from error
                 self.give_up(row.id, f"its head cannot be made: {error}")
 
+    def keep_head(self) -> None:
+        """Keep the head in use beside the store, for the next start; nothing where another process learns just now."""
+        with suppress(EdgetlError):
+            self._solved()
+        with suppress(EdgetlError), LearningLock(self.lock.path, wait_s=0.0)():
+            self._solver.keep_head(self.version(self.active_version))
+
     def classifier(self, backbone: Backbone) -> Classifier:
         """The backbone with the head in use."""
         return Classifier(backbone, self.active_head())
@@ -84,6 +95,8 @@ class Learner(HeadVersions, SampleKeeper):
 
     def unchanged(self, reason: str) -> Outcome:
         """The outcome where there is nothing to retrain for: no new version."""
+        from .retraining import Outcome  # retraining is much code that recognising does not need
+
         active = self.version(self.active_version)
         return Outcome(active.id, False, reason, active.metrics.get("accuracy"), 0.0)
 
@@ -107,6 +120,8 @@ class Learner(HeadVersions, SampleKeeper):
 
     def reliability(self) -> Reliability:
         """How well the probabilities of the head in use hold, on photos whose label is known."""
+        from .reliability import reliability_of
+
         solved = self._solved()
         if self._reliability is None or self._reliability[0] is not solved:
             self._reliability = solved, reliability_of(solved.head, solved.evidence)
@@ -152,6 +167,8 @@ class Learner(HeadVersions, SampleKeeper):
         Raises:
             HeadError: no head can be computed; the samples stay, and so does the version in use.
         """
+        from .retraining import Retraining
+
         with self.lock():
             self.active_head()
             active = self.version(self.active_version)

@@ -79,6 +79,7 @@ class Retraining:
         self._rule = rule
         self._done = done
         self._before = solver.solve(active)
+        _ = self._before.evidence  # as it is now: samples may be set aside
         self._backbone = factory.bundle.backbone_digest
         self._set_aside: list[int] = []
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 
 from ..bundle.content import BundleContent
 from ..errors import InputError
 from ..heads.evidence import Evidence
 from ..heads.head import Head, fit_head
+from ..heads.kept_head import code_of_heads, head_bytes, read_head
 from ..store.learned_samples import Block
 from ..store.schema import VersionRow
 from ..store.store import Store
@@ -21,13 +22,26 @@ log = logging.getLogger("edgetl.learner")
 WORTH_KEEPING = 1024  # samples: fewer are read again as fast as a summary of them
 
 
-@dataclass(frozen=True, eq=False)
 class Solved:
-    """A version's head and the evidence it was solved from."""
+    """A version's head and the evidence it is solved from.
 
-    version: int
-    head: Head
-    evidence: Evidence
+    Args:
+        version: its number.
+        head: solved, or kept from when it was.
+        evidence: or what gathers it, when it is first asked for: recognising needs none.
+    """
+
+    def __init__(self, version: int, head: Head, evidence: Evidence | Callable[[], Evidence]) -> None:
+        self.version = version
+        self.head = head
+        self._evidence = evidence
+
+    @property
+    def evidence(self) -> Evidence:
+        """As the samples are when it is first asked for; what takes some away makes another head too."""
+        if not isinstance(self._evidence, Evidence):
+            self._evidence = self._evidence()
+        return self._evidence
 
 
 class Solver:
@@ -52,10 +66,39 @@ class Solver:
         """A version's head; the last one is remembered."""
         self._refresh()
         if self._solved is None or self._solved.version != row.id:
-            summary = self.up_to(row.last_sample)
-            evidence = self.evidence(summary)
-            self._solved = Solved(row.id, fit_head(evidence, row.rule), evidence)
+            head = self._kept_head(row)
+            if head is not None:
+                self._solved = Solved(row.id, head, partial(self._evidence_of, row))
+            else:
+                evidence = self._evidence_of(row)
+                self._solved = Solved(row.id, fit_head(evidence, row.rule), evidence)
         return self._solved
+
+    def keep_head(self, row: VersionRow) -> None:
+        """Write a version's head down, unless it is; under the learning lock."""
+        self._refresh()
+        solved, of = self._solved, self._head_key(row)
+        if not self._keeps or solved is None or solved.version != row.id or self.store.keeps_this_head(of):
+            return
+        content = head_bytes(solved.head, self.factory.solved)
+        if content is not None:
+            self.store.keep_head(of, content)
+
+    def _kept_head(self, row: VersionRow) -> Head | None:
+        content = self.store.kept_head(self._head_key(row)) if self._keeps else None
+        try:
+            return None if content is None else read_head(content, lambda: self.factory.solved)
+        except InputError as error:
+            log.info("the kept head is not used: %s", error)
+            return None
+
+    def _head_key(self, row: VersionRow) -> dict[str, str | int]:
+        """What a head depends on, besides the samples."""
+        bundle = self.factory.bundle.digest
+        return {"bundle": bundle, "version": row.id, "rule": row.rule, "last": row.last_sample, "code": code_of_heads()}
+
+    def _evidence_of(self, row: VersionRow) -> Evidence:
+        return self.evidence(self.up_to(row.last_sample))
 
     def remember(self, solved: Solved) -> None:
         """A version that was just solved elsewhere."""
@@ -122,7 +165,7 @@ class Solver:
         if content is None:
             return None
         try:
-            summary = SampleSummary.from_bytes(content, known.backbone, known.dimension, known.projection)
+            summary = SampleSummary.from_bytes(bytes(content), known.backbone, known.dimension, known.projection)
         except InputError as error:
             log.info("the kept summary is not used: %s", error)
             return None

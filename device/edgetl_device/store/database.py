@@ -24,7 +24,7 @@ from .backup import copy_database, forget_in_copy
 from .changes import Changes
 from .checksum import Value, row_checksum
 from .connection import DAMAGE, connect
-from .kept_summary import KeptSummary, summary_path
+from .kept_files import KeptFile, head_path, summary_path
 from .lock import LearningLock, lock_path
 from .recovery import backup_path, recover
 from .replacement import put_back, second_names
@@ -62,7 +62,7 @@ class Database(Changes):
         self.lock = LearningLock(lock_path(path), when_taken=self._follow)
         self.backup_path = backup_path(path)
         self._counter = AcknowledgedFile(acknowledged_path(path))
-        self.kept_summary = KeptSummary(summary_path(path))
+        self.kept_summary, self.kept_head = KeptFile(summary_path(path)), KeptFile(head_path(path))
         self._is_open = False
         self.followed = False
         self._open()
@@ -271,17 +271,18 @@ class Database(Changes):
             yield from self._db.execute(query, values)
 
     def scrub(self, gone: Sequence[int] | None = None) -> None:
-        """Take what was removed out of the write-ahead log, the kept summary and the automatic backup too.
+        """Take what was removed out of the write-ahead log, the kept files and the automatic backup too.
 
         Args:
             gone: the samples that were, where nothing else was removed: of a large backup they alone are taken out.
-                Empty where no sample was: neither summary nor backup ever held what was.
+                Empty where no sample was: neither kept files nor backup ever held what was.
         """
         with self.lock():
             try:
                 if gone is None or gone:
                     with self._errors():
                         self.kept_summary.remove()
+                        self.kept_head.remove()
                 if not self._is_settled:
                     with self._errors():
                         self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)

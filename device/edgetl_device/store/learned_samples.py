@@ -11,6 +11,7 @@ from ..codes import Int8
 from ..errors import HomeError
 from .database import Database
 from .grouped import listed
+from .kept_files import Key
 
 BLOCK_SAMPLES = 1024  # read at once: a megabyte or so, whatever is stored
 
@@ -27,7 +28,7 @@ class LearnedSamples:
 
     Attributes:
         database: of the store.
-        keeps_summaries: whether :meth:`keep_summary` keeps anything.
+        keeps_summaries: whether :meth:`keep_summary` and :meth:`keep_head` keep anything.
     """
 
     database: Database
@@ -82,7 +83,7 @@ class LearnedSamples:
         """Ids of :meth:`embeddings` → those of the samples, by which a person knows them."""
         return list(ids)
 
-    def kept_summary(self, backbone: str) -> bytes | None:
+    def kept_summary(self, backbone: str) -> memoryview | None:
         """What :meth:`keep_summary` was given since something was last taken away, or None."""
         return self.database.kept_summary.read(self._summary_key(backbone))
 
@@ -90,7 +91,19 @@ class LearnedSamples:
         """Keep what is worked out of the samples of a backbone beside the store; whoever does holds the lock."""
         self.database.kept_summary.write(self._summary_key(backbone), content)
 
-    def _summary_key(self, backbone: str) -> dict[str, str | int]:
+    def kept_head(self, of: Key) -> memoryview | None:
+        """What :meth:`keep_head` was given for the same since something was last taken away, or None."""
+        return self.database.kept_head.read(self._summary_key("") | of)
+
+    def keep_head(self, of: Key, content: bytes) -> None:
+        """Keep a head beside the store; whoever does holds the lock. ``of``: all that it depends on besides samples."""
+        self.database.kept_head.write(self._summary_key("") | of, content)
+
+    def keeps_this_head(self, of: Key) -> bool:
+        """Whether :meth:`keep_head` was called for the same since something was last taken away."""
+        return self.database.kept_head.is_of(self._summary_key("") | of)
+
+    def _summary_key(self, backbone: str) -> Key:
         state, device = self.database.state(), self.database.device
         return {"device": device, "generation": state.generation, "revision": state.revision, "backbone": backbone}
 

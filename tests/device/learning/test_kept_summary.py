@@ -14,7 +14,7 @@ from edgetl_device.learning import solver
 from edgetl_device.learning.learner import Learner
 from edgetl_device.store import database
 from edgetl_device.store.backup import what_is_wrong
-from edgetl_device.store.kept_summary import summary_path
+from edgetl_device.store.kept_files import summary_path
 from edgetl_device.store.learned_samples import LearnedSamples
 
 
@@ -160,7 +160,7 @@ def test_a_disk_that_takes_no_file_costs_only_time(home: Home, monkeypatch: pyte
     def full(*_: object) -> None:
         raise EdgetlError("no space left")
 
-    monkeypatch.setattr("edgetl_device.store.kept_summary.write_atomically", full)
+    monkeypatch.setattr("edgetl_device.store.kept_files.write_atomically", full)
     learner = taught(home)
     assert not kept_at(learner).exists()
     assert_as_if_read(learner, home)
