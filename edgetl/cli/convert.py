@@ -111,6 +111,7 @@ def convert(
         "ops": done.ops,
         "proof": asdict(done.exported.proof),
         "compression": asdict(done.compressed) if done.compressed else None,
+        "one_scale": done.evened.to_json() if done.evened else None,
         "fused": done.fused.to_json() | own_head if done.fused else None,
         "exports": [file.to_json(output) for file in done.exports],
         "edgetpu": done.compiled.to_json() if done.compiled else None,
@@ -133,7 +134,10 @@ def _tell(done: Converted) -> None:
     from ..reports.intervals import spread
 
     parity = done.parity
-    table(("proof", done.quantization), done.exported.proof.rows())
+    rows = done.exported.proof.rows()
+    if done.evened:
+        rows.insert(-1, ("equalized", f"{done.evened.equalized} of {done.evened.kernels} kernels, biases corrected"))
+    table(("proof", done.quantization), rows)
     say()
     table(
         ("pipeline", "accuracy", "95 % interval"),

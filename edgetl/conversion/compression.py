@@ -29,6 +29,7 @@ from ..models.flattening import flat_backbone
 from ..tflite.graph import read
 from ..training.embeddings import to_float
 from . import quantization_aware
+from .bias_correction import corrected
 from .proof import MODES
 
 MAX_PHOTOS = 4096  # fine-tuned on, class-balanced: 600 MB at 224 px
@@ -36,6 +37,7 @@ BATCH = 16
 LEARNING_RATE = {"prune": 1e-3, "cluster": 3e-4, "qat": 3e-5}
 STEPS = {"prune": 600, "cluster": 200, "qat": 500}
 _FEWEST = 20  # steps in which something can be learned; pruning needs as many to reach its share
+_FIRST = 64  # photos that ranges of activations start from, and that biases are corrected on
 _SLACK = 0.005  # of sparsity: layers with few weights cannot hit it exactly
 
 
@@ -48,7 +50,8 @@ class Compression:
         prune: share of zeros in each Conv2D and Dense kernel, 0 … 1; None for no pruning.
         cluster: how many distinct values each of those keeps; None for no clustering.
         epochs: of fine-tuning in each stage; None for :data:`STEPS`, however many photos there are.
-        per_tensor: whether quantization-aware training shall prepare for kernels with one scale for all channels.
+        per_tensor: whether kernels shall have one scale for all channels: biases are corrected for it, and
+            quantization-aware training prepares for it.
     """
 
     qat: bool = False
@@ -150,6 +153,8 @@ def compress(
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"TFMOT cannot {name} this backbone: {reason}") from None
     _verify(model, asked)
+    if asked.per_tensor and not asked.qat:
+        return corrected(model, to_float(photos[:_FIRST], scale)).model
     return model
 
 
@@ -299,8 +304,11 @@ def _qat(model: Any, task: _Task, asked: Compression) -> Any:
     The quantizers are taken off again and the ordinary converter quantizes the trained weights: ranges come from
     calibration, scales per channel also in depthwise convolutions, which TFMOT would quantize per tensor.
     """
+    some = to_float(task.photos[:_FIRST], task.scale)
+    if asked.per_tensor:
+        model = corrected(model, some).model
     student = quantization_aware.aware(model, asked.per_tensor)
-    quantization_aware.calibrate(student, model, to_float(task.photos[:64], task.scale))
+    quantization_aware.calibrate(student, model, some)
     found, of = quantization_aware.quantized_kernels(student), quantization_aware.kernels(model)
     note(f"{found} of {of} kernels are trained with quantizers: they learn to live with rounding")
     task.tune(student, keep_zeros=asked.prune is not None)

@@ -34,6 +34,7 @@ from .compression import Compressed, Compression
 from .converter import Exported, export, representative_photos
 from .fitting import Fitted, converted_backbone, fit, holdout_rows
 from .inspectable import Inspectable, make_inspectable
+from .one_scale import Evened, evened
 from .parity import Parity, gate
 from .proof import describe
 
@@ -91,6 +92,7 @@ class Converted:
     Args:
         worst_class: the class that :attr:`Parity.worst_class_drop` is about.
         compressed: what compression bought; None where none was asked for.
+        evened: how many kernels were equalized for one scale; None where that was not asked for, or not possible.
         layers: errors of each layer, in execution order; empty where they were not asked for.
         fused, compiled: the two optional files; None where they were not asked for.
         inspectable: the inner maps; None where it has none, for the reason ``not_inspectable``.
@@ -114,6 +116,7 @@ class Converted:
     not_inspectable: str
     own_head: Parity | None = None
     exports: tuple[exports.OtherFile, ...] = ()
+    evened: Evened | None = None
 
     @property
     def ops(self) -> dict[str, int]:
@@ -147,7 +150,8 @@ def convert(
     exports.check(options.export)
     _check_extras(options)
     one = options.fused or options.keep_head
-    with Stages(5 + _with_layers(options) + one + options.edgetpu + bool(options.export)) as stage:
+    extra = (_with_layers(options), one, options.edgetpu, bool(options.export), options.compression.per_tensor)
+    with Stages(5 + sum(extra)) as stage:
         stage("loading the model")
         source = load()
         if options.keep_head:
@@ -155,8 +159,12 @@ def convert(
         stage("reading photos")
         calibration = source.training_photos(options.calibration_samples)
         representative = representative_photos(calibration, source.preprocessing)
+        even = None
+        if options.compression.per_tensor and source.ready is None:
+            stage("equalizing")
+            even = evened(source, calibration)
         stage("compressing and quantizing" if options.compression else "quantizing")
-        model, exported, compressed = _exported(source, representative, options, verbose)
+        model, exported, compressed = _exported(source, representative, options, even, verbose)
         plain = expose_feature_map(exported.data) if options.explainable else exported.data
         inner, not_inner = _with_maps(plain, representative, options.inspectable)
         data = inner.data if inner else plain
@@ -198,7 +206,7 @@ def convert(
     elapsed, size = time.perf_counter() - started, output.stat().st_size
     return Converted(
         output, size, exported.proof.mode, fitted.parity, fitted.worst_class, exported, elapsed, manifest, compressed,
-        layers, fused.file if fused else None, compiled, inner, not_inner, fused.own if fused else None, files,
+        layers, fused.file if fused else None, compiled, inner, not_inner, fused.own if fused else None, files, even,
     )  # fmt: skip
 
 
@@ -242,22 +250,25 @@ def _packed(
 
 
 def _exported(
-    source: FloatModel, representative: npt.NDArray[np.uint8], options: Options, verbose: bool
+    source: FloatModel, representative: npt.NDArray[np.uint8], options: Options, even: Evened | None, verbose: bool
 ) -> tuple[Any, Exported, Compressed | None]:
     """The float model after compression, its ``.tflite`` file, and what compression bought where it was asked for."""
     asked = options.compression
     if source.ready is not None:
-        if asked or options.quantize != "int8":
+        if asked or asked.per_tensor or options.quantize != "int8":
             raise InputError(
-                f"{source.describes['name']} is converted already: leave out --quantize, --qat, --prune and --cluster, "
-                "or give the model it was made of"
+                f"{source.describes['name']} is converted already: leave out --quantize, --per-tensor, --qat, --prune "
+                "and --cluster, or give the model it was made of"
             )
         return None, Exported(source.ready, describe(source.ready)), None
     if not asked:
-        plain = export(source.backbone, representative, source.scale, options.quantize, verbose, asked.per_tensor)
-        return source.backbone, plain, None
+        model = even.corrected() if even else source.backbone
+        plain = export(model, representative, source.scale, options.quantize, verbose, asked.per_tensor)
+        return even.model if even else model, plain, None
     photos = source.training_photos(compression.MAX_PHOTOS)
-    model = compression.compress(source.keras(), photos, source.scale, asked, source.seed, verbose)
+    model = compression.compress(
+        even.model if even else source.keras(), photos, source.scale, asked, source.seed, verbose
+    )
     exported = export(model, representative, source.scale, options.quantize, verbose, asked.per_tensor)
     plain = export(source.backbone, representative[-8:], source.scale, options.quantize, verbose, asked.per_tensor)
     return model, exported, compression.bought(exported.data, plain.data, asked, model)
