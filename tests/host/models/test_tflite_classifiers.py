@@ -129,6 +129,7 @@ def test_what_cannot_be_used_is_refused_in_one_line(stranger, photos, tmp_path) 
     model.write_bytes(stranger)
     refused(model, "converted already: leave out --quantize", quantize="float16")
     refused(model, "converted already: leave out --quantize", prune=0.5)
+    refused(model, "converted already: leave out --quantize, --per-tensor", per_tensor=True)
     refused(zipped(tmp_path / "two.zip", a_DOT_tflite=stranger, b_DOT_tflite=stranger), "holds 2 .tflite files")
     refused(zipped(tmp_path / "bad.zip", a_DOT_tflite=b"TFL3" * 9), "damaged .tflite file")
     cut = tmp_path / "cut.tflite"
