@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import click
 
 from .addresses import without_arguments, without_secrets
-from .errors import EdgetlError, InputError
+from .errors import NO_MEMORY, EdgetlError, InputError
 from .printable import PrintableFormatter, printable, printable_lines
 from .progress_bar import paused, shown
 
@@ -55,6 +55,11 @@ def run(program: click.Group, name: str, arguments: Sequence[str] | None = None)
     except click.ClickException as error:
         message = without_arguments(error.format_message(), sys.argv[1:] if arguments is None else arguments)
         _error(f"error: {' '.join(message.split())}{_hint(error)}")
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "can't start new thread" not in str(error):
+            raise
+        _error(f"error: {NO_MEMORY}")
         return 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)

@@ -17,6 +17,8 @@ RUNTIMES = {
 }
 """Name → module and distribution, in order of preference."""
 
+BUILT_S = 1_760_000_000  # October 2025: a clock that shows an earlier time has never been set
+
 WEB_MODULES = ("starlette", "uvicorn", "websockets", "prometheus_client")
 """What the page needs; whoever installs without dependencies may go without, with ``--no-web``."""
 

@@ -16,6 +16,8 @@ EdgetlError                 anything edgetl refuses; one line: what was expected
 
 from __future__ import annotations
 
+NO_MEMORY = "not enough memory: close other programs, or allow this one more (`MemoryMax=` of a service)"
+
 
 class EdgetlError(Exception):
     """Base of every error edgetl raises on purpose; ``str(error)`` is one line for a person."""

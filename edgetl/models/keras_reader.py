@@ -114,7 +114,7 @@ def _copy_hdf5(path: Path, target_path: Path) -> int:
             copy.group(source, target)
             return copy.weights
     except _hdf5_errors() as error:
-        raise InputError(f"its weights are damaged: {error}") from None
+        raise InputError(f"its weights are damaged: {printable(error, 200)}") from None
 
 
 def _from_hdf5(path: Path, folder: Path) -> dict[str, str | int]:
@@ -141,13 +141,13 @@ def _from_hdf5(path: Path, folder: Path) -> dict[str, str | int]:
                 copy = WeightsCopy(path.stat().st_size)
                 copy.group(weights, target.create_group("model_weights"))
     except _hdf5_errors() as error:
-        raise InputError(f"not a Keras model, or a damaged one: {error}") from None
+        raise InputError(f"not a Keras model, or a damaged one: {printable(error, 200)}") from None
     return {"file": "clean.h5", "version": version, "weights": copy.weights}
 
 
 def _hdf5_errors() -> tuple[type[Exception], ...]:
     """What h5py raises on damaged files, beside InputError, which is none of these."""
-    return (OSError, KeyError, RuntimeError, TypeError, AttributeError, UnicodeError, OverflowError)
+    return (OSError, KeyError, RuntimeError, TypeError, AttributeError, ValueError, OverflowError)
 
 
 def keras_version(metadata: Any) -> str:

@@ -349,3 +349,16 @@ def test_damaged_files_are_refused_or_read_but_never_crash(tmp_path) -> None:
             clean_copy(path, tmp_path / str(number))
         except InputError as error:
             assert "\n" not in str(error)
+
+
+def test_weights_of_which_two_have_one_name_are_one_line(tmp_path: Path) -> None:
+    whole = hostile.write_keras(tmp_path / "whole.keras", hostile.model())
+    with h5py.File(tmp_path / "weights.h5", "w") as weights:
+        weights["aa"], weights["ab"] = [1.0], [2.0]
+    twice = (tmp_path / "weights.h5").read_bytes().replace(b"ab\0", b"aa\0")
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(tmp_path / "twice.keras", "w") as target:
+        for name in source.namelist():
+            target.writestr(name, twice if name.endswith(".h5") else source.read(name))
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match="its weights are damaged"):
+        clean_copy(tmp_path / "twice.keras", tmp_path / "out")

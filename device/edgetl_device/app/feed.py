@@ -10,6 +10,7 @@ from contextlib import closing
 
 from ..addresses import without_secrets
 from ..camera import STALL_S, Camera, Frame
+from ..camera.source import as_bgr
 from ..errors import CameraError, EdgetlError
 from ..printable import printable
 
@@ -94,9 +95,10 @@ class Feed:
     def _connection(self) -> None:
         """Pass on the frames of one connection."""
         with closing(self.camera.frames()) as images:
-            for image in images:
+            for given in images:
                 if self._stopping.is_set():
                     return
+                image = as_bgr(given, self.camera.name)
                 self.captured_s = time.monotonic()
                 self.error = None
                 self.number += 1

@@ -6,8 +6,12 @@ import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import CameraError
 from ..photos import Image
 
 STALL_S = 5.0  # a camera that sends nothing for so long counts as gone
@@ -56,6 +60,24 @@ class Camera(Protocol):
 
     def close(self) -> None:
         """Make a running :meth:`frames` end soon and later ones yield nothing; may be called from any thread."""
+
+
+def as_bgr(image: npt.NDArray[Any], name: str) -> Image:
+    """What a driver gave, which may change in mid-stream: grey and transparent frames become (height, width, 3) BGR.
+
+    Raises:
+        CameraError: it is no frame of 8 bits.
+    """
+    shape: tuple[int, ...] = getattr(image, "shape", ())
+    channels = shape[2] if len(shape) == 3 else 1 if len(shape) == 2 else 0
+    if getattr(image, "dtype", None) != np.uint8 or channels not in (1, 3, 4) or 0 in shape:
+        kind = f"{shape} {image.dtype}" if hasattr(image, "dtype") else type(image).__name__
+        raise CameraError(f"{name} sent {kind}: expected frames (height, width, 3) uint8, in BGR")
+    if channels == 3:
+        return image
+    import cv2
+
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR if channels == 1 else cv2.COLOR_BGRA2BGR), np.uint8)
 
 
 def paced(images: Iterable[Image], fps: float | None, closed: threading.Event) -> Iterator[Image]:

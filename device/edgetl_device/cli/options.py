@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ def in_home(command: Command) -> Command:
     """Add ``--home`` to a command, which gets a Home."""
 
     def opened(_context: click.Context, _parameter: click.Parameter, value: Path | None) -> Home:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # each thread sets memory aside, and gains little here
         from ..home import Home, default_home
 
         return Home(value or default_home())

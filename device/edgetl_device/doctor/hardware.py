@@ -9,12 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+from ..environment import BUILT_S
 from ..v4l2 import camera_model, may_be_webcam
 from .check import Check, System
 
 _HOT_CELSIUS = 80.0  # a Raspberry Pi slows itself down from here on
 _THROTTLED = {0: "too little voltage", 1: "clock capped", 2: "throttled", 3: "too hot"}
-_BUILT = 1_760_000_000  # October 2025: a clock that shows an earlier time has never been set
 
 
 def cameras(system: System, _home: Path) -> Check:
@@ -72,7 +72,7 @@ def picamera2(system: System, _home: Path) -> Check:
 def clock(system: System, _home: Path) -> Check:
     """Is it about now? Without it, times of samples and signatures are wrong."""
     now = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
-    if time.time() < _BUILT:
+    if time.time() < BUILT_S:
         return Check(
             "",
             False,

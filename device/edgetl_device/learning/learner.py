@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..bundle.content import BundleContent
 from ..codes import Codes
-from ..errors import EdgetlError, HeadError, StorageError
+from ..errors import NO_MEMORY, EdgetlError, HeadError, StorageError
 from ..heads.evidence import Evidence
 from ..heads.head import Head
 from ..inference.backbone import Backbone
@@ -68,7 +68,8 @@ class Learner(HeadVersions, SampleKeeper):
             try:
                 return self._solver.solve(row)
             except (EdgetlError, *_UNSOLVABLE) as error:
-                if isinstance(error, StorageError) or self.before(row.id) is None:
+                passing = isinstance(error, StorageError | MemoryError)  # nothing that the version is to blame for
+                if passing or self.before(row.id) is None:
                     raise _as_refusal(error) from error
                 self.give_up(row.id, f"its head cannot be made: {error}")
 
@@ -192,6 +193,8 @@ def _as_refusal(error: Exception) -> EdgetlError:
     """What kept a head from being computed, as a line for a person."""
     if isinstance(error, EdgetlError):
         return error
+    if isinstance(error, MemoryError):
+        return HeadError(f"no head can be computed now: {NO_MEMORY}")
     cause = " ".join(str(error).split())[:80] or type(error).__name__
     return HeadError(
         f"no head can be computed from the bundle and the samples ({cause}): `edgetl-device forget` what was taught "

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..codes import Int8
+from ..environment import BUILT_S
 from ..errors import StorageError
 from .checksum import row_checksum
 from .database import Database
@@ -93,7 +94,7 @@ class ReviewFrames:
     def let_go(self) -> bool:
         """Let go of what is beyond the bounds, as time passes; whether that could be done at once."""
         self._may_write()
-        beyond = list(self._database.rows("SELECT 1 FROM review WHERE time < ? LIMIT 1", (_oldest(),)))
+        beyond = list(self._database.rows("SELECT 1 FROM review WHERE time NOT BETWEEN ? AND ? LIMIT 1", _times()))
         return self._at_once(lambda: 0) if beyond else True
 
     def frames(self, backbone: str, ids: Sequence[int] | None = None) -> list[ReviewFrame]:
@@ -152,16 +153,25 @@ class ReviewFrames:
         return True
 
     def _let_go(self) -> None:
+        first, last = _times()
         beyond = (
             "SELECT id FROM (SELECT id, time, row_number() OVER newest AS place, "
             "sum(length(raw) + length(jpeg)) OVER newest AS size FROM review WINDOW newest AS (ORDER BY id DESC)) "
-            f"WHERE place > {MOST_FRAMES} OR size > {MOST_BYTES} OR time < '{_oldest()}'"
+            f"WHERE place > {MOST_FRAMES} OR size > {MOST_BYTES} OR time NOT BETWEEN '{first}' AND '{last}'"
         )
         self._database.run(f"DELETE FROM review WHERE id IN ({beyond})")
 
 
-def _oldest() -> str:
-    return (datetime.now(timezone.utc) - timedelta(days=MOST_DAYS)).isoformat(timespec="milliseconds")
+def _times() -> tuple[str, str]:
+    """From when to when a frame may have been kept. A clock that was set back must not keep it for years to come.
+
+    One that was never set, as of a device without a network, tells nothing: the number of frames is bound too.
+    """
+    now = datetime.now(timezone.utc)
+    if now.timestamp() < BUILT_S:
+        return "", "9999"
+    span = timedelta(days=MOST_DAYS)
+    return (now - span).isoformat(timespec="milliseconds"), (now + span).isoformat(timespec="milliseconds")
 
 
 def _numbers(ids: Sequence[int]) -> str:
