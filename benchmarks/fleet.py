@@ -30,14 +30,14 @@ from typing import Any
 
 import numpy as np
 
-from edgetl.deployment.exports import read_export, sources_in
-from edgetl.deployment.merge import merge
 from edgetl_device.bundle.bundle import open_bundle, write_bundle
 from edgetl_device.bundle.content import BundleContent, BundleParts
 from edgetl_device.bundle.export_file import ExportFile
 from edgetl_device.codes import CodeTransform, Int8
 from edgetl_device.heads.registry import DEFAULT
 from edgetl_device.learning.learner import Learner
+from edgetl_device.merging.exports import read_export, sources_in
+from edgetl_device.merging.merge import merge
 from edgetl_device.preprocess import Preprocessing
 from edgetl_device.sending.delivery import Credentials, receiver
 from edgetl_device.sending.outgoing import outgoing

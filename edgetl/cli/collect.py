@@ -53,9 +53,9 @@ def collect(
     """
     from edgetl_device.bundle.signing import read_public_key
     from edgetl_device.files import make_folder, make_private
+    from edgetl_device.merging.collected import Collected
     from edgetl_device.web.certificate import OWN_FILE, Certificate
 
-    from ..deployment.collected import Collected
     from ..deployment.receiver import MAX_BODY, Receiver, Tokens, ask_for_certificates, taken_in
 
     collected = Collected(folder, [read_public_key(path) for path in public_key])
@@ -111,8 +111,8 @@ def fleet(action: str, folder: Path, late: float, bundle: Path | None) -> dict[s
     Times are by the receiver's clock; devices' clocks are not asked.
     """
     from edgetl_device.bundle.bundle import open_bundle
+    from edgetl_device.merging.collected import Collected
 
-    from ..deployment.collected import Collected
     from ..deployment.fleet import fleet_status
 
     expected = open_bundle(bundle) if bundle else None

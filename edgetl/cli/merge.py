@@ -44,11 +44,11 @@ def merge(
     """
     from edgetl_device.bundle.bundle import open_bundle
     from edgetl_device.bundle.signing import read_private_key, read_public_key
+    from edgetl_device.merging import merge as merging
+    from edgetl_device.merging.exports import sources_in
+    from edgetl_device.merging.label_map import read_label_map
     from edgetl_device.metrics import wilson_interval
 
-    from ..deployment import merge as merging
-    from ..deployment.exports import sources_in
-    from ..deployment.label_map import read_label_map
     from ..reports.intervals import spread
 
     check_bundle_name(output)

@@ -1,3 +1,3 @@
-"""To devices and back: bundles out, statistics in, merged."""
+"""To devices and back: bundles out, exports received."""
 
-__all__ = ["deploy", "merge", "ssh", "wheel"]
+__all__ = ["deploy", "ssh", "wheel"]

@@ -8,8 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from edgetl_device.bundle.bundle import Bundle
-
-from .collected import Kept
+from edgetl_device.merging.collected import Kept
 
 
 @dataclass(frozen=True)

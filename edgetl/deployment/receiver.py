@@ -28,6 +28,7 @@ from starlette.routing import Route
 
 from edgetl_device.app.background import Periodic
 from edgetl_device.errors import EdgetlError, InputError, SignatureError, StorageError
+from edgetl_device.merging.collected import Collected, NotYoursError, SendAllError
 from edgetl_device.printable import printable
 from edgetl_device.secret_file import read_secret_text
 from edgetl_device.sending.delivery import PATH
@@ -38,8 +39,6 @@ from edgetl_device.web.protocol import MAX_CONNECTIONS, Connections, HttpProtoco
 from edgetl_device.web.reach import url_of
 from edgetl_device.web.server import MAX_HEADER
 from edgetl_device.web.tls_door import TlsDoor
-
-from .collected import Collected, NotYoursError, SendAllError
 
 log = logging.getLogger("edgetl.collect")
 

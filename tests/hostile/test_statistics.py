@@ -12,7 +12,6 @@ import pytest
 from conftest import some_projection, write_photos
 
 import edgetl
-from edgetl.deployment.merge import merge, read_export
 from edgetl.evaluation.explain import Explainer
 from edgetl_device.arrays import pack, unpack
 from edgetl_device.bundle.bundle import open_bundle, write_bundle
@@ -24,6 +23,7 @@ from edgetl_device.heads.evidence import gather
 from edgetl_device.heads.gaussian import Gaussian
 from edgetl_device.heads.head import fit_head
 from edgetl_device.home import Home
+from edgetl_device.merging.merge import merge, read_export
 from edgetl_device.projected import ProjectedMoments
 from edgetl_device.projection import Projection
 from edgetl_device.statistics import Statistics, no_statistics, statistics_of

@@ -24,10 +24,6 @@ from authority import Authority
 from conftest import draw, tiny_backbone
 
 from edgetl.cli import program as host_program
-from edgetl.deployment import collected as collecting
-from edgetl.deployment.collected import Collected, NotYoursError
-from edgetl.deployment.exports import sources_in
-from edgetl.deployment.merge import merge
 from edgetl.deployment.receiver import Receiver, Tokens, ask_for_certificates
 from edgetl_device import console
 from edgetl_device.bundle.bundle import open_bundle
@@ -37,6 +33,10 @@ from edgetl_device.bundle.signing import read_public_key, write_key_pair
 from edgetl_device.cli import program as device_program
 from edgetl_device.errors import InputError, StorageError
 from edgetl_device.home import Home
+from edgetl_device.merging import collected as collecting
+from edgetl_device.merging.collected import Collected, NotYoursError
+from edgetl_device.merging.exports import sources_in
+from edgetl_device.merging.merge import merge
 from edgetl_device.sending import delivery, receipt
 from edgetl_device.sending.outgoing import outgoing
 from edgetl_device.sending.push import push as send

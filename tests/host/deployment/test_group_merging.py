@@ -12,9 +12,6 @@ import pytest
 from conftest import draw, tiny_backbone, write_photos
 
 from edgetl.cli import program as host_program
-from edgetl.deployment.collected import Collected
-from edgetl.deployment.exports import sources_in
-from edgetl.deployment.merge import merge
 from edgetl.deployment.receiver import Receiver
 from edgetl_device import console
 from edgetl_device.arrays import pack, unpack
@@ -25,6 +22,9 @@ from edgetl_device.cli import program as device_program
 from edgetl_device.errors import BundleError, InputError
 from edgetl_device.home import Home
 from edgetl_device.learning.groups import Groups
+from edgetl_device.merging.collected import Collected
+from edgetl_device.merging.exports import sources_in
+from edgetl_device.merging.merge import merge
 from edgetl_device.sending import delivery
 from edgetl_device.sending.outgoing import outgoing
 from edgetl_device.sending.push import Pushed

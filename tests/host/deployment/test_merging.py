@@ -7,8 +7,6 @@ from conftest import build_bundle, draw, some_projection, tiny_backbone
 from export_format_1 import first_format
 
 from edgetl.cli import program
-from edgetl.deployment.label_map import read_label_map
-from edgetl.deployment.merge import merge, read_export
 from edgetl_device import console
 from edgetl_device.arrays import pack
 from edgetl_device.bundle import merged as merged_devices
@@ -21,6 +19,8 @@ from edgetl_device.bundle.merged import MergedDevices
 from edgetl_device.errors import BundleError, InputError, MismatchError
 from edgetl_device.inference.classifier import predictions
 from edgetl_device.labels import NOTHING
+from edgetl_device.merging.label_map import read_label_map
+from edgetl_device.merging.merge import merge, read_export
 from edgetl_device.statistics import MAX_SAMPLES, Statistics, no_statistics, statistics_of
 
 BACKBONE = tiny_backbone()

@@ -10,21 +10,20 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from edgetl_device.bundle.export import Export
-from edgetl_device.bundle.export_file import MAX_EXPORT, ExportHeader
-from edgetl_device.bundle.export_parts import ExportParts
-from edgetl_device.bundle.signing import PublicKey
-from edgetl_device.errors import InputError
-from edgetl_device.files import open_bounded, read_bounded, write_atomically
-from edgetl_device.store.lock import LearningLock
-from edgetl_device.strict_json import parsed
-
+from ..bundle.export import Export
+from ..bundle.export_file import MAX_EXPORT, ExportHeader
+from ..bundle.export_parts import ExportParts
+from ..bundle.signing import PublicKey
+from ..errors import InputError
+from ..files import open_bounded, read_bounded, write_atomically
+from ..store.lock import LearningLock
+from ..strict_json import parsed
 from .exports import DEVICES, SUFFIX
 
 log = logging.getLogger("edgetl.collect")
@@ -80,11 +79,14 @@ class Collected:
     def __init__(self, folder: Path, trusted: Sequence[PublicKey] = ()) -> None:
         self.folder, self._trusted = folder, tuple(trusted)
 
-    def receive(self, data: bytes, name: str = "") -> tuple[ExportHeader, bool]:
+    def receive(
+        self, data: bytes, name: str = "", check: Callable[[Export], None] = lambda export: None
+    ) -> tuple[ExportHeader, bool]:
         """Take an export in; durable when it returns. Returns its header, and whether it was new.
 
         Args:
             name: of the token that it came with.
+            check: raises where an export is not wanted; then nothing is changed.
 
         Raises:
             SignatureError: keys are trusted, and none of them signed it; it was not parsed then.
@@ -109,7 +111,7 @@ class Collected:
                         raise SendAllError(f"what this changes is not here (number {min(parts.bases)}): send all")
                     before = known.contents()
                 whole = parts.whole(before)
-                Export.from_parts(whole)
+                check(Export.from_parts(whole))
                 self._keep(path, Delivery(name, _now(), note))
                 write_atomically(path, whole.to_bytes())
             else:

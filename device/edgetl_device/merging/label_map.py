@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgetl_device.errors import InputError
-from edgetl_device.files import read_bounded
-from edgetl_device.labels import MAX_LABELS, check_sample_label, similar_label
+from ..errors import InputError
+from ..files import read_bounded
+from ..labels import MAX_LABELS, check_sample_label, similar_label
 
 _COLUMNS = ["from", "to"]
 _MAX_BYTES = 1 << 20

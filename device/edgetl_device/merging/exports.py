@@ -7,15 +7,15 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgetl_device.bundle.export import Export
-from edgetl_device.bundle.export_file import MAGIC, MAX_EXPORT
-from edgetl_device.bundle.export_parts import MAGIC as PARTS_MAGIC
-from edgetl_device.bundle.export_parts import ExportParts
-from edgetl_device.bundle.possible import check_possible
-from edgetl_device.bundle.signing import PublicKey
-from edgetl_device.errors import InputError
-from edgetl_device.files import open_bounded, read_bounded
-from edgetl_device.statistics import Statistics
+from ..bundle.export import Export
+from ..bundle.export_file import MAGIC, MAX_EXPORT
+from ..bundle.export_parts import MAGIC as PARTS_MAGIC
+from ..bundle.export_parts import ExportParts
+from ..bundle.possible import check_possible
+from ..bundle.signing import PublicKey
+from ..errors import InputError
+from ..files import open_bounded, read_bounded
+from ..statistics import Statistics
 
 SUFFIX = ".stats"
 DEVICES = "devices"  # the folder of exports in a folder of `edgetl collect`

@@ -11,23 +11,22 @@ from pathlib import Path
 
 import numpy as np
 
-from edgetl_device.bundle.bundle import Bundle, write_bundle
-from edgetl_device.bundle.bundle_groups import KEY as GROUPS
-from edgetl_device.bundle.bundle_groups import packed_groups
-from edgetl_device.bundle.content import BundleContent, BundleParts
-from edgetl_device.bundle.export import Export
-from edgetl_device.bundle.exported_samples import ExportedSamples
-from edgetl_device.bundle.group_content import GroupContent
-from edgetl_device.bundle.merged import KEY as MERGED
-from edgetl_device.bundle.possible import sound_content
-from edgetl_device.bundle.signing import PrivateKey
-from edgetl_device.errors import BundleError, CheckFailedError, InputError, MismatchError
-from edgetl_device.heads.evidence import gather
-from edgetl_device.heads.head import Head, fit_head
-from edgetl_device.labels import MAX_GROUPS, check_label_count
-from edgetl_device.learning.gate import confirmed_loss, on_holdout, possible_loss
-from edgetl_device.statistics import BLOCK_ROWS, MAX_SAMPLES, Statistics, statistics_of
-
+from ..bundle.bundle import Bundle, write_bundle
+from ..bundle.bundle_groups import KEY as GROUPS
+from ..bundle.bundle_groups import packed_groups
+from ..bundle.content import BundleContent, BundleParts
+from ..bundle.export import Export
+from ..bundle.exported_samples import ExportedSamples
+from ..bundle.group_content import GroupContent
+from ..bundle.merged import KEY as MERGED
+from ..bundle.possible import sound_content
+from ..bundle.signing import PrivateKey
+from ..errors import BundleError, CheckFailedError, InputError, MismatchError
+from ..heads.evidence import gather
+from ..heads.head import Head, fit_head
+from ..labels import MAX_GROUPS, check_label_count
+from ..learning.gate import confirmed_loss, on_holdout, possible_loss
+from ..statistics import BLOCK_ROWS, MAX_SAMPLES, Statistics, statistics_of
 from .exports import Source, latest, source_of
 from .exports import read_export as read_export
 from .label_map import Spelling, spellings
@@ -175,14 +174,8 @@ class _Total:
             MismatchError: it belongs to another backbone.
             InputError: it would be too much for a bundle.
         """
-        known, content, who = self._sum, export.content, f"the export of device {export.device[:8]}"
-        wide = content.codes.shape[1] if isinstance(content, ExportedSamples) else content.dimension
-        if (content.backbone, wide) != (known.backbone, known.dimension):
-            made = f", made with the bundle {export.bundle}," if export.bundle else ""
-            raise MismatchError(
-                f"{who}{made} is of backbone {content.backbone[:12]} ({wide} features), and this bundle has "
-                f"{known.backbone[:12]} ({known.dimension} features): use one bundle on all devices"
-            )
+        known, who = self._sum, f"the export of device {export.device[:8]}"
+        check_backbone(export, known)
         if known.samples + self._count_waiting() + export.samples > MAX_SAMPLES:
             raise InputError(
                 f"{who} counts {export.samples} samples: with them the bundle would have more than the {MAX_SAMPLES} "
@@ -216,6 +209,18 @@ class _Total:
             known, codes = self._sum, np.concatenate([part.codes for part in parts])
             more = statistics_of(codes, labels, known.backbone, runtimes, known.projection)
             self._sum = known.folded() + more.folded()
+
+
+def check_backbone(export: Export, known: Statistics) -> None:
+    """Raise MismatchError where an export is not of the backbone that these statistics are of."""
+    content = export.content
+    wide = content.codes.shape[1] if isinstance(content, ExportedSamples) else content.dimension
+    if (content.backbone, wide) != (known.backbone, known.dimension):
+        made = f", made with the bundle {export.bundle}," if export.bundle else ""
+        raise MismatchError(
+            f"the export of device {export.device[:8]}{made} is of backbone {content.backbone[:12]} ({wide} features), "
+            f"and this bundle has {known.backbone[:12]} ({known.dimension} features): use one bundle on all devices"
+        )
 
 
 def _check_readable(bundle: Bundle) -> None:
