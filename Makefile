@@ -20,7 +20,7 @@ SOURCES = pyproject.toml device/pyproject.toml constraints.txt
 PYTEST = python -m pytest $(ARGS) $(if $(COVERAGE),--cov --cov-report= --cov-fail-under=0)
 export COVERAGE_FILE ?= build/coverage/.coverage.$@
 
-.PHONY: help install demo check lint test test-device test-tflite test-pi test-install coverage docs bench \
+.PHONY: help install demo check lint test test-device test-tflite test-fleet test-pi test-install coverage docs bench \
     constraints clean
 
 help: ## Show this list
@@ -81,6 +81,19 @@ test-tflite: .venv/installed ## The device's tests without TensorFlow, with tfli
 	$(MAKE) --no-print-directory .venv-tflite/installed
 	EDGETL_RUNTIME=tflite .venv-tflite/bin/$(PYTEST) -m 'not once' tests/device
 
+# Flower excludes some of our versions, so it has an environment of its own; so has its simulation's Ray.
+.venv-fleet/installed: .venv/installed $(SOURCES) fleet/pyproject.toml constraints-fleet.txt
+	@$(HOST_PYTHON) -m venv --clear --without-pip .venv-fleet
+	$(UV) .venv-fleet/bin/python -c constraints-fleet.txt -e 'device[sign]' -e 'fleet[simulation]' \
+	    pytest pytest-cov hypothesis
+	touch $@
+
+test-fleet: .venv/installed ## The tests with Flower: a small fleet for real, and a simulated one
+	@if ! $(MAKE) --no-print-directory .venv-fleet/installed; then
+	    echo "skipped: Flower could not be installed here; the reason is above"; exit 0
+	fi
+	.venv-fleet/bin/$(PYTEST) tests/fleet
+
 test-pi: .venv/installed ## The device's tests on an emulated Raspberry Pi
 	@tests/pi/run.sh
 
@@ -99,7 +112,10 @@ constraints: .venv/installed ## Resolve the newest versions again
 	@printf '%s\n' '# Versions that were checked together. Regenerate with `make constraints`.' > constraints.txt
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.10 --no-annotate --no-header \
 	    --no-emit-index-url --no-emit-find-links requirements.in >> constraints.txt
+	printf '%s\n' '# Versions that were checked together with Flower. Regenerate with `make constraints`.' > constraints-fleet.txt
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --no-emit-index-url \
+	    --no-emit-find-links requirements-fleet.in device/pyproject.toml --extra sign >> constraints-fleet.txt
 
 clean: ## Remove environments and everything that was built
-	rm -rf .venv .venv-device .venv-tflite build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf .venv .venv-device .venv-tflite .venv-fleet build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

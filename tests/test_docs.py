@@ -254,6 +254,7 @@ def test_the_doctor_s_lines_are_shown_with_the_marks_that_it_prints() -> None:
     [
         ("device/edgetl_device", "On the device, and shared: `device/edgetl_device`"),
         ("edgetl", "On the workstation: `edgetl`"),
+        ("fleet/edgetl_fleet", "In federated rounds: `fleet/edgetl_fleet`"),
     ],
 )
 def test_the_architecture_page_lists_the_rooms_in_the_order_that_the_tests_hold(package: str, title: str) -> None:

@@ -1,4 +1,4 @@
-"""The two distributions as wheels: what is in them, and what they ask for."""
+"""The three distributions as wheels: what is in them, and what they ask for."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ VERSION = edgetl_device.__version__
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, zipfile.ZipFile]:
-    """Both, as hatchling builds them."""
+    """All, as hatchling builds them."""
     folder = tmp_path_factory.mktemp("wheels")
     build = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
     made = {}
-    for name, project in (("edgetl", ROOT), ("edgetl_device", ROOT / "device")):
+    for name, project in (("edgetl", ROOT), ("edgetl_device", ROOT / "device"), ("edgetl_fleet", ROOT / "fleet")):
         command = [sys.executable, "-c", build, str(folder)]
         done = subprocess.run(command, cwd=project, check=True, capture_output=True, text=True)
         made[name] = zipfile.ZipFile(folder / done.stdout.split()[-1])
@@ -40,10 +40,10 @@ def metadata(wheel: zipfile.ZipFile) -> Message:
     return HeaderParser().parsestr(wheel.read(name).decode())
 
 
-@pytest.mark.parametrize("name", ["edgetl", "edgetl_device"])
+@pytest.mark.parametrize("name", ["edgetl", "edgetl_device", "edgetl_fleet"])
 def test_a_wheel_holds_the_package_its_licence_and_that_it_is_typed(wheels, name: str) -> None:
     names = wheels[name].namelist()
-    folder = ROOT / "edgetl" if name == "edgetl" else ROOT / "device" / name
+    folder = ROOT / {"edgetl": ".", "edgetl_device": "device", "edgetl_fleet": "fleet"}[name] / name
     files = {path.relative_to(folder.parent).as_posix() for path in folder.rglob("*") if path.is_file()}
     expected = {path for path in files if "__pycache__" not in path}
     info = f"{name}-{VERSION}.dist-info"
@@ -53,7 +53,7 @@ def test_a_wheel_holds_the_package_its_licence_and_that_it_is_typed(wheels, name
     assert metadata(wheels[name])["License-Expression"] == "Apache-2.0"
 
 
-@pytest.mark.parametrize("name", ["edgetl", "edgetl_device"])
+@pytest.mark.parametrize("name", ["edgetl", "edgetl_device", "edgetl_fleet"])
 def test_a_wheels_description_links_to_nothing_that_only_the_repository_has(wheels, name: str) -> None:
     message = metadata(wheels[name])
     text = str(message.get_payload())
@@ -61,7 +61,7 @@ def test_a_wheels_description_links_to_nothing_that_only_the_repository_has(whee
     assert [link for link in re.findall(r"\]\(([^)]*)\)", text) if not link.startswith(("https://", "#"))] == []
 
 
-@pytest.mark.parametrize("readme", ["README.md", "device/README.md", "examples/README.md"])
+@pytest.mark.parametrize("readme", ["README.md", "device/README.md", "fleet/README.md", "examples/README.md"])
 def test_the_links_of_a_readme_lead_to_files_that_are_there(readme: str) -> None:
     path = ROOT / readme
     links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text()) if not link.startswith("https://")]
@@ -71,6 +71,7 @@ def test_the_links_of_a_readme_lead_to_files_that_are_there(readme: str) -> None
 def test_the_workstation_asks_for_the_device_package_of_its_own_version(wheels) -> None:
     assert {str(metadata(wheel)["Version"]) for wheel in wheels.values()} == {VERSION}
     assert f"edgetl-device=={VERSION}" in metadata(wheels["edgetl"]).get_all("Requires-Dist")
+    assert f"edgetl-device[sign]=={VERSION}" in metadata(wheels["edgetl_fleet"]).get_all("Requires-Dist")
 
 
 def test_the_deployed_wheel_is_the_one_that_is_built() -> None:

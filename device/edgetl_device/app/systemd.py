@@ -92,21 +92,21 @@ def unit(program: Path, home: Path, user: str, options: Sequence[str], groups: S
         options: of ``edgetl-device run``.
         groups: further groups of the process: those that own cameras and accelerators.
     """
-    folder = _path("this folder", Path.cwd())
-    home_path = _path("the device home", home)
-    command = [_word(_path("the program", program)), "--home", _argument(str(home)), "run", *map(_argument, options)]
+    folder = path_of("this folder", Path.cwd())
+    home_path = path_of("the device home", home)
+    command = [word(path_of("the program", program)), "--home", argument(str(home)), "run", *map(argument, options)]
     return _UNIT.format(
         command=" ".join(command),
-        user=_name(user),
+        user=name_of(user),
         folder=folder,  # the whole line, so quotes would belong to the name
-        groups=" ".join(map(_name, groups)),
+        groups=" ".join(map(name_of, groups)),
         home=home_path,
-        home_word=_word(home_path),
+        home_word=word(home_path),
         watchdog_s=WATCHDOG_S,
     )
 
 
-def _argument(word: str) -> str:
+def argument(word: str) -> str:
     """An argument of ExecStart= as systemd reads it: nothing in it is expanded, and it stays on its line.
 
     https://www.freedesktop.org/software/systemd/man/latest/systemd.service.html#Command%20lines
@@ -120,7 +120,7 @@ def _argument(word: str) -> str:
     return word if plain else f'"{escaped}"'
 
 
-def _path(what: str, path: Path) -> str:
+def path_of(what: str, path: Path) -> str:
     """A path for settings that know few escapes: refused where one would be needed, but for ``%``."""
     text = str(path)
     odd = sorted({c for c in text if c in "\"'\\$" or not (c == " " or c.isprintable())})
@@ -132,12 +132,12 @@ def _path(what: str, path: Path) -> str:
     return text.replace("%", "%%")
 
 
-def _word(text: str) -> str:
+def word(text: str) -> str:
     """A checked path as one word."""
     return f'"{text}"' if any(c.isspace() or c in ";#" for c in text) else text
 
 
-def _name(name: str) -> str:
+def name_of(name: str) -> str:
     """The name of a user or a group."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*\$?", name):
         raise InputError(f"{printable(name)} is not a name that a systemd unit can hold")

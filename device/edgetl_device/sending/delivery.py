@@ -160,22 +160,24 @@ def _reason(host: str, error: Exception) -> InputError:
     """What kept a request from being answered, in one line."""
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, ssl.SSLCertVerificationError):
-        here = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-        if cause.verify_code in (_EXPIRED, _NOT_YET):
-            when = "has expired" if cause.verify_code == _EXPIRED else "is not valid yet"
-            return InputError(
-                f"the certificate of {host} {when} by this device's clock ({here}): renew it, or set the clock; "
-                "nothing was sent"
-            )
-        return InputError(
-            f"the certificate of {host} is not to be trusted ({printable(cause.verify_message)}): is it the right "
-            "server? `--ca FILE` trusts its authority; nothing was sent"
-        )
+        return InputError(f"{certificate_problem(host, cause)}; nothing was sent")
     if isinstance(cause, ssl.SSLError):
         why = cause.reason or str(cause)
         return UnreachableError(f"{host} refused the connection or does not speak TLS ({printable(why)}): push again")
     why = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause) or type(cause).__name__
     return UnreachableError(f"cannot reach {host} ({printable(why)}): nothing is lost, push again when it can be")
+
+
+def certificate_problem(host: str, error: ssl.SSLCertVerificationError) -> str:
+    """Why a server's certificate is not to be trusted, for a person."""
+    here = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    if error.verify_code in (_EXPIRED, _NOT_YET):
+        when = "has expired" if error.verify_code == _EXPIRED else "is not valid yet"
+        return f"the certificate of {host} {when} by this device's clock ({here}): renew it, or set the clock"
+    return (
+        f"the certificate of {host} is not to be trusted ({printable(error.verify_message)}): is it the right server? "
+        "`--ca FILE` trusts its authority"
+    )
 
 
 def _answer(host: str, status: int, body: bytes) -> Answer:
