@@ -100,7 +100,8 @@ def train(
         tensorboard: folder for TensorBoard's files.
         report: HTML page to write about the training.
         tune: minutes to search for a better learning rate, label smoothing and batch size, for ``top`` and ``full``.
-        device: ``auto``, ``cpu``, ``gpu`` or one of several, such as ``gpu:1``.
+        device: ``auto``, ``cpu``, ``gpu``, one of several, such as ``gpu:1``, or several, such as ``gpu:0,gpu:1``. With
+            TF_CONFIG in the environment, several processes train together, and the first writes the run.
         fine_tuning: how to fine-tune, for ``top`` and ``full``.
 
     Raises:
@@ -119,8 +120,9 @@ def train(
     machine = hardware(device)
     progress(f"training on the {machine.device}")
 
-    watching = watch or (lambda facts: None)
-    if tensorboard is not None:
+    chief = machine.replicas.chief
+    watching = (watch if chief else None) or (lambda facts: None)
+    if tensorboard is not None and chief:
         watching = TensorBoard(Path(tensorboard), watch)
 
     def attempt(spec: BackboneSpec) -> Run:
@@ -148,7 +150,7 @@ def train(
             machine=machine,
         )
         run = training.train(dataset, spec, Path(output), options)
-        if report is not None:
+        if report is not None and chief:
             write_training_report(run, Path(report))
         return run
 

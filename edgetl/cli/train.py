@@ -48,7 +48,7 @@ FEW_PHOTOS = 100
 @click.option("--report", type=click.Path(path_type=Path), help="Also write one self-contained HTML page.")
 @click.option("--tune", type=float, metavar="MINUTES",
               help="Search so long for a better learning rate, label smoothing and batch size.")  # fmt: skip
-@click.option("--device", default="auto", show_default=True, help="cpu, gpu, or one of several: gpu:1.")
+@click.option("--device", default="auto", show_default=True, help="cpu, gpu, one: gpu:1, or several: gpu:0,gpu:1.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted training.")
 @click.option(
     "--seed",

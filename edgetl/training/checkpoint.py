@@ -41,11 +41,15 @@ class Checkpoint:
         Args:
             identity: what the training is of, JSON; only the same may go on from here.
         """
+        write_atomically(path, self.to_bytes(identity))
+
+    def to_bytes(self, identity: Any) -> bytes:
+        """For :func:`parsed_checkpoint`."""
         facts = {"identity": _digest(identity), "history": self.history, "best": self.best}
         arrays = {"facts": text_array((json.dumps(facts),))}
         for name in ("state", "best_state", "optimizer"):
             arrays |= {f"{name}{number}": np.asarray(value) for number, value in enumerate(getattr(self, name))}
-        write_atomically(path, pack(arrays))
+        return pack(arrays)
 
 
 def load_checkpoint(path: Path, identity: Any) -> Checkpoint | None:
@@ -53,23 +57,27 @@ def load_checkpoint(path: Path, identity: Any) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
-        arrays = unpack(path.read_bytes())
-        (text,) = text_values(arrays.pop("facts"), 100_000)  # one, as long as so many
-        facts = json.loads(text)
-        parts: dict[str, Weights] = {"state": [], "best_state": [], "optimizer": []}
-        for name, value in arrays.items():  # in the order they were saved
-            parts[name.rstrip("0123456789")].append(value)
-        accuracy, loss = facts["best"]
-        checkpoint = Checkpoint(facts["history"], (float(accuracy), float(loss)), **parts)
-        same = facts["identity"] == _digest(identity)
+        checkpoint, digest = parsed_checkpoint(path.read_bytes())
     except (OSError, InputError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{path} cannot be read ({error}): start anew with --force") from None
-    if not same:
+    if digest != _digest(identity):
         raise InputError(
             "the interrupted training had other photos or options: give the same ones to --resume, "
             "or start anew with --force"
         )
     return checkpoint
+
+
+def parsed_checkpoint(data: bytes) -> tuple[Checkpoint, str]:
+    """Bytes → the checkpoint, and the digest of what it is of; raises one of many errors where they are none."""
+    arrays = unpack(data)
+    (text,) = text_values(arrays.pop("facts"), 100_000)  # one, as long as so many
+    facts = json.loads(text)
+    parts: dict[str, Weights] = {"state": [], "best_state": [], "optimizer": []}
+    for name, value in arrays.items():  # in the order they were saved
+        parts[name.rstrip("0123456789")].append(value)
+    accuracy, loss = facts["best"]
+    return Checkpoint(facts["history"], (float(accuracy), float(loss)), **parts), str(facts["identity"])
 
 
 def _digest(identity: Any) -> str:

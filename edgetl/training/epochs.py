@@ -18,6 +18,7 @@ from .batch_norm import BatchNormStatistics
 from .feeds import Feed, Rows
 from .network import Batch, Network, Step
 from .plan import Plan
+from .replicas import ALONE, Replicas
 
 EVALUATED = 128  # photos at once
 
@@ -28,13 +29,23 @@ class Epochs:
     Args:
         fit: rows of the dataset.
         plan: may be replaced between passes, by :meth:`use`.
+        replicas: of the network.
         photos_per_class: of the median class, those that are trained on.
     """
 
     def __init__(
-        self, network: Network, feed: Feed, dataset: Dataset, fit: Rows, plan: Plan, step: Step, xla: bool
+        self,
+        network: Network,
+        feed: Feed,
+        dataset: Dataset,
+        fit: Rows,
+        plan: Plan,
+        step: Step,
+        xla: bool,
+        replicas: Replicas = ALONE,
     ) -> None:
         tensorflow = tf.load()
+        self._replicas = replicas
         self.network, self.feed, self.fit = network, feed, fit
         self._batch_norm, self._dataset, self._xla = BatchNormStatistics(network.body), dataset, xla
         self.use(plan)
@@ -42,10 +53,12 @@ class Epochs:
         self.photos_per_class = sizes[len(sizes) // 2]
         self._optimizer = optimizer = tf.keras().optimizers.Adam(plan.rate_at(0.0))
         optimizer.build(network.variables)
-        self._step = tensorflow.function(
-            lambda batch: step(network, optimizer, batch), jit_compile=xla, reduce_retracing=True
-        )
         self._inputs = tensorflow.function(feed.inputs, reduce_retracing=True)
+        # On one device the inputs are computed outside of the step, so that XLA never sees them.
+        inputs = feed.inputs if replicas.count > 1 else lambda arrays: arrays
+        self._step = replicas.step(
+            lambda arrays, targets, weights: step(network, optimizer, Batch(inputs(arrays), targets, weights)), xla
+        )
 
     def use(self, plan: Plan) -> None:
         """Go by another plan from now on."""
@@ -64,7 +77,10 @@ class Epochs:
         order = np.random.default_rng([plan.seed, epoch]).permutation(len(fit))[:most]
         batches, filled = _batches(order, plan.batch_size, self._xla)
         losses = []
-        varied = self.feed.varied([fit[batch] for batch in batches], (plan.seed, epoch))
+        parts = [self._replicas.shared(len(batch)) for batch in batches]
+        several = self._replicas.count > 1
+        mine = [part for part, _ in parts] if several else None
+        varied = self.feed.varied([fit[batch] for batch in batches], (plan.seed, epoch), mine)
         for number, arrays in enumerate(
             progress(varied, len(batches), what or f"epoch {epoch + 1} of {plan.chosen_epochs}")
         ):
@@ -74,7 +90,11 @@ class Epochs:
             if filled and number == len(batches) - 1:
                 weights[-filled:] = 0
                 weights *= len(chosen) / (len(chosen) - filled)
-            losses.append(self._step(Batch(self._inputs(arrays), self._targets[chosen], weights)))
+            if several:
+                part, share = parts[number]
+                losses.append(self._step(arrays, self._targets[chosen][part], weights[part] * share))
+            else:
+                losses.append(self._step(self._inputs(arrays), self._targets[chosen], weights))
         if self.network.train_batch_norm:
             self._batch_norm.estimate(map(self._inputs, self.feed.plain(self._some())))
         return float(np.mean([float(loss) for loss in losses]))
@@ -100,10 +120,11 @@ class StoppingPart:
 
     Args:
         rows: of the dataset; perhaps none.
+        replicas: those who have to agree on what they see here.
     """
 
-    def __init__(self, network: Network, feed: Feed, dataset: Dataset, rows: Rows) -> None:
-        self.rows, self._feed = rows, feed
+    def __init__(self, network: Network, feed: Feed, dataset: Dataset, rows: Rows, replicas: Replicas = ALONE) -> None:
+        self.rows, self._feed, self._replicas = rows, feed, replicas
         self._truth = np.searchsorted(dataset.classes, [dataset.labels[row] for row in rows])
         self._logits: Callable[[Any], Any] = tf.load().function(
             lambda arrays: network.logits(feed.inputs(arrays)), reduce_retracing=True
@@ -127,7 +148,7 @@ class StoppingPart:
             logits = logits / metrics.fit_temperature(logits, self._truth)
         logits = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
         entropy = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(rows)), self._truth]
-        return logits.argmax(axis=1) == self._truth, entropy
+        return self._replicas.agreed(logits.argmax(axis=1) == self._truth), self._replicas.agreed(entropy)
 
     def score(self) -> tuple[float, float]:
         """Accuracy and minus cross-entropy of the network as it is; the larger the better."""

@@ -38,8 +38,14 @@ class Feed(Protocol):
 
     variation: Variation
 
-    def varied(self, batches: Sequence[Rows], key: tuple[int, ...]) -> Iterator[Arrays]:
-        """Random views of each batch; ``key`` (seed, epoch) makes them the same again."""
+    def varied(
+        self, batches: Sequence[Rows], key: tuple[int, ...], parts: Sequence[Rows] | None = None
+    ) -> Iterator[Arrays]:
+        """Random views of each batch; ``key`` (seed, epoch) makes them the same again.
+
+        Args:
+            parts: of each batch the positions that are wanted, in this order; None for all.
+        """
 
     def plain(self, batches: Sequence[Rows]) -> Iterator[Arrays]:
         """The photos as the device sees them."""
@@ -55,7 +61,9 @@ class CachedFeed:
         self._cached = cached
         self.variation: Variation = "all"
 
-    def varied(self, batches: Sequence[Rows], key: tuple[int, ...]) -> Iterator[Arrays]:
+    def varied(
+        self, batches: Sequence[Rows], key: tuple[int, ...], parts: Sequence[Rows] | None = None
+    ) -> Iterator[Arrays]:
         """(n, …) float16; a view that is not to be gives way to the plain photo."""
         generator = np.random.default_rng(key)
         views = [generator.integers(0, 1 + self._cached.views, len(rows)) for rows in batches]
@@ -64,6 +72,9 @@ class CachedFeed:
         if self.variation == "unmirrored":
             pairs = zip(batches, views, strict=True)
             views = [np.where(self._mirrored[rows, chosen], 0, chosen) for rows, chosen in pairs]
+        if parts is not None:  # only now: a part's views are those that it has in the whole batch
+            batches = [rows[part] for rows, part in zip(batches, parts, strict=True)]
+            views = [chosen[part] for chosen, part in zip(views, parts, strict=True)]
         return ahead(lambda item: self._read(*item), zip(batches, views, strict=True), 4, 1)
 
     @cached_property
@@ -107,8 +118,12 @@ class PhotoFeed:
         self._preprocessing = BackboneSpec(image_size=image_size, region=region).preprocessing
         self.variation: Variation = "all" if augment else "none"
 
-    def varied(self, batches: Sequence[Rows], key: tuple[int, ...]) -> Iterator[Arrays]:
-        """(n, s, s, 3) uint8, and (n, 16) float32 draws."""
+    def varied(
+        self, batches: Sequence[Rows], key: tuple[int, ...], parts: Sequence[Rows] | None = None
+    ) -> Iterator[Arrays]:
+        """(n, s, s, 3) uint8, and (n, 16) float32 draws, each by its photo's row."""
+        if parts is not None:
+            batches = [rows[part] for rows, part in zip(batches, parts, strict=True)]
         if self.variation == "none":
             yield from self.plain(batches)
             return

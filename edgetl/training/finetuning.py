@@ -16,12 +16,15 @@ from typing import Any
 
 import numpy as np
 
+from edgetl_device.errors import InputError
+
 from ..data.datasets import Dataset, split
-from .checkpoint import Checkpoint, load_checkpoint
+from .checkpoint import Checkpoint, load_checkpoint, parsed_checkpoint
 from .epochs import Epochs, StoppingPart
 from .feeds import Feed
 from .network import Network, Step, default_step
 from .plan import Plan
+from .replicas import ALONE, Replicas
 from .search import Tuned, search
 from .trials import Trial, choose
 from .watching import Watch
@@ -76,6 +79,7 @@ def finetune(
     tell: Callable[[str], None] = lambda text: None,
     watch: Watch = lambda facts: None,
     tune_s: float = 0.0,
+    replicas: Replicas = ALONE,
 ) -> Finetuned:
     """Train a network, and leave it as it was after its best epoch.
 
@@ -89,12 +93,13 @@ def finetune(
         watch: called with the facts of each epoch.
         tune_s: seconds for a search (:mod:`.search`), the trials before it included; 0 for none. A training that is
             resumed takes from it what was found before.
+        replicas: of the network; the chief alone reads and writes the checkpoint.
     """
     began = time.perf_counter()
     identity = {"plan": asdict(replace(plan, cache_limit=0)), "photos": _identity(dataset)}
-    kept = load_checkpoint(checkpoint, identity) if resume else None
-    epochs = Epochs(network, feed, dataset, np.asarray(rows[0], np.intp), plan, step, xla)
-    stopping = StoppingPart(network, feed, dataset, np.asarray(rows[1], np.intp))
+    kept = _kept(checkpoint, identity, replicas) if resume else None
+    epochs = Epochs(network, feed, dataset, np.asarray(rows[0], np.intp), plan, step, xla, replicas)
+    stopping = StoppingPart(network, feed, dataset, np.asarray(rows[1], np.intp), replicas)
     at_start = stopping.score()
     if len(stopping.rows):
         tell(f"the start, a solved head: {at_start[0]:.3f} right on the stopping part, {len(stopping.rows)} photos")
@@ -127,7 +132,10 @@ def finetune(
             "seconds": time.perf_counter() - started,
         }
         history.append(facts)
-        Checkpoint(history, best, network.state(), best_state, epochs.optimizer_state()).save(checkpoint, identity)
+        # Reading variables may be something that all processes do together: only writing is the chief's.
+        reached = Checkpoint(history, best, network.state(), best_state, epochs.optimizer_state())
+        if replicas.chief:
+            reached.save(checkpoint, identity)
         tell(_line(facts, plan))
         watch(facts)
     network.restore(best_state)
@@ -135,6 +143,24 @@ def finetune(
         why = "no trial was better, and it is right almost always" if choice.hopeless else "no epoch was better"
         tell(f"the start is kept: {why}; this RUN is what --strategy head gives")
     return Finetuned(plan, history, choice.trials, at_start[0] if len(stopping.rows) else None, tuned)
+
+
+def _kept(path: Path, identity: Any, replicas: Replicas) -> Checkpoint | None:
+    """The chief's checkpoint, for all; None where it has none."""
+    if replicas.alone:
+        return load_checkpoint(path, identity)
+    found, problem = b"", b""
+    if replicas.chief:
+        try:
+            kept = load_checkpoint(path, identity)
+            found = kept.to_bytes(identity) if kept else b""
+        except InputError as error:
+            problem = str(error).encode()
+    problem = replicas.agreed_bytes(problem)
+    if problem:
+        raise InputError(problem.decode())
+    found = replicas.agreed_bytes(found)
+    return parsed_checkpoint(found)[0] if found else None
 
 
 def _stale(history: Sequence[dict[str, Any]], patience: int) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -81,15 +82,21 @@ def train(dataset: Dataset, spec: BackboneSpec, output: Path, options: Training 
         InputError: photos, weights or ``output`` cannot be used.
         StorageError: the RUN, or the cache of activations, cannot be written.
     """
-    started = time.perf_counter()
-    checkpoint = checkpoint_of(output)
     if len(dataset) > MOST_PHOTOS:
         raise InputError(f"at most {MOST_PHOTOS:,} photos can be trained on, got {len(dataset):,}")
-    if options.plan is not None and checkpoint.exists() and not options.resume and not options.force:
-        raise InputError(f"{checkpoint} is of an interrupted training: go on with --resume, or start anew with --force")
-    if options.resume and options.plan is not None and not checkpoint.exists():
-        options.tell(f"no {checkpoint} to go on from: starting anew")
     machine = options.machine or hardware()
+    _check_several(machine, options)
+    if machine.replicas.chief:
+        _check_checkpoint(checkpoint_of(output), options)
+        return _trained_run(dataset, spec, output, options, machine)
+    with TemporaryDirectory(prefix="edgetl-") as folder:  # the same training; the chief's is kept
+        run = _trained_run(dataset, spec, Path(folder) / "run", options, machine)
+        return replace(run, folder=output)
+
+
+def _trained_run(dataset: Dataset, spec: BackboneSpec, output: Path, options: Training, machine: Hardware) -> Run:
+    started = time.perf_counter()
+    checkpoint = checkpoint_of(output)
     with new_run(output, options.force) as folder, machine.placed(), Stages(3) as stage:
         stage("loading the backbone")
         model = build(spec, options.seed)
@@ -121,6 +128,28 @@ def train(dataset: Dataset, spec: BackboneSpec, output: Path, options: Training 
     checkpoint.unlink(missing_ok=True)
     options.watch({"accuracy": run.accuracy})
     return run
+
+
+def _check_several(machine: Hardware, options: Training) -> None:
+    """Raise InputError for what several devices cannot do together."""
+    if machine.replicas.count == 1 or options.plan is None:
+        return
+    if options.plan.train_batch_norm:
+        raise InputError(
+            "--train-batch-norm needs one device, such as --device gpu:0: each would see its own share only"
+        )
+    if options.tune_s and not machine.replicas.alone:
+        raise InputError("--tune goes by the clock, which processes do not share: leave it out with TF_CONFIG")
+
+
+def _check_checkpoint(path: Path, options: Training) -> None:
+    """What an interrupted training left is gone on from, or dropped, as the user says."""
+    if options.plan is None:
+        return
+    if path.exists() and not options.resume and not options.force:
+        raise InputError(f"{path} is of an interrupted training: go on with --resume, or start anew with --force")
+    if options.resume and not path.exists():
+        options.tell(f"no {path} to go on from: starting anew")
 
 
 def checkpoint_of(output: Path) -> Path:
@@ -188,7 +217,7 @@ def _fine_tuned(
     tuned = finetune(
         network, feed, readable, rows, plan, checkpoint,
         resume=options.resume, xla=machine.xla, step=options.step, tell=tell,
-        watch=options.watch, tune_s=options.tune_s,
+        watch=options.watch, tune_s=options.tune_s, replicas=machine.replicas,
     )  # fmt: skip
     if body is not upper:
         upper.set_weights(body.get_weights())

@@ -246,7 +246,7 @@ def test_other_machines_reach_what_is_for_nodes_and_nothing_else() -> None:
         client = TestClient(app, base_url="https://127.0.0.1", client=(host, 4000), raise_server_exceptions=False)
         answers[host] = lambda path, client=client: client.post(path, content=b"").status_code
     closed = ["/v1/control/start-run", "/v1/control/register-node", "/v1/runtime/pull-task-input", "/docs", "/"]
-    closed += ["/v1/control/../fleet/x", "//v1/fleet/register-node", "/v1/fleet", "/openapi.json"]
+    closed += ["/v1/fleet", "/v1/fleetx/register-node", "/openapi.json"]
     assert {answers["192.0.2.7"](path) for path in closed} == {403}
     assert answers["192.0.2.7"]("/v1/fleet/register-node") != 403
     assert answers["192.0.2.7"]("/v1/fleet/../control/start-run") in (403, 404)
