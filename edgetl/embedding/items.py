@@ -28,6 +28,7 @@ _NAMES = (
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
 )
+_MOST_PHOTOS, _MOST_BYTES = 100, 256 << 20  # of one sample, whose photos wait for the label that may follow them
 _BUFFER = 1 << 20  # bytes of a shard that a store is asked for at once
 
 
@@ -110,7 +111,7 @@ def _shard(row: Row, spool: Path) -> Iterator[Item]:
     or of the folder that the shard lies in. Files of other kinds are passed over.
     """
     sample: list[Item] = []
-    key, label, count = "", "", 0
+    key, label, count, waiting = "", "", 0, 0
     try:
         with row.place.open() as stream, _opened(stream) as shard:
             for member in shard:
@@ -119,10 +120,13 @@ def _shard(row: Row, spool: Path) -> Iterator[Item]:
                 name, _, kind = _split_name(member.name)
                 if name != key:
                     yield from _labelled(sample, label)
-                    sample, key, label = [], name, ""
+                    sample, key, label, waiting = [], name, "", 0
                 if kind in _LABELS:
                     label = _label_in(_read(shard, member, _MOST_LABEL), kind) or label
                 elif f".{kind}" in PHOTO_ENDINGS:
+                    waiting += min(member.size, MAX_BYTES + 1)
+                    if len(sample) == _MOST_PHOTOS or waiting > _MOST_BYTES:
+                        raise InputError(f"a sample has more than {_MOST_PHOTOS} photos or {_MOST_BYTES >> 20} MiB")
                     sample.append(_member(shard, member, row, spool))
                     count += 1
     except (tarfile.TarError, OSError, EOFError, InputError, ValueError) as error:

@@ -28,6 +28,12 @@ _SHARDS = (".tar", ".tar.gz", ".tgz")
 PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif")
 _BATCH = 4096  # rows of a Parquet list that are read at once
 _LONGEST_REASON = 120  # characters of why a list cannot be read
+_LONGEST_LINE = 1 << 20  # characters of a line of a list, its header included
+_ELSEWHERE = {
+    *("s3", "gs", "gcs", "az", "abfs", "abfss", "adl", "hdfs", "viewfs", "hf", "oss", "cos", "b2", "r2"),
+    *("http", "https", "ftp", "sftp", "ssh", "webdav", "webhdfs"),
+}
+"""Schemes of addresses that are never files of this machine."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +184,8 @@ def _listed(source: Place, name: str, label: str, split: str) -> Row:
     if is_address(name):
         place = place_of(name)
         name = str(place)
+        if not source.is_local and name.partition(":")[0].lower() not in _ELSEWHERE:
+            raise InputError(f"{source} lists {name!r}: a list in a store may name what lies in stores alone")
     else:
         if source.is_local and "\\" in name and not _exists(source.parent / name):
             name = name.replace("\\", "/")  # of a list from Windows
@@ -201,12 +209,21 @@ def _csv(source: Place, stream: BinaryIO) -> Iterator[list[Any]]:
     encoding = "utf-16" if stream.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     stream.seek(0)
     with io.TextIOWrapper(stream, encoding, newline="") as text:
-        first = text.readline()
+        lines = _bounded(source, text)
+        first = next(lines, "")
         if not first.strip():
             raise InputError(f"{source} is empty: expected a header such as path,label and a line for each photo")
         separator = max(",;\t", key=first.count)
         yield [name.strip() for name in next(csv.reader([first], delimiter=separator))]
-        yield from (line for line in csv.reader(text, delimiter=separator) if any(line))
+        yield from (line for line in csv.reader(lines, delimiter=separator) if any(line))
+
+
+def _bounded(source: Place, text: io.TextIOWrapper) -> Iterator[str]:
+    """Its lines, none of which fills the memory."""
+    while line := text.readline(_LONGEST_LINE + 1):
+        if len(line) > _LONGEST_LINE:
+            raise InputError(f"{source} holds a line of more than {_LONGEST_LINE >> 20} MiB: is it a list of photos?")
+        yield line
 
 
 def _parquet(source: Place, stream: BinaryIO) -> Iterator[list[Any]]:

@@ -179,6 +179,8 @@ def test_names_that_are_not_unicode_are_kept_readable(bundle_path, tmp_path) -> 
         ("path,label\na.jpg\n", "line 2: expected 2 values, got 1"),
         ("path,split\na.jpg,none\n", "a split must be train, val or test, got 'none'"),
         ("path\n../a.jpg\n", "expected paths below the list's folder"),
+        ("path" + "," * (2 << 20), "holds a line of more than 1 MiB"),
+        ("path\n" + "a" * (2 << 20), "holds a line of more than 1 MiB"),
         ("path\na.jpg\n", r"none of 1 photos of .* could be read, such as a.jpg"),
     ],
 )

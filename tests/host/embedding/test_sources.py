@@ -130,6 +130,30 @@ def test_a_shard_whose_names_would_fill_the_memory_is_refused(kind: bytes, tmp_p
     assert [item.problem.partition(":")[0] for item in found] == ["the shard is damaged after 0 photos"]
 
 
+def test_a_sample_whose_photos_never_end_is_refused_before_they_fill_the_disk(photos, tmp_path) -> None:
+    """Photos of a sample wait for the label that may follow them."""
+    (photo,) = (path.read_bytes() for path in sorted(photos.rglob("*.png"))[:1])
+    shard = write_shard(tmp_path / "endless.tar", {f"same.{number}.png": photo for number in range(140)})
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    found = items_of(Task(0, (Row(place_of(str(shard)), shard.name),)), spool)
+    first = next(found)
+    assert first.file is not None and len(list(spool.iterdir())) == 100
+    problems = [item.problem for item in found if item.problem]
+    assert problems == ["the shard is damaged after 100 photos: a sample has more than 100 photos or 256 MiB"]
+
+
+@pytest.mark.parametrize(
+    "address", ["file:///etc/passwd", "FILE:///etc/passwd", "local:///etc/passwd", "zip://a.png?fo=/srv/private.zip"]
+)
+def test_a_list_in_a_store_names_no_file_of_this_machine(address, bundle_path, tmp_path) -> None:
+    fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
+    fsspec.filesystem("memory").pipe("/lists/strange.csv", f"path,label\n{address},secret\n".encode())
+    with pytest.raises(InputError, match="a list in a store may name what lies in stores alone"):
+        embedded("memory://lists/strange.csv", tmp_path / "emb", bundle_path)
+    assert not (tmp_path / "emb").exists()
+
+
 @pytest.mark.slow
 def test_an_object_store_is_read_as_a_folder_is(photos, bundle_path, tmp_path, monkeypatch) -> None:
     (tmp_path / "bucket").mkdir()
