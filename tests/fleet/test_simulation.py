@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import shutil
 from pathlib import Path
@@ -29,7 +28,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # Ray's and Flower's own
 ]
 
-DEVICES, FOREIGN, GONE = 20, 7, 11
+DEVICES, FOREIGN, GONE, ATTEMPTS = 20, 7, 11, 3
 
 
 def client(folder: Path) -> ClientApp:
@@ -47,6 +46,27 @@ def client(folder: Path) -> ClientApp:
     return app
 
 
+def simulated(folder: Path, bundle: Path) -> dict[str, object]:
+    """A round; begun again where Ray came down before a node was asked, as it does on a machine that is too busy."""
+    plan = Plan(str(folder / "fleet"), str(bundle), str(folder / "new.edgetl"), nodes=DEVICES, wait_s=90)
+    server, results = ServerApp(), []
+
+    @server.main()
+    def main(grid: Grid, context: Context) -> None:
+        results.append(hold_round(grid, plan))
+
+    config = {"init_args": {"address": "local", "num_cpus": 2}, "client_resources": {"num_cpus": 1}}
+    for attempt in range(ATTEMPTS):
+        try:
+            run_simulation(server, client(folder), num_supernodes=DEVICES, backend_config=config)
+        except RuntimeError:
+            if attempt + 1 == ATTEMPTS:
+                raise
+        if results:
+            return results[-1]
+    raise AssertionError("no round came to an end")
+
+
 def test_twenty_simulated_devices_give_what_merge_gives(bundle_path, tmp_path) -> None:
     """One of them fails in the round; one has no bundle, since its card was changed."""
     kinds = ("kite", "ring", "box", "ball")
@@ -57,16 +77,7 @@ def test_twenty_simulated_devices_give_what_merge_gives(bundle_path, tmp_path) -
     config = [{"home": str(home.folder)} for home in homes]
     exports = [export_of(each) for number, each in enumerate(config) if number not in (FOREIGN, GONE)]
     shutil.rmtree(homes[FOREIGN].folder)
-    plan = Plan(str(tmp_path / "fleet"), str(bundle_path), str(tmp_path / "new.edgetl"), nodes=DEVICES, wait_s=120)
-    server, results = ServerApp(), []
-
-    @server.main()
-    def main(grid: Grid, context: Context) -> None:
-        results.append(hold_round(grid, plan))
-
-    run = functools.partial(run_simulation, server, client(tmp_path), num_supernodes=DEVICES)
-    run(backend_config={"init_args": {"address": "local", "num_cpus": 2}, "client_resources": {"num_cpus": 1}})
-    (done,) = results
+    done = simulated(tmp_path, bundle_path)
     assert (done["nodes"], done["answered"], done["devices"]) == (DEVICES, DEVICES - 2, DEVICES - 2)
     assert len(done["refused"]) == 2 and not done["silent"]
     assert statistics(tmp_path / "new.edgetl") == carried(bundle_path, exports, tmp_path / "carried")
