@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent), str(HERE.parent / "device")]
+sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent), str(HERE.parent / "device"), str(HERE.parent / "fleet")]
 
 from edgetl import __version__  # noqa: E402
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -202,3 +203,10 @@ def test_the_app_of_the_server_reads_its_plan_and_leaves_its_result(bundle_path,
 
 def of_run(path: Path) -> Context:
     return Context(1, 0, {}, RecordDict(), {"plan": str(path)})
+
+
+def test_the_page_of_json_keys_has_those_of_a_round(bundle_path, tmp_path, devices) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "json.md").read_text()
+    (keys,) = re.findall(r"^\| `round` \| (.*) \|$", page.partition("Keys of `edgetl-fleet`")[2], re.M)
+    promised = set(re.findall(r"`(\w+)`", re.sub(r"\(.*?\)", "", keys))) - {"merge"}
+    assert set(hold_round(LoopGrid(*devices), plan(tmp_path, bundle_path))) == promised
