@@ -1,7 +1,7 @@
 """A thousand devices in one federated round of Flower: what does it cost, and is the sum that of ``edgetl merge``?
 
     OPENBLAS_NUM_THREADS=1 python -m benchmarks flower
-    python -m benchmarks.flower 1000
+    python -m benchmarks.flower 1000 strategy
 
 The exports are those of ``fleet``: of each device a store that learned a hundred photos. They pass through Flower's own
 simulation (Ray, nodes as actors), in the environment that ``make test-fleet`` makes; and, in one process, through the
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,15 @@ PYTHON = Path(__file__).parents[1] / ".venv-fleet" / "bin" / "python"
 REACH = "the same bytes as edgetl merge"
 
 
-def main(count: int = DEVICES) -> None:
-    """Measure and save."""
+WAYS = {"strategy": "the Strategy in one process", "simulation": "Flower's simulation"}
+
+
+def main(count: int = DEVICES, ways: Sequence[str] = tuple(WAYS)) -> None:
+    """Measure and save.
+
+    Args:
+        ways: of :data:`WAYS`; Ray does not start on a machine that is too busy, and the other way does without it.
+    """
     python = Path(os.environ.get("EDGETL_FLEET_PYTHON", PYTHON))
     if not python.exists():
         sys.exit("skipped: `make test-fleet` makes the environment with Flower that this needs")
@@ -50,11 +58,11 @@ def main(count: int = DEVICES) -> None:
         seconds, cpu_s = time.perf_counter() - started, time.process_time() - cpu
         report.add(way="edgetl merge, of files", cpu_ms=round(cpu_s / count * 1e3, 2), seconds=round(seconds, 1))
         expected = statistics(folder / "merged.edgetl")
-        for way, name in (("the Strategy in one process", "strategy"), ("Flower's simulation", "simulation")):
+        for name in ways:
             facts = one_round(python, folder, name, count)
             assert facts["answered"] == count, facts
             assert statistics(folder / f"{name}.edgetl") == expected, "not the bytes of edgetl merge"
-            report.add(way=way, cpu_ms=facts["cpu_ms"], seconds=facts["seconds"], rss_mb=facts["rss_mb"])
+            report.add(way=WAYS[name], cpu_ms=facts["cpu_ms"], seconds=facts["seconds"], rss_mb=facts["rss_mb"])
     report.save()
 
 
@@ -73,4 +81,4 @@ def statistics(path: Path) -> bytes:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else DEVICES)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else DEVICES, sys.argv[2:] or tuple(WAYS))
