@@ -88,7 +88,7 @@ test-tflite: .venv/installed ## The device's tests without TensorFlow, with tfli
 	    pytest pytest-cov hypothesis
 	touch $@
 
-test-fleet: .venv/installed ## The tests with Flower: a small fleet for real, and a simulated one
+test-fleet: .venv/installed ## Tests with Flower: a small fleet, real and simulated
 	@if ! $(MAKE) --no-print-directory .venv-fleet/installed; then
 	    echo "skipped: Flower could not be installed here; the reason is above"; exit 0
 	fi
