@@ -22,8 +22,6 @@ pytest.importorskip("edgetl")
 from conftest import write_photos
 from test_layers import ORDER
 
-from benchmarks.__main__ import SHARED
-
 from edgetl.backbones.catalogue import CATALOGUE
 from edgetl.cli import program as host_program
 from edgetl_device import console
