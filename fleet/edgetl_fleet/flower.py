@@ -30,13 +30,15 @@ _FLWR = "import sys; from flwr.cli.app import app; sys.argv[0] = 'flwr'; sys.exi
 def environment(state: Path) -> dict[str, str]:
     """For Flower's programs: state in one folder, no telemetry and no look for updates unless they are asked for.
 
-    They start each other by name, so the folder of this environment's programs comes first on the PATH.
+    They start each other by name, so the folder of this environment's programs comes first on the PATH. No header is
+    believed about where a request comes from: the SuperLink's guard goes by that.
     """
     programs = str(Path(sys.executable).parent)
     quiet = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1"}
     return {
         **quiet,
         **os.environ,
+        "FORWARDED_ALLOW_IPS": "",
         "FLWR_HOME": str(state),
         "PATH": os.pathsep.join([programs, os.environ.get("PATH", os.defpath)]),
     }

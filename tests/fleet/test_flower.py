@@ -267,6 +267,16 @@ def test_our_app_holds_no_code_and_no_other_passes_for_it() -> None:
     assert not is_own(more.getvalue()) and not is_own(b"") and not is_own(ours[:-30])
 
 
+def test_flower_s_programs_are_quiet_and_believe_no_header_about_who_asks(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
+    monkeypatch.delenv("FLWR_TELEMETRY_ENABLED", raising=False)
+    found = flower.environment(tmp_path)
+    assert (found["FORWARDED_ALLOW_IPS"], found["FLWR_TELEMETRY_ENABLED"]) == ("", "0")
+    assert found["FLWR_HOME"] == str(tmp_path) and found["PATH"].startswith(str(Path(sys.executable).parent))
+    monkeypatch.setenv("FLWR_TELEMETRY_ENABLED", "1")
+    assert flower.environment(tmp_path)["FLWR_TELEMETRY_ENABLED"] == "1"
+
+
 def test_a_path_that_flower_would_read_otherwise_is_refused() -> None:
     good = {"home": "/srv/my cameras/a=b", "codes": False, "floor": 3}
     assert flower.parsed_config(flower.node_config(good)) == good
