@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 SHARED = (
-    *("__init__", "__main__", "flower_rounds", "forked", "harness", "hostile_inputs"),
+    *("__init__", "__main__", "flower_rounds", "forked", "fuzz_targets", "harness", "hostile_inputs"),
     *("inspection_peers", "peers", "situations"),
 )
 NAMES = tuple(sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in SHARED))

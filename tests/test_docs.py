@@ -325,6 +325,7 @@ def test_every_benchmark_says_what_it_asks() -> None:
     shared = {
         "__init__",
         "__main__",
+        "flower_rounds",
         "forked",
         "fuzz_targets",
         "harness",
