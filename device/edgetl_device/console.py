@@ -56,14 +56,14 @@ def run(program: click.Group, name: str, arguments: Sequence[str] | None = None)
         message = without_arguments(error.format_message(), sys.argv[1:] if arguments is None else arguments)
         _error(f"error: {' '.join(message.split())}{_hint(error)}")
         return 2
+    except (click.Abort, KeyboardInterrupt):  # an Abort is a RuntimeError too
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and "can't start new thread" not in str(error):
             raise
         _error(f"error: {NO_MEMORY}")
         return 2
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        return INTERRUPTED
     except SystemExit:  # click's answer to a closed stdout, as in `edgetl … | head`
         return 0
     return code if isinstance(code, int) else 0
