@@ -266,26 +266,27 @@ def test_the_architecture_page_lists_the_rooms_in_the_order_that_the_tests_hold(
     assert sorted(rows) == sorted(rooms)
 
 
-def test_every_table_and_column_of_the_store_is_described(tmp_path) -> None:
-    store = Store(tmp_path / "device.sqlite")
-    store.close()
+def test_every_table_and_column_of_the_store_and_the_history_is_described(tmp_path) -> None:
     import apsw
 
-    database = apsw.Connection(str(tmp_path / "device.sqlite"))
-    tables = [
-        n
-        for (n,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
-    ]
-    real = {
-        (t, column) for t in tables for (column,) in database.execute("SELECT name FROM pragma_table_info(?)", (t,))
-    }
-    described, table = set(), ""
-    for first, second in re.findall(
-        r"^\| (.*?) \| (.*?) \|", page("reference/store.md").replace("| | ", "| - | "), re.M
-    ):
-        table = first.strip("`") if first.startswith("`") else table
-        described |= {(table, column) for column in re.findall(r"`(\w+)`", second)}
-    assert described == real
+    from edgetl_device.store.history import History
+    from edgetl_device.store.history_event import Event
+
+    Store(tmp_path / "device.sqlite").close()
+    history = History(tmp_path / "history.sqlite")
+    history.write([(Event("mug", "2026-11-27T10:00:00.000+00:00", 1.0, 0.5, "camera"), None)])
+    history.close()
+    for name, text in zip(("device", "history"), page("reference/store.md").split("## The history"), strict=True):
+        database = apsw.Connection(str(tmp_path / f"{name}.sqlite"))
+        query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        tables = [table for (table,) in database.execute(query)]
+        columns = "SELECT name FROM pragma_table_info(?)"
+        real = {(table, column) for table in tables for (column,) in database.execute(columns, (table,))}
+        described, table = set(), ""
+        for first, second in re.findall(r"^\| (.*?) \| (.*?) \|", text.replace("| | ", "| - | "), re.M):
+            table = first.strip("`") if first.startswith("`") else table
+            described |= {(table, column) for column in re.findall(r"`(\w+)`", second)}
+        assert described == real, name
 
 
 def routes(module: str, prefix: str = "") -> set[str]:
@@ -308,7 +309,7 @@ def test_the_rest_page_lists_every_request_and_no_other() -> None:
         for method, operation in operations.items()
     }
     assert "{rest-reference}" in page("reference/rest.md")
-    apis = ("api.py", "review_api.py", "inspection_api.py", "view_api.py")
+    apis = ("api.py", "review_api.py", "inspection_api.py", "view_api.py", "history_api.py")
     served = routes("site.py").union(*(routes(file, "/api/v1") for file in apis))
     assert listed == served - {"GET /", "GET /inspect"}
 

@@ -31,6 +31,7 @@ from .inference.classifier import predictions
 from .labels import NOTHING
 from .learning.groups import Groups
 from .learning.learner import Learner
+from .store.history import history_summary
 from .store.lock import LearningLock, lock_path
 from .store.store import Store
 
@@ -73,6 +74,11 @@ class Home:
     def store_path(self) -> Path:
         """The database."""
         return self.folder / "device.sqlite"
+
+    @property
+    def history_path(self) -> Path:
+        """What the camera saw and when; stays on the device."""
+        return self.folder / "history.sqlite"
 
     @property
     def solved_path(self) -> Path:
@@ -241,8 +247,12 @@ class Home:
         with suppress(StorageError):  # a home that cannot be written: then it is tried again at the next start
             self._remember(bundle, runtime, choice)
 
-    def status(self, learner: Learner) -> dict[str, Any]:
-        """What ``edgetl-device status --json`` tells of a learner of this home."""
+    def status(self, learner: Learner, history: dict[str, Any] | None = None) -> dict[str, Any]:
+        """What ``edgetl-device status --json`` tells of a learner of this home.
+
+        Args:
+            history: how recording is doing, from whoever records.
+        """
         bundle, head = learner.bundle, learner.active_head()
         return {
             "bundle": {"name": bundle.name, "labels": list(bundle.labels), "digest": bundle.digest},
@@ -261,6 +271,7 @@ class Home:
             "free_bytes": free_bytes(self.folder),
             "drift": learner.drift_state().to_json(),
             "repairs": [repair.to_json() for repair in learner.store.repairs()],
+            "history": history_summary(self.history_path) if history is None else history,
         }
 
     def _tried(self, content: BundleContent, runtime: str) -> tuple[float, threads.Choice]:

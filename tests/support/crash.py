@@ -3,8 +3,8 @@
     python tests/support/crash.py BUNDLE HOME ROUNDS SEED [LONGEST]
 
 Each round forks a child that learns, forgets, relabels, retrains, sets aside, rolls back, proves versions and backs up, on one store
-that grows from round to round. It reports a sample learned or forgotten only after it was acknowledged; then it is
-killed with SIGKILL, at most LONGEST seconds after its first step. Prints one JSON object.
+that grows from round to round, and records and deletes events of the history. It reports a sample or event only after
+it was acknowledged; then it is killed with SIGKILL, at most LONGEST seconds after its first step. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # no threads: this process forks
@@ -29,15 +30,20 @@ from edgetl_device.bundle.content import BundleContent
 from edgetl_device.learning.head_versions import GOOD
 from edgetl_device.learning.learner import Learner
 from edgetl_device.store.backup import what_is_wrong
+from edgetl_device.store.history import History
+from edgetl_device.store.history_event import Event
 from edgetl_device.store.store import Store
 
 ACTIONS = ("learn",) * 5 + ("retrain", "promote", "relabel", "forget", "rollback", "trial", "drift", "backup")
-ACTIONS += ("set aside", "use", "move")
+ACTIONS += ("set aside", "use", "move", "record", "record", "delete")
 PICTURE = b"a small picture" * 100
 
 
 def live(folder: Path, factory: BundleContent, seed: int, report: int) -> None:
-    """Learn until killed; every acknowledged id is written to ``report``: +3 learned, ?3 to be forgotten, -3 forgotten."""
+    """Learn until killed; every acknowledged id is written to ``report``: +3 learned, ?3 to be forgotten, -3 forgotten.
+
+    Of events: >3 recorded, ~3 to be deleted, <3 deleted.
+    """
 
     def tell(sign: str, ids: list[int]) -> None:
         os.write(report, "".join(f"{sign}{identity}\n" for identity in ids).encode())
@@ -55,6 +61,8 @@ def live(folder: Path, factory: BundleContent, seed: int, report: int) -> None:
     choose = random.Random(seed)
     generator = np.random.default_rng(seed)
     learner = Learner(factory, Store(folder / "device.sqlite"), "litert-test")
+    history = History(folder / "history.sqlite")
+    history.cut_off_open()
     while True:
         action = choose.choice(ACTIONS)
         os.write(report, f"!{action.replace(' ', '-')}\n".encode())
@@ -86,8 +94,31 @@ def live(folder: Path, factory: BundleContent, seed: int, report: int) -> None:
             moving(lambda: learner.relabel("ring", [learner.samples()[0].id]))
         elif action == "rollback" and learner.active_version > 1:
             learner.rollback(1)
+        elif action == "record":
+            event = Event("kite", datetime.now(timezone.utc).isoformat(timespec="milliseconds"), 1.0, 0.5, "camera")
+            tell(">", history.write([(event, PICTURE), (event, None)], history.events(limit=2)))
+        elif action == "delete" and (kept := history.events(limit=20)):
+            ids = [event.id for event in choose.sample(kept, min(3, len(kept)))]
+            tell("~", ids)
+            history.delete(ids)
+            tell("<", ids)
         elif action == "backup":
             learner.store.backup(folder / "device.backup.sqlite")
+
+
+def check_history(folder: Path, present: set[int], absent: set[int]) -> list[str]:
+    """What is wrong with the history after a kill."""
+    problems = []
+    history = History(folder / "history.sqlite")
+    ids = {event.id for event in history.events(limit=1_000_000)}
+    if lost := present - ids:
+        problems.append(f"lost {len(lost)} acknowledged events")
+    if back := absent & ids:
+        problems.append(f"{len(back)} deleted events are back")
+    if any(event.picture and history.snapshot(event.id) != PICTURE for event in history.events(limit=1_000_000)):
+        problems.append("a picture is not whole")
+    history.close()
+    return problems
 
 
 def check(folder: Path, factory: BundleContent, present: set[int], absent: set[int]) -> list[str]:
@@ -131,6 +162,8 @@ def main(bundle: Path, folder: Path, rounds: int, seed: int, longest_s: float = 
     choose = random.Random(seed)
     present: set[int] = set()
     absent: set[int] = set()
+    recorded: set[int] = set()
+    deleted: set[int] = set()
     started: Counter[str] = Counter()
     problems: list[str] = []
     folder.mkdir(parents=True, exist_ok=True)
@@ -163,11 +196,18 @@ def main(bundle: Path, folder: Path, rounds: int, seed: int, longest_s: float = 
                 started[line[1:]] += 1
             elif line[0] == "+":
                 present.add(int(line[1:]))
+            elif line[0] == ">":
+                recorded.add(int(line[1:]))
+            elif line[0] in "~<":
+                recorded.discard(int(line[1:]))
+                deleted |= {int(line[1:])} if line[0] == "<" else set()
             else:  # from the announcement on it may be gone
                 present.discard(int(line[1:]))
                 absent |= {int(line[1:])} if line[0] == "-" else set()
-        problems += [f"round {number}: {problem}" for problem in check(folder, factory, present, absent)]
-    told = {"acknowledged": len(present), "forgotten": len(absent), "started": dict(sorted(started.items()))}
+        found = [*check(folder, factory, present, absent), *check_history(folder, recorded, deleted)]
+        problems += [f"round {number}: {problem}" for problem in found]
+    events = {"events": len(recorded), "events_deleted": len(deleted)}
+    told = {"acknowledged": len(present), "forgotten": len(absent), **events, "started": dict(sorted(started.items()))}
     print(json.dumps({"rounds": rounds, **told, "problems": problems}))
 
 

@@ -27,12 +27,15 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # no threads: this process forks
 
 from disk_record import Event, Recorder
 from power_cut_disk import Disk
-from power_cut_sessions import SESSIONS, Session
+from power_cut_history import Recording
+from power_cut_sessions import SESSIONS as OF_STORE
+from power_cut_sessions import Session
 
 from edgetl_device.bundle.bundle import open_bundle, write_bundle
 from edgetl_device.home import Home
 from edgetl_device.store import database
 
+SESSIONS: tuple[Callable[[Path, tuple[Path, Path], int], Session], ...] = (*OF_STORE, Recording)
 CUTS_A_SESSION = 25
 NAMES = ("create", "link", "symlink", "unlink", "rename", "mkdir", "rmdir")
 AGAIN = 0.15  # of the cuts are followed by another one, while the device starts

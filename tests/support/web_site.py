@@ -20,6 +20,7 @@ from openapi_contract import check
 from websockets.sync.client import ClientConnection, connect
 
 from edgetl_device.app.app import App
+from edgetl_device.app.history import HistorySettings
 from edgetl_device.camera import FakeCamera
 from edgetl_device.home import Home
 from edgetl_device.web import hash_password
@@ -75,10 +76,11 @@ def running(
     fps: float | None = 30,
     proxies: Sequence[str] = (),
     size: int = 64,
+    history: HistorySettings | None = None,
 ) -> Iterator[Site]:
     """An app that watches a scene, and its page."""
     scene = Scene(kind, size)
-    with App(home, FakeCamera(scene, fps=fps, finite=False)) as app:
+    with App(home, FakeCamera(scene, fps=fps, finite=False), history=history) as app:
         server = Server(app, "127.0.0.1", 0, password_hash, (), proxies)
         server.start()
         try:

@@ -21,8 +21,10 @@ from .app_teaching import AppTeaching
 from .background import Periodic
 from .explaining import activation_of
 from .head_watch import HeadWatch
+from .history import HistorySettings, HistoryWriter
 from .inspecting import Inspecting
 from .pipeline import Pipeline
+from .recorder import Recorder
 from .reviewing import Reviewing
 from .smoothing import DEFAULT_S
 from .subscription import Recognition
@@ -49,11 +51,13 @@ class App(AppTeaching, AppLooking):
         wait_for_camera: a camera that is not there yet may come later; otherwise it ends the app.
         part_trigger: what counts as an inspected part, one of :data:`~edgetl_device.app.inspecting.TRIGGERS`.
         review: keep frames that are worth a person's glance, where small pictures are kept.
+        history: what is recorded of what it sees, and how much of it is kept; None to record nothing.
 
     Attributes:
         pipeline: what the camera sees, live.
         inspecting: visual inspection of it, as soon as good parts were taught.
         reviewing: frames that are worth a person's glance.
+        history: what was recorded of what it saw.
         activation: recognition → (h, w) uint8 class activation; None where the bundle was not made ``--explainable``.
 
     Raises:
@@ -74,6 +78,7 @@ class App(AppTeaching, AppLooking):
         wait_for_camera: bool = False,
         part_trigger: str = "rest",
         review: bool = True,
+        history: HistorySettings | None = None,
     ) -> None:
         self.home = home
         self._thumbnails = thumbnails
@@ -101,6 +106,8 @@ class App(AppTeaching, AppLooking):
             keeps=review and thumbnails,
             live=all(each.live for each in (camera.values() if isinstance(camera, Mapping) else (camera,))),
         )
+        self.history = HistoryWriter(home.history_path, history or HistorySettings(), records=history is not None)
+        self._recorder = Recorder(self.pipeline, self.history, lambda seen: self.capture(seen).picture)
         self._noticing = Periodic("noticing", NOTICE_S, self.notice)
 
     def start(self) -> None:
@@ -108,12 +115,15 @@ class App(AppTeaching, AppLooking):
         self.pipeline.start()
         self.inspecting.start()
         self.reviewing.start()
+        self.history.start()
+        self._recorder.start()
         self._noticing.start()
 
     def stop(self, timeout_s: float = 2.0) -> bool:
         """End all threads, close camera and store; whether that was done in time."""
         self._noticing.stop(timeout_s)
         ended = self.inspecting.stop(timeout_s) and self.reviewing.stop(timeout_s) and self.pipeline.stop(timeout_s)
+        ended = self._recorder.stop(timeout_s) and self.history.stop(timeout_s) and ended
         with self._lock:
             self._observe()
             failure = self.pipeline.failure
@@ -167,9 +177,10 @@ class App(AppTeaching, AppLooking):
 
     def status(self) -> dict[str, Any]:
         """As ``edgetl-device status --json``, and ``camera``: the pipeline's health."""
+        history = self.history.status()
         with self._lock:
             live = {"drift": self._watch.drift.to_json(), "camera": asdict(self.pipeline.health())}
-            return self.home.status(self._learner) | live
+            return self.home.status(self._learner, history) | live
 
     def reliability(self) -> Reliability:
         """How well the probabilities of the head in use hold, on photos whose label is known."""

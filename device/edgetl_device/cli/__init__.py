@@ -24,6 +24,7 @@ _WHERE = {
     "why": "health:why",
     "pending": "pending",
     "review": "review",
+    "history": "history",
     "inspect": "inspect",
     "relabel": "samples:relabel",
     "forget": "samples:forget",

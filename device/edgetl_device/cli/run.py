@@ -11,6 +11,7 @@ import click
 
 from ..console import INTERRUPTED, note, reports, say
 from ..errors import InputError
+from .history_options import history_settings
 from .looking_options import asked_view, choose
 from .options import in_home, runtime_option
 from .page import page_at, tell_addresses, tell_certificate
@@ -58,6 +59,9 @@ def run_camera(
     jsonl: bool,
     no_thumbnails: bool,
     no_review: bool,
+    no_history: bool,
+    history_days: float | None,
+    history_mb: float | None,
     smoothing: float,
     runtime: str,
     home: Home,
@@ -71,6 +75,7 @@ def run_camera(
     from ..camera import open_camera
     from ..camera.laid import LaidCamera
 
+    history = history_settings(no_history, history_days, history_mb)
     specs = sink_specs(click.get_current_context().params)
     lines = line_sink(jsonl)
     print_line = note if jsonl else say
@@ -85,7 +90,7 @@ def run_camera(
             smoothing = 0.0  # photos have nothing to do with each other
         tuning: dict[str, Any] = {"runtime": runtime, "threads": threads, "smoothing_s": smoothing}
         tuning |= {"max_frames": max_frames, "thumbnails": not no_thumbnails, "wait_for_camera": page is not None}
-        tuning |= {"part_trigger": part_trigger, "review": not no_review}
+        tuning |= {"part_trigger": part_trigger, "review": not no_review, "history": history}
         app = App(home, camera, **tuning)
         stack.callback(app.stop)
         asked, view = asked_view(app.looks, region, find)

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from .history_options import history_options
 from .looking_options import looking_options
 
 Command = Callable[..., Any]
@@ -132,6 +133,7 @@ _OPTIONS = (
     click.option("--jsonl", is_flag=True, help="Print one line of JSON for every frame."),
     click.option("--no-thumbnails", is_flag=True, help="Do not keep a small picture (160 px) of each taught sample."),
     click.option("--no-review", is_flag=True, help="Keep no frames that it is unsure of, for `edgetl-device review`."),
+    history_options,
     click.option(
         "--smoothing",
         type=click.FloatRange(0),

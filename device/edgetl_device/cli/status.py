@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..console import reports, say, say_wrapped
+from .history import say_history
 from .options import group_words, in_home, runtime_option
 from .samples import say_elsewhere
 
@@ -53,6 +54,7 @@ def status(accept_loss: bool, runtime: str, home: Home) -> dict[str, Any]:
     say(
         f"disk     {report['store_bytes'] / 1e6:.1f} MB used, {report['free_bytes'] / 1e9:.1f} GB free in {home.folder}"
     )
+    say_history(report["history"])
     drift = report["drift"]
     say_wrapped(f"drift    {_DRIFT[drift['state']].format(frames=drift['frames'])}", 9)
     say_elsewhere(report["samples_elsewhere"])

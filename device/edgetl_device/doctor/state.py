@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..store.repair import Repair
 
 MIN_FREE_BYTES = 256 << 20
+MIN_FREE_FOR_HISTORY = 1 << 20  # a batch and its log
 SLOW_FSYNC_MS = 200.0  # a learned sample is acknowledged after two of them
 _WRITES = 20
 
@@ -77,6 +78,29 @@ def _repairs(path: Path) -> list[Repair]:
         database.close()
 
 
+def history(_system: System, home: Path) -> Check:
+    """Can what the camera sees be recorded, and is what was recorded sound?"""
+    path = home / "history.sqlite"
+    if not path.exists():
+        return Check("", True, "nothing recorded yet: `edgetl-device run` does", needed=False)
+    from ..store.history import history_summary
+    from ..store.history_file import is_sound
+    from ..store.read_only import is_read_only
+
+    if is_read_only(path):
+        fix = f"sudo chown -R $USER {home}, or check the card: `dmesg` tells why it turned read-only"
+        return Check("", False, f"nothing is recorded: {path} cannot be written", fix, needed=False)
+    if not is_sound(path):
+        return Check("", False, f"{path} is damaged", "edgetl-device history --check", needed=False)
+    free = shutil.disk_usage(home).free
+    if free < MIN_FREE_FOR_HISTORY:
+        fix = "free some space, or `edgetl-device history --clear`: then it is recorded again"
+        return Check("", False, f"nothing is recorded: the disk is full ({free / 1e6:.1f} MB free)", fix, needed=False)
+    told = history_summary(path)
+    since = f"since {told['since'][:10]}, " if told["since"] else ""
+    return Check("", True, f"{since}{told['bytes'] / 1e6:.1f} MB")
+
+
 def space(_system: System, home: Path) -> Check:
     """Is there room for samples, backups and the next bundle?"""
     free = shutil.disk_usage(_existing(home)).free
@@ -108,6 +132,7 @@ CHECKS = (
     ("home", folder),
     ("bundle", bundle),
     ("store", store),
+    ("history", history),
     ("disk space", space),
     ("disk speed", speed),
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import apsw
@@ -11,10 +10,11 @@ import apsw
 from ..errors import HomeError
 from .acknowledged import Acknowledged, AcknowledgedFile, acknowledged_path
 from .backup import copy_pages
-from .checksum import Value, row_checksum
+from .checksum import row_checksum
 from .connection import connect
 from .repair import RECOVERED
 from .replacement import building, put_in_place, seal
+from .rescue import readable_rows
 from .schema import MIGRATIONS, migrate
 from .soundness import what_is_wrong
 from .state import CHECKED, COUNTED, State, read_state
@@ -113,7 +113,7 @@ def _rescue(database: apsw.Connection, source: Path, path: Path, base: Path | No
         verb = "INSERT OR REPLACE" if source == path else "INSERT OR IGNORE"
         samples = 0
         for table in CHECKED:
-            for row in _readable(other, table):
+            for row in readable_rows(other, table):
                 if len(row) < 3 or row_checksum(table, row[:-1]) != row[-1]:
                     continue
                 try:
@@ -137,35 +137,35 @@ def _are_of_one_generation(database: apsw.Connection, other: apsw.Connection) ->
 
 def _rescue_choices(database: apsw.Connection, other: apsw.Connection) -> None:
     """Which versions are active or proven, which labels hidden, which samples pending, where that makes sense."""
-    for bundle, version in _readable(other, "active"):
+    for bundle, version in readable_rows(other, "active"):
         rows = list(database.execute("SELECT state FROM versions WHERE id = ? AND bundle = ?", (version, bundle)))
         if rows and rows[0][0] in ("factory", "promoted"):
             database.execute("INSERT OR REPLACE INTO active VALUES (?, ?)", (bundle, version))
-    for row in _readable(other, "hidden"):
+    for row in readable_rows(other, "hidden"):
         database.execute("INSERT OR IGNORE INTO hidden VALUES (?, ?)", row)
     stored = {number for (number,) in database.execute("SELECT id FROM samples")}
-    for row in _readable(other, "pending"):
+    for row in readable_rows(other, "pending"):
         if row[0] in stored and isinstance(row[1], int) and isinstance(row[3], str):
             database.execute("INSERT OR REPLACE INTO pending VALUES (?, ?, ?, ?)", row)
-    for row in _readable(other, "confirmed"):
+    for row in readable_rows(other, "confirmed"):
         if row[0] in stored:
             database.execute("INSERT OR IGNORE INTO confirmed VALUES (?)", row)
-    for row in _readable(other, "inspection"):
+    for row in readable_rows(other, "inspection"):
         if [type(value) for value in row] == [str, str, int]:
             database.execute("DELETE FROM inspection WHERE backbone = ?", row[:1])
             database.execute("INSERT INTO inspection VALUES (?, ?, ?)", row)
-    for row in _readable(other, "taught_view"):
+    for row in readable_rows(other, "taught_view"):
         if row[0] in stored and isinstance(row[1], str):
             database.execute("INSERT OR IGNORE INTO taught_view VALUES (?, ?)", row)
-    for row in _readable(other, "chosen_view"):
+    for row in readable_rows(other, "chosen_view"):
         if isinstance(row[0], str):
             database.execute("DELETE FROM chosen_view")
             database.execute("INSERT INTO chosen_view VALUES (?)", row)
-    for row in _readable(other, "shifts"):
+    for row in readable_rows(other, "shifts"):
         if [type(value) for value in row] == [str, str, int, int]:
             database.execute("INSERT OR REPLACE INTO shifts VALUES (?, ?, ?, ?)", row)
     known = {number for (number,) in database.execute("SELECT id FROM versions")}
-    for row in _readable(other, "trials"):
+    for row in readable_rows(other, "trials"):
         if row[0] in known and all(isinstance(value, int) for value in row):
             database.execute("INSERT OR REPLACE INTO trials VALUES (?, ?, ?)", row)
 
@@ -174,22 +174,3 @@ def _drop_orphans(database: apsw.Connection) -> None:
     """Let go of labels in groups whose sample was not saved, and of samples that no label was saved of."""
     database.execute("DELETE FROM grouped WHERE sample NOT IN (SELECT id FROM samples)")
     database.execute("DELETE FROM samples WHERE label = '' AND id NOT IN (SELECT sample FROM grouped)")
-
-
-def _readable(database: apsw.Connection, table: str) -> Iterator[Sequence[Value]]:
-    """The rows before the first damage, and those after the last."""
-    last: int | None = None
-    try:
-        for number, *row in database.execute(f"SELECT rowid, * FROM {table} ORDER BY rowid"):
-            last = number
-            yield row
-        return
-    except (apsw.Error, UnicodeDecodeError):
-        pass
-    try:
-        for number, *row in database.execute(f"SELECT rowid, * FROM {table} ORDER BY rowid DESC"):
-            if last is not None and number <= last:
-                return
-            yield row
-    except (apsw.Error, UnicodeDecodeError):
-        return

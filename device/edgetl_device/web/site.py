@@ -26,6 +26,7 @@ from .api import Api, error_response
 from .bodies import Json, read_json
 from .events import Events, EventStream
 from .guard import Guard, Hosts, Refused, client_of, refusal
+from .history_api import HistoryApi
 from .inspection_api import InspectionApi
 from .live import Live, MotionJpeg, watch
 from .metrics import registry
@@ -78,6 +79,7 @@ class Site:
                 routes=[
                     *(*api.routes(), *ReviewApi(app, work, api).routes()),
                     *(*InspectionApi(app, work).routes(), *ViewApi(app, work).routes()),
+                    *HistoryApi(app.history, work).routes(),
                 ],
             ),
             Mount("/static", StaticFiles(directory=STATIC)),

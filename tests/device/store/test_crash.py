@@ -16,6 +16,7 @@ def test_a_hundred_kills_lose_and_double_nothing_and_leave_a_servable_head(bundl
     told = json.loads(done.stdout)
     assert told["problems"] == [] and told["rounds"] == 100
     assert told["acknowledged"] > 50 and told["forgotten"] > 0  # or it was killed before it could do anything
+    assert told["events"] > 20 and told["events_deleted"] > 0
     kinds = {"learn", "retrain", "promote", "relabel", "forget", "rollback", "trial", "drift", "backup"}
-    kinds |= {"set-aside", "use", "move"}
+    kinds |= {"set-aside", "use", "move", "record", "delete"}
     assert set(told["started"]) == kinds

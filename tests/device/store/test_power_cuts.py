@@ -30,7 +30,7 @@ def cut(bundle: Path, tmp_path: Path, cuts: int, ignored: str = "") -> dict:
 def test_two_hundred_power_cuts_lose_nothing_and_bring_nothing_back(bundle_path, tmp_path) -> None:
     told = cut(bundle_path, tmp_path, 200)
     assert told["problems"] == [] and told["cuts"] >= 200
-    kinds = {"backup", "first", "inspection", "install", "learning", "migration", "recovery", "restore"}
+    kinds = {"backup", "first", "history", "inspection", "install", "learning", "migration", "recovery", "restore"}
     assert set(told["steps"]) == kinds
     assert told["steps"]["restore"]["restore"] > 2 and told["steps"]["recovery"]["open"] > 2
 

@@ -84,6 +84,11 @@ class Changes:
         self._candidate = begin
         self._since_s = 0.0
 
+    @property
+    def since_s(self) -> float:
+        """When the newest label began, seconds of the camera's time; after a change that of the change's label."""
+        return self._since_s
+
     def __call__(self, recognition: Recognition) -> str | None:
         """The label if this recognition changed it for good, else None."""
         return self.take(shown(recognition), recognition.frame.time_s)
