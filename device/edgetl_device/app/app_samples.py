@@ -69,10 +69,10 @@ class AppSamples:
         with self._lock:
             return health_of(self._of(group))
 
-    def confirm(self, ids: Sequence[int]) -> int:
-        """A person says that these samples' labels are right; → how many."""
+    def confirm(self, ids: Sequence[int], group: str | None = None) -> int:
+        """A person says that these samples' labels are right, or those of a group; → how many."""
         with self._lock:
-            return self._learner.confirm(ids)
+            return self._of(group).confirm(ids)
 
     def retrain(
         self, rule: str | None = None, *, accept_scene_change: bool = False, group: str | None = None

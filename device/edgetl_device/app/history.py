@@ -30,6 +30,7 @@ FLUSH_S = 30.0  # between two batches, and the most that a power cut takes
 EARLY_S = 5.0  # between two batches where many events wait
 MOST_WAITING = 500  # events; more are dropped
 REFRESH_S = 600.0  # after so long, the duration of an event that goes on is written again
+LET_GO_S = 3600.0  # between two looks at which are too old, where nothing new comes
 GAP_S = 10.0  # without a frame, what was seen has ended
 
 
@@ -110,6 +111,7 @@ class HistoryWriter:
         self._open: list[Running] = []
         self._stopping = False
         self._flushed_s = self._clock()
+        self._let_go_s = float("-inf")
         self._clearing: tuple[int, str] | None = None  # the last time that all was deleted, as far as known here
         self._dropped = 0
         self._problem: str | None = None
@@ -174,10 +176,14 @@ class HistoryWriter:
                 self._flushed_s = now_s = self._clock()
                 now = datetime.now(timezone.utc)
                 told = [(running, running.event(now_s, now)) for running in self._batch()]
-            if not told:
+            is_late = now_s - self._let_go_s >= LET_GO_S
+            if not told and not is_late:
                 return True
             try:
-                kept = self._write(told)
+                kept = self._write(told) if told else {}
+                if is_late:
+                    self._history.let_go()
+                    self._let_go_s = now_s
             except EdgetlError as error:
                 self._tell(str(error))
                 return False

@@ -22,6 +22,7 @@ _WHERE = {
     "samples": "samples",
     "health": "health",
     "why": "health:why",
+    "confirm": "samples:confirm",
     "pending": "pending",
     "review": "review",
     "history": "history",

@@ -66,8 +66,9 @@ def _say_doubtful(doubtful: Sequence[DoubtfulLabel], samples: int, in_group: str
     first = doubtful[0]
     looks_like = shlex.quote(first.looks_like)
     say_wrapped(
-        f"look at them, then `edgetl-device relabel{in_group} {looks_like} {first.id}` moves one, and "
-        f"`edgetl-device forget{in_group} --sample {first.id}` removes it",
+        f"look at them, then `edgetl-device relabel{in_group} {looks_like} {first.id}` moves one, "
+        f"`edgetl-device forget{in_group} --sample {first.id}` removes it, and "
+        f"`edgetl-device confirm{in_group} {first.id}` says that it is right",
         2,
     )
 

@@ -72,6 +72,20 @@ def relabel(label: str, ids: tuple[range, ...], group: str | None, new_label: bo
         return {"moved": moved} | judged_if_possible(learner, group)
 
 
+@click.command(short_help="Say that labels which look wrong are right")
+@click.argument("ids", metavar="ID...", nargs=-1, required=True, type=SampleIds())
+@group_option
+@in_home
+@reports
+def confirm(ids: tuple[range, ...], group: str | None, home: Home) -> dict[str, Any]:
+    """Say that the labels of these samples are right: `health` names them no more. `confirm 3 7 20-35`."""
+    learner = in_group(home.learner(), group)
+    with learner.lock():
+        confirmed = learner.confirm(stored_ids(learner, ids))
+    say(f"confirmed {confirmed} sample{'s' if confirmed != 1 else ''}{f' in {group}' if group else ''}")
+    return {"confirmed": confirmed}
+
+
 def _ids_among(words: tuple[str, ...], home: Home) -> list[range]:
     """Arguments without an option → samples; raises InputError for what is none, and says what may be meant."""
     found = []

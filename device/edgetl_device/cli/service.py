@@ -15,6 +15,7 @@ import click
 
 from ..console import note, reports, say
 from ..errors import InputError, StorageError
+from .history_options import history_settings
 from .options import in_home
 from .page import page_at
 from .run import run_camera
@@ -103,6 +104,7 @@ def _refuse_what_run_would(options: tuple[str, ...]) -> dict[str, Any]:
         )  # others are opened by the service: they may be busy, or not for this user
         if name in COMMANDS:  # others are opened by the service: they may be busy, or not for this user
             BUILT_IN[name](argument)
+    history_settings(chosen["no_history"], chosen["history_days"], chosen["history_mb"])
     if not chosen["no_web"]:
         page_at(chosen)
     if chosen["camera_file"] is not None:

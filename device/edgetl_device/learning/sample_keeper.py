@@ -171,7 +171,7 @@ class SampleKeeper:
         """A person says that these samples' labels are right: nobody doubts them again. → how many."""
         with self.lock():
             distinct = self._existing(ids)
-            self.store.confirm(distinct)
+            self.store.confirm_samples(self.bundle.backbone_digest, distinct)
         return len(distinct)
 
     # pending -----------------------------------------------------------------------------------------------------

@@ -214,6 +214,13 @@ class GroupStore(Store):
             self.database.update("grouped", "confirmed = 1", _THESE, (listed(ids),))
             self.database.log_event("confirm", {"samples": len(ids), "group": self.name})
 
+    def confirm_samples(self, backbone: str, ids: Sequence[int]) -> None:
+        """Note that a person says that what the group says of these samples is right."""
+        self._refuse_read_only()
+        with self.database.transaction():
+            self.database.update("grouped", "confirmed = 1", self._among, (backbone, self.name, listed(ids)))
+            self.database.log_event("confirm", {"samples": len(ids), "group": self.name})
+
     def set_aside(self, batches: Sequence[tuple[Sequence[int], str | None, str]]) -> list[int]:
         """As :meth:`Store.set_aside`, by the ids of the labels."""
         self._refuse_read_only()

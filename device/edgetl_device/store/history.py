@@ -73,6 +73,13 @@ class History:
             self._file.settle()
         return ids
 
+    def let_go(self) -> bool:
+        """Let go of what is beyond the bounds, as time passes; whether there was anything."""
+        gone = self.path.exists() and self._file.changing(self._let_go)
+        if gone:
+            self._file.settle()
+        return gone
+
     def cut_off_open(self) -> int:
         """Events that an earlier run left open can last no longer; → how many there were."""
         left = [replace(event, state=CUT_OFF) for event in self._all("state = ?", (OPEN,))]

@@ -330,6 +330,10 @@ class Store(LearnedSamples):
             self._pending.confirm(ids)
             self.database.log_event("confirm", {"samples": len(ids)})
 
+    def confirm_samples(self, backbone: str, ids: Sequence[int]) -> None:
+        """As :meth:`confirm`, of a backbone's samples by their own ids."""
+        self.confirm(ids)
+
     def set_aside(self, batches: Sequence[tuple[Sequence[int], str | None, str]]) -> list[int]:
         """Ids, what they look like and why, of each batch → the batches' numbers; no head learns them from now on."""
         self._refuse_read_only()

@@ -141,11 +141,13 @@ class Api:
         return Json((await self._work.run(self._app.health, request.query_params.get("group"))).to_json())
 
     async def confirm(self, request: Request) -> Response:
-        """``{"ids"}``: their labels are right; nobody asks again."""
-        fields = await read_json(request, {"ids": list})
+        """``{"ids", "group"}``: their labels are right; nobody asks again."""
+        fields = await read_json(request, {"ids": list, "group": str})
         if not fields.get("ids"):
             raise InputError('"ids" is missing: expected {"ids": [1, 2]}')
-        return Json({"confirmed": await self._work.run(self._app.confirm, sample_ids(fields["ids"]))})
+        return Json(
+            {"confirmed": await self._work.run(self._app.confirm, sample_ids(fields["ids"]), fields.get("group"))}
+        )
 
     # learning ----------------------------------------------------------------------------------------------------
 

@@ -250,6 +250,19 @@ def test_what_is_deleted_here_does_not_come_back_with_its_end(writer: HistoryWri
     assert [each.label for each in recorded(writer)] == ["c"]
 
 
+def test_what_is_too_old_goes_although_nothing_new_comes(tmp_path: Path) -> None:
+    old = (datetime.now(timezone.utc) - timedelta(days=8)).isoformat(timespec="milliseconds")
+    History(tmp_path / "history.sqlite").write([(Event("a", old, 1.0, 0.5, "camera"), None)])
+    now_s = [1000.0]
+    settings = HistorySettings(flush_s=3600.0, days=7)
+    writer = HistoryWriter(tmp_path / "history.sqlite", settings, clock=lambda: now_s[0])
+    assert writer.count(ANY) == 1 and writer.flush() and writer.count(ANY) == 0
+    History(tmp_path / "history.sqlite").write([(Event("a", old, 1.0, 0.5, "camera"), None)])
+    assert writer.flush() and writer.count(ANY) == 1  # a look an hour is enough
+    now_s[0] += 3601
+    assert writer.flush() and writer.count(ANY) == 0 and writer.stop()
+
+
 # faults ----------------------------------------------------------------------------------------------------------
 
 

@@ -117,6 +117,7 @@ def test_the_command_prints_a_unit_for_this_home_and_checks_its_options(home, ca
     for wrong, message in (
         (["--threads", "0"], "0 is not in the range"),
         (["--bogus"], "No such option"),
+        (["--no-history", "--history-mb", "5"], "--no-history records nothing"),
         (["--user", "nobody-here"], "no user 'nobody-here'"),
     ):
         assert console.run(program, "edgetl-device", ["--home", str(home.folder), "service", *wrong]) == 2

@@ -132,3 +132,17 @@ def test_what_is_stored_already_is_only_labelled_and_that_is_said(run, photos: P
     assert "empty" in text and "nothing was taught in the" in text and "installed" not in text
     text, _ = run("forget", "--group", "shape", "--sample", "1")
     assert text.startswith("forgot 1 sample in shape\n") and text.count("forgot") == 1
+
+
+def test_a_label_that_looks_wrong_is_confirmed_in_its_group(run, photos: Path) -> None:
+    run("learn", "--group", "shape", "round", *sorted(photos.glob("ball/*.png")))
+    run("learn", "--group", "shape", "edged", *sorted(photos.glob("box/*.png"))[:5])
+    run("learn", "--group", "shape", "round", photos / "box" / "0005.png", "--no-retrain")
+    run("retrain", "--group", "shape", "--accept-scene-change")
+    number = run("samples", "--group", "shape", "--json")[0]["samples"][-1]["id"]
+    assert run("confirm", number, code=2)[1].startswith(f"error: no sample {number}")  # it has no other label
+    assert run("confirm", "--group", "shape", number)[0] == "confirmed 1 sample in shape\n"
+    assert number not in [each["id"] for each in run("health", "--group", "shape", "--json")[0]["doubtful"]]
+    run("learn", "kite", *sorted(photos.glob("kite/*.png")))
+    first = run("samples", "--json")[0]["samples"][0]["id"]
+    assert run("confirm", first, "--json")[0] == {"confirmed": 1}

@@ -185,6 +185,25 @@ def test_wrong_labels_are_told_and_confirmed(site, client) -> None:
     assert client.post("/api/v1/samples/confirm", {}).status == 400
 
 
+def test_wrong_labels_of_a_group_are_confirmed_there_alone(site, client) -> None:
+    learner = site.app._opened.groups.known_or_new("condition")
+    learner.add("worn", embeddings("box", 20))
+    learner.add("fine", embeddings("ball", 20))
+    wrong = learner.add("fine", embeddings("box", 2, start=900))
+    site.app.retrain(accept_scene_change=True, group="condition")
+    unconfirmed(learner.store)
+
+    def doubtful() -> set[int]:
+        return {each["id"] for each in client.get("/api/v1/health?group=condition").json["doubtful"]}
+
+    assert doubtful() >= set(wrong)
+    assert client.post("/api/v1/samples/confirm", {"ids": wrong}).status == 400  # they have no label but in the group
+    body = {"ids": wrong, "group": "condition"}
+    assert client.post("/api/v1/samples/confirm", body).json == {"confirmed": 2}
+    assert not doubtful() & set(wrong)
+    assert client.post("/api/v1/samples/confirm", body | {"group": "side"}).status == 400
+
+
 def test_frames_for_review_are_listed_labelled_and_dropped(site, client) -> None:
     until(lambda: site.app.pipeline.latest() is not None)
     site.app.reviewing.stop()  # so that the frames are those of this test
