@@ -309,7 +309,7 @@ def test_the_rest_page_lists_every_request_and_no_other() -> None:
         for method, operation in operations.items()
     }
     assert "{rest-reference}" in page("reference/rest.md")
-    apis = ("api.py", "review_api.py", "inspection_api.py", "view_api.py", "history_api.py")
+    apis = ("api.py", "review_api.py", "inspection_api.py", "view_api.py", "history_api.py", "regions_api.py")
     served = routes("site.py").union(*(routes(file, "/api/v1") for file in apis))
     assert listed == served - {"GET /", "GET /inspect"}
 

@@ -29,7 +29,7 @@ ORDER = {
         "bundle",
         "inference",
         "inspection learning",
-        "home home_view head_option merging sending",
+        "home home_regions home_view head_option merging sending",
         "open_home starter",
         "doctor verification",
         "bench",

@@ -90,6 +90,12 @@ class Home:
         """What the camera sees where nothing is there; stays on the device."""
         return self.folder / "empty-scene.bin"
 
+    def empty_scene_of(self, camera: str) -> Path:
+        """The picture of a named camera's empty scene; the only one's where the name is empty."""
+        if not camera:
+            return self.empty_scene_path
+        return self.folder / f"empty-scene-{hashlib.sha256(camera.encode()).hexdigest()[:16]}.bin"
+
     @property
     def threads_path(self) -> Path:
         """How many threads proved best when the bundle was installed."""

@@ -15,6 +15,7 @@ from .home import Home
 from .looking import Looking, described, view_key
 from .photos import Image
 from .region import UNIT
+from .store.regions import RegionRow
 from .store.store import Store
 from .view import View
 
@@ -30,27 +31,29 @@ class HomeView:
         home: whose folder keeps the empty scene.
         store: keeps the view.
         bundle: says how frames are looked at where no view was chosen.
+        camera: the name of the one that is meant; empty for an only one, and for photos.
     """
 
-    def __init__(self, home: Home, store: Store, bundle: Bundle) -> None:
-        self._home, self._store, self.bundle = home, store, bundle
+    def __init__(self, home: Home, store: Store, bundle: Bundle, camera: str = "") -> None:
+        self._home, self._store, self.bundle, self.camera = home, store, bundle, camera
         self._preprocessing = bundle.preprocessing
 
     @property
     def chosen(self) -> View | None:
         """The view in use; None where frames are looked at as the bundle says."""
-        text = self._store.views.chosen
+        text = self._store.views.chosen if not self.camera else self._row
         return None if text is None else View.from_json(json.loads(text))
 
     @property
     def state(self) -> tuple[str | None, int]:
         """Changes whenever frames are looked at in another way, by this process or another."""
-        path = self._home.empty_scene_path
-        return self._store.views.chosen, path.stat().st_mtime_ns if path.exists() else 0
+        path = self._home.empty_scene_of(self.camera)
+        text = self._store.views.chosen if not self.camera else self._row
+        return text, path.stat().st_mtime_ns if path.exists() else 0
 
     def empty(self) -> EmptyScene | None:
         """The empty scene; None where none is remembered, or what was is damaged."""
-        path = self._home.empty_scene_path
+        path = self._home.empty_scene_of(self.camera)
         if not path.exists():
             return None
         try:
@@ -75,7 +78,12 @@ class HomeView:
             StorageError: that cannot be written.
         """
         self.check(view)
-        self._store.views.choose(None if view is None else json.dumps(view.to_json(), sort_keys=True))
+        if not self.camera:
+            self._store.views.choose(None if view is None else written(view))
+        elif view is None:
+            self._store.regions.remove(self.camera, "")
+        else:
+            self._store.regions.keep(RegionRow(self.camera, "", written(view)))
 
     def check(self, view: View | None) -> None:
         """Raise InputError where a view zooms, and no empty scene is remembered."""
@@ -85,21 +93,34 @@ class HomeView:
     def remember_empty(self, frame: Image) -> None:
         """Keep what a frame, (any, any, 3) uint8 BGR, shows as the empty scene; raises StorageError."""
         with self._home.lock():
-            write_atomically(self._home.empty_scene_path, EmptyScene.of(frame).to_bytes())
+            write_atomically(self._home.empty_scene_of(self.camera), EmptyScene.of(frame).to_bytes())
 
     def others(self, view: View | None) -> dict[str, int]:
-        """Label → how many samples were taught with another view than this one; sorted."""
-        key, counts = view_key(view, self._preprocessing), dict[str, int]()
+        """Label → how many samples were taught with another view than this one, and no region's; sorted."""
+        keys, counts = self._keys(view), dict[str, int]()
         for taught, labels in self._store.views.counts(self.bundle.backbone_digest).items():
-            if taught != key:
+            if taught not in keys:
                 for label, count in labels.items():
                     counts[label] = counts.get(label, 0) + count
         return dict(sorted(counts.items()))
 
     def other_ids(self) -> list[int]:
-        """The samples that were taught with another view than the one in use."""
-        key = view_key(self.chosen, self._preprocessing)
-        return self._store.views.taught_otherwise(self.bundle.backbone_digest, key)
+        """The samples that were taught with another view than those in use."""
+        return self._store.views.taught_otherwise(self.bundle.backbone_digest, self._keys(self.chosen))
+
+    def _keys(self, view: View | None) -> set[str]:
+        """The views in use, this one in place of the camera's; not that of an only camera that has named regions."""
+        rows = [row for row in self._store.regions.rows() if row.name or row.camera != self.camera]
+        keys = {view_key(View.from_json(json.loads(row.view)), self._preprocessing) for row in rows}
+        replaced = any(row.name and row.camera == self.camera for row in rows)
+        return keys if replaced else keys | {view_key(view, self._preprocessing)}
+
+    @property
+    def _row(self) -> str | None:
+        """As JSON, what was chosen for a camera that has a name."""
+        return next(
+            (row.view for row in self._store.regions.rows() if (row.camera, row.name) == (self.camera, "")), None
+        )
 
     def to_json(self) -> dict[str, Any]:
         """What ``edgetl-device view --json`` and REST tell."""
@@ -116,6 +137,11 @@ class HomeView:
     def describe(self) -> str:
         """For a person, in a few words."""
         return self.looking().describe() if self.chosen is not None else described(self._preprocessing)
+
+
+def written(view: View) -> str:
+    """As the store keeps it."""
+    return json.dumps(view.to_json(), sort_keys=True)
 
 
 def warning(others: Mapping[str, int]) -> str | None:

@@ -12,6 +12,7 @@ from .bundle.content import BundleContent
 from .bundle.on_trial import MAX_STARTS
 from .errors import BundleError, CheckFailedError, HeadError, MismatchError, RuntimeMissingError, StorageError
 from .home import Home
+from .home_regions import HomeRegions
 from .home_view import HomeView
 from .inference.backbone import Backbone, open_backbone
 from .learning.groups import Groups
@@ -40,6 +41,7 @@ class OpenHome:
         learner, backbone: of the current bundle; samples are recorded with the backbone's runtime, which may be the
             Edge TPU's. The backbone looks at frames with the view that was chosen.
         view: how frames are looked at.
+        regions: those with names.
 
     Raises:
         HomeError: no bundle is installed.
@@ -84,6 +86,7 @@ class OpenHome:
 
     def _look(self) -> None:
         self.view = HomeView(self.home, self.learner.store, self.bundle)
+        self.regions = HomeRegions(self.home, self.learner.store, self.bundle)
         self._seen = self.view.state
         if self.view.chosen is not None or self.backbone.looking.view is not None:
             self.backbone = self.backbone.seeing(self.view.looking())

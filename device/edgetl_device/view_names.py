@@ -7,6 +7,7 @@ from typing import NamedTuple
 from .errors import InputError
 from .labels import check_label
 
+MAX_REGIONS = 32  # of all cameras together: each one costs an inference for every frame
 MAX_NAME_LENGTH = 32  # characters of a camera's or a region's name
 _SIGNS = '=:,;@#+$*?"<>|{}'  # they mean something in addresses, options, topics or a shell
 

@@ -16,11 +16,13 @@ from ..inference.classifier import Classifier, Prediction
 from ..learning.reliability import Reliability
 from ..open_home import OpenHome
 from ..photos import Image
+from ..view_names import UNNAMED
 from .app_looking import AppLooking
 from .app_teaching import AppTeaching
 from .background import Periodic
 from .explaining import activation_of
 from .head_watch import HeadWatch
+from .health import health_json
 from .history import HistorySettings, HistoryWriter
 from .inspecting import Inspecting
 from .pipeline import Pipeline
@@ -84,6 +86,7 @@ class App(AppTeaching, AppLooking):
         self._thumbnails = thumbnails
         self._runtime = runtime
         self._lock = threading.RLock()
+        self.cameras = tuple(camera) if isinstance(camera, Mapping) else ("",)
         self._opened = OpenHome(home, runtime, threads, on_trial=True)
         head = self._learner.active_head()
         self._swapped = self._state()
@@ -92,6 +95,7 @@ class App(AppTeaching, AppLooking):
             camera,
             Classifier(self._backbone, head, self._opened.groups.heads()),
             version=self._learner.active_version,
+            views=self._watched(),
             smoothing_s=smoothing_s,
             max_frames=max_frames,
             on_first_frame=self._first_frame,
@@ -180,7 +184,23 @@ class App(AppTeaching, AppLooking):
         history = self.history.status()
         with self._lock:
             live = {"drift": self._watch.drift.to_json(), "camera": asdict(self.pipeline.health())}
-            return self.home.status(self._learner, history) | live
+            return self.home.status(self._learner, history) | live | self._status_of_views()
+
+    def health_of_cameras(self) -> list[dict[str, Any]]:
+        """How each camera is doing."""
+        return [health_json(name, self.pipeline.health(name)) for name in self.cameras]
+
+    def _status_of_views(self) -> dict[str, Any]:
+        """Of each camera and view, where they have names."""
+        views = self.pipeline.views
+        if [view.name for view in views] == [UNNAMED]:
+            return {}
+        drifts = [self._watch.drift_of(view.name) for view in views]
+        told = [
+            {**view.name.to_json(), "group": view.group, "drift": drift.to_json() if drift else None}
+            for view, drift in zip(views, drifts, strict=True)
+        ]
+        return {"cameras": self.health_of_cameras(), "views": told}
 
     def reliability(self) -> Reliability:
         """How well the probabilities of the head in use hold, on photos whose label is known."""
@@ -244,7 +264,8 @@ class App(AppTeaching, AppLooking):
         head = self._learner.active_head()
         self._swapped = self._state()
         self._watch.renew()
-        self.pipeline.swap(Classifier(self._backbone, head, self._opened.groups.heads()), self._learner.active_version)
+        classifier = Classifier(self._backbone, head, self._opened.groups.heads())
+        self.pipeline.swap(classifier, self._learner.active_version, self._watched())
         self.activation = activation_of(self._backbone, head)
 
     def _first_frame(self) -> None:
@@ -260,6 +281,7 @@ class App(AppTeaching, AppLooking):
                 self._watch.observe(recognition)
 
     def _state(self) -> tuple[object, ...]:
-        """What decides which heads are in use."""
+        """What decides which heads are in use, and what is looked at."""
         groups = tuple((name, learner.active_version) for name, learner in self._opened.groups.items())
-        return self._learner.active_version, self._learner.store.revision(), groups
+        regions = self._opened.regions.state(self.cameras)
+        return self._learner.active_version, self._learner.store.revision(), groups, regions

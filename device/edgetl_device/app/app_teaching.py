@@ -11,6 +11,7 @@ from ..inference.backbone import Backbone
 from ..labels import check_sample_label
 from ..photos import Image, thumbnail
 from ..region import cut, region_of
+from .answers import Watched
 from .app_samples import AppSamples
 from .captured import CapturedSample
 from .subscription import Recognition
@@ -27,7 +28,7 @@ class AppTeaching(AppSamples):
         if recognition.view:  # what a view looks at is what is taught
             image = cut(image, region_of(list(recognition.part)))
         picture = thumbnail(image) if self._thumbnails else None
-        return CapturedSample(recognition.raw, picture, recognition.backbone, recognition.view)
+        return CapturedSample(recognition.raw, picture, recognition.backbone, recognition.view, recognition.name)
 
     def teach(
         self,
@@ -59,27 +60,44 @@ class AppTeaching(AppSamples):
                 raise MismatchError(
                     "a different bundle was installed after these frames were captured: capture them again"
                 )
-            views = {each.view for each in captured}
+            views = {(each.view, each.name) for each in captured}
             if len(views) > 1:
                 raise MismatchError("another view was chosen while these frames were captured: capture them again")
             raw = np.stack([each.raw for each in captured])
-            return self._opened.groups.add(labels, raw, pictures, view=views.pop())
+            ((view, name),) = views
+            ids = self._opened.groups.add(labels, raw, pictures, view=view)
+            self._learner.store.views.note_place(ids, *name)
+            return ids
 
-    def teach_photos(self, label: str, photos: Iterable[Image], groups: Mapping[str, str] | None = None) -> list[int]:
+    def teach_photos(
+        self,
+        label: str,
+        photos: Iterable[Image],
+        groups: Mapping[str, str] | None = None,
+        view: Watched | None = None,
+    ) -> list[int]:
         """Store photos (height, width, 3) uint8 BGR as samples of a label; returns their ids.
+
+        Args:
+            label, groups: as of :meth:`teach`.
+            view: of whose camera they are; None looks at them as commands do.
 
         Raises as :meth:`teach`.
         """
         labels = _labels(label, groups)
         pictures = []
         with self._lock:
+            looking = self._backbone.looking if view is None else view.looking
             rows = []
             for photo in photos:
-                rows.append(self._backbone.embed(photo))
-                pictures += [thumbnail(self._backbone.looking.shown(photo))] if self._thumbnails else []
+                rows.append(self._backbone.embed_photo(looking(photo)))
+                pictures += [thumbnail(looking.shown(photo))] if self._thumbnails else []
             if not rows:
                 raise InputError(f"nothing to learn as {', '.join(labels.values())}: no photo")
-            return self._opened.groups.add(labels, np.stack(rows), pictures, view=self._backbone.looking.key)
+            ids = self._opened.groups.add(labels, np.stack(rows), pictures, view=looking.key)
+            if view is not None:
+                self._learner.store.views.note_place(ids, *view.name)
+            return ids
 
     @property
     def _backbone(self) -> Backbone:

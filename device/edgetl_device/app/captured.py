@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..codes import Int8
+from ..view_names import UNNAMED, ViewName
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,9 +17,11 @@ class CapturedSample:
         picture: a small JPEG; None where none is kept.
         backbone: digest of the backbone that made ``raw``.
         view: how the frame was looked at, as of a recognition.
+        name: of the camera and the region, as of a recognition.
     """
 
     raw: Int8
     picture: bytes | None
     backbone: str
     view: str = ""
+    name: ViewName = UNNAMED

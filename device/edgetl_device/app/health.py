@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from ..camera import STALL_S
 from .feed import Feed
@@ -40,6 +41,12 @@ class Health:
     inference_ms: float | None
     seconds: float
     error: str | None
+
+
+def health_json(name: str, health: Health) -> dict[str, Any]:
+    """Of one camera among several: ``camera`` is what a person calls it, ``device`` what it is."""
+    fields = asdict(health)
+    return {"camera": name or None, "device": fields.pop("camera"), **fields}
 
 
 @dataclass(eq=False)

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import cast
 
 from ..addresses import expanded, is_address, shown_address
-from ..errors import CameraError
+from ..errors import CameraError, InputError
 from ..extensions import CAMERAS, call_factory, extension_names, load_extension
 from ..photo_folders import why_unused
 from ..photos import Image
 from ..printable import printable
 from ..v4l2 import v4l2_cameras
+from ..view_names import check_name
 from .capture import V4L2Camera, check_device
 from .network import NetworkCamera
 from .picamera import PiCamera, load_picamera2, pi_cameras
@@ -22,6 +23,9 @@ from .recorded import PartsCamera, Photos, VideoFile
 from .source import Camera
 
 SPECS = "auto, a number, /dev/v4l/by-id/…, picamera2, an rtsp:// or http:// address, a video, a photo folder, or parts"
+
+
+_OF_ADDRESSES = ":/\\@$?&"  # no name holds them, and before a `=` most addresses and paths do
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,27 @@ def open_camera(spec: str, *, loop: bool = False, pace: bool = True, wait: bool 
     names = ", ".join(extension_names(CAMERAS))
     shown = printable(shown_address(spec), 200) if "@" in spec or "://" in spec else printable(spec, 200)
     raise CameraError(f"no camera, file or folder '{shown}': expected {SPECS}" + (f", or {names}" if names else ""))
+
+
+def named_spec(text: str) -> tuple[str, str]:
+    """``porch=0`` → the name, and what :func:`open_camera` opens; an empty name where the text has none.
+
+    What is before the first ``=`` is no name where it cannot be one, as in ``http://cam/x?size=1``, and where a file is
+    called like the whole text.
+
+        >>> named_spec("porch=rtsp://cam/x?a=b"), named_spec("rtsp://cam/x?a=b"), named_spec("0")
+        (('porch', 'rtsp://cam/x?a=b'), ('', 'rtsp://cam/x?a=b'), ('', '0'))
+
+    Raises:
+        InputError: it is no name that a camera can have, or nothing is behind it.
+    """
+    name, equals, spec = text.partition("=")
+    if not equals or set(name) & set(_OF_ADDRESSES) or Path(text).expanduser().exists():
+        return "", text
+    clean = check_name(name, "camera")
+    if not spec.strip():
+        raise InputError(f"--camera {clean}=: expected what it is behind the name: {SPECS}")
+    return clean, spec.strip()
 
 
 def _added_camera(name: str, argument: str) -> Camera | None:

@@ -20,13 +20,17 @@ Command = Callable[..., Any]
 
 def looking_options(command: Command) -> Command:
     """Add both options to a command."""
-    command = click.option(
-        "--find/--no-find", "find", default=None, help="Find what differs from the empty scene, and enlarge it."
-    )(command)
     return click.option(
         "--region",
         metavar="X,Y,W,H",
         help="Look at this part of the frame: shares of it such as 0.25,0,0.5,1, or pixels of photos that are given.",
+    )(find_option(command))
+
+
+def find_option(command: Command) -> Command:
+    """Add ``--find``."""
+    return click.option(
+        "--find/--no-find", "find", default=None, help="Find what differs from the empty scene, and enlarge it."
     )(command)
 
 

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..console import INTERRUPTED, note, reports, say
-from ..errors import InputError
 from .history_options import history_settings
-from .looking_options import asked_view, choose
 from .options import in_home, runtime_option
 from .page import page_at, tell_addresses, tell_certificate
+from .run_cameras import choose_views, hint_at_passwords, open_cameras, regions_of, specs_of, tell_cameras
 from .run_options import run_options
 from .run_sinks import line_sink, listen, sink_specs
 from .signals import Ending
@@ -34,8 +33,8 @@ _LOOK_S = 0.2  # between two looks at whether it is time to end
 @in_home
 @reports
 def run_camera(
-    spec: str | None,
-    camera_file: Path | None,
+    cameras: tuple[str, ...],
+    camera_files: tuple[Path, ...],
     address: str,
     no_web: bool,
     password_file: Path | None,
@@ -46,15 +45,15 @@ def run_camera(
     tls: str | None,
     threads: int | None,
     max_frames: int | None,
-    turn: str,
-    mirror: bool,
+    turns: tuple[str, ...],
+    mirrors: tuple[str, ...],
     loop: bool,
     command: str | None,
     command_file: Path | None,
     part_trigger: str,
     sinks: tuple[str, ...],
     sink_files: tuple[Path, ...],
-    region: str | None,
+    regions: tuple[str, ...],
     find: bool | None,
     jsonl: bool,
     no_thumbnails: bool,
@@ -66,48 +65,44 @@ def run_camera(
     runtime: str,
     home: Home,
 ) -> dict[str, Any]:
-    """Recognise what a camera sees, live; teach it on the page that this serves.
+    """Recognise what a camera sees, or several, live; teach it on the page that this serves.
 
     A device without a bundle starts with the one that comes with the program. With the page, a camera that is not
     there yet is waited for.
     """
     from ..app.app import App
-    from ..camera import open_camera
-    from ..camera.laid import LaidCamera
 
     history = history_settings(no_history, history_days, history_mb)
-    specs = sink_specs(click.get_current_context().params)
+    sink_list = sink_specs(click.get_current_context().params)
     lines = line_sink(jsonl)
     print_line = note if jsonl else say
     page = None if no_web else page_at(click.get_current_context().params)
     with ExitStack() as stack:
         ending = stack.enter_context(Ending())
-        camera = open_camera(camera_named(spec, camera_file), loop=loop, wait=page is not None)
-        if turn != "0" or mirror:
-            camera = LaidCamera(camera, int(turn), mirror)
+        specs = specs_of(cameras, camera_files)
+        named, whole = regions_of(regions, tuple(specs))
+        opened = open_cameras(specs, turns, mirrors, loop=loop, wait=page is not None)
         start_if_empty(home, runtime, print_line)
-        if not camera.live:
+        if not any(camera.live for camera in opened.values()):
             smoothing = 0.0  # photos have nothing to do with each other
         tuning: dict[str, Any] = {"runtime": runtime, "threads": threads, "smoothing_s": smoothing}
         tuning |= {"max_frames": max_frames, "thumbnails": not no_thumbnails, "wait_for_camera": page is not None}
         tuning |= {"part_trigger": part_trigger, "review": not no_review, "history": history}
-        app = App(home, camera, **tuning)
+        app = App(home, opened, **tuning)
         stack.callback(app.stop)
-        asked, view = asked_view(app.looks, region, find)
-        if asked:
-            choose(app.looks, view, print_line)
-            app.choose_view(view)
-        listen(app, lines(ending.ask) if lines else None, specs, stack)
+        choose_views(app, named, whole, find, print_line)
+        listen(app, lines(ending.ask) if lines else None, sink_list, stack)
         notifier = _feed_watchdog(app, stack)
         server = stack.enter_context(page(app)) if page is not None else None
-        print_line(f"camera  {app.pipeline.health().camera}")
+        tell_cameras(app, print_line)
         if server is not None:
             tell_addresses(server.urls, print_line)
             tell_certificate(server.certificate, print_line)
         elif not app.status()["labels"] and not app.groups():
             print_line("nothing is learned yet: teach it with `edgetl-device learn LABEL PHOTO…`, also while this runs")
         app.start()
-        _hint_at_password(spec)
+        if hint_at_passwords(specs, cameras):
+            note("hint: others can read the camera's password in the list of processes; --camera-file FILE hides it")
         _wait(app, ending, print_line)
         notifier.stopping()
         health = app.pipeline.health()
@@ -136,27 +131,7 @@ def _wait(app: App, ending: Ending, tell: Callable[[str], None]) -> None:
     while not ending.asked.is_set() and not app.pipeline.wait(_LOOK_S):
         if app.pipeline.is_waiting != waited:
             waited = not waited
-            tell("the page is served; going on as soon as there is a camera" if waited
-                 else f"camera  {app.pipeline.health().camera}")  # fmt: skip
-
-
-def camera_named(spec: str | None, file: Path | None) -> str:
-    """The value of ``--camera``, or what the file of ``--camera-file`` holds.
-
-    Raises:
-        InputError: both are given, or the file cannot be used.
-    """
-    from ..secret_file import read_secret
-
-    if spec is not None and file is not None:
-        raise InputError("--camera and --camera-file both name a camera: choose one of them")
-    if file is not None:
-        return read_secret(file, "camera file")
-    return spec or "auto"
-
-
-def _hint_at_password(spec: str | None) -> None:
-    from ..addresses import has_secret
-
-    if spec is not None and has_secret(spec) and "${" not in spec:
-        note("hint: others can read the camera's password in the list of processes; --camera-file FILE hides it")
+            if waited:
+                tell("the page is served; going on as soon as there is a camera")
+            else:
+                tell_cameras(app, tell)

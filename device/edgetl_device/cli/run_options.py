@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from .history_options import history_options
-from .looking_options import looking_options
+from .looking_options import find_option
 
 Command = Callable[..., Any]
 
@@ -24,17 +24,21 @@ def _linear_algebra_too(_context: click.Context, _parameter: click.Parameter, va
 _OPTIONS = (
     click.option(
         "--camera",
-        "spec",
-        metavar="CAMERA",
+        "cameras",
+        multiple=True,
+        metavar="[NAME=]CAMERA",
         help="auto, a number, a device path, picamera2, an rtsp:// or http:// address (${NAME} in it comes from the "
         "environment), a video, a photo folder, parts, or NAME[:ARGUMENT] of a camera that another package adds.  "
-        "[default: auto]",
+        "Repeatable with a NAME for each: porch=0.  [default: auto]",
     ),
     click.option(
         "--camera-file",
+        "camera_files",
         type=click.Path(path_type=Path),
+        multiple=True,
         metavar="FILE",
-        help="Read CAMERA from the first line of FILE, which only you may read: for addresses with a password.",
+        help="Read [NAME=]CAMERA from the first line of FILE, which only you may read: for addresses with a password; "
+        "repeatable.",
     ),
     click.option(
         "--web",
@@ -83,11 +87,21 @@ _OPTIONS = (
     click.option("--max-frames", type=click.IntRange(1), help="Stop after this many frames."),
     click.option(
         "--turn",
-        type=click.Choice(["0", "90", "180", "270"]),
-        default="0",
-        help="Turn the camera's picture clockwise, where it hangs on its side or upside down.",
+        "turns",
+        multiple=True,
+        metavar="[CAMERA=]DEGREES",
+        help="Turn the picture of all cameras, or of one, clockwise by 90, 180 or 270 degrees, where it hangs on its "
+        "side or upside down.",
     ),
-    click.option("--mirror", is_flag=True, help="Mirror the camera's picture left to right, after turning."),
+    click.option(
+        "--mirror",
+        "mirrors",
+        is_flag=False,
+        flag_value="*",
+        multiple=True,
+        metavar="[CAMERA]",
+        help="Mirror the picture of all cameras, or of one, left to right, after turning.",
+    ),
     click.option("--loop", is_flag=True, help="Start a video or folder again at its end."),
     click.option(
         "--on-label",
@@ -129,7 +143,15 @@ _OPTIONS = (
         metavar="FILE",
         help="Read NAME[:ARGUMENT] from FILE, which only you may read; repeatable.",
     ),
-    looking_options,
+    click.option(
+        "--region",
+        "regions",
+        multiple=True,
+        metavar="[[CAMERA/]NAME=]X,Y,W,H[:GROUP]",
+        help="Look at this part of the frame: shares of it such as 0.25,0,0.5,1. With a NAME it is recognised by "
+        "itself, and with a GROUP it answers that group's question; repeatable, and remembered.",
+    ),
+    find_option,
     click.option("--jsonl", is_flag=True, help="Print one line of JSON for every frame."),
     click.option("--no-thumbnails", is_flag=True, help="Do not keep a small picture (160 px) of each taught sample."),
     click.option("--no-review", is_flag=True, help="Keep no frames that it is unsure of, for `edgetl-device review`."),

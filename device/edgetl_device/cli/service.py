@@ -19,6 +19,7 @@ from .history_options import history_settings
 from .options import in_home
 from .page import page_at
 from .run import run_camera
+from .run_cameras import laid_of, regions_of, specs_of
 from .run_sinks import sink_specs
 from .service_secrets import keep_secrets, masked, remove_secrets, unit_options
 
@@ -95,7 +96,6 @@ def _refuse_what_run_would(options: tuple[str, ...]) -> dict[str, Any]:
         UsageError, InputError: they would make the service fail at each of its starts.
     """
     from ..app.sinks import BUILT_IN, COMMANDS
-    from ..secret_file import read_secret
 
     chosen = run_camera.make_context("edgetl-device run", list(options)).params
     for _, sink in sink_specs(chosen):
@@ -107,8 +107,8 @@ def _refuse_what_run_would(options: tuple[str, ...]) -> dict[str, Any]:
     history_settings(chosen["no_history"], chosen["history_days"], chosen["history_mb"])
     if not chosen["no_web"]:
         page_at(chosen)
-    if chosen["camera_file"] is not None:
-        read_secret(chosen["camera_file"], "camera file")
+    regions_of(chosen["regions"], tuple(specs := specs_of(chosen["cameras"], chosen["camera_files"])))
+    laid_of(chosen["turns"], chosen["mirrors"], specs)
     return chosen
 
 

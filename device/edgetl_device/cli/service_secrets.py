@@ -47,18 +47,25 @@ def unit_options(options: Sequence[str], params: Mapping[str, Any], folder: Path
     files: dict[str, str] = {}
     moved: list[str] = []
     words: list[str] = []
-    sinks = [f"{_SINK}={sink}" for sink in params["sinks"] if not _is_secret(_SINK, sink)]
-    given = [(_CAMERA, _ADDRESS_FILE, params["spec"]), (_COMMAND, _COMMAND_FILE, params["command"])]
-    secret = [sink for sink in params["sinks"] if _is_secret(_SINK, sink)]
-    given += [(_SINK, _SINK_FILE.format(number), sink) for number, sink in enumerate(secret, 1)]
-    names = {_SINK} if secret else set()
+    given = [(_COMMAND, _COMMAND_FILE, params["command"])]
+    names: set[str] = set()
+    open_ones: list[str] = []
+    for name, file, values in (
+        (_CAMERA, _ADDRESS_FILE, params["cameras"]),
+        (_SINK, _SINK_FILE, params["sinks"]),
+    ):
+        secret = [value for value in values if _is_secret(name, value)]
+        if secret:  # the others are said again behind these
+            names.add(name)
+            open_ones += [f"{name}={value}" for value in values if value not in secret]
+        given += [(name, _numbered(file, number), value) for number, value in enumerate(secret, 1)]
     for name, file, value in given:
         if value is not None and _is_secret(name, value):
             names.add(name)
             files[file] = value
             moved += [f"{name}-file", str(folder / file)]
             words += [_SHOWN[name]] if _SHOWN[name] not in words else []
-    kept = _without(options, names) + (sinks if secret else [])
+    kept = _without(options, names) + open_ones
     return UnitOptions((*moved, *kept), files, tuple(words))
 
 
@@ -100,16 +107,24 @@ def keep_secrets(folder: Path, files: Mapping[str, str], user: str) -> None:
 
 def remove_secrets(folder: Path, keep: Mapping[str, str] | None = None) -> None:
     """Remove what an earlier service kept."""
-    old = {folder / _ADDRESS_FILE, folder / _COMMAND_FILE, *folder.glob(_SINK_FILE.format("*"))}
+    old = {folder / _COMMAND_FILE, *folder.glob("camera*.address"), *folder.glob(_SINK_FILE.format("*"))}
     for path in old - {folder / name for name in keep or {}}:
         path.unlink(missing_ok=True)
+
+
+def _numbered(file: str, number: int) -> str:
+    """The first camera's file has no number."""
+    if file == _ADDRESS_FILE:
+        return file if number == 1 else file.replace(".", f"-{number}.")
+    return file.format(number)
 
 
 def _is_secret(name: str, value: str) -> bool:
     from ..addresses import has_secret
 
     if name == _CAMERA:
-        return has_secret(value) and "${" not in value
+        address = value if has_secret(value) else value.partition("=")[2]  # it may have a name
+        return has_secret(address) and "${" not in value
     if name == _SINK:
         sink, _, argument = value.partition(":")
         return _has_arguments(argument) if sink == "command" else bool(argument)

@@ -16,6 +16,7 @@ from ..errors import InputError
 from ..labels import MAX_GROUPS, check_group, check_sample_label
 from ..strict_json import parsed
 from ..view import View
+from ..view_names import MAX_REGIONS, check_name
 from .schema import APPLICATION_ID, MIGRATIONS
 from .soundness import damage_of
 
@@ -89,6 +90,11 @@ _RULES = {
     "inspection": {"backbone": _SHORT_TEXT, "view": _LONG_TEXT, "target": _SHARE},
     "chosen_view": {"view": _LONG_TEXT},
     "taught_view": {"sample": _NUMBER, "view": _LONG_TEXT},
+    "regions": {**dict.fromkeys(("camera", "name", "asks"), _MAYBE_EMPTY), "view": _LONG_TEXT},
+    "taught_in": {
+        "sample": _NUMBER + " AND {0} IN (SELECT id FROM samples)",
+        **dict.fromkeys(("camera", "region"), _MAYBE_EMPTY),
+    },
     "shifts": {
         "camera": _LONG_TEXT,
         "since": _SHORT_TEXT,
@@ -173,6 +179,8 @@ def _strange_values(database: apsw.Connection) -> Iterator[str]:
         yield from _strange_views(database)
     if "chosen_view" in tables:
         yield from _strange_choices(database)
+    if "regions" in tables:
+        yield from _strange_regions(database)
     devices = list(database.execute("SELECT device FROM identity")) if "identity" in tables else [("0",)]
     if len(devices) != 1 or not re.fullmatch(r"[0-9a-fA-F-]{1,64}", devices[0][0]):
         yield "it does not say which device it belongs to"
@@ -248,6 +256,26 @@ def _strange_choices(database: apsw.Connection) -> Iterator[str]:
         "SELECT sample FROM taught_view WHERE sample NOT IN (SELECT id FROM samples) LIMIT 1"
     ):
         yield f"it says how sample {number} was looked at, which it does not hold"
+
+
+def _strange_regions(database: apsw.Connection) -> Iterator[str]:
+    """Regions that there can be, with names that there can be."""
+    rows = list(database.execute("SELECT camera, name, view, asks FROM regions LIMIT 1000"))
+    if len(rows) > MAX_REGIONS:
+        yield "it holds more regions than any store"
+    for camera, name, view, asks in rows:
+        if not (_is_name(camera) and _is_name(name) and _is_view(view) and (not asks or _is_group(asks))):
+            yield "it holds a region that there cannot be"
+    for camera, region in database.execute("SELECT DISTINCT camera, region FROM taught_in LIMIT 10000"):
+        if not (_is_name(camera) and _is_name(region)):
+            yield "it holds samples of a region that there cannot be"
+
+
+def _is_name(text: str) -> bool:
+    try:
+        return not text or check_name(text, "region") == text
+    except InputError:
+        return False
 
 
 def _is_view(text: str) -> bool:

@@ -96,8 +96,7 @@ class PendingSamples:
             for backbone, runtime, own, raw, time in list(self._database.rows(query, listed))
         ]
         new = self._database.insert_samples(rows)
-        for number, view in zip(new, self._views.of(sorted(ids)), strict=True):
-            self._views.note([number], view)
+        self._views.move(dict(zip(sorted(ids), new, strict=True)))
         pictures = dict(
             self._database.rows(
                 "SELECT sample, jpeg FROM thumbnails WHERE sample IN (SELECT value FROM json_each(?))", listed

@@ -161,6 +161,12 @@ def _rescue_choices(database: apsw.Connection, other: apsw.Connection) -> None:
         if isinstance(row[0], str):
             database.execute("DELETE FROM chosen_view")
             database.execute("INSERT INTO chosen_view VALUES (?)", row)
+    for row in readable_rows(other, "regions"):
+        if [type(value) for value in row] == [str, str, str, str]:
+            database.execute("INSERT OR REPLACE INTO regions VALUES (?, ?, ?, ?)", row)
+    for row in readable_rows(other, "taught_in"):
+        if row[0] in stored and [type(value) for value in row[1:]] == [str, str]:
+            database.execute("INSERT OR IGNORE INTO taught_in VALUES (?, ?, ?)", row)
     for row in readable_rows(other, "shifts"):
         if [type(value) for value in row] == [str, str, int, int]:
             database.execute("INSERT OR REPLACE INTO shifts VALUES (?, ?, ?, ?)", row)

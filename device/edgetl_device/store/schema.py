@@ -180,6 +180,18 @@ def _review(db: apsw.Connection) -> None:
     )
 
 
+def _regions(db: apsw.Connection) -> None:
+    # In `regions` an empty name is what is looked at of a named camera; of one without a name `chosen_view` has it.
+    db.execute(
+        """
+        CREATE TABLE regions (
+            camera TEXT NOT NULL, name TEXT NOT NULL, view TEXT NOT NULL, asks TEXT NOT NULL, PRIMARY KEY (camera, name)
+        );
+        CREATE TABLE taught_in (sample INTEGER PRIMARY KEY, camera TEXT NOT NULL, region TEXT NOT NULL);
+        """
+    )
+
+
 MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (
     _first,
     _identity,
@@ -194,6 +206,7 @@ MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (
     _shifts,
     _same_photos,
     _review,
+    _regions,
 )
 """Append only: a store of any age is brought up to date by those migrations that it lacks."""
 

@@ -14,13 +14,13 @@ CHECKED = ("samples", "versions", "inspected", "grouped")
 COUNTED = ("samples", "inspected")
 """The tables whose rows :attr:`State.samples` counts."""
 
-OF_SAMPLES = ("pending", "confirmed", "taught_view", "grouped")
+OF_SAMPLES = ("pending", "confirmed", "taught_view", "taught_in", "grouped")
 """The tables whose rows go with the sample that they are about."""
 
 SUMMED = (
     *CHECKED,
     *("active", "hidden", "identity", "trials", "drift", "events", "pending", "confirmed", "inspection"),
-    *("chosen_view", "taught_view", "shifts"),
+    *("chosen_view", "taught_view", "shifts", "regions", "taught_in"),
 )
 """The tables whose rows :attr:`State.total` adds up. Thumbnails and frames for review are not among them: they
 may be lost."""

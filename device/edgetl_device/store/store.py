@@ -25,6 +25,7 @@ from .learned_samples import LearnedSamples
 from .lock import LearningLock
 from .pending import PendingBatch, PendingSamples
 from .read_only import is_read_only, private_copy
+from .regions import Regions
 from .repair import ACCEPTED, Repair, repairs_in
 from .replacement import now
 from .review import ReviewFrames
@@ -70,6 +71,7 @@ class Store(LearnedSamples):
         self.inspected = InspectedPhotos(self.database, self._refuse_read_only, self.budget.make_room)
         self.shifts = Shifts(self.database, self._refuse_read_only)
         self.views = Views(self.database, self._refuse_read_only)
+        self.regions = Regions(self.database, self._refuse_read_only)
         self.review = ReviewFrames(self.database, self._refuse_read_only, self.budget.has_room)
         self.grouped = GroupedLabels(self.database)
         self._pending = PendingSamples(self.database, self.views, self.grouped)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from .database import Database
 
@@ -43,6 +43,34 @@ class Views:
         for number in ids if view else ():
             self._database.insert("taught_view", sample=number, view=view)
 
+    def note_place(self, ids: Sequence[int], camera: str, region: str) -> None:
+        """Note before which camera, and in which region of it, samples were taught; durably."""
+        if not camera and not region:
+            return
+        self._may_write()
+        with self._database.transaction():
+            self._noted_place(ids, camera, region)
+
+    def place_of(self, ids: Sequence[int]) -> list[tuple[str, str]]:
+        """Camera and region that samples were taught with, in the order of the ids; empty where they have no name."""
+        query = "SELECT sample, camera, region FROM taught_in WHERE sample IN (SELECT value FROM json_each(?))"
+        rows = self._database.rows(query, (json.dumps([int(number) for number in ids]),))
+        known = {number: (camera, region) for number, camera, region in rows}
+        return [known.get(number, ("", "")) for number in ids]
+
+    def move(self, ids: Mapping[int, int]) -> None:
+        """Samples get other ids: note of the new ones what was noted of the old, in the caller's transaction."""
+        old = list(ids)
+        for number, view, place in zip(old, self.of(old), self.place_of(old), strict=True):
+            self.note([ids[number]], view)
+            if any(place):
+                self._noted_place([ids[number]], *place)
+
+    def _noted_place(self, ids: Sequence[int], camera: str, region: str) -> None:
+        for number in ids:
+            self._database.delete("taught_in", "sample = ?", (number,))
+            self._database.insert("taught_in", sample=number, camera=camera, region=region)
+
     def of(self, ids: Sequence[int]) -> list[str]:
         """The views that samples were taught with, in the order of the ids."""
         query = "SELECT sample, view FROM taught_view WHERE sample IN (SELECT value FROM json_each(?))"
@@ -65,10 +93,10 @@ class Views:
             found.setdefault(view, {})[label] = int(count)
         return found
 
-    def taught_otherwise(self, backbone: str, view: str) -> list[int]:
-        """The samples of a backbone that were taught with another view, oldest first."""
+    def taught_otherwise(self, backbone: str, views: Collection[str]) -> list[int]:
+        """The samples of a backbone that were taught with none of these views, oldest first."""
         query = (
             "SELECT id FROM samples LEFT JOIN taught_view ON sample = id "
-            "WHERE backbone = ? AND coalesce(view, '') <> ? ORDER BY id"
+            "WHERE backbone = ? AND coalesce(view, '') NOT IN (SELECT value FROM json_each(?)) ORDER BY id"
         )
-        return [int(number) for (number,) in self._database.rows(query, (backbone, view))]
+        return [int(number) for (number,) in self._database.rows(query, (backbone, json.dumps(sorted(views))))]

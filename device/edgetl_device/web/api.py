@@ -27,6 +27,7 @@ from .live import as_json, predicted
 from .work import Work
 
 if TYPE_CHECKING:
+    from ..app.answers import Watched
     from ..app.app import App
 
 MAX_BUNDLE = 64 << 20  # bytes of a bundle
@@ -90,11 +91,13 @@ class Api:
         """What ``edgetl-device status`` says, what can be recognised, and how the camera is doing."""
         return Json(await self._work.run(self._app.status))
 
-    async def prediction(self, _request: Request) -> Response:
-        """The newest frame's prediction."""
-        recognition = self._app.pipeline.latest()
+    async def prediction(self, request: Request) -> Response:
+        """The newest frame's prediction; of several views, ``?camera=`` and ``?region=`` say of which."""
+        asked = request.query_params
+        name = self._app.view_named(asked.get("camera"), asked.get("region")).name
+        recognition = self._app.pipeline.latest(name)
         if recognition is None:
-            raise Refused(503, self._work.no_frame())
+            raise Refused(503, self._work.no_frame(name.camera))
         return Json(as_json(recognition))
 
     async def samples(self, request: Request) -> Response:
@@ -160,26 +163,36 @@ class Api:
         """A photo as body with ``?label=L``, or ``{"label", "frames", "interval_ms"}``: frames of the live picture.
 
         With ``group`` the label is of that group; ``"groups": {"condition": "worn"}`` gives labels in several at once.
+        Of several views, ``camera`` and ``region`` say which; a label is of the group that the view is bound to.
         """
         if request.headers.get("content-type", "").startswith("image/"):
             query = request.query_params
-            label, groups = _labels(query.get("label", ""), query.get("group"), {})
+            view = self._view(query.get("camera"), query.get("region"))
+            label, groups = _labels(
+                query.get("label", ""), query.get("group") or (None if view is None else view.group), {}
+            )
             retrain = query.get("retrain", "true") != "false"
             new_label = query.get("new_label", "false") == "true"
             await self._refuse_slips(label, groups, new_label=new_label, insist="`&new_label=true`")
-            ids = await self._work.with_photo(request, lambda photo: self._app.teach_photos(label, [photo], groups))
+            ids = await self._work.with_photo(
+                request, lambda photo: self._app.teach_photos(label, [photo], groups, view)
+            )
         else:
             kinds = {"label": str, "frames": int, "interval_ms": int, "retrain": bool, "new_label": bool}
             fields = await read_json(
-                request, {**kinds, "group": str, "groups": dict}, "or a photo with `Content-Type: image/jpeg`"
+                request,
+                {**kinds, "group": str, "groups": dict, "camera": str, "region": str},
+                "or a photo with `Content-Type: image/jpeg`",
             )
             if "label" not in fields and not fields.get("groups"):
                 raise InputError('"label" is missing: expected {"label": "…"}')
-            label, groups = _labels(fields.get("label", ""), fields.get("group"), fields.get("groups", {}))
+            view = self._app.view_named(fields.get("camera"), fields.get("region"))
+            group = fields.get("group") or (None if fields.get("groups") else view.group)
+            label, groups = _labels(fields.get("label", ""), group, fields.get("groups", {}))
             retrain = fields.get("retrain", True)
             await self._refuse_slips(label, groups, new_label=fields.get("new_label", False))
             frames, interval_ms = fields.get("frames", 1), fields.get("interval_ms", 150)
-            captured = await self._work.frames(frames, interval_ms, self._app.capture)
+            captured = await self._work.frames(frames, interval_ms, self._app.capture, view.name)
             ids = await self._work.run(self._app.teach, label, captured, groups)
         only = next(iter(groups)) if len(groups) == 1 and not label else None
         stored = {"label": groups[only] if only else label, "stored": len(ids), "ids": ids}
@@ -286,6 +299,10 @@ class Api:
                 path.unlink(missing_ok=True)
         version = self._app.pipeline.version
         return Json({"name": bundle.name, "labels": list(bundle.labels), "version": version})
+
+    def _view(self, camera: str | None, region: str | None) -> Watched | None:
+        """The view that a photo is of, where it is said; otherwise photos are looked at as commands do."""
+        return None if camera is None and region is None else self._app.view_named(camera, region)
 
     # for other routes too --------------------------------------------------------------------------------------------
 

@@ -61,7 +61,6 @@ class Events:
         self._changes = Changes(hold_s, None)
         self._kept: deque[Event] = deque(maxlen=MAX_KEPT)
         self._group_changes = GroupChanges(hold_s)
-        self._before: str | None = None
         self._count = 0
         self._run = secrets.token_hex(4)  # numbers of another run mean nothing here
         self._lock = threading.Lock()
@@ -127,13 +126,12 @@ class Events:
                 self._waiting.discard(notify)
 
     def _notice(self, recognition: Recognition) -> None:
-        label = self._changes(recognition)
+        changed = self._changes.with_before(recognition)
         changes = [
             change(named, before, recognition, group) for group, named, before in self._group_changes(recognition)
         ]
-        if label is not None:
-            changes.insert(0, change(label, self._before, recognition))
-            self._before = label
+        if changed is not None:
+            changes.insert(0, change(*changed, recognition))
         now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         with self._lock:
             for each in changes:

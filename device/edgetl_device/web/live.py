@@ -219,6 +219,8 @@ def as_json(recognition: Recognition) -> dict[str, Any]:
         "age_s": round(time.monotonic() - recognition.frame.time_s, 3),
         "version": recognition.version,
         "part": [round(each, 4) for each in recognition.part],
+        **recognition.name.to_json(),
+        **({} if recognition.group is None else {"group": recognition.group}),
         **predicted(recognition.prediction),
         "groups": {name: predicted(told) for name, told in recognition.groups.items()},
     }

@@ -31,6 +31,7 @@ from .inspection_api import InspectionApi
 from .live import Live, MotionJpeg, watch
 from .metrics import registry
 from .openapi import document
+from .regions_api import RegionsApi
 from .review_api import ReviewApi
 from .view_api import ViewApi
 from .work import Work
@@ -80,6 +81,7 @@ class Site:
                     *(*api.routes(), *ReviewApi(app, work, api).routes()),
                     *(*InspectionApi(app, work).routes(), *ViewApi(app, work).routes()),
                     *HistoryApi(app.history, work).routes(),
+                    *RegionsApi(app, work).routes(),
                 ],
             ),
             Mount("/static", StaticFiles(directory=STATIC)),

@@ -75,14 +75,15 @@ class Work:
                         await next_recognition(0)  # what came during the wait is old
                     recognition = await next_recognition(PATIENCE_S)
                     if recognition is None:
-                        raise Refused(503, self.no_frame())
+                        raise Refused(503, self.no_frame(None if name is None else name.camera))
                     kept.append(await self.run(keep, recognition))
                     del recognition  # a 4K frame is 25 MB
         return kept
 
-    def no_frame(self) -> str:
-        """Why there is no picture."""
-        return f"no frame from the camera: {self._app.pipeline.health().error or 'it has not started yet'}"
+    def no_frame(self, camera: str | None = None) -> str:
+        """Why there is no picture, of any camera or of one."""
+        shown = f"the camera {camera}" if camera else "the camera"
+        return f"no frame from {shown}: {self._app.pipeline.health(camera).error or 'it has not started yet'}"
 
 
 def _decoded_and_done(data: bytearray, work: Callable[[Image], T]) -> T:

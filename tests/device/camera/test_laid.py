@@ -58,4 +58,4 @@ def test_run_takes_both_options(home, tmp_path: Path, capsys) -> None:
     assert console.run(program, "edgetl-device", [*words, "--turn", "90", "--mirror"]) == 0
     assert '"label"' in capsys.readouterr().out
     assert console.run(program, "edgetl-device", [*words, "--turn", "45"]) == 2
-    assert "'45' is not one of '0', '90', '180', '270'" in capsys.readouterr().err
+    assert "--turn 45: expected 0, 90, 180 or 270" in capsys.readouterr().err

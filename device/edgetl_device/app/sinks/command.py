@@ -83,7 +83,9 @@ class _Command:
 class LabelCommand(_Command):
     """Runs a command when the label changes; changes while it runs are skipped, the last one counts.
 
-    Label and probability are handed over as the environment variables ``EDGETL_LABEL`` and ``EDGETL_PROBABILITY``.
+    Label and probability are handed over as the environment variables ``EDGETL_LABEL`` and ``EDGETL_PROBABILITY``; the
+    names of the camera and the region, where they have one, as ``EDGETL_CAMERA`` and ``EDGETL_REGION``. Each of several
+    views has its changes, and a command that runs for one delays those of the others.
 
     Args:
         command: program and arguments, quoted as in a shell.
@@ -103,7 +105,8 @@ class LabelCommand(_Command):
         label = self._changes(recognition)
         if label is not None:
             probability = f"{recognition.prediction.probability:.4f}"
-            self.run({"EDGETL_LABEL": label, "EDGETL_PROBABILITY": probability}, f"label {label}")
+            variables = {"EDGETL_LABEL": label, "EDGETL_PROBABILITY": probability}
+            self.run(variables | _names(*recognition.name), f"label {label}")
 
 
 class PartCommand(_Command):
@@ -130,7 +133,12 @@ class PartCommand(_Command):
         """Run the command, and wait for it."""
         fields = verdict.to_json()
         names = ("verdict", "score", "threshold", "good_parts", "bad_parts")
-        self.run({f"EDGETL_{name.upper()}": str(fields[name]) for name in names}, f"a {fields['verdict']} part")
+        variables = {f"EDGETL_{name.upper()}": str(fields[name]) for name in names}
+        self.run(variables | _names(verdict.camera, ""), f"a {fields['verdict']} part")
+
+
+def _names(camera: str, region: str) -> dict[str, str]:
+    return {name: value for name, value in (("EDGETL_CAMERA", camera), ("EDGETL_REGION", region)) if value}
 
 
 def _end(process: subprocess.Popen[bytes]) -> int:

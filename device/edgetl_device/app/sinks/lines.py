@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 class JsonLines:
     """One JSON object a line for every recognition: time (UTC), frame, label, probability, unknown, version,
-    and where there are groups of labels what each says.
+    where views have names camera and region, and where there are groups of labels what each says.
 
     Args:
         gone: called once when nobody reads any more, as after ``| head``.
@@ -34,7 +34,9 @@ class JsonLines:
         prediction = recognition.prediction
         line: dict[str, object] = {
             "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+            **recognition.name.to_json(),
             "frame": recognition.frame.number,
+            **({} if recognition.group is None else {"group": recognition.group}),
             "label": prediction.label,
             "probability": round(prediction.probability, 4),
             "unknown": prediction.unknown,
@@ -71,18 +73,20 @@ class ChangeLines:
 
     def __call__(self, recognition: Recognition) -> None:
         """Print a change."""
+        where = f"{recognition.name.shown}: " if any(recognition.name) else ""
         only_groups = recognition.prediction.label is None and recognition.groups
         label = None if only_groups else self._changes(recognition)
         if label is not None:
             share = "" if label == UNKNOWN else f" {recognition.prediction.probability:.2f}"
-            _print(f"{datetime.now():%H:%M:%S}  {label}{share}", self._stream, self._gone)
+            _print(f"{datetime.now():%H:%M:%S}  {where}{label}{share}", self._stream, self._gone)
         for group, label, _ in self._group_changes(recognition):
             share = "" if label == UNKNOWN else f" {recognition.groups[group].probability:.2f}"
-            _print(f"{datetime.now():%H:%M:%S}  {group}: {label}{share}", self._stream, self._gone)
+            _print(f"{datetime.now():%H:%M:%S}  {where}{group}: {label}{share}", self._stream, self._gone)
 
     def part(self, verdict: PartVerdict) -> None:
         """Print an inspected part."""
-        word = "good part" if verdict.good else "BAD part"
+        where = f"{verdict.camera}: " if verdict.camera else ""
+        word = where + ("good part" if verdict.good else "BAD part")
         shift = f"{verdict.good_parts} good, {verdict.bad_parts} bad so far"
         score = f"{max(verdict.score, 0):.1f} of {verdict.threshold:.1f} allowed"
         _print(f"{datetime.now():%H:%M:%S}  {word}, {score} ({shift})", self._stream, self._gone)

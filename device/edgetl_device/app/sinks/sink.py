@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ...inference.classifier import Prediction
@@ -57,8 +58,9 @@ def change(label: str, before: str | None, recognition: Recognition, group: str 
     Args:
         label: as :func:`shown`.
         before: the one that it follows; None at the first.
-        group: whose label changed; None for the label without a group.
+        group: whose label changed; None for what the view asks.
     """
+    name, asked = recognition.name.to_json(), recognition.group if group is None else group
     prediction = recognition.prediction if group is None else recognition.groups[group]
     told: dict[str, object] = {
         "label": label,
@@ -67,11 +69,11 @@ def change(label: str, before: str | None, recognition: Recognition, group: str 
         "unknown": label == UNKNOWN,
         "version": recognition.version,
     }
-    return told if group is None else {"group": group, **told}
+    return {**name, **({} if asked is None else {"group": asked}), **told}
 
 
 class Changes:
-    """Debounces labels: reports a change once the new label has lasted.
+    """Debounces labels: reports a change once the new label has lasted; of each view by itself.
 
     Args:
         hold_s: how long it must last, seconds of the camera's time.
@@ -79,28 +81,47 @@ class Changes:
     """
 
     def __init__(self, hold_s: float = HOLD_S, begin: str | None = UNKNOWN) -> None:
-        self._hold_s = hold_s
-        self._confirmed = begin
-        self._candidate = begin
-        self._since_s = 0.0
+        self._hold_s, self._begin = hold_s, begin
+        self._of: dict[object, _Held] = {}
+        self._before: dict[object, str] = {}
 
     @property
     def since_s(self) -> float:
-        """When the newest label began, seconds of the camera's time; after a change that of the change's label."""
-        return self._since_s
+        """When the label that was told last began, seconds of the camera's time; of changes that are of one view alone."""
+        return max((held.since_s for held in self._of.values()), default=0.0)
 
     def __call__(self, recognition: Recognition) -> str | None:
         """The label if this recognition changed it for good, else None."""
-        return self.take(shown(recognition), recognition.frame.time_s)
+        return self.take(shown(recognition), recognition.frame.time_s, recognition.name)
 
-    def take(self, label: str, time_s: float) -> str | None:
-        """As a call, of a label at a time of the camera."""
-        if label != self._candidate:
-            self._candidate, self._since_s = label, time_s
-        if label == self._confirmed or time_s - self._since_s < self._hold_s:
+    def with_before(self, recognition: Recognition) -> tuple[str, str | None] | None:
+        """As a call, with the label that it follows in its view; None of the first."""
+        label = self(recognition)
+        if label is None:
             return None
-        self._confirmed = label
+        before, self._before[recognition.name] = self._before.get(recognition.name), label
+        return label, before
+
+    def take(self, label: str, time_s: float, of: object = None) -> str | None:
+        """As a call, of a label at a time of the camera.
+
+        Args:
+            of: whose label it is.
+        """
+        held = self._of.setdefault(of, _Held(self._begin, self._begin, 0.0))
+        if label != held.candidate:
+            held.candidate, held.since_s = label, time_s
+        if label == held.confirmed or time_s - held.since_s < self._hold_s:
+            return None
+        held.confirmed = label
         return label
+
+
+@dataclass
+class _Held:
+    confirmed: str | None
+    candidate: str | None
+    since_s: float
 
 
 class GroupChanges:
@@ -111,17 +132,16 @@ class GroupChanges:
     """
 
     def __init__(self, hold_s: float = HOLD_S) -> None:
-        self._hold_s = hold_s
-        self._changes: dict[str, Changes] = {}
-        self._before: dict[str, str] = {}
+        self._changes = Changes(hold_s, None)
+        self._before: dict[object, str] = {}
 
     def __call__(self, recognition: Recognition) -> list[tuple[str, str, str | None]]:
         """Group, label and the label before, of each that changed."""
         found = []
         for group, prediction in recognition.groups.items():
-            changes = self._changes.setdefault(group, Changes(self._hold_s, None))
-            label = changes.take(named(prediction), recognition.frame.time_s)
+            of = (recognition.name, group)
+            label = self._changes.take(named(prediction), recognition.frame.time_s, of)
             if label is not None:
-                found.append((group, label, self._before.get(group)))
-                self._before[group] = label
+                found.append((group, label, self._before.get(of)))
+                self._before[of] = label
         return found

@@ -151,7 +151,6 @@ class WebhookSink:
         self._opener = urllib.request.build_opener(_Stay, urllib.request.HTTPSHandler(context=self.address.tls))
         self._changes = Changes(hold_s, None)
         self._group_changes = GroupChanges(hold_s)
-        self._before: str | None = None
         self._app: App | None = None
         self._started = False
         self._starting = threading.Lock()  # labels and parts come in two threads
@@ -163,10 +162,9 @@ class WebhookSink:
     def __call__(self, recognition: Recognition) -> None:
         """Leave a message if the label changed."""
         self._start()
-        label = self._changes(recognition)
-        if label is not None:
-            self._leave("label.changed", change(label, self._before, recognition))
-            self._before = label
+        changed = self._changes.with_before(recognition)
+        if changed is not None:
+            self._leave("label.changed", change(*changed, recognition))
         for group, label, before in self._group_changes(recognition):
             self._leave("label.changed", change(label, before, recognition, group))
 
@@ -186,7 +184,7 @@ class WebhookSink:
                 self.delivery.start()
 
     def _leave(self, kind: str, data: dict[str, Any]) -> None:
-        if self._app is not None:
+        if self._app is not None and "camera" not in data:
             data = data | {"camera": printable(self._app.pipeline.health().camera)}
         self.delivery.put(
             {
