@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from .. import __version__
+from ..app.health import Health
 from ..printable import printable
 
 if TYPE_CHECKING:
@@ -34,14 +35,16 @@ class AppCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """One family after the other."""
         health, status = self._app.pipeline.health(), self._app.status()
-        yield _counter("frames", "Frames recognised.", health.frames)
-        yield _counter("frames_dropped", "Frames that were never recognised: a newer one had come.", health.dropped)
-        yield _counter("camera_reconnects", "How often the camera went away.", health.reconnects)
-        yield _gauge("camera_up", "Whether the camera delivers.", health.error is None)
-        yield _gauge("frame_age_seconds", "Since the newest frame.", health.last_frame_age_s)
+        cameras = [(name, self._app.pipeline.health(name)) for name in self._app.cameras]
+        yield _counter("frames", "Frames recognised.", cameras, lambda each: each.frames)
+        text = "Frames that were never recognised: a newer one had come."
+        yield _counter("frames_dropped", text, cameras, lambda each: each.dropped)
+        yield _counter("camera_reconnects", "How often the camera went away.", cameras, lambda each: each.reconnects)
+        yield _of_cameras("camera_up", "Whether the camera delivers.", cameras, lambda each: each.error is None)
+        yield _of_cameras("frame_age_seconds", "Since the newest frame.", cameras, lambda each: each.last_frame_age_s)
         yield _gauge("inference_age_seconds", "Since the newest inference.", health.last_inference_age_s)
         yield _gauge("inference_duration_seconds", "Median of recent inferences.", _seconds(health.inference_ms))
-        yield _gauge("frames_per_second", "Frames recognised a second, recently.", health.fps)
+        yield _of_cameras("frames_per_second", "Frames recognised a second, recently.", cameras, lambda each: each.fps)
         yield _gauge("viewers", "Live pictures being watched.", self._viewers())
         yield _gauge("head_version", "The active head version.", status["version"])
         drift = status["drift"]
@@ -78,8 +81,27 @@ def registry(app: App, viewers: Callable[[], int]) -> CollectorRegistry:
     return collectors
 
 
-def _counter(name: str, text: str, value: float) -> CounterMetricFamily:
-    return CounterMetricFamily(f"edgetl_{name}", text, value=value)
+Cameras = Sequence[tuple[str, Health]]
+"""Name, empty of an only one, and how it is doing."""
+
+
+def _counter(name: str, text: str, cameras: Cameras, value: Callable[[Health], float]) -> CounterMetricFamily:
+    if not any(camera for camera, _ in cameras):
+        return CounterMetricFamily(f"edgetl_{name}", text, value=value(cameras[0][1]))
+    family = CounterMetricFamily(f"edgetl_{name}", text, labels=["camera"])
+    for camera, health in cameras:
+        family.add_metric([printable(camera)], value(health))
+    return family
+
+
+def _of_cameras(name: str, text: str, cameras: Cameras, value: Callable[[Health], float | None]) -> GaugeMetricFamily:
+    if not any(camera for camera, _ in cameras):
+        return _gauge(name, text, value(cameras[0][1]))
+    family = GaugeMetricFamily(f"edgetl_{name}", text, labels=["camera"])
+    for camera, health in cameras:
+        found = value(health)
+        family.add_metric([printable(camera)], float("nan") if found is None else found)
+    return family
 
 
 def _gauge(name: str, text: str, value: float | None) -> GaugeMetricFamily:

@@ -28,9 +28,10 @@ from .events import Events, EventStream
 from .guard import Guard, Hosts, Refused, client_of, refusal
 from .history_api import HistoryApi
 from .inspection_api import InspectionApi
-from .live import Live, MotionJpeg, watch
+from .live import UNREADABLE, MotionJpeg, watch
 from .metrics import registry
 from .openapi import document
+from .pictures import Live
 from .regions_api import RegionsApi
 from .review_api import ReviewApi
 from .view_api import ViewApi
@@ -111,12 +112,24 @@ class Site:
         return FileResponse(STATIC / "inspect.html")
 
     async def watch(self, socket: WebSocket) -> None:
-        """The live picture over a WebSocket."""
-        await watch(socket, self.live, self._app, self._guard.still_welcome(socket))
+        """The live picture over a WebSocket: of all views in turn, or of that of ``?camera=`` and ``?region=``."""
+        asked = socket.query_params
+        name = None
+        if "camera" in asked or "region" in asked:
+            try:
+                name = self._app.view_named(asked.get("camera"), asked.get("region")).name
+            except InputError as error:  # it was removed, say: a browser's page cannot read the answer to an upgrade
+                await socket.accept()
+                await socket.close(UNREADABLE, printable(error, 120))
+                return
+        await watch(socket, self.live, self._app, self._guard.still_welcome(socket), name)
 
     async def stream(self, request: Request) -> Response:
-        """The live picture as motion JPEG."""
-        return MotionJpeg(self.live, self._guard.still_welcome(request))
+        """The live picture as motion JPEG; of several views the first, or that of ``?camera=`` and ``?region=``."""
+        asked = request.query_params
+        some = "camera" in asked or "region" in asked
+        view = self._app.view_named(asked.get("camera"), asked.get("region")) if some else self._app.pipeline.views[0]
+        return MotionJpeg(self.live, self._guard.still_welcome(request), view.name)
 
     async def stream_events(self, request: Request) -> Response:
         """Changes of label as server-sent events."""

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from ..photos import decode_photo
 from .bodies import Memory, Places, whole_number
 from .guard import Refused
-from .live import listening
+from .pictures import listening
 
 if TYPE_CHECKING:
     from ..app.app import App

@@ -20,8 +20,9 @@ pytest.importorskip("starlette")
 from web_site import Client, Site, running, until
 from websockets.exceptions import ConnectionClosed
 
-from edgetl_device.web import live, streams
-from edgetl_device.web.live import FULL, MAX_VIEWERS, STALLED, UNREADABLE
+from edgetl_device.web import pictures, streams
+from edgetl_device.web.live import FULL, STALLED, UNREADABLE
+from edgetl_device.web.pictures import MAX_VIEWERS
 
 
 @pytest.fixture
@@ -65,16 +66,16 @@ def test_the_next_picture_comes_only_after_the_last_was_taken_and_is_the_newest(
 
 
 def test_large_pictures_are_made_smaller_and_small_ones_are_left_alone() -> None:
-    shape = cv2.imdecode(np.frombuffer(live.encoded(np.zeros((1080, 1920, 3), np.uint8)), np.uint8), 1).shape
+    shape = cv2.imdecode(np.frombuffer(pictures.encoded(np.zeros((1080, 1920, 3), np.uint8)), np.uint8), 1).shape
     assert shape == (360, 640, 3)
-    shape = cv2.imdecode(np.frombuffer(live.encoded(np.zeros((48, 64, 3), np.uint8)), np.uint8), 1).shape
+    shape = cv2.imdecode(np.frombuffer(pictures.encoded(np.zeros((48, 64, 3), np.uint8)), np.uint8), 1).shape
     assert shape == (48, 64, 3)
 
 
 def test_each_frame_is_encoded_once_however_many_look_on_and_not_at_all_when_nobody_does(site, monkeypatch) -> None:
     counted: list[int] = []
-    real = live.encoded
-    monkeypatch.setattr(live, "encoded", lambda image: counted.append(1) or real(image))
+    real = pictures.encoded
+    monkeypatch.setattr(pictures, "encoded", lambda image: counted.append(1) or real(image))
     time.sleep(0.3)
     assert not counted
     with ExitStack() as stack:
@@ -154,7 +155,7 @@ def test_motion_jpeg_is_a_stream_of_whole_pictures_and_ends_with_its_viewer(site
 
 def test_a_stalled_motion_jpeg_viewer_is_let_go(site, monkeypatch) -> None:
     monkeypatch.setattr(streams, "STALL_S", 0.4)
-    monkeypatch.setattr(live, "encoded", lambda image: b"\xff" * 400_000)
+    monkeypatch.setattr(pictures, "encoded", lambda image: b"\xff" * 400_000)
     name, port = Client(site.url).host.split(":")
     with socket.socket() as lazy:
         lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -38,6 +38,7 @@ class Teaching:
         self._app, self._tell = app, tell
         self._lock = threading.Lock()  # commands come from the client's thread, frames from the sink's
         self._label = ""
+        self._view = ""  # what a person calls the view that teaches; the first, before one was chosen
         self._result = "nothing taught yet"
         self._pressed_s: float | None = None
         self._began_s = self._last_s = 0.0
@@ -56,6 +57,21 @@ class Teaching:
         else:
             self._say("ready")
 
+    @property
+    def view(self) -> str:
+        """What a person calls the view that teaches."""
+        views = self._app.pipeline.views
+        return next((each for each in views if each.name.shown == self._view), views[0]).name.shown
+
+    def choose_view(self, payload: bytes) -> None:
+        """The view that teaches next, as a person calls it, in UTF-8."""
+        name = payload.decode("utf-8", "replace")
+        if name in [each.name.shown for each in self._app.pipeline.views]:
+            self._view = name
+            self._say("ready")
+        else:
+            self._say(f"no view {name}")
+
     def press(self, payload: bytes) -> None:
         """The button: look from now on; while it looks, pressing again changes nothing."""
         if payload != PRESS:
@@ -70,10 +86,12 @@ class Teaching:
         self._say("looking …")
 
     def look(self, recognition: Recognition) -> None:
-        """A frame: kept while the button's two seconds last, learned when they are over."""
+        """A frame of the view that teaches: kept while the button's two seconds last, learned when they are over."""
         now_s = time.monotonic()
         with self._lock:
             if self._pressed_s is None or recognition.frame.time_s < self._pressed_s:
+                return
+            if any(recognition.name) and recognition.name.shown != self.view:
                 return
             if not self._captured:
                 self._began_s = now_s
@@ -85,7 +103,7 @@ class Teaching:
                 return
             captured, self._captured = self._captured, []
         try:
-            self._say(self._learned(label, captured))
+            self._say(self._learned(label, captured, recognition.group))
         finally:
             self._pressed_s = None
 
@@ -98,14 +116,14 @@ class Teaching:
         if late:
             self._say("nothing learned: no frame from the camera")
 
-    def _learned(self, label: str, captured: list[CapturedSample]) -> str:
+    def _learned(self, label: str, captured: list[CapturedSample], group: str | None) -> str:
         try:
-            self._app.refuse_slip(label, "teach it on the page")
-            stored = len(self._app.teach(label, captured))
+            self._app.refuse_slip(label, "teach it on the page", group)
+            stored = len(self._app.teach(*(("", captured, {group: label}) if group else (label, captured))))
         except EdgetlError as error:
             return f"nothing learned: {error}"
         try:
-            reason = self._app.retrain().reason
+            reason = self._app.retrain(group=group).reason
         except EdgetlError as error:
             reason = f"no new head: {error}"
         return f"stored {stored} samples of {label}: {reason}"

@@ -87,7 +87,7 @@ class Changes:
 
     @property
     def since_s(self) -> float:
-        """When the label that was told last began, seconds of the camera's time; of changes that are of one view alone."""
+        """When the newest label began, seconds of the camera's time; where all labels are of one view."""
         return max((held.since_s for held in self._of.values()), default=0.0)
 
     def __call__(self, recognition: Recognition) -> str | None:
