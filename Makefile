@@ -62,7 +62,7 @@ docs: .venv/installed ## Build the documentation into build/docs, checking links
 DEVICE_TESTS = pytest pytest-cov hypothesis scikit-learn
 .venv-device/installed: .venv/installed $(SOURCES)
 	@$(DEVICE_PYTHON) -m venv --clear --without-pip .venv-device
-	$(UV) .venv-device/bin/python -c constraints.txt -e 'device[sign,heif,mqtt,gpio]' $(DEVICE_TESTS) playwright
+	$(UV) .venv-device/bin/python -c constraints.txt -e 'device[sign,heif,mqtt,gpio]' $(DEVICE_TESTS) playwright axe-playwright-python
 	touch $@
 .venv-tflite/installed: .venv/installed $(SOURCES) constraints-tflite.txt
 	@$(TFLITE_PYTHON) -m venv --clear --without-pip .venv-tflite

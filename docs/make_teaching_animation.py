@@ -1,4 +1,6 @@
-"""Film the page while it is taught: real Chromium, the running app and the rendered parts. Writes ``teaching.webp``.
+"""Film the page while it is taught: real Chromium, the running app and the rendered parts.
+
+Writes ``teaching.webp``, and ``_static/page-on-a-phone.jpg`` with three of its tabs.
 
     python docs/make_teaching_animation.py
 
@@ -21,6 +23,9 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 OUTPUT = ROOT / "docs" / "teaching.webp"
+VIEWS = ROOT / "docs" / "_static" / "page-on-a-phone.jpg"
+PHONE = {"width": 360, "height": 740}
+GAP = 24  # pixels between two tabs
 KNOWN = ("bolt", "gear", "nut", "spring")
 SIZE = {"width": 1040, "height": 790}  # of the browser's window, pixels
 WIDTH = 760  # of the film, pixels
@@ -112,6 +117,27 @@ def teach(page: Any, belt: Belt, film: Film) -> None:
     film.shoot(1, 1500)
 
 
+def shoot_tabs(browser: Any, url: str, path: Path) -> None:
+    """Three tabs as a phone shows them, side by side."""
+    pictures = []
+    for view, ready, scheme in (
+        ("watch", "#bars li", "light"),
+        ("teach", "#chips button", "light"),
+        ("review", "#review-grid img", "dark"),
+    ):
+        context = browser.new_context(viewport=PHONE, color_scheme=scheme, has_touch=True)
+        page = context.new_page()
+        page.goto(f"{url}/#/{view}")
+        page.locator(ready).first.wait_for()
+        page.wait_for_timeout(1500)
+        if view == "teach":
+            page.locator("#chips button", has_text="hinge").tap()
+        data = np.frombuffer(page.screenshot(type="png"), np.uint8)
+        pictures += [cv2.imdecode(data, cv2.IMREAD_COLOR), np.full((PHONE["height"], GAP, 3), 255, np.uint8)]
+        context.close()
+    cv2.imwrite(str(path), np.hstack(pictures[:-1]), [cv2.IMWRITE_JPEG_QUALITY, 80])
+
+
 def main() -> None:
     from playwright.sync_api import sync_playwright
 
@@ -133,9 +159,10 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=options)
         with App(home, FakeCamera(belt, fps=8, finite=False)) as app, serve(app, port=0) as server:
             page = browser.new_page(viewport=SIZE, color_scheme="light")
-            page.goto(server.url)
+            page.goto(server.url + "/#/teach")
             film = Film(page)
             teach(page, belt, film)
+            shoot_tabs(browser, server.url, VIEWS)
         browser.close()
         film.write(OUTPUT)
     seconds = sum(film.durations) / 1e3

@@ -285,7 +285,7 @@ def test_a_visitor_of_the_page_teaches_the_bundle_a_part_it_never_saw(arrow, tmp
         chromium() as browser,
         App(home, FakeCamera(belt, fps=8, finite=False)) as app,
         serve(app, port=0) as server,
-        Visitor(browser, server.url) as visitor,
+        Visitor(browser, server.url, path="/#/teach") as visitor,
     ):
         page = visitor.page
         visitor.sees("gear")

@@ -25,6 +25,8 @@ def chromium() -> Iterator[Any]:
     with sync_api.sync_playwright() as playwright:
         # Chromium's own sandbox does not run as root, as in containers.
         options = ["--no-sandbox"] if os.geteuid() == 0 else []
+        # A camera of the browser's own, a turning disc, that nobody has to allow.
+        options += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
         browser = playwright.chromium.launch(executable_path=program, args=options)
         yield browser
         browser.close()
@@ -39,7 +41,9 @@ class Visitor:
         width: of the window, pixels.
         scheme: ``light`` or ``dark``.
         expected: statuses that are answers to what the test does, such as a wrong password's 401.
-        path: of the page.
+        path: of the page, such as ``/#/teach``.
+        locale: of the browser.
+        options: more of the browser context.
     """
 
     def __init__(
@@ -50,8 +54,10 @@ class Visitor:
         scheme: str = "light",
         expected: tuple[int, ...] = (),
         path: str = "",
+        locale: str = "en-GB",
+        **options: Any,
     ) -> None:
-        heights = {360: 780, 768: 1024}
+        heights = {360: 740, 768: 1024}
         self.url, self.expected, self.path = url, expected, path
         self.problems: list[str] = []
         self.context = browser.new_context(
@@ -59,6 +65,8 @@ class Visitor:
             color_scheme=scheme,
             reduced_motion="reduce",  # what is measured and shot does not move
             has_touch=width < 500,
+            locale=locale,
+            **options,
         )
         self.context.set_default_timeout(PATIENCE_MS)
         self.page = self.context.new_page()
@@ -81,6 +89,11 @@ class Visitor:
     def sees(self, text: str) -> None:
         """Wait until the verdict over the picture says so."""
         self.page.locator("#label", has_text=text).wait_for()
+
+    def go(self, view: str) -> None:
+        """Open another view of the page, as a visitor does."""
+        self.page.locator(f"#places [data-place={view}]").click()
+        self.page.locator(f"body[data-view={view}]").wait_for()
 
     def shoot(self, name: str, whole: bool = False) -> Path:
         """A screenshot under ``build/browser``."""

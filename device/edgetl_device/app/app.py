@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -163,6 +163,10 @@ class App(AppTeaching, AppLooking):
                 if recognition is not first:
                     yield recognition
         self.pipeline.wait(0)
+
+    def undo_review(self, samples: Sequence[int]) -> int:
+        """As :meth:`.Reviewing.undo`; the head in use does not know the samples any more when it returns."""
+        return self._change(lambda: self.reviewing.undo(samples))
 
     # reading -----------------------------------------------------------------------------------------------------
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import EdgetlError
+from ..errors import EdgetlError, InputError
 from ..inference.classifier import Prediction
 from ..learning.learner import Learner
-from ..learning.review import directions, drop_frames, frames_for_review, label_frames
+from ..learning.review import directions, drop_frames, frames_for_review, frames_of_samples, samples_of_frames
 from ..store.review import MOST_FRAMES, ReviewFrame
 from ..view_names import ViewName
 from .background import Listener
@@ -34,6 +34,7 @@ UNSURE_BELOW = 0.6  # the probability of a label that is not sure
 CLOSE = 0.2  # the margin between two labels of which either may be right
 ALIKE = 0.95  # cosine of two frames of which one is enough
 NEIGHBOUR_S = 1.0  # the longest time between two frames that show the same thing
+UNDOABLE = 4  # labellings that can be taken back; a frame is kept in memory for it, some 10 kB
 _LEAST = {"unknown": 1.0, "uncertain": 0.0, "differs": 0.5}  # doubt that its neighbours raise, however sure it is
 
 
@@ -42,6 +43,16 @@ class _Candidate:
     frame: ReviewFrame
     direction: np.ndarray
     doubt: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Labelled:
+    """Frames that became samples: each sample's id and its frame."""
+
+    backbone: str
+    label: str
+    was_hidden: bool
+    samples: dict[int, ReviewFrame]
 
 
 @dataclass(frozen=True)
@@ -99,6 +110,7 @@ class Reviewing:
         self._candidate: _Candidate | None = None
         self._glimpses: dict[ViewName, deque[_Glimpse]] = {}  # of the last two frames of each view
         self._odd: dict[ViewName, _Candidate | None] = {}  # the last frame, where it contradicts the one before
+        self._labelled: deque[_Labelled] = deque(maxlen=UNDOABLE)
         # Of what was kept, also after it was dropped: what nobody wants to see does not come back at once.
         self._seen: deque[np.ndarray] = deque(maxlen=2 * MOST_FRAMES)
         self._of: str | None = None  # digest of the backbone that made them
@@ -126,9 +138,34 @@ class Reviewing:
             return self._learner().store.review.thumbnail(frame)
 
     def label(self, label: str, ids: Sequence[int]) -> list[int]:
-        """As :func:`~edgetl_device.learning.review.label_frames`."""
+        """As :func:`~edgetl_device.learning.review.label_frames`; the last few can be undone."""
         with self._lock:
-            return label_frames(self._learner(), label, ids)
+            learner = self._learner()
+            backbone = learner.bundle.backbone_digest
+            was_hidden = label in learner.store.hidden(backbone)
+            samples = samples_of_frames(learner, label, ids)
+            self._labelled.append(_Labelled(backbone, label, was_hidden, samples))
+            return list(samples)
+
+    def undo(self, samples: Sequence[int]) -> int:
+        """Take a labelling back: forget its samples exactly and keep their frames again; → how many.
+
+        Args:
+            samples: ids of all the samples that it made.
+
+        Raises:
+            InputError: it is not one of the last few since the start, or nothing of it is left.
+        """
+        with self._lock:
+            learner = self._learner()
+            for labelled in self._labelled:
+                if labelled.backbone == learner.bundle.backbone_digest and set(labelled.samples) == set(samples):
+                    undone = frames_of_samples(learner, labelled.label, labelled.samples)
+                    if labelled.was_hidden:
+                        learner.hide(labelled.label)
+                    self._labelled.remove(labelled)
+                    return undone
+        raise InputError("this is none of the last labellings of frames: forget their samples instead")
 
     def drop(self, ids: Sequence[int] | None = None) -> int:
         """As :func:`~edgetl_device.learning.review.drop_frames`."""

@@ -10,7 +10,7 @@ Convolutional Neural Networks: A Core-Set Approach", ICLR 2018).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -104,6 +104,11 @@ def label_frames(learner: Learner, label: str, ids: Sequence[int]) -> list[int]:
         InputError: no ids, a frame that is not there, or not a label.
         StorageError: they cannot be stored; they stay.
     """
+    return list(samples_of_frames(learner, label, ids))
+
+
+def samples_of_frames(learner: Learner, label: str, ids: Sequence[int]) -> dict[int, ReviewFrame]:
+    """As :func:`label_frames`; → each sample's id and the frame that it was."""
     with learner.lock():
         frames = _chosen(learner, ids)
         views: dict[str, list[ReviewFrame]] = {}
@@ -111,12 +116,30 @@ def label_frames(learner: Learner, label: str, ids: Sequence[int]) -> list[int]:
             views.setdefault(frame.view, []).append(frame)
         for of_view in views.values():  # before the first is stored
             learner.check_addition(label, np.stack([frame.raw for frame in of_view]))
-        samples = []
+        samples: dict[int, ReviewFrame] = {}
         for view, of_view in views.items():
             raw, pictures = np.stack([frame.raw for frame in of_view]), [frame.jpeg for frame in of_view]
-            samples += learner.add(label, raw, pictures, view=view)
+            samples |= dict(zip(learner.add(label, raw, pictures, view=view), of_view, strict=True))
             learner.store.review.drop([frame.id for frame in of_view])
     return samples
+
+
+def frames_of_samples(learner: Learner, label: str, samples: Mapping[int, ReviewFrame]) -> int:
+    """Take :func:`samples_of_frames` back: the samples are forgotten exactly, and their frames are kept as before.
+
+    → how many; samples that were forgotten or moved since stay as they are.
+
+    Raises:
+        InputError: none is left.
+        StorageError: they cannot be kept; nothing has changed.
+    """
+    with learner.lock():
+        labels = learner.store.labels_of(learner.bundle.backbone_digest, list(samples))
+        left = [sample for sample, of_sample in labels.items() if of_sample == label]
+        if not left:
+            raise InputError(f"there is nothing left to undo: these samples of {label} were forgotten or moved")
+        learner.store.review.put_back([samples[sample] for sample in left])  # first, so that nothing is ever lost
+        return learner.forget(left)
 
 
 def drop_frames(learner: Learner, ids: Sequence[int] | None = None) -> int:

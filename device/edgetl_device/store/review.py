@@ -91,6 +91,14 @@ class ReviewFrames:
             return False
         return self._at_once(lambda: self._insert(replace(frame, runtime=runtime)))
 
+    def put_back(self, frames: Sequence[ReviewFrame]) -> None:
+        """Keep frames again that became samples, whatever room there is: those samples go. Raises StorageError."""
+        self._may_write()
+        with self._database.transaction():
+            for frame in frames:
+                self._insert(frame)
+            self._let_go()
+
     def let_go(self) -> bool:
         """Let go of what is beyond the bounds, as time passes; whether that could be done at once."""
         self._may_write()

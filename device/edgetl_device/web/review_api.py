@@ -28,7 +28,7 @@ class ReviewApi:
     """
 
     def __init__(self, app: App, work: Work, api: Api) -> None:
-        self._reviewing, self._work, self._api = app.reviewing, work, api
+        self._app, self._reviewing, self._work, self._api = app, app.reviewing, work, api
 
     def routes(self) -> list[Route]:
         """Relative to ``/api/v1``."""
@@ -36,6 +36,7 @@ class ReviewApi:
             Route("/review", self.frames),
             Route("/review/{frame}/thumbnail", self.thumbnail),
             Route("/review/label", self.label, methods=["POST"]),
+            Route("/review/undo", self.undo, methods=["POST"]),
             Route("/review/drop", self.drop, methods=["POST"]),
         ]
 
@@ -62,6 +63,14 @@ class ReviewApi:
         await self._api.refuse_slip(label, new_label=fields.get("new_label", False))
         samples = await self._work.run(self._reviewing.label, label, ids)
         return Json({"label": label, "ids": samples} | await self._api.judged_if_possible())
+
+    async def undo(self, request: Request) -> Response:
+        """``{"ids"}``, of all samples that a labelling made: forget them, and keep their frames again; then retrain."""
+        fields = await read_json(request, {"ids": list})
+        if not fields.get("ids"):
+            raise InputError('"ids" is missing: expected {"ids": [1, 2]}, as labelling has answered')
+        undone = await self._work.run(self._app.undo_review, sample_ids(fields["ids"]))
+        return Json({"undone": undone} | await self._api.judged_if_possible())
 
     async def drop(self, request: Request) -> Response:
         """``{"ids"}`` or ``{"all": true}``: forget frames without a trace."""

@@ -17,8 +17,10 @@ from edgetl_device.learning.review import (
     by_gain,
     drop_frames,
     frames_for_review,
+    frames_of_samples,
     label_frames,
     review_order,
+    samples_of_frames,
     uncertainty,
 )
 from edgetl_device.photos import thumbnail
@@ -86,6 +88,36 @@ def test_frames_keep_the_view_they_were_seen_with(home: Home) -> None:
     kept = keep(learner, "box", 1, view=view)
     samples = label_frames(learner, "kite", [frame.id for frame in kept])
     assert learner.store.views.of(samples) == ["", view]
+
+
+def test_a_labelling_that_is_taken_back_leaves_the_head_as_it_was_and_the_frames_where_they_were(home: Home) -> None:
+    learner = home.learner()
+    learner.add("ring", embeddings("ring", 6))
+    assert learner.retrain().promoted
+    before, view = learner.device_statistics().to_bytes(), json.dumps({"region": [0, 0, 5000, 5000]})
+    kept = [*keep(learner, "kite", 3, probability=0.4, why="differs"), *keep(learner, "box", 1, view=view)[3:]]
+    samples = samples_of_frames(learner, "kite", [frame.id for frame in kept])
+    assert learner.retrain().promoted
+    assert frames_of_samples(learner, "kite", samples) == 4
+    assert learner.device_statistics().to_bytes() == before and not learner.samples("kite")
+    back = learner.store.review.frames(learner.bundle.backbone_digest)
+    keys = ("view", "why", "label", "probability", "jpeg", "time", "runtime")
+    assert [[getattr(f, key) for key in keys] + [f.raw.tobytes()] for f in back] == [
+        [getattr(f, key) for key in keys] + [f.raw.tobytes()] for f in kept
+    ]
+    assert what_is_wrong(learner.store.path) is None
+
+
+def test_what_a_person_decided_since_is_not_undone(home: Home) -> None:
+    learner = home.learner()
+    samples = samples_of_frames(learner, "kite", [frame.id for frame in keep(learner, "kite", 3)])
+    first, second, _ = samples
+    learner.forget([first])
+    learner.relabel("ring", [second])
+    assert frames_of_samples(learner, "kite", samples) == 1
+    assert len(frames_for_review(learner)) == 1 and [row.label for row in learner.samples()] == ["ring"]
+    with pytest.raises(InputError, match="nothing left to undo"):
+        frames_of_samples(learner, "kite", samples)
 
 
 def test_a_wrong_request_changes_nothing(home: Home) -> None:

@@ -228,6 +228,13 @@ def test_frames_for_review_are_listed_labelled_and_dropped(site, client) -> None
     labelled = client.post("/api/v1/review/label", {"label": "kite", "ids": ids[1:]}).json
     assert labelled["promoted"] and [row.id for row in site.app.samples("kite")] == labelled["ids"]
     assert client.get("/api/v1/review").json == {"frames": []}
+    wrong = client.post("/api/v1/review/undo", {"ids": labelled["ids"][:-1]})
+    assert wrong.status == 400 and "none of the last labellings" in wrong.json["error"]
+    assert client.post("/api/v1/review/undo", {"ids": labelled["ids"]}).json["undone"] == len(ids) - 1
+    assert client.post("/api/v1/review/undo", {"ids": labelled["ids"]}).status == 400  # once
+    again = [frame["id"] for frame in client.get("/api/v1/review").json["frames"]]
+    assert len(again) == len(ids) - 1 and not site.app.samples("kite")
+    assert client.post("/api/v1/review/label", {"label": "kite", "ids": again}).status == 200
     assert client.post("/api/v1/review/drop", {"all": True}).json == {"dropped": 0}
 
 

@@ -90,7 +90,11 @@ def test_what_is_no_group_is_refused_in_one_line(site: Site, path: str, body: di
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [360, 1280])
 def test_the_page_shows_a_line_for_each_group_and_teaches_another(taught: Home, width: int) -> None:
-    with chromium() as browser, running(taught) as site, Visitor(browser, site.url, width=width) as visitor:
+    with (
+        chromium() as browser,
+        running(taught) as site,
+        Visitor(browser, site.url, width=width, path="/#/teach") as visitor,
+    ):
         page = visitor.page
         visitor.sees("ball")
         page.locator("#answers .name", has_text="worn").wait_for()
@@ -104,9 +108,10 @@ def test_the_page_shows_a_line_for_each_group_and_teaches_another(taught: Home, 
         page.click("#shutter")
         page.locator("#result[data-state=promoted]").wait_for()
         page.locator("#answers dt", has_text="side").wait_for()
-        page.wait_for_function("document.querySelector('#teach-group').value === 'side'")
+        until(lambda: page.locator("#teach-group").input_value() == "side")
         assert not page.is_visible("#teach-group-name")
         assert page.evaluate("document.documentElement.scrollWidth") == width
+        visitor.go("things")
         assert page.locator("#samples-filter option").all_inner_texts()[1] == "condition: all"
         page.select_option("#samples-filter", label="side: left (5)")
         page.locator("#samples-grid .sample").nth(4).wait_for()

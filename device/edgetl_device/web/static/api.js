@@ -1,11 +1,13 @@
 // REST under /api/v1. A refusal becomes an Error whose message is the device's one line.
 
+import { t } from "./words.js";
+
 async function call(path, options = {}) {
   let response;
   try {
     response = await fetch(`/api/v1/${path}`, options);
   } catch {
-    throw new Error("the device is not responding");
+    throw new Error(t("error.away"));
   }
   if (response.status === 401 && path !== "login") {
     location.reload(); // the session has ended: the device now answers with the login page
@@ -13,7 +15,7 @@ async function call(path, options = {}) {
   }
   const answer = response.status === 204 ? {} : await response.json().catch(() => ({}));
   if (!response.ok) {
-    const error = new Error(answer.error ?? `the device answered with status ${response.status}`);
+    const error = new Error(answer.error ?? t("error.status", { status: response.status }));
     error.meant = answer.did_you_mean; // a known label that a new one may be a slip of
     throw error;
   }

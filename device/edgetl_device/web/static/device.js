@@ -1,7 +1,10 @@
 // How the device is doing: camera, speed, store, drift; and another bundle.
 
 import { send } from "./api.js";
-import { at, counted, h, say, size } from "./dom.js";
+import { at, h } from "./dom.js";
+import { toast, told } from "./toast.js";
+import { nameWindow } from "./views.js";
+import { number, size, t } from "./words.js";
 
 const MAX_BUNDLE = 64 * 2 ** 20;
 
@@ -12,14 +15,14 @@ export function startDevice(changed) {
     target.value = "";
     if (!file) return;
     if (file.size > MAX_BUNDLE)
-      return say(at("device-message"), `${file.name} is ${size(file.size)}: use “edgetl-device install” for it`, true);
-    say(at("device-message"), `Installing ${file.name}…`);
+      return told(t("device.too-large", { file: file.name, size: size(file.size) }), true);
+    toast("working", t("device.installing", { file: file.name }));
     try {
       const { name } = await send("install", file, "application/octet-stream");
-      say(at("device-message"), `${name} is installed.`);
+      told(t("device.installed", { name }));
       changed();
     } catch (error) {
-      say(at("device-message"), error.message, true);
+      told(error.message, true);
     }
   });
 }
@@ -28,18 +31,18 @@ export function startDevice(changed) {
 export function showDevice(status) {
   const { bundle, hidden, runtime, camera, store_bytes: used, free_bytes: free, drift, strangers } = status;
   at("bundle").textContent = bundle.name;
-  document.title = `${bundle.name} · edgetl`;
-  const each = camera.inference_ms === null ? "" : `, ${camera.inference_ms.toFixed(1)} ms each`;
+  nameWindow(bundle.name);
+  const speed = { fps: number(camera.fps, 1), ms: number(camera.inference_ms ?? 0, 1) };
   const facts = [
-    ["Camera", camera.error ?? camera.camera, camera.error],
-    ["Recognition", `${camera.fps.toFixed(1)} frames a second${each}`],
-    ["Frames", `${camera.frames.toLocaleString("en")}, ${camera.dropped.toLocaleString("en")} dropped`],
-    ["Reconnects", camera.reconnects ? counted(camera.reconnects, "time") : "none"],
-    ["Drift", drifted(drift), drift?.state === "drifting"],
-    ["Hidden", hidden.join(", ")],
-    ["Strangers", strangers.recognised ? "called unknown" : strangers.reason, !strangers.recognised],
-    ["Runtime", runtime],
-    ["Store", `${size(used)}, ${size(free)} free`],
+    [t("device.camera"), camera.error ?? camera.camera, camera.error],
+    [t("device.recognition"), t(camera.inference_ms === null ? "device.fps" : "device.fps-ms", speed)],
+    [t("device.frames"), t("device.dropped", camera)],
+    [t("device.reconnects"), camera.reconnects ? t("device.times", { count: camera.reconnects }) : t("device.none")],
+    [t("device.drift"), drifted(drift), drift?.state === "drifting"],
+    [t("device.hidden"), hidden.join(", ")],
+    [t("device.strangers"), strangers.recognised ? t("device.called-unknown") : strangers.reason, !strangers.recognised],
+    [t("device.runtime"), runtime],
+    [t("device.store"), t("device.bytes", { used: size(used), free: size(free) })],
   ];
   at("facts").replaceChildren(
     ...facts
@@ -54,6 +57,6 @@ export function showDevice(status) {
 /** The drift of the scene, in words. */
 function drifted(drift) {
   if (!drift) return null;
-  if (drift.state === "drifting") return "the scene has changed: teach it what it gets wrong";
-  return drift.state === "steady" ? "none" : "not known yet";
+  if (drift.state === "drifting") return t("device.drifting");
+  return t(drift.state === "steady" ? "device.steady" : "device.drift-unknown");
 }

@@ -1,13 +1,15 @@
 // A region of the picture, drawn with a pointer or moved with the keyboard. Regions are [x, y, width, height], as shares.
 
 import { at } from "./dom.js";
+import { t } from "./words.js";
 
 const LEAST = 0.05; // side of a region, of the picture's
 const STEP = 0.02; // of the picture's side, for a press of an arrow key
 const FIRST = [0.25, 0.25, 0.5, 0.5]; // what the keyboard begins with
 const ARROWS = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] };
 
-export const HOW = "Draw a frame round what counts, on the picture. With the keyboard: arrows move it, Shift and arrows size it, Enter takes it.";
+/** What to do, for a person. */
+export const how = () => t("region.how");
 
 const view = at("view");
 const box = at("region");
@@ -69,7 +71,7 @@ function show(region) {
   box.hidden = false;
   place(box, region);
   const [x, y, width, height] = region.map((share) => Math.round(share * 100));
-  box.setAttribute("aria-label", `Region: ${x} % from the left, ${y} % from the top, ${width} % wide, ${height} % high`);
+  box.setAttribute("aria-label", t("region.at", { x, y, width, height }));
 }
 
 function giveUp() {

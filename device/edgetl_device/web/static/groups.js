@@ -1,7 +1,8 @@
 // Groups of labels: which question is taught, and what each of them says of the picture.
 
-import { at, h, percent, set } from "./dom.js";
+import { at, h, set } from "./dom.js";
 import { status } from "./state.js";
+import { percent, t } from "./words.js";
 
 const OTHER = " other"; // no group is called so: names have no blanks around them
 
@@ -43,9 +44,9 @@ export function showGroups() {
   question.dataset.names = now;
   const was = question.value;
   question.replaceChildren(
-    h("option", { value: "", textContent: "What is it?" }),
+    h("option", { value: "", textContent: t("teach.what") }),
     ...names.map((name) => h("option", { value: name, textContent: name })),
-    h("option", { value: OTHER, textContent: "Another question…" }),
+    h("option", { value: OTHER, textContent: t("teach.another-group") }),
   );
   const typed = was === OTHER ? newName.value.trim() : was;
   question.value = names.includes(typed) ? typed : was === OTHER ? OTHER : "";
@@ -55,7 +56,7 @@ export function showGroups() {
 function showField() {
   newName.hidden = question.value !== OTHER;
   const group = chosenGroup();
-  set(at("teach-asks"), group === null ? "What is in the picture?" : `${group || "Its"} label`);
+  set(at("teach-asks"), group === null ? t("teach.asks") : group ? t("teach.asks-group", { group }) : t("teach.asks-new-group"));
 }
 
 /** A line for each group, below what it is. */
@@ -69,7 +70,7 @@ export function showAnswers(groups) {
     const [term, { children }] = answers.children[row].children;
     answers.children[row].dataset.state = unknown ? "unknown" : "known";
     set(term, group);
-    set(children[0], label === null ? "nothing learned yet" : unknown ? "Unknown" : label);
-    set(children[1], label === null ? "" : unknown ? `closest: ${label}` : percent(probability));
+    set(children[0], label === null ? t("sees.nothing-learned") : unknown ? t("sees.unknown") : label);
+    set(children[1], label === null ? "" : unknown ? t("sees.closest", { label }) : percent(probability));
   });
 }

@@ -3,6 +3,7 @@
 import { at, set } from "./dom.js";
 import { place } from "./drawn-region.js";
 import { showLost, showPulse } from "./pulse.js";
+import { number, t } from "./words.js";
 
 const QUIET_MS = 3000; // between two announcements
 const AS_THRESHOLD = 64; // what the heat is at the threshold
@@ -28,7 +29,7 @@ export function showKnown(inspection) {
 export function show(message) {
   showPulse(message.health);
   if (!message.picture) {
-    if (message.health.error) unavailable(`${message.health.error}. It goes on as soon as a camera answers.`);
+    if (message.health.error) unavailable(t("live.error", { error: message.health.error }));
     return;
   }
   const { finding, problem } = message.inspection ?? {};
@@ -52,24 +53,24 @@ function unavailable(reason) {
 function showVerdict({ verdict, score, threshold }) {
   const good = verdict === "good";
   view.dataset.state = verdict;
-  set(at("label"), good ? "Good" : "Not good");
-  set(at("hint"), `${Math.max(score, 0).toFixed(1)} of ${threshold.toFixed(1)} allowed`);
+  set(at("label"), t(good ? "inspect.good" : "inspect.not-good"));
+  set(at("hint"), t("inspect.level", { score: number(Math.max(score, 0), 1), threshold: number(threshold, 1) }));
   at("level").style.setProperty("--level", Math.min(Math.max(score / (2 * threshold), 0), 1).toFixed(3));
-  announce(good ? "good" : "not good");
+  announce(t(good ? "inspect.says-good" : "inspect.says-not-good"));
 }
 
 function showNone(problem) {
   view.dataset.state = "untaught";
   announced = "";
   if (problem) {
-    set(at("label"), "No part in sight");
+    set(at("label"), t("inspect.none"));
     set(at("hint"), problem);
   } else if (known && !known.available) {
-    set(at("label"), "Cannot inspect");
-    set(at("hint"), "the installed bundle gives no inner maps: convert it with --inspectable");
+    set(at("label"), t("inspect.cannot"));
+    set(at("hint"), t("inspect.cannot-why"));
   } else {
-    set(at("label"), "Show it twenty good parts");
-    set(at("hint"), "then it flags what is not like them");
+    set(at("label"), t("inspect.start"));
+    set(at("hint"), t("inspect.start-hint"));
   }
 }
 
@@ -129,6 +130,6 @@ function inPercent(element, shares) {
 function announce(verdict) {
   const now = performance.now();
   if (verdict === announced || now - announcedAt < QUIET_MS) return;
-  at("announcer").textContent = `This part is ${verdict}`;
+  at("announcer").textContent = verdict;
   [announced, announcedAt] = [verdict, now];
 }

@@ -1,9 +1,10 @@
 // How strict inspection is, and what of the picture it looks at.
 
 import { post } from "./api.js";
-import { at, confirmed, counted, percent, say } from "./dom.js";
-import { HOW, draw, drawing, showRegion, startDrawing, stopDrawing } from "./drawn-region.js";
+import { at, confirmed, say } from "./dom.js";
+import { draw, drawing, how, showRegion, startDrawing, stopDrawing } from "./drawn-region.js";
 import { inspection, use } from "./inspection.js";
+import { percent, t } from "./words.js";
 
 const SHARES = [0.2, 0.1, 0.05, 0.02, 0.01]; // of good parts that may be flagged, as the slider goes
 
@@ -18,25 +19,24 @@ export function startSettings(changed) {
   looks.addEventListener("change", () => {
     if (known(inspection)) {
       use(inspection); // sets the choice back
-      return say(at("look-message"), "Forget all parts first: what is looked at is chosen before the first.", true);
+      return say(at("look-message"), t("inspect.forget-first"), true);
     }
     const look = chosen();
     if (look === "region" && !inspection?.view?.region) {
       draw(null);
-      return say(at("look-message"), HOW);
+      return say(at("look-message"), how());
     }
     stopDrawing();
     return changeView({ region: look === "region" ? inspection.view.region : null });
   });
   at("forget-all").addEventListener("click", async () => {
-    const parts = counted(known(inspection), "part");
-    if (!(await confirmed(`Forget all ${parts}? It cannot be undone.`, "Forget"))) return;
+    if (!(await confirmed(t("inspect.forget-ask", { count: known(inspection) }), t("forget")))) return;
     await post("inspection/forget", { all: true });
     changed();
   });
   at("redraw").addEventListener("click", () => {
     draw(inspection.view.region);
-    say(at("look-message"), HOW);
+    say(at("look-message"), how());
   });
   const givenUp = () => {
     use(inspection);
@@ -71,9 +71,9 @@ const nearest = (target) => SHARES.reduce((best, share, index) => (Math.abs(shar
 /** What a position of the slider means, from what was taught. */
 function tell(share) {
   const row = inspection.curve.find(({ target }) => Math.abs(target - share) < 1e-6);
-  const told = [`About ${percent(share)} of good parts.`];
-  if (row) told.push(`Of those taught, each judged without itself: ${percent(row.false_alarms)}.`);
-  if (row && row.found !== null) told.push(`Of the bad parts taught, it finds ${percent(row.found)}.`);
+  const told = [t("inspect.about", { share: percent(share) })];
+  if (row) told.push(t("inspect.of-taught", { share: percent(row.false_alarms) }));
+  if (row && row.found !== null) told.push(t("inspect.finds", { share: percent(row.found) }));
   at("strictness-text").textContent = told.join(" ");
 }
 

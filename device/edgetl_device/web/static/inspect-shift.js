@@ -1,8 +1,9 @@
 // Good and bad parts since a shift began, and what counts as one.
 
 import { post } from "./api.js";
-import { ago, at, set } from "./dom.js";
+import { at, set } from "./dom.js";
 import { onInspection, use } from "./inspection.js";
+import { ago, number, t } from "./words.js";
 
 const trigger = at("trigger");
 
@@ -23,7 +24,7 @@ export function startShift(changed) {
 
 /** Show the counts. */
 export function showShift({ since, good, bad }) {
-  set(at("good-parts"), good.toLocaleString("en"));
-  set(at("bad-parts"), bad.toLocaleString("en"));
-  set(at("since"), `started ${ago(since)}`);
+  set(at("good-parts"), number(good));
+  set(at("bad-parts"), number(bad));
+  set(at("since"), t("inspect.since", { ago: ago(since) }));
 }

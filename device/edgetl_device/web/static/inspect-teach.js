@@ -1,9 +1,11 @@
 // Teaching good parts, and correcting verdicts; each can be taken back.
 
 import { post, send } from "./api.js";
-import { at, counted, h } from "./dom.js";
+import { at, h } from "./dom.js";
 import { filmed } from "./film.js";
 import { holdable } from "./hold.js";
+import { hideToast, toast, told } from "./toast.js";
+import { t } from "./words.js";
 
 const ENOUGH = 20; // good parts for a start
 const INTERVAL_MS = 250; // between two pictures of one hold: the part should move
@@ -11,7 +13,6 @@ const MAX_HELD = 40;
 
 const shutter = at("shutter");
 const film = at("film");
-const result = at("result");
 
 let holding = false;
 let busy = false;
@@ -32,17 +33,17 @@ export function showTaught({ available, good = 0, fine = 0, bad = 0, warnings = 
   const parts = good + fine;
   shutter.disabled = !available;
   at("progress-bar").value = Math.min(parts, ENOUGH);
-  const more = parts < ENOUGH ? ` of ${ENOUGH}` : "";
-  const others = [fine && `${fine} corrected to good`, bad && counted(bad, "bad part")].filter(Boolean).join(", ");
+  const known = t(parts < ENOUGH ? "inspect.known-of" : "inspect.known", { count: parts, enough: ENOUGH });
+  const others = [fine && t("inspect.corrected", { count: fine }), bad && t("inspect.bad-known", { count: bad })];
   at("progress-text").textContent =
-    parts || bad ? `${parts}${more} good parts known${others ? ` · ${others}` : ""}` : "No good part is known yet";
+    parts || bad ? [known, others.filter(Boolean).join(", ")].filter(Boolean).join(" · ") : t("inspect.none-known");
   at("warnings").replaceChildren(...(parts ? warnings : []).map((text) => h("li", { textContent: text })));
 }
 
 async function hold(changed) {
   busy = holding = true;
   film.replaceChildren();
-  result.hidden = true;
+  hideToast();
   shutter.dataset.capturing = at("view").dataset.capturing = "true";
   const taught = nothing();
   let problem = null;
@@ -50,14 +51,14 @@ async function hold(changed) {
     do {
       const started = performance.now();
       add(taught, await captureOne("good"));
-      at("shutter-text").textContent = `${counted(taught.ids.length, "picture")} of good parts`;
+      at("shutter-text").textContent = t("inspect.captured", { count: taught.ids.length });
       await new Promise((next) => setTimeout(next, Math.max(0, INTERVAL_MS - (performance.now() - started))));
     } while (holding && taught.ids.length < MAX_HELD);
   } catch (error) {
     problem = error;
   }
   shutter.dataset.capturing = at("view").dataset.capturing = "false";
-  at("shutter-text").textContent = "This part is good";
+  at("shutter-text").textContent = t("inspect.shutter");
   busy = false;
   report(taught, "good", problem ? [problem.message] : [], changed);
 }
@@ -72,7 +73,7 @@ async function teachPhotos(files, changed) {
   const taught = nothing();
   const skipped = [];
   for (const [number, file] of files.entries()) {
-    showResult("working", `Adding photo ${number + 1} of ${files.length}…`, "");
+    toast("working", t("teach.adding", { number: number + 1, count: files.length }));
     try {
       add(taught, await send("inspection/learn?verdict=good", file, file.type || "image/jpeg"));
     } catch (error) {
@@ -90,7 +91,7 @@ async function correct(verdict, changed) {
   try {
     report(await captureOne(verdict), verdict, [], changed);
   } catch (error) {
-    showResult("failed", "That did not work.", error.message);
+    told(error.message, true);
   }
   busy = false;
 }
@@ -105,26 +106,26 @@ function add(taught, { ids, odd, aside, warnings }) {
 }
 
 const LEARNED = {
-  good: (count) => `${counted(count, "picture")} of good parts learned`,
-  fine: () => "Learned: a part like this is good",
-  bad: () => "Learned: a part like this is bad",
+  good: (count) => t("inspect.learned", { count }),
+  fine: () => t("inspect.learned-fine"),
+  bad: () => t("inspect.learned-bad"),
 };
 
 function report({ ids, odd, aside, warnings }, verdict, problems, changed) {
   if (!ids.length) {
-    showResult("failed", "Nothing was stored.", problems.join("; "));
+    toast("failed", t("teach.nothing-stored"), problems.join("; "));
     return;
   }
   const stored = { ids }; // those that were set aside get other ids with their verdict
-  const undo = h("button", { type: "button", textContent: "Take it back" });
+  const undo = h("button", { type: "button", textContent: t("inspect.undo") });
   undo.addEventListener("click", async () => {
     undo.disabled = true;
     try {
       await post("inspection/forget", { ids: stored.ids });
-      showResult("promoted", "Forgotten.", "It knows nothing of these pictures any more.");
+      toast("promoted", t("teach.undone"), t("inspect.undone"));
       film.replaceChildren();
     } catch (error) {
-      showResult("failed", "That did not work.", error.message);
+      told(error.message, true);
     }
     changed();
   });
@@ -132,31 +133,31 @@ function report({ ids, odd, aside, warnings }, verdict, problems, changed) {
     const why = warnings[0].replace(/; if .*/, ".").replace(/^set aside: w/, "W");
     const details = [why, ...problems].join(" ");
     const choices = [decide("fine", aside, stored, undo, changed), decide("bad", aside, stored, undo, changed), undo];
-    showResult("rejected", "Set aside: is it really good?", details, ...choices);
+    toast("rejected", t("inspect.aside"), details, ...choices);
     changed();
     return;
   }
   const details = odd.length ? [question(odd.length, ids.length), ...problems] : problems;
   const actions = odd.length ? [callBad(odd, undo, changed), undo] : [undo];
-  showResult("promoted", LEARNED[verdict](ids.length), details.join("; "), ...actions);
+  toast("promoted", LEARNED[verdict](ids.length), details.join("; "), ...actions);
   changed();
 }
 
 const question = (odd, taught) =>
-  taught === 1 ? "It would have been flagged. Is it good?" : `${odd} of them would have been flagged. Are they good?`;
+  t("inspect.odd", { count: taught, odd });
 
 /** A person says what parts are that were set aside. */
 function decide(verdict, ids, stored, undo, changed) {
-  const text = verdict === "fine" ? "Yes, it is good" : "No, it is bad";
+  const text = t(verdict === "fine" ? "inspect.yes" : "inspect.no");
   const button = h("button", { type: "button", className: verdict === "bad" ? "danger" : "", textContent: text });
   button.addEventListener("click", async () => {
     button.disabled = true;
     try {
       const judged = await post("inspection/judge", { ids, verdict });
       stored.ids = [...stored.ids.filter((id) => !ids.includes(id)), ...judged.ids];
-      showResult("promoted", LEARNED[verdict](ids.length), "", undo);
+      toast("promoted", LEARNED[verdict](ids.length), "", undo);
     } catch (error) {
-      showResult("failed", "That did not work.", error.message);
+      told(error.message, true);
     }
     changed();
   });
@@ -165,24 +166,17 @@ function decide(verdict, ids, stored, undo, changed) {
 
 /** Parts taught as good by mistake are bad. */
 function callBad(ids, undo, changed) {
-  const text = ids.length === 1 ? "No, it is bad" : `No, these ${ids.length} are bad`;
+  const text = t("inspect.no-all", { count: ids.length });
   const button = h("button", { type: "button", className: "danger", textContent: text });
   button.addEventListener("click", async () => {
     button.disabled = true;
     try {
       await post("inspection/judge", { ids, verdict: "bad" });
-      showResult("promoted", "Learned: parts like this are bad", "", undo);
+      toast("promoted", t("inspect.all-bad"), "", undo);
     } catch (error) {
-      showResult("failed", "That did not work.", error.message);
+      told(error.message, true);
     }
     changed();
   });
   return button;
-}
-
-function showResult(state, title, detail, ...actions) {
-  result.hidden = false;
-  result.dataset.state = state;
-  result.replaceChildren(h("strong", { textContent: title }), h("span", { className: "detail", textContent: detail }));
-  if (actions.length) result.append(h("div", { className: "choices" }, ...actions));
 }

@@ -6,7 +6,9 @@ import { showSettings, startSettings } from "./inspect-settings.js";
 import { showShift, startShift } from "./inspect-shift.js";
 import { showTaught, startTeaching } from "./inspect-teach.js";
 import { watch } from "./live.js";
+import { showPlaces } from "./places.js";
 import { startSession } from "./session.js";
+import { t, translate } from "./words.js";
 
 const STATUS_EVERY_MS = 5000;
 
@@ -30,6 +32,9 @@ function onMessage(message) {
   if (message.inspection) showShift(message.inspection.shift);
 }
 
+translate(document);
+showPlaces("inspect");
+document.title = `${t("view.inspect")} · edgetl`;
 startTeaching(update);
 startShift(update);
 startSettings(update);

@@ -15,29 +15,39 @@ let socket = null;
 let attempt = 0;
 let retry = 0;
 let part = null; // what of the picture counts, [x, y, width, height] as shares
+let resting = false; // nobody looks at it
+let again = () => {}; // connect, unless that is done
 
 /** Watch; `onMessage(message)` for every message of the device, `onLost(reason)` when the connection is gone.
  *  `layer.ask()` is what else the device is asked for, and `layer.draw(message)` draws it over the picture. */
 export function watch(onMessage, onLost, layer) {
-  const again = () => {
+  again = () => {
     clearTimeout(retry);
-    if (!document.hidden && !socket) connect(onMessage, onLost, layer, again);
+    if (!document.hidden && !resting && !socket) connect(onMessage, onLost, layer);
   };
   document.addEventListener("visibilitychange", () => (document.hidden ? socket?.close() : again()));
   new ResizeObserver(place).observe(view);
   again();
 }
 
+/** Ask the device for no pictures while none is shown, or for pictures again. */
+export function rest(wish) {
+  resting = wish;
+  if (resting && socket?.readyState === WebSocket.OPEN) socket.close();
+  if (!resting) again();
+}
+
 /** What counts of the picture as it is now, small and square, as an object URL for an <img>. */
 export async function snapshot() {
-  const [x, y, width, height] = counting();
+  const own = document.querySelector("#own:not([hidden])"); // the camera of who looks at this page
+  const [source, [x, y, width, height]] = own ? [own, middle(own.videoWidth, own.videoHeight)] : [picture, counting()];
   const small = document.createElement("canvas");
   small.width = small.height = 112;
-  small.getContext("2d").drawImage(picture, x, y, width, height, 0, 0, 112, 112);
+  small.getContext("2d").drawImage(source, x, y, width, height, 0, 0, 112, 112);
   return URL.createObjectURL(await new Promise((done) => small.toBlob(done, "image/jpeg", 0.8)));
 }
 
-function connect(onMessage, onLost, layer, again) {
+function connect(onMessage, onLost, layer) {
   const own = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/v1/live`);
   let message = null;
   own.binaryType = "blob";
@@ -56,9 +66,11 @@ function connect(onMessage, onLost, layer, again) {
     const reply = { ack: message.number ?? null, ...layer.ask() };
     if (own.readyState === WebSocket.OPEN) own.send(JSON.stringify(reply));
   });
+  own.addEventListener("open", () => resting && own.close());
   own.addEventListener("close", ({ code, reason }) => {
     socket = null;
     if (code === LOGGED_OUT) location.reload();
+    if (resting) return;
     onLost(code === FULL ? reason : null);
     retry = setTimeout(again, PAUSES_MS[Math.min(attempt++, PAUSES_MS.length - 1)]);
   });
@@ -85,6 +97,10 @@ function lookAt(latest) {
 function counting() {
   const { width, height } = picture;
   if (part) return [part[0] * width, part[1] * height, part[2] * width, part[3] * height];
+  return middle(width, height);
+}
+
+function middle(width, height) {
   const side = Math.min(width, height);
   return [(width - side) / 2, (height - side) / 2, side, side];
 }

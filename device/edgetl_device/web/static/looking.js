@@ -1,8 +1,9 @@
 // Which part of the picture counts: the middle, a region that is drawn, or what is new in the scene.
 
 import { get, post } from "./api.js";
-import { at, confirmed, counted, say, set } from "./dom.js";
-import { HOW, draw, drawing, showRegion, startDrawing, stopDrawing } from "./drawn-region.js";
+import { at, confirmed, say, set } from "./dom.js";
+import { draw, drawing, how, showRegion, startDrawing, stopDrawing } from "./drawn-region.js";
+import { t } from "./words.js";
 
 const button = at("draw-region");
 const find = at("find");
@@ -18,8 +19,8 @@ export function startLooking(changed) {
       return use(view);
     }
     draw(view?.region ?? null);
-    set(button, "Stop drawing");
-    return say(at("looking-message"), HOW);
+    set(button, t("looking.stop"));
+    return say(at("looking-message"), how());
   });
   find.addEventListener("change", () => choose({ ...(view.region && { region: view.region }), find: find.checked }, changed));
   at("reset-view").addEventListener("click", () => choose({ reset: true }, changed));
@@ -45,11 +46,11 @@ async function choose(fields, changed) {
 }
 
 async function remember(changed) {
-  const again = view?.empty_scene && "Replace the empty scene by what the camera sees now?";
-  if (again && !(await confirmed(again, "Replace"))) return;
+  const again = view?.empty_scene && t("looking.replace");
+  if (again && !(await confirmed(again, t("looking.replace-yes")))) return;
   try {
     use(await post("view/empty"));
-    say(at("looking-message"), "The empty scene is remembered.");
+    say(at("looking-message"), t("looking.remembered"));
     changed();
   } catch (error) {
     say(at("looking-message"), error.message, true);
@@ -58,12 +59,11 @@ async function remember(changed) {
 
 async function forgetOthers(changed) {
   const count = otherSamples(view);
-  const those = count === 1 ? "it" : "them";
-  if (!(await confirmed(`Forget ${counted(count, "sample")} taught looking at something else? Nobody can bring ${those} back.`, "Forget"))) return;
+  if (!(await confirmed(t("looking.forget-ask", { count }), t("forget")))) return;
   try {
     const { removed } = await post("forget", { other_view: true });
     use(await get("view"));
-    say(at("looking-message"), `Forgot ${counted(removed, "sample")}.`);
+    say(at("looking-message"), t("forgot", { count: removed }));
     changed();
   } catch (error) {
     say(at("looking-message"), error.message, true);
@@ -77,24 +77,20 @@ function tell() {
   const others = Object.entries(view.others);
   if (!others.length) return say(at("looking-message"), "");
   const total = otherSamples(view);
-  const named = others.slice(0, 3).map(([label, count]) => `${count} of ${label}`).join(", ");
-  const more = others.length > 3 ? ` and ${counted(others.length - 3, "more label")}` : "";
-  const were = total === 1 ? "was" : "were";
-  return say(
-    at("looking-message"),
-    `${counted(total, "sample")} (${named}${more}) ${were} taught looking at something else, and still count: teach them again as they are seen now, then forget the old ones.`,
-  );
+  const named = others.slice(0, 3).map(([label, count]) => t("looking.of", { count, label })).join(", ");
+  const more = others.length > 3 ? t("looking.more", { count: others.length - 3 }) : "";
+  return say(at("looking-message"), t("looking.others", { count: total, named: named + more }));
 }
 
 function inWords({ chosen, region, find: finds, described }) {
-  if (!chosen) return `At ${described}, as the frame on the picture shows.`;
-  const where = region ? "the region that was drawn" : "the whole picture";
-  return finds ? `At what is new in the scene, in ${where}; where nothing is, at all of it.` : `At ${where}, in the frame on the picture.`;
+  if (!chosen) return t("looking.default", { described });
+  if (finds) return t(region ? "looking.new-in-region" : "looking.new");
+  return t(region ? "looking.region" : "looking.whole");
 }
 
 function use(latest) {
   view = latest;
-  set(button, latest?.region ? "Draw another region" : "Draw a region");
+  set(button, t(latest?.region ? "looking.draw-again" : "looking.draw"));
   if (!latest) return;
   const { chosen, region, find: finds, empty_scene: scene, problem } = latest;
   set(at("looking-at"), inWords(latest));
@@ -104,11 +100,8 @@ function use(latest) {
   at("reset-view").hidden = !chosen;
   const others = otherSamples(latest);
   at("forget-others").hidden = !others;
-  set(at("forget-others"), `Forget ${counted(others, "sample")} taught looking at something else`);
-  set(
-    at("empty-help"),
-    scene ? "Where the camera was moved, or the scene has changed:" : "To find things anywhere in the picture, clear the scene and press:",
-  );
-  set(at("remember-empty"), scene ? "Remember it again" : "Remember the empty scene");
+  set(at("forget-others"), t("looking.forget", { count: others }));
+  set(at("empty-help"), t(scene ? "looking.empty-again" : "looking.empty-first"));
+  set(at("remember-empty"), t(scene ? "looking.remember-again" : "looking.remember"));
   set(at("looking-problem"), problem ?? "");
 }

@@ -1,35 +1,38 @@
 // What the gate set aside: one card a batch, and three ways to decide about it.
 
 import { post } from "./api.js";
-import { at, counted, h, say, spoken } from "./dom.js";
+import { at, h, spoken } from "./dom.js";
 import { status } from "./state.js";
+import { told } from "./toast.js";
+import { t } from "./words.js";
 
 const MOST_PICTURES = 6;
 
 let shown = "";
 
-/** Show the batches that wait; `changed()` is called when one was decided. */
+/** Show the batches that wait, and say how many do; `changed()` is called when one was decided. */
 export function showPending(changed) {
   const ofGroups = Object.entries(status.groups).map(([group, { pending }]) =>
     pending.map((batch) => ({ ...batch, group })),
   );
   const batches = [...status.pending, ...ofGroups.flat()];
   const now = JSON.stringify(batches);
-  if (now === shown) return;
+  if (now === shown) return batches.length;
   shown = now;
-  at("pending").hidden = batches.length === 0 && !at("pending-message").textContent;
+  at("pending").hidden = batches.length === 0;
   at("pending-count").textContent = batches.length || "";
-  at("pending-help").hidden = batches.length === 0;
   at("pending-list").replaceChildren(...batches.map((batch) => card(batch, changed)));
+  return batches.length;
 }
 
 function card(batch, changed) {
   const done = (text) => {
-    say(at("pending-message"), text);
+    told(text);
     changed();
-    at("pending").focus(); // the buttons are gone
+    at("title").focus(); // the buttons are gone
   };
-  const failed = (error) => say(at("pending-message"), error.message, true);
+  const failed = (error) => told(error.message, true);
+  const taught = t("pending.taught", { count: batch.samples, label: batch.label });
   const more = batch.samples - MOST_PICTURES;
   return h(
     "li",
@@ -37,10 +40,10 @@ function card(batch, changed) {
     h(
       "p",
       { className: "about" },
-      h("strong", { textContent: `${counted(batch.samples, "sample")} taught as ${batch.label}${batch.group ? ` (${batch.group})` : ""}` }),
-      h("span", { className: "detail", textContent: `Not learned: ${spoken(batch.reason)}.` }),
+      h("strong", { textContent: batch.group ? t("pending.of-group", { taught, group: batch.group }) : taught }),
+      h("span", { className: "detail", textContent: t("pending.reason", { reason: batch.reason.replaceAll("->", "→") }) }),
       batch.looks_like === null
-        ? h("span", { className: "detail", textContent: "If they are several things, move each of them under Samples." })
+        ? h("span", { className: "detail", textContent: t("pending.several") })
         : null,
     ),
     h(
@@ -61,11 +64,11 @@ function picture(id) {
 
 /** The three buttons of a batch; `done(text)` or `failed(error)` is called after one was pressed. */
 export function choices(batch, done, failed) {
-  const group = h("div", { className: "choices", role: "group", "aria-label": `What are the ${batch.label}?` });
-  const act = async (path, fields, told) => {
+  const group = h("div", { className: "choices", role: "group", "aria-label": t("pending.ask", { label: batch.label }) });
+  const act = async (path, fields, outcome) => {
     for (const button of group.querySelectorAll("button")) button.disabled = true;
     try {
-      done(told(await post(`pending/${path}`, { batch: batch.id, ...fields, ...(batch.group ? { group: batch.group } : {}) })));
+      done(outcome(await post(`pending/${path}`, { batch: batch.id, ...fields, ...(batch.group ? { group: batch.group } : {}) })));
     } catch (error) {
       for (const button of group.querySelectorAll("button")) button.disabled = false;
       failed(error);
@@ -73,13 +76,13 @@ export function choices(batch, done, failed) {
   };
   const button = (textContent, onclick, className = "") =>
     h("button", { type: "button", textContent, onclick, className });
-  const moved = (answer) => `Moved ${counted(answer.moved, "sample")} to ${answer.label}. ${spoken(answer.reason)}`;
+  const moved = (answer) => t("moved", { count: answer.moved, label: answer.label, reason: spoken(answer.reason) });
   const used = (answer) => spoken(answer.reason);
-  const forgotten = (answer) => `Forgot ${counted(answer.removed, "sample")}.`;
-  if (batch.looks_like !== null) group.append(button(`They are ${batch.looks_like}`, () => act("move", {}, moved)));
+  const forgotten = (answer) => t("forgot", { count: answer.removed });
+  if (batch.looks_like !== null) group.append(button(t("pending.move", { label: batch.looks_like }), () => act("move", {}, moved)));
   group.append(
-    button(`They are ${batch.label}: use them`, () => act("use", {}, used)),
-    button("Forget them", () => act("forget", {}, forgotten), "danger"),
+    button(t("pending.use", { label: batch.label }), () => act("use", {}, used)),
+    button(t("pending.forget"), () => act("forget", {}, forgotten), "danger"),
   );
   return group;
 }

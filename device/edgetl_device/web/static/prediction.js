@@ -1,8 +1,9 @@
 // The device's prediction: the verdict on the picture, the bars beside it, and announcements for screen readers.
 
-import { at, h, percent, set } from "./dom.js";
+import { at, h, set } from "./dom.js";
 import { showAnswers } from "./groups.js";
 import { showLost, showPulse } from "./pulse.js";
+import { percent, t } from "./words.js";
 
 const MAX_BARS = 5;
 const QUIET_MS = 4000; // between two announcements
@@ -20,7 +21,7 @@ let candidateSince = 0;
 export function show(message) {
   showPulse(message.health);
   if (!message.picture) {
-    if (message.health.error) unavailable(`${message.health.error}. It goes on as soon as a camera answers.`);
+    if (message.health.error) unavailable(t("live.error", { error: message.health.error }));
     return;
   }
   showAnswers(message.groups);
@@ -28,15 +29,15 @@ export function show(message) {
   const { label, probability, unknown } = first;
   const { top } = message;
   const state = unknown ? "unknown" : "known";
-  const verdict = label === null ? "Teach me the first thing" : unknown ? "Unknown" : label;
+  const verdict = label === null ? t("sees.first") : unknown ? t("sees.unknown") : label;
   view.dataset.state = bars.dataset.state = state;
   set(at("label"), verdict);
-  const told = unknown ? `closest: ${label}` : percent(probability);
-  set(at("hint"), label === null ? "name it, then hold the button" : group === null ? told : `${group}, ${told}`);
-  set(at("sees-title"), unknown && label !== null ? "Closest matches" : "What it sees");
+  const told = unknown ? t("sees.closest", { label }) : percent(probability);
+  set(at("hint"), label === null ? t("sees.first-hint") : group === null ? told : t("sees.of", { group, told }));
+  set(at("sees-title"), t(unknown && label !== null ? "sees.closest-title" : "sees.title"));
   at("nothing").hidden = top.length > 0 || group !== null;
   showBars(top.slice(0, MAX_BARS));
-  announce(label === null ? "" : unknown ? "something unknown" : label);
+  announce(label === null ? "" : unknown ? t("live.sees-unknown") : label);
 }
 
 /** There is no picture, and why. */
@@ -73,7 +74,7 @@ function announce(verdict) {
   if (verdict !== candidate) [candidate, candidateSince] = [verdict, now];
   const isNews = verdict && verdict !== announced;
   if (isNews && now - candidateSince >= STEADY_MS && now - announcedAt >= QUIET_MS) {
-    at("announcer").textContent = `It sees: ${verdict}`;
+    at("announcer").textContent = t("live.sees", { label: verdict });
     [announced, announcedAt] = [verdict, now];
   }
 }

@@ -1,18 +1,19 @@
 // The pulse in the page's head: whether the camera delivers, and how fast.
 
 import { at, set } from "./dom.js";
+import { number, t } from "./words.js";
 
 const pulse = at("pulse");
 
 /** How the camera is doing. */
 export function showPulse({ fps, inference_ms: milliseconds, error }) {
   pulse.dataset.state = error ? "down" : "live";
-  const speed = milliseconds === null ? "" : ` · ${milliseconds.toFixed(milliseconds < 10 ? 1 : 0)} ms`;
-  set(at("pulse-text"), error ? "no camera" : `${fps.toFixed(0)} fps${speed}`);
+  const values = { fps: number(fps, 0), ms: milliseconds === null ? "" : number(milliseconds, milliseconds < 10 ? 1 : 0) };
+  set(at("pulse-text"), t(error ? "pulse.no-camera" : values.ms ? "pulse.fps-ms" : "pulse.fps", values));
 }
 
 /** The connection is gone. */
 export function showLost(reason) {
   pulse.dataset.state = "down";
-  set(at("pulse-text"), reason ? "too many viewers" : "reconnecting…");
+  set(at("pulse-text"), t(reason ? "pulse.full" : "pulse.lost"));
 }

@@ -1,13 +1,14 @@
 // Frames that the device was unsure of: select many, say what they are at once, or that they are nothing to learn.
 
 import { get, post } from "./api.js";
-import { ago, at, counted, h, percent, say, spoken } from "./dom.js";
+import { at, h, spoken } from "./dom.js";
 import { showSelected, toggled } from "./selection.js";
 import { askedIfSlip } from "./slip.js";
 import { knownLabels } from "./state.js";
+import { toast, told } from "./toast.js";
+import { ago, percent, t } from "./words.js";
 
 const FIRST = 24;
-const WHY = { unknown: "not known", uncertain: "unsure", differs: "flickered" };
 
 const grid = at("review-grid");
 let frames = [];
@@ -38,34 +39,38 @@ export async function showReview() {
   if (!same) draw();
 }
 
+/** How many are kept. */
+export const framesWaiting = () => frames.length;
+
 function draw() {
   const shown = frames.slice(0, most);
   grid.replaceChildren(...shown.map(tile));
-  at("review").hidden = !frames.length && !at("review-message").textContent;
+  at("review-empty").hidden = frames.length > 0;
   at("review-help").hidden = at("review-all").hidden = !frames.length;
   at("review-count").textContent = frames.length || "";
   at("review-more").hidden = frames.length <= shown.length;
-  at("review-more").textContent = `Show all ${frames.length}`;
+  at("review-more").textContent = t("all", { count: frames.length });
   select(new Set([...selected].filter((id) => shown.some((frame) => frame.id === id))));
 }
 
 function tile({ id, time, why, label, probability }) {
   const picture = h("img", { src: `/api/v1/review/${id}/thumbnail`, alt: "", loading: "lazy", width: 96, height: 96 });
   picture.addEventListener("error", () => picture.replaceWith(h("span", { className: "blank", textContent: `#${id}` })));
-  const guess = why === "unknown" ? `like ${label}?` : `${label}? ${percent(probability)}`;
+  const guess = why === "unknown" ? t("review.like", { label }) : t("review.guess", { label, percent: percent(probability) });
+  const words = { id: String(id), label, guess, why: t(`review.why-${why}`), ago: ago(time) };
   const button = h(
     "button",
     {
       type: "button",
       className: "sample",
       value: id,
-      title: `${label}? ${WHY[why]}, ${ago(time)}`,
+      title: t("review.hover", words),
       "aria-pressed": "false",
-      "aria-label": `Frame ${id}, ${WHY[why]}, ${guess} ${ago(time)}`,
+      "aria-label": t("review.frame", words),
     },
     picture,
     h("span", { className: "name", textContent: guess }),
-    h("span", { className: "reason", textContent: WHY[why] }),
+    h("span", { className: "reason", textContent: words.why }),
   );
   button.addEventListener("click", () => select(toggled(selected, id)));
   return h("li", {}, button);
@@ -83,17 +88,33 @@ async function labelled(changed) {
   const outcome = await askedIfSlip("review/label", { label, ids: [...selected] });
   if (!outcome) return;
   at("review-label").value = "";
-  await done(`Taught ${counted(outcome.ids.length, "frame")} as ${label}. ${spoken(outcome.reason)}`);
+  await done(t("review.labelled", { count: outcome.ids.length, label }), spoken(outcome.reason), undo(outcome.ids, changed));
   changed();
+}
+
+/** The samples are forgotten exactly, and the frames are there to be labelled again. */
+function undo(ids, changed) {
+  const button = h("button", { type: "button", textContent: t("review.undo") });
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    try {
+      const { undone } = await post("review/undo", { ids });
+      await done(t("review.undone", { count: undone }));
+    } catch (error) {
+      told(error.message, true);
+    }
+    changed();
+  });
+  return button;
 }
 
 async function dropped() {
   const { dropped: count } = await post("review/drop", { ids: [...selected] });
-  await done(`Dropped ${counted(count, "frame")}.`);
+  await done(t("review.dropped", { count }));
 }
 
-async function done(text) {
-  say(at("review-message"), text);
+async function done(title, detail = "", ...actions) {
+  toast("promoted", title, detail, ...actions);
   at("review").focus(); // the buttons go
   select(new Set());
   await showReview();
@@ -106,7 +127,7 @@ async function work(task) {
   try {
     await task();
   } catch (error) {
-    say(at("review-message"), error.message, true);
+    told(error.message, true);
   } finally {
     for (const button of buttons) button.disabled = false;
   }

@@ -1,17 +1,18 @@
 // The stored samples: a page at a time, newest first; select, relabel, forget.
 
 import { get, post } from "./api.js";
-import { ago, at, confirmed, counted, h, say, spoken } from "./dom.js";
+import { at, confirmed, h, spoken } from "./dom.js";
 import { about } from "./groups.js";
 import { showSelected, toggled } from "./selection.js";
 import { askedIfSlip } from "./slip.js";
 import { knownLabels, status } from "./state.js";
+import { told } from "./toast.js";
+import { ago, number, t } from "./words.js";
 
 const PAGE = 36;
 
 const grid = at("samples-grid");
 const filter = at("samples-filter");
-const message = at("samples-message");
 
 /** What the filter says: a label, "" for all, and a group or null. No name holds a line break. */
 const wanted = () => {
@@ -43,25 +44,26 @@ export function showLabels() {
   const total = Object.values(status.samples).reduce((sum, count) => sum + count, 0);
   const chosen = filter.value;
   const choices = [
-    ["", `All (${total.toLocaleString("en")})`],
-    ...Object.entries(status.samples).map(([label, count]) => [label, `${label} (${count})`]),
+    ["", t("samples.all", { count: total })],
+    ...Object.entries(status.samples).map(([label, count]) => [label, t("samples.of", { label, count })]),
   ];
   for (const [group, { samples }] of Object.entries(status.groups)) {
-    choices.push([`\n${group}`, `${group}: all`]);
-    for (const [label, count] of Object.entries(samples)) choices.push([`${label}\n${group}`, `${group}: ${label} (${count})`]);
+    choices.push([`\n${group}`, t("samples.all-of-group", { group })]);
+    for (const [label, count] of Object.entries(samples))
+      choices.push([`${label}\n${group}`, t("samples.of-group", { group, label, count })]);
   }
   const there = choices.some(([value]) => value === chosen);
-  if (!there) choices.push([chosen, `${chosen.replace("\n", ", ")} (0)`]);
+  if (!there) choices.push([chosen, t("samples.of", { label: chosen.replace("\n", ", "), count: 0 })]);
   filter.replaceChildren(...choices.map(([value, textContent]) => h("option", { value, textContent })));
   filter.value = chosen || (total === 0 && choices.length > 1 ? choices[1][0] : "");
   filter.hidden = choices.length === 1;
-  at("samples-count").textContent = total ? total.toLocaleString("en") : "";
+  at("samples-count").textContent = total ? number(total) : "";
   at("known-labels").replaceChildren(...knownLabels(wanted().group).map((value) => h("option", { value })));
 }
 
 /** Fetch and show the current page again. */
 export async function showSamples() {
-  const number = ++asked;
+  const turn = ++asked;
   const before = trail.at(-1);
   const query = new URLSearchParams({
     limit: PAGE,
@@ -70,7 +72,7 @@ export async function showSamples() {
     ...(before && { before }),
   });
   const page = await get(`samples?${query}`);
-  if (number !== asked) return;
+  if (turn !== asked) return;
   if (!page.samples.length && trail.length > 1) return turnTo([null]);
   grid.replaceChildren(...page.samples.map(tile));
   at("samples-empty").hidden = page.samples.length > 0;
@@ -79,11 +81,12 @@ export async function showSamples() {
   at("samples-older").value = page.next ?? "";
   const whole = at("samples-forget-label");
   whole.hidden = !wanted().label;
-  whole.textContent = `Forget all of ${wanted().label}`;
+  whole.textContent = t("samples.forget-all", { label: wanted().label });
   select(new Set([...selected].filter((id) => page.samples.some((sample) => sample.id === id))));
 }
 
 function tile(sample) {
+  const words = { id: String(sample.id), label: sample.label, ago: ago(sample.time) };
   const picture = h("img", {
     src: `/api/v1/samples/${sample.id}/thumbnail`,
     alt: "",
@@ -100,9 +103,9 @@ function tile(sample) {
       type: "button",
       className: "sample",
       value: sample.id,
-      title: `${sample.label}, ${ago(sample.time)}`,
+      title: t("samples.hover", words),
       "aria-pressed": "false",
-      "aria-label": `Sample ${sample.id}, ${sample.label}, ${ago(sample.time)}${sample.pending ? ", waiting" : ""}`,
+      "aria-label": t(sample.pending ? "samples.waiting" : "samples.sample", words),
       "data-pending": String(sample.pending),
     },
     picture,
@@ -128,8 +131,8 @@ async function move(changed) {
   await work(async () => {
     const outcome = await askedIfSlip("relabel", { label, ids: [...selected], ...about(wanted().group) });
     if (!outcome) return;
-    const moved = outcome.moved ? `Moved ${counted(outcome.moved, "sample")} to ${label}. ` : "";
-    say(message, `${moved}${spoken(outcome.reason)}`);
+    const reason = spoken(outcome.reason);
+    told(outcome.moved ? t("moved", { count: outcome.moved, label, reason }) : reason);
     at("samples-label").value = "";
     changed();
   });
@@ -137,27 +140,15 @@ async function move(changed) {
 
 async function forgetSelected(changed) {
   const ids = [...selected];
-  if (
-    !(await confirmed(
-      `Forget ${counted(ids.length, "sample")}? The device will be as if it had never seen them.`,
-      "Forget",
-    ))
-  )
-    return;
+  if (!(await confirmed(t("samples.forget-ask", { count: ids.length }), t("forget")))) return;
   await forget({ ids, ...about(wanted().group) }, changed);
 }
 
 async function forgetLabel(changed) {
   const { label, group } = wanted();
   const samples = group === null ? status.samples : (status.groups[group]?.samples ?? {});
-  const count = counted(Object.hasOwn(samples, label) ? samples[label] : 0, "sample");
-  if (
-    !(await confirmed(
-      `Forget ${label} with its ${count}? The device will be as if it had never seen them.`,
-      `Forget ${label}`,
-    ))
-  )
-    return;
+  const count = Object.hasOwn(samples, label) ? samples[label] : 0;
+  if (!(await confirmed(t("samples.forget-label-ask", { label, count }), t("samples.forget-label", { label })))) return;
   filter.value = "";
   trail = [null];
   await forget({ label, ...about(group) }, changed);
@@ -166,7 +157,7 @@ async function forgetLabel(changed) {
 const forget = (wish, changed) =>
   work(async () => {
     const outcome = await post("forget", wish);
-    say(message, `Forgot ${counted(outcome.removed, "sample")}. ${spoken(outcome.reason)}`);
+    told(t("samples.forgot", { count: outcome.removed, reason: spoken(outcome.reason) }));
     changed();
   });
 
@@ -174,6 +165,6 @@ async function work(task) {
   try {
     await task();
   } catch (error) {
-    say(message, error.message, true);
+    told(error.message, true);
   }
 }

@@ -1,6 +1,7 @@
 // Tiles that can be selected, as samples and frames to review are.
 
 import { at } from "./dom.js";
+import { t } from "./words.js";
 
 /** A set of ids with one more, or less where it was among them. */
 export function toggled(ids, id) {
@@ -14,5 +15,5 @@ export function showSelected(grid, ids, name) {
   for (const button of grid.querySelectorAll(".sample"))
     button.setAttribute("aria-pressed", String(ids.has(Number(button.value))));
   at(`${name}-tools`).hidden = ids.size === 0;
-  at(`${name}-selected`).textContent = `${ids.size} selected`;
+  at(`${name}-selected`).textContent = t("selected", { count: ids.size });
 }

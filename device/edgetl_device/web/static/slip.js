@@ -2,6 +2,7 @@
 
 import { post } from "./api.js";
 import { confirmed } from "./dom.js";
+import { t } from "./words.js";
 
 /** Post a wish with a label; null where the label was a slip. */
 export async function askedIfSlip(path, wish) {
@@ -9,8 +10,8 @@ export async function askedIfSlip(path, wish) {
     return await post(path, wish);
   } catch (error) {
     if (!error.meant) throw error;
-    const question = `${wish.label} would be a new label. Did you mean ${error.meant}?`;
-    if (!(await confirmed(question, `${wish.label} is new`))) return null;
+    const question = t("slip", { label: wish.label, meant: error.meant });
+    if (!(await confirmed(question, t("slip.new", { label: wish.label })))) return null;
     return post(path, { ...wish, new_label: true });
   }
 }

@@ -1,7 +1,8 @@
 // What was taught, asked again: labels that look wrong, and how well each class is known.
 
 import { get, post } from "./api.js";
-import { at, counted, h, percent, say, spoken } from "./dom.js";
+import { at, h, say, spoken } from "./dom.js";
+import { percent, t } from "./words.js";
 
 const MOST_SHOWN = 12;
 
@@ -13,7 +14,7 @@ export function startTaught(changed) {
 async function ask(changed) {
   const button = at("taught-ask");
   button.disabled = true;
-  say(at("taught-message"), "Asking every sample…");
+  say(at("taught-message"), t("taught.asking"));
   try {
     show(await get("health"), changed);
   } catch (error) {
@@ -31,11 +32,10 @@ function show({ samples, doubtful, classes, confused }, changed) {
 }
 
 function summary(samples, doubtful, confused) {
-  if (!samples) return "Nothing to ask yet: it takes two classes, and samples that were taught here.";
-  const wrong = doubtful
-    ? `${doubtful.toLocaleString("en")} of ${counted(samples, "sample")} ${doubtful === 1 ? "looks" : "look"} mislabelled.`
-    : `None of ${counted(samples, "sample")} looks mislabelled.`;
-  const most = confused ? ` Most often taken for each other: ${confused[0]} and ${confused[1]}.` : "";
+  if (!samples) return t("taught.nothing");
+  const all = { samples: t("samples", { count: samples }) };
+  const wrong = doubtful ? t("taught.wrong", { count: doubtful, ...all }) : t("taught.none-wrong", all);
+  const most = confused ? t("taught.confused", { one: confused[0], other: confused[1] }) : "";
   return wrong + most;
 }
 
@@ -57,16 +57,16 @@ function card({ id, label, looks_like: looksLike }, changed) {
   const picture = h("img", { src: `/api/v1/samples/${id}/thumbnail`, alt: "", loading: "lazy", width: 56, height: 56 });
   picture.addEventListener("error", () => picture.replaceWith(h("span", { className: "blank", textContent: `#${id}` })));
   item.append(
-    h("p", { className: "about" }, h("strong", { textContent: `Taught as ${label}, looks like ${looksLike}` })),
+    h("p", { className: "about" }, h("strong", { textContent: t("taught.looks-like", { label, meant: looksLike }) })),
     h("div", { className: "pictures" }, picture),
     h(
       "div",
-      { className: "choices", role: "group", "aria-label": `What is sample ${id}?` },
-      button(`It is ${looksLike}`, () =>
-        act("relabel", { label: looksLike, ids: [id] }, (answer) => `Moved to ${looksLike}. ${spoken(answer.reason)}`),
+      { className: "choices", role: "group", "aria-label": t("taught.what", { id: String(id) }) },
+      button(t("taught.is", { label: looksLike }), () =>
+        act("relabel", { label: looksLike, ids: [id] }, (answer) => t("taught.moved", { label: looksLike, reason: spoken(answer.reason) })),
       ),
-      button(`It is ${label}`, () => act("samples/confirm", { ids: [id] }, () => `Kept as ${label}: nobody asks again.`)),
-      button("Forget", () => act("forget", { ids: [id] }, () => "Forgot 1 sample."), "danger"),
+      button(t("taught.is", { label }), () => act("samples/confirm", { ids: [id] }, () => t("taught.kept", { label }))),
+      button(t("forget"), () => act("forget", { ids: [id] }, () => t("forgot", { count: 1 })), "danger"),
     ),
   );
   return item;
@@ -74,14 +74,14 @@ function card({ id, label, looks_like: looksLike }, changed) {
 
 function row({ label, samples, photos, right, interval, confused_with: other, missing }) {
   const notes = [];
-  if (missing) notes.push(`rests on ${counted(photos, "photo")}: add ${missing}`);
-  if (other) notes.push(`else taken for ${other}`);
+  if (missing) notes.push(t("taught.rests", { count: photos, missing }));
+  if (other) notes.push(t("taught.else", { label: other }));
   return h(
     "tr",
     {},
     h("th", { scope: "row", textContent: label }),
-    h("td", { textContent: `${right} of ${samples}` }),
-    h("td", { textContent: `${percent(interval[0])} to ${percent(interval[1])}` }),
+    h("td", { textContent: t("taught.of", { right, samples }) }),
+    h("td", { textContent: t("taught.range", { low: percent(interval[0]), high: percent(interval[1]) }) }),
     h("td", { className: "note", textContent: notes.join("; ") }),
   );
 }

@@ -1,24 +1,24 @@
 // Teaching: hold the button (or a key) and every frame becomes a sample; let go and the device learns them.
 
 import { post, send } from "./api.js";
-import { at, counted, duration, h, percent, spoken } from "./dom.js";
+import { at, h } from "./dom.js";
 import { filmed } from "./film.js";
 import { about, chosenGroup, keepGroup } from "./groups.js";
 import { holdable } from "./hold.js";
-import { choices } from "./pending.js";
+import { grab, ownIsOn } from "./own-camera.js";
 import { NOTHING, knownLabels } from "./state.js";
+import { askWhichLabel, report } from "./teach-report.js";
+import { hideToast, toast } from "./toast.js";
+import { t } from "./words.js";
 
 const TAP_MS = 350; // shorter than this is a tap, and a tap is a burst
 const BURST = 5; // frames
 const INTERVAL_MS = 120; // between two frames: the thing should move a little
 const MAX_HELD = 60; // frames of one hold
 const MAX_CHIPS = 24;
-const MAX_CHANGES = 4;
 
 const shutter = at("shutter");
 const input = at("teach-label");
-const film = at("film");
-const result = at("result");
 
 let holding = false;
 let tapped = false;
@@ -41,7 +41,6 @@ export function startTeaching(changed) {
     event.preventDefault(); // or the key would press the button that gets the focus
     shutter.focus();
   });
-  at("photos").addEventListener("change", (event) => teachPhotos([...event.target.files], changed));
 }
 
 /** Show the known labels as buttons. */
@@ -54,7 +53,7 @@ export function showChips() {
     chips.dataset.labels = labels.join("\n");
     chips.replaceChildren(
       ...labels.map((label) => {
-        const textContent = label === NOTHING ? "nothing there" : label;
+        const textContent = label === NOTHING ? t("teach.nothing-there") : label;
         return h("button", { type: "button", textContent, value: label, onclick: () => choose(label) });
       }),
     );
@@ -70,13 +69,13 @@ function choose(label) {
 /** The label to teach, or null after asking for one, or for the name of the question. */
 function wanted() {
   if (chosenGroup() === "") {
-    showResult("failed", "Name the question first.", "Such as condition, or side.");
+    toast("failed", t("teach.name-group"), t("teach.name-group-detail"));
     setTimeout(() => at("teach-group-name").focus());
     return null;
   }
   const label = input.value.trim();
   if (label) return label;
-  showResult("failed", "Type a name first.", "Or pick one of the labels.");
+  toast("failed", t("teach.name"), t("teach.name-detail"));
   setTimeout(() => input.focus()); // after the press has given the button its focus
   return null;
 }
@@ -87,8 +86,8 @@ async function begin(changed) {
   const group = chosenGroup();
   busy = holding = true;
   pressedAt = performance.now();
-  film.replaceChildren();
-  result.hidden = true;
+  at("film").replaceChildren();
+  hideToast();
   shutter.dataset.capturing = at("view").dataset.capturing = "true";
   const ids = [];
   let problem = null;
@@ -96,7 +95,7 @@ async function begin(changed) {
     while (goesOn(ids.length)) {
       const started = performance.now();
       ids.push(...(await captureOne(label, group)));
-      at("shutter-text").textContent = `${counted(ids.length, "frame")} of ${label}`;
+      at("shutter-text").textContent = t("teach.holding", { count: ids.length, label });
       await new Promise((next) => setTimeout(next, Math.max(0, INTERVAL_MS - (performance.now() - started))));
     }
   } catch (error) {
@@ -104,7 +103,7 @@ async function begin(changed) {
   }
   shutter.dataset.capturing = at("view").dataset.capturing = "false";
   await learn(label, group, ids, problem, changed);
-  at("shutter-text").textContent = "Hold to capture";
+  at("shutter-text").textContent = t("teach.hold");
   busy = false;
 }
 
@@ -114,30 +113,35 @@ function goesOn(captured) {
 }
 
 async function captureOne(label, group) {
-  const { ids } = await filmed(() =>
-    post("learn", { label, frames: 1, retrain: false, new_label: label === meantAsNew, ...about(group) }),
-  );
-  return ids;
+  const store = async () => {
+    if (ownIsOn()) return sendPhoto(label, group, await grab());
+    return post("learn", { label, frames: 1, retrain: false, new_label: label === meantAsNew, ...about(group) });
+  };
+  return (await filmed(store)).ids;
 }
 
-async function teachPhotos(files, changed) {
-  at("photos").value = "";
+function sendPhoto(label, group, photo) {
+  const fields = { label, retrain: "false", new_label: String(label === meantAsNew), ...about(group) };
+  return send(`learn?${new URLSearchParams(fields)}`, photo, photo.type || "image/jpeg");
+}
+
+/** Teach photo files, under the name in the field or another one; what was dropped in the meantime waits for nothing. */
+export async function teachPhotos(files, changed, named = null) {
+  if (named !== null && !busy) choose(named);
   const label = files.length && !busy ? wanted() : null;
   if (!label) return;
   const group = chosenGroup();
   busy = shutter.disabled = true;
   const ids = [];
   const skipped = [];
-  film.replaceChildren();
+  at("film").replaceChildren();
   for (const [number, file] of files.entries()) {
-    showResult("working", `Adding photo ${number + 1} of ${files.length}…`, "");
+    toast("working", t("teach.adding", { number: number + 1, count: files.length }));
     try {
-      const fields = { label, retrain: "false", new_label: String(label === meantAsNew), ...about(group) };
-      const query = new URLSearchParams(fields);
-      ids.push(...(await send(`learn?${query}`, file, file.type || "image/jpeg")).ids);
+      ids.push(...(await sendPhoto(label, group, file)).ids);
     } catch (error) {
       if (error.meant) {
-        askWhichLabel(label, error.meant, () => teachPhotos(files, changed));
+        ask(label, error.meant, () => teachPhotos(files, changed));
         busy = shutter.disabled = false;
         return;
       }
@@ -150,112 +154,25 @@ async function teachPhotos(files, changed) {
 
 /** Retrain on what was stored, and show the outcome. */
 async function learn(label, group, ids, problem, changed) {
-  if (!ids.length && problem.meant) return askWhichLabel(label, problem.meant, () => shutter.focus());
-  if (!ids.length) return showResult("failed", "Nothing was stored.", problem.message);
-  showResult("working", `Learning ${label}…`, "");
+  if (!ids.length && problem.meant) return ask(label, problem.meant, () => shutter.focus());
+  if (!ids.length) return toast("failed", t("teach.nothing-stored"), problem.message);
+  toast("working", t("teach.learning", { label }));
   try {
     report(label, group, ids, await post("retrain", about(group)), changed);
   } catch (error) {
-    showResult("failed", `Stored ${counted(ids.length, "sample")}, but did not learn.`, error.message);
+    toast("failed", t("teach.not-learned", { count: ids.length }), error.message);
   }
-  if (problem) result.append(h("p", { className: "detail", textContent: problem.message }));
+  if (problem) at("result").append(h("p", { className: "detail", textContent: problem.message }));
   await changed();
   keepGroup(group);
 }
 
 /** A new label looks like a slip of a known one: `again()` is called once it is clear which is meant. */
-function askWhichLabel(label, known, again) {
-  const answer = (text, chosen) =>
-    action(text, () => {
-      meantAsNew = label;
-      choose(chosen);
-      result.hidden = true;
-      again();
-    });
-  showResult(
-    "failed",
-    `Did you mean ${known}?`,
-    `Nothing was stored: ${label} would be a new label, and it looks like ${known}.`,
-    answer(`Yes, ${known}`, known),
-    answer(`No, ${label} is new`, label),
-  );
-}
-
-function report(label, group, ids, outcome, changed) {
-  const learned = `${counted(ids.length, "sample")} of ${label}, learned in ${duration(outcome.retrain_ms)}`;
-  const undo = action("Forget these", async () => {
-    const after = await post("forget", { ids, ...about(group) });
-    showResult("promoted", "Forgotten.", spoken(after.reason));
-    film.replaceChildren();
-    changed();
+function ask(label, meant, again) {
+  askWhichLabel(label, meant, (chosen) => {
+    meantAsNew = label;
+    choose(chosen);
+    hideToast();
+    again();
   });
-  if (outcome.set_aside?.length) {
-    showSetAside(outcome, group, changed);
-    return;
-  }
-  if (outcome.promoted) {
-    showResult("promoted", spoken(outcome.reason), learned, undo);
-    showChanges(outcome);
-    return;
-  }
-  const accept = action("My labels are right: use them", async () => {
-    report(label, group, ids, await post("retrain", { accept_scene_change: true, ...about(group) }), changed);
-    changed();
-  });
-  showResult(
-    "rejected",
-    spoken(outcome.reason),
-    `${learned}. The samples are stored; the previous version stays in use.`,
-    accept,
-    undo,
-  );
-}
-
-/** What each class gained or lost, the greatest changes first. */
-function showChanges({ changes = [] }) {
-  const size = ({ before, after }) => Math.abs(after - before);
-  const lines = [...changes].sort((a, b) => size(b) - size(a)).slice(0, MAX_CHANGES);
-  if (!lines.length) return;
-  const told = ({ label, before, after, photos, held_out: heldOut }) =>
-    `${label} ${after > before ? "gained" : "lost"}: ${percent(before)} → ${percent(after)} ` +
-    `of ${heldOut ? counted(photos, "photo") : `its ${counted(photos, "sample")}`}`;
-  const list = h("ul", { className: "changes" }, ...lines.map((change) => h("li", { textContent: told(change) })));
-  result.querySelector(".detail").after(list);
-}
-
-/** What was learned, and what waits for a decision, which may also be made later, in its card. */
-function showSetAside(outcome, group, changed) {
-  const waiting = outcome.set_aside.reduce((sum, batch) => sum + batch.samples, 0);
-  showResult(
-    outcome.promoted ? "promoted" : "rejected",
-    spoken(outcome.reason),
-    `${counted(waiting, "sample")} set aside until you decide; nothing else waits for that.`,
-  );
-  if (outcome.promoted) showChanges(outcome);
-  const done = (text) => {
-    showResult("promoted", text, "");
-    changed();
-  };
-  for (const batch of outcome.set_aside)
-    result.append(choices({ ...batch, ...about(group) }, done, (error) => showResult("failed", "That did not work.", error.message)));
-}
-
-function action(text, work) {
-  const button = h("button", { type: "button", textContent: text });
-  button.addEventListener("click", async () => {
-    for (const other of result.querySelectorAll("button")) other.disabled = true;
-    try {
-      await work();
-    } catch (error) {
-      showResult("failed", "That did not work.", error.message);
-    }
-  });
-  return button;
-}
-
-function showResult(state, title, detail, ...actions) {
-  result.hidden = false;
-  result.dataset.state = state;
-  result.replaceChildren(h("strong", { textContent: title }), h("span", { className: "detail", textContent: detail }));
-  if (actions.length) result.append(h("div", { className: "choices" }, ...actions));
 }

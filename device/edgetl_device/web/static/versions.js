@@ -1,7 +1,9 @@
 // Head versions, newest first; any that was once good is one click away.
 
 import { get, post } from "./api.js";
-import { ago, at, h, say, spoken } from "./dom.js";
+import { at, h, spoken } from "./dom.js";
+import { told } from "./toast.js";
+import { ago, t } from "./words.js";
 
 const FEW = 5;
 const GOOD = ["factory", "promoted"]; // what the device goes back to; the others were rejected, or failed in use
@@ -22,14 +24,15 @@ export async function showVersions(changed) {
   const shown = all ? versions : versions.filter((version, row) => row < FEW || version.active);
   at("versions-list").replaceChildren(...shown.map((version) => row(version, changed)));
   at("versions-more").hidden = shown.length === versions.length;
-  at("versions-more").textContent = `Show all ${versions.length}`;
+  at("versions-more").textContent = t("all", { count: versions.length });
 }
 
 function row(version, changed) {
+  const named = { version: String(version.version) };
   const number = h("span", {
     className: "number",
     textContent: version.version,
-    "aria-label": `Version ${version.version}`,
+    "aria-label": t("versions.number", named),
   });
   const text = h(
     "span",
@@ -41,22 +44,23 @@ function row(version, changed) {
 }
 
 function reason({ state, reason: text }) {
-  return state === "factory" ? "from the bundle" : spoken(text);
+  return state === "factory" ? t("versions.factory") : spoken(text);
 }
 
 function choice(version, changed) {
-  if (version.active) return h("span", { className: "badge", textContent: "in use" });
+  const named = { version: String(version.version) };
+  if (version.active) return h("span", { className: "badge", textContent: t("versions.active") });
   if (!GOOD.includes(version.state))
-    return h("span", { className: "badge", "data-state": version.state, textContent: version.state });
-  const button = h("button", { type: "button", textContent: "Use", "aria-label": `Use version ${version.version}` });
+    return h("span", { className: "badge", "data-state": version.state, textContent: t(`versions.${version.state}`) });
+  const button = h("button", { type: "button", textContent: t("versions.use"), "aria-label": t("versions.use-one", named) });
   button.addEventListener("click", async () => {
     button.disabled = true;
     try {
       await post("rollback", { version: version.version });
-      say(at("versions-message"), `Version ${version.version} is in use.`);
+      told(t("versions.used", named));
       changed();
     } catch (error) {
-      say(at("versions-message"), error.message, true);
+      told(error.message, true);
       button.disabled = false;
     }
   });
