@@ -23,6 +23,7 @@ from edgetl_device.inference.backbone import Backbone, open_backbone
 from edgetl_device.inference.classifier import Prediction
 from edgetl_device.learning.learner import Learner
 from edgetl_device.metrics import wilson_interval
+from edgetl_device.percent import percent
 from edgetl_device.photos import Image, read_photo
 
 from .backbones.backbone import BackboneSpec
@@ -213,7 +214,7 @@ def _factory(world: World, spec: BackboneSpec, folder: Path, story: Story) -> tu
         "convert to int8",
         done.parity.converted_accuracy,
         time.perf_counter() - started,
-        f"{done.size_bytes / 1e6:.1f} MB; {done.parity.agreement:.0%} same labels as the float model; "
+        f"{done.size_bytes / 1e6:.1f} MB; {percent(done.parity.agreement)} same labels as the float model; "
         f"{done.ops['float']} of {done.ops['total']} operators float",
         held_out,
     )
@@ -227,7 +228,7 @@ def _factory(world: World, spec: BackboneSpec, folder: Path, story: Story) -> tu
         "install on the device",
         accuracy(world.usual, usual),
         time.perf_counter() - started,
-        f"self-check {agreement:.0%}; {len(usual)} photos it has never seen, in the factory's light",
+        f"self-check {percent(agreement)}; {len(usual)} photos it has never seen, in the factory's light",
         _usual(world),
     )
     story.parts += [Heading("At the factory"), _gallery(world.usual, usual, 8)]

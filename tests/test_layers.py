@@ -21,7 +21,7 @@ DEVICE_MODULES = sorted(
 
 ORDER = {
     "device/edgetl_device": [
-        "errors v4l2 child_process memory_budget",
+        "errors percent v4l2 child_process memory_budget",
         "addresses printable progress_bar strict_json secret_file environment extensions files pillow_decoder",
         "labels view_names photo_headers photo_folders photos region preprocess empty_scene part_pose view looking codes arrays projection projected statistics metrics console",
         "heads",

@@ -10,10 +10,12 @@ import functools
 import json
 import logging
 import re
+import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -262,8 +264,24 @@ class _LogLines(logging.Handler):
 
 
 def _error(text: str) -> None:
+    """One line on stderr; a terminal shows it in lines that end between words."""
+    if sys.stderr.isatty() and "\n" not in text:
+        text = "\n".join(_wrapped(text, max(_NARROWEST, shutil.get_terminal_size().columns), "  "))
     with paused():
         click.echo(printable_lines(text), err=True)
+
+
+def moment(time: str) -> str:
+    """An ISO 8601 time, as the store keeps it in UTC → how a person reads it here.
+
+    Example:
+        >>> re.sub("[0-9]", "0", moment("2026-11-27T14:02:09.417+00:00"))
+        '0000-00-00 00:00:00'
+    """
+    try:
+        return datetime.fromisoformat(time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except ValueError:
+        return time  # of a store that somebody else wrote
 
 
 def _cell(value: object) -> str:

@@ -31,6 +31,7 @@ from .inference.classifier import predictions
 from .labels import NOTHING
 from .learning.groups import Groups
 from .learning.learner import Learner
+from .percent import percent
 from .store.history import history_summary
 from .store.lock import LearningLock, lock_path
 from .store.store import Store
@@ -185,8 +186,8 @@ class Home:
         agreement, choice = self._tried(content, runtime)
         if agreement < AGREEMENT:
             raise CheckFailedError(
-                f"on this device only {agreement:.0%} of the check photos get the workstation's label "
-                f"(at least {AGREEMENT:.0%} expected): the current bundle stays; try another --runtime"
+                f"on this device only {percent(agreement)} of the check photos get the workstation's label "
+                f"(at least {percent(AGREEMENT)} expected): the current bundle stays; try another --runtime"
             )
         if not self._is_current(bundle) and self._holds_own_samples(bundle):
             raise InputError(

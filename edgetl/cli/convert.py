@@ -11,6 +11,7 @@ import click
 from edgetl_device.console import is_verbose, note, reports, say, say_wrapped, table
 from edgetl_device.errors import InputError
 from edgetl_device.head_option import head_option
+from edgetl_device.percent import percent
 
 from .embedded import convert_on_embeddings
 from .options import check_bundle_name
@@ -155,7 +156,7 @@ def _tell(done: Converted) -> None:
             [("as it was", bought.plain_size_bytes, bought.plain_zipped_bytes),
              ("compressed", bought.size_bytes, bought.zipped_bytes)],
         )  # fmt: skip
-        zeros = f"{bought.sparsity:.0%} zeros, at most {bought.distinct} values a channel"
+        zeros = f"{percent(bought.sparsity)} zeros, at most {bought.distinct} values a channel"
         say_wrapped(f"{zeros}; depthwise kernels are left alone", 2)
         if bought.trained_kernels is not None:
             say(f"all {bought.integer_kernels} kernels of integers were trained with quantizers")
@@ -179,7 +180,7 @@ def _tell_extras(done: Converted) -> None:
     if done.fused:
         file, own = done.fused, done.own_head
         what = "model.tflite" if own is None else "model.tflite, with the model's own head,"
-        same = f"{'as the model ' if own else ''}on {file.agreement:.1%} of {file.samples} held-out photos"
+        same = f"{'as the model ' if own else ''}on {percent(file.agreement, 1)} of {file.samples} held-out photos"
         say_wrapped(f"{what} says the same {same}; get it with `unzip -p {done.path} model.tflite > model.tflite`", 2)
     if done.own_head:
         own = done.own_head

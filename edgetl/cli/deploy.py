@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from edgetl_device.console import note, reports, say
+from edgetl_device.percent import percent
 
 _port = click.option("--port", type=click.IntRange(1, 65535), help="Port of the ssh server (default: as configured).")
 _home = click.option("--home", default="", help="Device home there (default: ~/.local/share/edgetl).")
@@ -45,7 +46,7 @@ def deploy(
         progress=note,
     )
     what = f"{file.name} runs" if done.sent else f"{file.name} was there already and runs"
-    say(f"{what} on {target}, version {done.version}; {done.agreement:.0%} of its check photos get the same label "
+    say(f"{what} on {target}, version {done.version}; {percent(done.agreement)} of its check photos get the same label "
         f"there as here ({done.seconds:.1f} s)")  # fmt: skip
     return {
         "version": done.version,

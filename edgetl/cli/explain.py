@@ -9,6 +9,7 @@ import click
 
 from edgetl_device.console import note, refuse_existing, reports, say, table
 from edgetl_device.errors import InputError, PhotoError, StorageError
+from edgetl_device.percent import percent
 
 
 @click.command(short_help="Show which parts of PHOTOS speak for the label")
@@ -63,7 +64,7 @@ def explain(
         write_atomically(target, data.tobytes())
         written.append({"path": str(path), "picture": str(target), "label": explanation.label,
                         "probability": explanation.probability, "rest": explanation.rest})  # fmt: skip
-        rows.append((path.name, explanation.label, explanation.probability, f"{explanation.rest:.1%}"))
+        rows.append((path.name, explanation.label, explanation.probability, percent(explanation.rest, 1)))
     if not written:
         raise InputError(f"none of {len(skipped)} photos could be read, for example {skipped[0]}")
     table(("photo", "label", "probability", "rounding left over"), rows)

@@ -77,6 +77,11 @@ def inspection_report(
     say(f"AUROC {measured.auroc:.3f}")
     if measured.localisation is not None:
         say(f"pixel AUROC {measured.localisation.pixel_auroc:.3f}, PRO {measured.localisation.pro:.3f}")
+        say_wrapped(
+            "(PRO, per-region overlap: how much of each defect is marked, on average over defects of any size, "
+            "while up to 30 % of what is good is marked too; 1 is best)",
+            1,
+        )
     for warning in measured.warnings:
         say_wrapped(f"warning: {warning}", 0)
     if report is not None:

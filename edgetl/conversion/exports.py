@@ -13,6 +13,7 @@ import numpy.typing as npt
 from edgetl_device.console import progress
 from edgetl_device.errors import CheckFailedError, InputError, PhotoError
 from edgetl_device.inference.backbone import prepare_files
+from edgetl_device.percent import percent
 
 from .. import tf
 from ..models.float_model import FloatModel
@@ -125,6 +126,6 @@ def _proven(
     if len(rows) - same > max(1, (1 - AGREEMENT) * len(rows)):  # one near tie is always forgiven
         raise CheckFailedError(
             f"the {kind} file says what the float model says on only {same} of {len(rows)} held-out photos (at least "
-            f"{AGREEMENT:.1%} expected); nothing was written"
+            f"{percent(AGREEMENT, 1)} expected); nothing was written"
         )
     return OtherFile(kind, data, labels, same / len(rows), len(rows))

@@ -13,6 +13,7 @@ from edgetl_device.console import progress
 from edgetl_device.errors import CheckFailedError, InputError, PhotoError
 from edgetl_device.inference.backbone import Backbone, prepare_files
 from edgetl_device.inference.interpreter import TFLiteInterpreter
+from edgetl_device.percent import percent
 
 from ..models.float_model import FloatModel, OwnHead
 from ..tflite import fused
@@ -96,7 +97,8 @@ def _check_agreement(told: Sequence[int], expected: Sequence[int], what: str) ->
     if different > max(1, (1 - AGREEMENT) * len(expected)):  # one near tie is always forgiven
         raise CheckFailedError(
             f"the file with the model's own head says something else than {what} on {different} of {len(expected)} "
-            f"held-out photos (at least {AGREEMENT:.1%} alike expected); nothing was written. Leave out --keep-head"
+            f"held-out photos (at least {percent(AGREEMENT, 1)} alike expected); nothing was written. "
+            "Leave out --keep-head"
         )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from edgetl_device import metrics
 from edgetl_device.console import note
 from edgetl_device.errors import CheckFailedError
+from edgetl_device.percent import percent
 
 _ROUNDING = 1e-9  # of differences of shares
 
@@ -119,7 +120,7 @@ def _blindness(parity: Parity, classes: int) -> str | None:
     guessing = chance + (chance * (1 - chance) / parity.samples) ** 0.5
     photos = f"of {parity.samples} held-out photos"
     if parity.float_accuracy <= guessing:
-        return f"the float model is right on {parity.float_accuracy:.0%} {photos}"
+        return f"the float model is right on {percent(parity.float_accuracy)} {photos}"
     if parity.agreement <= guessing:
-        return f"the float and the converted model agree on {parity.agreement:.0%} {photos}"
+        return f"the float and the converted model agree on {percent(parity.agreement)} {photos}"
     return None

@@ -7,6 +7,7 @@ from pathlib import Path
 from edgetl_device.bundle.bundle import Bundle
 from edgetl_device.files import write_atomically
 from edgetl_device.metrics import auroc, wilson_interval
+from edgetl_device.percent import percent
 
 from ..reports.intervals import spread
 from ..reports.page import Drawing, Gallery, Heading, Part, Picture, Table, Text, page
@@ -35,8 +36,9 @@ def _summary(report: InspectionReport) -> list[Part]:
         Text(f"{found} of {bad} defects found, {alarms} of {good} good photos flagged.", strong=True),
         Text(
             f"Taught with {report.taught} good photos and no defect. From these alone it expected to flag "
-            f"{share:.1%} of good ones, {low:.1%} to {high:.1%}. Whatever the threshold, a defect has the higher score "
-            f"in {report.auroc:.1%} of pairs of a photo with one and a good photo (AUROC)."
+            f"{percent(share, 1)} of good ones, {percent(low, 1)} to {percent(high, 1)}. Whatever the threshold, a "
+            f"defect has the higher score in {percent(report.auroc, 1)} of pairs of a photo with one and a good photo "
+            "(AUROC)."
         ),
         Table(("", "photos", "of", "share", "95 % interval"), rows),
         *(Text(f"{warning[:1].upper()}{warning[1:]}.") for warning in report.warnings),

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from edgetl_device.console import note, progress
 from edgetl_device.errors import PhotoError
 from edgetl_device.inference.backbone import prepare_files
+from edgetl_device.percent import percent
 from edgetl_device.preprocess import RESIZES, Preprocessing
 
 from ..data.datasets import Dataset, balanced
@@ -63,8 +64,8 @@ def find_preprocessing(model: Classifier, dataset: Dataset, outputs: Sequence[st
     if gained - lost <= _SIGMA * math.sqrt(gained + lost):
         return crop
     note(
-        f"photos are {_SAYS[best.resize]}, not cropped: that way the model gets {right[best].mean():.0%} of "
-        f"{len(labels)} labels right, cropped {cropped.mean():.0%} (--resize crop insists)"
+        f"photos are {_SAYS[best.resize]}, not cropped: that way the model gets {percent(right[best].mean())} of "
+        f"{len(labels)} labels right, cropped {percent(cropped.mean())} (--resize crop insists)"
     )
     return best
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from edgetl_device.errors import CheckFailedError
 from edgetl_device.inference.native_log import captured_stderr
+from edgetl_device.percent import percent
 
 AGREEMENT = 0.995  # share of held-out photos on which a fused model must say what the bundle says
 
@@ -73,7 +74,8 @@ def prove(model: bytes, photos: Iterable[npt.NDArray[np.uint8]], expected: Seque
     fused = Fused(model, same / len(expected), len(expected))
     if len(expected) - same > max(1, (1 - AGREEMENT) * len(expected)):
         raise CheckFailedError(
-            f"the fused model agrees with the bundle on only {fused.agreement:.1%} of {len(expected)} held-out photos "
-            f"(at least {AGREEMENT:.1%} expected); nothing was written. Try --head lda, or leave out --fused"
+            f"the fused model agrees with the bundle on only {percent(fused.agreement, 1)} of {len(expected)} held-out "
+            f"photos (at least {percent(AGREEMENT, 1)} expected); nothing was written. "
+            "Try --head lda, or leave out --fused"
         )
     return fused

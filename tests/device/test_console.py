@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import click
@@ -90,6 +94,22 @@ def test_lines_for_a_person_are_broken_between_words_and_never_within_a_command(
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80 and lines[1] == "         `edgetl-device learn LABEL PHOTO`"
     assert lines[2] == "version  why" and lines[4].startswith(" " * 9 + "learned") and lines[-1] == "      2  installed"
+
+
+@pytest.mark.slow
+def test_an_error_ends_its_lines_between_words_on_a_terminal_and_is_one_line_elsewhere(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "edgetl_device", "--home", str(tmp_path), "status"]
+    piped = subprocess.run(command, capture_output=True, text=True, check=False)
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    done = subprocess.run(command, stdout=theirs, stderr=theirs, stdin=theirs, env=environment, check=False)
+    os.close(theirs)
+    shown = os.read(ours, 10_000).decode().splitlines()
+    os.close(ours)
+    assert piped.returncode == done.returncode == 2 and len(piped.stderr.splitlines()) == 1
+    assert " ".join(line.strip() for line in shown) == piped.stderr.strip() and len(shown) > 1
+    assert all(len(line) <= 60 or "`" in line or len(line.split()) == 1 for line in shown), shown
 
 
 def test_a_verbose_command_leaves_the_log_of_its_process_as_it_was(capsys) -> None:

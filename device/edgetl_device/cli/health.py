@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..console import reports, say, say_wrapped, table
+from ..percent import percent
 from .options import group_option, group_words, in_group, in_home, runtime_option
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _row(each: TaughtClass) -> tuple[object, ...]:
         words.append(f"rests on {each.photos} {photo}: add {each.missing}")
     if each.confused_with:
         words.append(f"else {each.confused_with}")
-    return each.label, each.samples, each.right, f"{low:.0%} to {high:.0%}", "; ".join(words)
+    return each.label, each.samples, each.right, f"{percent(low)} to {percent(high)}", "; ".join(words)
 
 
 @click.command(short_help="Which samples make a photo be called what it is called")
@@ -122,24 +123,22 @@ def _say_why(photo: Path, found: Why, in_group: str) -> None:
     if not found.causes:
         say_wrapped(f"nothing that was taught here speaks for {found.label}: it is the bundle's answer", 2)
         return
+    if not found.alone:
+        first, count = found.causes[0], len(found.causes)
+        told = f"none of the {count} samples most like it decides" if count > 1 else "the one sample does not decide"
+        without = f"without sample {first.id}, which speaks for it most, it leads by {first.lead:.1f}"
+        say_wrapped(f"{told} that: {without}" if math.isfinite(first.lead) else f"{told} that", 2)
+        return
     table(
-        ("without", "label", "lead", ""),
+        ("without", "it would be", "lead"),
         [
-            (
-                each.id,
-                each.label,
-                f"{each.lead:+.1f}" if math.isfinite(each.lead) else "",
-                f"then {each.instead}" if each.lead < 0 else "",
-            )
-            for each in found.causes
+            (each.id, each.instead, f"{-each.lead:.1f}" if math.isfinite(each.lead) else "")
+            for each in found.alone[:_MOST_SHOWN]
         ],
     )
-    if found.alone:
-        first = found.alone[0]
-        say_wrapped(
-            f"without sample {first.id} it would be {first.instead}: if its label is wrong, "
-            f"`edgetl-device relabel{in_group} {shlex.quote(first.instead)} {first.id}`",
-            2,
-        )
-    else:
-        say_wrapped("no single one of these samples decides it", 2)
+    first = found.alone[0]
+    say_wrapped(
+        f"if the label of sample {first.id} is wrong, "
+        f"`edgetl-device relabel{in_group} {shlex.quote(first.instead)} {first.id}`",
+        2,
+    )

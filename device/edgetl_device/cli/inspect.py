@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..console import note, progress, refuse_existing, reports, say, say_wrapped, shared_options, table
+from ..console import moment, note, progress, refuse_existing, reports, say, say_wrapped, shared_options, table
 from ..errors import InputError, PhotoError
+from ..percent import percent
 from .inspect_versions import rollback, versions
 from .inspect_words import as_json, counted, drawn, in_words, known_good, opened_to_inspect, told, versions_in_words
 from .options import in_home, runtime_option
@@ -215,8 +216,8 @@ def status(listed: bool, false_alarms: float | None, home: Home) -> dict[str, An
             say("threshold  none yet: `edgetl-device inspect learn PHOTO…`")
         else:
             share, low, high = known.expected_false_alarms
-            say(f"threshold  {known.threshold:.2f}, set for {known.target:.1%} of good parts flagged")
-            say(f"expected   {share:.1%} of good parts flagged, {low:.1%} to {high:.1%}")
+            say(f"threshold  {known.threshold:.2f}, set for {percent(known.target, 1)} of good parts flagged")
+            say(f"expected   {percent(share, 1)} of good parts flagged, {percent(low, 1)} to {percent(high, 1)}")
         for line in versions_in_words(known):
             say_wrapped(line, 11)
         for warning in known.warnings:
@@ -227,17 +228,19 @@ def status(listed: bool, false_alarms: float | None, home: Home) -> dict[str, An
                 ("asked for", "threshold", "good ones flagged", "bad ones found"),
                 [
                     (
-                        f"{row.target:.1%}",
+                        percent(row.target, 1),
                         row.threshold,
-                        f"{row.false_alarms:.1%}",
-                        "-" if row.found is None else f"{row.found:.0%}",
+                        percent(row.false_alarms, 1),
+                        "-" if row.found is None else percent(row.found),
                     )
                     for row in curve
                 ],
             )
         if listed:
             say()
-            table(("id", "verdict", "burst", "time"), [(row.id, row.verdict, row.burst, row.time) for row in rows])
+            table(
+                ("id", "verdict", "burst", "time"), [(row.id, row.verdict, row.burst, moment(row.time)) for row in rows]
+            )
         return {
             **asdict(known),
             "view": known.view.to_json() if known.view else None,

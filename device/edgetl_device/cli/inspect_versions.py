@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..console import reports, say, say_wrapped, table
+from ..console import moment, reports, say, say_wrapped, table
+from ..percent import percent
 from .inspect_words import counted, opened_to_inspect
 from .options import in_home
 from .sample_ids import as_ranges
@@ -34,7 +35,7 @@ def versions(home: Home) -> dict[str, Any]:
                 (
                     "*" if row.id == active else "",
                     row.id,
-                    row.time[:16].replace("T", " "),
+                    moment(row.time),
                     *_figures(row.metrics),
                     row.reason,
                 )
@@ -80,7 +81,7 @@ def _figures(metrics: dict[str, Any]) -> tuple[str, str, str, str]:
     found = metrics["found"]
     return (
         str(metrics["good"]),
-        f"{metrics['false_alarms']:.1%}",
+        percent(metrics["false_alarms"], 1),
         str(metrics["bad"]),
-        "-" if found is None else f"{found:.0%}",
+        "-" if found is None else percent(found),
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..console import note, say, say_wrapped
 from ..errors import HomeError
+from ..percent import percent
 
 if TYPE_CHECKING:
     from ..home import Home
@@ -26,7 +27,7 @@ def told(opened: OpenHome, taught: Taught, verdict: str) -> dict[str, Any]:
         say_wrapped(f"warning: {warning}", 0)
     if status.expected_false_alarms is not None:
         share, low, high = status.expected_false_alarms
-        say(f"of good parts {share:.1%} will be flagged, {low:.1%} to {high:.1%}")
+        say(f"of good parts {percent(share, 1)} will be flagged, {percent(low, 1)} to {percent(high, 1)}")
     return {
         "stored": len(taught.ids),
         "changed": 0,
@@ -47,7 +48,7 @@ def in_words(found: Finding) -> str:
     if found.where is None:
         return f"good  [{found.score:.2f} ≤ {found.threshold:.2f}]"
     x, y, width, height = found.where
-    place = f"{x + width / 2:.0%} across, {y + height / 2:.0%} down"
+    place = f"{percent(x + width / 2)} across, {percent(y + height / 2)} down"
     return f"not good, {place}  [{found.score:.2f} > {found.threshold:.2f}]"
 
 

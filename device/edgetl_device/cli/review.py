@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..console import reports, say, say_wrapped, table
+from ..console import moment, reports, say, say_wrapped, table
 from ..errors import InputError
 from .options import NEW_LABEL, in_home, new_label_option
 from .retraining import judged_if_possible
@@ -66,8 +66,8 @@ def _listed(learner: Learner) -> dict[str, Any]:
     if not frames:
         say("nothing to review: `edgetl-device run` keeps the frames that it is unsure of")
     else:
-        rows = [(each.id, each.time[:19], each.why, each.label, f"{each.probability:.2f}") for each in frames]
-        table(("id", "time (UTC)", "why", "guessed", "probability"), rows[:_MOST_SHOWN])
+        rows = [(each.id, moment(each.time), each.why, each.label, f"{each.probability:.2f}") for each in frames]
+        table(("id", "time", "why", "guessed", "probability"), rows[:_MOST_SHOWN])
         if len(rows) > _MOST_SHOWN:
             say(f"… and {len(rows) - _MOST_SHOWN} more (`--json` has all)")
         say_wrapped(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..console import reports, say, table
+from ..console import moment, reports, say, table
 from ..errors import InputError
 from .options import NEW_LABEL, group_option, in_group, in_home, new_label_option
 from .retraining import judged_if_possible, unchanged
@@ -39,7 +39,7 @@ def samples(label: str | None, group: str | None, home: Home) -> dict[str, Any]:
     if label is not None:
         learner.check_known(label)
     rows = learner.samples(label)
-    shown = [(row.id, row.label, row.time, "pending" if row.pending else "") for row in rows]
+    shown = [(row.id, row.label, moment(row.time), "pending" if row.pending else "") for row in rows]
     if shown:
         table(("id", "label", "time", ""), shown)
     else:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..console import reports, say, say_wrapped
+from ..console import moment, reports, say, say_wrapped
 from .history import say_history
 from .options import group_words, in_home, runtime_option
 from .samples import say_elsewhere
@@ -60,7 +60,7 @@ def status(accept_loss: bool, runtime: str, home: Home) -> dict[str, Any]:
     say_elsewhere(report["samples_elsewhere"])
     repairs = learner.store.repairs()
     for repair in repairs:
-        say(f"repaired {repair.time[:19]}: {repair.outcome} (the store: {repair.problem})")
+        say(f"repaired {moment(repair.time)}: {repair.outcome} (the store: {repair.problem})")
     if accept_loss:
         learner.store.accept_losses()
     elif repairs:

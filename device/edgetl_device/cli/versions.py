@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..console import reports, say_wrapped, table
+from ..console import moment, reports, say_wrapped, table
 from .options import group_option, in_group, in_home
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def versions(group: str | None, home: Home) -> dict[str, Any]:
     empty = group is not None and not learner.bundle.labels  # no bundle brought anything for it
     table(
         ("", "version", "state", "head", "time", "why"),
-        [("*" if r.id == active else "", r.id, _state(r, empty), r.rule, r.time[:19], _why(r, empty)) for r in rows],
+        [("*" if r.id == active else "", r.id, _state(r, empty), r.rule, moment(r.time), _why(r, empty)) for r in rows],
         wrap=True,
     )
     keys = ("id", "time", "state", "reason", "rule", "metrics")

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..labels import NOTHING
+from ..percent import percent
 
 _MOST_NAMED = 3
 _UPDATED = "updated"  # where neither samples nor labels came or went
@@ -28,7 +29,7 @@ def learned_change(
         >>> learned_change({"bottles": 19}, None, None, 1)
         'learned bottles (19 photos); now teach a second thing'
         >>> learned_change({"daisy": 1}, 0.87, 0.833, 5)
-        'learned daisy (1 photo); the classes it knew are 4 points worse (0.87 → 0.83)'
+        'learned daisy (1 photo); the classes it knew are 4 points worse (87 % → 83 %)'
         >>> learned_change({"(nothing)": 8}, None, None, 2)
         'learned the background (8 photos)'
     """
@@ -43,10 +44,10 @@ def learned_change(
         return subject + more
     points = round(100 * (after - before))
     if not points:
-        return f"{subject}; {others} are as good as before ({after:.2f})"
+        return f"{subject}; {others} are as good as before ({percent(after)})"
     better = "better" if points > 0 else "worse"
     unit = "point" if abs(points) == 1 else "points"
-    return f"{subject}; {others} are {abs(points)} {unit} {better} ({before:.2f} → {after:.2f})"
+    return f"{subject}; {others} are {abs(points)} {unit} {better} ({percent(before)} → {percent(after)})"
 
 
 def with_what_was_done(reason: str, done: Sequence[str]) -> str:
@@ -89,7 +90,7 @@ def gained_and_lost(changes: Sequence[tuple[str, float, float, int, bool]]) -> l
         some = [change for change in changes if (change[2] - change[1]) * sign > 0]
         some.sort(key=lambda change: (change[1] - change[2]) * sign)
         for label, before, after, photos, held_out in some[:_MOST_NAMED]:
-            shares = f"{before:.0%} → {after:.0%}".replace("%", " %")
+            shares = f"{percent(before)} → {percent(after)}"
             few = "s" if photos != 1 else ""
             lines.append(
                 f"{label} {word}: {shares} of " + (f"{photos} photo{few}" if held_out else f"its {photos} sample{few}")
@@ -107,14 +108,14 @@ def classes_that_lose(losers: Sequence[tuple[str, float, float]], photos: str) -
         'fewer of the held-out photos would be recognised: cat 90 % → 20 %, dog 100 % → 70 %'
     """
     worst = sorted(losers, key=lambda loser: loser[2] - loser[1])
-    parts = [f"{label} {before:.0%} → {after:.0%}".replace("%", " %") for label, before, after in worst[:_MOST_NAMED]]
+    parts = [f"{label} {percent(before)} → {percent(after)}" for label, before, after in worst[:_MOST_NAMED]]
     more = f" (and {len(worst) - _MOST_NAMED} other classes)" if len(worst) > _MOST_NAMED else ""
     return f"fewer of the {photos} would be recognised: {', '.join(parts)}{more}"
 
 
 def in_all(before: float, after: float, photos: str) -> str:
     """The loss of all classes together."""
-    return f"{after:.0%} of the {photos} would be recognised instead of {before:.0%}".replace("%", " %")
+    return f"{percent(after)} of the {photos} would be recognised instead of {percent(before)}"
 
 
 def too_few_to_tell(loss: str, count: int, photos: str) -> str:

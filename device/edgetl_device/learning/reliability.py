@@ -16,6 +16,7 @@ from ..heads.evidence import Evidence
 from ..heads.head import Head
 from ..labels import NOTHING
 from ..metrics import expected_calibration_error, softmax
+from ..percent import percent
 
 BANDS = (0.0, 0.5, 0.7, 0.9, 1.0)  # of what the head says
 FEW = 20  # photos, below which nothing is said about it
@@ -95,7 +96,7 @@ def summary(bands: tuple[Band, ...]) -> str:
     if total < FEW:
         return f"not known yet: measured on {FEW} photos and more, and there {'is' if total == 1 else 'are'} {total}"
     most = max(bands, key=lambda band: band.photos)
-    said, right = (f"{share:.0%}".replace("%", " %") for share in (most.said, most.right))
+    said, right = (percent(share) for share in (most.said, most.right))
     return f"when it says {said}, as for {most.photos} of {total} photos, it is right in {right} of cases"
 
 

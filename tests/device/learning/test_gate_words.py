@@ -19,9 +19,9 @@ def test_the_examples_in_its_docstrings_hold() -> None:
         ({"a": 2, "b": 5}, None, None, 2, "learned b and a (7 photos)"),
         ({"a": 1, "b": 1, "c": 1}, None, None, 3, "learned a, b and c (3 photos)"),
         ({"a": 1, "b": 1, "c": 1, "d": 2}, None, None, 4, "learned d, a and 2 more (5 photos)"),
-        ({"a": 1}, 0.8, 0.81, 2, "learned a (1 photo); the classes it knew are 1 point better (0.80 → 0.81)"),
-        ({"a": 1}, 0.8, 0.802, 2, "learned a (1 photo); the classes it knew are as good as before (0.80)"),
-        ({}, 0.9, 0.87, 2, "updated; the classes it knew are 3 points worse (0.90 → 0.87)"),
+        ({"a": 1}, 0.8, 0.81, 2, "learned a (1 photo); the classes it knew are 1 point better (80 % → 81 %)"),
+        ({"a": 1}, 0.8, 0.802, 2, "learned a (1 photo); the classes it knew are as good as before (80 %)"),
+        ({}, 0.9, 0.87, 2, "updated; the classes it knew are 3 points worse (90 % → 87 %)"),
         ({}, None, None, 0, "updated"),
     ],
 )
@@ -32,9 +32,9 @@ def test_what_was_learned_is_said_in_words(counts, before, after, known: int, wo
 @pytest.mark.parametrize(
     ("counts", "before", "after", "words"),
     [
-        ({}, 0.8, 0.8, "forgot hinge; the other classes are as good as before (0.80)"),
+        ({}, 0.8, 0.8, "forgot hinge; the other classes are as good as before (80 %)"),
         ({}, None, None, "forgot hinge"),
-        ({"a": 1}, 0.8, 0.8, "learned a (1 photo); the classes it knew are as good as before (0.80)"),
+        ({"a": 1}, 0.8, 0.8, "learned a (1 photo); the classes it knew are as good as before (80 %)"),
     ],
 )
 def test_a_label_that_is_gone_was_forgotten_unless_something_was_learned(counts, before, after, words: str) -> None:

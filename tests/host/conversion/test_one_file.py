@@ -37,6 +37,6 @@ def test_a_head_that_gets_worse_under_the_converted_backbone_is_refused(source) 
     exported = export(source.backbone, photos, source.scale, "int8")
     rows = np.random.default_rng(0)
     head = OwnHead(rows.normal(size=(64, 3)).astype(np.float32), np.zeros(3, np.float32), KINDS, source.reference)
-    with pytest.raises(CheckFailedError, match=r"agree on 33% of 18 held-out photos.*Nothing was written"):
+    with pytest.raises(CheckFailedError, match=r"agree on 33 % of 18 held-out photos.*Nothing was written"):
         with_own_head(exported, replace(source, own=head), 0.01, "toys")
     with_own_head(exported, replace(source, own=head), 1.0, "toys")

@@ -92,10 +92,10 @@ def stopped(parity: Parity) -> bool:
 @pytest.mark.parametrize(
     ("float_accuracy", "converted", "agreement", "samples", "classes", "blind"),
     [
-        (0.08, 0.83, 0.10, 24, 3, "the float model is right on 8% of 24 held-out photos"),  # labels in another order
-        (0.33, 0.30, 0.90, 24, 3, "the float model is right on 33% of 24 held-out photos"),  # both guess alike
-        (0.12, 0.12, 0.12, 100, 10, "the float model is right on 12% of 100 held-out photos"),
-        (0.55, 0.60, 0.30, 24, 3, "the float and the converted model agree on 30% of 24 held-out photos"),
+        (0.08, 0.83, 0.10, 24, 3, "the float model is right on 8 % of 24 held-out photos"),  # labels in another order
+        (0.33, 0.30, 0.90, 24, 3, "the float model is right on 33 % of 24 held-out photos"),  # both guess alike
+        (0.12, 0.12, 0.12, 100, 10, "the float model is right on 12 % of 100 held-out photos"),
+        (0.55, 0.60, 0.30, 24, 3, "the float and the converted model agree on 30 % of 24 held-out photos"),
         (0.50, 0.60, 0.60, 24, 3, None),
         (5 / 6, 5 / 6, 5 / 6, 6, 2, None),
         (0.30, 0.30, 0.30, 100, 10, None),

@@ -1,11 +1,11 @@
 // A button that is held: by pointer, by key, and by a screen reader or a voice, whose press is a tap.
 
-/** Call `press()` when a button goes down, and `release()` when it comes up again, or is taken away. */
+/** Call `press(event)` when a button goes down, and `release(event)` when it comes up again, or is taken away. */
 export function holdable(button, press, release) {
   button.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
     button.setPointerCapture(event.pointerId);
-    press();
+    press(event);
   });
   for (const kind of ["pointerup", "pointercancel", "lostpointercapture", "blur"])
     button.addEventListener(kind, release);
@@ -13,12 +13,12 @@ export function holdable(button, press, release) {
   button.addEventListener("keydown", (event) => {
     if (event.key !== " " && event.key !== "Enter") return;
     event.preventDefault();
-    if (!event.repeat) press();
+    if (!event.repeat) press(event);
   });
   button.addEventListener("keyup", release);
   button.addEventListener("click", (event) => {
     if (event.detail !== 0) return; // a pointer's click: it was pressed and released already
-    press();
-    release();
+    press(event);
+    release(event);
   });
 }

@@ -28,11 +28,15 @@ let meantAsNew = null; // a label that looks like a slip, and is none
 
 /** Wire the teaching card; `changed()` is called when samples or versions did. */
 export function startTeaching(changed) {
-  const press = () => !busy && begin(changed);
-  const release = () => {
+  const press = ({ timeStamp }) => {
+    if (busy) return;
+    pressedAt = timeStamp; // when it happened, however late the page hears of it
+    begin(changed);
+  };
+  const release = ({ timeStamp }) => {
     if (!holding) return;
     holding = false;
-    tapped = performance.now() - pressedAt < TAP_MS;
+    tapped = timeStamp - pressedAt < TAP_MS;
   };
   holdable(shutter, press, release);
   input.addEventListener("input", showChips);
@@ -85,7 +89,6 @@ async function begin(changed) {
   if (!label) return;
   const group = chosenGroup();
   busy = holding = true;
-  pressedAt = performance.now();
   at("film").replaceChildren();
   hideToast();
   shutter.dataset.capturing = at("view").dataset.capturing = "true";
