@@ -82,7 +82,7 @@ def test_from_good_photos_to_a_flagged_part_corrected_and_forgotten(run, photos:
     picture = cv2.imread(found["picture"])
     assert picture.shape == (64, 64, 3)  # of the region
     text, _ = run("inspect", "check", photos / "bad", photos / "good", code=1)
-    assert re.search(r"15.png: not good, \d+% across, \d+% down  \[\d+\.\d\d > ", text)
+    assert re.search(r"15.png: not good, \d+ % across, \d+ % down  \[\d+\.\d\d > ", text)
     assert text.splitlines()[-1].startswith("15 photos: ")
     (photos / "torn.png").write_bytes(chipped.read_bytes()[:99])
     text, error = run("inspect", "check", photos / "good" / "00.png", photos / "torn.png", code=1)
