@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..console import reports, say, say_wrapped, table
+from ..console import moment, reports, say, say_wrapped, table
 from ..errors import InputError
 from ..printable import printable
 from .options import in_home
@@ -93,7 +92,7 @@ def say_history(told: dict[str, Any]) -> None:
     elif told["since"] is None:
         say("history  nothing recorded")
     else:
-        say(f"history  since {_local(told['since'])}, {told['bytes'] / 1e6:.1f} MB: `edgetl-device history`")
+        say(f"history  since {moment(told['since'])}, {told['bytes'] / 1e6:.1f} MB: `edgetl-device history`")
 
 
 def _clear(kept: History, selection: Selection) -> dict[str, Any]:
@@ -136,16 +135,12 @@ def _row(event: Event, cameras: bool) -> tuple[object, ...]:
     names, widths = ((label, event.camera), _LABEL_AND_CAMERA) if cameras else ((label,), _LABEL)
     label, *camera = (_cut(name, width) for name, width in zip(names, widths, strict=True))
     note = "" if event.state == "ended" else event.state
-    return event.id, _local(event.start), _lasted(event.duration_s), label, sure, *camera, note
+    return event.id, moment(event.start), _lasted(event.duration_s), label, sure, *camera, note
 
 
 def _cut(name: str, width: int) -> str:
     shown = printable(name)
     return shown if len(shown) <= width else f"{shown[: width - 1]}…"
-
-
-def _local(start: str) -> str:
-    return f"{datetime.fromisoformat(start).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def _lasted(seconds: float) -> str:

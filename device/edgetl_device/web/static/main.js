@@ -3,6 +3,7 @@
 import { showDevice, startDevice } from "./device.js";
 import { showGroups, startGroups } from "./groups.js";
 import { startLanguage } from "./language.js";
+import { startHistory } from "./history.js";
 import { rest, watch } from "./live.js";
 import { showLooking, startLooking } from "./looking.js";
 import { startOwnCamera } from "./own-camera.js";
@@ -92,6 +93,7 @@ startOwnCamera();
 startSamples(changed);
 startTaught(changed);
 startReview(changed);
+startHistory();
 startVersions(changed);
 startDevice(changed);
 startLooking(changed);
