@@ -54,6 +54,7 @@ def _add(
         fault="SIGKILL at a random moment",
         times=kills["rounds"],
         acknowledged_samples=kills["acknowledged"] + kills["forgotten"],
+        acknowledged_events=kills["events"] + kills["events_deleted"],
         problems=_few(kills["problems"]),
     )
     in_time = ", ".join(f"{count} {step}" for step, count in sorted(replaced["killed in time"].items()))

@@ -106,7 +106,7 @@ class App(AppTeaching, AppLooking):
             self.pipeline, self._lock, lambda: (self._opened.inspection, self._opened.backbone), part_trigger
         )
         self.reviewing = Reviewing(
-            *(self.pipeline, self._lock, lambda: self._learner, self.capture),
+            *(self.pipeline, self._lock, self._of_or_new, self.capture),
             keeps=review and thumbnails,
             live=all(each.live for each in (camera.values() if isinstance(camera, Mapping) else (camera,))),
         )
@@ -164,7 +164,7 @@ class App(AppTeaching, AppLooking):
                     yield recognition
         self.pipeline.wait(0)
 
-    def undo_review(self, samples: Sequence[int]) -> int:
+    def undo_review(self, samples: Sequence[int]) -> tuple[int, str | None]:
         """As :meth:`.Reviewing.undo`; the head in use does not know the samples any more when it returns."""
         return self._change(lambda: self.reviewing.undo(samples))
 

@@ -137,8 +137,7 @@ class AppSamples:
             insist: how to say that it is meant, for the message.
         """
         with self._lock:
-            learner = self._learner if group is None else self._opened.groups.known_or_new(group, insist)
-            learner.refuse_slip(label, insist)
+            self._of_or_new(group, insist).refuse_slip(label, insist)
 
     def forget_pending(self, batch: int, group: str | None = None) -> int:
         """Remove a pending batch exactly; returns how many samples."""
@@ -152,6 +151,9 @@ class AppSamples:
 
     def _of(self, group: str | None) -> Learner:
         return self._learner if group is None else self._opened.groups.known(group)
+
+    def _of_or_new(self, group: str | None, insist: str = "") -> Learner:
+        return self._learner if group is None else self._opened.groups.known_or_new(group, insist)
 
     @property
     def _learner(self) -> Learner:

@@ -53,6 +53,7 @@ class _Labelled:
     label: str
     was_hidden: bool
     samples: dict[int, ReviewFrame]
+    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Reviewing:
     Args:
         pipeline: whose frames are looked at.
         lock: of the app, which keeps users of the store apart.
-        learner: the one in use now; called with the lock.
+        learner: group or None → the one in use now, also of a group that begins; called with the lock.
         capture: what is kept of a recognition, picture included.
         keeps: whether frames are kept at all; those that were can be decided about all the same.
         live: whether frames that follow each other show the same thing, as of a camera.
@@ -97,14 +98,14 @@ class Reviewing:
         self,
         pipeline: Pipeline,
         lock: threading.RLock,
-        learner: Callable[[], Learner],
+        learner: Callable[[str | None], Learner],
         capture: Callable[[Recognition], CapturedSample],
         *,
         keeps: bool = True,
         live: bool = True,
         keep_s: float = KEEP_S,
     ) -> None:
-        self._lock, self._learner, self._capture = lock, learner, capture
+        self._lock, self._learner_of, self._capture = lock, learner, capture
         self._live, self._keep_s = live, keep_s
         self._kept_s = self._looked_s = float("-inf")
         self._candidate: _Candidate | None = None
@@ -125,6 +126,9 @@ class Reviewing:
         """End; whether that was done in time."""
         return self._listener is None or self._listener.stop(timeout_s)
 
+    def _learner(self, group: str | None = None) -> Learner:
+        return self._learner_of(group)
+
     # what a person decides ---------------------------------------------------------------------------------------
 
     def frames(self) -> list[ReviewFrame]:
@@ -137,18 +141,18 @@ class Reviewing:
         with self._lock:
             return self._learner().store.review.thumbnail(frame)
 
-    def label(self, label: str, ids: Sequence[int]) -> list[int]:
-        """As :func:`~edgetl_device.learning.review.label_frames`; the last few can be undone."""
+    def label(self, label: str, ids: Sequence[int], group: str | None = None) -> list[int]:
+        """As :func:`~edgetl_device.learning.review.label_frames`, in a group too; the last few can be undone."""
         with self._lock:
-            learner = self._learner()
+            learner = self._learner(group)
             backbone = learner.bundle.backbone_digest
             was_hidden = label in learner.store.hidden(backbone)
             samples = samples_of_frames(learner, label, ids)
-            self._labelled.append(_Labelled(backbone, label, was_hidden, samples))
+            self._labelled.append(_Labelled(backbone, label, was_hidden, samples, group))
             return list(samples)
 
-    def undo(self, samples: Sequence[int]) -> int:
-        """Take a labelling back: forget its samples exactly and keep their frames again; → how many.
+    def undo(self, samples: Sequence[int]) -> tuple[int, str | None]:
+        """Take a labelling back: forget its samples exactly and keep their frames again; → how many, and its group.
 
         Args:
             samples: ids of all the samples that it made.
@@ -157,14 +161,14 @@ class Reviewing:
             InputError: it is not one of the last few since the start, or nothing of it is left.
         """
         with self._lock:
-            learner = self._learner()
             for labelled in self._labelled:
+                learner = self._learner(labelled.group)
                 if labelled.backbone == learner.bundle.backbone_digest and set(labelled.samples) == set(samples):
                     undone = frames_of_samples(learner, labelled.label, labelled.samples)
                     if labelled.was_hidden:
                         learner.hide(labelled.label)
                     self._labelled.remove(labelled)
-                    return undone
+                    return undone, labelled.group
         raise InputError("this is none of the last labellings of frames: forget their samples instead")
 
     def drop(self, ids: Sequence[int] | None = None) -> int:

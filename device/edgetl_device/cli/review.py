@@ -10,7 +10,7 @@ import click
 
 from ..console import moment, reports, say, say_wrapped, table
 from ..errors import InputError
-from .options import NEW_LABEL, in_home, new_label_option
+from .options import NEW_LABEL, group_option, in_home, new_label_option
 from .retraining import judged_if_possible
 from .sample_ids import SampleIds
 
@@ -25,20 +25,27 @@ _MOST_SHOWN = 20
 @click.argument("action", required=False, type=click.Choice(["label", "drop"]))
 @click.argument("words", nargs=-1, metavar="[LABEL] [ID]...")
 @click.option("--all", "everything", is_flag=True, help="With `drop`: all frames that are kept.")
+@group_option
 @new_label_option
 @in_home
 @reports
-def review(action: str | None, words: tuple[str, ...], everything: bool, new_label: bool, home: Home) -> dict[str, Any]:
+def review(
+    action: str | None, words: tuple[str, ...], everything: bool, group: str | None, new_label: bool, home: Home
+) -> dict[str, Any]:
     """List frames that `run` kept because it was unsure of them, or decide about some.
 
     The list begins with those that stand for most of what it is unsure of; of frames that look alike one comes early.
 
-    `label LABEL ID…` says what they show: they become samples. `drop ID…` forgets them without a trace.
+    `label LABEL ID…` says what they show: they become samples, with --group of that group. `drop ID…` forgets them
+    without a trace.
     """
+    from ..learning.groups import Groups
     from ..learning.review import drop_frames, label_frames
 
     if everything and action != "drop":
         raise InputError("--all goes with `drop`: `edgetl-device review drop --all`")
+    if group is not None and action != "label":
+        raise InputError("--group goes with `label`: `edgetl-device review label LABEL ID… --group NAME`")
     learner = home.learner()
     if action is None:
         return _listed(learner)
@@ -52,11 +59,13 @@ def review(action: str | None, words: tuple[str, ...], everything: bool, new_lab
         raise InputError("which label, and which frames? `edgetl-device review label LABEL ID…`")
     label, ids = words[0], _ids(learner, words[1:])
     with learner.lock():
+        if group is not None:
+            learner = Groups(learner).known_or_new(group, "" if new_label else NEW_LABEL)
         if not new_label:
             learner.refuse_slip(label, NEW_LABEL)
         samples = label_frames(learner, label, ids)
-        say(f"stored {_counted(len(samples), 'sample')} of {label}")
-        return {"label": label, "ids": samples} | judged_if_possible(learner)
+        say(f"stored {_counted(len(samples), 'sample')} of {label}{f' ({group})' if group else ''}")
+        return {"label": label, "ids": samples} | judged_if_possible(learner, group)
 
 
 def _listed(learner: Learner) -> dict[str, Any]:

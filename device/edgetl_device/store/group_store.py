@@ -40,6 +40,7 @@ class GroupStore(Store):
         self._copy, self._path, self.database = store._copy, store._path, store.database
         self.budget, self.versions, self.inspected = store.budget, store.versions, store.inspected
         self.grouped, self.views, self._pending = store.grouped, store.views, store._pending
+        self.review = store.review
         self.keeps_summaries = False  # one of each group would be written at each change of any
         self.name = name
 

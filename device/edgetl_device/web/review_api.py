@@ -55,22 +55,22 @@ class ReviewApi:
         return Response(jpeg, media_type="image/jpeg")  # not to be cached: what is dropped is gone
 
     async def label(self, request: Request) -> Response:
-        """``{"label", "ids"}``: they become samples; then retrain."""
-        fields = await read_json(request, {"label": str, "ids": list, "new_label": bool})
+        """``{"label", "ids", "group"}``: they become samples; then retrain."""
+        fields = await read_json(request, {"label": str, "ids": list, "new_label": bool, "group": str})
         if not fields.get("ids"):
             raise InputError('"ids" is missing: expected {"label": "…", "ids": [1, 2]}')
-        label, ids = fields.get("label", ""), sample_ids(fields["ids"])
-        await self._api.refuse_slip(label, new_label=fields.get("new_label", False))
-        samples = await self._work.run(self._reviewing.label, label, ids)
-        return Json({"label": label, "ids": samples} | await self._api.judged_if_possible())
+        label, ids, group = fields.get("label", ""), sample_ids(fields["ids"]), fields.get("group")
+        await self._api.refuse_slip(label, group, new_label=fields.get("new_label", False))
+        samples = await self._work.run(self._reviewing.label, label, ids, group)
+        return Json({"label": label, "ids": samples} | await self._api.judged_if_possible(group))
 
     async def undo(self, request: Request) -> Response:
         """``{"ids"}``, of all samples that a labelling made: forget them, and keep their frames again; then retrain."""
         fields = await read_json(request, {"ids": list})
         if not fields.get("ids"):
             raise InputError('"ids" is missing: expected {"ids": [1, 2]}, as labelling has answered')
-        undone = await self._work.run(self._app.undo_review, sample_ids(fields["ids"]))
-        return Json({"undone": undone} | await self._api.judged_if_possible())
+        undone, group = await self._work.run(self._app.undo_review, sample_ids(fields["ids"]))
+        return Json({"undone": undone} | await self._api.judged_if_possible(group))
 
     async def drop(self, request: Request) -> Response:
         """``{"ids"}`` or ``{"all": true}``: forget frames without a trace."""

@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import write_photos
+from conftest import embeddings, write_photos
 
 from edgetl_device import console
 from edgetl_device.cli import program
+from edgetl_device.home import Home
+from edgetl_device.store.review import ReviewFrame
 
 
 @pytest.fixture
@@ -146,3 +148,15 @@ def test_a_label_that_looks_wrong_is_confirmed_in_its_group(run, photos: Path) -
     run("learn", "kite", *sorted(photos.glob("kite/*.png")))
     first = run("samples", "--json")[0]["samples"][0]["id"]
     assert run("confirm", first, "--json")[0] == {"confirmed": 1}
+
+
+def test_frames_for_review_are_labelled_in_a_group(run, tmp_path: Path) -> None:
+    learner = Home(tmp_path / "home").learner()
+    for number, raw in enumerate(embeddings("kite", 4)):
+        frame = ReviewFrame(learner.bundle.backbone_digest, "", "", "unknown", "ball", 0.5, raw, b"jpeg")
+        assert learner.store.review.keep(frame, learner.runtime), number
+    learner.store.close()
+    assert "--group goes with `label`" in run("review", "--group", "shape", code=2)[1]
+    assert "stored 2 samples of pointed (shape)" in run("review", "label", "pointed", "1-2", "--group", "shape")[0]
+    assert {each["id"] for each in run("review", "--json")[0]["frames"]} == {3, 4}
+    assert run("status", "--json")[0]["groups"]["shape"]["samples"] == {"pointed": 2}

@@ -238,6 +238,26 @@ def test_frames_for_review_are_listed_labelled_and_dropped(site, client) -> None
     assert client.post("/api/v1/review/drop", {"all": True}).json == {"dropped": 0}
 
 
+def test_frames_for_review_are_labelled_in_a_group_and_that_is_undone(site, client) -> None:
+    site.app.reviewing.stop()
+    site.app.reviewing.drop()
+    learner = site.app._learner
+    for number, raw in enumerate(embeddings("kite", 6)):
+        frame = ReviewFrame(
+            learner.bundle.backbone_digest, "", "", "unknown", "ball", 0.5, raw, thumbnail(draw("kite", number))
+        )
+        assert learner.store.review.keep(frame, learner.runtime)
+    ids = [frame["id"] for frame in client.get("/api/v1/review").json["frames"]]
+    body = {"label": "worn", "ids": ids[:3], "group": "condition"}
+    labelled = client.post("/api/v1/review/label", body).json
+    assert client.post("/api/v1/review/label", body | {"label": "fine", "ids": ids[3:]}).status == 200
+    assert client.get("/api/v1/review").json == {"frames": []}
+    assert [row.id for row in site.app.samples("worn", "condition")] == labelled["ids"] and not site.app.samples()
+    assert client.post("/api/v1/review/undo", {"ids": labelled["ids"]}).json["undone"] == 3
+    assert len(client.get("/api/v1/review").json["frames"]) == 3
+    assert [row.label for row in site.app.samples(group="condition")] == ["fine"] * 3
+
+
 def test_how_far_probabilities_hold_is_told_of_the_head_in_use(site, client) -> None:
     before = client.get("/api/v1/reliability").json
     assert before["held_out"] > 0 and sum(band["photos"] for band in before["bands"]) == before["held_out"]
