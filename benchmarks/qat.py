@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl.backbones.backbone import BUILTIN, BackboneSpec
+from edgetl.conversion.before_rounding import Prepared, prepared
 from edgetl.conversion.compression import MAX_PHOTOS, Compression, compress
 from edgetl.conversion.converter import export, representative_photos
 from edgetl.conversion.fitting import converted_backbone, fit
-from edgetl.conversion.one_scale import Evened, evened
 from edgetl.data.datasets import find_photos, split
 from edgetl.embedding.embed import embed_device
 from edgetl.models.float_model import FloatModel, run_source
@@ -66,7 +66,7 @@ def measure(report: Report, name: str, spec: BackboneSpec, folder: Path, variant
     source = run_source(train_head(dataset, spec, folder))
     photos = source.training_photos(MAX_PHOTOS)
     representative = representative_photos(photos[:200], source.preprocessing)
-    even = evened(source, representative)
+    even = prepared(source, representative, per_tensor=True)
     rows = source.dataset.rows("val")[:CHECKED]
     exact = np.load(folder / "float.npy")[rows]
     for variant, asked in variants.items():
@@ -89,7 +89,7 @@ def measure(report: Report, name: str, spec: BackboneSpec, folder: Path, variant
         report.save()
 
 
-def quantizable(source: FloatModel, photos: npt.NDArray[np.uint8], asked: Compression, even: Evened | None) -> Any:
+def quantizable(source: FloatModel, photos: npt.NDArray[np.uint8], asked: Compression, even: Prepared | None) -> Any:
     """The float network that a variant quantizes."""
     if asked:
         return compress(even.model if even else source.keras(), photos, source.scale, asked, source.seed)

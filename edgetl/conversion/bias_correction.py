@@ -34,11 +34,12 @@ class Corrected:
     biases: int
 
 
-def corrected(model: Any, batch: Floats) -> Corrected:
-    """A flat Keras 2 model whose kernels will have one int8 scale each → one with biases that make up for the rounding.
+def corrected(model: Any, batch: Floats, per_tensor: bool = False) -> Corrected:
+    """A flat Keras 2 model whose kernels will be int8 → one with biases that make up for the rounding.
 
     Args:
         batch: (n, h, w, 3) float32, in the model's range: photos that the means are taken of.
+        per_tensor: whether a kernel of a convolution will have one scale, instead of one for each channel.
     """
     keras, tensorflow = tf.keras(), tf.load()
     twin = keras.models.clone_model(model)
@@ -54,7 +55,7 @@ def corrected(model: Any, batch: Floats) -> Corrected:
             activation, layer.activation = layer.activation, keras.activations.linear
             kernel, *bias = layer.get_weights()
             one = call(step, layer, exact)
-            layer.set_weights([_rounded(kernel), *bias])
+            layer.set_weights([_rounded(kernel, "Dense" if per_tensor else step.kind), *bias])
             other = call(step, layer, rounded)
             if bias and uses[layer.name] == 1:
                 lost = tensorflow.reduce_mean(one - other, axis=list(range(len(one.shape) - 1)))
@@ -72,6 +73,8 @@ def corrected(model: Any, batch: Floats) -> Corrected:
     return Corrected(twin, biases)
 
 
-def _rounded(kernel: Floats) -> Floats:
-    scale = max(float(np.abs(kernel).max()), 1e-30) / LEVELS
+def _rounded(kernel: Floats, kind: str) -> Floats:
+    """As the converter rounds: fully connected layers have one scale in any case."""
+    axes = {"Conv2D": (0, 1, 2), "DepthwiseConv2D": (0, 1)}.get(kind)
+    scale = np.maximum(np.abs(kernel).max(axis=axes, keepdims=True), 1e-30) / LEVELS
     return np.asarray(np.round(kernel / scale) * scale, np.float32)

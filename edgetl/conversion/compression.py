@@ -154,7 +154,7 @@ def compress(
             raise InputError(f"TFMOT cannot {name} this backbone: {reason}") from None
     _verify(model, asked)
     if asked.per_tensor and not asked.qat:
-        return corrected(model, to_float(photos[:_FIRST], scale)).model
+        return corrected(model, to_float(photos[:_FIRST], scale), True).model
     return model
 
 
@@ -306,7 +306,7 @@ def _qat(model: Any, task: _Task, asked: Compression) -> Any:
     """
     some = to_float(task.photos[:_FIRST], task.scale)
     if asked.per_tensor:
-        model = corrected(model, some).model
+        model = corrected(model, some, True).model
     student = quantization_aware.aware(model, asked.per_tensor)
     quantization_aware.calibrate(student, model, some)
     found, of = quantization_aware.quantized_kernels(student), quantization_aware.kernels(model)

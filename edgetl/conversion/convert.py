@@ -30,13 +30,13 @@ from ..tflite.feature_map import expose_feature_map
 from ..tflite.fused_proof import Fused
 from ..training.train import Run
 from . import compression, exports, layer_errors, one_file
+from .before_rounding import Prepared, prepared
 from .compression import Compressed, Compression
 from .converter import Exported, export, representative_photos
 from .fitting import Fitted, converted_backbone, fit, holdout_rows
 from .inspectable import Inspectable, make_inspectable
-from .one_scale import Evened, evened
 from .parity import Parity, gate
-from .proof import describe
+from .proof import MODES, describe
 
 CHECK_PHOTOS = 8
 CHECK_PHOTOS_WITHOUT_CLASSES = 2  # no label can be near another: whether embeddings agree, one photo tells
@@ -92,7 +92,7 @@ class Converted:
     Args:
         worst_class: the class that :attr:`Parity.worst_class_drop` is about.
         compressed: what compression bought; None where none was asked for.
-        evened: how many kernels were equalized for one scale; None where that was not asked for, or not possible.
+        prepared: the network before rounding, with one scale a kernel or the model's own head; None as it came.
         layers: errors of each layer, in execution order; empty where they were not asked for.
         fused, compiled: the two optional files; None where they were not asked for.
         inspectable: the inner maps; None where it has none, for the reason ``not_inspectable``.
@@ -116,7 +116,7 @@ class Converted:
     not_inspectable: str
     own_head: Parity | None = None
     exports: tuple[exports.OtherFile, ...] = ()
-    evened: Evened | None = None
+    prepared: Prepared | None = None
 
     @property
     def ops(self) -> dict[str, int]:
@@ -150,7 +150,7 @@ def convert(
     exports.check(options.export)
     _check_extras(options)
     one = options.fused or options.keep_head
-    extra = (_with_layers(options), one, options.edgetpu, bool(options.export), options.compression.per_tensor)
+    extra = (_with_layers(options), one, options.edgetpu, bool(options.export), _with_preparation(options))
     with Stages(5 + sum(extra)) as stage:
         stage("loading the model")
         source = load()
@@ -159,12 +159,12 @@ def convert(
         stage("reading photos")
         calibration = source.training_photos(options.calibration_samples)
         representative = representative_photos(calibration, source.preprocessing)
-        even = None
-        if options.compression.per_tensor and source.ready is None:
-            stage("equalizing")
-            even = evened(source, calibration)
+        ready = None
+        if _with_preparation(options) and source.ready is None:
+            stage("preparing for rounding")
+            ready = prepared(source, calibration, options.compression.per_tensor)
         stage("compressing and quantizing" if options.compression else "quantizing")
-        model, exported, compressed = _exported(source, representative, options, even, verbose)
+        model, exported, compressed = _exported(source, representative, options, ready, verbose)
         plain = expose_feature_map(exported.data) if options.explainable else exported.data
         inner, not_inner = _with_maps(plain, representative, options.inspectable)
         data = inner.data if inner else plain
@@ -206,7 +206,7 @@ def convert(
     elapsed, size = time.perf_counter() - started, output.stat().st_size
     return Converted(
         output, size, exported.proof.mode, fitted.parity, fitted.worst_class, exported, elapsed, manifest, compressed,
-        layers, fused.file if fused else None, compiled, inner, not_inner, fused.own if fused else None, files, even,
+        layers, fused.file if fused else None, compiled, inner, not_inner, fused.own if fused else None, files, ready,
     )  # fmt: skip
 
 
@@ -236,6 +236,12 @@ def _with_layers(options: Options) -> bool:
     return options.layers and options.quantize != "none"
 
 
+def _with_preparation(options: Options) -> bool:
+    """A solved head takes up what rounding adds to the mean; one that is kept cannot, and one scale adds too much."""
+    kept = options.keep_head and MODES[options.quantize].integer and not options.compression
+    return options.compression.per_tensor or kept
+
+
 def _packed(
     source: FloatModel, backbone: Backbone, fitted: Fitted, exported: Exported, options: Options, data: bytes,
     embedded: Embedded,
@@ -250,7 +256,7 @@ def _packed(
 
 
 def _exported(
-    source: FloatModel, representative: npt.NDArray[np.uint8], options: Options, even: Evened | None, verbose: bool
+    source: FloatModel, representative: npt.NDArray[np.uint8], options: Options, ready: Prepared | None, verbose: bool
 ) -> tuple[Any, Exported, Compressed | None]:
     """The float model after compression, its ``.tflite`` file, and what compression bought where it was asked for."""
     asked = options.compression
@@ -262,12 +268,12 @@ def _exported(
             )
         return None, Exported(source.ready, describe(source.ready)), None
     if not asked:
-        model = even.corrected() if even else source.backbone
+        model = ready.corrected() if ready else source.backbone
         plain = export(model, representative, source.scale, options.quantize, verbose, asked.per_tensor)
-        return even.model if even else model, plain, None
+        return ready.model if ready else model, plain, None
     photos = source.training_photos(compression.MAX_PHOTOS)
     model = compression.compress(
-        even.model if even else source.keras(), photos, source.scale, asked, source.seed, verbose
+        ready.model if ready else source.keras(), photos, source.scale, asked, source.seed, verbose
     )
     exported = export(model, representative, source.scale, options.quantize, verbose, asked.per_tensor)
     plain = export(source.backbone, representative[-8:], source.scale, options.quantize, verbose, asked.per_tensor)

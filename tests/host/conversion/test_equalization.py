@@ -136,7 +136,7 @@ def test_what_is_not_homogeneous_keeps_its_scale(photos) -> None:
 def test_one_scale_a_kernel_costs_less_after_each_of_the_two(photos) -> None:
     model, batch = network(), to_float(photos, SCALE)
     even = equalized(model, batch).model
-    best = corrected(even, batch)
+    best = corrected(even, batch, per_tensor=True)
     exact = outputs(model, photos)
     plain, equal, both = (difference(exact, one_scale(each, photos)) for each in (model, even, best.model))
     assert equal < 0.5 * plain and both < 0.9 * equal and best.biases == 8
@@ -144,7 +144,7 @@ def test_one_scale_a_kernel_costs_less_after_each_of_the_two(photos) -> None:
 
 def test_corrected_biases_take_off_what_rounding_adds_to_the_mean(photos) -> None:
     model, batch = network(), to_float(photos, SCALE)
-    found = corrected(model, batch).model
+    found = corrected(model, batch, per_tensor=True).model
 
     def mean(each):
         return outputs(each, photos).mean(axis=0)
@@ -174,3 +174,21 @@ def test_pruned_for_one_scale_keeps_its_zeros_and_corrects_its_biases(photos) ->
     weights = [[layer.get_weights() for layer in each.layers if layer.weights] for each in (one, other)]
     assert all(np.array_equal(a[0], b[0]) for a, b in zip(*weights, strict=True))
     assert not any(np.array_equal(a[1], b[1]) for a, b in zip(*weights, strict=True))
+
+
+def test_biases_are_corrected_for_a_scale_for_each_channel_too(photos) -> None:
+    """Which a head that is kept needs: of a network with weights of many sizes in each channel."""
+    model = network()
+    for layer in model.layers:
+        if layer.weights:
+            kernel, bias = layer.get_weights()
+            generator = np.random.default_rng(2)
+            layer.set_weights([kernel * generator.lognormal(sigma=1.5, size=kernel.shape), bias])
+    exact = outputs(model, photos)
+    representative = representative_photos(photos, Preprocessing(32, 32))
+
+    def error(each):
+        interpreter = TFLiteInterpreter(export(each, representative, SCALE, "int8-float-io").data)
+        return difference(exact, np.stack([interpreter(photo) for photo in photos]))
+
+    assert error(corrected(model, to_float(photos, SCALE)).model) < 0.8 * error(model)
