@@ -367,3 +367,12 @@ def test_history_is_in_no_export_and_no_backup(home: Home, tmp_path: Path) -> No
     for path in (tmp_path / "copy.sqlite", *others):
         assert not path.is_file() or label.encode() not in path.read_bytes(), path
     assert home.history_path.exists()
+
+
+def test_two_cameras_of_one_app_have_events_of_their_own(home: Home) -> None:
+    cameras = {"gate": showing("ball"), "porch": showing("box")}
+    with App(home, cameras, history=HistorySettings(flush_s=0.2)) as app:
+        until(lambda: {(each.camera, each.label) for each in app.history.events(ANY, None, 99)} >= {("gate", "ball")})
+        until(lambda: {(each.camera, each.label) for each in app.history.events(ANY, None, 99)} >= {("porch", "box")})
+        assert app.history.counts(ANY).cameras.keys() == {"gate", "porch"}
+    assert all(each.state == ENDED for each in History(home.history_path).events())
