@@ -18,6 +18,7 @@ let start = null; // where the pointer went down
 let draft = null; // the region while it is drawn
 let taken = () => {};
 let given = () => {};
+let once = null; // takes the region that is drawn now, in place of `taken`
 
 /** Wire the picture. `onTaken(region)` is called with what was drawn, `onGivenUp()` where nothing was. */
 export function startDrawing(onTaken, onGivenUp) {
@@ -32,8 +33,9 @@ export function startDrawing(onTaken, onGivenUp) {
 /** Whether one is being drawn. */
 export const drawing = () => view.dataset.drawing === "true";
 
-/** Draw one from now on, beginning with one that there is. */
-export function draw(region) {
+/** Draw one from now on, beginning with one that there is; `take(region)` gets it, or who was wired to get all. */
+export function draw(region, take = null) {
+  once = take;
   view.dataset.drawing = "true";
   draft = region ?? FIRST;
   box.tabIndex = 0;
@@ -81,7 +83,8 @@ function giveUp() {
 
 function take(region) {
   stopDrawing();
-  taken(region);
+  if (once) given();
+  (once ?? taken)(region);
 }
 
 function begin(event) {

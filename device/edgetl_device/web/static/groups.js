@@ -1,5 +1,6 @@
 // Groups of labels: which question is taught, and what each of them says of the picture.
 
+import { viewGroup } from "./cameras.js";
 import { at, h, set } from "./dom.js";
 import { status } from "./state.js";
 import { percent, t } from "./words.js";
@@ -20,10 +21,10 @@ export function startGroups(chosen) {
   newName.addEventListener("input", showField);
 }
 
-/** The group that is taught; null for what it is, "" where a name is still to be given. */
+/** The group that is taught, or that the chosen view asks; null for what it is, "" where a name is still to be given. */
 export function chosenGroup() {
   if (question.value === OTHER) return newName.value.trim();
-  return question.value || null;
+  return question.value || viewGroup();
 }
 
 /** Choose a group that is there by now. */

@@ -40,5 +40,6 @@ startShift(update);
 startSettings(update);
 startSession();
 await update();
-watch(onMessage, lost, overlay);
+const ofTheFirst = ({ camera, cameras }) => (camera ?? null) === (cameras?.[0].camera ?? null); // it is the one inspected
+watch(onMessage, lost, overlay, { isChosen: ofTheFirst, show() {}, showCameras() {} });
 setInterval(() => document.hidden || update(), STATUS_EVERY_MS);

@@ -19,11 +19,12 @@ let resting = false; // nobody looks at it
 let again = () => {}; // connect, unless that is done
 
 /** Watch; `onMessage(message)` for every message of the device, `onLost(reason)` when the connection is gone.
- *  `layer.ask()` is what else the device is asked for, and `layer.draw(message)` draws it over the picture. */
-export function watch(onMessage, onLost, layer) {
+ *  `layer.ask()` is what else the device is asked for, and `layer.draw(message)` draws it over the picture.
+ *  `tiles.isChosen(message)` says whether a message is about what is watched; others go to `tiles.show(message, image)`. */
+export function watch(onMessage, onLost, layer, tiles) {
   again = () => {
     clearTimeout(retry);
-    if (!document.hidden && !resting && !socket) connect(onMessage, onLost, layer);
+    if (!document.hidden && !resting && !socket) connect(onMessage, onLost, layer, tiles);
   };
   document.addEventListener("visibilitychange", () => (document.hidden ? socket?.close() : again()));
   new ResizeObserver(place).observe(view);
@@ -47,7 +48,7 @@ export async function snapshot() {
   return URL.createObjectURL(await new Promise((done) => small.toBlob(done, "image/jpeg", 0.8)));
 }
 
-function connect(onMessage, onLost, layer) {
+function connect(onMessage, onLost, layer, tiles) {
   const own = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/v1/live`);
   let message = null;
   own.binaryType = "blob";
@@ -58,11 +59,14 @@ function connect(onMessage, onLost, layer) {
       attempt = 0;
       if (message.picture) return; // the JPEG follows
     } else {
-      await draw(data);
+      await draw(data, message, tiles);
     }
-    if (message.part && !message.inspection) lookAt(message.part);
-    layer.draw(message);
-    onMessage(message);
+    tiles.showCameras(message.cameras);
+    if (tiles.isChosen(message)) {
+      if (message.part && !message.inspection) lookAt(message.part);
+      layer.draw(message);
+      onMessage(message);
+    }
     const reply = { ack: message.number ?? null, ...layer.ask() };
     if (own.readyState === WebSocket.OPEN) own.send(JSON.stringify(reply));
   });
@@ -76,15 +80,17 @@ function connect(onMessage, onLost, layer) {
   });
 }
 
-async function draw(jpeg) {
+async function draw(jpeg, message, tiles) {
   const image = await createImageBitmap(jpeg);
+  tiles.show(message, image);
+  if (!tiles.isChosen(message)) return image.close();
   if (picture.width !== image.width || picture.height !== image.height) {
     [picture.width, picture.height] = [image.width, image.height];
     view.style.setProperty("--shape", `${image.width} / ${image.height}`);
     place();
   }
   context.drawImage(image, 0, 0);
-  image.close();
+  return image.close();
 }
 
 function lookAt(latest) {

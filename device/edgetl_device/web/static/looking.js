@@ -1,8 +1,10 @@
 // Which part of the picture counts: the middle, a region that is drawn, or what is new in the scene.
 
 import { get, post } from "./api.js";
+import { chosenCamera, onChosen } from "./cameras.js";
 import { at, confirmed, say, set } from "./dom.js";
 import { draw, drawing, how, showRegion, startDrawing, stopDrawing } from "./drawn-region.js";
+import { hasRegions, showRegions, startRegions } from "./regions.js";
 import { t } from "./words.js";
 
 const button = at("draw-region");
@@ -26,17 +28,19 @@ export function startLooking(changed) {
   at("reset-view").addEventListener("click", () => choose({ reset: true }, changed));
   at("remember-empty").addEventListener("click", () => remember(changed));
   at("forget-others").addEventListener("click", () => forgetOthers(changed));
+  startRegions(changed);
+  onChosen(() => showLooking().catch((error) => console.info(error.message)));
 }
 
 /** Ask the device how it looks. */
 export async function showLooking() {
-  const latest = await get("view");
+  const [latest] = await Promise.all([get(`view?${new URLSearchParams(chosenCamera())}`), showRegions()]);
   if (!drawing()) use(latest);
 }
 
 async function choose(fields, changed) {
   try {
-    use(await post("view", fields));
+    use(await post("view", { ...fields, ...chosenCamera() }));
     tell();
     changed();
   } catch (error) {
@@ -49,7 +53,7 @@ async function remember(changed) {
   const again = view?.empty_scene && t("looking.replace");
   if (again && !(await confirmed(again, t("looking.replace-yes")))) return;
   try {
-    use(await post("view/empty"));
+    use(await post("view/empty", chosenCamera()));
     say(at("looking-message"), t("looking.remembered"));
     changed();
   } catch (error) {
@@ -62,7 +66,7 @@ async function forgetOthers(changed) {
   if (!(await confirmed(t("looking.forget-ask", { count }), t("forget")))) return;
   try {
     const { removed } = await post("forget", { other_view: true });
-    use(await get("view"));
+    await showLooking();
     say(at("looking-message"), t("forgot", { count: removed }));
     changed();
   } catch (error) {
@@ -93,11 +97,14 @@ function use(latest) {
   set(button, t(latest?.region ? "looking.draw-again" : "looking.draw"));
   if (!latest) return;
   const { chosen, region, find: finds, empty_scene: scene, problem } = latest;
-  set(at("looking-at"), inWords(latest));
-  showRegion(chosen && finds ? region : null); // the frame shows it otherwise
+  const inParts = hasRegions(); // then nothing else of the camera is looked at
+  set(at("looking-at"), inParts ? t("looking.regions") : inWords(latest));
+  showRegion(chosen && finds && !inParts ? region : null); // the frame shows it otherwise
   find.checked = finds;
-  find.disabled = !scene && !finds;
-  at("reset-view").hidden = !chosen;
+  find.disabled = (!scene && !finds) || inParts;
+  button.hidden = inParts && !drawing();
+  at("reset-view").hidden = !chosen || inParts;
+  for (const id of ["empty-help", "remember-empty", "find-choice"]) at(id).hidden = inParts;
   const others = otherSamples(latest);
   at("forget-others").hidden = !others;
   set(at("forget-others"), t("looking.forget", { count: others }));

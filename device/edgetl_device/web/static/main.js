@@ -1,5 +1,6 @@
 // Puts the page together.
 
+import { onChosen, startCameras, tiles } from "./cameras.js";
 import { showDevice, startDevice } from "./device.js";
 import { showGroups, startGroups } from "./groups.js";
 import { startLanguage } from "./language.js";
@@ -38,7 +39,8 @@ async function changed() {
 
 async function update() {
   try {
-    await Promise.all([refresh(), showLooking()]);
+    await refresh(); // it says which cameras there are
+    await showLooking();
   } catch (error) {
     console.info(error.message); // the page's head says that the device is away, and it is asked again
     if (!live) showLost(null);
@@ -86,7 +88,9 @@ onView((view) => {
   live = LIVE.includes(view);
   rest(!live);
 });
+startCameras();
 startGroups(showChips);
+onChosen(showChips);
 startTeaching(changed);
 startPhotos(changed);
 startOwnCamera();
@@ -101,6 +105,6 @@ startLanguage();
 startSession();
 startViews();
 await update();
-watch(onMessage, disconnected, evidence);
+watch(onMessage, disconnected, evidence, tiles);
 setInterval(() => document.hidden || update(), STATUS_EVERY_MS);
 setInterval(() => document.hidden || review(), REVIEW_EVERY_MS);

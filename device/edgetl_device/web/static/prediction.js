@@ -25,7 +25,8 @@ export function show(message) {
     return;
   }
   showAnswers(message.groups);
-  const [[group, first] = [null, message]] = message.label === null ? Object.entries(message.groups) : [];
+  const own = [message.group ?? null, message]; // a view that is bound to a group answers that
+  const [[group, first] = own] = message.label === null && !own[0] ? Object.entries(message.groups) : [];
   const { label, probability, unknown } = first;
   const { top } = message;
   const state = unknown ? "unknown" : "known";

@@ -1,6 +1,7 @@
 // Teaching: hold the button (or a key) and every frame becomes a sample; let go and the device learns them.
 
 import { post, send } from "./api.js";
+import { chosenView } from "./cameras.js";
 import { at, h } from "./dom.js";
 import { filmed } from "./film.js";
 import { about, chosenGroup, keepGroup } from "./groups.js";
@@ -118,7 +119,7 @@ function goesOn(captured) {
 async function captureOne(label, group) {
   const store = async () => {
     if (ownIsOn()) return sendPhoto(label, group, await grab());
-    return post("learn", { label, frames: 1, retrain: false, new_label: label === meantAsNew, ...about(group) });
+    return post("learn", { label, frames: 1, retrain: false, new_label: label === meantAsNew, ...about(group), ...chosenView() });
   };
   return (await filmed(store)).ids;
 }
