@@ -392,7 +392,12 @@ class _Site:
         common = [(b"host", host), (b"origin", b"http://" + host), (b"x-edgetl", b"1"), *headers]
         version = {"asgi": {"version": "3.0"}, "http_version": "1.1", "root_path": "", "extensions": {}}
         ends = {"client": ("127.0.0.1", 9), "server": ("127.0.0.1", 80)}
-        place = {"type": kind, "path": path, "raw_path": path.encode(), "query_string": query[:4000]}
+        place = {
+            "type": kind,
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": bytes(byte for byte in query[:4000] if 0x21 <= byte <= 0x7E),
+        }
         return {**version, **ends, **place, "headers": common, "state": {}}
 
     def _run(self, scope: dict[str, Any], received: list[dict[str, Any]], last: dict[str, Any]) -> list[dict[str, Any]]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ..bundle.bundle import Bundle
 from ..errors import InputError
 from ..learning.learner import Learner
-from ..learning.retraining import Outcome
-from ..learning.taught_health import TaughtHealth, health_of
 from ..open_home import OpenHome
 from ..store.pending import PendingBatch
 from ..store.schema import SampleRow, VersionRow
+
+if TYPE_CHECKING:
+    from ..learning.retraining import Outcome
+    from ..learning.taught_health import TaughtHealth
 
 T = TypeVar("T")
 
@@ -66,6 +68,8 @@ class AppSamples:
 
     def health(self, group: str | None = None) -> TaughtHealth:
         """Which labels look wrong, and how well each class is known; a second or two for 10,000 samples."""
+        from ..learning.taught_health import health_of
+
         with self._lock:
             return health_of(self._of(group))
 

@@ -262,6 +262,8 @@ class Inspecting:
             if ready:
                 inspection.refresh()
             if self._using is None or self._using[1] is not backbone:
+                self._backbone = None
+            if ready and self._backbone is None:  # whoever does not inspect pays for no second interpreter
                 self._backbone = backbone.another() or backbone
             self._view = inspection.view or View()
             self._revision = revision

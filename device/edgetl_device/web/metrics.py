@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -15,6 +15,8 @@ from ..printable import printable
 
 if TYPE_CHECKING:
     from ..app.app import App
+
+__all__ = ["CONTENT_TYPE_LATEST", "AppCollector", "registry", "scraped"]
 
 
 class AppCollector(Collector):
@@ -71,6 +73,11 @@ class AppCollector(Collector):
         yield versions
         facts = {"version": __version__, "bundle": printable(status["bundle"]["name"]), "runtime": status["runtime"]}
         yield InfoMetricFamily("edgetl", "Version, bundle and runtime.", value=facts)
+
+
+def scraped(app: App, viewers: Callable[[], int]) -> bytes:
+    """What a scrape gets."""
+    return generate_latest(registry(app, viewers))
 
 
 def registry(app: App, viewers: Callable[[], int]) -> CollectorRegistry:

@@ -7,7 +7,6 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -29,7 +28,6 @@ from .guard import Guard, Hosts, Refused, client_of, refusal
 from .history_api import HistoryApi
 from .inspection_api import InspectionApi
 from .live import UNREADABLE, MotionJpeg, watch
-from .metrics import registry
 from .openapi import document
 from .pictures import Live
 from .regions_api import RegionsApi
@@ -63,7 +61,6 @@ class Site:
         self.events = Events(app)
         work = Work(app)
         api = Api(app, work)
-        self._registry = registry(app, lambda: self.live.viewers)
         self.routes: list[BaseRoute] = [
             Route("/", self.page),
             Route("/inspect", self.inspect_page),
@@ -142,7 +139,10 @@ class Site:
 
     async def metrics(self, _request: Request) -> Response:
         """For Prometheus."""
-        return Response(await run_in_threadpool(generate_latest, self._registry), media_type=CONTENT_TYPE_LATEST)
+        from .metrics import CONTENT_TYPE_LATEST, scraped  # two megabytes, and many are never asked
+
+        content = await run_in_threadpool(scraped, self._app, lambda: self.live.viewers)
+        return Response(content, media_type=CONTENT_TYPE_LATEST)
 
     async def openapi(self, _request: Request) -> Response:
         """What programs can ask for, as OpenAPI 3.1."""

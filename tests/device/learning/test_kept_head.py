@@ -186,3 +186,21 @@ def test_the_factory_that_is_installed_reads_its_members_when_they_are_asked_for
     home.bundle_path.write_bytes(b"another file")
     assert whole.statistics.labels == ("ball", "box")  # of the file that was opened
     home.bundle_path.write_bytes(replaced)
+
+
+@pytest.mark.slow
+def test_watching_loads_nothing_for_nobodys_sake(home: Home) -> None:
+    pytest.importorskip("starlette")
+    program = (
+        "import sys, json, threading\nfrom pathlib import Path\nfrom edgetl_device.app.app import App\n"
+        "from edgetl_device.camera import open_camera\nfrom edgetl_device.home import Home\n"
+        "from edgetl_device.web import serve\n"
+        f"with App(Home(Path({str(home.folder)!r})), open_camera('parts'), max_frames=3) as app, serve(app, port=0):\n"
+        "    app.pipeline.wait(60)\n"
+        "    assert app.inspecting._backbone is None\n"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    loaded = set(json.loads(done.stdout.splitlines()[-1]))
+    needless = {"rich", "cryptography", "prometheus_client", "PIL", "edgetl_device.learning.retraining"}
+    assert not needless & loaded
