@@ -83,7 +83,9 @@ class Work:
     def no_frame(self, camera: str | None = None) -> str:
         """Why there is no picture, of any camera or of one."""
         shown = f"the camera {camera}" if camera else "the camera"
-        return f"no frame from {shown}: {self._app.pipeline.health(camera).error or 'it has not started yet'}"
+        health = self._app.pipeline.health(camera)
+        late = "none came in time: is this device busy?" if health.frames else "it has not started yet"
+        return f"no frame from {shown}: {health.error or late}"
 
 
 def _decoded_and_done(data: bytearray, work: Callable[[Image], T]) -> T:
