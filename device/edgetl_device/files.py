@@ -17,8 +17,14 @@ from .errors import InputError, StorageError
 _WORKING_DIRECTORY, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Bytes → file, through a temporary file beside it; durable when it returns. Raises StorageError."""
+def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Bytes → file, through a temporary file beside it; durable when it returns. Raises StorageError.
+
+    Args:
+        path: of the file.
+        data: what it holds afterwards.
+        private: for its owner alone, whatever the umask says, as every file of a home is.
+    """
     temporary = None
     try:
         make_folder(path.parent)
@@ -27,9 +33,10 @@ def write_atomically(path: Path, data: bytes) -> None:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
+        if not private:  # else as mkstemp made it
+            umask = os.umask(0)
+            os.umask(umask)
+            Path(temporary).chmod(0o666 & ~umask)
         Path(temporary).replace(path)
         temporary = None
         sync(path.parent)

@@ -205,7 +205,7 @@ class Home:
         bundle = candidate.bundle
         with self.lock():
             if candidate.key is not None and not self.trusted_path.exists():
-                write_atomically(self.trusted_path, candidate.key.to_pem())
+                write_atomically(self.trusted_path, candidate.key.to_pem(), private=True)
             self._remember(bundle, candidate.runtime, candidate.threads)
             self.bundle_on_trial.put(candidate.data, bundle.digest)
             BundleContent(bundle, self.solved_path).keep_solved()

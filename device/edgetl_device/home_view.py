@@ -93,7 +93,7 @@ class HomeView:
     def remember_empty(self, frame: Image) -> None:
         """Keep what a frame, (any, any, 3) uint8 BGR, shows as the empty scene; raises StorageError."""
         with self._home.lock():
-            write_atomically(self._home.empty_scene_of(self.camera), EmptyScene.of(frame).to_bytes())
+            write_atomically(self._home.empty_scene_of(self.camera), EmptyScene.of(frame).to_bytes(), private=True)
 
     def others(self, view: View | None) -> dict[str, int]:
         """Label → how many samples were taught with another view than this one, and no region's; sorted."""

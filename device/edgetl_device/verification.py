@@ -51,7 +51,7 @@ def verify(home: Home, runtime: str = "auto") -> Iterator[Verified]:
     problem = what_is_wrong(home.store_path) if home.store_path.exists() else None
     if problem is not None:
         with suppress(OSError):  # a disk that turned read-only: it is told all the same
-            suspicion_path(home.store_path).touch()
+            suspicion_path(home.store_path).touch(mode=0o600)
         yield Verified("store", False, f"{problem}; the next command repairs it")
         return
     learner = home.learner(runtime)

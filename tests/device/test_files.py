@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,16 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_folder_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path, way: str) -> None:
     files.replace_folder(folder(tmp_path / "new", "2"), folder(tmp_path / "run", "1"))
     assert [path.name for path in tmp_path.iterdir()] == ["run"] and (tmp_path / "run" / "a").read_text() == "2"
+
+
+def test_a_private_file_is_for_its_owner_alone_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        for private, mode in ((True, 0o600), (False, 0o666)):
+            files.write_atomically(tmp_path / "file", b"content", private=private)
+            assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == mode
+    finally:
+        os.umask(before)
 
 
 def test_every_folder_that_is_made_is_made_durable_in_the_one_above(tmp_path: Path, monkeypatch) -> None:

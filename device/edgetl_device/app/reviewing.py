@@ -45,7 +45,7 @@ class _Candidate:
     doubt: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Labelled:
     """Frames that became samples: each sample's id and its frame."""
 
@@ -164,12 +164,23 @@ class Reviewing:
             for labelled in self._labelled:
                 learner = self._learner(labelled.group)
                 if labelled.backbone == learner.bundle.backbone_digest and set(labelled.samples) == set(samples):
-                    undone = frames_of_samples(learner, labelled.label, labelled.samples)
-                    if labelled.was_hidden:
-                        learner.hide(labelled.label)
-                    self._labelled.remove(labelled)
+                    with learner.lock():  # or another process could teach the label in between
+                        undone = frames_of_samples(learner, labelled.label, labelled.samples)
+                        self._labelled.remove(labelled)
+                        if labelled.was_hidden:
+                            self._hide_again(labelled, learner)
                     return undone, labelled.group
         raise InputError("this is none of the last labellings of frames: forget their samples instead")
+
+    def _hide_again(self, undone: _Labelled, learner: Learner) -> None:
+        """A label that was hidden is so again, once nothing is left that was taught of it since."""
+        if not learner.samples(undone.label):
+            learner.hide(undone.label)
+            return
+        of = undone.backbone, undone.label, undone.group
+        for other in self._labelled:
+            if (other.backbone, other.label, other.group) == of:
+                other.was_hidden = True  # whoever is undone last hides it
 
     def drop(self, ids: Sequence[int] | None = None) -> int:
         """As :func:`~edgetl_device.learning.review.drop_frames`."""

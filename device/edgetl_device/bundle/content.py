@@ -76,7 +76,7 @@ class BundleContent:
             return
         precision = self.evidence(self.holdout[:0], (), "").core
         try:
-            write_atomically(self.solved_path, precision_bytes(precision, self._source))
+            write_atomically(self.solved_path, precision_bytes(precision, self._source), private=True)
         except StorageError as error:
             log.warning("%s", error)
 

@@ -46,7 +46,7 @@ class BundleOnTrial:
             self._keep_current()  # it is the last one that ran well; one on trial is not worth keeping
         if self.previous.exists():
             self._write(digest, 0)
-        write_atomically(self.path, data)
+        write_atomically(self.path, data, private=True)
 
     def count_start(self, digest: str) -> bool:
         """Note on disk that the bundle of this digest is about to be loaded; False if that was tried too often."""
@@ -94,7 +94,7 @@ class BundleOnTrial:
             try:
                 os.link(self.path, temporary)
             except OSError:  # a file system without links
-                write_atomically(temporary, self.path.read_bytes())
+                write_atomically(temporary, self.path.read_bytes(), private=True)
             temporary.replace(self.previous)
             sync(self.path.parent)
         except OSError as error:
@@ -116,4 +116,4 @@ class BundleOnTrial:
         return {}
 
     def _write(self, digest: str, starts: int) -> None:
-        write_atomically(self._record, json.dumps({"digest": digest, "starts": starts}).encode())
+        write_atomically(self._record, json.dumps({"digest": digest, "starts": starts}).encode(), private=True)

@@ -20,9 +20,9 @@ _NOTE, _BUNDLE = ".staged.json", ".staged.edgetl"
 def stage(home: Path, data: bytes, digest: str, link: Path) -> None:
     """Let a checked bundle wait until ``link`` points to this very runtime. Raises StorageError."""
     discard(home)
-    write_atomically(home / _BUNDLE, data)
+    write_atomically(home / _BUNDLE, data, private=True)
     note = {"digest": digest, "link": str(link.absolute()), "runtime": str(Path(sys.prefix).resolve())}
-    write_atomically(home / _NOTE, json.dumps(note).encode())
+    write_atomically(home / _NOTE, json.dumps(note).encode(), private=True)
 
 
 def waiting_for_this_runtime(home: Path) -> tuple[Path, str] | None:

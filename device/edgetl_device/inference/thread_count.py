@@ -53,7 +53,7 @@ def choose(prepare: Callable[[int], Callable[[], object]]) -> Choice:
 def remember(path: Path, bundle: Bundle, runtime: str, choice: Choice) -> None:
     """Keep a choice for a bundle's backbone and a runtime; raises StorageError."""
     value = {"backbone": bundle.backbone_digest, "runtime": runtime, "threads": choice.threads, "p95_ms": choice.p95_ms}
-    write_atomically(path, json.dumps(value, indent=1).encode())
+    write_atomically(path, json.dumps(value, indent=1).encode(), private=True)
 
 
 def recall(path: Path, bundle: Bundle, runtime: str) -> int | None:

@@ -96,7 +96,7 @@ def _read_sent(value: Any) -> SentSamples:
 def keep_receipt(home: Path, address: str, receipt: Receipt | None) -> None:
     """Replace what is kept of a receiver; durable when it returns. Raises StorageError."""
     value = {} if receipt is None else asdict(receipt)
-    write_atomically(_path(home, address), json.dumps(value, separators=(",", ":")).encode())
+    write_atomically(_path(home, address), json.dumps(value, separators=(",", ":")).encode(), private=True)
     make_private(home / FOLDER)
 
 
@@ -111,7 +111,7 @@ def machine_mark(home: Path) -> str:
     """
     path = home / FOLDER / "machine"
     if not path.exists():
-        write_atomically(path, os.urandom(_MARK_BYTES))
+        write_atomically(path, os.urandom(_MARK_BYTES), private=True)
         make_private(path.parent)
     try:
         parts = [read_bounded(path, 1 << 10)]

@@ -297,7 +297,7 @@ class Database(Changes):
 
     def _suspect(self) -> None:
         with suppress(OSError):
-            suspicion_path(self.path).touch()
+            suspicion_path(self.path).touch(mode=0o600)
 
     def _scrub_backup(self, gone: Sequence[int] | None) -> None:
         if gone is not None and self.backup_path.stat().st_size > CHECKED_AT_START_BYTES:

@@ -71,7 +71,7 @@ class KeptFile:
         """Replace the file. Where that fails the next start takes longer, and nothing else happens."""
         rest = _header(key) + content
         try:
-            write_atomically(self.path, hashlib.sha256(rest).digest() + rest)
+            write_atomically(self.path, hashlib.sha256(rest).digest() + rest, private=True)
         except EdgetlError as error:
             log.info("%s is not kept: %s", self.path, error)
 

@@ -92,11 +92,15 @@ class ReviewFrames:
         return self._at_once(lambda: self._insert(replace(frame, runtime=runtime)))
 
     def put_back(self, frames: Sequence[ReviewFrame]) -> None:
-        """Keep frames again that became samples, whatever room there is: those samples go. Raises StorageError."""
+        """Keep frames again that became samples, whatever room there is: those samples go. Raises StorageError.
+
+        One that would be let go at once, being too old or of a clock that was wrong, counts as of now.
+        """
         self._may_write()
+        first, last = _times()
         with self._database.transaction():
             for frame in frames:
-                self._insert(frame)
+                self._insert(frame if first <= frame.time <= last else replace(frame, time=""))
             self._let_go()
 
     def let_go(self) -> bool:

@@ -9,7 +9,6 @@ import datetime
 import hashlib
 import ipaddress
 import logging
-import os
 import re
 import ssl
 import stat
@@ -119,11 +118,7 @@ class OwnCertificate(Certificate):
         with suppress(OSError):
             data = (self._folder / OWN_FILE).read_bytes()
         if not _serves(data, names):
-            before = os.umask(0o077)
-            try:
-                write_atomically(self._folder / OWN_FILE, _made(names, data))
-            finally:
-                os.umask(before)
+            write_atomically(self._folder / OWN_FILE, _made(names, data), private=True)
 
 
 def _loaded(certificate: Path, key: Path) -> ssl.SSLContext:

@@ -6,7 +6,7 @@ from itertools import chain, repeat
 
 import numpy as np
 import pytest
-from conftest import draw
+from conftest import draw, embeddings
 from test_app import showing, until
 
 from edgetl_device.app import reviewing
@@ -123,6 +123,36 @@ def test_another_process_that_learns_is_not_waited_for(app: App) -> None:
     assert time.monotonic() - began_s < 2.0 and not app.reviewing.frames()
     done.set()
     other.join()
+
+
+def known(app: App) -> tuple[str, ...]:
+    app._learner.retrain(accept_scene_change=True)
+    return app._learner.active_head().labels
+
+
+def forget_and_label(app: App, count: int) -> list[list[int]]:
+    """Hide a label of the factory, and call so many frames so, each by itself."""
+    seen_by(app, [told("box", 0.5 - number / 100) for number in range(count)])
+    app._learner.forget_label("ball")
+    assert known(app) == ("box",)
+    labellings = [app.reviewing.label("ball", [frame.id]) for frame in app.reviewing.frames()]
+    assert len(labellings) == count and known(app) == ("ball", "box")
+    return labellings
+
+
+def test_undoing_hides_no_label_that_was_taught_since(app: App) -> None:
+    (ids,) = forget_and_label(app, 1)
+    app._learner.add("ball", embeddings("ball", 5))
+    app.reviewing.undo(ids)
+    assert known(app) == ("ball", "box")
+
+
+def test_the_last_undoing_hides_a_label_again_in_whichever_order(app: App) -> None:
+    first, second = forget_and_label(app, 2)
+    app.reviewing.undo(first)
+    assert known(app) == ("ball", "box")
+    app.reviewing.undo(second)
+    assert known(app) == ("box",)
 
 
 def test_labelled_frames_are_recognised(home: Home) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,8 +18,10 @@ from edgetl_device.bundle.content import BundleContent
 from edgetl_device.heads.kept_head import head_bytes, read_head
 from edgetl_device.heads.registry import HEADS
 from edgetl_device.home import Home
+from edgetl_device.home_view import HomeView
 from edgetl_device.learning import solver
 from edgetl_device.learning.learner import Learner
+from edgetl_device.sending.receipt import machine_mark
 from edgetl_device.store.kept_files import head_path
 
 
@@ -83,6 +86,29 @@ def test_learning_goes_on_from_a_kept_head_as_from_a_solved_one(home: Home) -> N
     np.testing.assert_allclose(
         again.active_head().scorer.scores(codes(home)), fresh.scorer.scores(codes(home)), rtol=1e-4
     )
+
+
+def test_every_file_of_a_home_is_its_owners_alone_from_the_moment_it_is_there(
+    tmp_path: Path, bundle_path: Path, monkeypatch
+) -> None:
+    for room in ("home", "store.store", "sending.receipt"):  # closing the home afterwards is too late
+        monkeypatch.setattr(f"edgetl_device.{room}.make_private", lambda _: None)
+    monkeypatch.setattr(solver, "WORTH_KEEPING", 4)
+    before = os.umask(0o022)
+    try:
+        home = Home(tmp_path / "home")
+        home.install(bundle_path)
+        home.install(bundle_path)
+        learner = taught(home)
+        learner.store.backup_if_due()
+        learner._solver.keep()
+        machine_mark(home.folder)
+        HomeView(home, learner.store, home.bundle()).remember_empty(draw("ball", 1))
+    finally:
+        os.umask(before)
+    files = {path.name: stat.S_IMODE(path.stat().st_mode) for path in home.folder.rglob("*") if path.is_file()}
+    assert {"bundle.edgetl", "device.sqlite", "device.head", "device.summary", "machine"} <= files.keys()
+    assert not {name: oct(mode) for name, mode in files.items() if mode != 0o600}
 
 
 def test_forgetting_overwrites_and_removes_it(home: Home) -> None:

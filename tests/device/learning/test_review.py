@@ -1,6 +1,7 @@
 """Frames for review: which are asked about first, what becomes of answers, and that nothing of a dropped one stays."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -106,6 +107,19 @@ def test_a_labelling_that_is_taken_back_leaves_the_head_as_it_was_and_the_frames
         [getattr(f, key) for key in keys] + [f.raw.tobytes()] for f in kept
     ]
     assert what_is_wrong(learner.store.path) is None
+
+
+@pytest.mark.parametrize("time", ["2020-01-01T00:00:00.000+00:00", "2099-01-01T00:00:00.000+00:00"])
+def test_taking_back_loses_no_frame_whatever_its_time(home: Home, time: str) -> None:
+    learner = home.learner()
+    kept = keep(learner, "kite", 2)
+    samples = {
+        sample: replace(frame, time=time)
+        for sample, frame in samples_of_frames(learner, "kite", [frame.id for frame in kept]).items()
+    }
+    assert frames_of_samples(learner, "kite", samples) == 2
+    learner.store.review.let_go()
+    assert len(frames_for_review(learner)) == 2 and not learner.samples()
 
 
 def test_what_a_person_decided_since_is_not_undone(home: Home) -> None:
