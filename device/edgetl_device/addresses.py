@@ -19,6 +19,8 @@ SCHEMES = ("rtsp", "rtsps", "http", "https")
 _ADDRESS = re.compile(rf"({'|'.join(SCHEMES)})://(.+)", re.IGNORECASE | re.DOTALL)
 _LIKE_AN_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/{1,2}(?:.*@)?\S+|\S*[^\s:/]:\S*@\S+")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_EMPTY_PASSWORD = re.compile(r"://(?:[^/@?#:]*:)?@")
+_EMPTY_VALUE = re.compile(r"[?&;][^=&;?#]*=(?=[&;?#]|$)")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/?#\[\]@&=]+)(:\d*)?")
 _HIDDEN = "…"
@@ -32,6 +34,18 @@ def is_address(spec: str) -> bool:
 def has_secret(spec: str) -> bool:
     """Whether there is more in an address than may be shown."""
     return is_address(spec) and shown_address(spec) != spec
+
+
+def has_secret_beside_variables(spec: str) -> bool:
+    """As :func:`has_secret`, where ``${NAME}`` is none, nor a user or a key before it.
+
+    >>> has_secret_beside_variables("rtsp://u:${PW}@cam/x"), has_secret_beside_variables("rtsp://u:pw@cam/x?t=${T}")
+    (False, True)
+    """
+    bare = _VARIABLE.sub("", spec)
+    if bare != spec:
+        bare = _EMPTY_VALUE.sub("", _EMPTY_PASSWORD.sub("://", bare))
+    return has_secret(bare)
 
 
 def shown_address(address: str) -> str:

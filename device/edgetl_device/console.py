@@ -9,15 +9,17 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import os
 import re
 import shutil
 import sys
 import textwrap
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import click
 
@@ -46,6 +48,9 @@ class _Formatter(PrintableFormatter):
 
 def run(program: click.Group, name: str, arguments: Sequence[str] | None = None) -> int:
     """Run a click program and return its exit code; a user's mistake is one line on stderr, never a traceback."""
+    for stream in ("stdout", "stderr"):
+        if getattr(sys, stream) is None:  # closed by who called
+            setattr(sys, stream, _nowhere())
     try:
         code = program.main(arguments, prog_name=name, standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:  # a program or a group without a command
@@ -61,6 +66,12 @@ def run(program: click.Group, name: str, arguments: Sequence[str] | None = None)
     except (click.Abort, KeyboardInterrupt):  # an Abort is a RuntimeError too
         click.echo("interrupted", err=True)
         return INTERRUPTED
+    except OSError as error:
+        if not _is_of_printing(error):
+            raise
+        sys.stdout = _nowhere()  # what still waits could not be written at the exit either
+        _error(f"error: cannot write to standard output: {error.strerror or error}")
+        return 2
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and "can't start new thread" not in str(error):
             raise
@@ -69,6 +80,15 @@ def run(program: click.Group, name: str, arguments: Sequence[str] | None = None)
     except SystemExit:  # click's answer to a closed stdout, as in `edgetl … | head`
         return 0
     return code if isinstance(code, int) else 0
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w")
+
+
+def _is_of_printing(error: OSError) -> bool:
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_code is click.echo.__code__ for frame, _ in frames)
 
 
 def _hint(error: click.ClickException) -> str:

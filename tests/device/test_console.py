@@ -136,3 +136,26 @@ def test_an_error_stays_one_line_whatever_it_quotes(capsys) -> None:
 
     assert console.run(program, "x", ["read"]) == 2
     assert capsys.readouterr().err.splitlines() == [r"error: the list names a\r\nerror: nothing is wrong\x1b[2J"]
+
+
+@pytest.mark.parametrize("arguments", [["show", "a"], ["show", "a", "--json"], ["--help"]])
+def test_output_that_cannot_be_written_is_one_line_and_exit_code_2(arguments: list[str]) -> None:
+    command = [sys.executable, "-c", PROGRAM, *arguments]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.stderr.removeprefix("a\n") == "error: cannot write to standard output: No space left on device\n"
+    assert done.returncode == 2
+
+
+def test_an_error_of_a_file_is_not_taken_for_one_of_the_output() -> None:
+    @click.command()
+    def broken() -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        console.run(click.Group("x", [broken]), "x", ["broken"])
+
+
+def test_a_closed_output_is_nobody_to_talk_to() -> None:
+    command = ["sh", "-c", 'exec "$0" -c "$1" show a >&- 2>&-', sys.executable, PROGRAM]
+    assert subprocess.run(command, check=False).returncode == 0

@@ -120,11 +120,11 @@ def _numbered(file: str, number: int) -> str:
 
 
 def _is_secret(name: str, value: str) -> bool:
-    from ..addresses import has_secret
+    from ..addresses import has_secret_beside_variables, is_address
 
     if name == _CAMERA:
-        address = value if has_secret(value) else value.partition("=")[2]  # it may have a name
-        return has_secret(address) and "${" not in value
+        address = value if is_address(value) else value.partition("=")[2]  # it may have a name
+        return has_secret_beside_variables(address)
     if name == _SINK:
         sink, _, argument = value.partition(":")
         return _has_arguments(argument) if sink == "command" else bool(argument)

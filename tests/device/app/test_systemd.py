@@ -269,6 +269,12 @@ def test_a_cameras_password_is_kept_beside_the_unit_and_not_in_it(home, tmp_path
          {"camera.address": f"gate={SECRET}", "camera-2.address": f"door={SECRET}"}),
         (["--sink", "command:echo hunter2", "--camera", SECRET],
          {"camera.address": SECRET, "sink-1.argument": "command:echo hunter2"}),
+        (["--camera", "gate=rtsp://u:hunter2@cam/x?t=${TOKEN}"],
+         {"camera.address": "gate=rtsp://u:hunter2@cam/x?t=${TOKEN}"}),
+        (["--camera=http://cam/x?pwd=hunter2&t=${TOKEN}"],
+         {"camera.address": "http://cam/x?pwd=hunter2&t=${TOKEN}"}),
+        (["--camera", "rtsp://u:${PW}@cam/x?user=${USER}&t=${TOKEN}"], {}),
+        (["--camera", "${CAMERA}"], {}),
     ],
     ids=str,
 )  # fmt: skip
