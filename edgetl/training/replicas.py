@@ -54,9 +54,11 @@ def member(environment: Mapping[str, str] = os.environ) -> Member | None:
         value = json.loads(text)
         workers, task = value["cluster"]["worker"], value["task"]
         kind, index = task["type"], int(task["index"])
+        if not isinstance(workers, list) or not all(isinstance(worker, str) for worker in workers):
+            raise ValueError
         if kind != "worker" or set(value["cluster"]) != {"worker"} or not 0 <= index < len(workers):
             raise ValueError
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):  # 1e999, and brackets without end
         raise InputError(
             f'{CLUSTER} must be {{"cluster": {{"worker": ["HOST:PORT", …]}}, "task": {{"type": "worker", "index": 0}}}}'
             ", with another index for each process"

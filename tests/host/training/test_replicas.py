@@ -175,7 +175,17 @@ def test_tf_config_is_read_or_refused() -> None:
         )
         is None
     )
-    for bad in ("{", "[]", json.dumps(good | {"task": {"type": "worker", "index": 2}}), json.dumps({"cluster": {}})):
+    task = '"task": {"type": "worker", "index": 0}'
+    lists = ("ab", {"a": 1, "b": 2}, [1, 2], ["a:1", None], None, 2)
+    for bad in (
+        "{",
+        "[]",
+        "[" * 100_000,
+        json.dumps(good | {"task": {"type": "worker", "index": 2}}),
+        json.dumps(good).replace('"index": 1', '"index": 1e999'),
+        json.dumps({"cluster": {}}),
+        *(f'{{"cluster": {{"worker": {json.dumps(each)}}}, {task}}}' for each in lists),
+    ):
         with pytest.raises(InputError, match="TF_CONFIG must be"):
             member({"TF_CONFIG": bad})
     assert (ALONE.count, ALONE.alone, ALONE.chief) == (1, True, True)
