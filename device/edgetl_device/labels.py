@@ -56,6 +56,14 @@ def check_label(label: str) -> str:
     return clean
 
 
+def check_unicode(what: str, text: str | None) -> None:
+    """Raise InputError where a text cannot be written as UTF-8: it came from a command line in another encoding."""
+    try:
+        (text or "").encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{what} {text!r:.60} is not valid UTF-8: nothing has such a name") from None
+
+
 class SimilarLabelError(InputError):
     """A new label that may be a slip of a known one: whoever means it says so.
 

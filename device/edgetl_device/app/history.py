@@ -123,8 +123,8 @@ class HistoryWriter:
         return self._records
 
     def start(self) -> None:
-        """Begin; once."""
-        if self._records:
+        """Begin; once. What an earlier run left open is cut off also where nothing is recorded any more."""
+        if self._records or self._history.path.exists():
             self._thread.start()
 
     def stop(self, timeout_s: float = 2.0) -> bool:
@@ -229,7 +229,7 @@ class HistoryWriter:
 
     def _run(self) -> None:
         self._cut_off()
-        while True:
+        while self._records:
             with self._changed:
                 while not self._stopping and (next_s := self._next_s()) > 0:  # sooner, once many wait
                     self._changed.wait(next_s)
@@ -251,7 +251,10 @@ class HistoryWriter:
                 self._clearing = self._history.last_clearing()
                 self._history.cut_off_open()
         except EdgetlError as error:
-            self._tell(str(error))
+            if self._records:
+                self._tell(str(error))
+            else:
+                log.info("what an earlier run left open stays so: %s", error)
 
     def _batch(self) -> list[Running]:
         now_s = self._clock()

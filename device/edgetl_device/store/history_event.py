@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..labels import check_unicode
+
 OPEN, ENDED, CUT_OFF = "open", "ended", "cut off"
 
 
@@ -54,12 +56,19 @@ class Selection:
     Args:
         label, camera: theirs.
         since, until: they began at this moment or later, and before that one; UTC, ISO 8601, milliseconds.
+
+    Raises:
+        InputError: a label or a camera is no Unicode text, and nothing can have such a name.
     """
 
     label: str | None = None
     camera: str | None = None
     since: str | None = None
     until: str | None = None
+
+    def __post_init__(self) -> None:
+        check_unicode("label", self.label)
+        check_unicode("camera", self.camera)
 
     @property
     def condition(self) -> tuple[str, list[str]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 
 from ..errors import InputError
 
 _UNITS = {"s": "seconds", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _AGO = re.compile(r"(\d{1,6}) ?(s|min|h|d|w)")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_END_OF_TIME = "9999-12-31T23:59:59.999+00:00"  # no later moment can be written
 
 
 def parse_moment(text: str, name: str, *, end: bool = False) -> str:
@@ -34,6 +35,8 @@ def parse_moment(text: str, name: str, *, end: bool = False) -> str:
             # A plus sign in an address that nobody escaped is a blank; Python 3.10 knows no Z.
             found = datetime.fromisoformat(re.sub(r" (\d\d:\d\d)$", r"+\1", clean).replace("Z", "+00:00"))
             if end and _DAY.fullmatch(clean):
+                if found.date() == date.max:
+                    return _END_OF_TIME
                 found += timedelta(days=1)
         return found.astimezone(timezone.utc).isoformat(timespec="milliseconds")
     except (ValueError, OverflowError, OSError):

@@ -205,7 +205,8 @@ def test_the_end_of_the_program_ends_and_writes_what_goes_on(tmp_path: Path) -> 
     assert (only.label, only.state) == ("a", ENDED)
 
 
-def test_a_kill_leaves_what_was_written_and_says_that_it_was_cut_off(tmp_path: Path) -> None:
+@pytest.mark.parametrize("records", [True, False])
+def test_a_kill_leaves_what_was_written_and_says_that_it_was_cut_off(tmp_path: Path, records: bool) -> None:
     script = f"""
 import sys, time
 sys.path[:0] = {sys.path!r}
@@ -222,7 +223,7 @@ time.sleep(60)
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=Path(__file__).parent) as child:
         assert child.stdout.readline() == b"written\n"
         child.send_signal(signal.SIGKILL)
-    again = writer_at(tmp_path)
+    again = HistoryWriter(tmp_path / "history.sqlite", HistorySettings(), records=records)
     again.start()
     until(lambda: [each.state for each in again.events(ANY, None, 9)] == ["cut off", "ended"])
     assert [each.label for each in again.events(ANY, None, 9)] == ["b", "a"]

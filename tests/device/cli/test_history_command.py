@@ -99,6 +99,8 @@ def test_a_home_without_a_history_needs_no_bundle_and_stays_as_it_is(tmp_path: P
         (["--clear", "--limit", "3"], "--limit is for listing"),
         (["--check", "--label", "cat"], "--check reads all"),
         (["--limit", "0"], "--limit"),
+        (["--label", "\udcff"], r"label '\udcff' is not valid UTF-8"),
+        (["--camera", "a\udcff", "--clear"], r"camera 'a\udcff' is not valid UTF-8"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_line(home: Path, arguments: list[str], says: str) -> None:

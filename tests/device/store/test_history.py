@@ -300,6 +300,7 @@ def test_moments_are_read_as_people_write_them() -> None:
     assert (
         parse_moment("2026-11-27T10:00:00 02:00", "x") == "2026-11-27T08:00:00.000+00:00"
     )  # a plus sign nobody escaped
+    assert parse_moment("9999-12-31", "x", end=True) == "9999-12-31T23:59:59.999+00:00"
     ago = datetime.fromisoformat(parse_moment("2h", "x"))
     assert timedelta(hours=2) <= datetime.now(timezone.utc) - ago < timedelta(hours=2, minutes=5)
 
