@@ -48,6 +48,7 @@ class Solution:
         holdout_projected: see :attr:`Evidence.holdout_projected`.
         space: see :attr:`Evidence.space`.
         relative: see :func:`~.strangers.relative_of`.
+        carried_over: whether any of it was: then the last bits are not those of what is solved anew.
     """
 
     bank: Bank | None = None
@@ -56,6 +57,12 @@ class Solution:
     holdout_projected: Matrix | None = None
     space: Space | None = None
     relative: RelativeDistance | None = None
+    carried_over: bool = False
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether anything was worked out."""
+        return self.carried_over or any(part is not None for name, part in vars(self).items() if name != "carried_over")
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,6 +241,7 @@ def carry_over(before: Evidence, after: Evidence, codes: Codes, labels: Sequence
     One more sample then costs products with a matrix, no solve. Nothing is carried over where a solve is cheaper.
     """
     known, new = before.solution, after.solution
+    new.carried_over = known.is_begun
     new.bank, new.holdout_projected = known.bank, known.holdout_projected
     new.space, new.relative = known.space, known.relative
     if known.core is None or not freedom(before.factory):

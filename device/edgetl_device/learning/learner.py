@@ -77,7 +77,7 @@ class Learner(HeadVersions, SampleKeeper):
         """Keep the head in use beside the store, for the next start; nothing where another process learns just now."""
         with suppress(EdgetlError):
             self._solved()
-        with suppress(EdgetlError), LearningLock(self.lock.path, wait_s=0.0)():
+        with suppress(EdgetlError, *_UNSOLVABLE), LearningLock(self.lock.path, wait_s=0.0)():
             self._solver.keep_head(self.version(self.active_version))
 
     def classifier(self, backbone: Backbone) -> Classifier:

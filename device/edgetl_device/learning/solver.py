@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 from ..bundle.content import BundleContent
@@ -43,6 +44,12 @@ class Solved:
             self._evidence = self._evidence()
         return self._evidence
 
+    @property
+    def updated(self) -> Evidence | None:
+        """The evidence, where parts of it were updated since they were solved; None where all is as solved anew."""
+        is_updated = isinstance(self._evidence, Evidence) and self._evidence.solution.carried_over
+        return self.evidence if is_updated else None
+
 
 class Solver:
     """Reads only what was added since the last call, unless something was taken away, by whichever process.
@@ -75,11 +82,18 @@ class Solver:
         return self._solved
 
     def keep_head(self, row: VersionRow) -> None:
-        """Write a version's head down, unless it is; under the learning lock."""
+        """Write a version's head down as it is solved anew, unless it is there; under the learning lock.
+
+        Learning updates the head that is in use, which costs less and differs in the last bits.
+        """
         self._refresh()
         solved, of = self._solved, self._head_key(row)
         if not self._keeps or solved is None or solved.version != row.id or self.store.keeps_this_head(of):
             return
+        evidence = solved.updated
+        if evidence is not None:
+            anew = replace(evidence)
+            self._solved = solved = Solved(row.id, fit_head(anew, row.rule), anew)
         content = head_bytes(solved.head, self.factory.solved)
         if content is not None:
             self.store.keep_head(of, content)

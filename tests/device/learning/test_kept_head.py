@@ -59,6 +59,35 @@ def test_a_kept_head_answers_as_the_one_that_was_solved_to_the_last_bit(home: Ho
     assert_same(home.learner().active_head(), head, codes(home))
 
 
+def kept_after_learning_in_steps(home: Home, rule: str) -> Learner:
+    learner = home.learner()
+    for number in range(3):
+        learner.add("kite", embeddings("kite", 3, start=10 * number))
+        learner.add("ball", embeddings("ball", 2, start=700 + 10 * number))
+        assert learner.retrain(rule, accept_scene_change=True).promoted
+    assert learner._solver._solved.evidence.solution.carried_over
+    learner.keep_head()
+    return learner
+
+
+@pytest.mark.parametrize("rule", list(HEADS))
+@pytest.mark.parametrize("factory", [True, False])
+def test_after_learning_in_steps_it_is_the_one_solved_anew_byte_for_byte(
+    home: Home, tmp_path: Path, empty_bundle_path: Path, rule: str, factory: bool
+) -> None:
+    if not factory:
+        home = Home(tmp_path / "blank")
+        home.install(empty_bundle_path)
+    learner = kept_after_learning_in_steps(home, rule)
+    kept = kept_at(home).read_bytes()
+    kept_at(home).unlink()
+    other = home.learner()
+    assert other.active_head().rule == rule
+    other.keep_head()
+    assert kept_at(home).read_bytes() == kept
+    assert_same(home.learner().active_head(), learner.active_head(), codes(home))
+
+
 def test_so_does_one_that_was_taught_without_a_factory(tmp_path: Path, empty_bundle_path: Path) -> None:
     blank = Home(tmp_path / "blank")
     blank.install(empty_bundle_path)
