@@ -267,9 +267,9 @@ class App(AppTeaching, AppLooking):
             self._watch.started()
         head = self._learner.active_head()
         self._swapped = self._state()
-        self._watch.renew()
-        classifier = Classifier(self._backbone, head, self._opened.groups.heads())
-        self.pipeline.swap(classifier, self._learner.active_version, self._watched())
+        classifier, watched = Classifier(self._backbone, head, self._opened.groups.heads()), self._watched()
+        self._watch.renew({view.name for view in watched})
+        self.pipeline.swap(classifier, self._learner.active_version, watched)
         self.activation = activation_of(self._backbone, head)
 
     def _first_frame(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Generic, Protocol, TypeVar
 
 from ..addresses import without_secrets
@@ -74,6 +74,8 @@ class Listener(Taker[Recognition]):
         pipeline: to listen to.
         function: gets a :class:`Recognition`; if it raises, it is called no more.
         wanted: the views to listen to; None for all.
+        keep_only: gets the names of the views that are left before the first recognition after they changed, in the
+            same thread; then none of the others comes any more.
     """
 
     def __init__(
@@ -82,8 +84,19 @@ class Listener(Taker[Recognition]):
         pipeline: Pipeline,
         function: Callable[[Recognition], object],
         wanted: Callable[[ViewName], bool] | None = None,
+        keep_only: Callable[[Collection[ViewName]], object] | None = None,
     ) -> None:
-        super().__init__(name, pipeline.subscribe(wanted=wanted), function)
+        super().__init__(name, pipeline.subscribe(wanted=wanted), function if keep_only is None else self._take)
+        self._pipeline, self._take_current, self._keep_only = pipeline, function, keep_only
+        self._names: Collection[ViewName] | None = None
+
+    def _take(self, recognition: Recognition) -> None:
+        names = self._pipeline.names
+        if names is not self._names and self._keep_only is not None:
+            self._names = names
+            self._keep_only(names)
+        if recognition.name in names:  # otherwise it was on its way when its view was removed
+            self._take_current(recognition)
 
 
 class Periodic:

@@ -24,6 +24,8 @@ class Deliveries:
         self._lock = threading.Lock()
         self._subscriptions: tuple[Subscription, ...] = ()
         self._tallies: dict[ViewName, Tally] = {}
+        self._gone: dict[str, Tally] = {}  # camera → what was recognised of views that it has no more
+        self._kept: frozenset[ViewName] | None = None  # the views that there are; None: all
         self._ended = False
         self.count = 0
         self.newest: Recognition | None = None
@@ -41,24 +43,32 @@ class Deliveries:
 
     def deliver(self, recognition: Recognition) -> None:
         """Hand on a recognition; waits for nobody."""
-        self.of[recognition.name] = self.newest = recognition
+        name = recognition.name
+        self.newest = recognition
         self.count += 1
         with self._lock:
-            self._tallies.setdefault(recognition.name, Tally()).note(time.monotonic())
+            if self._kept is None or name in self._kept:
+                self.of[name] = recognition
+                self._tallies.setdefault(name, Tally()).note(time.monotonic())
+            else:  # it was on its way when its view was removed
+                self._gone.setdefault(name.camera, Tally()).note(time.monotonic())
             subscriptions = self._subscriptions
         for subscription in subscriptions:
             subscription.offer(recognition)
 
     def keep_only(self, names: Iterable[ViewName]) -> None:
-        """Forget the newest recognitions of views that there are no more."""
-        kept = set(names)
-        for gone in [name for name in self.of if name not in kept]:
-            self.of.pop(gone, None)
-
-    def tallies(self) -> list[tuple[ViewName, Tally]]:
-        """How many recognitions of each view there were, as of now."""
+        """Forget the newest recognitions of views that there are no more; how many there were stays in the sums."""
         with self._lock:
-            return [(name, Tally(t.frames, t.times_s.copy(), t.first_s)) for name, t in self._tallies.items()]
+            self._kept = frozenset(names)
+            self.of = {name: newest for name, newest in self.of.items() if name in self._kept}
+            for name in self._tallies.keys() - self._kept:
+                self._gone.setdefault(name.camera, Tally()).add(self._tallies.pop(name))
+
+    def tallies(self, camera: str) -> tuple[list[Tally], Tally]:
+        """What was recognised of each view of a camera, and of all those that it has no more, as of now."""
+        with self._lock:
+            views = [tally.copy() for name, tally in self._tallies.items() if name.camera == camera]
+            return views, self._gone.get(camera, Tally()).copy()
 
     def end(self) -> None:
         """No more will come."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from ..codes import CodeTransform
@@ -55,8 +55,9 @@ class HeadWatch:
         found = self._drifts.get(name)
         return None if found is None else found.state
 
-    def renew(self) -> None:
-        """Another head is in use."""
+    def renew(self, names: Collection[ViewName] = ()) -> None:
+        """Another head is in use, or other views: of these names."""
+        self._observed = {name: number for name, number in self._observed.items() if name in names}
         self._drifts: dict[ViewName, Drift] = {}
         self._first: Drift = self._learner.drift()  # goes on where the last process ended
 

@@ -70,27 +70,40 @@ class Tally:
         self.frames += 1
         self.times_s.append(now_s)
 
+    def add(self, other: Tally) -> None:
+        """What was recognised of another view, too."""
+        if other.frames:
+            self.first_s = min(self.first_s, other.first_s) if self.frames else other.first_s
+            self.frames += other.frames
+            times_s = sorted((*self.times_s, *other.times_s))
+            self.times_s = deque(times_s, maxlen=RECENT)
+
+    def copy(self) -> Tally:
+        """As of now."""
+        return Tally(self.frames, self.times_s.copy(), self.first_s)
+
 
 def health_of(
-    feeds: Sequence[tuple[Feed, Sequence[Tally]]],
+    feeds: Sequence[tuple[Feed, Sequence[Tally], Tally]],
     *,
     running: bool,
     inference_ms: float | None,
     inference_age_s: float | None,
     now_s: float,
 ) -> Health:
-    """Cameras, each with the tallies of its views → how they are doing."""
-    tallies = [tally for _, of_one in feeds for tally in of_one if tally.frames]
-    captured = [feed.captured_s for feed, _ in feeds if feed.captured_s is not None]
-    problems = [feed.problem if running else feed.error for feed, _ in feeds]
+    """Cameras, each with the tallies of its views and that of the views it had → how they are doing."""
+    tallies = [tally for _, views, gone in feeds for tally in (*views, gone) if tally.frames]
+    cameras = [feed for feed, _, _ in feeds]
+    captured = [feed.captured_s for feed in cameras if feed.captured_s is not None]
+    problems = [feed.problem if running else feed.error for feed in cameras]
     first_s, last_s = min((t.first_s for t in tallies), default=0.0), max((t.times_s[-1] for t in tallies), default=0.0)
     return Health(
-        camera=", ".join(feed.camera.name for feed, _ in feeds),
+        camera=", ".join(feed.camera.name for feed in cameras),
         running=running,
-        fps=sum(_rate([tally for tally in of_one if tally.frames], now_s) for _, of_one in feeds),
+        fps=sum(_rate([tally for tally in views if tally.frames], now_s) for _, views, _ in feeds),
         frames=sum(tally.frames for tally in tallies),
-        dropped=sum(feed.dropped for feed, _ in feeds),
-        reconnects=sum(feed.reconnects for feed, _ in feeds),
+        dropped=sum(feed.dropped for feed in cameras),
+        reconnects=sum(feed.reconnects for feed in cameras),
         last_frame_age_s=now_s - max(captured) if captured else None,
         last_inference_age_s=inference_age_s,
         inference_ms=inference_ms,

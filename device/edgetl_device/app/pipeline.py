@@ -64,6 +64,9 @@ class Pipeline:
         on_first_frame: called once, before the first frame is passed on.
         backoff_s: first and longest pause before a camera is tried again, seconds.
         wait_for_camera: a camera that never worked may come later.
+
+    Attributes:
+        names: of the views in use; another object after each :meth:`swap`.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class Pipeline:
             for name, each in cameras.items()
         }
         self._current = InUse.of(classifier, version, views, self._feeds)
+        self.names = frozenset(view.name for view in self.views)
         self._smoothers = ViewSmoothers(smoothing_s)
         self._max_frames = max_frames
         self._on_first_frame = on_first_frame
@@ -167,7 +171,8 @@ class Pipeline:
         """Use another head, or backbone and head, or views, from the next frame on."""
         self._view_problems = {}  # the next frame tells
         self._current = InUse.of(classifier, version, views, self._feeds)
-        self._deliveries.keep_only(view.name for view in self.views)
+        self.names = frozenset(view.name for view in self.views)
+        self._deliveries.keep_only(self.names)
 
     @property
     def views(self) -> tuple[Watched, ...]:
@@ -205,10 +210,9 @@ class Pipeline:
         now_s = time.monotonic()
         with self._lock:
             times_ms = list(self._inference_ms)
-        tallies = self._deliveries.tallies()
         feeds = [feed for name, feed in self._feeds.items() if camera in (None, name)]
         return health_of(
-            [(feed, [tally for name, tally in tallies if name.camera == feed.name]) for feed in feeds],
+            [(feed, *self._deliveries.tallies(feed.name)) for feed in feeds],
             running=self._threads[0].ident is not None and not self._finished.is_set(),
             inference_ms=statistics.median(times_ms) if times_ms else None,
             inference_age_s=None if self._embedded_s is None else now_s - self._embedded_s,
@@ -254,7 +258,7 @@ class Pipeline:
             self._embedded.put((seen, raw, using), wait=True)
 
     def _recognise(self) -> None:
-        version = None
+        version, names = None, self.names
         while (waiting := self._embedded.get_all()) and not self._stopping.is_set():
             next_s = time.monotonic() + _PACE_S
             for backbone, works in groupby(waiting, lambda work: work[2].classifier.backbone):
@@ -265,6 +269,9 @@ class Pipeline:
                 if using.version != version:
                     self._smoothers.reset()
                     version = using.version
+                if self.names is not names:
+                    names = self.names
+                    self._smoothers.keep_only(names)
                 codes = backbone.codes(np.stack([raw for _, raw, _ in batch]))
                 told = answers(using.classifier, codes, [seen.view.group for seen, _, _ in batch], using.bound)
                 for (seen, raw, _), answer in zip(batch, told, strict=True):

@@ -6,7 +6,7 @@ A label that flickers up for a frame or two is none: predictions are smoothed, a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -62,7 +62,7 @@ class Recorder:
     ) -> None:
         self._writer, self._take, self._hold_s = writer, snapshot, hold_s
         self._seen: dict[ViewName, _Seen] = {}
-        self._listener = Listener("history", pipeline, self.see) if writer.records else None
+        self._listener = Listener("history", pipeline, self.see, keep_only=self.keep_only) if writer.records else None
 
     def start(self) -> None:
         """Begin; once."""
@@ -72,6 +72,12 @@ class Recorder:
     def stop(self, timeout_s: float = 2.0) -> bool:
         """End; whether that was done in time."""
         return self._listener is None or self._listener.stop(timeout_s)
+
+    def keep_only(self, names: Collection[ViewName]) -> None:
+        """What was seen in views that there are no more has ended."""
+        for name in self._seen.keys() - set(names):
+            for stream in self._seen.pop(name).streams.values():
+                self._end(stream)
 
     def see(self, recognition: Recognition) -> None:
         """Take one recognition."""

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,7 +115,7 @@ class Reviewing:
         # Of what was kept, also after it was dropped: what nobody wants to see does not come back at once.
         self._seen: deque[np.ndarray] = deque(maxlen=2 * MOST_FRAMES)
         self._of: str | None = None  # digest of the backbone that made them
-        self._listener = Listener("reviewing", pipeline, self._see) if keeps else None
+        self._listener = Listener("reviewing", pipeline, self._see, keep_only=self._keep_only) if keeps else None
 
     def start(self) -> None:
         """Begin; once."""
@@ -205,6 +205,10 @@ class Reviewing:
         elif now - self._looked_s >= LET_GO_S:
             self._looked_s = now
             self._let_go()
+
+    def _keep_only(self, names: Collection[ViewName]) -> None:
+        self._glimpses = {name: glimpses for name, glimpses in self._glimpses.items() if name in names}
+        self._odd = {name: odd for name, odd in self._odd.items() if name in names}
 
     def _look_back(self, recognition: Recognition) -> None:
         """Consider the frame before this one where it is called otherwise than both of its neighbours, which agree."""

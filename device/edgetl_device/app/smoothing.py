@@ -9,7 +9,7 @@ begins above ``UNKNOWN_ON`` and ends below ``UNKNOWN_OFF``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -101,6 +101,8 @@ class GroupSmoothers:
     ) -> dict[str, Prediction]:
         """Heads in use and what they say of a frame, by group → what to show; another head begins anew."""
         shown = {}
+        for gone in self._smoothers.keys() - heads.keys():
+            del self._smoothers[gone]
         for name, instant in instants.items():
             head, smoother = self._smoothers.get(name, (None, None))
             if smoother is None or head is not heads[name]:
@@ -125,6 +127,10 @@ class ViewSmoothers:
         """Another head is in use; heads of groups are told apart by themselves."""
         for smoother, _ in self._of.values():
             smoother.reset()
+
+    def keep_only(self, names: Collection[ViewName]) -> None:
+        """Forget views that there are no more."""
+        self._of = {name: smoothers for name, smoothers in self._of.items() if name in names}
 
     def __call__(
         self, view: Watched, heads: Mapping[str, object], answer: Answer, time_s: float

@@ -54,7 +54,8 @@ class Turns(Generic[K, T]):
             value = queue.popleft()
             if queue:
                 self._queues[sender] = queue
-            if len(queue) <= self._rooms[sender] // 2:  # a sender that is woken for every value disturbs the taker
+            room = self._rooms[sender] if queue else self._rooms.pop(sender)
+            if len(queue) <= room // 2:  # a sender that is woken for every value disturbs the taker
                 self._changed.notify_all()
             return value
 

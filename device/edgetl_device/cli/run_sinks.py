@@ -28,13 +28,14 @@ def line_sink(jsonl: bool) -> type[JsonLines] | type[ChangeLines] | None:
 def listen(app: App, lines: Sink | None, specs: list[tuple[str, str]], stack: ExitStack) -> None:
     """Give each sink a thread that calls it; they end with the stack."""
     from ..app.background import Listener, Taker
-    from ..app.sinks import Attached, TakesParts, open_sink
+    from ..app.sinks import Attached, RemembersViews, TakesParts, open_sink
 
     for name, sink in [("lines", lines), *((name, open_sink(spec)) for name, spec in specs)]:
         if sink is not None:
             if isinstance(sink, Attached):
                 sink.attach(app)
-            listener = Listener(name, app.pipeline, sink)
+            keep_only = sink.keep_only if isinstance(sink, RemembersViews) else None
+            listener = Listener(name, app.pipeline, sink, keep_only=keep_only)
             if isinstance(sink, TakesParts):
                 taker = Taker(f"{name} (parts)", app.inspecting.listen(), sink.part)
                 stack.callback(taker.stop)

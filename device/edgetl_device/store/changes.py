@@ -10,8 +10,11 @@ from typing import Any
 import apsw
 
 from .checksum import Value, add, row_checksum
+from .repair import ACCEPTED, RECOVERED
 from .replacement import now
 from .state import CHECKED, OF_SAMPLES, State
+
+MOST_EVENTS = 1000  # in the event log
 
 
 class Changes:
@@ -106,8 +109,9 @@ class Changes:
         self._device = device
 
     def log_event(self, kind: str, detail: dict[str, Any]) -> None:
-        """Add a line to the event log."""
-        self.insert("events", time=now(), kind=kind, detail=json.dumps(detail, sort_keys=True))
+        """Add a line to the event log; the oldest ones go, those of repairs stay."""
+        number = self.insert("events", time=now(), kind=kind, detail=json.dumps(detail, sort_keys=True))
+        self.delete("events", "id <= ? AND kind NOT IN (?, ?)", (number - MOST_EVENTS, RECOVERED, ACCEPTED))
 
     def run(self, statement: str, rows: Iterable[Sequence[Value]] | None = None) -> int:
         """A statement on tables that no checksum adds up, once or for each row of values; → how many rows changed."""

@@ -12,7 +12,7 @@ import json
 import secrets
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ import anyio
 from ..app.background import Listener
 from ..app.sinks import Changes
 from ..app.sinks.sink import HOLD_S, GroupChanges, change
+from ..view_names import ViewName
 from .guard import Refused
 from .streams import Stream
 
@@ -87,7 +88,7 @@ class Events:
         if self.streams >= MAX_STREAMS:
             raise Refused(503, f"all {MAX_STREAMS} places for streams of events are taken: close one")
         if self._listener is None:  # whom nobody asks costs nothing
-            self._listener = Listener("events", self._app.pipeline, self._notice)
+            self._listener = Listener("events", self._app.pipeline, self._notice, keep_only=self._keep_only)
             self._listener.start()
         self.streams += 1
         try:
@@ -124,6 +125,10 @@ class Events:
         finally:
             with self._lock:
                 self._waiting.discard(notify)
+
+    def _keep_only(self, names: Collection[ViewName]) -> None:
+        self._changes.keep_only(names)
+        self._group_changes.keep_only(names)
 
     def _notice(self, recognition: Recognition) -> None:
         changed = self._changes.with_before(recognition)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from itertools import chain, cycle, repeat
 from pathlib import Path
@@ -91,6 +92,15 @@ def test_each_label_that_lasts_is_an_event_with_its_time(writer: HistoryWriter) 
     begins = [datetime.fromisoformat(each.start) for each in (first, second, third)]
     assert (begins[1] - begins[0]).total_seconds() == pytest.approx(1.25, abs=0.003)
     assert abs(datetime.now(timezone.utc) - begins[0] - timedelta(seconds=3.5)) < timedelta(seconds=60)
+
+
+def test_what_a_region_showed_ends_with_the_region(writer: HistoryWriter) -> None:
+    recorder, begin_s = recorder_of(writer), time.monotonic() - 3
+    for number in range(12):
+        for name in (ViewName("gate", "left"), ViewName("gate", "right")):
+            recorder.see(replace(recognition("a", begin_s + number / 4), name=name))
+    recorder.keep_only({ViewName("gate", "left")})
+    assert {each.region: each.state for each in recorded(writer)} == {"left": OPEN, "right": ENDED}
 
 
 def test_a_flicker_is_no_event(writer: HistoryWriter) -> None:

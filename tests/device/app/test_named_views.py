@@ -73,6 +73,19 @@ def test_groups_of_each_view_change_by_themselves() -> None:
     assert changes(seen(PORCH, "ball", 2, groups={"condition": fine})) == [("condition", "fine", "worn")]
 
 
+def test_a_view_that_comes_again_under_its_name_begins_anew() -> None:
+    changes, of_groups = Changes(0.0, None), GroupChanges(0.0)
+    asked = {"condition": seen(FEEDER, "wet", 1.0).prediction}
+    told = [seen(FEEDER, "ball", 1.0, groups=asked), seen(PORCH, "box", 1.0, groups=asked)]
+    first = [changes.with_before(each) for each in told], [of_groups(each) for each in told]
+    assert first[0] == [("ball", None), ("box", None)] and all(first[1])
+    assert [changes.with_before(each) for each in told] == [None, None]
+    changes.keep_only({PORCH})
+    of_groups.keep_only({PORCH})
+    assert [changes.with_before(each) for each in told] == [("ball", None), None]
+    assert [of_groups(each) for each in told] == [[("condition", "wet", None)], []]
+
+
 def test_a_change_says_whose_it_is_and_what_was_asked() -> None:
     assert change("ball", None, seen(PORCH, "ball", 0))["camera"] == "porch"
     told = change("shut", "open", seen(FEEDER, "shut", 0, group="door"))
@@ -136,7 +149,7 @@ def test_a_broker_gets_topics_and_entities_for_each_view_and_hears_who_is_away(h
     with broker(tmp_path) as running, listener(running.port) as heard, two_cameras(home, gate) as app:
         sink = MqttSink(f"mqtt://127.0.0.1:{running.port}/cam?teach=yes", hold_s=0.0)
         sink.attach(app)
-        beside = Listener("mqtt", app.pipeline, sink)
+        beside = Listener("mqtt", app.pipeline, sink, keep_only=sink.keep_only)
         beside.start()
         try:
             told = json.loads(heard.until("cam/porch/state", state("ball")))
@@ -155,6 +168,10 @@ def test_a_broker_gets_topics_and_entities_for_each_view_and_hears_who_is_away(h
 
             heard.publish("cam/teach/view", "gate/feeder")
             heard.until("cam/teach", lambda payload: json.loads(payload)["view"] == "gate/feeder")
+            app.remove_region(FEEDER)
+            heard.until("cam/gate/feeder/state", lambda payload: payload == b"")
+            app.choose_region(NamedRegion(FEEDER, View((5000, 0, 5000, 10000))))
+            heard.until("cam/gate/feeder/state", lambda payload: payload and state("box")(payload))  # as before
             gone.set()
             heard.until("cam/gate/camera", lambda payload: payload == b"OFF")
             assert heard.last("cam/porch/camera") == b"ON"

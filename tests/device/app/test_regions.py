@@ -1,15 +1,23 @@
 """Named regions: kept in the home, recognised by themselves, bound to groups; and what was taught with which."""
 
+import io
 import json
 import time
+from dataclasses import replace
+from types import SimpleNamespace
 
 import apsw
 import numpy as np
 import pytest
 from conftest import draw, write_photos
+from recognitions import recognition
 
 from edgetl_device import console
+from edgetl_device.app import deliveries, pipeline
 from edgetl_device.app.app import App
+from edgetl_device.app.background import Listener
+from edgetl_device.app.history import HistorySettings
+from edgetl_device.app.sinks import ChangeLines
 from edgetl_device.camera import FakeCamera
 from edgetl_device.camera.opening import named_spec
 from edgetl_device.cli import program
@@ -170,6 +178,60 @@ def test_what_another_process_draws_is_recognised_within_a_second_and_gone_when_
                 other.regions.remove(ViewName("", name))
         until(lambda: [each.name for each in app.pipeline.views] == [ViewName()])
         until(lambda: [each.name for each in app.pipeline.latest_of_each()] == [ViewName()])
+
+
+def test_of_regions_that_are_gone_only_the_number_of_frames_is_left(home: Home, monkeypatch) -> None:
+    clock = SimpleNamespace(now=1000.0)
+    clock.monotonic = lambda: clock.now
+    for module in (deliveries, pipeline):
+        monkeypatch.setattr(module, "time", clock)
+    app = App(home, watching(side_by_side(1)))  # not started: what it delivers is what the test lets it
+    try:
+        for names in (("left", "right"), ("left",)):
+            for name in ("left", "right"):
+                if name in names:
+                    app.choose_region(region(name))
+            app.pipeline._deliveries.keep_only(ViewName("", name) for name in names)
+            for _ in range(100):
+                clock.now += 0.1
+                for name in names:
+                    app.pipeline._deliver(replace(recognition("ball", clock.now), name=ViewName("", name)))
+        health = app.pipeline.health()
+        assert (health.frames, round(health.seconds, 1)) == (300, 19.9) and health.fps == pytest.approx(10.0)
+        app.pipeline._deliver(replace(recognition("ball", clock.now), name=ViewName("", "right")))  # was on its way
+        health = app.pipeline.health()
+        assert health.frames == 301 and health.fps == pytest.approx(10.0)
+        assert app.pipeline.latest(ViewName("", "right")) is None
+    finally:
+        app.stop()
+
+
+@pytest.mark.slow
+def test_regions_that_come_and_go_leave_nothing_behind(home: Home) -> None:
+    lines = ChangeLines(lambda: None, io.StringIO())
+    with App(home, watching(side_by_side(1)), history=HistorySettings(), smoothing_s=0.1) as app:
+        app.choose_region(region("right", RIGHT))
+        listener = Listener("lines", app.pipeline, lines, keep_only=lines.keep_only)
+        listener.start()
+        remembered = [
+            *(
+                lambda: app._recorder._seen,
+                lambda: app.pipeline._smoothers._of,
+                lambda: app.pipeline._deliveries._tallies,
+            ),
+            *(lambda: app.pipeline._deliveries.of, lambda: app.pipeline._captured._rooms, lambda: lines._changes._of),
+            *(lambda: app.reviewing._glimpses, lambda: app._watch._observed, lambda: app._watch._drifts),
+            lambda: listener._source._turns._rooms,
+        ]
+        for number in range(8):
+            name = f"region {number}"
+            app.choose_region(region(name))
+            until(lambda name=name: app.pipeline.latest(ViewName("", name)) is not None)
+            app.notice()
+            app.remove_region(ViewName("", name))
+        for of in remembered:
+            until(lambda of=of: set(of()) <= {ViewName("", "right")})
+        listener.stop()
 
 
 def test_which_view_is_meant_must_be_said_where_there_are_several(home: Home) -> None:

@@ -3,7 +3,10 @@ import numpy as np
 import pytest
 
 from edgetl_device.errors import HomeError, StorageError
+from edgetl_device.store import changes
 from edgetl_device.store.backup import check_backup, restore_database, what_is_wrong
+from edgetl_device.store.regions import RegionRow
+from edgetl_device.store.repair import RECOVERED
 from edgetl_device.store.schema import MIGRATIONS
 from edgetl_device.store.store import Store
 
@@ -71,6 +74,20 @@ def test_a_failed_step_leaves_nothing_behind(path) -> None:
         store.database.log_event("learn", {})
         raise ZeroDivisionError
     assert list(store.database.rows("SELECT count(*) FROM events")) == [(0,)]
+
+
+def test_the_event_log_is_bounded_and_repairs_stay_in_it(path, monkeypatch) -> None:
+    monkeypatch.setattr(changes, "MOST_EVENTS", 5)
+    store = Store(path)
+    with store.database.transaction():
+        store.database.log_event(RECOVERED, {})
+    for number in range(20):
+        store.regions.keep(RegionRow("", f"region {number}", "{}"))
+        store.regions.remove("", f"region {number}")
+    rows = list(store.database.rows("SELECT id, kind FROM events ORDER BY id"))
+    assert rows == [(1, RECOVERED), *((number, "region") for number in range(37, 42))]
+    store.close()
+    assert what_is_wrong(path) is None
 
 
 def test_a_new_version_and_its_activation_are_one_step(path) -> None:

@@ -7,7 +7,7 @@ time. A package of your own adds one through the entry point group ``edgetl.sink
 from .command import LabelCommand, PartCommand
 from .lines import ChangeLines, JsonLines
 from .opening import BUILT_IN, COMMANDS, open_sink, refuse_password
-from .sink import Attached, Changes, Sink, TakesParts
+from .sink import Attached, Changes, RemembersViews, Sink, TakesParts
 
 __all__ = [
     "BUILT_IN",
@@ -18,6 +18,7 @@ __all__ = [
     "JsonLines",
     "LabelCommand",
     "PartCommand",
+    "RemembersViews",
     "Sink",
     "TakesParts",
     "open_sink",

@@ -9,10 +9,12 @@ import shutil
 import signal
 import subprocess
 import threading
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from ...errors import InputError
 from ...printable import printable
+from ...view_names import ViewName
 from ..subscription import Recognition
 from .sink import HOLD_S, Changes
 
@@ -107,6 +109,10 @@ class LabelCommand(_Command):
             probability = f"{recognition.prediction.probability:.4f}"
             variables = {"EDGETL_LABEL": label, "EDGETL_PROBABILITY": probability}
             self.run(variables | _names(*recognition.name), f"label {label}")
+
+    def keep_only(self, names: Collection[ViewName]) -> None:
+        """Forget views that there are no more."""
+        self._changes.keep_only(names)
 
 
 class PartCommand(_Command):

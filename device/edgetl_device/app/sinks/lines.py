@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, TextIO
 
+from ...view_names import ViewName
 from ..subscription import Recognition
 from .sink import UNKNOWN, Changes, GroupChanges
 
@@ -82,6 +83,11 @@ class ChangeLines:
         for group, label, _ in self._group_changes(recognition):
             share = "" if label == UNKNOWN else f" {recognition.groups[group].probability:.2f}"
             _print(f"{datetime.now():%H:%M:%S}  {where}{group}: {label}{share}", self._stream, self._gone)
+
+    def keep_only(self, names: Collection[ViewName]) -> None:
+        """Forget views that there are no more."""
+        self._changes.keep_only(names)
+        self._group_changes.keep_only(names)
 
     def part(self, verdict: PartVerdict) -> None:
         """Print an inspected part."""

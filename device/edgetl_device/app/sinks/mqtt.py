@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +105,11 @@ class MqttSink:
         if self._requests is not None:
             self._requests.look(recognition)
 
+    def keep_only(self, names: Collection[ViewName]) -> None:
+        """Take from the broker what it keeps of views that there are no more."""
+        if any(name not in names for name in self._labels):
+            self._know({})
+
     def _part_now(self, payload: bytes) -> None:
         if payload == PRESS and self._requests is not None:
             self._requests.press()
@@ -153,6 +158,7 @@ class MqttSink:
             for gone in labels.keys() - set(views):
                 self._known.pop(gone, None)
                 self._told.pop(gone, None)
+                self._changes.forget(gone)  # what comes again under its name is told again
                 for topic in (self._topics.of(gone).state, self._topics.of(gone).snapshot):
                     self.broker.outbox.put(topic, b"")  # the broker keeps it no longer
             self._labels = {name: labels[name] for name in views if name in labels}
@@ -199,9 +205,7 @@ class MqttSink:
                 health = self._app.pipeline.health(camera)
                 there = health.running and health.error is None and health.frames > 0
                 self.broker.outbox.put(self._topics.of(ViewName(camera)).camera, b"ON" if there else b"OFF")
-            names = {view.name for view in self._app.pipeline.views}
-            if any(name not in names for name in self._labels):
-                self._know({})
+            self.keep_only(self._app.pipeline.names)
         if self._teaching is not None:
             self._teaching.give_up()
         if self._requests is not None:

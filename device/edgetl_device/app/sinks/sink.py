@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ...inference.classifier import Prediction
+from ...view_names import ViewName
 from ..subscription import Recognition
 
 if TYPE_CHECKING:
@@ -32,6 +34,14 @@ class Attached(Protocol):
 
     def attach(self, app: App) -> None:
         """The app that it belongs to; called once, before the first recognition."""
+
+
+@runtime_checkable
+class RemembersViews(Protocol):
+    """A sink that remembers something of each view."""
+
+    def keep_only(self, names: Collection[ViewName]) -> None:
+        """Only these views are left; called in the thread that calls the sink."""
 
 
 @runtime_checkable
@@ -102,6 +112,20 @@ class Changes:
         before, self._before[recognition.name] = self._before.get(recognition.name), label
         return label, before
 
+    def keep_only(self, names: Collection[ViewName]) -> None:
+        """Forget views that there are no more: one that comes again under its name begins anew."""
+        self.keep(lambda of: of in names)
+        self._before = {of: label for of, label in self._before.items() if of in names}
+
+    def forget(self, of: object) -> None:
+        """As :meth:`keep_only` without this one; from any thread."""
+        self._of.pop(of, None)
+        self._before.pop(of, None)
+
+    def keep(self, wanted: Callable[[Any], bool]) -> None:
+        """Forget what :meth:`take` was told of anything else."""
+        self._of = {of: held for of, held in self._of.items() if wanted(of)}
+
     def take(self, label: str, time_s: float, of: object = None) -> str | None:
         """As a call, of a label at a time of the camera.
 
@@ -133,7 +157,12 @@ class GroupChanges:
 
     def __init__(self, hold_s: float = HOLD_S) -> None:
         self._changes = Changes(hold_s, None)
-        self._before: dict[object, str] = {}
+        self._before: dict[tuple[ViewName, str], str] = {}
+
+    def keep_only(self, names: Collection[ViewName]) -> None:
+        """As of :class:`Changes`."""
+        self._changes.keep(lambda of: of[0] in names)
+        self._before = {of: label for of, label in self._before.items() if of[0] in names}
 
     def __call__(self, recognition: Recognition) -> list[tuple[str, str, str | None]]:
         """Group, label and the label before, of each that changed."""

@@ -17,6 +17,7 @@ import ssl
 import threading
 import time
 import urllib.request
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -29,6 +30,7 @@ from ...addresses import openable, shown_address
 from ...errors import InputError
 from ...printable import printable
 from ...secret_file import read_secret
+from ...view_names import ViewName
 from ..subscription import Recognition
 from .delivery import Delivery, Trouble
 from .sink import HOLD_S, Changes, GroupChanges, change
@@ -167,6 +169,11 @@ class WebhookSink:
             self._leave("label.changed", change(*changed, recognition))
         for group, label, before in self._group_changes(recognition):
             self._leave("label.changed", change(label, before, recognition, group))
+
+    def keep_only(self, names: Collection[ViewName]) -> None:
+        """Forget views that there are no more."""
+        self._changes.keep_only(names)
+        self._group_changes.keep_only(names)
 
     def part(self, verdict: PartVerdict) -> None:
         """Leave a message with an inspected part."""
