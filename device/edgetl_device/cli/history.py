@@ -117,7 +117,8 @@ def _print_csv(kept: History, selection: Selection, limit: int | None) -> None:
 
 
 def _list(kept: History, selection: Selection, limit: int) -> dict[str, Any]:
-    events, total = kept.events(selection, limit=limit), kept.count(selection)
+    events = kept.events(selection, limit=limit)
+    total = kept.count(selection) if len(events) == limit else len(events)  # what is damaged is not there
     if events:
         cameras = len({event.camera for event in events}) > 1
         names = ("id", "began", "for", "label", "prob.", *(["camera"] if cameras else []), "")

@@ -6,23 +6,27 @@ was recorded, whatever becomes of it. They are ordered by their numbers, for clo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 import apsw
 
-from ..errors import EdgetlError
+from ..errors import EdgetlError, StorageError
 from .checksum import row_checksum
 from .history_event import ANY, CUT_OFF, OPEN, Counts, Event, Selection
-from .history_file import HistoryFile
+from .history_file import HistoryFile, NoRoomError, check_all
 
 DAYS = 30
 MAX_BYTES = 64 << 20
 
 _COLUMNS = "id, start, duration_s, label, name, probability, camera, region, state"
+_TELLABLE = "typeof(label) = 'text' AND typeof(camera) = 'text' AND start BETWEEN '0001-01-02T' AND '9999-12-31T~'"
+_TELLABLE += " AND start GLOB '????-??-??T*' AND julianday(start) IS NOT NULL"  # damage may leave anything there
 _PICTURED = "EXISTS (SELECT 1 FROM snapshots WHERE event = id)"
 _AT_ONCE = 64  # events that give way together
 
@@ -99,7 +103,7 @@ class History:
         condition, values = selection.condition
         if before is not None:
             condition, values = f"{condition} AND id < {int(before)}", values
-        return self._all(f"{condition} ORDER BY id DESC LIMIT {int(limit)}", values)
+        return self._all(f"{condition} ORDER BY id DESC", values, limit)
 
     def snapshot(self, event: int) -> bytes | None:
         """The picture of an event as JPEG, or None."""
@@ -108,9 +112,9 @@ class History:
         return next((bytes(row[1]) for row in rows if row_checksum("snapshots", row[:-1]) == row[-1]), None)
 
     def count(self, selection: Selection = ANY) -> int:
-        """How many events there are."""
+        """How many events there are; of damaged ones, those whose time, label and camera can be told count too."""
         condition, values = selection.condition
-        rows = self._rows(f"SELECT count(*) FROM history WHERE {condition}", values)
+        rows = self._rows(f"SELECT count(*) FROM history WHERE {condition} AND {_TELLABLE}", values)
         return int(rows[0][0]) if rows else 0
 
     def counts(self, selection: Selection = ANY) -> Counts:
@@ -126,8 +130,7 @@ class History:
 
     def since(self) -> str | None:
         """When the oldest event began; None where there is none."""
-        rows = self._rows("SELECT start FROM history ORDER BY id LIMIT 1")
-        return str(rows[0][0]) if rows else None
+        return next((event.start for event in self._all("1 ORDER BY id", (), 1)), None)
 
     def check(self) -> int:
         """Read all of the file, and repair it where it is damaged; → how many events there are."""
@@ -151,22 +154,40 @@ class History:
             db.execute(f"DELETE FROM history WHERE {condition}", values)
             gone = int(db.changes())
             if everything:
-                times = _one(db, "SELECT coalesce(max(times), 0) FROM cleared")
-                db.execute("DELETE FROM cleared")
-                db.execute("INSERT INTO cleared VALUES (?, ?)", (times + 1, _iso(datetime.now(timezone.utc))))
+                _note_clearing(db, _one(db, "SELECT coalesce(max(times), 0) FROM cleared"))
             return gone
 
-        gone = self._file.changing(change)
+        try:
+            gone = self._file.changing(change)
+        except NoRoomError as error:
+            if everything:
+                return self._start_over()
+            raise StorageError(f"{error}; to delete all of the history needs no room") from None
         self._file.settle()
         return gone
 
     # inside ------------------------------------------------------------------------------------------------------
 
+    def _start_over(self) -> int:
+        """Delete all where the disk is full: deleting within the file would need room; → how many events."""
+        gone = int(self._rows("SELECT count(*) FROM history")[0][0])
+        last = self._rows("SELECT seq FROM sqlite_sequence WHERE name = 'history'")
+        times, _ = self.last_clearing() or (0, "")
+        self._file.start_over()
+
+        def change(db: apsw.Connection) -> None:
+            db.execute("INSERT INTO sqlite_sequence SELECT 'history', ?", last[0] if last else (0,))
+            _note_clearing(db, times)
+
+        with suppress(StorageError):  # the room that was freed may be taken already: the next write begins anew
+            self._file.changing(change)
+        return gone
+
     def _rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         return self._file.reading(lambda db: list(db.execute(query, values))) or []
 
-    def _all(self, condition: str, values: Sequence[Any]) -> list[Event]:
-        return self._file.reading(lambda db: _read(db, condition, values)) or []
+    def _all(self, condition: str, values: Sequence[Any], limit: int | None = None) -> list[Event]:
+        return self._file.reading(lambda db: list(islice(_read(db, condition, values), limit))) or []
 
     def _let_go(self, db: apsw.Connection) -> bool:
         """Let the oldest events go that are beyond the bounds; whether there were any.
@@ -205,6 +226,11 @@ def history_summary(path: Path) -> dict[str, Any]:
         history.close()
 
 
+def _note_clearing(db: apsw.Connection, times: int) -> None:
+    db.execute("DELETE FROM cleared")
+    db.execute("INSERT INTO cleared VALUES (?, ?)", (times + 1, _iso(datetime.now(timezone.utc))))
+
+
 def _insert(db: apsw.Connection, event: Event, jpeg: bytes | None) -> int:
     rows = list(db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'history'"))
     number = int(rows[0][0]) + 1 if rows else 1
@@ -217,7 +243,7 @@ def _insert(db: apsw.Connection, event: Event, jpeg: bytes | None) -> int:
 
 def _update(db: apsw.Connection, event: Event) -> None:
     """What is known of an event now; its start and its snapshot stay as they were written."""
-    kept = _read(db, "id = ?", (event.id,))
+    kept = list(_read(db, "id = ?", (event.id,)))
     for before in kept:
         told = replace(before, duration_s=event.duration_s, probability=event.probability, state=event.state)
         _, _, duration_s, _, _, probability, _, _, state, checksum = _row(told, event.id)
@@ -234,23 +260,23 @@ def _row(event: Event, number: int) -> tuple[Any, ...]:
     return (*values, row_checksum("history", values))
 
 
-def _read(db: apsw.Connection, condition: str, values: Sequence[Any] = ()) -> list[Event]:
-    found = []
+def _read(db: apsw.Connection, condition: str, values: Sequence[Any] = ()) -> Iterator[Event]:
+    """Those that match their checksums, one after the other."""
     for *row, checksum, picture in db.execute(
         f"SELECT {_COLUMNS}, checksum, {_PICTURED} FROM history WHERE {condition}", values
     ):
         if row_checksum("history", row) == checksum:
             number, start, duration_s, label, group, probability, camera, region, state = row
             told = (label, start, duration_s, probability, camera, region, group, state)
-            found.append(Event(*told, bool(picture), number))
-    return found
+            yield Event(*told, bool(picture), number)
 
 
 def _counts(db: apsw.Connection, selection: Selection) -> Counts:
     condition, values = selection.condition
     origin = selection.since or "1970-01-01T00:00:00.000+00:00"
     hour = "CAST((julianday(start) - julianday(?)) * 24 + 1e-7 AS INTEGER)"
-    query = f"SELECT {hour} AS hour, label, count(*) FROM history WHERE {condition} GROUP BY hour, label ORDER BY 1, 2"
+    of_each = f"history WHERE {condition} AND {_TELLABLE} GROUP BY hour, label"
+    query = f"SELECT {hour} AS hour, label, count(*) FROM {of_each} ORDER BY 1, 2"
     hours: dict[str, dict[str, int]] = {}
     begin = datetime.fromisoformat(origin)
     for number, label, count in db.execute(query, (origin, *values)):
@@ -258,7 +284,9 @@ def _counts(db: apsw.Connection, selection: Selection) -> Counts:
     between, moments = Selection(since=selection.since, until=selection.until).condition
     of = {
         column: dict(
-            db.execute(f"SELECT {column}, count(*) FROM history WHERE {between} GROUP BY 1 ORDER BY 1", moments)
+            db.execute(
+                f"SELECT {column}, count(*) FROM history WHERE {between} AND {_TELLABLE} GROUP BY 1 ORDER BY 1", moments
+            )
         )
         for column in ("label", "camera")
     }
@@ -266,9 +294,7 @@ def _counts(db: apsw.Connection, selection: Selection) -> Counts:
 
 
 def _checked(db: apsw.Connection) -> int:
-    problem = db.pragma("integrity_check", 1)
-    if problem != "ok":
-        raise apsw.CorruptError(str(problem))
+    check_all(db)
     return int(_one(db, "SELECT count(*) FROM history"))
 
 

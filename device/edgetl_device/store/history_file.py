@@ -17,9 +17,9 @@ from typing import TypeVar
 import apsw
 
 from ..errors import HomeError, StorageError
-from ..files import make_folder
+from ..files import make_folder, sync
 from .checksum import row_checksum
-from .connection import DAMAGE, connect
+from .connection import DAMAGE, companions_of, connect
 from .lock import LearningLock, lock_path
 from .read_only import is_read_only, private_copy
 from .replacement import building, put_in_place
@@ -38,25 +38,32 @@ _PRAGMAS = {
 }
 
 
+_TABLES = {
+    "history": """(
+        id INTEGER PRIMARY KEY AUTOINCREMENT, start TEXT NOT NULL, duration_s REAL NOT NULL, label TEXT NOT NULL,
+        name TEXT, probability REAL, camera TEXT NOT NULL, region TEXT, state TEXT NOT NULL, checksum BLOB NOT NULL
+    )""",
+    "snapshots": """(
+        event INTEGER PRIMARY KEY REFERENCES history (id) ON DELETE CASCADE, jpeg BLOB NOT NULL, checksum BLOB NOT NULL
+    )""",
+    "cleared": "(times INTEGER NOT NULL, time TEXT NOT NULL)",
+}
+_NAMES = "SELECT name FROM sqlite_schema WHERE type = 'table'"
+_OVERWRITTEN_AT_ONCE = 1 << 20  # bytes
+
+
 def _first(db: apsw.Connection) -> None:
     db.pragma("application_id", APPLICATION_ID)
-    db.execute(
-        """
-        CREATE TABLE history (
-            id INTEGER PRIMARY KEY AUTOINCREMENT, start TEXT NOT NULL, duration_s REAL NOT NULL, label TEXT NOT NULL,
-            name TEXT, probability REAL, camera TEXT NOT NULL, region TEXT, state TEXT NOT NULL, checksum BLOB NOT NULL
-        );
-        CREATE TABLE snapshots (
-            event INTEGER PRIMARY KEY REFERENCES history (id) ON DELETE CASCADE, jpeg BLOB NOT NULL,
-            checksum BLOB NOT NULL
-        );
-        CREATE TABLE cleared (times INTEGER NOT NULL, time TEXT NOT NULL);
-        """
-    )
+    for name, columns in _TABLES.items():
+        db.execute(f"CREATE TABLE {name} {columns}")
 
 
 MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (_first,)
 """Append only: a history of any age is brought up to date by those migrations that it lacks."""
+
+
+class NoRoomError(StorageError):
+    """The disk is full or failing."""
 
 
 class HistoryFile:
@@ -104,6 +111,22 @@ class HistoryFile:
                 list(self._db.execute("PRAGMA incremental_vacuum"))
                 self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
+    def start_over(self) -> None:
+        """Overwrite the file and its log where they lie and remove them, which needs no room on the disk.
+
+        Who has it open finds another one in its place, or none. Raises StorageError.
+        """
+        self.close()
+        try:
+            with LearningLock(lock_path(self.path))():
+                for part in (*companions_of(self.path), self.path):
+                    if part.exists():
+                        _overwrite(part)
+                        part.unlink()
+                sync(self.path.parent)
+        except OSError as error:
+            raise StorageError(f"cannot remove {self.path}: {error.strerror or error}") from None
+
     # inside ------------------------------------------------------------------------------------------------------
 
     def _change(self, work: Callable[[apsw.Connection], T]) -> T:
@@ -126,8 +149,8 @@ class HistoryFile:
         if is_current:
             return self._db
         self.close()
-        if not create and not self.path.exists():
-            return None
+        if not create and not any(_size(part) for part in (self.path, *companions_of(self.path))):
+            return None  # or a file that found no room to be begun in
         if is_read_only(self.path):
             self._copy = private_copy(self.path)
             self._db, _ = _open(Path(self._copy.name) / self.path.name)
@@ -151,7 +174,7 @@ class HistoryFile:
             raise StorageError(f"{self.path} is in use by another process; try again in a moment") from None
         except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError, OSError) as error:
             self.close()  # what an error left half-way in the connection goes with it
-            raise StorageError(f"cannot write {self.path}: {error}; free some disk space or check the disk") from None
+            raise NoRoomError(f"cannot write {self.path}: {error}; free some disk space or check the disk") from None
         except apsw.Error as error:
             raise HomeError(f"{self.path} is not a history this edgetl can use: {error}") from None
         finally:
@@ -189,10 +212,13 @@ def _open(path: Path) -> tuple[apsw.Connection, bool]:
             raise HomeError(f"{path} is a database, but not a history: move it away")
         if version > len(MIGRATIONS):
             raise HomeError(f"{path} was written by a newer edgetl: update with `pip install -U edgetl-device`")
-        if version < len(MIGRATIONS):
+        lost = set() if not version else set(_TABLES) - {name for (name,) in db.execute(_NAMES)}
+        if version < len(MIGRATIONS) or lost:
             db.execute("BEGIN IMMEDIATE")
             try:
                 _migrate(db)
+                for name in lost:
+                    db.execute(f"CREATE TABLE IF NOT EXISTS {name} {_TABLES[name]}")
                 db.execute("COMMIT")
             except BaseException:
                 if db.in_transaction:
@@ -211,17 +237,44 @@ def _migrate(db: apsw.Connection) -> None:
 
 
 def is_sound(path: Path) -> bool:
-    """Whether all of a file can be read."""
+    """Whether all of a file can be read, and its rows match their checksums."""
     try:
         db, _ = connect(path)
     except DAMAGE:
         return False
     try:
-        return bool(db.pragma("integrity_check", 1) == "ok")
+        check_all(db)
+        return True
     except DAMAGE:
         return False
     finally:
         db.close()
+
+
+def check_all(db: apsw.Connection) -> None:
+    """Read all of a file; raises one of DAMAGE."""
+    problem = db.pragma("integrity_check", 1)
+    if problem != "ok":
+        raise apsw.CorruptError(str(problem))
+    there = {name for (name,) in db.execute(_NAMES)}
+    for table in there & {"history", "snapshots"}:
+        for *row, checksum in db.execute(f"SELECT * FROM {table}"):
+            if row_checksum(table, row) != checksum:
+                raise apsw.CorruptError(f"a row of {table} does not match its checksum")
+
+
+def _overwrite(path: Path) -> None:
+    """With zeros, in place."""
+    try:
+        with path.open("r+b", buffering=0) as stream:
+            left = os.fstat(stream.fileno()).st_size
+            while left:
+                left -= stream.write(bytes(min(left, _OVERWRITTEN_AT_ONCE)))
+            os.fsync(stream.fileno())
+            if not path.name.endswith("-shm"):  # others have that one mapped
+                stream.truncate(0)  # its room is free at once, whoever has it open
+    except OSError as error:  # a file system that writes elsewhere needs room for that too
+        log.warning("%s is removed, but was not overwritten: %s", path, error.strerror or error)
 
 
 def _salvage(path: Path, new: apsw.Connection) -> int:
@@ -254,6 +307,10 @@ def _salvage(path: Path, new: apsw.Connection) -> int:
     finally:
         old.close()
     return saved
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _file_at(path: Path) -> tuple[int, int] | None:

@@ -62,7 +62,9 @@ class HistoryApi:
         limit = min(max(query_number(request, "limit", 48) or 1, 1), MAX_PAGE)
         found = await self._work.run(self._history.events, selection, before, limit + 1)  # one more: is there a next?
         page = found[:limit]
-        told = {"events": [event.to_json() for event in page], "total": await self._count(selection)}
+        all_found = before is None and len(found) <= limit  # what is damaged is not among them
+        total = len(found) if all_found else await self._work.run(self._history.count, selection)
+        told = {"events": [event.to_json() for event in page], "total": total}
         return Json(told | {"next": page[-1].id if len(found) > limit else None})
 
     async def hours(self, request: Request) -> Response:
@@ -109,9 +111,6 @@ class HistoryApi:
         return Json({"deleted": await self._work.run(self._history.delete, what)})
 
     # inside ------------------------------------------------------------------------------------------------------
-
-    async def _count(self, selection: Selection) -> int:
-        return await self._work.run(self._history.count, selection)
 
     async def _export(self, request: Request, written: Writes, end: str, kind: str, suffix: str) -> Response:
         selection = _selected(request)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import apsw
 import pytest
 from full_disk import limited
 
@@ -259,6 +260,86 @@ def test_a_row_that_was_changed_on_the_disk_is_left_out(history: History) -> Non
     history._file.changing(lambda db: db.execute("UPDATE history SET label = 'dog' WHERE id = 1"))
     history._file.changing(lambda db: db.execute("UPDATE snapshots SET jpeg = x'00' WHERE event = 2"))
     assert [each.label for each in history.events()] == ["cat"] and history.snapshot(2) is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "start = 'xx'",
+        "start = 'now'",
+        "start = '0000-01-01T00:00:00.000+00:00'",
+        "start = x'00'",
+        "label = x'00'",
+        "camera = x'00'",
+        "probability = 'x'",
+        "state = 'x'",
+    ],
+)
+def test_damaged_rows_are_in_no_list_no_page_and_no_count_by_hour(history: History, caplog, damage: str) -> None:
+    history.write([(event(f"thing {n}"), None) for n in range(9)])
+    history._file.changing(lambda db: db.execute(f"UPDATE history SET {damage} WHERE id IN (1, 8, 9)"))
+    assert [each.id for each in history.events(limit=3)] == [7, 6, 5]
+    assert history.since() == EVENT.start
+    hours = [sum(labels.values()) for labels in history.counts().hours.values()]
+    told = damage.startswith(
+        ("probability", "state")
+    )  # where nothing of that is damaged they are counted until a check
+    assert hours == [9 if told else 6] and history.count() == (9 if told else 6)
+    assert history.check() == 6 and "6 events were saved" in caplog.text and history.count() == 6
+
+
+@pytest.mark.parametrize("table", ["cleared", "snapshots", "history"])
+def test_a_table_that_is_missing_is_made_again(history: History, path: Path, table: str) -> None:
+    history.write([(event(), None)] * 2)
+    history._file.changing(lambda db: (db.pragma("foreign_keys"), db.execute(f"DROP TABLE {table}")))
+    history.close()
+    assert history.last_clearing() is None
+    assert history.delete("all") == (0 if table == "history" else 2) and history.last_clearing()[0] == 1
+    assert len(history.write([(event(), PICTURE)])) == 1
+
+
+def fill_up(path: Path, monkeypatch) -> None:
+    """Changes of the file that is there now fail as on a full disk, and not those of one that is begun anew."""
+    there, before = history_file._file_at(path), history_file.HistoryFile._change
+
+    def change(file, work):
+        if history_file._file_at(path) == there:
+            raise apsw.FullError("database or disk is full")
+        return before(file, work)
+
+    monkeypatch.setattr(history_file.HistoryFile, "_change", change)
+
+
+def test_all_can_be_deleted_from_a_full_disk_and_nothing_of_it_stays(history: History, path: Path, monkeypatch) -> None:
+    history.write([(event("secret"), PICTURE)] * 3)
+    other = History(path)
+    assert other.count() == 3
+    os.link(path, path.with_name("what was there"))
+    fill_up(path, monkeypatch)
+    with pytest.raises(StorageError, match="to delete all of the history needs no room"):
+        history.delete(Selection("secret"))
+    assert history.count() == 3 and history.delete("all") == 3
+    assert path.with_name("what was there").stat().st_size == 0
+    assert history.events() == [] == other.events() and other.last_clearing()[0] == 1
+    assert other.write([(event(), None)]) == [4] and history.count() == 1
+
+
+@pytest.mark.parametrize("size", [0, 1, (1 << 20) + 5])
+def test_what_is_removed_was_overwritten_in_place(path: Path, size: int) -> None:
+    index = path.with_name("history.sqlite-shm")
+    index.write_bytes(b"x" * size)
+    history_file._overwrite(index)
+    assert index.read_bytes() == bytes(size)  # others have it mapped: it keeps its size
+    path.write_bytes(b"x" * size)
+    history_file._overwrite(path)
+    assert path.read_bytes() == b""
+
+
+def test_all_can_be_deleted_where_not_even_an_empty_history_finds_room(history: History, path: Path) -> None:
+    history.write([(event(), PICTURE)] * 3)
+    with limited(path.parent, 0):
+        assert history.delete("all") == 3 and history.count() == 0
+    assert history.count() == 0 and len(history.write([(event(), None)])) == 1
 
 
 def test_a_file_that_vanished_is_made_again(history: History, path: Path) -> None:

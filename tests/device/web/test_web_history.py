@@ -97,6 +97,22 @@ def test_selection_and_counts(home: Home) -> None:
             assert refused.status == 400 and "must be" in refused.json["error"]
 
 
+def test_damaged_rows_end_no_page_and_no_export_and_hours_are_told(home: Home, monkeypatch) -> None:
+    monkeypatch.setattr(history_api, "_AT_ONCE", 2)
+    kept(home, *(event("mug", 1) for _ in range(7)))
+    history = History(home.history_path)
+    history._file.changing(lambda db: db.execute("UPDATE history SET start = 'xx' WHERE id IN (2, 6)"))
+    history.close()
+    with running(home) as site:
+        client = Client(site.url)
+        told = client.get("/api/v1/history?limit=2").json
+        assert [each["id"] for each in told["events"]] == [7, 5] and told["next"] == 5 and told["total"] == 5
+        assert [each["id"] for each in client.get("/api/v1/history.json").json["events"]] == [7, 5, 4, 3, 1]
+        assert [hour["events"] for hour in client.get("/api/v1/history/hours").json["hours"]] == [5]
+        refused = client.post("/api/v1/history/delete", {"label": "\ud800"})
+        assert refused.status == 400 and "surrogate" in refused.json["error"]
+
+
 @pytest.mark.parametrize("count", [0, 1, 4, 5])
 def test_exports_hold_every_event_once_whatever_labels_hold(home: Home, monkeypatch, count: int) -> None:
     monkeypatch.setattr(history_api, "_AT_ONCE", 2)
@@ -157,9 +173,11 @@ def test_a_full_disk_is_told_and_recognition_goes_on(home: Home) -> None:
             site.scene.kind = "box"
             until(lambda: client.get("/api/v1/status").json["history"]["problem"])
             assert "free some disk space" in client.get("/api/v1/status").json["history"]["problem"]
-            refused = client.post("/api/v1/history/delete", {"all": True})
-            assert refused.status == 507
+            refused = client.post("/api/v1/history/delete", {"label": "mug"})
+            assert refused.status == 507 and "to delete all of the history needs no room" in refused.json["error"]
             assert client.get("/api/v1/history").json["total"] >= 1
+            assert client.post("/api/v1/history/delete", {"all": True}).json["deleted"] >= 1
+            assert client.get("/api/v1/history").json["total"] == 0
             seen = site.app.pipeline.health().frames
             until(lambda: site.app.pipeline.health().frames > seen + 5)
         site.scene.kind = "ball"
