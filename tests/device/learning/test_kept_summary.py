@@ -157,7 +157,7 @@ def test_a_sound_file_of_something_else_is_not_used(home: Home) -> None:
 
 
 def test_a_disk_that_takes_no_file_costs_only_time(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise EdgetlError("no space left")
 
     monkeypatch.setattr("edgetl_device.store.kept_files.write_atomically", full)
