@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from edgetl_device.arrays import pack, unpack
 from edgetl_device.bundle.bundle import open_bundle, read_bundle, write_bundle
 from edgetl_device.bundle.signing import read_private_key, read_public_key
 from edgetl_device.camera.opening import open_camera
+from edgetl_device.environment import choose_runtime
 from edgetl_device.errors import BundleError, CheckFailedError, EdgetlError, InputError, RuntimeMissingError
 from edgetl_device.home import Home
 from edgetl_device.inference import backbone_trial
@@ -112,6 +115,27 @@ def test_a_trial_ends_with_the_program_that_started_it(tmp_path) -> None:
     parent.terminate()
     parent.wait(30)
     wait_for(lambda: not is_running(child))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a process is watched by Linux's means")
+def test_a_busy_machine_makes_no_backbone_slow(tmp_path) -> None:
+    """What is bounded is time of a core, not of a clock that goes on while others compute."""
+    request = pack({
+        "model": np.frombuffer(hostile_backbones.endless(), np.uint8), "photos": np.zeros((1, 32, 32, 3), np.uint8)
+    })  # fmt: skip
+    (tmp_path / "request").write_bytes(request)
+    command = [sys.executable, "-m", "edgetl_device.inference.backbone_trial", choose_runtime("auto"), "1.0", "0"]
+    with (tmp_path / "request").open("rb") as stdin:
+        child = subprocess.Popen(command, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(lambda: Path(f"/proc/{child.pid}/oom_score_adj").read_text().strip() == "1000")
+    os.kill(child.pid, signal.SIGSTOP)  # as a machine would that has others to serve
+    time.sleep(1.5)
+    assert child.poll() is None
+    os.kill(child.pid, signal.SIGCONT)
+    _, status, used = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == -signal.SIGPROF
+    assert used.ru_utime + used.ru_stime >= 1.0
 
 
 @pytest.mark.slow
