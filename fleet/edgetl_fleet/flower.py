@@ -97,8 +97,8 @@ def app_arguments() -> list[str]:
     return [str(APP), CONNECTION]
 
 
-def node_config(values: Mapping[str, str | bool | int]) -> str:
-    """Values → the text of ``--node-config``.
+def config_text(values: Mapping[str, str | bool | int]) -> str:
+    """Values → the text of ``--node-config`` or ``--run-config``.
 
     Raises:
         InputError: Flower would read it in another way.

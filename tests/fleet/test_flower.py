@@ -152,7 +152,7 @@ def test_a_superlink_and_three_supernodes_give_what_merge_gives(bundle_path, tmp
 
     processes.end("node-2")
     learn(homes[0], ring=(700, 2))
-    words[words.index("--wait") + 1] = 30
+    words[words.index("--wait") + 1] = 75  # which the dead one takes from it, and a busy machine from the others
     again = json.loads(run(*words[:4], 2, *words[5:], "-o", tmp_path / "later.edgetl"))
     assert (again["answered"], again["devices"], again["samples"]) == (2, 3, 11)
     exports = [export_of(config[0]), first[1], first[2]]
@@ -265,6 +265,12 @@ def test_our_app_holds_no_code_and_no_other_passes_for_it() -> None:
     with zipfile.ZipFile(more, "a") as archive:
         archive.writestr("edgetl_fleet/client_app.py", "print('code')")
     assert not is_own(more.getvalue()) and not is_own(b"") and not is_own(ours[:-30])
+    broken = bytearray(ours)  # what is packed is no longer what was packed
+    with zipfile.ZipFile(io.BytesIO(ours)) as archive:
+        first = archive.infolist()[0]
+    at = first.header_offset + 30 + len(first.filename)
+    broken[at : at + 8] = b"\xff" * 8
+    assert not is_own(bytes(broken))
 
 
 def test_flower_s_programs_are_quiet_and_believe_no_header_about_who_asks(tmp_path, monkeypatch) -> None:
@@ -279,9 +285,9 @@ def test_flower_s_programs_are_quiet_and_believe_no_header_about_who_asks(tmp_pa
 
 def test_a_path_that_flower_would_read_otherwise_is_refused() -> None:
     good = {"home": "/srv/my cameras/a=b", "codes": False, "floor": 3}
-    assert flower.parsed_config(flower.node_config(good)) == good
+    assert flower.parsed_config(flower.config_text(good)) == good
     with pytest.raises(InputError, match="without quotes"):
-        flower.node_config({"home": '/srv/a"b'})
+        flower.config_text({"home": '/srv/a"b'})
 
 
 def test_the_unit_is_one_that_systemd_takes(tmp_path) -> None:

@@ -41,7 +41,7 @@ def node(
 
     It sends an export, without photos, when the server holds a round, and runs no code that a server ships.
     """
-    from ..flower import become, check_server, free_port, in_words, node_config
+    from ..flower import become, check_server, config_text, free_port, in_words
 
     if (home is None) == (export is None):
         raise InputError("one of --home and --export")
@@ -63,7 +63,7 @@ def node(
         raise InputError(problem)
     arguments = ["--superlink", server, "--root-certificates", str(ca.absolute())]
     arguments += ["--auth-supernode-private-key", str(key.absolute())]
-    arguments += ["--port", str(port or free_port()), "--node-config", node_config(values)]
+    arguments += ["--port", str(port or free_port()), "--node-config", config_text(values)]
     note(in_words("flower-supernode", arguments))
     become("supernode", arguments, (state or key.with_name(f"{key.name}.flower")).absolute())
 

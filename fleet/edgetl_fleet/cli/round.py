@@ -46,7 +46,7 @@ def round_(
 
     A device counts once, with its last export, whether it answers today or not. A round that failed may be held again.
     """
-    from ..flower import app_arguments, flwr, last_words
+    from ..flower import app_arguments, config_text, flwr, last_words
     from ..plan import Plan, read_result, write_plan
 
     if output.suffix != ".edgetl":
@@ -68,7 +68,7 @@ def round_(
     if not state.is_dir():
         raise InputError(f"{folder} is no folder of a server: start one by `edgetl-fleet server {folder}`")
     path = write_plan(plan)
-    told = flwr(state, "run", *app_arguments(), "--run-config", f"plan='{path}'", "--stream")
+    told = flwr(state, "run", *app_arguments(), "--run-config", config_text({"plan": str(path)}), "--stream")
     result = read_result(path)
     if result is None:
         raise InputError(f"the round came to no end: {last_words(told)} (`flwr log` with FLWR_HOME={state} has more)")
