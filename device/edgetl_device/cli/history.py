@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _SHOWN = 20
 _MOST = 100_000  # events listed at once
 _PAGE = 1000  # events in memory, where all are written
-_LABEL, _LABEL_AND_CAMERA = (26,), (15, 9)  # characters that leave room for the rest in 80 columns
+_LABEL, _LABEL_AND_CAMERA = (24,), (15, 8)  # characters that leave room for the rest in 80 columns
 
 
 @click.command(short_help="What the camera saw, and when: list, export or delete")
@@ -99,7 +99,8 @@ def _clear(kept: History, selection: Selection) -> dict[str, Any]:
     from ..store.history_event import ANY
 
     deleted = kept.delete("all" if selection == ANY else selection)
-    say(f"deleted {deleted} event{'s' if deleted != 1 else ''}")
+    nothing = "nothing recorded of that" if selection.condition[1] else "nothing recorded"
+    say(f"deleted {deleted} event{'s' if deleted != 1 else ''}" if deleted else nothing)
     return {"deleted": deleted}
 
 
@@ -136,7 +137,8 @@ def _row(event: Event, cameras: bool) -> tuple[object, ...]:
     names, widths = ((label, event.camera), _LABEL_AND_CAMERA) if cameras else ((label,), _LABEL)
     label, *camera = (_cut(name, width) for name, width in zip(names, widths, strict=True))
     note = "" if event.state == "ended" else event.state
-    return event.id, moment(event.start), _lasted(event.duration_s), label, sure, *camera, note
+    lasted = f"since {moment(event.start)[11:16]}" if event.state == "open" else _lasted(event.duration_s)
+    return event.id, moment(event.start), lasted, label, sure, *camera, note
 
 
 def _cut(name: str, width: int) -> str:

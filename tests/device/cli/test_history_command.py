@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from test_device_cli import run, told
 
+from edgetl_device.console import moment
 from edgetl_device.store.history import History
 from edgetl_device.store.history_event import KEYS, Event
 
@@ -47,6 +48,15 @@ def test_a_table_in_eighty_columns_the_newest_first(home: Path) -> None:
     assert "2:03 h" in lines[3] and "0.75" in lines[3] and max(map(len, lines)) <= 80
 
 
+def test_what_is_still_there_has_a_beginning_and_no_length(tmp_path: Path) -> None:
+    kept = History(tmp_path / "history.sqlite")
+    kept.write([(event("cat", 2, camera="gate"), None), (event("x" * 64, 1, state="open", camera="y" * 40), None)])
+    kept.close()
+    lines = run(tmp_path, "history").stdout.splitlines()
+    began = moment(event("x", 1).start)[11:16]
+    assert f"since {began} " in lines[1] and lines[1].endswith(" open") and max(map(len, lines)) <= 80
+
+
 def test_long_and_hostile_labels_stay_in_their_column(tmp_path: Path) -> None:
     kept = History(tmp_path / "history.sqlite")
     kept.write([(event("x" * 64, 1, camera="y" * 40), None), (event("<b>\x1b[2Ja\u202eb", 1), None)])
@@ -79,6 +89,8 @@ def test_what_is_selected_is_deleted_or_all(home: Path) -> None:
     assert told(home, "history", "--clear", "--label", "cat") == {"deleted": 1}
     assert run(home, "history", "--clear", "--until", "2h").stdout == "deleted 1 event\n"
     assert run(home, "history", "--clear").stdout == "deleted 1 event\n"
+    assert run(home, "history", "--clear", "--label", "cat").stdout == "nothing recorded of that\n"
+    assert run(home, "history", "--clear").stdout == "nothing recorded\n"
     assert run(home, "history").stdout == "nothing recorded\n" and told(home, "history")["total"] == 0
 
 

@@ -590,6 +590,29 @@ def test_a_wrong_label_is_found_and_put_right_on_the_page(browser, site, width) 
     assert len(wrong) == 2
 
 
+def test_a_device_without_frames_to_review_says_so(browser, site) -> None:
+    site.app.reviewing.stop()
+    site.app.reviewing.drop()
+    with Visitor(browser, site.url, path="/#/review") as visitor:
+        visitor.page.locator("#review-empty", has_text="Nothing to review").wait_for()
+        assert visitor.page.locator("#review-help").is_hidden() and visitor.page.locator("#review-all").is_hidden()
+
+
+def test_the_table_of_what_was_taught_breaks_no_word_on_a_german_phone(browser, site) -> None:
+    site.app._learner.add("Gänseblümchen", embeddings("kite", 3))
+    site.app._learner.add("box", embeddings("box", 2, start=900))
+    site.app.retrain(accept_scene_change=True)
+    with Visitor(browser, site.url, 360, path="/#/things", locale="de-DE") as visitor:
+        visitor.page.get_by_role("button", name="Angelerntes prüfen").click()
+        names = visitor.page.locator("#taught-classes th")
+        names.first.wait_for()
+        assert all(name.bounding_box()["height"] < 30 for name in names.all())  # one line each
+        notes = visitor.page.locator("#taught-classes .note:not(:empty)").all()
+        assert notes and all(note.bounding_box()["width"] > 200 for note in notes)
+        assert visitor.page.evaluate("document.documentElement.scrollWidth") == 360
+        visitor.shoot("taught-360-de", whole=True)
+
+
 @pytest.mark.parametrize("width", [1280, 360])
 def test_frames_it_was_unsure_of_are_labelled_and_dropped_many_at_once(browser, site, width) -> None:
     site.app.reviewing.stop()  # so that the frames are those of this test
@@ -638,7 +661,7 @@ def test_frames_it_was_unsure_of_are_labelled_and_dropped_many_at_once(browser, 
         visitor.go("review")
         page.get_by_role("button", name="Select all shown").click()
         page.get_by_role("button", name="None of these").click()
-        page.locator("#result", has_text="Dropped 3 frames.").wait_for()
+        page.locator("#result", has_text="3 frames forgotten.").wait_for()
         until(lambda: tiles.count() == 0 and not site.app.reviewing.frames())
         assert len(site.app.samples("kite")) == 8
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -85,7 +86,8 @@ def test_what_is_seen_now_comes_by_itself(browser, home, monkeypatch) -> None:
         until(lambda: site.app.history.events(ANY, None, 1))
         with opened(browser, site) as visitor:
             visitor.page.locator("#history .events strong", has_text="ball").wait_for()
-            assert "still there" in visitor.page.locator("#history .events li").first.inner_text()
+            line = visitor.page.locator("#history .events li").first.inner_text()
+            assert re.search(r"since \d\d:\d\d, still there", line) and " s ·" not in line.replace("\xa0", " ")
             assert visitor.page.locator("#history .events img").first.evaluate(
                 "i => i.decode().then(() => i.naturalWidth)"
             )

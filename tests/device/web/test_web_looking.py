@@ -33,6 +33,11 @@ def drag(page: Any, *places: tuple[float, float]) -> None:
     page.mouse.up()
 
 
+def test_where_it_looks_is_said_in_the_language_of_the_page(browser, home) -> None:
+    with running(home, size=240) as site, Visitor(browser, site.url, locale="de-DE") as visitor:
+        visitor.page.locator("#looking-at", has_text="Voreinstellung (das größte Quadrat in der Bildmitte)").wait_for()
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
 def test_a_region_is_drawn_what_is_new_is_found_and_both_are_taken_back(browser, home, width, scheme) -> None:
     with running(home, fps=20, size=240) as site, Visitor(browser, site.url, width, scheme) as visitor:

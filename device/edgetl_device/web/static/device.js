@@ -40,7 +40,7 @@ export function showDevice(status) {
     [t("device.reconnects"), camera.reconnects ? t("device.times", { count: camera.reconnects }) : t("device.none")],
     [t("device.drift"), drifted(drift), drift?.state === "drifting"],
     [t("device.hidden"), hidden.join(", ")],
-    [t("device.strangers"), strangers.recognised ? t("device.called-unknown") : strangers.reason, !strangers.recognised],
+    [t("device.strangers"), strangers.recognised ? t("device.called-unknown") : strangers.reason],
     [t("device.runtime"), runtime],
     [t("device.store"), t("device.bytes", { used: size(used), free: size(free) })],
   ];

@@ -31,8 +31,8 @@ export function eventOf({ label, group, start, duration_s, probability, camera, 
   const name = group === null ? known : t("history.in-group", { group, label: known });
   const from = camera === "camera" ? region : [camera, region].filter(Boolean).join(" · ");
   const sure = probability === null ? null : percent(probability);
-  const still = state === "ended" ? null : t(`history.${state === "open" ? "open" : "cut-off"}`);
-  const about = [lasted(duration_s), sure, from, still].filter(Boolean).join(" · ");
   const time = withDay ? t("time.day", { day: day(start), clock: clock(start) }) : clock(start);
+  const long = state === "open" ? t("history.open", { time }) : lasted(duration_s); // it goes on while the page is read
+  const about = [long, sure, from, !["open", "ended"].includes(state) && t("history.cut-off")].filter(Boolean).join(" · ");
   return { name, about, time, spoken: `${name}, ${time}` };
 }

@@ -86,8 +86,16 @@ function tell() {
   return say(at("looking-message"), t("looking.others", { count: total, named: named + more }));
 }
 
+/** How the bundle looks at frames, as the device says it in English → in the language of the page. */
+function ofTheBundle(described) {
+  const of = /^(?:the largest (square|part) in the middle of )?the (?:whole frame|frame|region (.+) of the frame)$/.exec(described);
+  if (!of) return described;
+  const [, shape = "all", region] = of;
+  return region ? t(`looking.${shape}-of-region`, { region }) : t(`looking.${shape}-of-frame`);
+}
+
 function inWords({ chosen, region, find: finds, described }) {
-  if (!chosen) return t("looking.default", { described });
+  if (!chosen) return t("looking.default", { described: ofTheBundle(described) });
   if (finds) return t(region ? "looking.new-in-region" : "looking.new");
   return t(region ? "looking.region" : "looking.whole");
 }

@@ -11,7 +11,7 @@ import { ago, percent, t } from "./words.js";
 const FIRST = 24;
 
 const grid = at("review-grid");
-let frames = [];
+let frames = null; // until the first answer
 let selected = new Set();
 let most = FIRST;
 
@@ -40,7 +40,7 @@ export async function showReview() {
 }
 
 /** How many are kept. */
-export const framesWaiting = () => frames.length;
+export const framesWaiting = () => frames?.length ?? 0;
 
 function draw() {
   const shown = frames.slice(0, most);

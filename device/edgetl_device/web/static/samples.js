@@ -27,6 +27,7 @@ let asked = 0;
 /** Wire the samples; `changed()` is called when something did. */
 export function startSamples(changed) {
   filter.addEventListener("change", () => {
+    select(new Set());
     showLabels();
     turnTo([null]);
   });
@@ -57,7 +58,10 @@ export function showLabels() {
   filter.replaceChildren(...choices.map(([value, textContent]) => h("option", { value, textContent })));
   filter.value = chosen || (total === 0 && choices.length > 1 ? choices[1][0] : "");
   filter.hidden = choices.length === 1;
-  at("samples-count").textContent = total ? number(total) : "";
+  const { label, group } = wanted();
+  const of = group === null ? status.samples : (status.groups[group]?.samples ?? {});
+  const count = label ? (Object.hasOwn(of, label) ? of[label] : 0) : Object.values(of).reduce((sum, each) => sum + each, 0);
+  at("samples-count").textContent = count ? number(count) : "";
   at("known-labels").replaceChildren(...knownLabels(wanted().group).map((value) => h("option", { value })));
 }
 
