@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Generator, Iterator
+from functools import partial
 from pathlib import Path
 
 from ..errors import CameraError, PhotoError
@@ -151,12 +152,20 @@ class PartsCamera:
         self.live = pace
         self.finite = False
         self._closed = threading.Event()
-        self._stream = parts.stream(light=light, fps=PARTS_FPS, seed=seed)
+        self._begin = partial(parts.stream, light=light, fps=PARTS_FPS, seed=seed)
+        self._stream = self._begin()
 
     def frames(self) -> Generator[Image, None, None]:
-        """Endless."""
-        images = (image for image, _ in self._stream)
-        yield from paced(images, PARTS_FPS if self.live else None, self._closed)
+        """Endless; goes on where the last connection was."""
+        yield from paced(self._images(), PARTS_FPS if self.live else None, self._closed)
+
+    def _images(self) -> Iterator[Image]:
+        try:
+            for image, _ in self._stream:
+                yield image
+        except Exception:  # which ends a stream for good
+            self._stream = self._begin()
+            raise
 
     def close(self) -> None:
         """End a running :meth:`frames`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +17,17 @@ if TYPE_CHECKING:
 
 Command = Callable[..., Any]
 
+_STACK = (
+    2 << 20
+)  # bytes of each thread; Linux sets 8 MB aside, of which a dozen threads leave a small device too little
+
 
 def in_home(command: Command) -> Command:
     """Add ``--home`` to a command, which gets a Home."""
 
     def opened(_context: click.Context, _parameter: click.Parameter, value: Path | None) -> Home:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # each thread sets memory aside, and gains little here
+        threading.stack_size(_STACK)
         from ..home import Home, default_home
 
         return Home(value or default_home())

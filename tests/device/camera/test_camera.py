@@ -425,3 +425,16 @@ def test_a_camera_that_sends_byte_by_byte_is_cut_off(start: bytes, message: str)
     server = snapshot_server(lambda handler, _number: drip(handler, start))
     with server as (host, _), pytest.raises(CameraError, match=message):
         Stills(f"http://{host}/s.jpg", "cam", connect_s=0.5, stall_s=0.5).first()
+
+
+def test_rendered_parts_come_again_after_a_failure(monkeypatch) -> None:
+    """Memory may be short for a moment; a stream that raised has ended for good."""
+    camera = open_camera("parts")
+
+    def short(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(parts.conveyor, "shoot", short)
+        next(camera.frames())
+    assert next(camera.frames()).shape == (480, 640, 3)

@@ -28,7 +28,9 @@ def device(home: Home, *arguments: object, limit_mb: int | None = None) -> subpr
     environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
     limit = None if limit_mb is None else (limit_mb * MB, limit_mb * MB)
     bound = None if limit is None else partial(resource.setrlimit, resource.RLIMIT_DATA, limit)
-    return subprocess.run(command, capture_output=True, text=True, preexec_fn=bound, env=environment, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, preexec_fn=bound, env=environment, check=False, timeout=300
+    )
 
 
 def one_line(done: subprocess.CompletedProcess[str], pattern: str) -> None:
