@@ -138,7 +138,7 @@ def _say_why(photo: Path, found: Why, in_group: str) -> None:
     )
     first = found.alone[0]
     say_wrapped(
-        f"if the label of sample {first.id} is wrong, "
-        f"`edgetl-device relabel{in_group} {shlex.quote(first.instead)} {first.id}`",
+        f"only if {found.label} is the wrong answer, look at sample {first.id}: "
+        f"where its label is wrong too, `edgetl-device relabel{in_group} LABEL {first.id}`",
         2,
     )

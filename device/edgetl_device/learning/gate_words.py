@@ -20,18 +20,18 @@ def learned_change(
     """What was learned, and what that did to the rest.
 
     Args:
-        counts: label → new photos.
+        counts: label → new samples.
         before, after: share of the held-out photos recognised; None where there are none.
         known: how many labels the device tells apart now; 0 where all that it knows is the background.
         gone: labels that it told apart before and does not any more.
 
     Example:
         >>> learned_change({"bottles": 19}, None, None, 1)
-        'learned bottles (19 photos); now teach a second thing'
+        'learned bottles (19 samples); now teach a second thing'
         >>> learned_change({"daisy": 1}, 0.87, 0.833, 5)
-        'learned daisy (1 photo); the classes it knew are 4 points worse (87 % → 83 %)'
+        'learned daisy (1 sample); the classes it knew are 4 points worse (87 % → 83 %)'
         >>> learned_change({"(nothing)": 8}, None, None, 2)
-        'learned the background (8 photos)'
+        'learned the background (8 samples)'
     """
     subject, others = f"learned {_named(counts)}" if counts else _UPDATED, "the classes it knew"
     if gone and not counts:
@@ -157,9 +157,9 @@ def same_thing(label: str, count: int, other: str) -> str:
 
 def _named(counts: Mapping[str, int]) -> str:
     total = sum(counts.values())
-    photos = f"({total} photo{'s' if total != 1 else ''})"
+    samples = f"({total} sample{'s' if total != 1 else ''})"
     names = sorted(counts, key=lambda label: (-counts[label], label))
     names = ["the background" if label == NOTHING else label for label in names]
     if len(names) > _MOST_NAMED:
-        return f"{', '.join(names[:2])} and {len(names) - 2} more {photos}"
-    return f"{', '.join(names[:-1])}{' and ' if len(names) > 1 else ''}{names[-1]} {photos}"
+        return f"{', '.join(names[:2])} and {len(names) - 2} more {samples}"
+    return f"{', '.join(names[:-1])}{' and ' if len(names) > 1 else ''}{names[-1]} {samples}"

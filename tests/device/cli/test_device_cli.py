@@ -113,7 +113,7 @@ def test_a_wrong_photo_among_right_ones_is_told_within_80_columns(installed: Pat
     photos = write_photos(tmp_path / "photos", ("ball", "box"), 12, seed=4)
     text = run(installed, "learn", "ball", photos / "ball", min((photos / "box").iterdir())).stdout
     said = " ".join(text.split())
-    assert "learned ball (12 photos)" in said and "set aside: 1 of the 13 new photos of ball looks like box" in said
+    assert "learned ball (12 samples)" in said and "set aside: 1 of the 13 new photos of ball looks like box" in said
     assert max(map(len, text.splitlines())) <= 80
 
 
@@ -448,4 +448,4 @@ def test_status_tells_what_is_stored_and_not_learned_and_versions_what_was_done(
     told(installed, "relabel", "kite", 2)  # changes nothing
     told(installed, "retrain", "--head", "lda")
     reasons = [row["reason"].partition(";")[0] for row in told(installed, "versions")["versions"]]
-    assert reasons == ["installed", "learned kite (4 photos)", "forgot 1 sample of kite", "head lda"]
+    assert reasons == ["installed", "learned kite (4 samples)", "forgot 1 sample of kite", "head lda"]

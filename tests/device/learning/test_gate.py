@@ -129,7 +129,7 @@ def test_a_head_that_knows_one_thing_has_nothing_to_lose() -> None:
 def test_a_person_who_overrules_the_gate_reads_what_was_overruled() -> None:
     refused = Verdict(False, "not learned: cat would fall", 0.5, "cat would fall")
     assert refused.overruled() == Verdict(True, "learned as a change of scene, although cat would fall", 0.5)
-    fine = Verdict(True, "learned kite (1 photo)", 0.9)
+    fine = Verdict(True, "learned kite (1 sample)", 0.9)
     assert fine.overruled() is fine
 
 

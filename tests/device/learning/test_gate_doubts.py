@@ -124,6 +124,6 @@ def test_of_a_batch_only_the_wrong_samples_wait_and_the_rest_is_learned(home: Ho
     learner = taught(home, kite=10, ring=10)
     learner.add("ring", np.concatenate([embeddings("ring", 16, start=200), embeddings("kite", 4, start=300)]))
     outcome = learner.retrain()
-    assert outcome.promoted and outcome.reason.startswith("learned ring (16 photos)")
+    assert outcome.promoted and outcome.reason.startswith("learned ring (16 samples)")
     assert [batch.ids for batch in learner.pending()] == [(37, 38, 39, 40)]
     assert labels_of(learner, "kite").count("kite") >= 18

@@ -15,12 +15,12 @@ def test_the_examples_in_its_docstrings_hold() -> None:
 @pytest.mark.parametrize(
     ("counts", "before", "after", "known", "words"),
     [
-        ({"a": 1}, None, None, 2, "learned a (1 photo)"),
-        ({"a": 2, "b": 5}, None, None, 2, "learned b and a (7 photos)"),
-        ({"a": 1, "b": 1, "c": 1}, None, None, 3, "learned a, b and c (3 photos)"),
-        ({"a": 1, "b": 1, "c": 1, "d": 2}, None, None, 4, "learned d, a and 2 more (5 photos)"),
-        ({"a": 1}, 0.8, 0.81, 2, "learned a (1 photo); the classes it knew are 1 point better (80 % → 81 %)"),
-        ({"a": 1}, 0.8, 0.802, 2, "learned a (1 photo); the classes it knew are as good as before (80 %)"),
+        ({"a": 1}, None, None, 2, "learned a (1 sample)"),
+        ({"a": 2, "b": 5}, None, None, 2, "learned b and a (7 samples)"),
+        ({"a": 1, "b": 1, "c": 1}, None, None, 3, "learned a, b and c (3 samples)"),
+        ({"a": 1, "b": 1, "c": 1, "d": 2}, None, None, 4, "learned d, a and 2 more (5 samples)"),
+        ({"a": 1}, 0.8, 0.81, 2, "learned a (1 sample); the classes it knew are 1 point better (80 % → 81 %)"),
+        ({"a": 1}, 0.8, 0.802, 2, "learned a (1 sample); the classes it knew are as good as before (80 %)"),
         ({}, 0.9, 0.87, 2, "updated; the classes it knew are 3 points worse (90 % → 87 %)"),
         ({}, None, None, 0, "updated"),
     ],
@@ -34,7 +34,7 @@ def test_what_was_learned_is_said_in_words(counts, before, after, known: int, wo
     [
         ({}, 0.8, 0.8, "forgot hinge; the other classes are as good as before (80 %)"),
         ({}, None, None, "forgot hinge"),
-        ({"a": 1}, 0.8, 0.8, "learned a (1 photo); the classes it knew are as good as before (80 %)"),
+        ({"a": 1}, 0.8, 0.8, "learned a (1 sample); the classes it knew are as good as before (80 %)"),
     ],
 )
 def test_a_label_that_is_gone_was_forgotten_unless_something_was_learned(counts, before, after, words: str) -> None:
@@ -58,5 +58,5 @@ def test_a_single_sample_and_look_alikes_of_several_kinds_are_counted_in_plain_e
 
 def test_with_the_background_alone_a_first_thing_is_asked_for() -> None:
     assert (
-        learned_change({"(nothing)": 8}, None, None, 0) == "learned the background (8 photos); now teach a first thing"
+        learned_change({"(nothing)": 8}, None, None, 0) == "learned the background (8 samples); now teach a first thing"
     )

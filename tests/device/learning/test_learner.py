@@ -288,7 +288,7 @@ def test_a_blank_device_learns_its_first_things_without_a_question(tmp_path, emp
         outcome = learner.retrain()
         assert outcome.promoted, outcome.reason
         reasons.append(outcome.reason)
-    assert reasons[:2] == ["learned ball (4 photos); now teach a second thing", "learned kite (4 photos)"]
+    assert reasons[:2] == ["learned ball (4 samples); now teach a second thing", "learned kite (4 samples)"]
 
 
 def test_a_label_too_many_is_refused_with_the_number_and_known_ones_are_learned_on(home: Home, monkeypatch) -> None:

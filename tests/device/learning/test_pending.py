@@ -25,7 +25,7 @@ def test_a_wrong_batch_is_set_aside_and_a_right_one_after_it_is_learned(home: Ho
     assert (batch.label, batch.looks_like, batch.samples, batch.ids) == ("ball", "box", 12, tuple(range(1, 13)))
     learner.add("kite", embeddings("kite", 5))
     outcome = learner.retrain()
-    assert outcome.promoted and not outcome.set_aside and outcome.reason.startswith("learned kite (5 photos)")
+    assert outcome.promoted and not outcome.set_aside and outcome.reason.startswith("learned kite (5 samples)")
     assert home.learner().pending() == learner.pending() == [batch]
     assert labels_of(learner, "kite").count("kite") >= 18 and labels_of(learner, "box").count("box") >= 18
 
@@ -63,7 +63,7 @@ def test_right_and_wrong_batches_taught_at_once_are_told_apart(home: Home) -> No
     learner.add("kite", embeddings("kite", 5))
     outcome = learner.retrain()
     assert outcome.promoted and [batch.label for batch in outcome.set_aside] == ["ball"]
-    assert outcome.reason.startswith("learned kite (5 photos)")
+    assert outcome.reason.startswith("learned kite (5 samples)")
     assert "; set aside: " in outcome.reason and "of the 12 new photos of ball look like box" in outcome.reason
 
 

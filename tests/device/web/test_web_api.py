@@ -112,7 +112,7 @@ def test_frames_of_the_live_picture_are_taught_and_then_recognised(site, client)
     until(lambda: site.app.pipeline.latest().prediction.label != "ball" or site.app.pipeline.latest().frame.number > 60)
     answer = client.post("/api/v1/learn", {"label": "ring", "frames": 8, "interval_ms": 40}).json
     assert answer["stored"] == len(answer["ids"]) == 8 and answer["promoted"] and answer["version"] == 2
-    assert answer["retrain_ms"] > 0 and answer["reason"].startswith("learned ring (8 photos)")
+    assert answer["retrain_ms"] > 0 and answer["reason"].startswith("learned ring (8 samples)")
     assert client.get("/api/v1/status").json["samples"] == {"ring": 8}
     until(lambda: client.get("/api/v1/prediction").json["label"] == "ring")
 

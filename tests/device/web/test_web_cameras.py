@@ -17,6 +17,8 @@ from web_site import Scene, running, until
 from edgetl_device.app.app import App
 from edgetl_device.camera import FakeCamera
 from edgetl_device.errors import CameraError
+from edgetl_device.home_regions import NamedRegion
+from edgetl_device.view import View
 from edgetl_device.view_names import ViewName
 from edgetl_device.web.server import Server
 
@@ -93,6 +95,21 @@ def test_tiles_show_all_cameras_and_the_chosen_one_is_watched_and_taught(browser
         assert set(app._learner.store.views.place_of(ids)) == {("gate", "")}
         tiles.nth(0).locator(".says", has_text="ball").wait_for()
         visitor.shoot(f"cameras-teach-{width}-{scheme}")
+
+
+def test_two_cameras_with_named_regions_are_tiles_from_the_first_moment_on(browser, site) -> None:
+    app, url, _ = site
+    for name, area in (("left", (0, 0, 5000, 10000)), ("right", (5000, 0, 5000, 10000))):
+        app.choose_region(NamedRegion(ViewName("gate", name), View(area)))
+    until(lambda: len(app.pipeline.views) == 4)
+    with Visitor(browser, url) as visitor:  # nothing that it asks for is refused
+        called = visitor.page.locator("#cameras .tile .called")
+        called.nth(3).wait_for()
+        assert sorted(called.all_text_contents()) == ["gate / left", "gate / right", "porch", "yard 2"]
+        visitor.page.locator("#cameras .tile[aria-pressed=true]").wait_for()
+        visitor.sees("ball")
+        visitor.page.reload()
+        visitor.sees("ball")
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "dark"), (360, "light")])

@@ -5,6 +5,7 @@ import { chosenCamera, onChosen } from "./cameras.js";
 import { at, confirmed, say, set } from "./dom.js";
 import { draw, drawing, how, showRegion, startDrawing, stopDrawing } from "./drawn-region.js";
 import { hasRegions, showRegions, startRegions } from "./regions.js";
+import { status } from "./state.js";
 import { t } from "./words.js";
 
 const button = at("draw-region");
@@ -34,6 +35,7 @@ export function startLooking(changed) {
 
 /** Ask the device how it looks. */
 export async function showLooking() {
+  if (status?.cameras?.length > 1 && !chosenCamera().camera) return; // none of them is meant yet
   const [latest] = await Promise.all([get(`view?${new URLSearchParams(chosenCamera())}`), showRegions()]);
   if (!drawing()) use(latest);
 }
