@@ -140,9 +140,11 @@ class History:
 
     def delete(self, what: Sequence[int] | Selection | Literal["all"]) -> int:
         """Delete events with their snapshots, by id, by selection, or all; → how many. Nothing of them stays."""
+        everything = what == "all"
+        if everything:
+            self._file.remove_put_aside()
         if not self.path.exists():
             return 0
-        everything = what == "all"
         if isinstance(what, Selection):
             condition, values = what.condition
         else:

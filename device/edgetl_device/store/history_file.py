@@ -127,6 +127,15 @@ class HistoryFile:
         except OSError as error:
             raise StorageError(f"cannot remove {self.path}: {error.strerror or error}") from None
 
+    def remove_put_aside(self) -> None:
+        """Overwrite and remove what repairs put aside. Raises StorageError."""
+        try:
+            for part in self.path.parent.glob(f"{self.path.name}.damaged-*"):
+                _overwrite(part)
+                part.unlink()
+        except OSError as error:
+            raise StorageError(f"cannot remove {error.filename}: {error.strerror or error}") from None
+
     # inside ------------------------------------------------------------------------------------------------------
 
     def _change(self, work: Callable[[apsw.Connection], T]) -> T:

@@ -253,6 +253,8 @@ def test_a_file_of_garbage_is_put_aside_and_recording_goes_on(path: Path, caplog
     history = History(path)
     assert history.write([(event(), None)]) == [1] and history.count() == 1
     assert len(list(path.parent.glob("history.sqlite.damaged-*"))) == 1 and "0 events were saved" in caplog.text
+    history.delete("all")
+    assert not list(path.parent.glob("history.sqlite.damaged-*"))
 
 
 def test_a_row_that_was_changed_on_the_disk_is_left_out(history: History) -> None:
