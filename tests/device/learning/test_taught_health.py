@@ -176,7 +176,7 @@ def test_little_that_is_known_is_no_traceback(empty_bundle_path, tmp_path, capsy
     assert "no other label is known" in run("why", ball)[1]
     assert json.loads(run("why", ball, "--json")[1])["lead"] is None
     run("learn", "a box", box)
-    assert "`edgetl-device relabel 'a box' 1`" in run("why", ball)[1]
+    assert "`edgetl-device relabel LABEL 1`" in run("why", ball)[1]
     assert json.loads(run("why", ball, "--json")[1])["causes"][0]["lead"] is None
 
 
