@@ -49,7 +49,7 @@ def side_by_side(number: int, left: str = "ball", right: str = "box") -> np.ndar
 
 
 def watching(*images: np.ndarray) -> FakeCamera:
-    return FakeCamera([*images] * 4000, fps=100.0, finite=False)
+    return FakeCamera([*images] * 100_000, fps=100.0, finite=False)  # longer than any test waits
 
 
 def region(name: str, area=LEFT, group: str | None = None, camera: str = "") -> NamedRegion:
