@@ -272,6 +272,9 @@ class Pipeline:
                 if self.names is not names:
                     names = self.names
                     self._smoothers.keep_only(names)
+                batch = [work for work in batch if work[0].view.name in names]  # the others were on their way
+                if not batch:
+                    continue
                 codes = backbone.codes(np.stack([raw for _, raw, _ in batch]))
                 told = answers(using.classifier, codes, [seen.view.group for seen, _, _ in batch], using.bound)
                 for (seen, raw, _), answer in zip(batch, told, strict=True):
