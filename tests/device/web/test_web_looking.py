@@ -101,3 +101,21 @@ def test_a_region_is_drawn_with_the_keyboard_alone_on_both_pages(browser, home) 
             assert region == (2700, 2500, 5000, 5000)
             site.app.inspecting.teach("good", [laid_part(seed) for seed in range(900, 905)])
             page.locator("#redraw").wait_for(state="hidden")
+
+
+def test_settings_wait_for_the_program_that_they_set(browser, home) -> None:
+    """What is chosen before a slow network brought the program would be shown, and done by nobody."""
+    with running(home, fps=20) as site:
+        visitor = Visitor(browser, site.url, path="/inspect")
+        page, before = visitor.page, []
+        find = page.locator("[name=look][value=find]")
+
+        def bring(route: Any) -> None:
+            before.extend([page.locator("#strictness").is_disabled(), find.is_disabled()])
+            route.continue_()
+
+        page.route("**/inspect.js", bring)
+        with visitor:
+            find.check()
+            until(lambda: site.app.inspecting.locked(lambda inspection: inspection.view.find_part))
+        assert before == [True, True]
