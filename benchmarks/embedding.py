@@ -172,4 +172,4 @@ def _backbone(data: bytes) -> Backbone:
 
 if __name__ == "__main__":
     arguments = [int(argument) for argument in sys.argv[1:]]
-    main(*(arguments + [12_000, 5][len(arguments) :]))
+    main(*(arguments + [24_000, 5][len(arguments) :]))
