@@ -5,7 +5,7 @@
 The ideal is a bare interpreter of the same file and the decoding of the same photos, in a process for each core. It has
 no head. It is measured in turn with the three, so that a busy machine slows both; ratios are medians of these pairs.
 ``work_ratio`` holds CPU time against CPU time, which other work on the machine changes less. Photos of 64 px,
-built-in backbone at 96 px, 48 classes, each of two of the photos' own. What loads or converts a model once is not timed.
+built-in backbone at 96 px, 48 classes, two of the photos' each. What loads or converts a model once is not timed.
 """
 
 from __future__ import annotations
