@@ -48,9 +48,9 @@ class PhotoFolder:
     unused: tuple[Unused, ...]
 
 
-def is_leftover(path: Path) -> bool:
-    """Whether a program left this file or folder there: it is hidden, or has a name that only they give."""
-    return path.name.startswith((".", "~$")) or path.name.lower() in _LEFTOVERS
+def is_leftover(name: str) -> bool:
+    """Whether a program left the file or folder of this name: it is hidden, or has one that only they give."""
+    return name.startswith((".", "~$")) or name.lower() in _LEFTOVERS
 
 
 def photos_in(folder: Path) -> PhotoFolder:
@@ -64,8 +64,8 @@ def photos_in(folder: Path) -> PhotoFolder:
     for parent, folders, names in os.walk(folder, onerror=unreadable):
         here = Path(parent)
         links = [name for name in folders if (here / name).is_symlink()]
-        folders[:] = [name for name in folders if name not in links and not is_leftover(here / name)]
-        for path in (here / name for name in [*names, *links] if not is_leftover(here / name)):
+        folders[:] = [name for name in folders if name not in links and not is_leftover(name)]
+        for path in (here / name for name in [*names, *links] if not is_leftover(name)):
             reason = why_unused(path)
             if reason:
                 unused.append(Unused(path, reason))

@@ -90,11 +90,11 @@ def _why_empty(folder: Path, content: PhotoFolder) -> str:
 
 
 def _folders(parent: Path) -> list[Path]:
-    return sorted(path for path in parent.iterdir() if path.is_dir() and not is_leftover(path))
+    return sorted(path for path in parent.iterdir() if path.is_dir() and not is_leftover(path.name))
 
 
 def _files(parent: Path) -> list[Path]:
-    return sorted(path for path in parent.iterdir() if not path.is_dir() and not is_leftover(path))
+    return sorted(path for path in parent.iterdir() if not path.is_dir() and not is_leftover(path.name))
 
 
 def _direct(parent: Path) -> list[Unused]:

@@ -34,6 +34,7 @@ from .worker import photos_of, setup_of, task_of
 log = logging.getLogger("edgetl.embedding")
 
 _WORTH_S = 1.0  # of work for this process alone, from where on others are started
+_START_S = 0.25  # of work that was done, from where on they are where nobody knows how much is left: what a start takes
 _BATCH_S = 0.02  # what a batch should take
 _MOST = 32  # photos of a batch
 _QUEUE_S = 0.1  # of work that a process is given ahead: for so long may who asks for results do something else
@@ -202,8 +203,9 @@ class _Crew:
                         self._lose(worker)
 
     def _worth(self) -> bool:
-        left = self._seconds if self._left is None else self._left * self._pace()
-        return left >= _WORTH_S
+        if self._left is None:
+            return self._seconds >= _START_S
+        return self._left * self._pace() >= _WORTH_S
 
     def _start(self) -> None:
         assert isinstance(self._work.embedder, FileEmbedder)

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -88,12 +89,16 @@ def _fetched(row: Row, spool: Path) -> Item:
 
 def _checked(row: Row) -> tuple[Row, str]:
     """The row with its label as it may be, or what is wrong with that."""
-    if not row.label:
-        return row, ""
+    label, problem = _checked_label(row.label) if row.label else ("", "")
+    return (row if label == row.label else replace(row, label=label)), problem
+
+
+@lru_cache(4096)  # thousands of photos have the same
+def _checked_label(label: str) -> tuple[str, str]:
     try:
-        return replace(row, label=check_label(row.label)), ""
+        return check_label(label), ""
     except InputError as error:
-        return replace(row, label=""), str(error)
+        return "", str(error)
 
 
 def _kept(data: bytes, spool: Path) -> Path:

@@ -79,7 +79,7 @@ class Place:
         """
         folders, files = list[str](), list[str]()
         for name, is_folder in self._listed():
-            if not is_leftover(Path(name)):
+            if not is_leftover(name):
                 (folders if is_folder else files).append(name)
         return sorted(folders), sorted(files)
 

@@ -51,6 +51,15 @@ def started(monkeypatch) -> list[crew._Worker]:
     return workers
 
 
+@pytest.mark.parametrize(("before", "others"), [(0.0, 1), (1e9, 0)])
+def test_of_a_stream_others_embed_once_so_much_was_done_as_they_take_to_start(
+    files, started, monkeypatch, before, others
+) -> None:
+    monkeypatch.setattr(crew, "_START_S", before)
+    list(embed_with(tiny_backbone(), iter(files), 2))
+    assert len(started) == others
+
+
 def taken_by_others(monkeypatch) -> list[int]:
     """How many photos are in each batch that another process has done."""
     counts: list[int] = []

@@ -69,7 +69,7 @@ def test_every_photo_has_the_embedding_that_the_device_s_code_gives_it(photos, b
 
 
 def test_any_partition_and_number_of_processes_gives_the_same_rows(photos, bundle_path, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(crew, "_WORTH_S", 0.0)
+    monkeypatch.setattr(crew, "_START_S", 0.0)
     embedded(photos, tmp_path / "whole", bundle_path)
     whole = pyarrow.concat_tables(parquet.read_table(path) for path in open_embeddings(tmp_path / "whole").parts)
     made = {}
