@@ -74,7 +74,7 @@ def _ended(process: subprocess.Popen[Any]) -> float:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{process.args!r} ended with {process.returncode}")
-    return usage.ru_maxrss / 1e3
+    return usage.ru_maxrss * 1024 / 1e6
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ more than one frame of each other one.
 from __future__ import annotations
 
 import logging
-import statistics
 import threading
 import time
 from collections import deque
@@ -214,7 +213,7 @@ class Pipeline:
         return health_of(
             [(feed, *self._deliveries.tallies(feed.name)) for feed in feeds],
             running=self._threads[0].ident is not None and not self._finished.is_set(),
-            inference_ms=statistics.median(times_ms) if times_ms else None,
+            inference_ms=float(np.median(times_ms)) if times_ms else None,
             inference_age_s=None if self._embedded_s is None else now_s - self._embedded_s,
             now_s=now_s,
         )
