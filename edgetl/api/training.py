@@ -160,7 +160,8 @@ def train(
         if weights is not None or backbone != backbones.BUILTIN.name:
             raise
         other, words = backbones.offline(spec.image_size)
-        progress(f"the ImageNet weights could not be downloaded: using {words}")
+        left_out = "" if alpha is None else f", which leaves out --alpha {alpha:g}"
+        progress(f"the ImageNet weights could not be downloaded: using {words}{left_out}")
         return attempt(replace(other, region=spec.region))
 
 

@@ -140,11 +140,18 @@ def train(
         "skipped_reasons": {reason: len(lines) for reason, lines in by_reason(run.skipped).items()},
         "remarks": run.details["remarks"],
         "strategy": run.strategy,
+        "backbone": _backbone(run),
         "seconds": run.seconds,
         "device": run.details["device"],
         "tuned": run.details.get("tuned", []),
         "duplicates": {"labels": _names(run.duplicates.labels), "splits": _names(run.duplicates.splits)},
     }
+
+
+def _backbone(run: Run) -> dict[str, object]:
+    spec = run.spec
+    found = {"name": spec.name, "alpha": spec.alpha, "image_size": spec.image_size, "weights": Path(spec.weights).name}
+    return {**found, "region": None if spec.region is None else list(spec.region)}
 
 
 def _tell(run: Run, output: Path) -> None:

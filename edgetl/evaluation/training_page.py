@@ -13,11 +13,14 @@ import numpy.typing as npt
 from edgetl_device import metrics
 from edgetl_device.files import write_atomically
 from edgetl_device.photos import read_photo
+from edgetl_device.region import in_words
 
+from ..backbones.backbone import BackboneSpec
 from ..reports.curves import Line, curves
 from ..reports.intervals import spread
 from ..reports.page import Drawing, Gallery, Heading, Part, Picture, Row, Table, Text, page, thumbnail
 from ..reports.plots import reliability_plot
+from ..training.finetuning import ENOUGH_TO_CHECK
 from ..training.float_head import fit_float_head, predict
 from ..training.runs import Run
 from ..training.search import EPOCHS
@@ -27,6 +30,12 @@ MOST_CLASSES = 30  # of a confusion matrix; of more the frequent confusions are 
 PAIRS = 4  # of near-copies that are shown
 _BINS = 15
 _CONFUSIONS = 10
+_LOSS = "Loss: cross-entropy, smoothed where it is trained on."
+_UNCHECKED = (
+    f"Of fewer than about {ENOUGH_TO_CHECK} training photos none are kept to stop on: the last epoch was kept, and "
+    "nothing says whether it is better than a solved head. Compare with a run of strategy head."
+)
+_SHAPED = {"crop": "its sides cut off to fit", "stretch": "stretched to fit", "letterbox": "with bars to fit"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,12 +160,14 @@ def _curves(run: Run) -> list[Part]:
         return []
     best = max((facts["epoch"] for facts in epochs if facts["best"]), default=None)
     losses = [Line("trained on", [facts["loss"] for facts in epochs])]
-    drawings = []
-    if epochs[0]["stop_accuracy"] is not None:
-        losses.append(Line("stopping part", [facts["stop_loss"] for facts in epochs], strong=True))
-        shares = Line("right on the stopping part", [facts["stop_accuracy"] for facts in epochs], strong=True)
-        drawings.append(Drawing(curves([shares], "accuracy", best, 1.004), "Accuracy."))
-    drawings.insert(0, Drawing(curves(losses, "loss", best), "Loss: cross-entropy, smoothed where it is trained on."))
+    if epochs[0]["stop_accuracy"] is None:
+        return [Heading("Epochs"), Text(_UNCHECKED), Drawing(curves(losses, "loss", None), _LOSS)]
+    losses.append(Line("stopping part", [facts["stop_loss"] for facts in epochs], strong=True))
+    shares = Line("right on the stopping part", [facts["stop_accuracy"] for facts in epochs], strong=True)
+    drawings = [
+        Drawing(curves(losses, "loss", best), _LOSS),
+        Drawing(curves([shares], "accuracy", best, 1.004), "Accuracy."),
+    ]
     start = run.details.get("start_accuracy")
     told = f"The start, a solved head, was {start:.3f} right there. " if start is not None else ""
     kept = f"Epoch {best} was kept, where the dashed line is." if best else "No epoch was better: the start was kept."
@@ -271,11 +282,18 @@ def _skipped(run: Run) -> list[Part]:
     return [Heading("Not used"), Table(("files", "why"), [(count, reason) for reason, count in reasons.most_common()])]
 
 
+def _region(spec: BackboneSpec) -> list[tuple[str, object]]:
+    if spec.region is None:
+        return []
+    return [("region", f"{in_words(spec.region)} of each photo, {_SHAPED[spec.preprocessing.resize]}")]
+
+
 def _details(run: Run) -> Table:
     spec, plan = run.spec, run.details.get("plan") or {}
     rows: list[tuple[str, object]] = [
         ("backbone", f"{spec.name}, alpha {spec.alpha:g}, {spec.image_size} × {spec.image_size} pixels"),
         ("weights", Path(spec.weights).name),
+        *_region(spec),
         ("strategy", run.strategy),
         ("trained on", run.details.get("device", "")),
         ("seconds", f"{run.seconds:.0f}"),

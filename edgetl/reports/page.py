@@ -174,7 +174,7 @@ th { font-weight: 600; } .short { white-space: nowrap; } .number, .shade { text-
 .shade { background: color-mix(in srgb, var(--accent) calc(var(--share) * 55%), transparent); }
 .gallery { display: flex; flex-wrap: wrap; gap: .8rem; } figure { margin: 0; max-width: 100%; }
 figure img { display: block; max-width: 100%; height: auto; border-radius: 6px; }
-figcaption { font-size: .85rem; opacity: .8; max-width: 16rem; }
+figcaption { font-size: .85rem; opacity: .8; max-width: 16rem; overflow-wrap: anywhere; }
 .drawing { max-width: 42rem; } .drawing figcaption { max-width: none; }
 .gallery .drawing { margin-right: 1.2rem; } .narrow { display: none; }
 svg { max-width: 100%; height: auto; } svg text { font: 13px system-ui, sans-serif; fill: currentColor; }

@@ -33,6 +33,8 @@ __all__ = ["Finetuned", "Plan", "finetune", "stopping_rows"]
 
 STOPPING_SHARE = 0.1
 _ENOUGH_TO_STOP = 20  # photos; on fewer an accuracy says nothing
+ENOUGH_TO_CHECK = round(_ENOUGH_TO_STOP / STOPPING_SHARE)
+"""Training photos from which on some are kept to stop on: of fewer, nothing says whether a training was worth it."""
 
 
 def stopping_rows(dataset: Dataset, seed: int) -> tuple[list[int], list[int]]:

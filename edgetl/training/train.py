@@ -29,7 +29,7 @@ from .accelerator import Hardware, hardware
 from .activation_cache import CachedPhotos, batches_of, fill, fits
 from .embeddings import embed_once, embed_to_file, write_rows
 from .feeds import CachedFeed, Feed, PhotoFeed
-from .finetuning import Plan, finetune, stopping_rows
+from .finetuning import ENOUGH_TO_CHECK, Plan, finetune, stopping_rows
 from .float_head import fit_float_head, float_codes, predict
 from .network import Network, Step, build_network, default_step, unfreeze
 from .records import DEFAULT_LIMIT, CacheKey
@@ -243,6 +243,11 @@ def _tell_size(network: Network, model: Any, rows: tuple[list[int], list[int]], 
     weights = int(sum(np.prod(variable.shape) for variable in network.variables))
     fit, stop = map(len, rows)
     tell(f"{weights:,} of {model.count_params():,} weights are trained, on {fit} photos; {stop} to stop on")
+    if not stop:
+        tell(
+            f"so few photos leave none to stop on (about {ENOUGH_TO_CHECK} would): the last epoch is kept, and nothing "
+            "says whether it is better than --strategy head"
+        )
 
 
 def _cached(

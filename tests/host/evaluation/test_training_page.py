@@ -62,6 +62,19 @@ def test_a_head_alone_has_a_page_without_epochs(run: Run, tmp_path: Path) -> Non
     assert "<polyline" not in text and "Epochs" not in text and "Calibration" in text
 
 
+def test_a_page_of_too_few_photos_to_stop_on_says_that_nothing_was_checked(run: Run, tmp_path: Path) -> None:
+    epochs = [{**facts, "stop_accuracy": None, "stop_loss": None, "best": True} for facts in run.details["epochs"]]
+    write_training_report(replace(run, details={**run.details, "epochs": epochs}), tmp_path / "few.html")
+    text = (tmp_path / "few.html").read_text()
+    assert "nothing says whether it is better than a solved head" in text and "stopping part" not in text
+
+
+def test_a_page_names_the_region_and_how_it_was_made_to_fit(run: Run, tmp_path: Path) -> None:
+    region = (2500, 0, 5000, 10000)
+    write_training_report(replace(run, spec=replace(run.spec, region=region)), tmp_path / "region.html")
+    assert "0.25,0,0.5,1 of each photo, stretched to fit" in (tmp_path / "region.html").read_text()
+
+
 def test_each_half_of_the_photos_gets_the_temperature_of_the_other() -> None:
     random = np.random.default_rng(0)
     truth, part = random.integers(0, 3, 400), random.integers(0, 2, 400)
