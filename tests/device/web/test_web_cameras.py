@@ -123,8 +123,9 @@ def test_a_region_is_named_drawn_bound_renamed_and_removed(browser, home, width,
         assert page.locator("#cameras").is_hidden()
         page.get_by_label("Name of a new region").fill("left <i>")
         page.get_by_role("button", name="Draw it").click()
-        page.locator("#looking-message", has_text="Draw a frame round what counts").wait_for()
+        page.locator("#drawing", has_text="Draw a frame round what counts").wait_for()
         drag(page, (0.05, 0.1), (0.3, 0.5), (0.5, 0.9))
+        page.get_by_role("button", name="Use this region").click()
         page.locator("#looking-message", has_text="must not hold").wait_for()
         assert app.regions() == []
 
@@ -134,6 +135,7 @@ def test_a_region_is_named_drawn_bound_renamed_and_removed(browser, home, width,
             page.locator("#region[aria-hidden=false]").wait_for()
             if place:
                 drag(page, *place)
+                page.get_by_role("button", name="Use this region").click()
             else:  # with the keyboard
                 page.keyboard.press("ArrowRight")
                 page.keyboard.press("Enter")
@@ -179,8 +181,9 @@ def test_regions_can_be_drawn_with_a_finger(browser, home) -> None:
         box = page.locator("#picture").bounding_box()
         session = page.context.new_cdp_session(page)
         at = lambda x, y: [{"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]}]  # noqa: E731
-        session.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": at(0.35, 0.2)})
+        session.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": at(0.2, 0.1)})
         session.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": at(0.6, 0.7)})
         session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        page.get_by_role("button", name="Use this region").tap()
         page.get_by_label("Name of the region bowl", exact=True).wait_for()
         until(lambda: [each.name.region for each in site.app.pipeline.views] == ["bowl"])

@@ -2,7 +2,7 @@
 
 import { post } from "./api.js";
 import { at, confirmed, say } from "./dom.js";
-import { draw, drawing, how, showRegion, startDrawing, stopDrawing } from "./drawn-region.js";
+import { draw, drawing, showRegion, startDrawing, stopDrawing } from "./drawn-region.js";
 import { inspection, use } from "./inspection.js";
 import { percent, t } from "./words.js";
 
@@ -23,8 +23,8 @@ export function startSettings(changed) {
     }
     const look = chosen();
     if (look === "region" && !inspection?.view?.region) {
-      draw(null);
-      return say(at("look-message"), how());
+      say(at("look-message"), "");
+      return draw(null, null, () => looks.querySelector("[name=look]:checked"));
     }
     stopDrawing();
     return changeView({ region: look === "region" ? inspection.view.region : null });
@@ -35,14 +35,10 @@ export function startSettings(changed) {
     changed();
   });
   at("redraw").addEventListener("click", () => {
-    draw(inspection.view.region);
-    say(at("look-message"), how());
-  });
-  const givenUp = () => {
-    use(inspection);
     say(at("look-message"), "");
-  };
-  startDrawing((region) => changeView({ region }), givenUp);
+    draw(inspection.view.region);
+  });
+  startDrawing((region) => changeView({ region }), () => use(inspection));
 }
 
 /** Show how it is set. */
@@ -53,10 +49,7 @@ export function showSettings({ available, good, fine, bad, false_alarms: target,
   if (!available) return;
   if (document.activeElement !== slider) slider.value = nearest(target);
   tell(SHARES[Number(slider.value)]);
-  if (taught && drawing()) {
-    stopDrawing(); // taught before a region was drawn
-    say(at("look-message"), "");
-  }
+  if (taught) stopDrawing(); // taught before a region was drawn
   turned.checked = look.turned;
   const value = look.find_part ? "find" : look.region ? "region" : "whole";
   if (!drawing() || look.region) looks.querySelector(`[value=${value}]`).checked = true;

@@ -3,7 +3,7 @@
 import { get, post } from "./api.js";
 import { chosenCamera, onChosen } from "./cameras.js";
 import { at, confirmed, say, set } from "./dom.js";
-import { draw, drawing, how, showRegion, startDrawing, stopDrawing } from "./drawn-region.js";
+import { draw, drawing, giveUp, showRegion, startDrawing } from "./drawn-region.js";
 import { hasRegions, showRegions, startRegions } from "./regions.js";
 import { status } from "./state.js";
 import { t } from "./words.js";
@@ -17,20 +17,20 @@ let view = null;
 export function startLooking(changed) {
   startDrawing((region) => choose({ region, find: find.checked }, changed), () => use(view));
   button.addEventListener("click", () => {
-    if (drawing()) {
-      stopDrawing();
-      return use(view);
-    }
+    say(at("looking-message"), "");
     draw(view?.region ?? null);
-    set(button, t("looking.stop"));
-    return say(at("looking-message"), how());
   });
   find.addEventListener("change", () => choose({ ...(view.region && { region: view.region }), find: find.checked }, changed));
   at("reset-view").addEventListener("click", () => choose({ reset: true }, changed));
   at("remember-empty").addEventListener("click", () => remember(changed));
   at("forget-others").addEventListener("click", () => forgetOthers(changed));
   startRegions(changed);
-  onChosen(() => showLooking().catch((error) => console.info(error.message)));
+  let camera = null;
+  onChosen(() => {
+    if (chosenCamera().camera !== camera) giveUp(); // what is drawn is a part of another's picture
+    ({ camera } = chosenCamera());
+    showLooking().catch((error) => console.info(error.message));
+  });
 }
 
 /** Ask the device how it looks. */
@@ -105,14 +105,14 @@ function inWords({ chosen, region, find: finds, described }) {
 function use(latest) {
   view = latest;
   set(button, t(latest?.region ? "looking.draw-again" : "looking.draw"));
-  if (!latest) return;
+  if (!latest) return showRegion(null);
   const { chosen, region, find: finds, empty_scene: scene, problem } = latest;
   const inParts = hasRegions(); // then nothing else of the camera is looked at
   set(at("looking-at"), inParts ? t("looking.regions") : inWords(latest));
   showRegion(chosen && finds && !inParts ? region : null); // the frame shows it otherwise
   find.checked = finds;
   find.disabled = (!scene && !finds) || inParts;
-  button.hidden = inParts && !drawing();
+  button.hidden = inParts;
   at("reset-view").hidden = !chosen || inParts;
   for (const id of ["empty-help", "remember-empty", "find-choice"]) at(id).hidden = inParts;
   const others = otherSamples(latest);

@@ -3,7 +3,7 @@
 import { get, post } from "./api.js";
 import { chooseRegion, chosenCamera, onChosen } from "./cameras.js";
 import { at, confirmed, h, say } from "./dom.js";
-import { draw, how } from "./drawn-region.js";
+import { draw } from "./drawn-region.js";
 import { status } from "./state.js";
 import { t } from "./words.js";
 
@@ -47,6 +47,17 @@ function use(latest) {
   list.hidden = mine().length === 0;
 }
 
+/** The list is made anew, and what has the focus in it has it again. */
+function useFocused(latest) {
+  const list = at("region-list");
+  const focused = list.contains(document.activeElement) ? document.activeElement : null;
+  const called = focused?.getAttribute("aria-label");
+  focused?.blur();
+  use(latest);
+  if (focused && !focused.isConnected) list.querySelector(`[aria-label="${CSS.escape(called)}"]`)?.focus({ preventScroll: true });
+  else focused?.focus({ preventScroll: true });
+}
+
 function row(region, groups) {
   const { region: name, group } = region;
   const field = h("input", { className: "field small", value: name, maxLength: 32, "aria-label": t("regions.name-of", { name }) });
@@ -81,7 +92,8 @@ function adding() {
   const begin = () => {
     const name = field.value.trim();
     if (!name) return field.focus();
-    return drawn(null, (area) => {
+    say(message, "");
+    return draw(null, (area) => {
       field.value = "";
       return ask("regions", { region: name, area });
     });
@@ -97,12 +109,8 @@ function adding() {
 }
 
 function redraw({ region, area }) {
-  drawn(area, (latest) => ask("regions", { region, area: latest }));
-}
-
-function drawn(area, take) {
-  draw(area, take);
-  say(message, how());
+  say(message, "");
+  draw(area, (latest) => ask("regions", { region, area: latest }));
 }
 
 async function rename(name, field) {
@@ -117,8 +125,7 @@ async function remove(name) {
 async function ask(path, fields) {
   try {
     const latest = await post(path, { ...fields, ...chosenCamera() });
-    document.activeElement?.blur?.();
-    use(latest);
+    useFocused(latest);
     const others = Object.entries(latest.others);
     const count = others.reduce((sum, [, each]) => sum + each, 0);
     const named = others.slice(0, 3).map(([label, each]) => t("looking.of", { count: each, label })).join(", ");

@@ -50,8 +50,11 @@ export default {
   "live.sees-unknown": "etwas Unbekanntes",
   region: "Ausschnitt",
   "region.at": "Ausschnitt: {x} % von links, {y} % von oben, {width} % breit, {height} % hoch",
-  "region.how":
-    "Im Bild einen Rahmen um das ziehen, was zählt. Mit der Tastatur: Pfeiltasten verschieben, Umschalt und Pfeiltasten ändern die Größe, Enter übernimmt.",
+  "region.how": "Im Bild einen Rahmen um das ziehen, was zählt; der Rahmen darin lässt sich verschieben und an den Ecken vergrößern.",
+  "region.keys": "Mit der Tastatur: Pfeiltasten verschieben, Umschalt und Pfeiltasten ändern die Größe, Enter übernimmt, Escape beendet.",
+  "region.drawing": "Ausschnitt zeichnen",
+  "region.use": "Diesen Ausschnitt verwenden",
+  "region.stop": "Zeichnen beenden",
   "why.show": "Warum?",
 
   "sees.title": "Erkannt",
@@ -148,7 +151,6 @@ export default {
   "looking.regions": "Die benannten Ausschnitte unten, sonst nichts von diesem Bild.",
   "looking.draw": "Ausschnitt zeichnen",
   "looking.draw-again": "Anderen Ausschnitt zeichnen",
-  "looking.stop": "Zeichnen beenden",
   "looking.reset": "Zurücksetzen",
   "looking.find": "Neues in der Szene finden und vergrößern",
   "looking.default": "Voreinstellung ({described}); der Rahmen im Bild zeigt es.",

@@ -50,8 +50,11 @@ export default {
   "live.sees-unknown": "something unknown",
   region: "Region",
   "region.at": "Region: {x} % from the left, {y} % from the top, {width} % wide, {height} % high",
-  "region.how":
-    "Draw a frame round what counts, on the picture. With the keyboard: arrows move it, Shift and arrows size it, Enter takes it.",
+  "region.how": "Draw a frame round what counts, on the picture, or move the one in it and pull at its corners.",
+  "region.keys": "With the keyboard: arrows move it, Shift and arrows size it, Enter takes it, Escape stops.",
+  "region.drawing": "Draw a region",
+  "region.use": "Use this region",
+  "region.stop": "Stop drawing",
   "why.show": "Show why",
 
   "sees.title": "What it sees",
@@ -141,7 +144,6 @@ export default {
   "looking.regions": "At the named regions below, and at nothing else of this picture.",
   "looking.draw": "Draw a region",
   "looking.draw-again": "Draw another region",
-  "looking.stop": "Stop drawing",
   "looking.reset": "Reset",
   "looking.find": "Find what is new in the scene, and enlarge it",
   "looking.default": "At {described}, as the frame on the picture shows.",
