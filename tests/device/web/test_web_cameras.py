@@ -156,7 +156,11 @@ def test_a_region_is_named_drawn_bound_renamed_and_removed(browser, home, width,
         page.get_by_label("Name of the region door", exact=True).wait_for()
         until(lambda: app.pipeline.latest(ViewName("", "door")))
 
+        where = page.locator("#region-question", has_text="teach these first: Teach, Question, “Another question…”.")
+        where.wait_for()
+        assert page.locator(".region-asks span").all_inner_texts() == ["Question"] * 2
         app.teach("", [app.pipeline.latest(ViewName("", "door"))], {"state": "shut"})
+        where.wait_for(state="hidden")
         choice = page.get_by_label("Which question the region door answers")
         choice.locator("option", has_text="state?").wait_for(state="attached", timeout=30_000)
         choice.select_option("state")

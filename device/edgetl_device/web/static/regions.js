@@ -21,10 +21,19 @@ export function startRegions(onChange) {
     h("h3", { textContent: t("regions.title") }),
     h("p", { className: "help", textContent: t("regions.help") }),
     h("ul", { id: "region-list", className: "region-list" }),
+    h("p", { id: "region-question", className: "help", textContent: whereQuestionsAre(), hidden: true }),
     adding(),
   );
   onChosen(() => showRegions().catch((error) => console.info(error.message)));
 }
+
+const whereQuestionsAre = () =>
+  t("regions.one-question", {
+    what: t("regions.no-group"),
+    teach: t("view.teach"),
+    question: t("teach.group"),
+    another: t("teach.another-group"),
+  });
 
 /** Whether the chosen camera is looked at in regions alone. */
 export const hasRegions = () => mine().length > 0;
@@ -45,6 +54,7 @@ function use(latest) {
   list.dataset.shown = now;
   list.replaceChildren(...mine().map((region) => row(region, groups)));
   list.hidden = mine().length === 0;
+  at("region-question").hidden = list.hidden || groups.length > 0;
 }
 
 /** The list is made anew, and what has the focus in it has it again. */
@@ -76,7 +86,7 @@ function row(region, groups) {
     "li",
     {},
     field,
-    choice,
+    h("label", { className: "region-asks field-name" }, h("span", { textContent: t("regions.asks") }), choice),
     h(
       "div",
       { className: "look-tools" },

@@ -138,6 +138,8 @@ export default {
   "regions.draw": "Zeichnen",
   "regions.name-of": "Name des Ausschnitts {name}",
   "regions.group-of": "Welche Frage der Ausschnitt {name} beantwortet",
+  "regions.asks": "Frage",
+  "regions.one-question": "Bisher beantwortet jeder Ausschnitt „{what}“. Damit einer eigene Namen bekommt, etwa offen und zu, erst diese beibringen: {teach}, {question}, „{another}“.",
   "regions.no-group": "Was ist es?",
   "regions.group": "{group}?",
   "regions.show": "Zeigen",

@@ -131,6 +131,8 @@ export default {
   "regions.draw": "Draw it",
   "regions.name-of": "Name of the region {name}",
   "regions.group-of": "Which question the region {name} answers",
+  "regions.asks": "Question",
+  "regions.one-question": "Every region answers “{what}” so far. To give one labels of its own, such as open and shut, teach these first: {teach}, {question}, “{another}”.",
   "regions.no-group": "What is it?",
   "regions.group": "{group}?",
   "regions.show": "Show",
