@@ -97,6 +97,79 @@ def test_tiles_show_all_cameras_and_the_chosen_one_is_watched_and_taught(browser
         visitor.shoot(f"cameras-teach-{width}-{scheme}")
 
 
+@pytest.fixture
+def four(home) -> Iterator[str]:
+    """Four cameras whose pictures are four to three."""
+    frames = [draw("ball", 700 + number, 320)[40:280] for number in range(10)]
+    names = ("porch", "gate", "the yard behind the house", "cellar")
+    with App(home, {name: FakeCamera(cycle(frames), fps=5, finite=False) for name in names}) as app:
+        server = Server(app, "127.0.0.1", 0, None, (), ())
+        server.start()
+        try:
+            until(lambda: len(app.pipeline.latest_of_each()) == 4)
+            yield server.url
+        finally:
+            assert server.stop(5.0)
+
+
+def test_four_cameras_leave_a_phone_room_for_the_name_of_a_thing(browser, four) -> None:
+    with Visitor(browser, four, 360, path="/#/teach") as visitor:
+        page = visitor.page
+        tiles = page.locator("#cameras .tile")
+        tiles.nth(3).locator(".says", has_text="ball").wait_for()
+        visitor.sees("ball")
+        field, shutter = page.locator("#teach-label").bounding_box(), page.locator("#shutter").bounding_box()
+        visitor.shoot("cameras-four-teach-360")
+        assert field["y"] + field["height"] <= shutter["y"]
+        assert len({tiles.nth(number).bounding_box()["y"] for number in range(4)}) == 1, "one row"
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+        tiles.nth(3).tap()
+        box = tiles.nth(3).bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 360
+
+
+@pytest.mark.parametrize("width", [1280, 768, 360])
+def test_the_verdict_is_in_sight_below_the_tiles(browser, four, width) -> None:
+    with Visitor(browser, four, width) as visitor:
+        page = visitor.page
+        page.locator("#cameras .tile").nth(3).locator(".says", has_text="ball").wait_for()
+        visitor.sees("ball")
+        page.wait_for_timeout(500)
+        visitor.shoot(f"cameras-four-watch-{width}")
+        box = page.locator(".verdict").bounding_box()
+        assert box["y"] + box["height"] <= page.viewport_size["height"]
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_what_is_drawn_on_one_camera_is_not_kept_for_another(browser, four, width) -> None:
+    with Visitor(browser, four, width) as visitor:
+        page = visitor.page
+        visitor.sees("ball")
+        page.locator("#draw-region").click()
+        page.locator("#drawing").wait_for()
+        page.wait_for_timeout(300)
+        for element in ("#view", "#drawing"):
+            box = page.locator(element).bounding_box()
+            assert box["y"] >= 0 and box["y"] + box["height"] <= page.viewport_size["height"]
+        visitor.shoot(f"cameras-four-drawing-{width}")
+        page.locator("#cameras .tile").nth(1).click()
+        page.locator("#drawing").wait_for(state="hidden")
+        assert page.locator("#region").is_hidden()
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_the_picture_stays_where_it_is_whatever_the_tiles_say(browser, four, width) -> None:
+    with Visitor(browser, four, width) as visitor:
+        visitor.page.locator("#cameras .tile").nth(3).locator(".says", has_text="ball").wait_for()
+        moved = """(label) => {
+            const top = () => document.getElementById("view").getBoundingClientRect().top;
+            const before = top();
+            for (const says of document.querySelectorAll(".tile .says")) says.textContent = label;
+            return top() - before;
+        }"""
+        assert visitor.page.evaluate(moved, "a thing with a long name 100 %") == 0
+
+
 def test_two_cameras_with_named_regions_are_tiles_from_the_first_moment_on(browser, site) -> None:
     app, url, _ = site
     for name, area in (("left", (0, 0, 5000, 10000)), ("right", (5000, 0, 5000, 10000))):

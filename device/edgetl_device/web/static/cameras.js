@@ -21,6 +21,7 @@ export function startCameras() {
     take(status.views ?? []);
     for (const { camera, error } of status.cameras ?? []) showHealth(camera, error);
   });
+  new ResizeObserver(() => document.body.style.setProperty("--tiles", `${place.offsetHeight}px`)).observe(place);
 }
 
 /** Call a listener when another view is chosen, or the views have changed. */
@@ -95,7 +96,7 @@ function tile(view) {
     "button",
     { type: "button", className: "tile", "data-key": keyOf(view), "data-state": "waiting", onclick: () => choose(view) },
     h("canvas", { width: 16, height: 9, "aria-hidden": "true" }),
-    h("span", { className: "called", textContent: nameOf(view) }),
+    h("span", { className: "called", textContent: nameOf(view), title: nameOf(view) }),
     h("span", { className: "says", textContent: t("live.waiting") }),
   );
 }
@@ -103,7 +104,15 @@ function tile(view) {
 function choose(view) {
   chosen = view;
   for (const each of place.children) each.setAttribute("aria-pressed", String(view !== null && each.dataset.key === keyOf(view)));
+  if (view) reveal(tileOf(view));
   for (const listener of listeners) listener(view);
+}
+
+/** Scroll the row of tiles, and nothing else, to one of them. */
+function reveal(tile) {
+  if (!tile) return;
+  const [row, it] = [place.getBoundingClientRect(), tile.getBoundingClientRect()];
+  if (it.left < row.left || it.right > row.right) place.scrollLeft += it.left - row.left - (row.width - it.width) / 2;
 }
 
 /** For the live picture. */
