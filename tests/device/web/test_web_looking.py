@@ -215,5 +215,5 @@ def test_settings_wait_for_the_program_that_they_set(browser, home) -> None:
         page.route("**/inspect.js", bring)
         with visitor:
             find.check()
-            until(lambda: site.app.inspecting.locked(lambda inspection: inspection.view.find_part))
+            until(lambda: site.app.inspecting.locked(lambda inspection: inspection.view and inspection.view.find_part))
         assert before == [True, True]
