@@ -31,6 +31,7 @@ from edgetl_device.photos import read_photo
 from ..backbones.backbone import BackboneSpec, build
 from ..data.datasets import Dataset, balanced, split
 from .embeddings import embed_once
+from .finetuning import ENOUGH_TO_CHECK
 from .float_head import Floats, fit_float_head, float_codes, predict
 
 MOST = 3000  # photos looked at: enough for a third digit
@@ -48,6 +49,10 @@ NEAR_FOR_MANY = 0.8  # similarity from which on many photos need the top only
 # similarity 0.86) 0.871 / 0.905 / 0.884; litter (386, 0.74) 0.824 / 0.850 / 0.879; cartoons (64, 0.76) 0.839 / 0.893 /
 # 0.857. VERY_MANY lies between these and 1,200 digits a class (benchmarks/digits.py). Photos that the borders were not
 # chosen on are in the table of benchmarks/advise.py.
+_UNCHECKED = (
+    f"fewer than {ENOUGH_TO_CHECK} training photos leave none to check a training of more on, and unchecked it "
+    "loses as often as it gains"
+)
 
 
 @dataclass(frozen=True)
@@ -150,6 +155,8 @@ def _decide(
         (True, True): ("top", "many photos of things it already tells apart: the top can still be sharpened"),
         (True, False): ("full", "many photos, unlike what it knows: train all of it, starting from what it knows"),
     }[many, near]
+    if size < ENOUGH_TO_CHECK and strategy != "head":
+        strategy, why = "head", _UNCHECKED
     reasons = (
         f"{per_class} training photos in a typical class: {'many' if many else 'few'} ({MANY} and more are many)",
         _likeness(near, tie, similarity, (low, high), border),

@@ -80,7 +80,7 @@ def test_neighbours_agree_with_scikit_learn() -> None:
     ],
 )
 def test_each_quadrant_has_its_strategy_and_says_why(per_class: int, similarity: float, strategy: str) -> None:
-    found, reasons, *_ = _decide(per_class * 4, per_class, similarity)
+    found, reasons, *_ = _decide(per_class * 20, per_class, similarity)
     assert found == strategy and f"{similarity:.2f}" in reasons[1] and str(per_class) in reasons[0]
 
 
@@ -97,8 +97,14 @@ def test_each_quadrant_has_its_strategy_and_says_why(per_class: int, similarity:
 def test_a_tie_is_called_one_and_the_strategy_that_trains_less_is_advised(
     per_class: int, similarity: float, interval: tuple[float, float], strategy: str, tie: bool
 ) -> None:
-    found, reasons, *_ = _decide(per_class * 4, per_class, similarity, interval)
+    found, reasons, *_ = _decide(per_class * 20, per_class, similarity, interval)
     assert found == strategy and ("is a tie" in reasons[1]) is tie
+
+
+@pytest.mark.parametrize(("photos", "strategy"), [(199, "head"), (200, "top")])
+def test_what_nothing_could_check_is_not_advised(photos: int, strategy: str) -> None:
+    found, reasons, *_ = _decide(photos, 30, 0.5)
+    assert found == strategy and ("leave none to check" in reasons[2]) is (strategy == "head")
 
 
 def test_advice_looks_at_training_photos_only(tmp_path) -> None:
