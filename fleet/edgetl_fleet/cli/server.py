@@ -35,6 +35,7 @@ def server(
     Other machines reach what nodes need and nothing else: rounds are started on this one. No app brings dependencies.
     """
     from ..flower import become, in_words, write_connection
+    from ..serving import claim
 
     host, _, number = listen.rpartition(":")
     host = host.strip("[]")
@@ -45,6 +46,7 @@ def server(
         raise InputError("--tls-cert, --tls-key and --tls-ca belong together")
     folder = folder.absolute()
     _prepare(folder)
+    claim(folder)
     files = _certificate(folder, host, hosts) if not given else _checked(tls_cert, tls_key, tls_ca)
     state = folder / FLOWER
     write_connection(state, int(number), files[2])

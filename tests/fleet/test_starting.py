@@ -1,0 +1,57 @@
+"""What a server and a node look at before Flower's programs start: fast, and without these."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("flwr", reason="flwr is not installed: `make test-fleet` gives it an environment of its own")
+
+from edgetl_device import console
+from edgetl_fleet import flower
+from edgetl_fleet.cli import program
+from edgetl_fleet.serving import claim
+
+BECOMES = """
+import os, sys
+from pathlib import Path
+from edgetl_fleet.serving import claim
+claim(Path(sys.argv[1]))
+os.execv(sys.executable, [sys.executable, "-c", "print('here', flush=True); input()"])
+"""
+
+
+@pytest.fixture
+def run(capfd, monkeypatch) -> Callable[..., str]:
+    """A command that must be refused before a program of Flower starts → its one line."""
+
+    def become(*_: object) -> None:
+        raise AssertionError("it started")
+
+    monkeypatch.setattr(flower, "become", become)
+
+    def refused(*words: object) -> str:
+        assert console.run(program, "edgetl-fleet", [str(word) for word in words]) == 2
+        (line,) = capfd.readouterr().err.strip().splitlines()
+        return line.removeprefix("error: ")
+
+    return refused
+
+
+def test_a_second_server_on_a_folder_is_refused_as_long_as_the_first_lives(tmp_path, run) -> None:
+    """Also when the first has become a program of Flower; and its connection stays as it was."""
+    first = subprocess.Popen(
+        [sys.executable, "-c", BECOMES, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with first:
+        assert first.stdout is not None and first.stdout.readline() == "here\n"
+        said = run("server", tmp_path, "--listen", f"127.0.0.1:{flower.free_port()}")
+        assert said.startswith(f"a server of {tmp_path} runs already (process {first.pid})")
+        assert not (tmp_path / "flower").exists()
+        first.kill()
+    claim(tmp_path)
