@@ -27,8 +27,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from edgetl_device.app.background import Periodic
+from edgetl_device.bundle.export_file import SendAllError
 from edgetl_device.errors import EdgetlError, InputError, SignatureError, StorageError
-from edgetl_device.merging.collected import Collected, NotYoursError, SendAllError
+from edgetl_device.merging.collected import Collected, NotYoursError
 from edgetl_device.printable import printable
 from edgetl_device.secret_file import read_secret_text
 from edgetl_device.sending.delivery import PATH

@@ -50,6 +50,10 @@ _REMOVED = "removed"  # the array of a change that samples do not have
 Fact = str | int | float | None
 
 
+class SendAllError(InputError):
+    """A change came, and what it changes is not here."""
+
+
 @dataclass(frozen=True)
 class ExportHeader:
     """What an export says of itself.
@@ -227,10 +231,16 @@ class ExportFile:
             if removed is None or removed.dtype != np.int64 or removed.ndim != 1:
                 raise InputError("not a change of samples: expected the numbers of those that are gone")
             if not isinstance(before, ExportedSamples):
-                raise InputError("this export is a change, and what it changes is not here: send all")
-            data = before.changed(removed, ExportedSamples.from_arrays(arrays)).to_bytes()
+                raise SendAllError("this export is a change, and what it changes is not here: send all")
+            added = ExportedSamples.from_arrays(arrays)
+            try:
+                data = before.changed(removed, added).to_bytes()
+            except InputError as error:
+                raise SendAllError(f"{error}: send all") from None
         if hashlib.sha256(data).hexdigest() != self.header.content:
-            raise InputError("the export does not lead to the content that its header names: send all")
+            if self.header.base is not None:
+                raise SendAllError("this change does not lead to the content that its header names: send all")
+            raise InputError("the export does not lead to the content that its header names: it is damaged")
         return kind.from_bytes(data), data
 
 

@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from ..bundle.export import Export
-from ..bundle.export_file import MAX_EXPORT, ExportHeader
+from ..bundle.export_file import MAX_EXPORT, ExportHeader, SendAllError
 from ..bundle.export_parts import ExportParts
 from ..bundle.signing import PublicKey
 from ..errors import InputError
@@ -31,10 +31,6 @@ log = logging.getLogger("edgetl.collect")
 _LOCKS = 64
 _LEFT_OVER_S = 3600.0  # no write takes that long
 _GENERATION = 32  # bits below it in a sequence count changes; those above grow when a store takes another one's place
-
-
-class SendAllError(InputError):
-    """A change came, and what it changes is not here."""
 
 
 class NotYoursError(InputError):

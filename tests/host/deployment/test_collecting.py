@@ -254,6 +254,19 @@ def test_a_copied_memory_card_is_found_out_and_can_become_a_device_of_its_own(
     assert len(list(Collected(tmp_path / "fleet").kept())) == 2
 
 
+def test_copies_of_a_home_on_one_machine_are_sent_all_by_themselves(bundle_path, tmp_path, receiver, push) -> None:
+    """Nothing tells them apart, so each push replaces what the other sent; none may end in a step that there is not."""
+    (one,) = devices_of(bundle_path, tmp_path, {"kite": (300, 2)})
+    push(one, receiver.url)
+    copy = Home(tmp_path / "copy")
+    shutil.copytree(one.folder, copy.folder)
+    for home, kind in ((one, "ring"), (copy, "box")):
+        learner = home.learner()
+        learner.add(kind, raw(kind, 300, 1))
+        learner.store.close()
+    assert [push(home, receiver.url)["change"] for home in (copy, one, copy)] == [True, False, False]
+
+
 def test_only_who_has_a_token_delivers_and_only_for_its_own_device(bundle_path, tmp_path, push) -> None:
     one, two = devices_of(bundle_path, tmp_path, {"kite": (300, 2)}, {"ring": (300, 2)})
     tokens, mine = tmp_path / "tokens", tmp_path / "mine"
