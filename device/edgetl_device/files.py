@@ -54,6 +54,8 @@ def make_folder(folder: Path) -> None:
         made.mkdir(exist_ok=True)
         with suppress(PermissionError):  # who may make a folder there may not read what else there is
             sync(made.parent)
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
 
 
 def make_private(folder: Path) -> None:
@@ -63,7 +65,7 @@ def make_private(folder: Path) -> None:
     """
     with suppress(OSError, AttributeError):  # Windows has no owners of this kind
         entry = folder.stat()
-        if entry.st_uid != os.getuid() or entry.st_mode & stat.S_ISVTX:
+        if not stat.S_ISDIR(entry.st_mode) or entry.st_uid != os.getuid() or entry.st_mode & stat.S_ISVTX:
             return
         if entry.st_mode & 0o077:
             folder.chmod(entry.st_mode & 0o700)

@@ -63,6 +63,8 @@ def collect(
         status, answer = taken_in(collected, sys.stdin.buffer.read(MAX_BODY))
         say(answer["error"] or f"stored number {answer['sequence']} of device {answer['device']}")
         return answer | {"exit_code": 0 if status == 200 else 2}
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file: expected a folder to receive into")
     if (tls and tls_cert) or (tls_key and not tls_cert) or (client_ca and not (tls or tls_cert)):
         raise InputError("one of --tls self and --tls-cert; --tls-key belongs to --tls-cert, --client-ca to either")
     host, _, port = listen.rpartition(":")

@@ -68,6 +68,16 @@ def test_every_folder_that_is_made_is_made_durable_in_the_one_above(tmp_path: Pa
     (tmp_path / "file").touch()
     with pytest.raises(OSError):
         files.make_folder(tmp_path / "file" / "below")
+    with pytest.raises(NotADirectoryError):
+        files.make_folder(tmp_path / "file")
+
+
+def test_a_file_is_not_made_private_as_if_it_were_a_folder(tmp_path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(b"a photo")
+    path.chmod(0o644)
+    files.make_private(path)
+    assert path.stat().st_mode & 0o777 == 0o644
 
 
 def test_where_nothing_is_a_folder_takes_the_name(tmp_path: Path) -> None:

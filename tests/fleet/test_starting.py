@@ -55,3 +55,11 @@ def test_a_second_server_on_a_folder_is_refused_as_long_as_the_first_lives(tmp_p
         assert not (tmp_path / "flower").exists()
         first.kill()
     claim(tmp_path)
+
+
+def test_a_file_is_no_folder_of_a_server(tmp_path, run) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(b"a photo")
+    photo.chmod(0o644)
+    assert "photo.jpg is a file: expected a folder" in run("server", photo)
+    assert photo.read_bytes() == b"a photo" and photo.stat().st_mode & 0o777 == 0o644

@@ -63,6 +63,8 @@ def server(
 def _prepare(folder: Path) -> None:
     from edgetl_device.files import make_folder, make_private
 
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file: expected a folder to keep what nodes send")
     try:
         make_folder(folder)
         make_private(folder)

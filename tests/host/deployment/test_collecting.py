@@ -443,6 +443,16 @@ def test_the_receiver_refuses_to_be_open_to_everybody(tmp_path, capfd) -> None:
     assert not (tmp_path / "fleet").exists()
 
 
+@pytest.mark.parametrize("more", [[], ["--tls", "self"]])
+def test_a_file_is_no_folder_to_receive_into(more, tmp_path, capfd) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(b"a photo")
+    photo.chmod(0o644)
+    assert console.run(host_program, "edgetl", ["collect", str(photo), "--listen", "127.0.0.1:0", *more]) == 2
+    assert "photo.jpg is a file" in capfd.readouterr().err
+    assert photo.read_bytes() == b"a photo" and photo.stat().st_mode & 0o777 == 0o644
+
+
 @pytest.mark.slow
 def test_over_ssh_the_same_folder_is_filled(bundle_path, tmp_path, push, monkeypatch) -> None:
     """With a shell in place of ssh: what would run on the other machine runs here."""
