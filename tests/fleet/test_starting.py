@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -63,3 +62,12 @@ def test_a_file_is_no_folder_of_a_server(tmp_path, run) -> None:
     photo.chmod(0o644)
     assert "photo.jpg is a file: expected a folder" in run("server", photo)
     assert photo.read_bytes() == b"a photo" and photo.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_port_in_use_and_an_address_of_others_are_one_line(tmp_path, run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        taken = f"127.0.0.1:{listening.getsockname()[1]}"
+        said = run("server", tmp_path / "fleet", "--listen", taken)
+    assert said == f"cannot listen on {taken} (Address already in use): choose another with --listen HOST:PORT"
+    assert "cannot listen on 192.0.2.7:9092 (" in run("server", tmp_path / "other", "--listen", "192.0.2.7:9092")
+    assert not list(tmp_path.glob("*/flower"))

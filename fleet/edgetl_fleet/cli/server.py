@@ -35,7 +35,7 @@ def server(
     Other machines reach what nodes need and nothing else: rounds are started on this one. No app brings dependencies.
     """
     from ..flower import become, in_words, write_connection
-    from ..serving import claim
+    from ..serving import check_free, claim
 
     host, _, number = listen.rpartition(":")
     host = host.strip("[]")
@@ -47,6 +47,7 @@ def server(
     folder = folder.absolute()
     _prepare(folder)
     claim(folder)
+    check_free(host, int(number))
     files = _certificate(folder, host, hosts) if not given else _checked(tls_cert, tls_key, tls_ca)
     state = folder / FLOWER
     write_connection(state, int(number), files[2])
