@@ -56,7 +56,7 @@ ORDER = {
         "cli",
     ],
     "fleet/edgetl_fleet": [
-        "plan records serving superlink supernode systemd",
+        "node_keys plan records serving superlink supernode systemd",
         "client_app flower strategy",
         "server_app",
         "cli",

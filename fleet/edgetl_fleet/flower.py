@@ -11,6 +11,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from edgetl_device.files import write_atomically
 from edgetl_device.printable import printable
 from edgetl_device.sending.delivery import certificate_problem
 
+from .serving import why_silent
 from .supernode import APP
 
 CONNECTION = "edgetl"
@@ -68,10 +70,13 @@ def flwr(state: Path, *arguments: str, timeout_s: float | None = None) -> str:
     """Run ``flwr`` against this machine's SuperLink → what it prints.
 
     Raises:
-        InputError: it failed; with its last line.
+        InputError: no server runs, or it failed; with its last line.
     """
+    start = f"`edgetl-fleet server {state.parent}`"
     if not (state / "config.toml").exists():
-        raise InputError(f"{state.parent} is no folder of a server: start one by `edgetl-fleet server {state.parent}`")
+        raise InputError(f"{state.parent} is no folder of a server: start one by {start}")
+    if why_silent("127.0.0.1", _port_of(state)):
+        raise InputError(f"no server runs for {state.parent}: {start} starts it")
     command = [sys.executable, "-c", _FLWR, *arguments]
     try:
         done = subprocess.run(
@@ -82,6 +87,15 @@ def flwr(state: Path, *arguments: str, timeout_s: float | None = None) -> str:
     if done.returncode:
         raise InputError(f"flwr {arguments[0]}: {last_words(done.stderr or done.stdout)}")
     return done.stdout
+
+
+def _port_of(state: Path) -> int:
+    """Of the connection that was written."""
+    try:
+        found = tomllib.loads((state / "config.toml").read_text())["superlink"][CONNECTION]["address"]
+        return int(str(found).rpartition(":")[2])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"cannot use {state / 'config.toml'} ({printable(error)}): start the server again") from None
 
 
 def last_words(text: str) -> str:

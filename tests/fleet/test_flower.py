@@ -220,7 +220,7 @@ def test_a_node_names_an_expired_certificate_and_one_of_another_authority(
         (["node", "--server", "a:1", "--ca", "CA", "--key", "KEY", "--home", "none"], "holds no bundle"),
         (["server", "fleet", "--listen", "9092"], "expected HOST:PORT"),
         (["server", "fleet", "--tls-cert", "CA"], "belong together"),
-        (["register", "fleet", "KEY"], "is no folder of a server"),
+        (["register", "fleet", "KEY"], "is no public key of ssh-keygen -t ecdsa"),
         (["round", "fleet", "none.edgetl", "-o", "new.edgetl"], "none.edgetl"),
         (["round", "fleet", "BUNDLE", "-o", "new.zip"], "ends in .edgetl"),
         (["round", "fleet", "BUNDLE", "-o", "new.edgetl"], "is no folder of a server"),

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -71,3 +72,26 @@ def test_a_port_in_use_and_an_address_of_others_are_one_line(tmp_path, run) -> N
     assert said == f"cannot listen on {taken} (Address already in use): choose another with --listen HOST:PORT"
     assert "cannot listen on 192.0.2.7:9092 (" in run("server", tmp_path / "other", "--listen", "192.0.2.7:9092")
     assert not list(tmp_path.glob("*/flower"))
+
+
+def key_of(folder: Path, kind: str, *options: str) -> Path:
+    path = folder / f"{kind}{len(options)}"
+    words = ["ssh-keygen", "-q", "-t", kind, *(options or ("-N", "")), "-f", str(path)]
+    subprocess.run(words, check=True)
+    return path
+
+
+def test_only_public_keys_of_the_right_kind_are_registered_and_with_a_running_server(tmp_path, run) -> None:
+    """Checked here before Flower is asked, whose last line would be an address on the web."""
+    fleet, key = tmp_path / "fleet", key_of(tmp_path, "ecdsa")
+    photo, other = tmp_path / "photo.jpg", key_of(tmp_path, "ed25519").with_suffix(".pub")
+    photo.write_bytes(b"\xff\xd8 a photo")
+    for wrong in (photo, other, key):
+        said = run("register", fleet, wrong)
+        assert said.startswith(f"{wrong} is no public key of ssh-keygen -t ecdsa: `ssh-keygen")
+    right = key.with_suffix(".pub")
+    assert "is no folder of a server" in run("register", fleet, right)
+    flower.write_connection(fleet / "flower", flower.free_port(), tmp_path / "authority.pem")
+    assert run("register", fleet, right) == f"no server runs for {fleet}: `edgetl-fleet server {fleet}` starts it"
+    (fleet / "flower" / "config.toml").write_text("nothing of ours")
+    assert "start the server again" in run("register", fleet, right)

@@ -26,7 +26,10 @@ def register(folder: Path, keys: tuple[Path, ...]) -> dict[str, Any]:
     `ssh-keygen -t ecdsa -b 384 -N "" -f NAME` makes a pair.
     """
     from ..flower import CONNECTION, flwr
+    from ..node_keys import check_public
 
+    for key in keys:
+        check_public(key)
     state = folder.absolute() / FLOWER
     for key in keys:
         try:
