@@ -11,9 +11,10 @@ import socket
 import ssl
 import subprocess
 import sys
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import tomllib
 
 from edgetl_device.errors import InputError
 from edgetl_device.files import write_atomically
@@ -136,7 +137,11 @@ def parsed_config(text: str) -> dict[str, object] | None:
 
 
 def check_server(address: str, authority: Path) -> str | None:
-    """Why a server's certificate is not to be trusted, in one line; None where it is, or nobody answers yet."""
+    """Why a server does not answer now, in a few words; None where it does, with a certificate to trust.
+
+    Raises:
+        InputError: its certificate is not to be trusted, or this is no address or no certificate.
+    """
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
@@ -149,9 +154,11 @@ def check_server(address: str, authority: Path) -> str | None:
         with socket.create_connection((host, int(port)), timeout=_CHECK_S) as raw:
             context.wrap_socket(raw, server_hostname=host).close()
     except ssl.SSLCertVerificationError as error:
-        return certificate_problem(host, error)
-    except (OSError, UnicodeError):
-        return None
+        raise InputError(certificate_problem(host, error)) from None
+    except UnicodeError:
+        raise InputError(f"{printable(address)} is no address of a server: expected HOST:PORT") from None
+    except OSError as error:
+        return printable(error.strerror or error)
     return None
 
 

@@ -21,6 +21,7 @@ APP = Path(__file__).parent / "app"
 log = logging.getLogger("flwr")
 
 NOT_TAKEN = "the server does not take this node: has `edgetl-fleet register` told it the node's public key?"
+STOPPED = "stopped before a server took this node"
 _MAX_BYTES = 1 << 20
 
 
@@ -83,9 +84,9 @@ def guarded(connect: Callable[..., Any]) -> Callable[..., Any]:
                     return app
 
                 yield node, receive, send, get_run, get_ours, *others
-        except SystemExit:
+        except SystemExit as end:
             if not taken:
-                log.error(NOT_TAKEN)
+                log.error(NOT_TAKEN if end.code else STOPPED)
             raise
 
     return connected

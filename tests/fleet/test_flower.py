@@ -214,7 +214,10 @@ def test_a_node_names_an_expired_certificate_and_one_of_another_authority(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["node", "--server", "here", "--ca", "CA", "--key", "KEY", "--export", "FILE"], "expected HOST:PORT"),
+        (
+            ["node", "--server", "a:1", "--ca", "CA", "--key", "KEY", "--export", "FILE"],
+            "is no private key of ssh-keygen",
+        ),
         (["node", "--server", "a:1", "--ca", "none", "--key", "KEY", "--export", "FILE"], "cannot read none"),
         (["node", "--server", "a:1", "--ca", "CA", "--key", "KEY"], "one of --home and --export"),
         (["node", "--server", "a:1", "--ca", "CA", "--key", "KEY", "--home", "none"], "holds no bundle"),

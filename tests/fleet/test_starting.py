@@ -5,17 +5,21 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("flwr", reason="flwr is not installed: `make test-fleet` gives it an environment of its own")
 
+from authority import Authority
+
 from edgetl_device import console
 from edgetl_fleet import flower
 from edgetl_fleet.cli import program
 from edgetl_fleet.serving import claim
+from edgetl_fleet.supernode import NOT_TAKEN, STOPPED, guarded
 
 BECOMES = """
 import os, sys
@@ -79,6 +83,46 @@ def key_of(folder: Path, kind: str, *options: str) -> Path:
     words = ["ssh-keygen", "-q", "-t", kind, *(options or ("-N", "")), "-f", str(path)]
     subprocess.run(words, check=True)
     return path
+
+
+def test_a_node_names_a_wrong_key_and_a_missing_export_before_it_starts(tmp_path, run) -> None:
+    authority, key = Authority(tmp_path / "authority").path, key_of(tmp_path, "ecdsa")
+    export = tmp_path / "device.stats"
+    words = ["node", "--server", f"127.0.0.1:{flower.free_port()}", "--ca", authority]
+    assert run(*words, "--key", key, "--export", export) == f"cannot read {export}: No such file or directory"
+    export.write_bytes(b"")
+    secret = key_of(tmp_path, "ecdsa", "-N", "a word of passage")
+    for wrong, said in (
+        (key.with_suffix(".pub"), "is no private key of ssh-keygen -t ecdsa: NAME is the private key"),
+        (key_of(tmp_path, "ed25519"), "is no private key of ssh-keygen -t ecdsa"),
+        (secret, "is encrypted: a node that starts by itself needs one without"),
+        (tmp_path / "none", "cannot read "),
+    ):
+        assert said in run(*words, "--key", wrong, "--export", export)
+    words[2] = "here"
+    assert "here is no address of a server: expected HOST:PORT" in run(*words, "--key", key, "--export", export)
+
+
+def test_a_node_says_that_its_server_does_not_answer(tmp_path, capfd, monkeypatch) -> None:
+    monkeypatch.setattr(flower, "become", lambda *_: None)
+    server, key = f"127.0.0.1:{flower.free_port()}", key_of(tmp_path, "ecdsa")
+    export = tmp_path / "device.stats"
+    export.write_bytes(b"")
+    words = ["node", "--server", server, "--ca", Authority(tmp_path / "authority").path, "--key", key]
+    assert console.run(program, "edgetl-fleet", [*map(str, words), "--export", str(export)]) == 0
+    assert f"{server} does not answer (Connection refused): trying until it does" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("code", "said"), [(0, STOPPED), (1, NOT_TAKEN)])
+def test_who_stops_a_node_is_not_told_that_the_server_refused_it(code, said, caplog) -> None:
+    @contextmanager
+    def connect() -> Iterator[None]:
+        raise SystemExit(code)
+        yield
+
+    with pytest.raises(SystemExit), guarded(connect)():
+        raise AssertionError("it was taken")
+    assert caplog.messages == [said]
 
 
 def test_only_public_keys_of_the_right_kind_are_registered_and_with_a_running_server(tmp_path, run) -> None:

@@ -42,6 +42,7 @@ def node(
     It sends an export, without photos, when the server holds a round, and runs no code that a server ships.
     """
     from ..flower import become, check_server, config_text, free_port, in_words
+    from ..node_keys import check_private
 
     if (home is None) == (export is None):
         raise InputError("one of --home and --export")
@@ -49,23 +50,30 @@ def node(
         raise InputError("--sign, --no-codes and --floor are for --home: `edgetl-device export-stats` has them too")
     values: dict[str, str | bool | int] = {}
     if export is not None:
+        _check_file(export)
         values["export"] = str(export.absolute())
     else:
         assert home is not None
         _check_home(home, sign)
         values |= {"home": str(home.absolute()), "codes": not no_codes, "floor": floor}
         values |= {"sign": str(sign.absolute())} if sign else {}
-    for path in (ca, key):
-        if not path.is_file():
-            raise InputError(f"cannot read {path}")
-    problem = check_server(server, ca)
-    if problem:
-        raise InputError(problem)
+    _check_file(ca)
+    check_private(key)
+    away = check_server(server, ca)
+    if away:
+        note(f"{server} does not answer ({away}): trying until it does")
     arguments = ["--superlink", server, "--root-certificates", str(ca.absolute())]
     arguments += ["--auth-supernode-private-key", str(key.absolute())]
     arguments += ["--port", str(port or free_port()), "--node-config", config_text(values)]
     note(in_words("flower-supernode", arguments))
     become("supernode", arguments, (state or key.with_name(f"{key.name}.flower")).absolute())
+
+
+def _check_file(path: Path) -> None:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
 
 
 def _check_home(home: Path, sign: Path | None) -> None:
