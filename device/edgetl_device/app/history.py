@@ -217,11 +217,13 @@ class HistoryWriter:
         """As :meth:`~edgetl_device.store.history.History.snapshot`."""
         return self._with_file(lambda: self._history.snapshot(event))
 
-    def delete(self, what: Sequence[int] | Selection | Literal["all"]) -> int:
-        """As :meth:`~edgetl_device.store.history.History.delete`; what waits to be written is deleted with it."""
+    def delete(self, what: Sequence[int] | Selection | Literal["all"], before: int | None = None) -> int:
+        """As :meth:`~edgetl_device.store.history.History.delete`; what waits to be written is deleted with it,
+        but for what ``before`` leaves out: it gets higher numbers than all that was listed.
+        """
         with self._file_lock:
             self.flush()
-            deleted = self._history.delete(what)
+            deleted = self._history.delete(what, before)
             self._clearing = self._history.last_clearing()
             return deleted
 

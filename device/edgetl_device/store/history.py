@@ -138,8 +138,13 @@ class History:
 
     # deleting ----------------------------------------------------------------------------------------------------
 
-    def delete(self, what: Sequence[int] | Selection | Literal["all"]) -> int:
-        """Delete events with their snapshots, by id, by selection, or all; → how many. Nothing of them stays."""
+    def delete(self, what: Sequence[int] | Selection | Literal["all"], before: int | None = None) -> int:
+        """Delete events with their snapshots, by id, by selection, or all; → how many. Nothing of them stays.
+
+        Args:
+            what: which of them.
+            before: only those with a smaller number: what came after a person was asked stays.
+        """
         everything = what == "all"
         if everything:
             self._file.remove_put_aside()
@@ -151,24 +156,29 @@ class History:
             ids = () if everything else what
             condition = "1" if everything else f"id IN ({','.join(str(int(number)) for number in ids)})"
             values = []
+        if before is not None:
+            condition = f"{condition} AND id < {int(before)}"
 
         def change(db: apsw.Connection) -> int:
             db.execute(f"DELETE FROM history WHERE {condition}", values)
             gone = int(db.changes())
-            if everything:
+            if everything and before is None:
                 _note_clearing(db, _one(db, "SELECT coalesce(max(times), 0) FROM cleared"))
             return gone
 
         try:
             gone = self._file.changing(change)
         except NoRoomError as error:
-            if everything:
+            if everything and not self._is_any_from(before):
                 return self._start_over()
             raise StorageError(f"{error}; to delete all of the history needs no room") from None
         self._file.settle()
         return gone
 
     # inside ------------------------------------------------------------------------------------------------------
+
+    def _is_any_from(self, number: int | None) -> bool:
+        return number is not None and bool(self._rows(f"SELECT 1 FROM history WHERE id >= {int(number)} LIMIT 1"))
 
     def _start_over(self) -> int:
         """Delete all where the disk is full: deleting within the file would need room; → how many events."""

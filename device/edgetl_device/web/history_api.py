@@ -18,7 +18,7 @@ from ..store import history_csv
 from ..store.history_event import Event, Selection
 from ..store.history_moments import parse_moment
 from .api import MAX_ID
-from .bodies import Json, query_number, read_json, sample_ids
+from .bodies import Json, query_number, read_json, sample_ids, whole_number
 from .guard import Refused
 from .streams import Stream
 from .work import Work
@@ -99,16 +99,21 @@ class HistoryApi:
         return await self._export(request, written, "]}\n", "application/json", "json")
 
     async def delete(self, request: Request) -> Response:
-        """``{"ids"}``, ``{"all": true}``, or any of ``label``, ``camera``, ``since`` and ``until``."""
-        fields = await read_json(request, {"ids": list, "all": bool} | dict.fromkeys(_SELECTING, str))
+        """``{"ids"}``, ``{"all": true}``, or any of ``label``, ``camera``, ``since`` and ``until``.
+
+        With ``before``, an id, what has this number or a higher one stays: nobody has seen it yet.
+        """
+        fields = await read_json(request, {"ids": list, "all": bool, "before": int} | dict.fromkeys(_SELECTING, str))
+        before = whole_number(fields.get("before"), "before", 1, MAX_ID)
         selecting = [fields[key] for key in _SELECTING if key in fields]
-        if bool(fields.get("ids")) + bool(fields.get("all")) + bool(selecting) != 1 or "" in selecting:
+        kinds = bool(fields.get("ids")) + bool(fields.get("all")) + bool(selecting)
+        if kinds != 1 or "" in selecting or (before and fields.get("ids")):
             raise InputError('choose what to delete: {"ids": [1, 2]}, {"all": true}, or {"since": "…", "until": "…"}')
         if fields.get("ids"):
             what: Any = sample_ids(fields["ids"])
         else:
             what = "all" if fields.get("all") else _selection(fields)
-        return Json({"deleted": await self._work.run(self._history.delete, what)})
+        return Json({"deleted": await self._work.run(self._history.delete, what, before)})
 
     # inside ------------------------------------------------------------------------------------------------------
 

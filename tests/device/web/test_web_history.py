@@ -152,6 +152,17 @@ def test_deletion_by_number_selection_and_all(home: Home) -> None:
         assert client.post("/api/v1/history/delete", {"all": True}).json == {"deleted": 1}
 
 
+def test_what_was_recorded_after_one_was_asked_is_not_deleted(home: Home) -> None:
+    kept(home, *(event("mug", n) for n in range(4)), event("cup"), picture=PICTURE)
+    with running(home) as site:
+        client = Client(site.url)
+        assert client.post("/api/v1/history/delete", {"label": "mug", "before": 3}).json == {"deleted": 2}
+        assert client.post("/api/v1/history/delete", {"all": True, "before": 5}).json == {"deleted": 2}
+        assert [each["id"] for each in client.get("/api/v1/history").json["events"]] == [5]
+        for body in ({"before": 3}, {"ids": [5], "before": 9}, {"all": True, "before": 0}):
+            assert client.post("/api/v1/history/delete", body).status == 400, body
+
+
 def test_nothing_is_told_and_nothing_deleted_without_the_password(home: Home) -> None:
     kept(home, event("mug"), picture=PICTURE)
     with running(home, PASSWORD_HASH) as site:

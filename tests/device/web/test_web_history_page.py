@@ -147,6 +147,25 @@ def test_more_than_a_page_and_one_is_deleted_and_then_all_shown(browser, home) -
         assert [each.label for each in site.app.history.events(ANY, None, 9)] == ["cat"]  # of another day
 
 
+@pytest.mark.parametrize("everything", [False, True])
+def test_what_comes_while_the_question_is_open_is_not_deleted(browser, home, everything: bool) -> None:
+    filled(home, *(event("mug", minutes=n) for n in range(3)))
+    with running(home) as site, opened(browser, site) as visitor:
+        page = visitor.page
+        page.locator("#history .events li").nth(2).wait_for()
+        if everything:
+            page.get_by_label("All days").check()
+            page.wait_for_timeout(500)
+        page.get_by_role("button", name="Delete these").click()
+        question = page.locator("#confirm-text").inner_text()
+        assert question.startswith("Delete 3 events, ") and ("all days" in question) is everything
+        filled(home, event("cup", minutes=9))
+        page.locator("#confirm-yes").click()
+        page.locator("#result", has_text="Deleted 3 events.").wait_for()
+        page.locator("#history .events strong", has_text="cup").wait_for()
+        assert [each.label for each in site.app.history.events(ANY, None, 9)] == ["cup"]
+
+
 def test_keyboard_alone_chooses_and_deletes(browser, home) -> None:
     filled(home, event("mug"), event("cat", minutes=1))
     with running(home) as site, opened(browser, site) as visitor:

@@ -20,6 +20,7 @@ let events = [];
 let next = null;
 let more = false; // whether later pages are shown too: then nothing moves by itself
 let total = 0;
+let newest = 0; // the number of the newest event that is counted
 let asked = 0;
 
 /** Fill the view. */
@@ -63,6 +64,7 @@ async function refresh() {
     part("events").replaceChildren(...events.map(row));
   }
   total = page.total;
+  newest = page.events[0]?.id ?? 0;
   part("count").textContent = total ? number(total) : "";
   showEnds();
 }
@@ -134,8 +136,9 @@ async function deleteShown() {
   const when = part("all-days").checked ? t("history.of-all-days") : day(`${part("day").value}T12:00`);
   const what = { count: total, when, of: label || camera };
   const question = label || camera ? t("history.delete-some", what) : t("history.delete-all", what);
+  const before = newest + 1; // what comes while the question is open was not asked about
   if (!(await confirmed(question, t("history.delete")))) return;
-  const { deleted } = await post("history/delete", everything ? { all: true } : Object.fromEntries(chosen()));
+  const { deleted } = await post("history/delete", { ...(everything ? { all: true } : Object.fromEntries(chosen())), before });
   told(t("history.deleted", { count: deleted }));
   at("title").focus(); // the button goes
   show();
