@@ -661,9 +661,41 @@ def test_frames_it_was_unsure_of_are_labelled_and_dropped_many_at_once(browser, 
         visitor.go("review")
         page.get_by_role("button", name="Select all shown").click()
         page.get_by_role("button", name="None of these").click()
+        page.locator("#confirm-text", has_text="Forget 3 frames?").wait_for()
+        page.locator("#confirm [value=no]").click()
+        assert len(site.app.reviewing.frames()) == 3
+        page.get_by_role("button", name="None of these").click()
+        page.locator("#confirm-yes").click()
         page.locator("#result", has_text="3 frames forgotten.").wait_for()
         until(lambda: tiles.count() == 0 and not site.app.reviewing.frames())
         assert len(site.app.samples("kite")) == 8
+
+
+def test_a_frame_that_went_elsewhere_leaves_the_selection(browser, site) -> None:
+    site.app.reviewing.stop()
+    site.app.reviewing.drop()
+    learner = site.app._learner
+    for number, raw in enumerate(embeddings("kite", 4)):
+        jpeg = thumbnail(draw("kite", 100 + number))
+        frame = ReviewFrame(learner.bundle.backbone_digest, "", "", "unknown", "ball", 0.55, raw, jpeg)
+        assert learner.store.review.keep(frame, learner.runtime)
+    with Visitor(browser, site.url, expected=(400,), path="/#/review") as visitor:
+        page = visitor.page
+        tiles = page.locator("#review-grid .sample")
+        tiles.nth(3).wait_for()
+        for number in (0, 1, 2):
+            tiles.nth(number).click()
+        gone = int(tiles.nth(1).get_attribute("value"))
+        tiles.nth(2).focus()
+        site.app.reviewing.drop([gone])  # by another page, or a command
+        page.fill("#review-label", "kite")
+        page.get_by_role("button", name="Teach", exact=True).click()
+        page.locator("#result[data-state=failed]", has_text="is kept for review").wait_for()
+        page.locator("#review-selected", has_text="2 selected").wait_for()
+        assert tiles.count() == 3
+        page.locator("#places [data-place=review] .waiting", has_text="3").wait_for()
+        page.get_by_role("button", name="Teach", exact=True).click()
+        page.locator("#result", has_text="Labelled 2 frames as kite.").wait_for()
 
 
 def test_review_is_done_with_the_keyboard_alone(browser, site) -> None:

@@ -137,6 +137,11 @@ def test_more_than_a_page_and_one_is_deleted_and_then_all_shown(browser, home) -
         page.locator("#history .events li").nth(59).wait_for()
         assert page.evaluate("document.activeElement.ariaLabel").startswith("Delete thing 11")
         page.get_by_role("button", name="Delete thing 59").click()
+        page.locator("#confirm-text", has_text="Delete thing 59, ").wait_for()
+        page.locator("#confirm [value=no]").click()
+        assert site.app.history.count(ANY) == 61
+        page.get_by_role("button", name="Delete thing 59").click()
+        page.locator("#confirm-yes").click()
         page.locator("#history .events strong", has_text="thing 59").wait_for(state="detached")
         assert site.app.history.count(ANY) == 60
         page.get_by_role("button", name="Delete these").click()
@@ -175,6 +180,8 @@ def test_keyboard_alone_chooses_and_deletes(browser, home) -> None:
         page.keyboard.type("mug")
         page.locator("#history .events li").nth(1).wait_for(state="detached")
         page.get_by_role("button", name="Delete mug").focus()
+        page.keyboard.press("Enter")
+        page.locator("#confirm-yes").focus()
         page.keyboard.press("Enter")
         until(lambda: site.app.history.count(ANY) == 1)
         page.locator("#title:focus").wait_for()  # the button is gone

@@ -144,7 +144,8 @@ async function deleteShown() {
   show();
 }
 
-async function deleteOne(id, item) {
+async function deleteOne(id, spoken, item) {
+  if (!(await confirmed(t("history.delete-this-ask", { event: spoken }), t("history.delete")))) return;
   await post("history/delete", { ids: [id] });
   const near = item.nextElementSibling ?? item.previousElementSibling;
   near?.querySelector("button").focus();
@@ -179,7 +180,7 @@ function row(event) {
     ),
     remove,
   );
-  remove.addEventListener("click", () => quietly(deleteOne(event.id, item)));
+  remove.addEventListener("click", () => quietly(deleteOne(event.id, spoken, item)));
   return item;
 }
 

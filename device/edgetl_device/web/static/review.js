@@ -1,7 +1,7 @@
 // Frames that the device was unsure of: select many, say what they are at once, or that they are nothing to learn.
 
 import { get, post } from "./api.js";
-import { at, h, spoken } from "./dom.js";
+import { at, confirmed, h, spoken } from "./dom.js";
 import { showSelected, toggled } from "./selection.js";
 import { askedIfSlip } from "./slip.js";
 import { knownLabels } from "./state.js";
@@ -12,15 +12,17 @@ const FIRST = 24;
 
 const grid = at("review-grid");
 let frames = null; // until the first answer
+let tiles = new Map(); // a frame as JSON → what shows it
 let selected = new Set();
 let most = FIRST;
 
 /** Wire the card; `changed()` is called when frames became samples. */
 export function startReview(changed) {
+  const work = (task) => attempt(task, changed);
   const label = () => work(() => labelled(changed));
   at("review-use").addEventListener("click", label);
   at("review-label").addEventListener("keydown", (event) => event.key === "Enter" && label());
-  at("review-drop").addEventListener("click", () => work(dropped));
+  at("review-drop").addEventListener("click", () => work(() => dropped(changed)));
   at("review-clear").addEventListener("click", () => select(new Set()));
   at("review-all").addEventListener("click", () => select(new Set(frames.slice(0, most).map(({ id }) => id))));
   at("review-more").addEventListener("click", () => {
@@ -29,14 +31,19 @@ export function startReview(changed) {
   });
 }
 
-/** Fetch and show what is kept; while something is selected nothing moves. */
+/** Fetch and show what is kept; while something is selected, what is new comes last, and only what is gone goes. */
 export async function showReview() {
-  if (selected.size) return;
   const answer = await get("review");
-  if (selected.size) return;
-  const same = JSON.stringify(answer.frames) === JSON.stringify(frames);
-  frames = answer.frames;
+  const next = selected.size ? inPlace(answer.frames) : answer.frames;
+  const same = JSON.stringify(next) === JSON.stringify(frames);
+  frames = next;
   if (!same) draw();
+}
+
+/** Frames in the order in which they are shown already, the others after them. */
+function inPlace(latest) {
+  const place = new Map(frames.map(({ id }, row) => [id, row]));
+  return [...latest].sort((a, b) => (place.get(a.id) ?? frames.length) - (place.get(b.id) ?? frames.length));
 }
 
 /** How many are kept. */
@@ -44,7 +51,10 @@ export const framesWaiting = () => frames?.length ?? 0;
 
 function draw() {
   const shown = frames.slice(0, most);
-  grid.replaceChildren(...shown.map(tile));
+  const focused = grid.contains(document.activeElement) ? document.activeElement.value : null;
+  tiles = new Map(shown.map((frame) => JSON.stringify(frame)).map((key) => [key, tiles.get(key) ?? tile(JSON.parse(key))]));
+  grid.replaceChildren(...tiles.values());
+  if (focused !== null) (grid.querySelector(`[value="${focused}"]`) ?? at("review")).focus();
   at("review-empty").hidden = frames.length > 0;
   at("review-help").hidden = at("review-all").hidden = !frames.length;
   at("review-count").textContent = frames.length || "";
@@ -108,9 +118,12 @@ function undo(ids, changed) {
   return button;
 }
 
-async function dropped() {
-  const { dropped: count } = await post("review/drop", { ids: [...selected] });
+async function dropped(changed) {
+  const ids = [...selected];
+  if (!(await confirmed(t("review.drop-ask", { count: ids.length }), t("forget")))) return;
+  const { dropped: count } = await post("review/drop", { ids });
   await done(t("review.dropped", { count }));
+  changed();
 }
 
 async function done(title, detail = "", ...actions) {
@@ -121,13 +134,14 @@ async function done(title, detail = "", ...actions) {
   draw();
 }
 
-async function work(task) {
+async function attempt(task, changed) {
   const buttons = at("review-tools").querySelectorAll("button");
   for (const button of buttons) button.disabled = true;
   try {
     await task();
   } catch (error) {
     told(error.message, true);
+    changed(); // a frame may be gone, labelled on another page or by a command
   } finally {
     for (const button of buttons) button.disabled = false;
   }

@@ -221,6 +221,7 @@ export default {
   "review.hover": "{label}? {why}, {ago}",
   "review.frame": "Bild {id}, {why}, {guess} {ago}",
   "review.labelled": { one: "{count} Bild als {label} angelernt.", other: "{count} Bilder als {label} angelernt." },
+  "review.drop-ask": { one: "{count} Bild vergessen? Es lässt sich nicht zurückholen.", other: "{count} Bilder vergessen? Sie lassen sich nicht zurückholen." },
   "review.dropped": { one: "{count} Bild vergessen.", other: "{count} Bilder vergessen." },
   "review.undo": "Rückgängig",
   "review.undone": {
@@ -435,6 +436,7 @@ export default {
   "history.delete-shown": "Diese löschen",
   "history.delete-one": "Löschen",
   "history.delete-this": "{event} löschen",
+  "history.delete-this-ask": "{event} mit Bild löschen? Das lässt sich nicht zurückholen.",
   "history.of-all-days": "alle Tage",
   "history.delete-some": { one: "{count} Ereignis von {of}, {when}, samt Bild löschen? Das lässt sich nicht rückgängig machen.", other: "{count} Ereignisse von {of}, {when}, samt Bildern löschen? Das lässt sich nicht rückgängig machen." },
   "history.delete-all": { one: "{count} Ereignis, {when}, samt Bild löschen? Das lässt sich nicht rückgängig machen.", other: "{count} Ereignisse, {when}, samt Bildern löschen? Das lässt sich nicht rückgängig machen." },
