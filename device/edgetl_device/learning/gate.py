@@ -15,8 +15,8 @@ Error rates are measured in ``benchmarks/gate``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import comb, exp, lgamma, log
 
 import numpy as np
@@ -78,6 +78,7 @@ class Verdict:
         accuracy: of the candidate on the holdout, 0 … 1; None without a holdout.
         objection: what speaks against it, the part of the reason to repeat where a person overrules the gate.
         changes: classes that gain or lose.
+        learned: label → how many samples the candidate has learned more than the active head.
     """
 
     promoted: bool
@@ -85,6 +86,7 @@ class Verdict:
     accuracy: float | None
     objection: str = ""
     changes: tuple[ClassChange, ...] = ()
+    learned: Mapping[str, int] = field(default_factory=dict)
 
     def insisted(self) -> Verdict:
         """The verdict where only samples that a person confirmed speak against the candidate."""
@@ -148,7 +150,8 @@ def judge(candidate: Judged, active: Judged, new: Samples) -> Verdict:
         )
     accuracy = float(holdout.after.mean()) if len(holdout.truth) else None
     if objection:
-        return Verdict(False, f"not learned: {objection}", accuracy, objection, class_changes(holdout, samples))
+        changes, learned = class_changes(holdout, samples), _gained(candidate.evidence, active.evidence)
+        return Verdict(False, f"not learned: {objection}", accuracy, objection, changes, learned)
     return promoted_verdict(candidate, active, samples)
 
 
@@ -165,7 +168,7 @@ def promoted_verdict(candidate: Judged, active: Judged, samples: Answers | None 
     gone = sorted(set(active.head.labels) - set(candidate.head.labels))
     known = candidate.head.labels
     reason = learned_change(counts, was, accuracy, 0 if known == (NOTHING,) else len(known), gone)
-    return Verdict(True, reason, accuracy, changes=class_changes(holdout, samples))
+    return Verdict(True, reason, accuracy, changes=class_changes(holdout, samples), learned=counts)
 
 
 def class_changes(holdout: Answers, samples: Answers | None) -> tuple[ClassChange, ...]:

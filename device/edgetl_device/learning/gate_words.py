@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,27 @@ from ..percent import percent
 
 _MOST_NAMED = 3
 _UPDATED = "updated"  # where neither samples nor labels came or went
+
+
+@dataclass(frozen=True)
+class Done:
+    """What was done to samples since the last retraining.
+
+    Args:
+        words: for a person.
+        did: ``forgot`` or ``moved``; None for anything else.
+        samples: how many.
+        label: whose they were, if it is still known, or where they went.
+    """
+
+    words: str
+    did: str | None = None
+    samples: int = 0
+    label: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """For the metrics of a version."""
+        return {"did": self.did, "samples": self.samples, "label": self.label}
 
 
 def learned_change(

@@ -18,6 +18,7 @@ from ..statistics import Statistics
 from ..store.lock import LearningLock
 from ..store.store import Store
 from .drift import Drift, DriftState
+from .gate_words import Done
 from .head_versions import HeadVersions
 from .sample_keeper import SampleKeeper
 from .solver import Solved, Solver
@@ -173,7 +174,7 @@ class Learner(HeadVersions, SampleKeeper):
         with self.lock():
             self.active_head()
             active = self.version(self.active_version)
-            done = self._done if rule in (None, active.rule) else (*self._done, f"head {rule}")
+            done = self._done if rule in (None, active.rule) else (*self._done, Done(f"head {rule}"))
             try:
                 retraining = Retraining(self.factory, self.store, self._solver, active, rule or active.rule, done)
                 outcome = retraining.run(insist=accept_scene_change)

@@ -18,9 +18,11 @@ from ..store.pending import PendingBatch
 from ..store.schema import VersionRow
 from ..store.store import Store
 from .gate import ClassChange, Doubt, Judged, Samples, Verdict, doubts_about, judge, loses, promoted_verdict
-from .gate_words import gained_and_lost, with_what_was_done
+from .gate_words import Done, gained_and_lost, with_what_was_done
 from .lesson import Lesson, new_samples, older_samples
 from .solver import Solved, Solver
+
+_MOST_TOLD = 8  # labels that a version lists; of more only its reason says something
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Retraining:
         solver: makes heads of it.
         active: the version in use.
         rule: the learning rule of the candidate.
-        done: to samples since the last retraining, for a person.
+        done: to samples since the last retraining.
     """
 
     def __init__(
@@ -70,7 +72,7 @@ class Retraining:
         solver: Solver,
         active: VersionRow,
         rule: str,
-        done: Sequence[str] = (),
+        done: Sequence[Done] = (),
     ) -> None:
         self._factory = factory
         self._store = store
@@ -198,7 +200,7 @@ class Retraining:
     # the end -----------------------------------------------------------------------------------------------------
 
     def _promoted(self, candidate: Judged, verdict: Verdict, started: float) -> Outcome:
-        verdict = replace(verdict, reason=with_what_was_done(verdict.reason, self._done))
+        verdict = replace(verdict, reason=with_what_was_done(verdict.reason, [each.words for each in self._done]))
         number = self._add_version("promoted", candidate.evidence, verdict)
         self._solver.remember(Solved(number, candidate.head, candidate.evidence))
         return self._outcome(number, verdict, started)
@@ -209,22 +211,31 @@ class Retraining:
         return self._outcome(self._active.id, verdict, started)
 
     def _add_version(self, state: str, evidence: Evidence, verdict: Verdict) -> int:
+        aside = [
+            {"label": batch.label, "samples": batch.samples, "looks_like": batch.looks_like}
+            for batch in self._batches_aside()[:_MOST_TOLD]
+        ]
+        learned = dict(sorted(verdict.learned.items())) if len(verdict.learned) <= _MOST_TOLD else {}
+        done = [each.to_json() for each in self._done[-_MOST_TOLD:]] if all(each.did for each in self._done) else []
+        told = {"learned": learned, "set_aside": aside, "done": done} if verdict.promoted else {"set_aside": aside}
         return self._store.versions.add(
             self._factory.bundle.digest,
             state,
             verdict.reason,
             current_name(self._rule),
             self._solver.newest().last,
-            {"accuracy": verdict.accuracy, "samples": evidence.device.samples},
+            {"accuracy": verdict.accuracy, "samples": evidence.device.samples} | {k: v for k, v in told.items() if v},
             activate=verdict.promoted,
         )
 
-    def _outcome(self, version: int, verdict: Verdict, started: float) -> Outcome:
+    def _batches_aside(self) -> list[PendingBatch]:
         aside = set(self._set_aside)
-        batches = [batch for batch in self._store.pending(self._backbone) if batch.id in aside] if aside else []
+        return [batch for batch in self._store.pending(self._backbone) if batch.id in aside] if aside else []
+
+    def _outcome(self, version: int, verdict: Verdict, started: float) -> Outcome:
         elapsed_ms = (time.perf_counter() - started) * 1e3
-        changes = verdict.changes if verdict.promoted else ()
-        return Outcome(version, verdict.promoted, verdict.reason, verdict.accuracy, elapsed_ms, tuple(batches), changes)
+        changes, batches = verdict.changes if verdict.promoted else (), tuple(self._batches_aside())
+        return Outcome(version, verdict.promoted, verdict.reason, verdict.accuracy, elapsed_ms, batches, changes)
 
 
 def _samples(lesson: Lesson) -> Samples:

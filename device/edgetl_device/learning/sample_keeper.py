@@ -14,7 +14,7 @@ from ..labels import NOTHING, check_label, check_label_count, check_sample_label
 from ..store.pending import PendingBatch
 from ..store.schema import SampleRow
 from ..store.store import Store
-from .gate_words import counted
+from .gate_words import Done, counted
 
 _MOST_NAMED = 20  # labels in a message
 
@@ -34,7 +34,7 @@ class SampleKeeper:
         self.runtime = runtime
         self.lock = store.lock
         self.transform = self.bundle.codes
-        self._done: tuple[str, ...] = ()  # to samples since the last retraining, for a person
+        self._done: tuple[Done, ...] = ()  # to samples since the last retraining, for a person
 
     def samples(self, label: str | None = None) -> list[SampleRow]:
         """Stored samples of this backbone."""
@@ -124,8 +124,9 @@ class SampleKeeper:
             with self._changing(distinct):
                 remove(self.bundle.backbone_digest, distinct)
             left = labels & set(self.known_labels())  # nothing names a label that is gone
-            of_label = f" of {min(left)}" if len(labels) == len(left) == 1 else ""
-            self._done = (*self._done, f"forgot {counted(len(distinct))}{of_label}")
+            label = min(left) if len(labels) == len(left) == 1 else None
+            words = f"forgot {counted(len(distinct))}{f' of {label}' if label else ''}"
+            self._done = (*self._done, Done(words, "forgot", len(distinct), label))
         return len(distinct)
 
     def forget_label(self, label: str) -> tuple[int, bool]:
@@ -145,7 +146,7 @@ class SampleKeeper:
     def forget_all(self) -> int:
         """Back to what the factory knew: no samples, of no backbone, and no hidden labels. Returns how many samples."""
         with self.lock():
-            self._done = ("forgot everything",)
+            self._done = (Done("forgot everything"),)
             return self.store.remove_everything()
 
     def hide(self, label: str) -> None:
@@ -164,7 +165,8 @@ class SampleKeeper:
             self._check_room_for(label)
             with self._changing(distinct):
                 self.store.relabel_samples(self.bundle.backbone_digest, distinct, label)
-            self._done = (*self._done, f"moved {counted(len(distinct))} to {label}")
+            words = f"moved {counted(len(distinct))} to {label}"
+            self._done = (*self._done, Done(words, "moved", len(distinct), label))
         return len(distinct)
 
     def confirm(self, ids: Sequence[int]) -> int:

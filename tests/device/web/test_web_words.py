@@ -166,6 +166,44 @@ def test_the_page_speaks_the_browser_s_language_or_the_one_that_was_chosen(brows
 
 
 @pytest.mark.slow
+def test_what_became_of_a_lesson_is_told_in_german(browser, home) -> None:
+    with (
+        running(home, kind="kite", fps=20) as site,
+        Visitor(browser, site.url, locale="de-DE", path="/#/teach") as visitor,
+    ):
+        page, result = visitor.page, visitor.page.locator("#result")
+        visitor.sees("Unbekannt")
+        page.fill("#teach-label", "kite")
+        page.locator("#shutter").click()
+        result.locator("strong", has_text="kite: 5 Beispiele, gelernt in").wait_for()
+        assert "classes" not in result.inner_text() and "learned" not in result.inner_text()
+        site.scene.kind = "ball"
+        visitor.sees("ball")
+        page.fill("#teach-label", "box")
+        page.locator("#shutter").click()
+        result.locator("strong", has_text="Nicht gelernt").wait_for()
+        assert "sehen aus wie ball. 5 Beispiele sind bis zur Entscheidung" in result.inner_text()
+        visitor.go("review")
+        page.locator("#pending .detail", has_text="Nicht gelernt: sie sehen aus wie ball.").wait_for()
+        page.locator("#pending .batch .danger").click()
+        result.locator("strong", has_text="5 Beispiele vergessen.").wait_for()
+        visitor.go("things")
+        page.locator("#samples-grid .sample").nth(4).click()
+        page.locator("#samples-forget").click()
+        page.locator("#confirm-yes").click()
+        result.locator("strong", has_text="1 Beispiel vergessen.").wait_for()
+        assert "classes" not in result.inner_text()
+        visitor.go("settings")
+        page.locator("#versions-list .why-not").nth(3).wait_for()
+        assert page.locator("#versions-list .why-not").all_inner_texts() == [
+            "5 Beispiele von box vergessen; 1 Beispiel von kite vergessen",
+            "5 Beispiele von box zurückgestellt, sie sehen aus wie ball",
+            "kite gelernt (5 Beispiele)",
+            "aus dem Bundle",
+        ]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [360, 768, 1000, 1280])
 def test_german_fits_too(browser, home, width: int) -> None:
     with running(home, fps=20) as site, Visitor(browser, site.url, width, locale="de-DE", path="/#/watch") as visitor:

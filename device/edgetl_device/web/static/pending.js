@@ -1,7 +1,8 @@
 // What the gate set aside: one card a batch, and three ways to decide about it.
 
 import { post } from "./api.js";
-import { at, h, spoken } from "./dom.js";
+import { at, h } from "./dom.js";
+import { doubtOf, effectOf } from "./outcome.js";
 import { status } from "./state.js";
 import { told } from "./toast.js";
 import { t } from "./words.js";
@@ -41,7 +42,7 @@ function card(batch, changed) {
       "p",
       { className: "about" },
       h("strong", { textContent: batch.group ? t("pending.of-group", { taught, group: batch.group }) : taught }),
-      h("span", { className: "detail", textContent: t("pending.reason", { reason: batch.reason.replaceAll("->", "→") }) }),
+      h("span", { className: "detail", textContent: t("pending.reason", { reason: doubtOf(batch) }) }),
       batch.looks_like === null
         ? h("span", { className: "detail", textContent: t("pending.several") })
         : null,
@@ -76,8 +77,9 @@ export function choices(batch, done, failed) {
   };
   const button = (textContent, onclick, className = "") =>
     h("button", { type: "button", textContent, onclick, className });
-  const moved = (answer) => t("moved", { count: answer.moved, label: answer.label, reason: spoken(answer.reason) });
-  const used = (answer) => spoken(answer.reason);
+  const moved = (answer) => t("moved", { count: answer.moved, label: answer.label, reason: effectOf(answer) });
+  const used = (answer) =>
+    answer.promoted ? t("pending.used", { count: answer.moved, label: batch.label, effect: effectOf(answer) }) : effectOf(answer);
   const forgotten = (answer) => t("forgot", { count: answer.removed });
   if (batch.looks_like !== null) group.append(button(t("pending.move", { label: batch.looks_like }), () => act("move", {}, moved)));
   group.append(

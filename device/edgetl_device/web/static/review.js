@@ -1,7 +1,8 @@
 // Frames that the device was unsure of: select many, say what they are at once, or that they are nothing to learn.
 
 import { get, post } from "./api.js";
-import { at, confirmed, h, spoken } from "./dom.js";
+import { at, confirmed, h } from "./dom.js";
+import { effectOf } from "./outcome.js";
 import { showSelected, toggled } from "./selection.js";
 import { askedIfSlip } from "./slip.js";
 import { knownLabels } from "./state.js";
@@ -98,7 +99,7 @@ async function labelled(changed) {
   const outcome = await askedIfSlip("review/label", { label, ids: [...selected] });
   if (!outcome) return;
   at("review-label").value = "";
-  await done(t("review.labelled", { count: outcome.ids.length, label }), spoken(outcome.reason), undo(outcome.ids, changed));
+  await done(t("review.labelled", { count: outcome.ids.length, label }), effectOf(outcome), undo(outcome.ids, changed));
   changed();
 }
 

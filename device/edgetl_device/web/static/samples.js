@@ -1,8 +1,9 @@
 // The stored samples: a page at a time, newest first; select, relabel, forget.
 
 import { get, post } from "./api.js";
-import { at, confirmed, h, spoken } from "./dom.js";
+import { at, confirmed, h } from "./dom.js";
 import { about } from "./groups.js";
+import { effectOf } from "./outcome.js";
 import { showSelected, toggled } from "./selection.js";
 import { askedIfSlip } from "./slip.js";
 import { knownLabels, status } from "./state.js";
@@ -113,7 +114,8 @@ function tile(sample) {
       "data-pending": String(sample.pending),
     },
     picture,
-    h("span", { className: "name", textContent: sample.pending ? `${sample.label} ?` : sample.label }),
+    h("span", { className: "name", textContent: sample.label }),
+    sample.pending ? h("span", { className: "reason", textContent: t("samples.aside") }) : null,
   );
   button.addEventListener("click", () => select(toggled(selected, sample.id)));
   return h("li", {}, button);
@@ -135,8 +137,8 @@ async function move(changed) {
   await work(async () => {
     const outcome = await askedIfSlip("relabel", { label, ids: [...selected], ...about(wanted().group) });
     if (!outcome) return;
-    const reason = spoken(outcome.reason);
-    told(outcome.moved ? t("moved", { count: outcome.moved, label, reason }) : reason);
+    const { moved } = outcome;
+    told(moved ? t("moved", { count: moved, label, reason: effectOf(outcome) }) : t("samples.already", { count: selected.size, label }));
     at("samples-label").value = "";
     changed();
   });
@@ -161,7 +163,7 @@ async function forgetLabel(changed) {
 const forget = (wish, changed) =>
   work(async () => {
     const outcome = await post("forget", wish);
-    told(t("samples.forgot", { count: outcome.removed, reason: spoken(outcome.reason) }));
+    told(t("samples.forgot", { count: outcome.removed, reason: effectOf(outcome) }));
     changed();
   });
 

@@ -1,7 +1,8 @@
 // What was taught, asked again: labels that look wrong, and how well each class is known.
 
 import { get, post } from "./api.js";
-import { at, h, say, spoken } from "./dom.js";
+import { at, h, say } from "./dom.js";
+import { effectOf } from "./outcome.js";
 import { percent, t } from "./words.js";
 
 const MOST_SHOWN = 12;
@@ -63,7 +64,7 @@ function card({ id, label, looks_like: looksLike }, changed) {
       "div",
       { className: "choices", role: "group", "aria-label": t("taught.what", { id: String(id) }) },
       button(t("taught.is", { label: looksLike }), () =>
-        act("relabel", { label: looksLike, ids: [id] }, (answer) => t("taught.moved", { label: looksLike, reason: spoken(answer.reason) })),
+        act("relabel", { label: looksLike, ids: [id] }, (answer) => t("taught.moved", { label: looksLike, reason: effectOf(answer) })),
       ),
       button(t("taught.is", { label }), () => act("samples/confirm", { ids: [id] }, () => t("taught.kept", { label }))),
       button(t("forget"), () => act("forget", { ids: [id] }, () => t("forgot", { count: 1 })), "danger"),

@@ -3,31 +3,40 @@
 import { post } from "./api.js";
 import { at, h, spoken } from "./dom.js";
 import { about } from "./groups.js";
+import { changesOf, doubtOf, nameOf, samplesAside, unchanged } from "./outcome.js";
 import { choices } from "./pending.js";
+import { NOTHING, knownLabels } from "./state.js";
 import { toast, told } from "./toast.js";
-import { duration, percent, t } from "./words.js";
-
-const MAX_CHANGES = 4;
+import { duration, t } from "./words.js";
 
 /** Say what a retraining made of the samples `ids` of a label; `changed()` is called when a choice changed something. */
 export function report(label, group, ids, outcome, changed) {
-  const learned = t("teach.learned", { count: ids.length, label, duration: duration(outcome.retrain_ms) });
   const undo = action(t("teach.undo"), async () => {
     const after = await post("forget", { ids, ...about(group) });
-    toast("promoted", t("teach.undone"), spoken(after.reason));
+    toast("promoted", t("teach.undone"), after.promoted ? unchanged(after) : spoken(after.reason));
     at("film").replaceChildren();
     changed();
   });
-  if (outcome.set_aside?.length) return showSetAside(outcome, group, changed);
+  if (outcome.set_aside?.length) return showSetAside(label, group, ids, outcome, changed);
   if (outcome.promoted) {
-    toast("promoted", spoken(outcome.reason), learned, undo);
+    toast("promoted", learned(label, ids.length, outcome), whatNext(label, group) || unchanged(outcome), undo);
     return showChanges(outcome);
   }
   const accept = action(t("teach.accept"), async () => {
     report(label, group, ids, await post("retrain", { accept_scene_change: true, ...about(group) }), changed);
     changed();
   });
-  return toast("rejected", spoken(outcome.reason), t("teach.rejected", { learned }), accept, undo);
+  const kept = t("teach.rejected", { count: ids.length, label: nameOf(label) });
+  const why = spoken(outcome.reason.replace(/^not learned: /, ""));
+  return toast("rejected", t("outcome.refused"), `${kept} ${why}`, accept, undo);
+}
+
+const learned = (label, count, { retrain_ms: ms }) => t("teach.learned", { count, label: nameOf(label), duration: duration(ms) });
+
+/** One thing alone cannot be told from anything. */
+function whatNext(label, group) {
+  const known = new Set(label === NOTHING ? knownLabels(group) : [...knownLabels(group), label]);
+  return known.size === 1 ? t("outcome.second") : "";
 }
 
 /** Ask whether a new label is a slip of a known one; `chosen(label)` is called with what is meant. */
@@ -42,25 +51,20 @@ export function askWhichLabel(label, meant, chosen) {
 }
 
 /** What each class gained or lost, the greatest changes first. */
-function showChanges({ changes = [] }) {
-  const size = ({ before, after }) => Math.abs(after - before);
-  const lines = [...changes].sort((a, b) => size(b) - size(a)).slice(0, MAX_CHANGES);
+function showChanges(outcome) {
+  const lines = changesOf(outcome);
   if (!lines.length) return;
-  const line = ({ label, before, after, photos: count, held_out: heldOut }) =>
-    t(after > before ? "teach.gained" : "teach.lost", {
-      label,
-      before: percent(before),
-      after: percent(after),
-      photos: t(heldOut ? "photos" : "teach.of-samples", { count }),
-    });
-  const list = h("ul", { className: "changes" }, ...lines.map((change) => h("li", { textContent: line(change) })));
+  const list = h("ul", { className: "changes" }, ...lines.map((textContent) => h("li", { textContent })));
   at("result").querySelector(".detail").after(list);
 }
 
 /** What was learned, and what waits for a decision, which may also be made later, under Review. */
-function showSetAside(outcome, group, changed) {
-  const count = outcome.set_aside.reduce((sum, batch) => sum + batch.samples, 0);
-  toast(outcome.promoted ? "promoted" : "rejected", spoken(outcome.reason), t("teach.set-aside", { count }));
+function showSetAside(label, group, ids, outcome, changed) {
+  const count = samplesAside(outcome);
+  const rest = outcome.promoted ? ids.length - count : 0;
+  const why = outcome.set_aside.map((batch) => `${spoken(doubtOf(batch))}.`);
+  const title = rest > 0 ? learned(label, rest, outcome) : t("outcome.refused");
+  toast(outcome.promoted ? "promoted" : "rejected", title, [...why, t("teach.set-aside", { count })].join(" "));
   if (outcome.promoted) showChanges(outcome);
   const done = (text) => {
     told(text);

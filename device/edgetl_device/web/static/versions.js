@@ -1,7 +1,8 @@
 // Head versions, newest first; any that was once good is one click away.
 
 import { get, post } from "./api.js";
-import { at, h, spoken } from "./dom.js";
+import { at, h } from "./dom.js";
+import { versionOf } from "./outcome.js";
 import { told } from "./toast.js";
 import { ago, t } from "./words.js";
 
@@ -37,14 +38,10 @@ function row(version, changed) {
   const text = h(
     "span",
     {},
-    h("span", { className: "why-not", textContent: reason(version) }),
+    h("span", { className: "why-not", textContent: versionOf(version) }),
     h("span", { className: "when", textContent: ago(version.time) }),
   );
   return h("li", { "data-active": String(version.active) }, number, text, choice(version, changed));
-}
-
-function reason({ state, reason: text }) {
-  return state === "factory" ? t("versions.factory") : spoken(text);
 }
 
 function choice(version, changed) {
