@@ -61,6 +61,16 @@ def drag(page: Any, *places: tuple[float, float]) -> None:
     page.mouse.up()
 
 
+def test_settings_tell_of_each_camera_by_its_name(site, browser) -> None:
+    _, url, _ = site
+    with Visitor(browser, url, path="/#/settings") as visitor:
+        facts = visitor.page.locator("#facts")
+        facts.locator("dt", has_text="Camera yard 2").wait_for()
+        names = [name for name in facts.locator("dt").all_inner_texts() if name.startswith("Camera")]
+        assert names == ["Camera porch", "Camera gate", "Camera yard 2"]
+        assert "no route to it" in facts.locator("dd[data-state=failed]").inner_text()
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
 def test_tiles_show_all_cameras_and_the_chosen_one_is_watched_and_taught(browser, site, width, scheme) -> None:
     app, url, gate = site

@@ -29,18 +29,18 @@ export function startDevice(changed) {
 
 /** Show a status. */
 export function showDevice(status) {
-  const { bundle, hidden, runtime, camera, store_bytes: used, free_bytes: free, drift, strangers } = status;
+  const { bundle, hidden, runtime, camera, store_bytes: used, free_bytes: free, drift } = status;
   at("bundle").textContent = bundle.name;
   nameWindow(bundle.name);
   const speed = { fps: number(camera.fps, 1), ms: number(camera.inference_ms ?? 0, 1) };
   const facts = [
-    [t("device.camera"), camera.error ?? camera.camera, camera.error],
+    ...camerasOf(status),
     [t("device.recognition"), t(camera.inference_ms === null ? "device.fps" : "device.fps-ms", speed)],
     [t("device.frames"), t("device.dropped", camera)],
     [t("device.reconnects"), camera.reconnects ? t("device.times", { count: camera.reconnects }) : t("device.none")],
     [t("device.drift"), drifted(drift), drift?.state === "drifting"],
     [t("device.hidden"), hidden.join(", ")],
-    [t("device.strangers"), strangers.recognised ? t("device.called-unknown") : strangers.reason],
+    [t("device.strangers"), stranger(status)],
     [t("device.runtime"), runtime],
     [t("device.store"), t("device.bytes", { used: size(used), free: size(free) })],
   ];
@@ -52,6 +52,20 @@ export function showDevice(status) {
         h("dd", { textContent: value, "data-state": failed ? "failed" : "fine" }),
       ]),
   );
+}
+
+/** A fact for each camera, under its name where it has one. */
+function camerasOf({ camera, cameras = [] }) {
+  if (!cameras.length) return [[t("device.camera"), camera.error ?? camera.camera, camera.error]];
+  const named = (name) => (name === null ? t("device.camera") : t("device.camera-of", { name }));
+  return cameras.map(({ camera: name, device, error }) => [named(name), error ?? device, error]);
+}
+
+/** Whether anything can be called unknown; if not, what helps. */
+function stranger({ strangers, bundle, labels }) {
+  if (strangers.recognised) return t("device.called-unknown");
+  if (bundle.labels.length || labels.length > 1) return strangers.reason;
+  return t(labels.length ? "device.strangers-second" : "device.strangers-first");
 }
 
 /** The drift of the scene, in words. */
