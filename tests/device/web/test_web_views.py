@@ -238,6 +238,30 @@ def test_any_label_fits_every_view_of_a_phone_as_text(browser, site, label: str)
         assert page.locator("main img[src=x], .toasts img").count() == 0
 
 
+def test_a_message_goes_with_the_view_that_it_is_about(browser, site) -> None:
+    with Visitor(browser, site.url, path="/#/teach") as visitor:
+        page = visitor.page
+        visitor.sees("ball")
+        page.locator("#shutter").click()
+        page.locator("#result[data-state=failed]", has_text="Type a name first.").wait_for()
+        visitor.go("things")
+        assert page.locator("#result").is_hidden()
+
+
+def test_a_failure_goes_by_itself_after_a_while(browser, site) -> None:
+    with Visitor(browser, site.url, path="/#/teach") as visitor:
+        page = visitor.page
+        visitor.sees("ball")
+        page.clock.install()
+        page.locator("#shutter").click()
+        page.locator("#result[data-state=failed]", has_text="Type a name first.").wait_for()
+        page.clock.fast_forward(9_000)
+        assert page.locator("#result").is_visible()
+        page.clock.fast_forward(9_000)
+        page.clock.fast_forward(9_000)
+        page.locator("#result").wait_for(state="hidden")
+
+
 def test_who_answers_a_message_with_the_keyboard_is_not_lost(browser, site) -> None:
     with Visitor(browser, site.url, path="/#/teach") as visitor:
         page = visitor.page
