@@ -171,6 +171,33 @@ def test_what_comes_while_the_question_is_open_is_not_deleted(browser, home, eve
         assert [each.label for each in site.app.history.events(ANY, None, 9)] == ["cup"]
 
 
+def test_the_arrows_stay_where_they_are_and_lead_no_further_than_today(browser, home) -> None:
+    filled(
+        home, *(event("mug", days=n // 3, camera="porch" if n % 2 else "a camera with a long name") for n in range(12))
+    )
+    with running(home) as site, opened(browser, site, locale="en-US") as visitor:
+        page = visitor.page
+        page.locator("#history .events li").nth(2).wait_for()
+        later, earlier = (
+            page.get_by_role("button", name="The day after"),
+            page.get_by_role("button", name="The day before"),
+        )
+        assert later.is_disabled()
+        earlier.click()
+        page.locator("#history [data-part=camera-field]").wait_for()
+        place = earlier.bounding_box()
+        for _ in range(5):
+            assert earlier.bounding_box() == place
+            earlier.click()
+            page.wait_for_timeout(150)
+        assert "Nothing was recorded of that" in page.locator("#history-empty").inner_text()
+        for _ in range(6):
+            later.click()
+            page.wait_for_timeout(100)
+        assert later.is_disabled() and page.evaluate("document.activeElement.id") == "history-day"
+        assert "00:00–01:00" in page.locator("#history figcaption").inner_text()  # as the axis has it, not 12:00 AM
+
+
 def test_keyboard_alone_chooses_and_deletes(browser, home) -> None:
     filled(home, event("mug"), event("cat", minutes=1))
     with running(home) as site, opened(browser, site) as visitor:

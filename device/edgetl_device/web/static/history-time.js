@@ -8,9 +8,6 @@ export function dayOf(moment) {
   return `${moment.getFullYear()}-${two(moment.getMonth() + 1)}-${two(moment.getDate())}`;
 }
 
-/** When a moment's local day ends. */
-export const endOf = (moment) => new Date(moment.getFullYear(), moment.getMonth(), moment.getDate() + 1);
-
 /** A day of a date field → its begin and end, as the device takes them; of an empty field today's. */
 export function spanOf(text) {
   const [year, month, date] = (text || dayOf(new Date())).split("-").map(Number);

@@ -3,7 +3,7 @@
 import { get, post } from "./api.js";
 import { at, confirmed, h } from "./dom.js";
 import { drawCounts } from "./history-chart.js";
-import { dayOf, endOf, eventOf, spanOf } from "./history-time.js";
+import { dayOf, eventOf, spanOf } from "./history-time.js";
 import { status } from "./state.js";
 import { told } from "./toast.js";
 import { onView } from "./views.js";
@@ -29,7 +29,7 @@ export function startHistory() {
   part("day").value = dayOf(new Date());
   for (const name of ["label", "camera", "day"]) part(name).addEventListener("change", show);
   part("all-days").addEventListener("change", () => {
-    part("day").disabled = part("earlier").disabled = part("later").disabled = part("all-days").checked;
+    part("day").disabled = part("earlier").disabled = part("all-days").checked;
     show();
   });
   part("earlier").addEventListener("click", () => step(-1));
@@ -47,6 +47,9 @@ const quietly = (work) => work.catch((error) => told(error.message, true));
 
 function show() {
   more = false;
+  const last = part("all-days").checked || part("day").value >= dayOf(new Date());
+  if (last && document.activeElement === part("later")) part("day").focus();
+  part("later").disabled = last;
   quietly(refresh());
 }
 
@@ -101,7 +104,8 @@ function fillChoices({ labels, cameras }) {
   const all = Object.values(labels).reduce((sum, count) => sum + count, 0);
   fill(part("label"), labels, t("history.all-labels", { count: all }), (label) => (label === "unknown" ? t("history.unknown") : label));
   fill(part("camera"), cameras, t("history.all-cameras"), (camera) => camera);
-  part("camera-field").hidden = Object.keys(cameras).length < 2 && !part("camera").value;
+  const several = (status?.cameras?.length ?? 0) > 1 || Object.keys(cameras).length > 1 || part("camera").value;
+  if (several) part("camera-field").hidden = false; // from then on it stays, so that the arrows stay where they are
 }
 
 function fill(select, counts, all, named) {
@@ -188,7 +192,7 @@ function card() {
   const select = (name) => h("select", { className: "field small", "data-part": name, id: `history-${name}` });
   const field = (name, input, extra = {}) =>
     h("p", { className: "choice", ...extra }, h("label", { className: "field-name", htmlFor: input.id, textContent: t(`history.${name}`) }), input);
-  const days = h("input", { type: "date", className: "field small", id: "history-day", "data-part": "day", max: dayOf(endOf(new Date())) });
+  const days = h("input", { type: "date", className: "field small", id: "history-day", "data-part": "day", max: dayOf(new Date()) });
   const arrow = (name, textContent) =>
     h("button", { type: "button", textContent, "data-part": name, "aria-label": t(`history.${name}`), title: t(`history.${name}`) });
   const every = h(

@@ -1,5 +1,6 @@
 // Puts the inspection page together.
 
+import { at, set } from "./dom.js";
 import { onInspection, refresh } from "./inspection.js";
 import { lost, overlay, show, showKnown } from "./inspect-picture.js";
 import { showSettings, startSettings } from "./inspect-settings.js";
@@ -40,6 +41,10 @@ startShift(update);
 startSettings(update);
 startSession();
 await update();
+const showCameras = (cameras = []) => {
+  at("of-camera").hidden = cameras.length < 2;
+  if (cameras.length > 1) set(at("of-camera"), t("inspect.camera", { camera: cameras[0].camera }));
+};
 const ofTheFirst = ({ camera, cameras }) => (camera ?? null) === (cameras?.[0].camera ?? null); // it is the one inspected
-watch(onMessage, lost, overlay, { isChosen: ofTheFirst, show() {}, showCameras() {} });
+watch(onMessage, lost, overlay, { isChosen: ofTheFirst, show() {}, showCameras });
 setInterval(() => document.hidden || update(), STATUS_EVERY_MS);

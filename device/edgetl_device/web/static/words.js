@@ -79,7 +79,8 @@ export function size(bytes) {
 }
 
 /** An ISO time → "14:02" in the reader's way. */
-export const clock = (iso) => new Date(iso).toLocaleTimeString(locale, { hour: "2-digit", minute: "2-digit" });
+export const clock = (iso) =>
+  new Date(iso).toLocaleTimeString(locale, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }); // as an axis of hours has it
 
 /** An ISO time → "3 Nov 2026" in the reader's way. */
 export const day = (iso) => new Date(iso).toLocaleDateString(locale, { day: "numeric", month: "short", year: "numeric" });
