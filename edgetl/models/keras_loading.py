@@ -56,9 +56,11 @@ def clean_copy_of(path: Path, folder: Path) -> CleanCopy:
     with path.open("rb") as file:
         start = file.read(8)
     if not start.startswith((b"PK", b"\x89HDF\r\n\x1a\n")):
-        tflite = start[4:8] == b"TFL3" or path.suffix == ".tflite"
-        kind = "already a .tflite file: convert the Keras model it was made of" if tflite else EXPECTED
-        raise InputError(f"{path} is not a Keras model; {kind}")
+        if start[4:8] == b"TFL3":
+            raise InputError(f"{path} is a .tflite file, converted already: give the Keras model it was made of")
+        if path.suffix.lower() == ".tflite":
+            raise InputError(f"{path} is called .tflite, but is no such file, or a damaged one: copy it again")
+        raise InputError(f"{path} is not a Keras model; {EXPECTED}")
     limits = Limits((512 << 20) + 3 * size, 60 + size // (10 << 20), 2 * MAX_BYTES)
     clean = run_confined("edgetl.models.keras_reader", path, folder, limits)
     name = "clean.keras" if clean["file"] == "clean.keras" else "clean.h5"

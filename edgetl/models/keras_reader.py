@@ -62,7 +62,9 @@ def _from_zip(path: Path, folder: Path) -> dict[str, str | int]:
     except KeyError as error:
         raise InputError(f"it lacks {error.args[0]}: save the whole model with model.save('model.keras')") from None
     except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, ValueError, zlib.error) as error:
-        raise InputError(f"not a Keras model: its archive is damaged ({printable(error, 200)})") from None
+        raise InputError(
+            f"not a Keras model: its archive is damaged ({printable(error, 200)}); copy it again"
+        ) from None
     weights = _copy_hdf5(raw, folder / "weights.h5")
     with zipfile.ZipFile(folder / "clean.keras", "w") as archive:
         archive.writestr(_METADATA, json.dumps({"keras_version": version, "date_saved": ""}))
@@ -141,7 +143,7 @@ def _from_hdf5(path: Path, folder: Path) -> dict[str, str | int]:
                 copy = WeightsCopy(path.stat().st_size)
                 copy.group(weights, target.create_group("model_weights"))
     except _hdf5_errors() as error:
-        raise InputError(f"not a Keras model, or a damaged one: {printable(error, 200)}") from None
+        raise InputError(f"not a Keras model, or a damaged one ({printable(error, 200)}); copy it again") from None
     return {"file": "clean.h5", "version": version, "weights": copy.weights}
 
 

@@ -17,6 +17,7 @@ from ..backbones.own import NAME, OwnBackbone, canonical
 from .flattening import trainable_classifier_backbone
 from .keras_files import open_classifier
 from .keras_loading import load_keras
+from .tflite_files import is_tflite
 
 _TOLERANCE = 1e-3  # of the largest output
 
@@ -37,6 +38,12 @@ def own_backbone(path: Path, scale: tuple[float, float] | None = None) -> OwnBac
     """
     if path.is_dir():
         raise InputError(f"{path} is a folder: only a .keras or .h5 file holds layers that can be trained")
+    if is_tflite(path):
+        what = "is" if path.suffix.lower() == ".tflite" else "holds"
+        raise InputError(
+            f"{path} {what} a .tflite file, whose layers cannot be trained any more: give the Keras model it was made "
+            f"of, or make a bundle of it as it is, with `edgetl convert {path} --photos DIR`"
+        )
     classifier = open_classifier(path, scale)
     size = classifier.preprocessing
     if size.height != size.width:

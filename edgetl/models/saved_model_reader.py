@@ -81,7 +81,7 @@ def _meta_graph(path: Path) -> Any:
     try:
         saved.ParseFromString((path / "saved_model.pb").read_bytes())
     except DecodeError:
-        raise InputError("its saved_model.pb is damaged") from None
+        raise InputError("its saved_model.pb is damaged; copy the whole folder again") from None
     graphs = [meta for meta in saved.meta_graphs if "serve" in meta.meta_info_def.tags] or list(saved.meta_graphs)
     if not graphs:
         raise InputError(f"it has no signature to call: {_EXPORT}")

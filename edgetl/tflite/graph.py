@@ -11,6 +11,7 @@ import numpy.typing as npt
 from edgetl_device.errors import InputError
 
 from . import model as tflite
+from .soundness import damaged
 
 FLOAT_TYPES = frozenset({"FLOAT32", "FLOAT16", "FLOAT64", "BFLOAT16"})
 WEIGHT_INPUT = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "FULLY_CONNECTED": 1, "TRANSPOSE_CONV": 1}
@@ -118,7 +119,7 @@ def _tensor(model: object, tensor: object) -> Tensor:
         value = None  # of a type that NumPy lacks
     if value is not None:
         if value.size != math.prod(shape):
-            raise InputError(f"a damaged .tflite file: {name[:60]!r} holds {value.size} numbers, its shape is {shape}")
+            raise damaged(f"{name[:60]!r} holds {value.size} numbers, its shape is {shape}")
         value = value.reshape(shape)
     quantization = tensor.quantization  # type: ignore[attr-defined]
     scales = 0 if quantization is None or quantization.scale is None else len(quantization.scale)

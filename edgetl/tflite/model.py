@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from edgetl_device.errors import InputError
 
-from .soundness import check_file, check_lengths, check_operators, check_references
+from .soundness import check_file, check_lengths, check_operators, check_references, damaged
 
 _IDENTIFIER = b"TFL3"
 _BUFFER_ALIGNMENT = 16  # bytes: what schema.fbs demands of weights and the generated Python packer forgets
@@ -52,7 +52,7 @@ def read_model(data: bytes) -> Any:
     from ai_edge_litert.tools import flatbuffer_utils
 
     if data[4:8] != _IDENTIFIER:
-        raise InputError("not a .tflite file")
+        raise InputError("not a .tflite file, or a damaged one; copy it again")
     try:
         check_lengths(schema().Model.GetRootAs(data), len(data))
         model = flatbuffer_utils.convert_bytearray_to_object(data)
@@ -65,8 +65,8 @@ def read_model(data: bytes) -> Any:
         check_file(model, len(data))
     except InputError:
         raise
-    except Exception as error:  # flatbuffers raises struct.error, TypeError, IndexError and others on damaged bytes
-        raise InputError(f"a damaged .tflite file: {' '.join(str(error).split())[:120]}") from None
+    except Exception:  # flatbuffers raises struct.error, TypeError, IndexError and others on damaged bytes
+        raise damaged() from None
     for buffer in model.buffers:
         if buffer.offset > 1:  # large files keep weights behind the flatbuffer
             buffer.data = np.frombuffer(data[buffer.offset : buffer.offset + buffer.size], np.uint8)

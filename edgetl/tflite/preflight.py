@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from edgetl_device.errors import InputError
-
 from .model import constant, dimensions, enumeration, operator_name, read_model, tensor_type
+from .soundness import damaged
 
 COMPILED = "edgetpu-custom-op"
 NEWEST_VERSIONS = {"CONV_2D": 5, "QUANTIZE": 2, "TRANSPOSE_CONV": 3}
@@ -85,8 +84,8 @@ def preflight(data: bytes) -> Preflight:
     model = read_model(data)
     try:
         return _inspect(model)
-    except (IndexError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise InputError(f"a damaged .tflite file: {' '.join(str(error).split())[:120]}") from None
+    except (IndexError, KeyError, TypeError, AttributeError, ValueError):
+        raise damaged() from None
 
 
 def _inspect(model: Any) -> Preflight:

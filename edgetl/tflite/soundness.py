@@ -11,13 +11,17 @@ from typing import Any
 
 from edgetl_device.errors import InputError
 
-_DAMAGED = "a damaged .tflite file"
 _INPUTS: Mapping[str, int] = {
     "CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, "TRANSPOSE_CONV": 3,
     "AVERAGE_POOL_2D": 1, "MEAN": 1, "SOFTMAX": 1, "LOGISTIC": 1, "QUANTIZE": 1, "DEQUANTIZE": 1, "RESHAPE": 1,
     "SQUEEZE": 1,
 }  # fmt: skip
 """How many inputs an operator needs at least, of those that edgetl looks behind; each of them gives something too."""
+
+
+def damaged(reason: str = "") -> InputError:
+    """What is said of a ``.tflite`` file that is damaged; the reason is for whoever makes such files."""
+    return InputError(f"a damaged .tflite file{': ' if reason else ''}{reason}; copy it again")
 
 
 def check_lengths(model: Any, size: int) -> None:
@@ -47,7 +51,7 @@ def check_lengths(model: Any, size: int) -> None:
     for number in range(model.SignatureDefsLength() if left > 0 else 0):
         left -= model.SignatureDefs(number).InputsLength() + model.SignatureDefs(number).OutputsLength()
     if left < 0:
-        raise InputError(f"{_DAMAGED}: it lists more than it holds")
+        raise damaged("it lists more than it holds")
 
 
 def check_references(model: Any, graph: Any) -> None:
@@ -56,32 +60,32 @@ def check_references(model: Any, graph: Any) -> None:
     ends = [*_numbers(graph.inputs), *_numbers(graph.outputs)]
     optional = [index for each in graph.operators for index in (*_numbers(each.inputs), *_numbers(each.outputs))]
     if not all(0 <= index < count for index in ends) or not all(-1 <= index < count for index in optional):
-        raise InputError(f"{_DAMAGED}: an operator uses a tensor that is not there")
+        raise damaged("an operator uses a tensor that is not there")
     if any(tensor.buffer and not 0 < tensor.buffer < len(model.buffers) for tensor in graph.tensors):
-        raise InputError(f"{_DAMAGED}: a tensor uses a buffer that is not there")
+        raise damaged("a tensor uses a buffer that is not there")
     if any(not 0 <= each.opcodeIndex < len(model.operatorCodes) for each in graph.operators):
-        raise InputError(f"{_DAMAGED}: an operator of no kind")
+        raise damaged("an operator of no kind")
     if any(length < -1 for tensor in graph.tensors for length in _numbers(tensor.shape)):  # −1: known when it runs
-        raise InputError(f"{_DAMAGED}: a tensor of a negative size")
+        raise damaged("a tensor of a negative size")
     for quantization in (tensor.quantization for tensor in graph.tensors if tensor.quantization is not None):
         scales, zeros = len(_numbers(quantization.scale)), len(_numbers(quantization.zeroPoint))
         if scales and zeros and scales != zeros:
-            raise InputError(f"{_DAMAGED}: a tensor has {scales} scales and {zeros} zero points")
+            raise damaged(f"a tensor has {scales} scales and {zeros} zero points")
 
 
 def check_file(model: Any, size: int) -> None:
     """Refuse a ``ModelT`` whose metadata, signatures, or weights behind the flatbuffer, are not there; InputError."""
     if any(not 0 <= entry.buffer < len(model.buffers) for entry in model.metadata or []):
-        raise InputError(f"{_DAMAGED}: its metadata is not there")
+        raise damaged("its metadata is not there")
     for signature in model.signatureDefs or []:
         if not 0 <= signature.subgraphIndex < len(model.subgraphs):
-            raise InputError(f"{_DAMAGED}: a signature of a graph that is not there")
+            raise damaged("a signature of a graph that is not there")
         count = len(model.subgraphs[signature.subgraphIndex].tensors)
         if any(not 0 <= entry.tensorIndex < count for entry in (*signature.inputs, *signature.outputs)):
-            raise InputError(f"{_DAMAGED}: a signature of a tensor that is not there")
+            raise damaged("a signature of a tensor that is not there")
     behind = [buffer for buffer in model.buffers if buffer.offset > 1]
     if any(buffer.offset + buffer.size > size for buffer in behind) or sum(buffer.size for buffer in behind) > size:
-        raise InputError(f"{_DAMAGED}: the weights behind it are cut off")
+        raise damaged("the weights behind it are cut off")
 
 
 def check_operators(graph: Any, names: Sequence[str]) -> None:
@@ -99,15 +103,15 @@ def check_operators(graph: Any, names: Sequence[str]) -> None:
         inputs, outputs = _numbers(operator.inputs), _numbers(operator.outputs)
         fewest = _INPUTS.get(name, 0)
         if len(inputs) < fewest or any(index < 0 for index in inputs[:fewest]):
-            raise InputError(f"{_DAMAGED}: its {name} lacks inputs")
+            raise damaged(f"its {name} lacks inputs")
         if fewest and (not outputs or outputs[0] < 0):
-            raise InputError(f"{_DAMAGED}: its {name} gives nothing")
+            raise damaged(f"its {name} gives nothing")
         for index in outputs:
             if index >= 0 and made.setdefault(index, position) != position:
-                raise InputError(f"{_DAMAGED}: a tensor is computed twice")
+                raise damaged("a tensor is computed twice")
     for position, operator in enumerate(graph.operators):
         if any(made.get(index, -1) >= position for index in _numbers(operator.inputs)):
-            raise InputError(f"{_DAMAGED}: an operator takes what is computed later, or by itself")
+            raise damaged("an operator takes what is computed later, or by itself")
 
 
 def _tensor_entries(tensors: Iterable[Any], most: int) -> int:

@@ -240,13 +240,19 @@ def test_keras_3_and_saved_models_say_why_tfmot_cannot_take_them(read_here, kera
 def test_files_that_are_no_models_say_what_is_expected(keras2, tmp_path) -> None:
     (tmp_path / "m.keras").write_text("nothing")
     (tmp_path / "m.tflite").write_bytes(b"\0\0\0\0TFL3")
+    (tmp_path / "text.tflite").write_text("nothing")
+    (tmp_path / "cut.keras").write_bytes(b"PK\3\4" + bytes(99))
     (tmp_path / "empty").mkdir()
     sequential(keras2).save_weights(tmp_path / "w.h5")
+    (tmp_path / "cut.h5").write_bytes((tmp_path / "w.h5").read_bytes()[:-99])
     with zipfile.ZipFile(tmp_path / "z.keras", "w") as archive:
         archive.writestr("metadata.json", json.dumps({"keras_version": "3.1"}))
     for name, match in [
         ("m.keras", "not a Keras model; expected a RUN"),
-        ("m.tflite", "converted already|already a .tflite file"),
+        ("m.tflite", "is a .tflite file, converted already: give the Keras model"),
+        ("text.tflite", "is called .tflite, but is no such file, or a damaged one: copy it again"),
+        ("cut.keras", r"its archive is damaged .*; copy it again"),
+        ("cut.h5", r"or a damaged one .*; copy it again"),
         ("empty", r"neither run\.json nor saved_model\.pb"),
         ("w.h5", "holds weights only"),
         ("z.keras", r"lacks config\.json"),

@@ -10,6 +10,7 @@ import pytest
 from conftest import TINY, draw, tiny_backbone, write_photos
 
 import edgetl
+from edgetl.models.own_backbone import own_backbone
 from edgetl.models.tflite_files import is_tflite, open_tflite
 from edgetl.tflite import fused
 from edgetl.tflite.appender import Appender
@@ -116,6 +117,33 @@ def test_a_file_that_edgetl_fused_gives_back_the_backbone_it_was_made_of(bundle_
         assert interpreter(photo).tobytes() == tiny.embed_photo(photo).tobytes()
     done = edgetl.convert(path, tmp_path / "again.edgetl", photos=photos, max_drop=0.3)
     assert done.quantization == "int8" and done.ops["float"] == 0
+
+
+def test_damage_is_told_in_plain_words_with_the_next_step(stranger, tmp_path) -> None:
+    junk, cut = tmp_path / "junk.tflite", tmp_path / "cut.tflite"
+    junk.write_text("no model at all")
+    cut.write_bytes(stranger[: len(stranger) // 2])
+    with pytest.raises(InputError, match=r"junk.tflite: not a .tflite file, or a damaged one; copy it again$"):
+        open_tflite(junk)
+    with pytest.raises(InputError, match=r"cut.tflite: a damaged .tflite file; copy it again$"):
+        open_tflite(cut)
+    for place in range(40, len(stranger), len(stranger) // 40):
+        flipped = bytearray(stranger)
+        flipped[place : place + 8] = bytes(255 - value for value in flipped[place : place + 8])
+        try:
+            layout(bytes(flipped))
+        except InputError as error:
+            assert "damaged" not in str(error) or str(error).endswith("; copy it again")
+
+
+@pytest.mark.parametrize("name", ["classifier.tflite", "converted_tflite.zip"])
+def test_training_on_a_tflite_file_is_refused_with_what_takes_it(stranger, tmp_path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(stranger)
+    if name.endswith(".zip"):
+        zipped(path, model_DOT_tflite=stranger)
+    with pytest.raises(InputError, match=rf"cannot be trained any more: .* `edgetl convert \S*{name} --photos DIR`"):
+        own_backbone(path)
 
 
 @pytest.mark.slow
