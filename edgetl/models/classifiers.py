@@ -21,7 +21,7 @@ from edgetl_device.preprocess import RESIZES, Preprocessing
 from ..data.datasets import Dataset, find_all
 from ..training.train import check_classes
 from .float_model import FloatModel, OwnHead
-from .keras_files import KerasClassifier, name_outputs, open_classifier, read_labels
+from .keras_files import KerasClassifier, check_names, name_outputs, open_classifier, read_labels
 from .resize_search import Classifier, find_preprocessing
 from .tflite_files import TFLiteClassifier, open_tflite, own_head
 
@@ -59,6 +59,8 @@ def keras_source(given: Given) -> FloatModel:
     device, which a Dense layer without the statistics behind it could not.
     """
     named, dataset = _asked(given)
+    if named is not None and given.labels is not None:  # told before the model is loaded, which takes long
+        check_names(named, dataset.classes, given.labels)
     model = open_classifier(given.path, given.scale)
     outputs = name_outputs(model.classes, named, as_keras_numbers(dataset), given.path)
     dataset, preprocessing = _prepared(given, model, dataset, outputs)
@@ -185,8 +187,8 @@ def _asked(given: Given) -> tuple[tuple[str, ...] | None, Dataset]:
         )
     if given.resize is not None and given.resize not in RESIZES:
         raise InputError(f"--resize must be one of {', '.join(RESIZES)}, got {given.resize!r}")
-    named = None if given.labels is None else read_labels(given.labels)
-    return named, find_all(given.photos, HELD_OUT, given.seed)
+    dataset = find_all(given.photos, HELD_OUT, given.seed)
+    return None if given.labels is None else read_labels(given.labels, dataset.classes), dataset
 
 
 def _caution(given: Given) -> str:
@@ -201,11 +203,14 @@ def _outputs(
     model: TFLiteClassifier, named: tuple[str, ...] | None, dataset: Dataset, path: Path
 ) -> tuple[str, ...] | None:
     """The label of each output, or None where the photos are of other classes."""
+    classes = set(dataset.classes)
     if named is not None:
-        return name_outputs(model.classes, named, dataset.classes, path)
-    if model.labels is not None and len(model.labels) == model.classes and set(dataset.classes) <= set(model.labels):
-        return model.labels
-    if model.labels is None and model.classes == len(dataset.classes):
+        if model.classes and (len(named) != model.classes or classes & set(named)):
+            return name_outputs(model.classes, named, dataset.classes, path)
+    elif model.labels is not None:
+        if len(model.labels) == model.classes and all(model.labels.count(label) == 1 for label in classes):
+            return model.labels
+    elif model.classes == len(dataset.classes):
         return dataset.classes  # sorted, as Keras numbers them
     note(f"{path.name} is used as a backbone: its classes are not those of the photos, so its own answers do not count")
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from .saved_models import load_saved_model
 from .splitting import Split, split
 
 _NUMBERED = re.compile(r"(\d{1,20})\s*[:\s]\s*(\S.*)")
+_MOSTLY = 0.9
 _MAX_LABELS_BYTES = 1 << 20  # more than the names of 20,000 classes take
 
 
@@ -92,40 +93,60 @@ def open_classifier(path: Path, scale: tuple[float, float] | None = None, verbos
     return KerasClassifier(parts, Preprocessing(*size), max(outputs, 2), keras)
 
 
-def read_labels(path: Path) -> tuple[str, ...]:
+def read_labels(path: Path, used: Collection[str] | None = None) -> tuple[str, ...]:
     """A labels file → labels in the order of the model's outputs: one a line, or numbered, ``0 cat`` or ``0:cat``.
+
+    Args:
+        used: the labels that count, those of the photos: the others may be longer than a label, or be there twice, as
+            in ImageNet's lists; None where all count.
 
     Raises:
         InputError: it cannot be read, holds a label twice, or numbers them with gaps.
     """
     try:
-        return parse_labels(read_bounded(path, _MAX_LABELS_BYTES), str(path))
+        return parse_labels(read_bounded(path, _MAX_LABELS_BYTES), str(path), used)
     except OSError as error:
         raise InputError(f"cannot read the labels in {path}: {error}") from None
 
 
-def parse_labels(data: bytes, path: str) -> tuple[str, ...]:
+def parse_labels(data: bytes, path: str, used: Collection[str] | None = None) -> tuple[str, ...]:
     """The bytes of a labels file, as :func:`read_labels`; ``path`` is its name in messages."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"cannot read the labels in {path}: {error}") from None
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    matches = [_NUMBERED.fullmatch(line) for line in lines]
-    numbered = {int(match[1]): match[2] for match in matches if match}
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    matches = [(number, _NUMBERED.fullmatch(line)) for number, line in lines]
+    numbered = {int(match[1]): (number, match[2]) for number, match in matches if match}
     # "10 cent", "20 cent": where nothing else tells them apart, the numbers belong to the labels
-    if lines and all(matches) and len(set(numbered.values())) == len(lines):
-        if sorted(numbered) != list(range(len(lines))):
+    different = len({label for _, label in numbered.values()})
+    in_order = sorted(numbered) == list(range(len(lines)))
+    enough = _MOSTLY * len(lines) if in_order else len(lines)  # ImageNet's numbered lists have two cranes
+    if lines and all(match for _, match in matches) and different >= enough:
+        if not in_order:
             raise InputError(
                 f"{path} numbers its labels, but not 0 to {len(lines) - 1}, each once; if the numbers are part of the "
                 "labels, write 0: before the first line and so on"
             )
         lines = [numbered[index] for index in range(len(lines))]
-    labels = tuple(check_label(line) for line in lines)
-    twice = next((label for label, count in Counter(labels).items() if count > 1), None)
+    labels = tuple(_label(line, f"{path} line {number}", used) for number, line in lines)
+    _refuse_twice(labels, path, labels if used is None else used)
+    return labels
+
+
+def _refuse_twice(labels: Sequence[str], path: str, among: Collection[str]) -> None:
+    twice = next((label for label, count in Counter(labels).items() if count > 1 and label in among), None)
     if twice is not None:
         raise InputError(f"{path} holds {twice!r} twice: each output needs a label of its own")
-    return labels
+
+
+def _label(line: str, place: str, used: Collection[str] | None) -> str:
+    try:
+        return check_label(line)
+    except InputError as error:
+        if used is None:
+            raise InputError(f"{place}: {error}") from None
+        return line  # none of those that count, which are labels
 
 
 def parse_scale(text: str) -> tuple[float, float]:
@@ -140,6 +161,26 @@ def parse_scale(text: str) -> tuple[float, float]:
 def parsed_scale(text: str | None) -> tuple[float, float] | None:
     """As :func:`parse_scale`; None stays None."""
     return None if text is None else parse_scale(text)
+
+
+def check_names(labels: Sequence[str], folders: Sequence[str], path: Path) -> None:
+    """Raise InputError where photos have no label in a file, or one is there twice; asks no model."""
+    _refuse_twice(labels, str(path), labels)
+    if len(labels) < len(folders):
+        raise InputError(
+            f"{path} holds {len(labels)} labels, the photos have {len(folders)} folders: it needs a line for each "
+            "output of the model"
+        )
+    _refuse_strange(labels, folders)
+
+
+def _refuse_strange(labels: Sequence[str], folders: Sequence[str]) -> None:
+    strange = sorted(set(folders) - set(labels))
+    if strange:
+        raise InputError(
+            f"the photos have a class {strange[0]!r} that the model does not know; new classes are taught on the "
+            "device, with `edgetl-device learn`, or with `edgetl train`"
+        )
 
 
 def name_outputs(classes: int, labels: Sequence[str] | None, folders: Sequence[str], path: Path) -> tuple[str, ...]:
@@ -157,12 +198,7 @@ def name_outputs(classes: int, labels: Sequence[str] | None, folders: Sequence[s
         return tuple(folders)
     if len(labels) != classes:
         raise InputError(f"{path} tells {classes} classes apart, the labels file has {len(labels)}")
-    strange = sorted(set(folders) - set(labels))
-    if strange:
-        raise InputError(
-            f"the photos have a class {strange[0]!r} that the model does not know; new classes are taught on the "
-            "device, with `edgetl-device learn`, or with `edgetl train`"
-        )
+    _refuse_strange(labels, folders)
     return tuple(labels)
 
 

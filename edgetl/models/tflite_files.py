@@ -51,7 +51,7 @@ class TFLiteClassifier:
     Args:
         backbone: ``.tflite`` that takes pixels and gives (1, d) int8 or float32.
         whole: the same that gives the classifier's own scores; None where it has none.
-        labels: that come with it, in the order of its outputs; None where none do.
+        labels: that come with it as they are written, in the order of its outputs; None where none do.
         classes: how many outputs it has; 0 where it ends in its embedding.
     """
 
@@ -180,7 +180,7 @@ def _member(data: bytes, name: str, most: int, path: Path) -> bytes:
 
 def _labels(data: bytes, name: str) -> tuple[str, ...] | None:
     try:
-        return parse_labels(_member(data, name, _LABELS_BYTES, Path(name)), name)
+        return parse_labels(_member(data, name, _LABELS_BYTES, Path(name)), name, ())  # which count is not known yet
     except InputError as error:
         log.info("the labels that come with the model are not used: %s", error)
         return None

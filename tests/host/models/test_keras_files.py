@@ -17,7 +17,7 @@ from edgetl import tf
 from edgetl.cli import program
 from edgetl.data.datasets import find_photos
 from edgetl.models import confined_graph
-from edgetl.models.classifiers import as_keras_numbers
+from edgetl.models.classifiers import Given, as_keras_numbers, keras_source
 from edgetl.models.keras_files import name_outputs, open_classifier, parse_scale, read_labels
 from edgetl.tflite.fused_proof import predict
 from edgetl.tflite.model import read_model
@@ -282,7 +282,8 @@ def test_labels_are_read_one_a_line_or_numbered(tmp_path, text, expected) -> Non
     [
         ("cat\ncat", "'cat' twice"),
         ("0 cat\n2 dog", "not 0 to 1"),
-        ("0 cat\n1 unknown", "is reserved for things"),
+        ("0 cat\n1 unknown", r"labels\.txt line 2: .* is reserved for things"),
+        ("cat\n\n" + "x" * 65, r"labels\.txt line 3: a label must have at most 64 characters"),
         (b"\xff\xfe\xff", "cannot read"),
     ],
 )
@@ -291,6 +292,30 @@ def test_labels_that_cannot_be_meant_are_refused(tmp_path, text, match) -> None:
     path.write_bytes(text) if isinstance(text, bytes) else path.write_text(text)
     with pytest.raises(InputError, match=match):
         read_labels(path)
+
+
+def test_lines_that_no_photo_uses_need_not_be_labels(tmp_path) -> None:
+    path = tmp_path / "imagenet.txt"
+    long = f"great white shark, {'w' * 60}"
+    lines = ["crane", long, "crane", "dog", *(f"breed {letter}" for letter in "abcdefghijklmnopq")]
+    for text in ("\n".join(lines), "\n".join(f"{number}  {line}" for number, line in enumerate(lines))):
+        path.write_text(text)
+        assert read_labels(path, ("dog",)) == tuple(lines)
+    with pytest.raises(InputError, match="'crane' twice"):
+        read_labels(path, ("crane", "dog"))
+
+
+def test_labels_that_are_not_those_of_the_photos_are_refused_before_the_model_is_loaded(tmp_path) -> None:
+    (tmp_path / "m.keras").write_text("never looked at")
+    photos = write_photos(tmp_path / "photos", ("ball", "box", "kite"), 2)
+    for text, match in [
+        ("ball\n", r"names\.txt holds 1 labels, the photos have 3 folders"),
+        ("ball\nbox\nplane\n", "a class 'kite' that the model does not know"),
+        ("ball\nbox\nkite\nplane\nplane\n", "'plane' twice"),
+    ]:
+        (tmp_path / "names.txt").write_text(text)
+        with pytest.raises(InputError, match=match):
+            keras_source(Given(tmp_path / "m.keras", (photos,), tmp_path / "names.txt"))
 
 
 def test_outputs_get_their_labels_or_a_reason(tmp_path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from conftest import TINY, draw, tiny_backbone, write_photos
 
 import edgetl
+from edgetl.models.classifiers import Given, tflite_source
 from edgetl.models.own_backbone import own_backbone
 from edgetl.models.tflite_files import is_tflite, open_tflite
 from edgetl.tflite import fused
@@ -83,6 +84,23 @@ def test_teachable_machine_s_zip_becomes_a_bundle_held_against_its_own_answers(s
     with pytest.raises(CheckFailedError, match="in the order of the model's outputs"):
         edgetl.convert(path, tmp_path / "wrong.edgetl", photos=photos, labels=named, max_drop=0.3)
     assert not (tmp_path / "wrong.edgetl").exists()
+
+
+def test_labels_that_go_unused_stop_neither_a_file_nor_a_zip(stranger, photos, tmp_path) -> None:
+    long = f"{'great white shark, ' * 5}\nplane\n"
+    model, named = tmp_path / "fish.tflite", tmp_path / "fish.txt"
+    model.write_bytes(stranger)
+    named.write_text(long)
+    others = write_photos(tmp_path / "others", ("ball", "box", "kite"), 4)
+    unknown = zipped(tmp_path / "fish.zip", model_DOT_tflite=stranger, labels_DOT_txt=long.encode())
+    for given in (Given(model, (others,), named, resize="crop"), Given(unknown, (others,), resize="crop")):
+        assert tflite_source(given).caution == ""  # a backbone and no more
+    named.write_text(long.replace("plane", "box"))
+    with pytest.raises(InputError, match="a class 'ball' that the model does not know"):
+        tflite_source(Given(model, (photos,), named))  # some are known: a slip
+    with pytest.raises(InputError, match="tells 2 classes apart, the labels file has 1"):
+        named.write_text("fish\n")
+        tflite_source(Given(model, (others,), named))
 
 
 @pytest.mark.slow
