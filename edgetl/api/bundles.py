@@ -24,6 +24,7 @@ from ..evaluation.evaluate import Evaluation
 from ..evaluation.page import write_report
 from ..evaluation.predict import Predictions
 from ..models import sources
+from ..models.model_kinds import refuse_model
 from ..training.runs import Run, is_run, open_run
 from .photos import as_paths
 from .progress import Progress, silent
@@ -143,6 +144,8 @@ def evaluate(
     """
     if report is not None:
         refuse_existing(Path(report), force)
+    if not isinstance(bundle, Bundle):
+        refuse_model(Path(bundle))
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     dataset = photos if isinstance(photos, Dataset) else find_all(as_paths(photos))
     if slices is not None:
@@ -235,4 +238,5 @@ def deploy(
 
 def open_bundle_or_run(path: Path) -> Bundle | Run:
     """What a path leads to; raises InputError or BundleError for anything else."""
+    refuse_model(path)
     return open_run(path) if is_run(path) or path.is_dir() else open_bundle(path)

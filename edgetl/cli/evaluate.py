@@ -40,9 +40,11 @@ def evaluate(
     from edgetl_device.bundle.bundle import open_bundle
 
     from .. import api
+    from ..models.model_kinds import refuse_model
 
     if report is not None:
         refuse_existing(report, force)
+    refuse_model(file)
     bundle = open_bundle(file)
     result = api.evaluate(bundle, photos, group=group, slices=slices, report=report, runtime=runtime, force=force)
     _say(result)

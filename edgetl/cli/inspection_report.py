@@ -47,10 +47,12 @@ def inspection_report(
 
     from ..evaluation.inspection import find_parts, inspect_folder
     from ..evaluation.inspection_page import write_inspection_page
+    from ..models.model_kinds import refuse_model
     from ..reports.intervals import spread
 
     if report is not None:
         refuse_existing(report, force)
+    refuse_model(file)
     bundle, parts = open_bundle(file), find_parts(photos, good, seed)
     area = None
     if region is not None:

@@ -31,7 +31,10 @@ def predict(
     if csv is not None:
         refuse_existing(csv, force)
     from .. import api
+    from ..training.runs import refuse_photos
 
+    if source.is_dir():
+        refuse_photos(source, "predict run PHOTOS")
     result = api.predict(source, photos, csv=csv, top=top, runtime=runtime, force=force)
     _say(result, csv)
     return {

@@ -61,11 +61,13 @@ def sweep(
     from ..models.keras_files import parse_scale
     from ..models.sources import open_source
     from ..reports.intervals import spread
+    from ..training.runs import refuse_photos
 
     if report is not None:
         refuse_existing(report, force)
     chosen = sweeping.recipes_of(recipes)
     limits = None if scale is None else parse_scale(scale)
+    refuse_photos(run, "sweep run")
     source = open_source(run, (photos,) if photos else None, labels, limits, resize=resize)
     done = sweeping.sweep(source, chosen, head, max_drop, training_photos, calibration_samples, _tell, is_verbose())
     table(

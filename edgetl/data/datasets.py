@@ -16,7 +16,7 @@ from edgetl_device.errors import InputError
 from edgetl_device.photo_folders import Unused
 
 from .folders import SPLITS, photos_by_class
-from .lists import read_columns, read_list
+from .lists import ARCHIVES, read_columns, read_list
 
 __all__ = ["SPLITS", "Dataset", "balanced", "find_all", "find_photos", "group_by", "read_columns", "split"]
 
@@ -127,6 +127,8 @@ def _find(root: Path) -> Dataset:
         listed = read_list(root)
         return Dataset(root.parent, listed.paths, listed.labels, listed.splits, listed.groups, listed.columns)
     if not root.is_dir():
+        if root.suffix.lower() in ARCHIVES:
+            raise InputError(f"{root} is an archive: unpack it and give the folder, which has one folder per class")
         raise InputError(f"{root} is a file: expected a folder with one folder of photos per class")
     try:
         content = photos_by_class(root)

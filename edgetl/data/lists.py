@@ -20,6 +20,7 @@ from .folders import split_name
 Columns = dict[str, tuple[str, ...]]
 
 MOST_BYTES = 256 << 20
+ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 MOST_VALUES = 2_000_000  # a million photos with their labels; they take 300 MB
 _HEADERS = {
     "path": ("path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "image_name",

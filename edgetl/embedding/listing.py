@@ -17,7 +17,7 @@ from edgetl_device.errors import InputError
 from edgetl_device.labels import check_label
 
 from ..data.folders import split_name
-from ..data.lists import column_of
+from ..data.lists import ARCHIVES, column_of
 from .places import Place, is_address, place_of
 
 PART_PHOTOS = 4096
@@ -103,6 +103,8 @@ def rows_of(source: Place) -> Iterator[Row]:
         return iter((Row(source, source.name),))
     if name.endswith(_LISTS):
         return _list(source)
+    if name.endswith(ARCHIVES):
+        raise InputError(f"{source} is an archive: unpack it and give the folder, or make a tar shard of it")
     raise InputError(f"{source} is neither a folder, nor a list (.csv, .tsv, .parquet), nor a tar shard")
 
 

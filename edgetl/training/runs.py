@@ -242,13 +242,27 @@ def is_run(folder: Path) -> bool:
     return (folder / RUN_FILE).is_file()
 
 
+def refuse_photos(folder: Path, then: str) -> None:
+    """Raise InputError where a folder holds photos instead of a RUN.
+
+    Args:
+        then: what to do with the RUN that is trained on them, such as ``sweep run``.
+    """
+    if not is_run(folder) and (why := _no_photos(folder, then)):
+        raise InputError(why)
+
+
+def _no_photos(folder: Path, then: str) -> str:
+    if not folder.is_dir() or (folder / "saved_model.pb").is_file() or not photos_in(folder).photos:
+        return ""
+    return f"{folder} holds photos, not a RUN: `edgetl train {folder} -o run` first, then `edgetl {then}`"
+
+
 def _why_no_run(folder: Path) -> str:
-    if folder.is_dir() and photos_in(folder).photos:
-        return (
-            f"{folder} holds photos, not a RUN: `edgetl train {folder} -o run` first, "
-            "then `edgetl convert run -o run.edgetl`"
-        )
-    return f"{folder} is not a RUN: make one with `edgetl train PHOTOS -o {folder}`"
+    return (
+        _no_photos(folder, "convert run -o run.edgetl")
+        or f"{folder} is not a RUN: make one with `edgetl train PHOTOS -o {folder}`"
+    )
 
 
 def _memory(data: bytes) -> int:
