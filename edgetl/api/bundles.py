@@ -13,6 +13,7 @@ from edgetl_device.console import refuse_existing
 from edgetl_device.photo_folders import named_photos
 
 from ..conversion import convert as conversion
+from ..conversion.asked import check_asked
 from ..conversion.compression import Compression
 from ..conversion.convert import Converted
 from ..data.datasets import Dataset, find_all
@@ -101,11 +102,13 @@ def convert(
     for path in (Path(output), *(Path(output).with_suffix(f".{kind}") for kind in export)):
         refuse_existing(path, force)
     source = run.folder if isinstance(run, Run) else Path(run)
+    compression = Compression(qat, prune, cluster, epochs, per_tensor)
+    check_asked(source, quantize, compression, tuple(export), keep_head)
     key = None if sign is None else read_private_key(Path(sign))
     moved, names = None if photos is None else as_paths(photos), None if labels is None else Path(labels)
     options = conversion.Options(
         quantize, calibration_samples, max_drop, head, no_classes, None,
-        Compression(qat, prune, cluster, epochs, per_tensor),
+        compression,
         layers=verbose, fused=fused, keep_head=keep_head, edgetpu=edgetpu, explainable=explainable,
         inspectable=inspectable, export=tuple(export),
     )  # fmt: skip

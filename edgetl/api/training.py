@@ -20,10 +20,10 @@ from ..models.own_backbone import is_own, own_backbone
 from ..training import advisor
 from ..training import train as training
 from ..training.accelerator import hardware
-from ..training.finetuning import Plan
+from ..training.finetuning import Plan, too_few_to_tune
 from ..training.network import Step, default_step
 from ..training.runs import Run, check_place
-from ..training.watching import TensorBoard, Watch
+from ..training.watching import TensorBoard, Watch, check_folder
 from .photos import load_photos
 from .progress import Progress, silent
 
@@ -112,11 +112,15 @@ def train(
     if report is not None:
         refuse_existing(Path(report), force)
     _check_tuning(tune, strategy)
+    if tensorboard is not None:
+        check_folder(Path(tensorboard))
     spec = replace(backbone_spec(backbone, alpha, image_size, weights, scale), region=region and check_region(region))
     plan = Plan("full" if strategy == "full" else "top", seed=seed, **fine_tuning)
     dataset = photos if isinstance(photos, Dataset) else load_photos(photos, seed=seed)
     groups = f" in {len(set(dataset.groups))} groups" if dataset.groups else ""
     progress(f"{len(dataset)} photos of {len(dataset.classes)} classes{groups}")
+    if tune and (too_few := too_few_to_tune(dataset, seed)):
+        progress(too_few)
     machine = hardware(device)
     progress(f"training on the {machine.device}")
 

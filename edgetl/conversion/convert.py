@@ -30,6 +30,7 @@ from ..tflite.feature_map import expose_feature_map
 from ..tflite.fused_proof import Fused
 from ..training.train import Run
 from . import compression, exports, layer_errors, one_file
+from .asked import converted_already
 from .before_rounding import Prepared, prepared
 from .compression import Compressed, Compression
 from .converter import Exported, export, representative_photos
@@ -262,10 +263,7 @@ def _exported(
     asked = options.compression
     if source.ready is not None:
         if asked or asked.per_tensor or options.quantize != "int8":
-            raise InputError(
-                f"{source.describes['name']} is converted already: leave out --quantize, --per-tensor, --qat, --prune "
-                "and --cluster, or give the model it was made of"
-            )
+            raise converted_already(str(source.describes["name"]))
         return None, Exported(source.ready, describe(source.ready)), None
     if not asked:
         model = ready.corrected() if ready else source.backbone

@@ -18,6 +18,7 @@ from edgetl_device.percent import percent
 from .. import tf
 from ..models.float_model import FloatModel
 from ..tflite.fused_proof import AGREEMENT
+from .asked import no_float_model
 from .keras_export import keras_classifier, saved
 from .onnx_export import OnnxRunner, check_installed, onnx_classifier
 
@@ -75,7 +76,7 @@ def exported_files(source: FloatModel, kinds: tuple[str, ...]) -> tuple[OtherFil
     if not kinds:
         return ()
     if source.ready is not None:
-        raise InputError(f"--export is of float models, and {source.describes['name']} is a .tflite file already")
+        raise no_float_model(str(source.describes["name"]))
     model = keras_classifier(source) if source.solved is not None or "keras" in kinds else None
     files = []
     for kind in dict.fromkeys(kinds):

@@ -23,6 +23,7 @@ from .. import tf
 from ..models.float_model import FloatModel, SolvedHead
 from ..models.keras3_copy import as_keras3
 from ..tflite.fused import Formula, formula_of
+from .asked import not_trained_here
 
 Floats = npt.NDArray[np.float32]
 
@@ -36,10 +37,7 @@ def keras_classifier(source: FloatModel) -> Any:
         InputError: the model has no solved head, or a layer that Keras 3 cannot be given.
     """
     if source.solved is None:
-        raise InputError(
-            f"--export keras gives back what `edgetl train` made; {source.describes['name']} is a model of your own: "
-            "keep your file"
-        )
+        raise not_trained_here(str(source.describes["name"]))
     keras = tf.keras3()
     backbone = as_keras3(source.keras(), "backbone")
     low, high = source.scale

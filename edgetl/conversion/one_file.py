@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device.console import progress
-from edgetl_device.errors import CheckFailedError, InputError, PhotoError
+from edgetl_device.errors import CheckFailedError, PhotoError
 from edgetl_device.inference.backbone import Backbone, prepare_files
 from edgetl_device.inference.interpreter import TFLiteInterpreter
 from edgetl_device.percent import percent
@@ -19,6 +19,7 @@ from ..models.float_model import FloatModel, OwnHead
 from ..tflite import fused
 from ..tflite.fused_proof import AGREEMENT, Fused, Runner, prove
 from ..tflite.kept_head import keep_head
+from .asked import no_own_head, own_head_already
 from .converter import Exported
 from .fitting import Fitted
 from .parity import Parity, compare, gate
@@ -55,10 +56,7 @@ def check_own_head(source: FloatModel) -> OwnHead:
     """The model's own head; raises InputError where there is none that can be kept."""
     if source.own is not None:
         return source.own
-    name = source.describes["name"]
-    if source.ready is not None:
-        raise InputError(f"--keep-head: {name} is one .tflite file with its own head already: use it as it is")
-    raise InputError("--keep-head is for a model of your own: a RUN has no last layer but the solved head of --fused")
+    raise no_own_head() if source.ready is None else own_head_already(str(source.describes["name"]))
 
 
 def with_own_head(exported: Exported, source: FloatModel, max_drop: float, name: str) -> OneFile:

@@ -202,12 +202,17 @@ def name_outputs(classes: int, labels: Sequence[str] | None, folders: Sequence[s
     return tuple(labels)
 
 
+def needs_keras2(what: str) -> InputError:
+    """Of compression, where ``what`` says why it cannot be."""
+    return InputError(
+        f"--qat, --prune and --cluster need a Keras 2 model (TFMOT takes no other), and {what}: "
+        "leave them out, or train with `edgetl train`"
+    )
+
+
 def _no_keras(what: str) -> Callable[[], Any]:
     def refuse() -> Any:
-        raise InputError(
-            f"--qat, --prune and --cluster need a Keras 2 model (TFMOT takes no other), and {what}: "
-            "leave them out, or train with `edgetl train`"
-        )
+        raise needs_keras2(what)
 
     return refuse
 

@@ -26,7 +26,7 @@ from .network import Network, Step, default_step
 from .plan import Plan
 from .replicas import ALONE, Replicas
 from .search import Tuned, search
-from .trials import Trial, choose
+from .trials import ENOUGH, Trial, choose
 from .watching import Watch
 
 __all__ = ["Finetuned", "Plan", "finetune", "stopping_rows"]
@@ -45,6 +45,18 @@ def stopping_rows(dataset: Dataset, seed: int) -> tuple[list[int], list[int]]:
     if len(stop) < _ENOUGH_TO_STOP:
         return train, []
     return sorted(set(train) - set(stop)), stop
+
+
+def too_few_to_tune(dataset: Dataset, seed: int) -> str:
+    """What is said before a training whose photos are too few to tune on; nothing where they are enough."""
+    count, train = len(stopping_rows(dataset, seed)[1]), len(dataset.rows("train"))
+    if count >= ENOUGH:
+        return ""
+    needed = round(ENOUGH / STOPPING_SHARE)
+    return (
+        f"--tune will change nothing: {count} of the {train:,} training photos are kept to tell trainings apart, and "
+        f"it takes {ENOUGH}, so about {needed:,} training photos"
+    )
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from edgetl_device.errors import StorageError
+from edgetl_device.errors import InputError, StorageError
 
 from .. import tf
 
@@ -15,6 +15,15 @@ Watch = Callable[[Mapping[str, Any]], None]
 ``stop_loss`` (None where nothing is kept to stop on); at the end with ``accuracy``, on the held-out photos."""
 
 _SCALAR = 1  # DataClass of TensorFlow's summary.proto
+
+
+def check_folder(folder: Path) -> None:
+    """Raise InputError where a file is in the way of the folder for TensorBoard's files."""
+    for place in (folder, *folder.parents):
+        if place.exists():
+            if not place.is_dir():
+                raise InputError(f"--tensorboard {folder}: {place} is a file: name a folder")
+            return
 
 
 class TensorBoard:

@@ -1,0 +1,64 @@
+"""What options ask of a kind of model that it cannot give: told before anything is loaded, which takes long."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgetl_device.errors import InputError
+
+from ..models.keras_files import needs_keras2
+from ..models.model_kinds import model_kind
+from ..training.runs import is_run
+from .compression import Compression
+
+
+def check_asked(
+    path: Path, quantize: str, compression: Compression, export: tuple[str, ...] = (), keep_head: bool = False
+) -> None:
+    """Raise InputError where the arguments alone decide; what is no model is left to those that open it."""
+    if is_run(path):
+        if keep_head:
+            raise no_own_head()
+        return
+    kind = model_kind(path)
+    if kind == "a .tflite file":
+        if keep_head:
+            raise own_head_already(path.name)
+        if export:
+            raise no_float_model(path.name)
+        if compression or compression.per_tensor or quantize != "int8":
+            raise converted_already(path.name)
+    elif kind is not None and "keras" in export:
+        raise not_trained_here(path.name)
+    if kind == "a SavedModel" and compression:
+        raise needs_keras2(f"{path} is a SavedModel")
+
+
+def no_own_head() -> InputError:
+    """Of ``--keep-head`` with a RUN."""
+    return InputError("--keep-head is for a model of your own: a RUN has no last layer but the solved head of --fused")
+
+
+def own_head_already(name: str) -> InputError:
+    """Of ``--keep-head`` with a ``.tflite`` file."""
+    return InputError(f"--keep-head: {name} is one .tflite file with its own head already: use it as it is")
+
+
+def no_float_model(name: str) -> InputError:
+    """Of ``--export`` with a ``.tflite`` file."""
+    return InputError(f"--export is of float models, and {name} is a .tflite file already")
+
+
+def converted_already(name: str) -> InputError:
+    """Of another number format, or fine-tuning, of a ``.tflite`` file."""
+    return InputError(
+        f"{name} is converted already: leave out --quantize, --per-tensor, --qat, --prune and --cluster, or give the "
+        "model it was made of"
+    )
+
+
+def not_trained_here(name: str) -> InputError:
+    """Of ``--export keras`` with a model of the user's own."""
+    return InputError(
+        f"--export keras gives back what `edgetl train` made; {name} is a model of your own: keep your file"
+    )

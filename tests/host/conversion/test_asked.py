@@ -1,0 +1,69 @@
+"""What the arguments alone decide is told before photos are read and models loaded."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from conftest import TINY, write_photos
+
+import edgetl
+from edgetl.data.datasets import find_all
+from edgetl.training.finetuning import too_few_to_tune
+from edgetl.training.watching import check_folder
+from edgetl_device.errors import InputError
+
+
+def model(folder: Path, kind: str) -> Path:
+    if kind == "tflite":
+        return TINY
+    if kind == "saved":
+        (folder / "saved").mkdir()
+        (folder / "saved" / "saved_model.pb").touch()
+        return folder / "saved"
+    if kind == "run":
+        (folder / "run").mkdir()
+        (folder / "run" / "run.json").touch()
+        return folder / "run"
+    with zipfile.ZipFile(folder / "mine.keras", "w") as archive:
+        archive.writestr("metadata.json", "{}")
+        archive.writestr("config.json", "{}")
+    return folder / "mine.keras"
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "match"),
+    [
+        ("keras", {"keep_head": True, "export": ("keras",)}, r"mine\.keras is a model of your own: keep your file"),
+        ("saved", {"export": ("keras",)}, "saved is a model of your own"),
+        ("saved", {"qat": True}, "need a Keras 2 model .* is a SavedModel"),
+        ("tflite", {"export": ("keras",)}, "is a .tflite file already"),
+        ("tflite", {"keep_head": True}, "with its own head already: use it as it is"),
+        ("tflite", {"quantize": "float16"}, "is converted already: leave out --quantize"),
+        ("tflite", {"per_tensor": True}, "is converted already: leave out"),
+        ("run", {"keep_head": True}, "a RUN has no last layer but the solved head"),
+    ],
+)
+def test_options_that_a_kind_of_model_cannot_have_are_refused_before_anything_is_read(
+    tmp_path, kind, options, match
+) -> None:
+    with pytest.raises(InputError, match=match):
+        edgetl.convert(model(tmp_path, kind), tmp_path / "o.edgetl", photos=tmp_path / "not there", **options)
+
+
+def test_a_file_where_the_folder_for_tensorboard_belongs_is_told_before_photos_are_looked_for(tmp_path) -> None:
+    (tmp_path / "text.txt").touch()
+    for place in (tmp_path / "text.txt", tmp_path / "text.txt" / "below"):
+        with pytest.raises(InputError, match=r"text\.txt is a file: name a folder"):
+            edgetl.train(tmp_path / "not there", tmp_path / "run", tensorboard=place)
+    check_folder(tmp_path)
+    check_folder(tmp_path / "new" / "one")
+
+
+def test_too_few_photos_to_tune_on_are_told_before_training_with_how_many_it_takes(tmp_path) -> None:
+    few = find_all((write_photos(tmp_path, ("ball", "box"), 10),))
+    told = too_few_to_tune(few, 0)
+    assert "0 of the 16 training photos are kept" in told and "takes 100, so about 1,000 training photos" in told
+    paths, labels = tuple(Path(f"{row}.jpg") for row in range(1200)), ("ball", "box") * 600
+    assert too_few_to_tune(type(few)(tmp_path, paths, labels, ("train",) * 1200), 0) == ""
