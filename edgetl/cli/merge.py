@@ -45,7 +45,7 @@ def merge(
     from edgetl_device.bundle.bundle import open_bundle
     from edgetl_device.bundle.signing import read_private_key, read_public_key
     from edgetl_device.merging import merge as merging
-    from edgetl_device.merging.exports import sources_in
+    from edgetl_device.merging.exports import sources_in, without_repeats
     from edgetl_device.merging.label_map import read_label_map
     from edgetl_device.metrics import wilson_interval
 
@@ -57,7 +57,10 @@ def merge(
     names = read_label_map(labels) if labels else {}
     key = read_private_key(sign) if sign else None
     bundle = open_bundle(file)
-    done = merging.merge(bundle, sources_in(stats, trusted), output, key, accept=accept, names=names)
+    given = without_repeats(stats)
+    if len(given) < len(stats):
+        note("a file that is given more than once counts once")
+    done = merging.merge(bundle, sources_in(given, trusted), output, key, accept=accept, names=names)
     if done.replaced:
         were = "s of the same devices were" if done.replaced != 1 else " of the same device was"
         note(f"{done.replaced} older export{were} left out")

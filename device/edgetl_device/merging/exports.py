@@ -18,6 +18,7 @@ from ..files import open_bounded, read_bounded
 from ..statistics import Statistics
 
 SUFFIX = ".stats"
+_FIRST_FORMAT = b"PK"  # a set of arrays
 DEVICES = "devices"  # the folder of exports in a folder of `edgetl collect`
 
 
@@ -52,6 +53,8 @@ def source_at(path: Path, trusted: Sequence[PublicKey] = ()) -> Source:
         with open_bounded(path, MAX_EXPORT) as stream:
             first = stream.read(len(PARTS_MAGIC))
             stream.seek(0)
+            if not first.startswith((MAGIC, PARTS_MAGIC, _FIRST_FORMAT)):
+                raise InputError("no export: `edgetl-device export-stats` writes them")
             header = ExportParts.peek(stream, trusted)[0] if first.startswith((MAGIC, PARTS_MAGIC)) else None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
@@ -85,6 +88,11 @@ def sources_in(paths: Iterable[Path], trusted: Sequence[PublicKey] = ()) -> list
         else:
             found.append(source_at(path, trusted))
     return found
+
+
+def without_repeats(paths: Iterable[Path]) -> list[Path]:
+    """Each file and folder once, under whichever names it was given."""
+    return list({path.resolve(): path for path in paths}.values())
 
 
 def read_export(path: Path, trusted: PublicKey | Sequence[PublicKey] | None = None) -> Export:

@@ -191,6 +191,23 @@ def test_merging_keeps_the_twin_for_the_edge_tpu_and_leaves_out_the_fused_model(
     assert "model.tflite" not in merged.members and "fused" not in merged.manifest
 
 
+def test_a_photo_is_no_export_and_a_file_given_twice_is_no_older_one(bundle_path, tmp_path, home, capsys) -> None:
+    from edgetl_device.cli import program as device_program
+
+    stats, photo = tmp_path / "a.stats", tmp_path / "photo.jpg"
+    photo.write_bytes(b"\xff\xd8 a photo")
+    learner = home.learner()
+    learner.add("kite", np.stack([BACKBONE.embed(draw("kite", n)) for n in range(4)]))
+    learner.store.close()
+    assert console.run(device_program, "d", ["--home", str(home.folder), "export-stats", str(stats)]) == 0
+    words = ["merge", str(bundle_path), str(stats), "-o", str(tmp_path / "new.edgetl")]
+    assert console.run(program, "edgetl", [*words, str(photo)]) == 2
+    assert f"{photo}: no export: `edgetl-device export-stats` writes them" in capsys.readouterr().err
+    assert console.run(program, "edgetl", [*words, str(stats)]) == 0
+    said = capsys.readouterr().err
+    assert "counts once" in said and "older export" not in said
+
+
 def test_files_that_are_no_statistics_are_named(tmp_path) -> None:
     (tmp_path / "x.stats").write_text("hello")
     with pytest.raises(InputError, match=r"x\.stats: not a set of arrays"):
