@@ -222,7 +222,7 @@ def test_the_reference_is_made_from_the_programs_themselves() -> None:
 def texts() -> str:
     """Every constant text in the code, adjacent literals joined, and the shell scripts."""
     found = []
-    for package in ("edgetl", "device/edgetl_device"):
+    for package in ("edgetl", "device/edgetl_device", "fleet/edgetl_fleet"):
         for path in (ROOT / package).rglob("*.py"):
             found += [
                 n.value

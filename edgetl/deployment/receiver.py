@@ -239,7 +239,7 @@ async def _refused(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _not_found(_: Request, __: Exception) -> JSONResponse:
-    return JSONResponse(_answer(f"nothing here: POST {PATH}"), 404)
+    return JSONResponse(_answer(f"nothing here: POST {PATH}: push to the address alone, without a path"), 404)
 
 
 def _digest(token: str) -> bytes:
