@@ -260,7 +260,7 @@ def test_the_drift_of_the_stream_is_watched_and_kept(home: Home, monkeypatch) ->
 
 
 def test_a_captured_sample_holds_its_embedding_and_a_small_picture_and_no_frame(home) -> None:
-    with App(home, FakeCamera([np.full((2160, 3840, 3), 90, np.uint8)] * 3, fps=30, finite=False)) as app:
+    with App(home, FakeCamera(cycle([np.full((2160, 3840, 3), 90, np.uint8)]), fps=30, finite=False)) as app:
         (recognition,) = burst(app, 1)
         captured = app.capture(recognition)
         held = [value for value in vars(captured).values() if isinstance(value, np.ndarray)]
