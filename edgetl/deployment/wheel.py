@@ -10,6 +10,7 @@ import base64
 import csv
 import hashlib
 import io
+import json
 import zipfile
 from importlib import metadata
 from pathlib import Path
@@ -49,7 +50,14 @@ def device_wheel() -> tuple[str, bytes]:
 def _package_files(folder: Path) -> dict[str, bytes]:
     """Every file of the package but what Python compiled, by its name in the wheel, sorted."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    return {f"{_NAME}/{path.relative_to(folder).as_posix()}": path.read_bytes() for path in paths}
+    return {f"{_NAME}/{path.relative_to(folder).as_posix()}": _content(path) for path in paths}
+
+
+def _content(path: Path) -> bytes:
+    """Of a file; JSON without the blanks that people need to read it, a sixth less even when it is compressed."""
+    if path.suffix != ".json":
+        return path.read_bytes()
+    return json.dumps(json.loads(path.read_text("utf-8")), ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _record(files: dict[str, bytes], itself: str) -> bytes:

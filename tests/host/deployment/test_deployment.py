@@ -11,6 +11,7 @@ import pytest
 from conftest import build_bundle, draw, tiny_backbone
 from loopback import AVAILABLE, machine
 
+import edgetl_device
 from edgetl.cli import program
 from edgetl.deployment import deploy as deployment
 from edgetl.deployment.ssh import Remote
@@ -21,6 +22,8 @@ from edgetl_device.bundle.bundle import open_bundle, write_bundle
 from edgetl_device.bundle.export import Export
 from edgetl_device.errors import InputError
 from edgetl_device.statistics import no_statistics
+
+PACKAGE = Path(edgetl_device.__file__).parent
 
 pytestmark = [
     pytest.mark.slow,
@@ -182,6 +185,8 @@ def test_the_wheel_is_small_complete_and_always_the_same(tmp_path) -> None:
     names = archive.namelist()
     assert archive.getinfo("edgetl_device/starter/starter.edgetl").compress_size < 490_000
     assert "edgetl_device/cli/__init__.py" in names and not [n for n in names if "__pycache__" in n]
+    sent = archive.read("edgetl_device/web/openapi.json")
+    assert b"\n" not in sent and json.loads(sent) == json.loads((PACKAGE / "web/openapi.json").read_text("utf-8"))
     target = ["--target", tmp_path / "there", "--no-deps", "--no-index", "--quiet", "--disable-pip-version-check"]
     subprocess.run([sys.executable, "-m", "pip", "install", *target, tmp_path / name], check=True)
     assert (tmp_path / "there/edgetl_device/bundle/bundle.py").exists() and (
