@@ -418,6 +418,20 @@ def test_the_parts_stream_is_watched_and_taught_to_a_bundle_that_knows_nothing(
         assert set(page.locator("#bars .name").all_inner_texts()) == {"left", "right"}
 
 
+def test_the_next_thing_is_taught_before_the_lists_of_the_last_one_are_there(browser, home) -> None:
+    with running(home, fps=20) as site, Visitor(browser, site.url, path="/#/teach") as visitor:
+        page, held = visitor.page, []
+        visitor.sees("ball")
+        page.route("**/api/v1/status", lambda route: held.append(route))
+        for label in ("left", "right"):
+            page.fill("#teach-label", label)
+            page.locator("#shutter").click()
+            page.locator("#result", has_text=label).wait_for()
+            until(lambda label=label: page.wait_for_timeout(20) or site.app.status()["samples"].get(label) == 5)
+            page.locator("#result:not([data-state=working])").wait_for()
+        assert held
+
+
 def test_a_video_is_watched_and_taught(browser, tmp_path, empty_bundle_path, shared) -> None:
     home = Home(tmp_path / "home")
     home.install(empty_bundle_path)

@@ -106,9 +106,10 @@ async function begin(changed) {
     problem = error;
   }
   shutter.dataset.capturing = at("view").dataset.capturing = "false";
-  await learn(label, group, ids, problem, changed);
+  const learned = await learn(label, group, ids, problem, changed);
   at("shutter-text").textContent = t("teach.hold");
-  busy = false;
+  busy = false; // whoever teaches the next thing at once need not wait for the lists
+  if (learned) await listed(group, changed);
 }
 
 /** A hold goes on while held; what was only a tap goes on to a burst. */
@@ -152,14 +153,18 @@ export async function teachPhotos(files, changed, named = null) {
       skipped.push(`${file.name}: ${error.message}`);
     }
   }
-  await learn(label, group, ids, skipped.length ? new Error(skipped.join("; ")) : null, changed);
+  const learned = await learn(label, group, ids, skipped.length ? new Error(skipped.join("; ")) : null, changed);
   busy = shutter.disabled = false;
+  if (learned) await listed(group, changed);
 }
 
-/** Retrain on what was stored, and show the outcome. */
+/** Retrain on what was stored, and show the outcome; whether anything was stored. */
 async function learn(label, group, ids, problem, changed) {
-  if (!ids.length && problem.meant) return ask(label, problem.meant, () => shutter.focus());
-  if (!ids.length) return toast("failed", t("teach.nothing-stored"), problem.message);
+  if (!ids.length) {
+    if (problem.meant) ask(label, problem.meant, () => shutter.focus());
+    else toast("failed", t("teach.nothing-stored"), problem.message);
+    return false;
+  }
   toast("working", t("teach.learning", { label }));
   try {
     report(label, group, ids, await post("retrain", about(group)), changed);
@@ -167,6 +172,10 @@ async function learn(label, group, ids, problem, changed) {
     toast("failed", t("teach.not-learned", { count: ids.length }), error.message);
   }
   if (problem) at("result").append(h("p", { className: "detail", textContent: problem.message }));
+  return true;
+}
+
+async function listed(group, changed) {
   await changed();
   keepGroup(group);
 }
