@@ -168,8 +168,8 @@ def check_names(labels: Sequence[str], folders: Sequence[str], path: Path) -> No
     _refuse_twice(labels, str(path), labels)
     if len(labels) < len(folders):
         raise InputError(
-            f"{path} holds {len(labels)} labels, the photos have {len(folders)} folders: it needs a line for each "
-            "output of the model"
+            f"{path} holds {len(labels)} label{'s' * (len(labels) != 1)}, the photos have {len(folders)} folders: it "
+            "needs a line for each output of the model"
         )
     _refuse_strange(labels, folders)
 

@@ -309,7 +309,7 @@ def test_labels_that_are_not_those_of_the_photos_are_refused_before_the_model_is
     (tmp_path / "m.keras").write_text("never looked at")
     photos = write_photos(tmp_path / "photos", ("ball", "box", "kite"), 2)
     for text, match in [
-        ("ball\n", r"names\.txt holds 1 labels, the photos have 3 folders"),
+        ("ball\n", r"names\.txt holds 1 label, the photos have 3 folders"),
         ("ball\nbox\nplane\n", "a class 'kite' that the model does not know"),
         ("ball\nbox\nkite\nplane\nplane\n", "'plane' twice"),
     ]:
