@@ -140,5 +140,13 @@ def halved(frame: Image, rows: int, columns: int) -> Image:
 
 
 def resized(frame: Image, size: tuple[int, int]) -> Image:
-    """A frame → one of ``size`` (width, height), between pixels linearly, in integers."""
-    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR_EXACT), np.uint8)
+    """A frame → one of ``size`` (width, height), between pixels linearly, in integers.
+
+    OpenCV has vector code for one, two and four channels and for halving, so other shrinking takes a fourth along: a
+    quarter less time, the same bytes.
+    """
+    (height, width), (wide, high) = frame.shape[:2], size
+    if height <= high or width <= wide or height % high == 0 or width % wide == 0:
+        return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR_EXACT), np.uint8)
+    four = cv2.resize(cv2.cvtColor(frame, cv2.COLOR_BGR2BGRA), size, interpolation=cv2.INTER_LINEAR_EXACT)
+    return np.asarray(cv2.cvtColor(four, cv2.COLOR_BGRA2BGR), np.uint8)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from edgetl_device.errors import InputError
-from edgetl_device.preprocess import RESIZES, Preprocessing
+from edgetl_device.preprocess import RESIZES, Preprocessing, resized
 
 
 @pytest.mark.slow
@@ -55,6 +55,12 @@ def test_the_other_ways_to_resize_give_the_same_bytes_everywhere_too(resize, dig
     frames = [generator.integers(0, 256, (*shape, 3), np.uint8) for shape in shapes]
     found = hashlib.sha256(b"".join(Preprocessing(224, 192, resize)(frame).tobytes() for frame in frames))
     assert found.hexdigest() == digest
+
+
+@pytest.mark.parametrize("size", [(96, 96), (180, 180), (223, 160), (224, 300), (300, 224), (359, 1), (640, 480)])
+def test_a_fourth_channel_for_speed_changes_no_byte(size) -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (360, 400, 3), np.uint8)[:, 20:380]
+    np.testing.assert_array_equal(resized(frame, size), cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR_EXACT))
 
 
 def test_stretching_keeps_what_lies_at_the_sides_as_keras_does() -> None:

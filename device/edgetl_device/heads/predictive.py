@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -36,6 +37,9 @@ _BLOCK_ROWS = 128  # scored at once, to spare memory
 @dataclass(frozen=True, eq=False)
 class Predictive(Scorer):
     """Scores = y · weightsᵀ + (yᵀ P y) · slope + bias, with y = code − centre: linear but for one shared feature.
+
+    What that feature adds to all classes alike changes no probability and is left out: it would take as long as all
+    else. Where all classes have as many samples, nothing of it is left.
 
     Args:
         labels: (C,).
@@ -67,14 +71,16 @@ class Predictive(Scorer):
             return scores
         for start in range(0, len(codes), _BLOCK_ROWS):
             centred = (codes[start : start + _BLOCK_ROWS] - self.centre).astype(np.float32, copy=False)
-            scores[start : start + _BLOCK_ROWS] = self._scored(centred, self.precision.lengths(centred))
+            lengths = self.precision.lengths(centred) if self._tilt.any() else None
+            scores[start : start + _BLOCK_ROWS] = self._scored(centred, lengths)
         return scores
 
     def holdout_scores(self, evidence: Evidence) -> Floats:
         """As :meth:`scores`, without most of the work."""
         if self.precision is None:
             return self.scores(evidence.holdout)
-        return self._scored(evidence.holdout - self.centre, evidence.holdout_distances.astype(np.float32))
+        lengths = evidence.holdout_distances.astype(np.float32) if self._tilt.any() else None
+        return self._scored(evidence.holdout - self.centre, lengths)
 
     def scores_without_each(self, evidence: Evidence, codes: Codes, labels: Sequence[str]) -> npt.NDArray[np.float64]:
         """In closed form (see :mod:`.leave_one_out`)."""
@@ -85,17 +91,25 @@ class Predictive(Scorer):
 
     def slopes(self, point: Floats) -> Floats:
         """Codes (d,) float32 → (C, d) by how much each score rises with each code there."""
-        if self.precision is None:
-            return np.zeros_like(self.weights)
-        return self.weights + 2 * self.slope[:, None] * ((point - self.centre)[None] @ self.precision)
+        if self.precision is None or not self._tilt.any():
+            return self.weights
+        return self.weights + 2 * self._tilt[:, None] * ((point - self.centre)[None] @ self.precision)
 
     def closed_form(self, transform: CodeTransform) -> ClosedForm:
         """Linear, and the one quadratic feature."""
-        term = None if self.precision is None else QuadraticTerm(self.centre, self.precision, self.slope)
+        if self.precision is None or not self._tilt.any():
+            return ClosedForm(self.weights, self.bias - self.weights @ self.centre)
+        term = QuadraticTerm(self.centre, self.precision, self._tilt)
         return ClosedForm(self.weights, self.bias - self.weights @ self.centre, term)
 
-    def _scored(self, centred: Floats, quadratic: Floats) -> Floats:
-        return centred @ self.weights.T + quadratic[:, None] * self.slope + self.bias
+    @cached_property
+    def _tilt(self) -> Floats:
+        """(C,) slope, less that of the class with the most samples: 0 for all where all have as many."""
+        return np.asarray(self.slope - self.slope.max(initial=-np.inf), np.float32)
+
+    def _scored(self, centred: Floats, lengths: Floats | None) -> Floats:
+        scores = centred @ self.weights.T + self.bias
+        return scores if lengths is None else scores + lengths[:, None] * self._tilt
 
 
 def drawn_means(moments: ClassMoments) -> npt.NDArray[np.float64]:

@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 from conftest import some_projection
 
+from edgetl_device.codes import CodeTransform
 from edgetl_device.errors import InputError
 from edgetl_device.heads.class_moments import PRIOR_SAMPLES, ClassMoments, class_moments
 from edgetl_device.heads.evidence import Evidence, extend, gather
 from edgetl_device.heads.head import Head, fit_head
 from edgetl_device.heads.lda import solve_lda
-from edgetl_device.heads.precision import MOST_ROWS, invert, solve_precision
+from edgetl_device.heads.precision import MOST_ROWS, Precision, invert, solve_precision
 from edgetl_device.heads.predictive import VOLUME_SHARE, solve_predictive
 from edgetl_device.heads.registry import HEADS
 from edgetl_device.heads.scatter import device_weight
-from edgetl_device.metrics import fit_temperature
+from edgetl_device.metrics import fit_temperature, softmax
 from edgetl_device.statistics import no_statistics, statistics_of
 
 DIMENSION = 48
@@ -231,6 +232,28 @@ def test_with_many_samples_scores_agree_with_scikit_learns_lda(solve) -> None:
     tests = generator.normal(CENTRES[rows[::50]][:, :6] / 20, 1.5)
     ours, theirs = solve(plain(features, rows)).scores(tests), oracle.decision_function(tests)
     np.testing.assert_allclose(ours - ours[:, :1], theirs - theirs[:, :1], rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize("rule", ["predictive", "gaussian"])
+def test_where_all_classes_have_as_many_samples_no_length_is_taken(rule: str, monkeypatch) -> None:
+    alike, uneven = fit_head(evidence(factory=3), rule), fit_head(evidence(factory=3, new=range(1, 2)), rule)
+    codes, _ = draw(range(4), 5, seed=8)
+    expected = alike.probabilities(codes)
+    monkeypatch.setattr(Precision, "forms", lambda *_: pytest.fail("a length was taken"))
+    np.testing.assert_array_equal(alike.probabilities(codes), expected)
+    assert alike.scorer.closed_form(CodeTransform(0, DIMENSION)).quadratic is None
+    with pytest.raises(pytest.fail.Exception, match="a length was taken"):
+        uneven.probabilities(codes)
+
+
+def test_what_all_classes_share_changes_no_probability() -> None:
+    found = class_moments(evidence(factory=3, per_class=30, new=range(3, 4), shots=1))
+    rule = solve_predictive(found)
+    codes, _ = draw(range(4), 5, seed=8)
+    centred = (codes - rule.centre).astype(np.float64)
+    lengths = np.einsum("nd,de,ne->n", centred, rule.precision.matrix, centred)
+    whole = centred @ rule.weights.T + lengths[:, None] * rule.slope + rule.bias
+    np.testing.assert_allclose(softmax(rule.scores(codes)), softmax(whole), atol=1e-4)
 
 
 def test_a_class_of_one_sample_is_wider_by_the_closed_form_of_the_posterior_predictive() -> None:

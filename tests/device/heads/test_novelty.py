@@ -74,10 +74,10 @@ def test_relative_distance_is_what_its_formula_says() -> None:
     known = factory()
     novelty, (codes, _) = fit_novelty(known), draw(range(2, 8), 5)
     rule = fit_head(known, "predictive").scorer  # without a projection, as here, no class has a covariance of its own
-    best = np.sort(rule.scores(codes).astype(np.float64), axis=1)
     precision = known.space.precision.matrix.astype(np.float64)
-    far = [float((code - known.centre) @ precision @ (code - known.centre)) for code in codes]
-    expected = best[:, -1] + LEAD_SHARE * (best[:, -1] - best[:, -2]) + 0.5 * (1 - PLAIN_SHARE) * np.array(far)
+    far = np.array([float((code - known.centre) @ precision @ (code - known.centre)) for code in codes])
+    best = np.sort(rule.scores(codes) + far[:, None] * float(rule.slope.max()), axis=1)  # with what all classes share
+    expected = best[:, -1] + LEAD_SHARE * (best[:, -1] - best[:, -2]) + 0.5 * (1 - PLAIN_SHARE) * far
     np.testing.assert_allclose(novelty.familiarity(codes), expected, rtol=1e-3, atol=1e-2)
 
 
@@ -87,7 +87,8 @@ def test_relative_distance_sees_covariances_of_single_classes() -> None:
     assert len(relative.classes) == 4
     whitened = known.space(known.holdout)
     exact = row_products(known.space.whiten(whitened.offsets), whitened.offsets)
-    scores = rule.scores(known.holdout) + (whitened.lengths - exact)[:, None] * rule.base.slope
+    tilt = rule.base.slope - rule.base.slope.max()
+    scores = rule.scores(known.holdout) + whitened.lengths[:, None] * rule.base.slope - exact[:, None] * tilt
     np.testing.assert_allclose(relative(whitened), reached(scores, whitened.lengths), rtol=1e-4, atol=2e-2)
 
 
