@@ -157,7 +157,8 @@ class Person:
         ids = [frame["id"] for frame in frames][:4]
         if ids:
             self.ask("POST", "/api/v1/review/label", {"label": "cup", "ids": ids[:2]})
-            self.ask("POST", "/api/v1/review/drop", {"ids": ids[2:] or ids[:1]})
+            if ids[2:]:
+                self.ask("POST", "/api/v1/review/drop", {"ids": ids[2:]})
             self.noted["reviewed"] += len(ids)
         counts = self.ask("GET", "/api/v1/status")["samples"]
         self.noted["lost"] += abs(counts.get("bottle", 0) - stored)
@@ -236,10 +237,12 @@ class Unplugged(FakeCamera):
 
     def __init__(self, film: list[Image]) -> None:
         super().__init__(fps=FPS, finite=False)
+        self._rng = np.random.default_rng(0)
         self._sessions: Iterator[Any] = (self._session(film) for _ in repeat(None))
 
     def _session(self, film: list[Image]) -> Iterator[Image | Exception]:
-        yield from islice(cycle(film), SESSION)
+        for frame in islice(cycle(film), SESSION):
+            yield np.roll(frame, self._rng.integers(frame.shape[1]), axis=1)  # never twice the same, for the review
         yield CameraError("unplugged")
 
 

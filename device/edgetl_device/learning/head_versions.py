@@ -124,5 +124,4 @@ class HeadVersions:
 
     def before(self, number: int) -> VersionRow | None:
         """The last good version before one."""
-        earlier = [row for row in self.versions() if row.id < number and row.state in GOOD]
-        return earlier[-1] if earlier else None
+        return self.store.versions.before(self.bundle.digest, number, GOOD)

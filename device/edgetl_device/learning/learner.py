@@ -89,7 +89,7 @@ class Learner(HeadVersions, SampleKeeper):
     def is_new_to_its_samples(self) -> bool:
         """Whether samples are stored and no version was made since the one in use: so it is after an installation."""
         taught = self.store.is_anything_learned(self.bundle.backbone_digest)
-        return taught and self.versions()[-1].id == self.active_version
+        return taught and self.store.versions.newest(self.bundle.digest) == self.active_version
 
     def has_nothing_to_learn(self, rule: str | None = None) -> bool:
         """Whether a retraining would only repeat the version in use: no rule but its own, no sample after its last."""

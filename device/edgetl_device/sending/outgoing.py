@@ -55,7 +55,7 @@ def outgoing(
     withheld = {name: less for name, (_, less) in found.items()}
     own = withheld.pop("")
     merged = store.device in bundle.merged
-    version = next(row for row in learner.versions() if row.id == learner.active_version)
+    version = learner.version(learner.active_version)
     facts = {
         "bundle": bundle.name,
         "bundle_digest": bundle.digest,

@@ -13,6 +13,8 @@ from .database import Database
 from .replacement import now
 from .schema import VersionRow
 
+MOST_VERSIONS = 1000  # of a bundle; the oldest go, but for the factory's and the one in use
+
 
 class StoredVersions:
     """The part of the store that keeps them; each method that changes something is one durable step.
@@ -54,6 +56,7 @@ class StoredVersions:
             )
             if activate:
                 self._activate(bundle, number)
+            self._drop_oldest(bundle)
             self._database.log_event(state, {"version": number, "reason": reason})
         return number
 
@@ -65,6 +68,18 @@ class StoredVersions:
         """One version, or None."""
         rows = self._rows("bundle = ? AND id = ?", (bundle, number))
         return rows[0] if rows else None
+
+    def before(self, bundle: str, number: int, states: Sequence[str]) -> VersionRow | None:
+        """The last version before one that is in one of these states, or None."""
+        marks = ",".join("?" * len(states))
+        condition = f"bundle = ? AND id < ? AND state IN ({marks}) ORDER BY id DESC LIMIT 1"
+        rows = self._rows(condition, (bundle, number, *states))
+        return rows[0] if rows else None
+
+    def newest(self, bundle: str) -> int | None:
+        """The number of the newest version, or None before the first."""
+        ((number,),) = list(self._database.rows("SELECT max(id) FROM versions WHERE bundle = ?", (bundle,)))
+        return None if number is None else int(number)
 
     def active(self, bundle: str) -> int | None:
         """The number of the active version, or None before the first."""
@@ -111,6 +126,14 @@ class StoredVersions:
     def _activate(self, bundle: str, number: int) -> None:
         self._database.delete("active", "bundle = ?", (bundle,))
         self._database.insert("active", bundle=bundle, version=number)
+
+    def _drop_oldest(self, bundle: str) -> None:
+        kept = "SELECT id FROM versions WHERE bundle = ? ORDER BY id DESC LIMIT ?"
+        kept = f"SELECT version FROM active UNION ALL SELECT * FROM ({kept})"
+        old = f"bundle = ? AND state != 'factory' AND id NOT IN ({kept})"
+        values = (bundle, bundle, MOST_VERSIONS)
+        self._database.delete("trials", f"version IN (SELECT id FROM versions WHERE {old})", values)
+        self._database.delete("versions", old, values)
 
     def _rows(self, condition: str, values: Sequence[Any]) -> list[VersionRow]:
         columns = "id, time, state, reason, rule, last_sample, metrics"

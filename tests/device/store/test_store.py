@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from edgetl_device.errors import HomeError, StorageError
-from edgetl_device.store import changes
+from edgetl_device.store import changes, versions
 from edgetl_device.store.backup import check_backup, restore_database, what_is_wrong
 from edgetl_device.store.regions import RegionRow
 from edgetl_device.store.repair import RECOVERED
@@ -97,6 +97,26 @@ def test_a_new_version_and_its_activation_are_one_step(path) -> None:
     assert store.versions.active("bundle") == first and second == first + 1
     assert [row.state for row in store.versions.of("bundle")] == ["factory", "rejected"]
     assert store.versions.of("bundle")[1].metrics == {"accuracy": 0.5} and store.versions.of("other") == []
+
+
+def test_the_oldest_versions_go_but_for_the_factorys_and_those_in_use(path, monkeypatch) -> None:
+    store = Store(path)
+    monkeypatch.setattr(versions, "MOST_VERSIONS", 3)
+
+    def add(bundle: str, state: str, activate: bool = False) -> int:
+        return store.versions.add(bundle, state, "", "lda", 0, {}, activate=activate)
+
+    factory, used, _ = add("a", "factory"), add("a", "promoted", activate=True), add("a", "promoted")
+    store.versions.count_start(used + 1)
+    others = [add("b", "promoted", activate=True) for _ in range(3)]
+    newest = [add("a", "promoted"), add("a", "rejected"), add("a", "promoted")]
+    assert [row.id for row in store.versions.of("a")] == [factory, used, *newest] and store.versions.active("a") == used
+    assert [row.id for row in store.versions.of("b")] == others and store.versions.newest("a") == newest[-1]
+    assert list(store.database.rows("SELECT * FROM trials")) == []
+    good = ("factory", "promoted")
+    before = [store.versions.before("a", number, good) for number in (factory, used, newest[0], newest[2])]
+    assert [row and row.id for row in before] == [None, factory, used, newest[0]]
+    assert what_is_wrong(path) is None
 
 
 def test_forgetting_leaves_no_trace_in_the_files(path) -> None:
