@@ -174,7 +174,7 @@ class Reviewing:
 
     def _hide_again(self, undone: _Labelled, learner: Learner) -> None:
         """A label that was hidden is so again, once nothing is left that was taught of it since."""
-        if not learner.samples(undone.label):
+        if not learner.store.newest_samples(undone.backbone, undone.label, limit=1):
             learner.hide(undone.label)
             return
         of = undone.backbone, undone.label, undone.group

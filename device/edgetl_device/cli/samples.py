@@ -146,20 +146,21 @@ def forget(
         raise InputError("--other-view is about samples in all groups: leave out --group")
     learner = in_group(home.learner(), group)
     with learner.lock():
-        before, chosen, elsewhere = {row.id for row in learner.samples()}, list[int](), tuple[str, ...]()
+        chosen, labelled, elsewhere = list[int](), dict[int, str](), tuple[str, ...]()
         if other_view:
             ids = tuple(range(number, number + 1) for number in _taught_otherwise(home, learner))
         if label is not None:
             removed, hidden = learner.forget_label(label)
         else:
             chosen = [] if everything else stored_ids(learner, [*ids, *further], labelled=False)
+            labelled = learner.store.labels_of(learner.bundle.backbone_digest, chosen)
             elsewhere = () if group else learner.groups_of(chosen)
             removed, hidden = learner.forget_all() if everything else learner.forget(chosen), False
         if hidden:
             say(f"{label} is hidden now; it came with the bundle, so its statistics stay there")
         if removed or not hidden:
             of = f" in {group}" if group else ""
-            alone = bool(chosen) and not before & set(chosen)
+            alone = bool(chosen) and not labelled
             where = f", labelled in {', '.join(elsewhere)} alone" if alone else f", in {', '.join(elsewhere)} too"
             say(f"forgot {removed} sample{'s' if removed != 1 else ''}{where if elsewhere else of}")
             if alone:

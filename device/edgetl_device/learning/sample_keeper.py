@@ -158,7 +158,9 @@ class SampleKeeper:
         """Move samples to another label. Returns how many: those that are learned under it already stay as they are."""
         label = check_sample_label(label)
         with self.lock():
-            already = {row.id for row in self.samples(label) if not row.pending}
+            labels = self.store.labels_of(self.bundle.backbone_digest, ids)
+            pending = {number for batch in self.pending() for number in batch.ids}
+            already = {number for number, own in labels.items() if own == label and number not in pending}
             distinct = [number for number in self._existing(ids) if number not in already]
             if not distinct:
                 return 0

@@ -73,11 +73,13 @@ class Changes:
 
     def delete_samples(self, condition: str, values: Sequence[Value] = ()) -> int:
         """As :meth:`delete`; traces of them are to be removed by :meth:`scrub`."""
-        gone = self.delete("samples", condition, values)
+        gone = list(self._db.execute(f"DELETE FROM samples WHERE {condition} RETURNING id, checksum", values))
+        self._count(gone=[checksum for _, checksum in gone])
+        ids = json.dumps([number for number, _ in gone])
         for table in OF_SAMPLES:
-            self.delete(table, "sample NOT IN (SELECT id FROM samples)")
-        self._pending = replace(self._pending, samples=self._pending.samples - gone, unscrubbed=True)
-        return gone
+            self.delete(table, "sample IN (SELECT value FROM json_each(?))", (ids,))
+        self._pending = replace(self._pending, samples=self._pending.samples - len(gone), unscrubbed=True)
+        return len(gone)
 
     def next_id(self, table: str) -> int:
         """The number that the next row of a table gets; no row that is gone has it."""

@@ -102,7 +102,7 @@ class GroupStore(Store):
 
     def labels(self, backbone: str) -> tuple[str, ...]:
         """As :meth:`Store.labels`."""
-        return tuple(self.counts(backbone))
+        return self._labels_in("grouped WHERE backbone = ?1 AND name = ?2", (backbone, self.name))
 
     def is_anything_learned(self, backbone: str) -> bool:
         """As :meth:`Store.is_anything_learned`."""
@@ -148,14 +148,14 @@ class GroupStore(Store):
 
     def photos(self, backbone: str, ids: Sequence[int] | None = None) -> frozenset[int]:
         """Those of the ids that are labelled in the group, or all."""
-        return frozenset(row.id for row in self.samples(backbone) if ids is None or row.id in set(ids))
+        return frozenset((row.id for row in self.samples(backbone)) if ids is None else self.labels_of(backbone, ids))
 
     def remove_samples(self, backbone: str, ids: Sequence[int]) -> None:
         """Remove the samples' labels in this group; those that are labelled nowhere then are gone altogether."""
         self._refuse_read_only()
         with self.database.transaction():
             self.database.delete("grouped", self._among, (backbone, self.name, listed(ids)))
-            self._drop_unlabelled()
+            self.database.delete_samples(f"{_UNLABELLED} AND {_THESE}", (listed(ids),))
             self.database.taken_away()
             self.database.log_event("forget", {"group": self.name, "samples": len(ids)})
         self.database.scrub()
@@ -170,7 +170,7 @@ class GroupStore(Store):
                 if hidden_of.endswith(f"/{self.name}"):
                     self._show(hidden_of, label)
             removed = self.database.delete("grouped", "name = ?", (self.name,))
-            self._drop_unlabelled()
+            self.database.delete_samples(_UNLABELLED)
             self.database.taken_away()
             self.database.log_event("forget", {"group": self.name, "samples": removed})
         self.database.scrub()
@@ -269,10 +269,8 @@ class GroupStore(Store):
                 "grouped", sample=number, backbone=backbone, name=self.name, label=label or own, time=made, confirmed=1
             )
 
-    def _drop_unlabelled(self) -> None:
-        self.database.delete_samples("label = '' AND id NOT IN (SELECT sample FROM grouped)")
 
-
+_UNLABELLED = "label = '' AND id NOT IN (SELECT sample FROM grouped)"
 _THESE = "id IN (SELECT value FROM json_each(?))"
 
 

@@ -36,12 +36,15 @@ class LearnedSamples:
 
     def labels(self, backbone: str) -> tuple[str, ...]:
         """Of stored samples, sorted: one step of the index for each, however many samples it has."""
+        return self._labels_in("samples WHERE backbone = ?1", (backbone,))
+
+    def _labels_in(self, rows: str, values: Sequence[str]) -> tuple[str, ...]:
         query = (
-            "WITH RECURSIVE named (label) AS (SELECT min(label) FROM samples WHERE backbone = ?1 AND label > '' "
-            "UNION ALL SELECT (SELECT min(label) FROM samples WHERE backbone = ?1 AND label > named.label) FROM named "
+            f"WITH RECURSIVE named (label) AS (SELECT min(label) FROM {rows} AND label > '' "
+            f"UNION ALL SELECT (SELECT min(label) FROM {rows} AND label > named.label) FROM named "
             "WHERE named.label IS NOT NULL) SELECT label FROM named WHERE label IS NOT NULL"
         )
-        return tuple(str(label) for (label,) in self.database.rows(query, (backbone,)))
+        return tuple(str(label) for (label,) in self.database.rows(query, values))
 
     def is_anything_learned(self, backbone: str) -> bool:
         """Whether there is a sample that is not pending."""

@@ -50,7 +50,7 @@ class PendingSamples:
         """What is pending, oldest first."""
         query = (
             "SELECT batch, label, looks_like, count(*), reason, min(time), json_group_array(id) "
-            "FROM pending JOIN samples ON sample = id WHERE backbone = ? GROUP BY batch ORDER BY batch"
+            "FROM pending CROSS JOIN samples ON sample = id WHERE +backbone = ? GROUP BY batch ORDER BY batch"
         )
         return [
             PendingBatch(batch, label, looks_like, count, reason, time, tuple(sorted(json.loads(ids))))

@@ -258,7 +258,7 @@ class Store(LearnedSamples):
         self._refuse_read_only()
         unscrubbed = self.database.state().unscrubbed  # what was removed before is not known any more
         with self.database.transaction():
-            condition = "backbone = ? AND id IN (SELECT value FROM json_each(?))"
+            condition = "+backbone = ? AND id IN (SELECT value FROM json_each(?))"
             self.database.delete_samples(condition, (backbone, json.dumps([int(identity) for identity in ids])))
             self.database.taken_away()
             self.database.log_event("forget", {"samples": len(ids)})
@@ -268,7 +268,7 @@ class Store(LearnedSamples):
         """As :meth:`remove_samples`, but a sample that is labelled in a group stays there."""
         self._refuse_read_only()
         unscrubbed = self.database.state().unscrubbed
-        here = "backbone = ? AND id IN (SELECT value FROM json_each(?))"
+        here = "+backbone = ? AND id IN (SELECT value FROM json_each(?))"
         values = (backbone, json.dumps([int(identity) for identity in ids]))
         elsewhere = "id IN (SELECT sample FROM grouped)"
         with self.database.transaction():

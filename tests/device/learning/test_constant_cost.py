@@ -1,0 +1,83 @@
+"""What a device does again and again takes as many of SQLite's instructions with many samples stored as with few."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from conftest import embeddings
+
+from edgetl_device.home import Home
+from edgetl_device.learning.groups import Groups
+from edgetl_device.learning.learner import Learner
+from edgetl_device.store.store import Store
+
+FEW, MANY = 200, 2000  # samples of each label
+
+
+def steps_of(store: Store, ask: Callable[[], object]) -> int:
+    steps = [0]
+
+    def count() -> bool:
+        steps[0] += 1
+        return False
+
+    store.database._db.set_progress_handler(count, 1)
+    try:
+        ask()
+    finally:
+        store.database._db.set_progress_handler(None)
+    return steps[0]
+
+
+def fill(learner: Learner, count: int, seed: int) -> None:
+    """So many of each label, confirmed, and taught in a view of its own."""
+    generator = np.random.default_rng(seed)
+    for label in ("kite", "ring"):
+        raw = np.tile(embeddings(label, 20), (-(-count // 20), 1))[:count]
+        raw[:, :4] = generator.integers(-128, 128, (count, 4))  # no photo twice
+        ids = learner.store.add_samples(label, raw, learner.bundle.backbone_digest, learner.runtime, view="{}")
+        learner.store.confirm_samples(learner.bundle.backbone_digest, ids)
+    learner.retrain(accept_scene_change=True)
+
+
+def asked(learner: Learner) -> dict[str, int]:
+    """The work that must not grow → its steps."""
+    new, store, backbone = embeddings("kite", 2, 700), learner.store, learner.bundle.backbone_digest
+
+    def learn(row: int) -> None:
+        learner.add("kite", new[row : row + 1])
+        learner.retrain(accept_scene_change=True)
+
+    def newest() -> list[int]:
+        return [row.id for row in store.newest_samples(backbone, None, None, 1)]
+
+    def relabel() -> None:
+        learner.relabel("ring", newest())
+        learner.retrain(accept_scene_change=True)
+
+    def forget() -> None:
+        learner.forget(newest())
+        learner.retrain(accept_scene_change=True)
+
+    verbs: dict[str, Callable[[], object]] = {
+        "learn one": lambda: learn(0),
+        "learn the next": lambda: learn(1),
+        "relabel one": relabel,
+        "forget one": forget,
+        "roll back": learner.rollback,
+        "what is pending": lambda: store.pending(backbone),
+    }
+    return {name: steps_of(learner.store, ask) for name, ask in verbs.items()}
+
+
+@pytest.mark.parametrize("group", [None, "condition"])
+def test_no_step_grows_with_what_is_stored(home: Home, group: str | None) -> None:
+    learner = home.learner() if group is None else Groups(home.learner()).known_or_new(group)
+    fill(learner, FEW, 0)
+    few = asked(learner)
+    fill(learner, MANY - FEW, 1)
+    many = asked(learner)
+    if group is not None:  # for these a group reads its own labels again
+        for name in ("relabel one", "forget one"):
+            del many[name]
+    assert {name: (few[name], many[name]) for name in many if many[name] > 1.2 * few[name] + 500} == {}
