@@ -32,7 +32,7 @@ from .fitting import converted_backbone, fit
 from .proof import MODES
 
 DEFAULT = tuple(MODES)
-CLOSE = 1.1  # latencies within 10 % count as the same: machines have moods
+CLOSE = 1.1  # latencies within 10 % count as the same, for machines have moods, and so do sizes
 ROUNDS = 30
 _RIVAL_MS = 2_000  # a model slower than this is timed a few times only
 _EXTRAS: dict[str, Callable[[str], object]] = {"qat": lambda _: True, "prune": float, "cluster": int}
@@ -224,7 +224,8 @@ def latencies(files: dict[str, bytes], photo: npt.NDArray[np.uint8], rounds: int
 
 
 def recommend(rows: Sequence[Row], max_drop: float) -> tuple[str | None, str]:
-    """The fastest of those that are nearly as accurate as the best, or tie with it; of equally fast ones the smallest.
+    """The fastest of those that are nearly as accurate as the best, or tie with it; of equally fast ones the smallest,
+    and of equally small ones the first.
 
     Where the accuracies are ties, compressing first has bought nothing that was measured: the simplest are preferred.
     """
@@ -236,10 +237,15 @@ def recommend(rows: Sequence[Row], max_drop: float) -> tuple[str | None, str]:
     plainest = min(row.name.count("+") for row in good)
     good = [row for row in good if row.name.count("+") == plainest or not row.tied]
     fastest = min(good, key=_latency)
-    chosen = min(
-        (row for row in good if _latency(row) <= CLOSE * _latency(fastest)), key=lambda row: row.size_bytes or 0
-    )
-    how = "the fastest" if chosen is fastest else f"the smallest of those as fast as {fastest.name}"
+    alike = [row for row in good if _latency(row) <= CLOSE * _latency(fastest)]
+    least = min(row.size_bytes or 0 for row in alike)
+    chosen = next(row for row in alike if (row.size_bytes or 0) <= CLOSE * least)
+    if chosen is fastest:
+        how = "the fastest"
+    elif chosen.size_bytes == least:
+        how = f"the smallest of those as fast as {fastest.name}"
+    else:
+        how = f"the first of those as fast and small as {fastest.name}"
     reason = f"{how}, {_ms(chosen)} ms, "
     if len(good) == 1:
         reason += f"and the only one within {max_drop:g} of the best accuracy, {_accuracy(best):.3f}"

@@ -49,6 +49,12 @@ def test_of_equally_fast_ones_the_smallest_is_recommended() -> None:
     assert name == "a" and reason.startswith("the smallest of those as fast as b, 5.3 ms")
 
 
+def test_neither_noise_in_latency_nor_a_few_bytes_choose_between_recipes() -> None:
+    name, reason = recommend([Row("int8", 0.9, 1.0, 620, 1, 5.2), Row("dynamic", 0.9, 1.0, 600, 1, 5.0)], 0.01)
+    assert name == "int8" and reason.startswith("the first of those as fast and small as dynamic, 5.2 ms")
+    assert recommend([Row("int8", 0.9, 1.0, 700, 1, 5.0), Row("dynamic", 0.9, 1.0, 600, 1, 5.2)], 0.01)[0] == "dynamic"
+
+
 def test_the_more_accurate_is_recommended_where_nothing_else_is_good_enough() -> None:
     name, reason = recommend(ROWS, 0.0)
     assert name == "none" and "the only one within 0 of the best accuracy, 0.886" in reason
