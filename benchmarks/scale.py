@@ -16,9 +16,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import apsw
 import numpy as np
 
 from edgetl_device.bundle.bundle import open_bundle, write_bundle
@@ -34,8 +36,11 @@ from .situations import factory_statistics
 
 SIZES = (1_000, 10_000, 100_000)
 DIMENSION, CLASSES, FACTORY, HOLDOUT = 1280, 5, 2347, 500
-BATCH, SINGLES = 256, 100
-REACH = "start, one more sample, forgetting ≤ 1.5 times from 1,000 to 1,000,000; 100,000 samples within 300 MB"
+BATCH, SINGLES, TURN = 256, 200, 20
+REACH = (
+    "start, one more sample, moving one, forgetting, rolling back ≤ 1.5 times from 1,000 to 1,000,000; 100,000 samples "
+    "within 300 MB; 400 a second one by one"
+)
 
 
 def draw(count: int, seed: int) -> tuple[Int8, list[str]]:
@@ -81,7 +86,10 @@ def open_learner(folder: Path) -> Learner:
 
 
 def fill(folder: Path, count: int) -> dict[str, Any]:
-    """Store so many samples, and as many as ``SINGLES`` one by one, each durable; then make them a version."""
+    """Store so many samples, and as many as ``SINGLES`` one by one, each durable; then make them a version.
+
+    The peer makes rows of the same embeddings durable with SQLite alone, in turn with ours, for disks have moods.
+    """
     learner = open_learner(folder)
     batched_s, stored, seed = 0.0, 0, 1
     while stored < count - SINGLES:
@@ -93,13 +101,36 @@ def fill(folder: Path, count: int) -> dict[str, Any]:
             batched_s += time.perf_counter() - started
         seed += 1
     raw, labels = draw(SINGLES, seed)
-    started = time.perf_counter()
-    for row, label in zip(raw, labels, strict=True):
-        learner.add(label, row[None])
-    single_s = time.perf_counter() - started
+    plain = plain_database(folder / "plain.sqlite")
+    single_s, plain_s, cpu_s = 0.0, 0.0, 0.0
+    for start in range(0, SINGLES, TURN):
+        rows = slice(start, start + TURN)
+        started, used = time.perf_counter(), time.process_time()
+        for row, label in zip(raw[rows], labels[rows], strict=True):
+            learner.add(label, row[None])
+        single_s, cpu_s = single_s + time.perf_counter() - started, cpu_s + time.process_time() - used
+        started = time.perf_counter()
+        for row, label in zip(raw[rows], labels[rows], strict=True):
+            plain.execute("INSERT INTO samples (label, raw) VALUES (?, ?)", (label, row.tobytes()))
+        plain_s += time.perf_counter() - started
+    plain.close()
     learner.retrain(accept_scene_change=True)
     size = sum(path.stat().st_size for path in folder.glob("device.sqlite*"))
-    return {"batched_per_s": stored / batched_s, "single_per_s": SINGLES / single_s, "bytes_per_sample": size / count}
+    single = {
+        "single_per_s": SINGLES / single_s,
+        "plain_per_s": SINGLES / plain_s,
+        "single_cpu_ms": cpu_s / SINGLES * 1e3,
+    }
+    return {"batched_per_s": stored / batched_s, **single, "bytes_per_sample": size / count}
+
+
+def plain_database(path: Path) -> apsw.Connection:
+    """SQLite alone, as durable as the store."""
+    database = apsw.Connection(str(path))
+    database.pragma("journal_mode", "wal")
+    database.pragma("synchronous", "full")
+    database.execute("CREATE TABLE samples (id INTEGER PRIMARY KEY, label TEXT NOT NULL, raw BLOB NOT NULL)")
+    return database
 
 
 def start(folder: Path, _count: int) -> dict[str, Any]:
@@ -126,14 +157,25 @@ def start(folder: Path, _count: int) -> dict[str, Any]:
 
 
 def forget(folder: Path, _count: int) -> dict[str, Any]:
-    """Ten samples out of a running learner, and a new head without them."""
+    """Ten samples out of a running learner, one moved to another label, each with a new head; then back by one."""
     learner = open_learner(folder)
     learner.active_head()
-    ids = [row.id for row in learner.samples()[:10]]
-    started = time.process_time()
-    learner.forget(ids)
-    learner.retrain(accept_scene_change=True)
-    return {"forget_ten_cpu_s": time.process_time() - started}
+    rows = learner.samples()
+    ids, other = [row.id for row in rows[:10]], next(row.id for row in rows[::-1] if row.label != "class-1")
+    steps: dict[str, Callable[[], object]] = {
+        "forget_ten_cpu_s": lambda: learner.forget(ids),
+        "move_one_cpu_s": lambda: learner.relabel("class-1", [other]),
+        "roll_back_cpu_s": learner.rollback,
+    }
+    found = {}
+    for name, step in steps.items():
+        started = time.process_time()
+        step()
+        if name != "roll_back_cpu_s":
+            learner.retrain(accept_scene_change=True)
+        learner.active_head()
+        found[name] = time.process_time() - started
+    return found
 
 
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
