@@ -103,11 +103,11 @@ def receiver(address: str, credentials: Credentials, timeout_s: float = 60.0) ->
 _SCHEMES = ("https", "http", "ssh")
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A token is for the address that was given and no other."""
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    """What is sent, its signature and its password are for the address that was given and no other."""
 
     def http_error_302(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any) -> None:
-        return None  # before it reads where to: that may be no address at all
+        """Nowhere, and before it reads where to: that may be no address at all."""
 
     http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
@@ -115,7 +115,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 def _by_http(url: str, host: str, credentials: Credentials, timeout_s: float) -> Deliver:
     if not credentials.token.isprintable() or any(character > "\xff" for character in credentials.token):
         raise InputError("the token holds characters that cannot be sent: take it from `openssl rand -hex 16`")
-    handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
+    handlers: list[urllib.request.BaseHandler] = [NoRedirect()]
     if url.startswith("https:"):
         handlers.append(urllib.request.HTTPSHandler(context=_context(credentials)))
     opener = urllib.request.build_opener(*handlers)

@@ -30,6 +30,7 @@ from ...addresses import openable, shown_address
 from ...errors import InputError
 from ...printable import printable
 from ...secret_file import read_secret
+from ...sending.delivery import NoRedirect
 from ...view_names import ViewName
 from ..subscription import Recognition
 from .delivery import Delivery, Trouble
@@ -127,15 +128,6 @@ def signature(secret: bytes, identifier: str, timestamp: int, body: bytes) -> st
     return f"v1,{base64.b64encode(hmac.digest(secret, signed, 'sha256')).decode()}"
 
 
-class _Stay(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect: a message, its signature and a password are for one receiver."""
-
-    def http_error_302(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any) -> None:
-        """Nowhere, and before it reads where to: that may be no address at all."""
-
-    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
-
-
 class WebhookSink:
     """Posts each change of label and each inspected part; that the receiver is away costs recognition nothing.
 
@@ -150,7 +142,7 @@ class WebhookSink:
     def __init__(self, argument: str, *, hold_s: float = HOLD_S) -> None:
         self.address = parsed_webhook(argument)
         self.delivery: Delivery[dict[str, Any]] = Delivery(f"the webhook {self.address.shown}", self._post)
-        self._opener = urllib.request.build_opener(_Stay, urllib.request.HTTPSHandler(context=self.address.tls))
+        self._opener = urllib.request.build_opener(NoRedirect, urllib.request.HTTPSHandler(context=self.address.tls))
         self._changes = Changes(hold_s, None)
         self._group_changes = GroupChanges(hold_s)
         self._app: App | None = None
