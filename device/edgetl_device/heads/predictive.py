@@ -31,6 +31,7 @@ from .precision import Precision
 from .scorer import ClosedForm, Floats, Numbers, QuadraticTerm, Scorer
 
 VOLUME_SHARE = 0.6  # ρ
+ALIKE = 0.5  # nats; slopes that move the scores of a usual sample apart by less count as one
 _BLOCK_ROWS = 128  # scored at once, to spare memory
 
 
@@ -39,7 +40,7 @@ class Predictive(Scorer):
     """Scores = y · weightsᵀ + (yᵀ P y) · slope + bias, with y = code − centre: linear but for one shared feature.
 
     What that feature adds to all classes alike changes no probability and is left out: it would take as long as all
-    else. Where all classes have as many samples, nothing of it is left.
+    else. Where all classes have about as many samples, nothing of it is left.
 
     Args:
         labels: (C,).
@@ -135,11 +136,15 @@ def solve_predictive(
     whitened = means @ precision
     quadratic = np.einsum("cd,cd->c", whitened, means)
     bias = moments.log_prior - 0.5 * (quadratic / spread + volume_share * precision.unseen * np.log(spread))
+    slope, usual = -0.5 / spread, precision.unseen + quadratic.mean()  # of yᵀ P y
+    tilt = slope - slope.mean()
+    if np.abs(tilt).max() * usual <= ALIKE:
+        bias, slope = bias + tilt * usual, slope - tilt
     return Predictive(
         moments.labels,
         centre,
         precision,
         (whitened / spread[:, None]).astype(np.float32),
-        (-0.5 / spread).astype(np.float32),
+        slope.astype(np.float32),
         bias.astype(np.float32),
     )

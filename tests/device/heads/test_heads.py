@@ -8,6 +8,7 @@ from conftest import some_projection
 
 from edgetl_device.codes import CodeTransform
 from edgetl_device.errors import InputError
+from edgetl_device.heads import predictive
 from edgetl_device.heads.class_moments import PRIOR_SAMPLES, ClassMoments, class_moments
 from edgetl_device.heads.evidence import Evidence, extend, gather
 from edgetl_device.heads.head import Head, fit_head
@@ -236,7 +237,7 @@ def test_with_many_samples_scores_agree_with_scikit_learns_lda(solve) -> None:
 
 @pytest.mark.parametrize("rule", ["predictive", "gaussian"])
 def test_where_all_classes_have_as_many_samples_no_length_is_taken(rule: str, monkeypatch) -> None:
-    alike, uneven = fit_head(evidence(factory=3), rule), fit_head(evidence(factory=3, new=range(1, 2)), rule)
+    alike, uneven = fit_head(evidence(factory=3), rule), fit_head(evidence(new=range(3, 4), shots=1), rule)
     codes, _ = draw(range(4), 5, seed=8)
     expected = alike.probabilities(codes)
     monkeypatch.setattr(Precision, "forms", lambda *_: pytest.fail("a length was taken"))
@@ -244,6 +245,22 @@ def test_where_all_classes_have_as_many_samples_no_length_is_taken(rule: str, mo
     assert alike.scorer.closed_form(CodeTransform(0, DIMENSION)).quadratic is None
     with pytest.raises(pytest.fail.Exception, match="a length was taken"):
         uneven.probabilities(codes)
+
+
+@pytest.mark.parametrize("rule", ["predictive", "gaussian"])
+def test_about_as_many_samples_count_as_as_many(rule: str, monkeypatch) -> None:
+    codes, labels = draw(range(3), 150)
+    few = statistics_of(codes[:-8], labels[:-8], "b", "r", PROJECTION)
+    known = gather(few, *draw(range(3), 20, seed=1), codes[:0], (), "r")
+    alike = fit_head(known, rule)
+    monkeypatch.setattr(predictive, "ALIKE", 0.0)
+    exact = fit_head(known, rule)
+    assert [head.scorer.closed_form(CodeTransform(0, DIMENSION)).quadratic is None for head in (alike, exact)] == [
+        True,
+        False,
+    ]
+    tests, _ = draw(range(4), 30, seed=8)
+    np.testing.assert_allclose(alike.probabilities(tests), exact.probabilities(tests), atol=0.01)
 
 
 def test_what_all_classes_share_changes_no_probability() -> None:
