@@ -49,13 +49,15 @@ def read_precision(path: Path, source: bytes, dimension: int) -> Precision | Non
             if os.fstat(stream.fileno()).st_size != size or stream.read(_DIGEST_BYTES) != _seal_of(stream, source):
                 return None
             body = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))[_DIGEST_BYTES:]
+            stream.seek(_DIGEST_BYTES)
+            first = stream.read(start := 16 + 16 * dimension)  # and no page is touched before a strip is needed
     except (OSError, ValueError):
         return None
-    samples, features = np.frombuffer(body, "<i8", 2)
-    diagonal, penalty = np.frombuffer(body, "<f8", 2 * dimension, 16).reshape(2, dimension)
+    samples, features = np.frombuffer(first, "<i8", 2)
+    diagonal, penalty = np.frombuffer(first, "<f8", 2 * dimension, 16).reshape(2, dimension)
     if features != dimension:
         return None
-    strips, start = [], 16 + 16 * dimension
+    strips = []
     for rows, columns in shapes:
         strips.append(np.frombuffer(body, "<f4", rows * columns, start).reshape(rows, columns))
         start += strips[-1].nbytes
