@@ -152,7 +152,7 @@ def test_every_command_takes_json_and_verbose(program, name, command) -> None:
         ),
         (("train", "good", "-o", "run", "--weights", "none", "--group", "zebra"), "matches no path"),
         (("train", "good", "-o", "run", "--backbone", "vgg16", "--alpha", "0.5"), "vgg16 has one width"),
-        (("train", "good/list.csv", "-o", "run"), "no such folder"),
+        (("train", "good/list.csv", "-o", "run"), "no such folder or list: good"),
         (("train", "good", "-o", "run", "--cache-limit", "-1"), "must not be negative"),
         (("advise", "nowhere"), "no such folder: nowhere"),
         (("train", "good"), "Missing option '-o'"),

@@ -25,7 +25,7 @@ from ..evaluation.evaluate import Evaluation
 from ..evaluation.page import write_report
 from ..evaluation.predict import Predictions
 from ..models import sources
-from ..models.model_kinds import refuse_model
+from ..models.model_kinds import refuse_folder, refuse_model
 from ..training.runs import Run, is_run, open_run
 from .photos import as_paths
 from .progress import Progress, silent
@@ -148,7 +148,7 @@ def evaluate(
     if report is not None:
         refuse_existing(Path(report), force)
     if not isinstance(bundle, Bundle):
-        refuse_model(Path(bundle))
+        refuse_folder(Path(bundle))
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     dataset = photos if isinstance(photos, Dataset) else find_all(as_paths(photos))
     if slices is not None:

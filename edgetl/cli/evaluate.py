@@ -40,11 +40,11 @@ def evaluate(
     from edgetl_device.bundle.bundle import open_bundle
 
     from .. import api
-    from ..models.model_kinds import refuse_model
+    from ..models.model_kinds import refuse_folder
 
     if report is not None:
         refuse_existing(report, force)
-    refuse_model(file)
+    refuse_folder(file)
     bundle = open_bundle(file)
     result = api.evaluate(bundle, photos, group=group, slices=slices, report=report, runtime=runtime, force=force)
     _say(result)

@@ -33,14 +33,14 @@ def explain(
     from edgetl_device.photos import read_photo
 
     from ..evaluation.explain import Explainer, overlay
-    from ..models.model_kinds import refuse_model
+    from ..models.model_kinds import refuse_folder
 
     refuse_existing(output, force)
     folders = [photos_in(path) if path.is_dir() else PhotoFolder((path,), ()) for path in photos]
     files = [file for folder in folders for file in folder.photos]
     if not files:
         raise InputError(f"no photo in {', '.join(map(str, photos))}")
-    refuse_model(file)
+    refuse_folder(file)
     bundle = open_bundle(file)
     explainer = Explainer(bundle, runtime)
     written: list[dict[str, Any]] = []

@@ -47,12 +47,12 @@ def inspection_report(
 
     from ..evaluation.inspection import find_parts, inspect_folder
     from ..evaluation.inspection_page import write_inspection_page
-    from ..models.model_kinds import refuse_model
+    from ..models.model_kinds import refuse_folder
     from ..reports.intervals import spread
 
     if report is not None:
         refuse_existing(report, force)
-    refuse_model(file)
+    refuse_folder(file)
     bundle, parts = open_bundle(file), find_parts(photos, good, seed)
     area = None
     if region is not None:

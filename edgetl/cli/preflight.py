@@ -23,8 +23,12 @@ def preflight(file: Path) -> dict[str, Any]:
     from edgetl_device.errors import InputError
     from edgetl_device.files import read_bounded
 
+    from ..models.model_kinds import refuse_folder
     from ..tflite.preflight import preflight as inspect
 
+    if file.is_dir():
+        refuse_folder(file)
+        open_bundle(file)  # says of a RUN what to do with it
     try:
         data = read_bounded(file, _MAX_BYTES)
     except OSError as error:

@@ -32,10 +32,10 @@ def _shown(file: Path) -> dict[str, Any]:
     from edgetl_device.bundle.bundle import open_bundle
     from edgetl_device.looking import described
 
-    from ..models.model_kinds import refuse_model
+    from ..models.model_kinds import refuse_folder
     from ..tflite.graph import read
 
-    refuse_model(file)
+    refuse_folder(file)
     bundle = open_bundle(file)
     manifest = bundle.manifest
     backbone, size = manifest["backbone"], manifest["preprocessing"]

@@ -20,6 +20,12 @@ from .lists import ARCHIVES, read_columns, read_list
 
 __all__ = ["SPLITS", "Dataset", "balanced", "find_all", "find_photos", "group_by", "read_columns", "split"]
 
+LISTS = (".csv", ".tsv")
+_OTHER_FOLDERS = {  # what edgetl writes itself
+    "run.json": "a RUN, which a training wrote: expected the photos to train on",
+    "embeddings.json": "embeddings: expected photos, or the folder after `edgetl train --embeddings`",
+}
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -122,14 +128,14 @@ def _joined(parts: Sequence[Dataset]) -> Dataset:
 
 def _find(root: Path) -> Dataset:
     if not root.exists():
-        raise InputError(f"no such folder: {root}")
-    if root.suffix.lower() in (".csv", ".tsv") and root.is_file():
+        raise InputError(f"no such folder{' or list' if root.suffix.lower() in LISTS else ''}: {root}")
+    if root.suffix.lower() in LISTS and root.is_file():
         listed = read_list(root)
         return Dataset(root.parent, listed.paths, listed.labels, listed.splits, listed.groups, listed.columns)
     if not root.is_dir():
         if root.suffix.lower() in ARCHIVES:
             raise InputError(f"{root} is an archive: unpack it and give the folder, which has one folder per class")
-        raise InputError(f"{root} is a file: expected a folder with one folder of photos per class")
+        raise InputError(f"{root} is a file: expected a folder with one folder of photos per class, or a .csv list")
     try:
         content = photos_by_class(root)
     except OSError as error:
@@ -137,6 +143,9 @@ def _find(root: Path) -> Dataset:
     if not content.photos:
         loose = len(content.unused)
         what = f"{loose} photos but no class folders" if loose else "no photos"
+        for name, told in _OTHER_FOLDERS.items():
+            if (root / name).is_file():
+                raise InputError(f"{root} is {told}")
         raise InputError(f"{root} holds {what}: expected one folder per class, as in {root.name}/cat/1.jpg")
     paths, labels, splits = (tuple(column) for column in zip(*content.photos, strict=True))
     relative = tuple(path.relative_to(root) for path in paths)

@@ -6,6 +6,7 @@ import struct
 import zipfile
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import Literal
 
 from edgetl_device.errors import InputError
@@ -35,14 +36,29 @@ def model_kind(path: Path) -> Kind | None:
     return None
 
 
+def refuse_bundle(path: Path) -> None:
+    """Raise InputError where a RUN or a model is expected and a bundle lies, which was made of one."""
+    names = _members(path) if path.is_file() else []
+    if "manifest.json" in names and "backbone.tflite" in names:
+        raise InputError(f"{path} is a bundle, so it is converted already: give the RUN or the model it was made from")
+
+
 def refuse_model(path: Path) -> None:
     """Raise InputError where a bundle is expected and a model lies that becomes one."""
     kind = model_kind(path)
     if kind is not None:
         name = path.name if path.is_dir() else path.stem
         raise InputError(
-            f"{path} is {kind}, not a bundle: make one with `edgetl convert {path} --photos DIR -o {name}.edgetl`"
+            f"{path} is {kind}, not a bundle: make one with `edgetl convert {quote(str(path))} --photos DIR "
+            f"-o {quote(name + '.edgetl')}`"
         )
+
+
+def refuse_folder(path: Path) -> None:
+    """Raise InputError where a bundle is expected, and nothing else will do, and a model or another folder lies."""
+    refuse_model(path)
+    if path.is_dir() and not (path / "run.json").is_file():  # of a RUN, opening it says more
+        raise InputError(f"{path} is a folder, not a bundle: a bundle is one file, NAME.edgetl, of `edgetl convert`")
 
 
 def _members(path: Path) -> list[str]:

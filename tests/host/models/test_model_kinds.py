@@ -69,3 +69,32 @@ def test_archives_of_photos_are_to_be_unpacked(tmp_path, monkeypatch, capfd, wor
     zipped(tmp_path / "p.zip", "ball/1.png")
     assert console.run(program, "edgetl", list(words)) == 2
     assert "p.zip is an archive: unpack it and give the folder" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["convert", "-o", "new.edgetl"], ["convert", "--photos", "photos", "-o", "n.edgetl"], ["sweep"]]
+)
+def test_a_bundle_in_place_of_a_run_is_told_to_be_converted_already(tmp_path, bundle_path, capfd, words) -> None:
+    assert console.run(program, "edgetl", [words[0], str(bundle_path), *words[1:]]) == 2
+    assert f"{bundle_path} is a bundle, so it is converted already: give the RUN or the" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["preflight", "evaluate", "explain", "inspection-report", "show"])
+def test_a_folder_in_place_of_a_bundle_is_told_from_a_run(tmp_path, capfd, command: str) -> None:
+    photos = write_photos(tmp_path / "photos", ("ball", "box"), 1)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").touch()
+    more = {"show": [], "preflight": [], "explain": [photos / "ball", "-o", tmp_path / "out"]}.get(command, [photos])
+    for folder, told in (("photos", "is a folder, not a bundle: "), ("run", "is a RUN, not a bundle: ")):
+        assert console.run(program, "edgetl", [str(word) for word in (command, tmp_path / folder, *more)]) == 2
+        assert told in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("run.json", "is a RUN, which a training wrote"), ("embeddings.json", "`edgetl train --embeddings`")],
+)
+def test_what_edgetl_wrote_in_place_of_photos_is_told(tmp_path, capfd, name: str, told: str) -> None:
+    (tmp_path / name).touch()
+    assert console.run(program, "edgetl", ["train", str(tmp_path), "-o", str(tmp_path / "new")]) == 2
+    assert told in capfd.readouterr().err
