@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import fields
@@ -45,6 +46,17 @@ def edgetl(capfd):
         return SimpleNamespace(stdout=said.out, stderr=said.err)
 
     return run
+
+
+def test_the_next_command_can_be_copied_whatever_its_folder_is_called(edgetl, tmp_path) -> None:
+    folder = tmp_path / "meine Teile; echo ü"
+    done = edgetl("parts", folder, "--classes", "bolt,gear", "--per-class", 1)
+    [command] = [line.removeprefix("next: ") for line in done.stdout.splitlines() if line.startswith("next: ")]
+    assert shlex.split(command) == ["edgetl", "train", str(folder), "-o", "run"]
+    key = tmp_path / "my key"
+    told = edgetl("keygen", key).stdout.splitlines()
+    assert shlex.split(told[-2])[-2:] == ["--sign", f"{key}.key"] and told[-2].startswith("next: edgetl convert ")
+    assert shlex.split(told[-1])[-2:] == ["--public-key", f"{key}.pub"] and told[-1].startswith("then: edgetl-device ")
 
 
 @pytest.mark.parametrize(("program", "name", "command"), COMMANDS, ids=[f"{p} {n}" for p, n, _ in COMMANDS])
@@ -121,7 +133,7 @@ def test_what_a_conversion_costs_is_one_sentence(agreement: float, drop: float, 
 
 def test_photos_of_one_kind_are_for_learning(edgetl, tmp_path) -> None:
     done = edgetl("parts", tmp_path / "new", "--classes", "hinge", "--per-class", 1)
-    assert f"1 photos of 1 kind to {tmp_path / 'new'}; next: edgetl-device learn hinge" in done.stdout
+    assert f"1 photos of 1 kind to {tmp_path / 'new'}\nnext: edgetl-device learn hinge" in done.stdout
 
 
 @pytest.mark.parametrize(("program", "name", "command"), COMMANDS, ids=[f"{p} {n}" for p, n, _ in COMMANDS])

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from edgetl_device.console import note, reports, say, table
+from edgetl_device.console import note, reports, say, say_wrapped, table
 
 from .options import backbone_options, typed_options
 
@@ -69,7 +69,7 @@ def advise(
     )
     say()
     for reason in advice.reasons:
-        say(f"- {reason}")
+        say_wrapped(f"- {reason}", 2)
     command = ["edgetl", "train", str(photos), "-o", "run", "--strategy", advice.strategy]
     say(f"advice: {shlex.join([*command, *which, *typed_options('val_split', 'group', 'seed')])}")
     return asdict(advice)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,7 @@ from edgetl_device.head_option import head_option
 from edgetl_device.percent import percent
 
 from .embedded import convert_on_embeddings
+from .next_step import say_next
 from .options import check_bundle_name
 
 if TYPE_CHECKING:
@@ -170,8 +172,8 @@ def _tell(done: Converted) -> None:
             say(f"all {bought.integer_kernels} kernels of integers were trained with quantizers")
     _tell_extras(done)
     say()
-    say(f"wrote {done.path}: {done.size_bytes / 1e6:.1f} MB in {done.seconds:.0f} s; "
-        f"next: edgetl-device install {done.path}")  # fmt: skip
+    say(f"wrote {done.path}: {done.size_bytes / 1e6:.1f} MB in {done.seconds:.0f} s")
+    say_next("edgetl-device", "install", done.path)
 
 
 def _tell_extras(done: Converted) -> None:
@@ -189,7 +191,8 @@ def _tell_extras(done: Converted) -> None:
         file, own = done.fused, done.own_head
         what = "model.tflite" if own is None else "model.tflite, with the model's own head,"
         same = f"{'as the model ' if own else ''}on {percent(file.agreement, 1)} of {file.samples} held-out photos"
-        say_wrapped(f"{what} says the same {same}; get it with `unzip -p {done.path} model.tflite > model.tflite`", 2)
+        unpacked = f"unzip -p {quote(str(done.path))} model.tflite > model.tflite"
+        say_wrapped(f"{what} says the same {same}; get it with `{unpacked}`", 2)
     if done.own_head:
         own = done.own_head
         shares = f"the model is right on {own.float_accuracy:.3f}, model.tflite on {own.converted_accuracy:.3f}"

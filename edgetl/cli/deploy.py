@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
-from edgetl_device.console import note, reports, say
+from edgetl_device.console import note, reports, say, say_wrapped
 from edgetl_device.percent import percent
+
+from .next_step import say_next
 
 _port = click.option("--port", type=click.IntRange(1, 65535), help="Port of the ssh server (default: as configured).")
 _home = click.option("--home", default="", help="Device home there (default: ~/.local/share/edgetl).")
@@ -75,8 +77,8 @@ def pull(target: str, output: Path, port: int | None, home: str, sign: str, publ
     trusted = read_public_key(public_key) if public_key else None
     path, export = deployment.pull(target, output, port=port, home=home, sign=sign, trusted=trusted)
     groups = f", groups {', '.join(export.groups)}" if export.groups else ""
-    say(f"wrote {path}: {export.samples} samples of {', '.join(export.labels) or 'no label'}{groups}; "
-        f"next: edgetl merge FILE.edgetl {path} -o NEW.edgetl")  # fmt: skip
+    say_wrapped(f"wrote {path}: {export.samples} samples of {', '.join(export.labels) or 'no label'}{groups}", 2)
+    say_next("edgetl", "merge", "FILE.edgetl", path, "-o", "NEW.edgetl")
     return {
         "samples": export.samples,
         "labels": list(export.labels),

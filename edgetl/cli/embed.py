@@ -9,6 +9,8 @@ import click
 
 from edgetl_device.console import note, reports, say
 
+from .next_step import say_next
+
 
 @click.command(short_help="Embed PHOTOS once, for any training")
 @click.argument("photos")
@@ -39,7 +41,7 @@ def embed(photos: str, output: Path, engine: str, bundle: Path | None, force: bo
         note(f"{done.resumed:,} photos were embedded before")
     tell_skipped(done.skipped)
     say(f"{done.photos:,} photos embedded in {done.seconds:.0f} s, {len(done.skipped):,} skipped")
-    say(f"next: edgetl train --embeddings {output} -o RUN")
+    say_next("edgetl", "train", "--embeddings", output, "-o", "RUN")
     return {
         "photos": done.photos,
         "skipped": list(done.skipped),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edgetl_device.console import note, say, table
 from edgetl_device.errors import InputError
 
+from .next_step import say_next
 from .options import check_bundle_name, refuse_typed
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def _tell(run: EmbeddedRun, output: Path) -> None:
     total = sum(run.held_out.values())
     of_all = spread(wilson_interval(round(run.accuracy * total), total))
     say(f"held-out accuracy {run.accuracy:.3f} ({of_all}) of {total:,} photos, in {run.seconds:.0f} s")
-    say(f"next: edgetl convert {output} -o {output}.edgetl")
+    say_next("edgetl", "convert", output, "-o", f"{output}.edgetl")
 
 
 def convert_on_embeddings(
@@ -74,7 +75,8 @@ def convert_on_embeddings(
     else:
         done = api.convert_embeddings(run, output, embeddings=embeddings, **taken)
     say(f"held-out accuracy {done.accuracy:.3f} of {done.held_out:,} photos")
-    say(f"wrote {output}: {done.size_bytes / 1e6:.1f} MB in {done.seconds:.0f} s; next: edgetl-device install {output}")
+    say(f"wrote {output}: {done.size_bytes / 1e6:.1f} MB in {done.seconds:.0f} s")
+    say_next("edgetl-device", "install", output)
     return {
         "path": str(output),
         "size_bytes": done.size_bytes,

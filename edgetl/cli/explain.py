@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgetl_device.console import note, refuse_existing, reports, say, table
+from edgetl_device.console import note, refuse_existing, reports, say_wrapped, table
 from edgetl_device.errors import InputError, PhotoError, StorageError
 from edgetl_device.percent import percent
 
@@ -70,7 +70,9 @@ def explain(
     if not written:
         raise InputError(f"none of {len(skipped)} photos could be read, for example {skipped[0]}")
     table(("photo", "label", "probability", "rounding left over"), rows)
-    say(f"wrote {len(written)} pictures to {output}: the photo as the backbone sees it, and where the evidence is")
+    say_wrapped(
+        f"wrote {len(written)} pictures to {output}: the photo as the backbone sees it, and where the evidence is", 2
+    )
     return {"written": written, "skipped": skipped}
 
 

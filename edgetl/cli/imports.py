@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
-from edgetl_device.console import reports, say, table
+from edgetl_device.console import reports, say_wrapped, table
+
+from .next_step import say_next
 
 FORMATS = ("coco", "label-studio", "roboflow", "huggingface", "parquet")
 
@@ -30,7 +32,8 @@ def import_command(format_: str, source: Path, output: Path, force: bool) -> dic
     done = api.import_photos(format_, source, output, force=force)
     tell_skipped([str(item) for item in done.unused])
     table(("label", "photos"), list(done.counts.items()))
-    say(f"wrote {output} and {output.with_suffix('').name}-photos; next: edgetl train {output} -o run")
+    say_wrapped(f"wrote {output} and {output.with_suffix('').name}-photos", 2)
+    say_next("edgetl", "train", output, "-o", "run")
     return {
         "path": str(output),
         "photos": sum(done.counts.values()),

@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
-from edgetl_device.console import reports, say
+from edgetl_device.console import reports, say, say_wrapped
+
+from .next_step import say_next
 
 
 @click.command(short_help="Make a key pair for signing bundles")
@@ -19,8 +21,8 @@ def keygen(prefix: Path) -> dict[str, Any]:
 
     key = write_key_pair(prefix)
     secret, public = key_path(prefix), public_path(prefix)
-    say(f"{secret}  signs bundles: keep it on the workstation, with a copy in a safe place")
+    say_wrapped(f"{secret}  signs bundles: keep it on the workstation, with a copy in a safe place", 2)
     say(f"{public}  {key.fingerprint}")
-    say(f"next: edgetl convert RUN -o FILE.edgetl --sign {secret}, then")
-    say(f"      edgetl-device install FILE.edgetl --public-key {public}")
+    say_next("edgetl", "convert", "RUN", "-o", "FILE.edgetl", "--sign", secret)
+    say_next("edgetl-device", "install", "FILE.edgetl", "--public-key", public, first="then")
     return {"public_key": str(public), "private_key": str(secret), "fingerprint": key.fingerprint}

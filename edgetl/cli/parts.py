@@ -10,6 +10,8 @@ import click
 from edgetl_device.console import refuse_existing, reports, say
 from edgetl_device.errors import InputError, StorageError
 
+from .next_step import say_next
+
 
 @click.command(short_help="Write built-in photos of machine parts to try it with")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
@@ -50,7 +52,7 @@ def parts(
                 raise InputError(f"--defects are of one kind of part, got {', '.join(kinds)}")
             count = write_damaged(folder, kind=kind, per_class=per_class, light=light, size=side, seed=seed)
             say(f"wrote {count} photos of good and damaged {kind}s to {folder}")
-            say(f"next: edgetl-device inspect learn {folder / 'train' / 'good'}")
+            say_next("edgetl-device", "inspect", "learn", folder / "train" / "good")
             return {"photos": count, "classes": ["good", *DEFECTS]}
         write = write_small if small else write_photos
         count = write(folder, kinds=kinds, per_class=per_class, light=light, size=side, seed=seed)
@@ -58,9 +60,11 @@ def parts(
         raise StorageError(f"cannot write {folder}: {error.strerror or error}") from error
     if small:
         say(f"wrote {count} photos of small parts to {folder}")
-        say(f"next: edgetl-device view --empty {folder / EMPTY} --find")
+        say_next("edgetl-device", "view", "--empty", folder / EMPTY, "--find")
     elif len(kinds) == 1:  # too few for a training, right for a device that knows the others
-        say(f"wrote {count} photos of 1 kind to {folder}; next: edgetl-device learn {kinds[0]} {folder / kinds[0]}")
+        say(f"wrote {count} photos of 1 kind to {folder}")
+        say_next("edgetl-device", "learn", kinds[0], folder / kinds[0])
     else:
-        say(f"wrote {count} photos of {len(kinds)} kinds to {folder}; next: edgetl train {folder} -o run")
+        say(f"wrote {count} photos of {len(kinds)} kinds to {folder}")
+        say_next("edgetl", "train", folder, "-o", "run")
     return {"photos": count, "classes": list(kinds)}

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from edgetl_device.console import is_verbose, note, reports, say, table
+from edgetl_device.console import is_verbose, note, reports, say_wrapped, table
 
 _SHOWN = 10
 _MAX_BYTES = 256 << 20  # as of a bundle
@@ -41,22 +41,22 @@ def preflight(file: Path) -> dict[str, Any]:
         raise InputError(f"{file}: {error}") from None
     if result.compiled:
         rest = f"; on the CPU: {', '.join(result.on_cpu)}" if result.on_cpu else ", all of it"
-        say(f"yes: {file} is compiled for the Edge TPU already{rest}")
+        say_wrapped(f"yes: {file} is compiled for the Edge TPU already{rest}", 2)
     elif result.ok:
         more = (
             "the bundle holds its compiled twin"
             if "backbone_edgetpu.tflite" in members
-            else "next: edgetl convert … --edgetpu"
+            else "next: `edgetl convert … --edgetpu`"
         )
-        say(f"yes: the Edge TPU takes all {result.operators} operators of {file}; {more}")
+        say_wrapped(f"yes: the Edge TPU takes all {result.operators} operators of {file}; {more}", 2)
     else:
         first = result.problems[0]
         what = "the file" if first.index is None else f"{first.op} (#{first.index})"
-        say(f"no: {what}: {first.why}")
-        say(f"{len(result.problems)} problems in {result.operators} operators; "
-            "from the first of them on, a compiled model would run on the CPU")  # fmt: skip
+        say_wrapped(f"no: {what}: {first.why}", 2)
+        say_wrapped(f"{len(result.problems)} problems in {result.operators} operators; "
+            "from the first of them on, a compiled model would run on the CPU", 2)  # fmt: skip
         shown = result.problems if is_verbose() else result.problems[:_SHOWN]
-        table(("#", "operator", "why"), [(p.index, p.op or "-", p.why) for p in shown])
+        table(("#", "operator", "why"), [(p.index, p.op or "-", p.why) for p in shown], wrap=True)
         if len(shown) < len(result.problems):
             note(f"{len(result.problems) - len(shown)} more: -v lists all")
     return {

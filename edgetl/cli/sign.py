@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgetl_device.console import refuse_existing, reports, say
+from edgetl_device.console import refuse_existing, reports, say_wrapped
 
 from .options import check_bundle_name
 
@@ -30,5 +30,5 @@ def sign(file: Path, key: Path, output: Path | None, force: bool) -> dict[str, A
     target = output or file
     sign_bundle(open_bundle(file), target, private)
     signed = open_bundle(target, private.public).signed
-    say(f"signed {target} at {signed} with {private.public.fingerprint}")
+    say_wrapped(f"signed {target} at {signed} with {private.public.fingerprint}", 2)
     return {"path": str(target), "signed": signed, "fingerprint": private.public.fingerprint}

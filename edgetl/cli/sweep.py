@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgetl_device.console import is_verbose, note, refuse_existing, reports, say, table
+from edgetl_device.console import is_verbose, note, refuse_existing, reports, say, say_wrapped, table
 from edgetl_device.head_option import head_option
 
+from .next_step import say_next
 from .options import typed_options
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ def sweep(
         arguments = next(recipe.arguments for recipe in chosen if recipe.name == done.recommended)
         repeated = typed_options("photos", "labels", "scale", "resize", "calibration_samples", "head")
         command = ["edgetl", "convert", str(run), *arguments.split(), *repeated, "-o", f"{run.name}.edgetl"]
-        say(f"take {done.recommended}: {done.reason}; next: {shlex.join(command)}")
+        say_wrapped(f"take {done.recommended}: {done.reason}", 2)
+        say_next(*command)
     if report is not None:
         sweeping.write_report(done, run.name, max_drop, report)
         say(f"wrote {report}")

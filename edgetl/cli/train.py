@@ -12,6 +12,7 @@ from edgetl_device.console import note, refuse_existing, reports, say, table
 from edgetl_device.errors import InputError
 
 from .embedded import train_on_embeddings
+from .next_step import say_next
 from .options import backbone_options, fine_tuning_options
 from .skipped import by_reason, tell_skipped
 
@@ -179,7 +180,7 @@ def _tell(run: Run, output: Path) -> None:
     total = held_out.total()
     of_all = spread(wilson_interval(round(run.accuracy * total), total))
     say(f"held-out accuracy {run.accuracy:.3f} ({of_all}) of {total} photos, in {run.seconds:.0f} s")
-    say(f"next: edgetl convert {output} -o {output}.edgetl")
+    say_next("edgetl", "convert", output, "-o", f"{output}.edgetl")
 
 
 def held_out_of(run: Run) -> Counter[str]:

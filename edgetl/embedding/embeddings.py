@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from edgetl_device.bundle.bundle import Bundle, open_bundle
@@ -74,9 +75,11 @@ def open_embeddings(folder: Path) -> Embeddings:
     """
     about = _read_about(folder)
     if about is None:
-        raise InputError(f"{folder} holds no embeddings: make them with `edgetl embed PHOTOS -o {folder}`")
+        raise InputError(f"{folder} holds no embeddings: make them with `edgetl embed PHOTOS -o {quote(str(folder))}`")
     if "photos" not in about:
-        raise InputError(f"{folder} is not finished: run the same `edgetl embed … -o {folder}` again, it goes on")
+        raise InputError(
+            f"{folder} is not finished: run the same `edgetl embed … -o {quote(str(folder))}` again, it goes on"
+        )
     try:
         count, photos, source = int(about["parts"]), int(about["photos"]), str(about["source"])
         maker = Maker(str(about["backbone"]), str(about["runtime"]), dict(about["codes"]))

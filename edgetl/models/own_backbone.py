@@ -7,6 +7,7 @@ Only what came through that is built here too, from a clean copy: training needs
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def own_backbone(path: Path, scale: tuple[float, float] | None = None) -> OwnBac
         what = "is" if path.suffix.lower() == ".tflite" else "holds"
         raise InputError(
             f"{path} {what} a .tflite file, whose layers cannot be trained any more: give the Keras model it was made "
-            f"of, or make a bundle of it as it is, with `edgetl convert {path} --photos DIR`"
+            f"of, or make a bundle of it as it is, with `edgetl convert {quote(str(path))} --photos DIR`"
         )
     classifier = open_classifier(path, scale)
     size = classifier.preprocessing

@@ -23,6 +23,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
+from shlex import quote
 from typing import Any, TypeVar
 
 import numpy as np
@@ -142,14 +143,14 @@ def open_run(folder: Path) -> Run:
         raise InputError(f"{path} is not JSON: train again") from None
     if isinstance(value, dict) and value.get("format") == 1:
         raise InputError(
-            f"{folder} was written by edgetl 0.1: train it again, `edgetl train PHOTOS -o {folder} --force`"
+            f"{folder} was written by edgetl 0.1: train it again, `edgetl train PHOTOS -o {quote(str(folder))} --force`"
         )
     if not isinstance(value, dict) or value.get("format") != RUN_FORMAT:
         raise InputError(f"{folder} was written by another version of edgetl: train again")
     if "embeddings" in value:
         raise InputError(
-            f"{folder} was trained on embeddings and holds no float model: `edgetl convert {folder} -o "
-            f"{folder.name}.edgetl`, and use the bundle"
+            f"{folder} was trained on embeddings and holds no float model: `edgetl convert {quote(str(folder))} "
+            f"-o {quote(folder.name + '.edgetl')}`, and use the bundle"
         )
     try:
         return _from_json(folder, value)
@@ -255,13 +256,13 @@ def refuse_photos(folder: Path, then: str) -> None:
 def _no_photos(folder: Path, then: str) -> str:
     if not folder.is_dir() or (folder / "saved_model.pb").is_file() or not photos_in(folder).photos:
         return ""
-    return f"{folder} holds photos, not a RUN: `edgetl train {folder} -o run` first, then `edgetl {then}`"
+    return f"{folder} holds photos, not a RUN: `edgetl train {quote(str(folder))} -o run` first, then `edgetl {then}`"
 
 
 def _why_no_run(folder: Path) -> str:
     return (
         _no_photos(folder, "convert run -o run.edgetl")
-        or f"{folder} is not a RUN: make one with `edgetl train PHOTOS -o {folder}`"
+        or f"{folder} is not a RUN: make one with `edgetl train PHOTOS -o {quote(str(folder))}`"
     )
 
 

@@ -342,7 +342,7 @@ def sparse_giant(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("make", "reason"),
-    [(os.mkfifo, "is not a regular file"), (Path.mkdir, "Is a directory"), (sparse_giant, "the limit is")],
+    [(os.mkfifo, "is not a regular file"), (Path.mkdir, "is a folder, not a bundle"), (sparse_giant, "the limit is")],
 )
 def test_a_file_that_cannot_be_a_model_is_refused_unread(tmp_path: Path, capsys, make, reason) -> None:
     path = tmp_path / "model.tflite"

@@ -120,7 +120,9 @@ def test_advice_looks_at_training_photos_only(tmp_path) -> None:
 def advised(photos: Path, capsys, *options: str) -> dict[str, Any]:
     """What `edgetl train` understands of the command that `edgetl advise` prints."""
     assert console.run(program, "edgetl", ["advise", str(photos), *options]) == 0
-    command = shlex.split(capsys.readouterr().out.split("advice: ")[1])
+    told, advice = capsys.readouterr().out.split("advice: ")
+    assert max(len(line) for line in told.splitlines()) <= 80
+    command = shlex.split(advice)
     assert command[:2] == ["edgetl", "train"]
     return train.make_context("train", command[2:]).params
 
