@@ -41,7 +41,7 @@ ORDER = {
         "cli",
     ],
     "edgetl": [
-        "tf",
+        "outputs tf",
         "data keras_config",
         "embedding imports",
         "backbones",

@@ -9,7 +9,6 @@ from typing import Literal
 
 from edgetl_device.bundle.bundle import Bundle, open_bundle
 from edgetl_device.bundle.signing import read_private_key
-from edgetl_device.console import refuse_existing
 from edgetl_device.photo_folders import named_photos
 
 from ..conversion import convert as conversion
@@ -26,6 +25,7 @@ from ..evaluation.page import write_report
 from ..evaluation.predict import Predictions
 from ..models import sources
 from ..models.model_kinds import refuse_folder, refuse_model
+from ..outputs import check_output
 from ..training.runs import Run, is_run, open_run
 from .photos import as_paths
 from .progress import Progress, silent
@@ -100,7 +100,7 @@ def convert(
         StorageError: the bundle cannot be written.
     """
     for path in (Path(output), *(Path(output).with_suffix(f".{kind}") for kind in export)):
-        refuse_existing(path, force)
+        check_output(path, force)
     source = run.folder if isinstance(run, Run) else Path(run)
     compression = Compression(qat, prune, cluster, epochs, per_tensor)
     check_asked(source, quantize, compression, tuple(export), keep_head)
@@ -146,7 +146,7 @@ def evaluate(
         StorageError: the report cannot be written.
     """
     if report is not None:
-        refuse_existing(Path(report), force)
+        check_output(Path(report), force)
     if not isinstance(bundle, Bundle):
         refuse_folder(Path(bundle))
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
@@ -187,7 +187,7 @@ def predict(
         StorageError: the table cannot be written.
     """
     if csv is not None:
-        refuse_existing(Path(csv), force)
+        check_output(Path(csv), force)
     named = [photos] if isinstance(photos, str | Path) else list(photos)
     found = named_photos([Path(path) for path in named])
     opened = source if isinstance(source, Bundle | Run) else open_bundle_or_run(Path(source))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgetl_device.bundle.signing import read_private_key
-from edgetl_device.console import refuse_existing
 from edgetl_device.errors import InputError
 from edgetl_device.heads.registry import DEFAULT
 from edgetl_device.starter import PATH as STARTER
@@ -15,6 +14,7 @@ from ..conversion.from_embeddings import ConvertedEmbeddings
 from ..embedding import scale
 from ..embedding.engines import open_engine
 from ..embedding.scale import EmbeddedPhotos
+from ..outputs import check_output
 from ..training import embedded_run
 from ..training.embedded_run import EmbeddedRun
 
@@ -108,7 +108,7 @@ def convert_embeddings(
         InputError: the embeddings cannot be used, or changed since they were trained on.
         StorageError: the bundle cannot be written.
     """
-    refuse_existing(Path(output), force)
+    check_output(Path(output), force)
     run = embedded_run.open_embedded_run(Path(source))
     if run is not None and (val_split is not None or seed is not None):
         raise InputError(f"{source} has a split of its own: leave out the share and the seed")

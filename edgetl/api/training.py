@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
-from edgetl_device.console import refuse_existing
 from edgetl_device.errors import InputError
 from edgetl_device.region import Region, check_region
 
@@ -17,6 +16,7 @@ from ..backbones.own import OwnBackbone
 from ..data.datasets import Dataset
 from ..evaluation.training_page import write_training_report
 from ..models.own_backbone import is_own, own_backbone
+from ..outputs import check_output, check_writable
 from ..training import advisor
 from ..training import train as training
 from ..training.accelerator import hardware
@@ -109,8 +109,9 @@ def train(
         StorageError: the run cannot be written.
     """
     check_place(Path(output), force)
+    check_writable(Path(output))
     if report is not None:
-        refuse_existing(Path(report), force)
+        check_output(Path(report), force)
     _check_tuning(tune, strategy)
     if tensorboard is not None:
         check_folder(Path(tensorboard))

@@ -16,6 +16,8 @@ import click
 from edgetl_device.console import note, refuse_existing, reports, say
 from edgetl_device.errors import InputError, StorageError
 
+from ..outputs import check_writable
+
 
 @click.command(short_help="See the whole story, offline, on built-in photos")
 @click.option("--output", type=click.Path(path_type=Path), default=Path("edgetl-demo"), show_default=True,
@@ -27,6 +29,7 @@ def demo(output: Path, photos: Path | None, force: bool) -> dict[str, Any]:
     """The whole story, offline: train, convert, deploy, meet something new, learn, forget, roll back."""
     started = time.perf_counter()
     refuse_existing(output, force)
+    check_writable(output)
     note("starting TensorFlow and rendering photos: a few seconds")
 
     from .. import demo as story_of

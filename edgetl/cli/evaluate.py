@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgetl_device.console import is_verbose, note, refuse_existing, reports, say, table
+from edgetl_device.console import is_verbose, note, reports, say, table
+
+from ..outputs import check_output
 
 if TYPE_CHECKING:
     from ..evaluation.evaluate import Evaluation, Outcomes
@@ -43,7 +45,7 @@ def evaluate(
     from ..models.model_kinds import refuse_folder
 
     if report is not None:
-        refuse_existing(report, force)
+        check_output(report, force)
     refuse_folder(file)
     bundle = open_bundle(file)
     result = api.evaluate(bundle, photos, group=group, slices=slices, report=report, runtime=runtime, force=force)

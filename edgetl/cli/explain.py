@@ -11,6 +11,8 @@ from edgetl_device.console import note, refuse_existing, reports, say_wrapped, t
 from edgetl_device.errors import InputError, PhotoError, StorageError
 from edgetl_device.percent import percent
 
+from ..outputs import check_writable
+
 
 @click.command(short_help="Show which parts of PHOTOS speak for the label")
 @click.argument("file", type=click.Path(path_type=Path))
@@ -36,6 +38,7 @@ def explain(
     from ..models.model_kinds import refuse_folder
 
     refuse_existing(output, force)
+    check_writable(output)
     folders = [photos_in(path) if path.is_dir() else PhotoFolder((path,), ()) for path in photos]
     files = [file for folder in folders for file in folder.photos]
     if not files:

@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
-from edgetl_device.console import note, refuse_existing, reports, say, say_wrapped, table
+from edgetl_device.console import note, reports, say, say_wrapped, table
+
+from ..outputs import check_output
 
 
 @click.command(short_help="Measure how well a bundle inspects parts")
@@ -51,7 +53,7 @@ def inspection_report(
     from ..reports.intervals import spread
 
     if report is not None:
-        refuse_existing(report, force)
+        check_output(report, force)
     refuse_folder(file)
     bundle, parts = open_bundle(file), find_parts(photos, good, seed)
     area = None

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from edgetl_device.console import note, refuse_existing, reports, say
+from edgetl_device.console import note, reports, say
 
+from ..outputs import check_output
 from .options import check_bundle_name
 
 
@@ -52,7 +53,7 @@ def merge(
     from ..reports.intervals import spread
 
     check_bundle_name(output)
-    refuse_existing(output, force)
+    check_output(output, force)
     trusted = [read_public_key(path) for path in public_key]
     names = read_label_map(labels) if labels else {}
     key = read_private_key(sign) if sign else None

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgetl_device.console import note, refuse_existing, reports, say, table
+from edgetl_device.console import note, reports, say, table
+
+from ..outputs import check_output
 
 if TYPE_CHECKING:
     from ..evaluation.predict import Predictions
@@ -29,7 +31,7 @@ def predict(
     A RUN answers as a bundle of it would that is not quantized.
     """
     if csv is not None:
-        refuse_existing(csv, force)
+        check_output(csv, force)
     from .. import api
     from ..training.runs import refuse_photos
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from edgetl_device.console import refuse_existing, reports, say_wrapped
+from edgetl_device.console import reports, say_wrapped
 
+from ..outputs import check_output
 from .options import check_bundle_name
 
 
@@ -25,7 +26,7 @@ def sign(file: Path, key: Path, output: Path | None, force: bool) -> dict[str, A
 
     if output is not None:
         check_bundle_name(output)
-        refuse_existing(output, force)
+        check_output(output, force)
     private = read_private_key(key)
     target = output or file
     sign_bundle(open_bundle(file), target, private)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgetl_device.console import is_verbose, note, refuse_existing, reports, say, say_wrapped, table
+from edgetl_device.console import is_verbose, note, reports, say, say_wrapped, table
 from edgetl_device.head_option import head_option
 
+from ..outputs import check_output
 from .next_step import say_next
 from .options import typed_options
 
@@ -64,7 +65,7 @@ def sweep(
     from ..training.runs import refuse_photos
 
     if report is not None:
-        refuse_existing(report, force)
+        check_output(report, force)
     chosen = sweeping.recipes_of(recipes)
     limits = None if scale is None else parse_scale(scale)
     refuse_photos(run, "sweep run")

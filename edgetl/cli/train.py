@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgetl_device.console import note, refuse_existing, reports, say, table
+from edgetl_device.console import note, reports, say, table
 from edgetl_device.errors import InputError
 
+from ..outputs import check_output, check_writable
 from .embedded import train_on_embeddings
 from .next_step import say_next
 from .options import backbone_options, fine_tuning_options
@@ -96,8 +97,9 @@ def train(
     from ..training.train import checkpoint_of
 
     check_place(output, force)
+    check_writable(output)
     if report is not None:
-        refuse_existing(report, force)
+        check_output(report, force)
     limits = parsed_scale(scale)
     area = None if region is None else parse_region(region)
     if not is_own(backbone):  # a mistake in it is told before photos are looked for

@@ -9,6 +9,7 @@ from typing import Any
 from edgetl_device.errors import InputError, StorageError
 
 from .. import tf
+from ..outputs import check_writable
 
 Watch = Callable[[Mapping[str, Any]], None]
 """Is called after each epoch with its facts: ``epoch``, ``learning_rate``, ``loss``, ``seconds``, ``stop_accuracy`` and
@@ -18,11 +19,12 @@ _SCALAR = 1  # DataClass of TensorFlow's summary.proto
 
 
 def check_folder(folder: Path) -> None:
-    """Raise InputError where a file is in the way of the folder for TensorBoard's files."""
+    """Raise InputError where a file is in the way of the folder, StorageError where nothing can be written."""
     for place in (folder, *folder.parents):
         if place.exists():
             if not place.is_dir():
                 raise InputError(f"--tensorboard {folder}: {place} is a file: name a folder")
+            check_writable(folder / "events")
             return
 
 
@@ -43,7 +45,8 @@ class TensorBoard:
             folder.mkdir(parents=True, exist_ok=True)
             self._writer = tensorflow.summary.create_file_writer(str(folder))
         except (OSError, tensorflow.errors.OpError) as error:
-            raise StorageError(f"cannot write TensorBoard's files to {folder}: {str(error)[:120]}") from None
+            why = getattr(error, "strerror", None) or str(error)[:120]
+            raise StorageError(f"cannot write TensorBoard's files to {folder}: {why}") from None
         self._epoch, self._next = 0, next_one
 
     def __call__(self, facts: Mapping[str, Any]) -> None:
