@@ -48,6 +48,20 @@ def edgetl(capfd):
     return run
 
 
+@pytest.mark.parametrize(
+    ("measured", "told"),
+    [
+        ((512, 1.3), "0.5 kB more, 1.30 times the time"),
+        ((-120, 0.43), "no larger, no slower"),
+        ((40, 1.02), "no larger, no slower"),
+    ],
+)
+def test_inner_maps_are_not_said_to_save_what_they_cannot(measured, told: str) -> None:
+    from edgetl.cli.convert import cost_of_maps
+
+    assert cost_of_maps(*measured) == told
+
+
 def test_the_next_command_can_be_copied_whatever_its_folder_is_called(edgetl, tmp_path) -> None:
     folder = tmp_path / "meine Teile; echo ü"
     done = edgetl("parts", folder, "--classes", "bolt,gear", "--per-class", 1)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 QUANTIZATIONS = ("int8", "int8-float-io", "int16x8", "float16", "dynamic", "none")
 LOW_AGREEMENT = 0.98  # of a head that is kept
+_NOTABLE_BYTES = 50
+_NOTABLE_RATIO = 1.02
 
 
 @click.command(short_help="Turn a RUN into a bundle")
@@ -124,6 +126,13 @@ def convert(
     }
 
 
+def cost_of_maps(extra_bytes: int, time_ratio: float) -> str:
+    """What inner maps cost a backbone; what is within the noise of a file's layout or of a clock costs nothing."""
+    size = f"{extra_bytes / 1e3:.1f} kB more" if extra_bytes >= _NOTABLE_BYTES else "no larger"
+    slower = f"{time_ratio:.2f} times the time" if time_ratio > _NOTABLE_RATIO else "no slower"
+    return f"{size}, {slower}"
+
+
 def kept_head_advice(mode: str, agreement: float) -> str | None:
     """What to try where the model's own head says something else on many photos; None where it does not."""
     if agreement >= LOW_AGREEMENT or mode not in ("int8", "int8-float-io"):
@@ -183,8 +192,8 @@ def _tell_extras(done: Converted) -> None:
     if done.inspectable:
         inner = done.inspectable
         maps = ", ".join("x".join(str(side) for side in each.shape) for each in inner.maps)
-        say_wrapped(f"can inspect: inner maps {maps}, {inner.extra_bytes / 1e3:.1f} kB more, "
-                    f"{inner.time_ratio:.2f} times the time; the embeddings stay the same bytes", 2)  # fmt: skip
+        say_wrapped(f"can inspect: inner maps {maps}; {cost_of_maps(inner.extra_bytes, inner.time_ratio)}; the "
+                    "embeddings stay the same bytes", 2)  # fmt: skip
     elif done.not_inspectable != "--no-inspectable":
         say_wrapped(f"cannot inspect: {done.not_inspectable}", 2)
     if done.fused:

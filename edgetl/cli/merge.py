@@ -50,6 +50,7 @@ def merge(
     from edgetl_device.merging.label_map import read_label_map
     from edgetl_device.metrics import wilson_interval
 
+    from ..models.model_kinds import refuse_bundle
     from ..reports.intervals import spread
 
     check_bundle_name(output)
@@ -58,6 +59,8 @@ def merge(
     names = read_label_map(labels) if labels else {}
     key = read_private_key(sign) if sign else None
     bundle = open_bundle(file)
+    for path in stats:
+        refuse_bundle(path, "expected what a device exported, a .stats file")
     given = without_repeats(stats)
     if len(given) < len(stats):
         note("a file that is given more than once counts once")

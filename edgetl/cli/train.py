@@ -213,8 +213,8 @@ def tell_duplicates(run: Run, most: int = 3) -> None:
             )
         else:
             note(
-                f"{held_out} of the held-out photos may nearly copy a training photo, such as {other} {one}: then the "
-                "accuracy flatters; keep them together with --group, or remove copies"
+                f"{held_out} of the held-out photos may nearly copy a training photo, such as {other} and {one}: then "
+                "the accuracy flatters; keep them together with --group, or remove copies"
             )
 
 

@@ -308,7 +308,9 @@ def _of_class(confusion: npt.NDArray[np.int64], number: int) -> Outcomes:
 
 
 def with_columns(dataset: Dataset, path: Path) -> Dataset:
-    """Add the columns of a CSV file to photos, found by its column ``path``, relative to the photos' folder.
+    """Add the columns of a CSV file to photos, found by its column ``path``.
+
+    Paths are relative to the photos' folder or, as in a list of photos, to the file's own.
 
     Raises:
         InputError: there is no such column, no other one, or a photo is not in it.
@@ -316,11 +318,17 @@ def with_columns(dataset: Dataset, path: Path) -> Dataset:
     columns = read_columns(path)
     if "path" not in columns or len(columns) < 2:
         raise InputError(f"{path}: expected a column path and at least one to slice by, got {', '.join(columns)}")
-    row_of = {Path(name): row for row, name in enumerate(columns.pop("path"))}
-    missing = [name for name in dataset.paths if name not in row_of]
+    names = columns.pop("path")
+    root, beside = dataset.root.resolve(), path.parent.resolve()
+    row_of = {folder / name: row for folder in (beside, root) for row, name in enumerate(names)}
+    found = [row_of.get(root / name) for name in dataset.paths]
+    missing = [name for name, row in zip(dataset.paths, found, strict=True) if row is None]
     if missing:
-        raise InputError(f"{path} does not name {len(missing)} photos, for example {missing[0].as_posix()}")
-    rows = [row_of[name] for name in dataset.paths]
+        raise InputError(
+            f"{path} does not name {len(missing)} photos, for example {missing[0].as_posix()}: its paths are "
+            f"relative to {dataset.root} or to its own folder"
+        )
+    rows = [row for row in found if row is not None]
     added = {name: tuple(values[row] for row in rows) for name, values in columns.items() if name != "label"}
     return replace(dataset, columns={**dataset.columns, **added})
 

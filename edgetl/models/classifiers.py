@@ -205,6 +205,12 @@ def _outputs(
     """The label of each output, or None where the photos are of other classes."""
     classes = set(dataset.classes)
     if named is not None:
+        if strange := sorted(classes - set(named) if model.classes == len(named) and classes & set(named) else ()):
+            alone = "" if model.classes == len(classes) else "; without --labels the model serves as a backbone alone"
+            raise InputError(
+                f"the photos have a class {strange[0]!r} that the model does not know: leave out its photos, or "
+                f"correct the labels{alone}"
+            )
         if model.classes and (len(named) != model.classes or classes & set(named)):
             return name_outputs(model.classes, named, dataset.classes, path)
     elif model.labels is not None:

@@ -36,11 +36,26 @@ def model_kind(path: Path) -> Kind | None:
     return None
 
 
-def refuse_bundle(path: Path) -> None:
-    """Raise InputError where a RUN or a model is expected and a bundle lies, which was made of one."""
+def refuse_packed(path: Path) -> None:
+    """Raise InputError where a zip holds a Keras model or a SavedModel, as Teachable Machine's other downloads do."""
+    if path.suffix.lower() != ".zip" or model_kind(path) is not None:
+        return
+    names = _members(path)
+    for name in names:
+        if name.lower().endswith((".h5", ".keras")) or name.endswith("saved_model.pb"):
+            inner = Path(name).parent if name.endswith(".pb") else Path(name)
+            labels = next((f" --labels {quote(other)}" for other in names if Path(other).name == "labels.txt"), "")
+            raise InputError(
+                f"{path} is a zip with a model in it: unpack it and give {inner}{labels and f', with{labels}'}; "
+                "a model of Teachable Machine also needs --scale -1,1"
+            )
+
+
+def refuse_bundle(path: Path, expected: str) -> None:
+    """Raise InputError where something else is expected and a bundle lies."""
     names = _members(path) if path.is_file() else []
     if "manifest.json" in names and "backbone.tflite" in names:
-        raise InputError(f"{path} is a bundle, so it is converted already: give the RUN or the model it was made from")
+        raise InputError(f"{path} is a bundle: {expected}")
 
 
 def refuse_model(path: Path) -> None:

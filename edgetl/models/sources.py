@@ -10,7 +10,7 @@ from edgetl_device.errors import InputError
 from ..training.train import open_run
 from .classifiers import Given, keras_source, tflite_source
 from .float_model import FloatModel, run_source
-from .model_kinds import refuse_bundle
+from .model_kinds import refuse_bundle, refuse_packed
 from .tflite_files import is_tflite
 
 
@@ -46,6 +46,7 @@ def open_source(
             raise InputError(f"{path} is a RUN, whose photos lie in one folder: give that one with --photos")
         source = run_source(open_run(path), None if photos is None else photos[0])
         return source if seed is None else replace(source, seed=seed)
-    refuse_bundle(path)
+    refuse_bundle(path, "it is converted already, give the RUN or the model it was made from")
+    refuse_packed(path)
     given = Given(path, photos, labels, scale, seed or 0, resize)
     return tflite_source(given) if is_tflite(path) else keras_source(given)

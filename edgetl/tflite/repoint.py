@@ -55,7 +55,7 @@ def layout(data: bytes) -> Layout:
     (graph,) = model.subgraphs
     inputs, outputs = sizes(graph.inputs), sizes(graph.outputs)
     if len(inputs) != 1 or len(outputs) != 1:
-        raise InputError(f"it has {len(inputs)} inputs and {len(outputs)} outputs; {_EXPECTED}")
+        raise InputError(f"it has inputs: {len(inputs)}, outputs: {len(outputs)}; {_EXPECTED}")
     shape, kind = sizes(graph.tensors[inputs[0]].shape), tensor_type(graph.tensors[inputs[0]])
     if len(shape) != 4 or shape[0] != 1 or shape[3] != 3 or kind not in ("UINT8", "INT8", "FLOAT32"):
         raise InputError(f"its input is {shape} {kind.lower()}, expected (1, height, width, 3) uint8, int8 or float32")

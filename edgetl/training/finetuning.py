@@ -188,5 +188,6 @@ def _identity(dataset: Dataset) -> list[Any]:
 def _line(facts: dict[str, Any], plan: Plan) -> str:
     text = f"epoch {facts['epoch']}/{plan.chosen_epochs}: loss {facts['loss']:.3f}"
     if facts["stop_accuracy"] is not None:
-        text += f", {facts['stop_accuracy']:.3f} right on the stopping part{' (best)' if facts['best'] else ''}"
-    return f"{text}, {facts['seconds']:.1f} s"
+        text += f"; on the stopping part {facts['stop_loss']:.3f}, {facts['stop_accuracy']:.3f} right"
+        text += " (best)" if facts["best"] else ""
+    return f"{text}; {facts['seconds']:.1f} s"

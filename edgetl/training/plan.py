@@ -59,8 +59,10 @@ class Plan:
             raise InputError("expected at least 1 epoch, a batch of at least 2 photos and a patience of at least 1")
         if self.learning_rate is not None and not 0 < self.learning_rate < 1:
             raise InputError(f"the learning rate must be above 0 and below 1, got {self.learning_rate}")
-        if not 0 <= self.label_smoothing < 1 or self.views < 0 or self.warmup < 0:
-            raise InputError("label smoothing must be 0 to below 1, views and warm-up not negative")
+        if not 0 <= self.label_smoothing < 1:
+            raise InputError(f"label smoothing must be 0 or above and below 1, got {self.label_smoothing}")
+        if self.views < 0 or self.warmup < 0:
+            raise InputError(f"views and warm-up must not be negative, got {self.views} and {self.warmup}")
 
     @property
     def chosen_epochs(self) -> int:

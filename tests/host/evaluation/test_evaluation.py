@@ -149,6 +149,14 @@ def test_slices_that_do_not_fit_the_photos_are_refused(photos, tmp_path, text: s
         with_columns(find_photos(photos), tmp_path / "s.csv")
 
 
+def test_slices_name_photos_from_their_folder_or_from_the_file(photos, tmp_path) -> None:
+    dataset = find_photos(photos)
+    for start in ("", f"{photos.name}/", f"{photos}/"):
+        rows = "".join(f"{start}{path.as_posix()},{path.stem}\n" for path in dataset.paths)
+        (photos.parent / "s.csv").write_text(f"path,number\n{rows}")
+        assert with_columns(dataset, photos.parent / "s.csv").columns["number"] == tuple(p.stem for p in dataset.paths)
+
+
 def test_what_a_person_counts_is_right_unknown_and_wrong(photos, bundle_path, result) -> None:
     """Against the device itself, photo by photo."""
     head = BundleContent(open_bundle(bundle_path)).head()

@@ -76,7 +76,7 @@ def test_archives_of_photos_are_to_be_unpacked(tmp_path, monkeypatch, capfd, wor
 )
 def test_a_bundle_in_place_of_a_run_is_told_to_be_converted_already(tmp_path, bundle_path, capfd, words) -> None:
     assert console.run(program, "edgetl", [words[0], str(bundle_path), *words[1:]]) == 2
-    assert f"{bundle_path} is a bundle, so it is converted already: give the RUN or the" in capfd.readouterr().err
+    assert f"{bundle_path} is a bundle: it is converted already, give the RUN or the" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["preflight", "evaluate", "explain", "inspection-report", "show"])
@@ -98,3 +98,25 @@ def test_what_edgetl_wrote_in_place_of_photos_is_told(tmp_path, capfd, name: str
     (tmp_path / name).touch()
     assert console.run(program, "edgetl", ["train", str(tmp_path), "-o", str(tmp_path / "new")]) == 2
     assert told in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (("keras_model.h5", "labels.txt"), "unpack it and give keras_model.h5, with --labels labels.txt; "),
+        (("labels.txt", "model.savedmodel/saved_model.pb"), "give model.savedmodel, with --labels labels.txt; "),
+        (("mine.keras",), "unpack it and give mine.keras; "),
+    ],
+)
+def test_a_zip_of_a_keras_model_is_to_be_unpacked(tmp_path, capfd, names, told: str) -> None:
+    packed = zipped(tmp_path / "converted_keras.zip", *names)
+    photos = write_photos(tmp_path / "photos", ("ball", "box"), 1)
+    words = ("convert", packed, "--photos", photos, "-o", tmp_path / "new.edgetl")
+    assert console.run(program, "edgetl", [str(word) for word in words]) == 2
+    assert told in capfd.readouterr().err
+
+
+def test_a_bundle_is_no_export_of_a_device(tmp_path, bundle_path, capfd) -> None:
+    words = ("merge", bundle_path, bundle_path, "-o", tmp_path / "new.edgetl")
+    assert console.run(program, "edgetl", [str(word) for word in words]) == 2
+    assert "is a bundle: expected what a device exported" in capfd.readouterr().err

@@ -96,8 +96,10 @@ def test_labels_that_go_unused_stop_neither_a_file_nor_a_zip(stranger, photos, t
     for given in (Given(model, (others,), named, resize="crop"), Given(unknown, (others,), resize="crop")):
         assert tflite_source(given).caution == ""  # a backbone and no more
     named.write_text(long.replace("plane", "box"))
-    with pytest.raises(InputError, match="a class 'ball' that the model does not know"):
+    with pytest.raises(InputError, match="'ball' that the model does not know: leave out its photos, or correct the l"):
         tflite_source(Given(model, (photos,), named))  # some are known: a slip
+    with pytest.raises(InputError, match="; without --labels the model serves as a backbone alone"):
+        tflite_source(Given(model, (others,), named))
     with pytest.raises(InputError, match="tells 2 classes apart, the labels file has 1"):
         named.write_text("fish\n")
         tflite_source(Given(model, (others,), named))

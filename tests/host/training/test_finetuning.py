@@ -274,6 +274,11 @@ def test_epochs_without_progress_end_it_early_and_the_start_is_kept(world, tmp_p
     plan = Plan("full", epochs=9, patience=2)
     done = finetune(network, feed, dataset, rows, plan, tmp_path / "c", step=ruin, tell=said.append)
     assert f"{done.start_accuracy:.3f} right on the stopping part, {len(rows[1])} photos" in said[0]
+    first = done.history[0]
+    losses = (
+        f"loss {first['loss']:.3f}; on the stopping part {first['stop_loss']:.3f}, {first['stop_accuracy']:.3f} right"
+    )
+    assert any(line.startswith(f"epoch 1/9: {losses}; ") for line in said)
     assert "the start is kept: no epoch was better" in said[-1]
     assert len(done.history) == 2 and all((a == b).all() for a, b in zip(start, network.state(), strict=True))
 
