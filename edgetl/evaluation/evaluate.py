@@ -90,7 +90,7 @@ class Slice:
         samples: how many photos.
         accuracy: on them, 0 … 1.
         interval: 95 % interval of that (Wilson).
-        worse: whether even the interval's upper end lies below the accuracy on all photos.
+        worse: whether even the interval's upper end lies below the accuracy on the photos of all slices.
     """
 
     value: str
@@ -119,9 +119,9 @@ class Evaluation:
         confusion: (C, C) int64, rows are the truth, columns the bundle's labels in sorted order, whatever was unknown.
         confusion_unknown: (C, C + 1) int64, of the photos of ``classes``; what was called unknown is in a last
             column of its own.
-        ece: expected calibration error, 0 … 1.
-        reliability: (bins,) counts, mean probability of the top label and share right.
-        slices: column of at most 30 values → how each of them fares.
+        ece: expected calibration error, 0 … 1, on the photos of ``classes``: a head is sure of what it was made of.
+        reliability: (bins,) counts, mean probability of the top label and share right, of the same photos.
+        slices: column of at most 30 values → how each of them fares, of the same photos.
         mistakes: the most confident ones, the worst first.
         latency_ms: p50 and p95 of preprocessing + backbone + head for one photo, without decoding the file; of up to 50
             of the photos, one after the other.
@@ -264,7 +264,7 @@ def _measured(answers: _Answers, dataset: Dataset, labels: tuple[str, ...], runt
     with_unknown = _with_unknown(truth[new], predicted[new], unknown[new], len(labels))
     recall = metrics.per_class_recall(truth, predicted, len(labels))
     p50, p95 = np.percentile(answers.times_ms, [50, 95])
-    columns = dataset.take(answers.rows).columns
+    columns = {name: np.array(values) for name, values in dataset.take(answers.rows).columns.items()}
     return Evaluation(
         labels=labels,
         samples=len(truth),
@@ -279,12 +279,16 @@ def _measured(answers: _Answers, dataset: Dataset, labels: tuple[str, ...], runt
         per_class={label: float(recall[labels.index(label)]) for label in dataset.classes},
         confusion=metrics.confusion(truth, predicted, len(labels)),
         confusion_unknown=with_unknown,
-        ece=metrics.expected_calibration_error(sure, right, _BINS),
+        ece=metrics.expected_calibration_error(sure[new], right[new], _BINS),
         latency_ms={"p50": float(p50), "p95": float(p95)},
         skipped=(*answers.skipped, *map(str, dataset.unused)),
         runtime=runtime,
-        reliability=metrics.reliability(sure, right, _BINS),
-        slices={name: _slices(values, right) for name, values in columns.items() if len(set(values)) <= _MOST_VALUES},
+        reliability=metrics.reliability(sure[new], right[new], _BINS),
+        slices={
+            name: _slices(values[new], right[new])
+            for name, values in columns.items()
+            if len(set(values.tolist())) <= _MOST_VALUES
+        },
         mistakes=tuple(answers.mistakes),
     )
 
@@ -333,8 +337,8 @@ def with_columns(dataset: Dataset, path: Path) -> Dataset:
     return replace(dataset, columns={**dataset.columns, **added})
 
 
-def _slices(values: Sequence[str], right: npt.NDArray[np.bool_]) -> tuple[Slice, ...]:
-    names, rows = np.unique(np.asarray(values), return_inverse=True)
+def _slices(values: npt.NDArray[np.str_], right: npt.NDArray[np.bool_]) -> tuple[Slice, ...]:
+    names, rows = np.unique(values, return_inverse=True)
     overall, slices = float(right.mean()), []
     for number, name in enumerate(names):
         of_value = right[rows == number]

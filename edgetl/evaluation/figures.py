@@ -13,7 +13,7 @@ def headline(result: Evaluation) -> list[str]:
     if unseen.samples == result.samples:
         return [counted(unseen)]
     share = f"{100 * (result.outcomes.share('right') or 0.0):.1f} % right of {result.samples} photos"
-    return [counted(unseen, "new photos"), f"with those it was trained on, which flatters: {share}"]
+    return [counted(unseen, "new photos"), f"With those it was trained on, which flatters: {share}"]
 
 
 def counted(outcomes: Outcomes, photos: str = "photos") -> str:

@@ -15,6 +15,8 @@ from ..reports.plots import reliability_plot
 from .evaluate import Evaluation
 from .figures import headline
 
+_OF_NEW = " Of the photos that it was not trained on."
+
 
 def write_report(result: Evaluation, bundle: Bundle, path: Path, group: str | None = None) -> None:
     """The evaluation, of a group of labels where one is named, as one self-contained HTML file; raises StorageError."""
@@ -35,12 +37,22 @@ def _summary(result: Evaluation) -> list[Part]:
         *(Text(f"{line}.", strong=not number) for number, line in enumerate(headline(result))),
         Table(("what it says", "photos", "share", "95 % interval"), rows),
         Text(
-            f"The most probable label is right on {result.accuracy:.3f} of all, whether or not it is called unknown; "
-            f"{result.balanced_accuracy:.3f} if every class counts the same. "
-            f"A photo takes {result.latency_ms['p50']:.1f} ms on this machine (median; 95 % take less than "
-            f"{result.latency_ms['p95']:.1f} ms)."
+            f"{_top_label(result)} A photo takes {result.latency_ms['p50']:.1f} ms on this machine (median; 95 % take "
+            f"less than {result.latency_ms['p95']:.1f} ms)."
         ),
     ]
+
+
+def _top_label(result: Evaluation) -> str:
+    if _is_mixed(result):
+        return f"The most probable label is right on {result.accuracy_unseen:.3f} of these, called unknown or not."
+    same = f"{result.balanced_accuracy:.3f} if every class counts the same"
+    return f"The most probable label is right on {result.accuracy:.3f} of these, called unknown or not; {same}."
+
+
+def _is_mixed(result: Evaluation) -> bool:
+    """Whether some of the photos were trained on: what is said is then said of the others."""
+    return 0 < result.unseen < result.samples
 
 
 def _classes(result: Evaluation) -> list[Part]:
@@ -56,7 +68,7 @@ def _classes(result: Evaluation) -> list[Part]:
         for label, of in result.classes.items()
     ]  # fmt: skip
     shares = matrix / np.maximum(totals[:, None], 1)
-    of_new = " Of the photos that it was not trained on." if 0 < result.unseen < result.samples else ""
+    of_new = _OF_NEW if _is_mixed(result) else ""
     return [
         Heading("Each class"),
         Text(
@@ -84,6 +96,8 @@ def _slices(result: Evaluation) -> list[Part]:
         verdict = "No group is worse than the rest by more than chance."
         if worse:
             verdict = f"Worse than the rest by more than chance: {', '.join(worse)}."
+        if _is_mixed(result):
+            verdict += _OF_NEW
         rows = [(s.value, s.samples, s.accuracy, spread(s.interval)) for s in slices]
         parts += [
             Heading(f"By {column}"),
@@ -100,7 +114,10 @@ def _calibration(result: Evaluation) -> list[Part]:
     verdict = "well calibrated" if result.ece < 0.05 else "overconfident" if excess > 0 else "underconfident"
     return [
         Heading("Calibration"),
-        Text(f"Expected calibration error {result.ece:.3f}: {verdict}. Perfect bars end on the dashed line."),
+        Text(
+            f"Expected calibration error {result.ece:.3f}: {verdict}. Perfect bars end on the dashed line."
+            f"{_OF_NEW if _is_mixed(result) else ''}"
+        ),
         Drawing(drawn, "Share of right answers at each predicted probability; dots mark the mean of each bin."),
     ]
 

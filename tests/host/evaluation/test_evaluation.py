@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import importlib
 import re
 from collections import Counter
 from dataclasses import replace
@@ -18,7 +20,7 @@ from edgetl.evaluation.page import write_report
 from edgetl.reports.plots import reliability_plot
 from edgetl_device import console, metrics
 from edgetl_device.bundle.bundle import open_bundle, write_bundle
-from edgetl_device.bundle.content import BundleContent
+from edgetl_device.bundle.content import FINGERPRINT_BYTES, BundleContent
 from edgetl_device.errors import InputError
 from edgetl_device.inference.classifier import Classifier
 from edgetl_device.photos import read_photo
@@ -197,7 +199,26 @@ def test_what_was_trained_on_is_told_apart_in_the_headline(result) -> None:
     first, second = headline(replace(result, outcomes_unseen=Outcomes(8, 1, 1)))
     assert first == "80.0 % right (49 … 94), 10.0 % unknown, 10.0 % wrong of 10 new photos"
     share = result.outcomes.share("right")
-    assert second == f"with those it was trained on, which flatters: {100 * share:.1f} % right of 60 photos"
+    assert second == f"With those it was trained on, which flatters: {100 * share:.1f} % right of 60 photos"
+
+
+def test_calibration_and_slices_are_of_photos_that_were_not_trained_on(
+    photos, bundle_path, monkeypatch, tmp_path
+) -> None:
+    """Of those of the day, which are all right; those of the evening are all wrong, however sure it is."""
+    module = importlib.import_module("edgetl.evaluation.evaluate")
+    ask = module._ask
+    day = frozenset(hashlib.sha256(path.read_bytes()).digest()[:FINGERPRINT_BYTES] for path in photos.rglob("0*.png"))
+    monkeypatch.setattr(module, "_ask", lambda dataset, backbone, head, seen: ask(dataset, backbone, head, day))
+    found = evaluate(open_bundle(bundle_path), with_columns(find_photos(photos), photos.parent / "slices.csv"))
+    counts, sure, right = found.reliability
+    assert (found.samples, found.unseen, counts.sum()) == (60, 16, 16) and not right[counts > 0].any()
+    assert found.ece == pytest.approx((counts * sure).sum() / 16)
+    assert [(item.value, item.samples, item.accuracy) for item in found.slices["light"]] == [("evening", 16, 0.0)]
+    assert "shot" not in found.slices, "a value a photo tells nothing, however few are left"
+    write_report(found, open_bundle(bundle_path), tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    assert text.count("Of the photos that it was not trained on.") == 5 and "is right on 0.000 of these" in text
 
 
 def test_paired_answers_are_told_apart_only_where_chance_does_not_explain_them() -> None:
