@@ -60,7 +60,7 @@ def advise(
         ("measured", "value", "95 % interval"),
         [
             ("training photos", advice.dataset_size, ""),
-            ("in a typical class", advice.photos_per_class, ""),
+            ("of them in a typical class", advice.photos_per_class, ""),
             (f"nearest neighbours are right, {on}", advice.neighbour_accuracy, sure(advice.neighbour_accuracy)),
             (f"a linear probe is right, {on}", advice.linear_probe_accuracy, sure(advice.linear_probe_accuracy)),
             ("likeness to its training, 0 to 1", advice.similarity, spread(advice.similarity_interval)),

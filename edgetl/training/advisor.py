@@ -168,8 +168,8 @@ def _decide(
 def _likeness(near: bool, tie: bool, similarity: float, sure: tuple[float, float], border: float) -> str:
     if tie:
         return (
-            f"whether your photos look like what the backbone was trained on is a tie ({similarity:.2f}, surely "
-            f"{sure[0]:.2f} … {sure[1]:.2f}; alike from {border:.2f} on): the strategy that trains less"
+            f"whether your photos look like what the backbone was trained on cannot be told ({similarity:.2f}, 95 % "
+            f"interval {sure[0]:.2f} … {sure[1]:.2f}; alike from {border:.2f} on), so the strategy that trains less"
         )
     looks = "like" if near else "unlike"
     return f"your photos look {looks} what the backbone was trained on ({similarity:.2f}; alike from {border:.2f} on)"
