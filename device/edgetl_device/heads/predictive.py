@@ -31,7 +31,7 @@ from .precision import Precision
 from .scorer import ClosedForm, Floats, Numbers, QuadraticTerm, Scorer
 
 VOLUME_SHARE = 0.6  # ρ
-ALIKE = 0.5  # nats; slopes that move the scores of a usual sample apart by less count as one
+ALIKE = 0.2  # nats; slopes that move the scores of a usual sample apart by less count as one
 _BLOCK_ROWS = 128  # scored at once, to spare memory
 
 
