@@ -48,7 +48,10 @@ def _file(path: Path, root: Path, split: str) -> Found:
             raise InputError(f"{path}: an annotation lacks an image_id or a category_id: {str(item)[:80]}")
         label, name = names.get(category), images.get(image)
         if label is None or name is None:
-            raise InputError(f"{path}: an annotation is of an image or a category that is not there: {str(item)[:80]}")
+            what = f"category {str(category)[:30]}" if label is None else f"image {str(image)[:30]}"
+            yield Unused(Path(name or path.name), f"an annotation is of {what}, which {path.name} does not list")
+            used.add(image)
+            continue
         if image not in files:
             files[image] = picture(name, root, *places)
         used.add(image)

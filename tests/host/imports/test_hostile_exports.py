@@ -78,6 +78,15 @@ def test_names_that_are_none_are_of_no_picture(tmp_path, name: str) -> None:
     assert "2 × its picture is not there" in refused("coco", source, tmp_path / "o.csv")
 
 
+def test_an_annotation_of_what_is_not_listed_is_left_out_with_its_reason_and_the_others_come(tmp_path) -> None:
+    strange = [{"image_id": 1, "category_id": 77}, {"image_id": "x" * 99, "category_id": 1}]
+    done = import_photos("coco", coco(tmp_path / "in", ["a.png"], [*BOTH, *strange]), tmp_path / "o.csv")
+    assert sorted(each.reason for each in done.unused) == [
+        "an annotation is of category 77, which x.json does not list",
+        f"an annotation is of image {'x' * 30}, which x.json does not list",
+    ]
+
+
 def test_names_that_no_file_can_have_are_called_too_long(tmp_path) -> None:
     assert "longer than 255 bytes" in refused("coco", coco(tmp_path / "in", ["a" * 300], BOTH), tmp_path / "o.csv")
     assert "longer than 4096 char" in refused("coco", coco(tmp_path / "in", ["a/" * 3000], BOTH), tmp_path / "o.csv")
