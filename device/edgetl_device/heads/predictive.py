@@ -39,8 +39,7 @@ _BLOCK_ROWS = 128  # scored at once, to spare memory
 class Predictive(Scorer):
     """Scores = y · weightsᵀ + (yᵀ P y) · slope + bias, with y = code − centre: linear but for one shared feature.
 
-    What that feature adds to all classes alike changes no probability and is left out: it would take as long as all
-    else. Where all classes have about as many samples, nothing of it is left.
+    What that feature adds to all classes alike changes no probability and is left out: often that is all of it.
 
     Args:
         labels: (C,).
