@@ -5,28 +5,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from conftest import embeddings
+from sqlite_steps import steps_of
 
 from edgetl_device.home import Home
 from edgetl_device.learning.groups import Groups
 from edgetl_device.learning.learner import Learner
-from edgetl_device.store.store import Store
 
 FEW, MANY = 200, 2000  # samples of each label
-
-
-def steps_of(store: Store, ask: Callable[[], object]) -> int:
-    steps = [0]
-
-    def count() -> bool:
-        steps[0] += 1
-        return False
-
-    store.database._db.set_progress_handler(count, 1)
-    try:
-        ask()
-    finally:
-        store.database._db.set_progress_handler(None)
-    return steps[0]
 
 
 def fill(learner: Learner, count: int, seed: int) -> None:

@@ -3,28 +3,13 @@
 from collections.abc import Callable
 
 import numpy as np
+from sqlite_steps import steps_of
 
 from edgetl_device.store.group_store import GroupStore
 from edgetl_device.store.same_photos import same_photos
 from edgetl_device.store.store import Store
 
 ROWS = np.arange(8, dtype=np.int8).reshape(2, 4)
-
-
-def steps_of(store: Store, ask: Callable[[], object]) -> int:
-    """How many instructions SQLite takes for a question."""
-    steps = [0]
-
-    def count() -> bool:
-        steps[0] += 1
-        return False
-
-    store.database._db.set_progress_handler(count, 1)
-    try:
-        ask()
-    finally:
-        store.database._db.set_progress_handler(None)
-    return steps[0]
 
 
 def test_what_is_asked_all_the_time_costs_the_same_however_many_labels_there_are(tmp_path) -> None:
