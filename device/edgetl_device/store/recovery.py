@@ -17,7 +17,7 @@ from .replacement import building, put_in_place, seal
 from .rescue import readable_rows
 from .schema import MIGRATIONS, migrate
 from .soundness import what_is_wrong
-from .state import CHECKED, COUNTED, State, read_state
+from .state import CHECKED, COUNTED, OF_SAMPLES, State, read_state
 
 log = logging.getLogger("edgetl.store")
 
@@ -177,6 +177,7 @@ def _rescue_choices(database: apsw.Connection, other: apsw.Connection) -> None:
 
 
 def _drop_orphans(database: apsw.Connection) -> None:
-    """Let go of labels in groups whose sample was not saved, and of samples that no label was saved of."""
-    database.execute("DELETE FROM grouped WHERE sample NOT IN (SELECT id FROM samples)")
+    """Let go of samples that no label was saved of, and of what is about samples that were not saved."""
     database.execute("DELETE FROM samples WHERE label = '' AND id NOT IN (SELECT sample FROM grouped)")
+    for table in OF_SAMPLES:
+        database.execute(f"DELETE FROM {table} WHERE sample NOT IN (SELECT id FROM samples)")

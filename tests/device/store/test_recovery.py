@@ -14,9 +14,12 @@ import numpy as np
 import pytest
 
 from edgetl_device.store.acknowledged import AcknowledgedFile, acknowledged_path
-from edgetl_device.store.backup import restore_database, what_is_wrong
+from edgetl_device.store.backup import check_backup, restore_database, what_is_wrong
+from edgetl_device.store.group_store import GroupStore
 from edgetl_device.store.schema import MIGRATIONS
+from edgetl_device.store.state import OF_SAMPLES
 from edgetl_device.store.store import Store
+from edgetl_device.view import View
 
 SUPPORT = Path(__file__).parents[2] / "support"
 RAW = np.arange(12, dtype=np.int8).reshape(3, 4)
@@ -265,6 +268,23 @@ def test_samples_that_are_right_are_saved_from_a_damaged_store_without_any_backu
     assert store.versions.active("bundle") == number and store.device == device
     assert "was damaged" in caplog.text
     assert what_is_wrong(path) is None
+
+
+def test_nothing_stays_about_a_sample_that_a_repair_could_not_save(path, tmp_path) -> None:
+    store = Store(path)
+    lost, saved, _ = GroupStore(store, "light").add_samples("dim", RAW, "b", "r", view=json.dumps(View().to_json()))
+    store.views.note_place([lost, saved], "porch", "feeder")
+    store.confirm([lost, saved])
+    store.close()
+    damaged = apsw.Connection(str(path))
+    damaged.execute("UPDATE grouped SET label = 'dum' WHERE sample = ?", (lost,))
+    damaged.close()
+    store = Store(path)
+    for table in OF_SAMPLES:
+        assert not list(store.database.rows(f"SELECT * FROM {table} WHERE sample = ?", (lost,)))
+    assert store.views.place_of([saved]) == [("porch", "feeder")]
+    store.backup(tmp_path / "backup.sqlite")
+    check_backup(tmp_path / "backup.sqlite")
 
 
 def test_numbers_of_samples_and_changes_never_go_back(path) -> None:
