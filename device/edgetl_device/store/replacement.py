@@ -98,7 +98,9 @@ def seal(database: apsw.Connection, path: Path, sources: Sequence[Path], kind: s
 def put_in_place(staging: Path, target: Path, mark: str) -> Path | None:
     """``staging`` → ``target``; what stood there is kept under a name with ``mark`` and the time. → that name.
 
-    Hold the learning lock: whoever writes to the old file goes on with the new one when it is given the lock.
+    Hold the learning lock: whoever writes to the old file goes on with the new one when it is given the lock. A program
+    that has the old file open closes it before it opens the name it is kept under: SQLite knows files by their numbers,
+    and when the last of the two is closed, the index that it removes is the new file's.
 
     A database and its log cannot be replaced in one step, and either is harmful beside the other one's. So the log goes
     first, for good, and only then the new database comes. Cut in between, the old database has a second name, and
