@@ -55,7 +55,7 @@ class AppTeaching(AppSamples):
             raise InputError(f"nothing to learn as {', '.join(labels.values())}: no frame was captured")
         captured = [self.capture(each) if isinstance(each, Recognition) else each for each in recognitions]
         pictures = [each.picture for each in captured if each.picture is not None]
-        with self._lock:
+        with self._lock, self._learner.lock():  # or others could forget them before their place is noted
             if any(each.backbone != self._backbone.digest for each in captured):
                 raise MismatchError(
                     "a different bundle was installed after these frames were captured: capture them again"
@@ -94,9 +94,10 @@ class AppTeaching(AppSamples):
                 pictures += [thumbnail(looking.shown(photo))] if self._thumbnails else []
             if not rows:
                 raise InputError(f"nothing to learn as {', '.join(labels.values())}: no photo")
-            ids = self._opened.groups.add(labels, np.stack(rows), pictures, view=looking.key)
-            if view is not None:
-                self._learner.store.views.note_place(ids, *view.name)
+            with self._learner.lock():
+                ids = self._opened.groups.add(labels, np.stack(rows), pictures, view=looking.key)
+                if view is not None:
+                    self._learner.store.views.note_place(ids, *view.name)
             return ids
 
     @property

@@ -54,7 +54,7 @@ class GroupedLabels:
             )
 
     def move(self, ids: Mapping[int, int]) -> None:
-        """Samples that have another id from now on, old → new."""
+        """Samples that have another id from now on, old → new: their labels, and pictures where those have none."""
         for (old,) in list(
             self._database.rows(
                 "SELECT DISTINCT sample FROM grouped WHERE sample IN (SELECT value FROM json_each(?))",
@@ -62,6 +62,11 @@ class GroupedLabels:
             )
         ):
             self._database.update("grouped", "sample = ?", "sample = ?", (ids[old], old))
+        query = "SELECT sample, jpeg FROM thumbnails WHERE sample IN (SELECT value FROM json_each(?))"
+        moved = [(ids[old], jpeg) for old, jpeg in list(self._database.rows(query, (listed(list(ids)),)))]
+        checked = [(*picture, row_checksum("thumbnails", picture)) for picture in moved]
+        if checked:
+            self._database.run("INSERT OR IGNORE INTO thumbnails VALUES (?, ?, ?)", checked)
 
     def take_over(
         self,
@@ -91,15 +96,7 @@ class GroupedLabels:
         if not pairs:
             return
         self.move(pairs)
-        self._move_pictures(pairs)
         self._database.delete_samples("id IN (SELECT value FROM json_each(?))", (listed(list(pairs)),))
-
-    def _move_pictures(self, ids: Mapping[int, int]) -> None:
-        query = "SELECT sample, jpeg FROM thumbnails WHERE sample IN (SELECT value FROM json_each(?))"
-        moved = [(ids[old], jpeg) for old, jpeg in list(self._database.rows(query, (listed(list(ids)),)))]
-        checked = [(*picture, row_checksum("thumbnails", picture)) for picture in moved]
-        if checked:
-            self._database.run("INSERT OR IGNORE INTO thumbnails VALUES (?, ?, ?)", checked)
 
 
 def listed(ids: Sequence[int]) -> str:

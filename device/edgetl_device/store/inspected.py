@@ -6,7 +6,6 @@ They are samples as the others are: counted in the budget, acknowledged, checked
 from __future__ import annotations
 
 import hashlib
-import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import numpy.typing as npt
 from ..codes import Int8
 from ..errors import HomeError
 from .database import Database
+from .grouped import listed
 from .replacement import now
 
 VERDICTS = ("good", "fine", "bad")
@@ -185,7 +185,7 @@ class InspectedPhotos:
         condition = "backbone = ? AND verdict <> ? AND id IN (SELECT value FROM json_each(?))"
         with self._database.transaction():
             changed = self._database.update(
-                "inspected", "verdict = ?", condition, (verdict, backbone, verdict, _listed(ids))
+                "inspected", "verdict = ?", condition, (verdict, backbone, verdict, listed(ids))
             )
             if changed:
                 self._database.taken_away()
@@ -202,7 +202,7 @@ class InspectedPhotos:
         )
         new = []
         with self._database.transaction():
-            for old, *values in list(self._database.rows(query, (backbone, ASIDE, _listed(ids)))):
+            for old, *values in list(self._database.rows(query, (backbone, ASIDE, listed(ids)))):
                 number = self._database.next_id("inspected")
                 fields = dict(zip(columns.split(", ")[1:], values, strict=True))
                 self._database.insert_inspected(id=number, backbone=backbone, verdict=verdict, **fields)
@@ -217,7 +217,7 @@ class InspectedPhotos:
 
     def remove(self, backbone: str, ids: Sequence[int]) -> int:
         """Delete photos; → how many there were. Nothing of them stays in the files."""
-        return self._remove("backbone = ? AND id IN (SELECT value FROM json_each(?))", (backbone, _listed(ids)))
+        return self._remove("backbone = ? AND id IN (SELECT value FROM json_each(?))", (backbone, listed(ids)))
 
     def remove_all(self) -> int:
         """As :meth:`remove`, the photos of all backbones, and how they were looked at."""
@@ -248,10 +248,6 @@ class InspectedPhotos:
     def _set(self, backbone: str, setting: InspectionSetting) -> None:
         self._database.delete("inspection", "backbone = ?", (backbone,))
         self._database.insert("inspection", backbone=backbone, view=setting.view, target=setting.target)
-
-
-def _listed(ids: Sequence[int]) -> str:
-    return json.dumps([int(number) for number in ids])
 
 
 def _digest(*parts: bytes) -> str:

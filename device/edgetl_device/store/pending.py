@@ -9,9 +9,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .checksum import row_checksum
 from .database import Database
-from .grouped import GroupedLabels
+from .grouped import GroupedLabels, listed
 from .views import Views
 
 
@@ -60,7 +59,7 @@ class PendingSamples:
     def among(self, ids: Sequence[int]) -> set[int]:
         """Those of these samples that are pending."""
         query = "SELECT sample FROM pending WHERE sample IN (SELECT value FROM json_each(?))"
-        return {int(number) for (number,) in self._database.rows(query, (_listed(ids),))}
+        return {int(number) for (number,) in self._database.rows(query, (listed(ids),))}
 
     def confirmed(self, after: int = 0) -> set[int]:
         """Samples with larger ids whose label a person confirmed."""
@@ -86,31 +85,19 @@ class PendingSamples:
 
         They get new ones: a version is the head of the samples up to an id, and none made before may change.
         """
-        listed = (_listed(ids),)
+        these = (listed(ids),)
         query = (
             "SELECT backbone, runtime, label, raw, time FROM samples "
             "WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
         )
         rows = [
             (backbone, runtime, label or own, raw, time)
-            for backbone, runtime, own, raw, time in list(self._database.rows(query, listed))
+            for backbone, runtime, own, raw, time in list(self._database.rows(query, these))
         ]
         new = self._database.insert_samples(rows)
-        self._views.move(dict(zip(sorted(ids), new, strict=True)))
-        pictures = dict(
-            self._database.rows(
-                "SELECT sample, jpeg FROM thumbnails WHERE sample IN (SELECT value FROM json_each(?))", listed
-            )
-        )
-        moved = [(number, pictures[old]) for old, number in zip(sorted(ids), new, strict=True) if old in pictures]
-        checked = [(*picture, row_checksum("thumbnails", picture)) for picture in moved]
-        if checked:
-            self._database.run("INSERT INTO thumbnails VALUES (?, ?, ?)", checked)
-        self._grouped.move(dict(zip(sorted(ids), new, strict=True)))
-        self._database.delete_samples("id IN (SELECT value FROM json_each(?))", listed)
+        pairs = dict(zip(sorted(ids), new, strict=True))
+        self._views.move(pairs)
+        self._grouped.move(pairs)
+        self._database.delete_samples("id IN (SELECT value FROM json_each(?))", these)
         self.confirm(new)
         return new
-
-
-def _listed(ids: Sequence[int]) -> str:
-    return json.dumps([int(number) for number in ids])

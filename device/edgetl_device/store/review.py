@@ -138,8 +138,8 @@ class ReviewFrames:
 
     def drop_rows(self, ids: Sequence[int] | None = None) -> int:
         """What :meth:`drop` does, in the caller's transaction; the caller scrubs."""
-        query = "DELETE FROM review" if ids is None else f"DELETE FROM review WHERE id IN ({_numbers(ids)})"
-        dropped = self._database.run(query)
+        where, rows = ("", None) if ids is None else (" WHERE id IN (SELECT value FROM json_each(?))", [(listed(ids),)])
+        dropped = self._database.run(f"DELETE FROM review{where}", rows)
         if dropped:
             self._database.to_be_scrubbed()
         return dropped
@@ -184,10 +184,6 @@ def _times() -> tuple[str, str]:
         return "", "9999"
     span = timedelta(days=MOST_DAYS)
     return (now - span).isoformat(timespec="milliseconds"), (now + span).isoformat(timespec="milliseconds")
-
-
-def _numbers(ids: Sequence[int]) -> str:
-    return ",".join(str(int(number)) for number in ids)
 
 
 def _frame(row: tuple[Any, ...]) -> ReviewFrame:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from .database import Database
+from .grouped import listed
 
 
 class Views:
@@ -54,7 +55,7 @@ class Views:
     def place_of(self, ids: Sequence[int]) -> list[tuple[str, str]]:
         """Camera and region that samples were taught with, in the order of the ids; empty where they have no name."""
         query = "SELECT sample, camera, region FROM taught_in WHERE sample IN (SELECT value FROM json_each(?))"
-        rows = self._database.rows(query, (json.dumps([int(number) for number in ids]),))
+        rows = self._database.rows(query, (listed(ids),))
         known = {number: (camera, region) for number, camera, region in rows}
         return [known.get(number, ("", "")) for number in ids]
 
@@ -74,7 +75,7 @@ class Views:
     def of(self, ids: Sequence[int]) -> list[str]:
         """The views that samples were taught with, in the order of the ids."""
         query = "SELECT sample, view FROM taught_view WHERE sample IN (SELECT value FROM json_each(?))"
-        known = dict(self._database.rows(query, (json.dumps([int(number) for number in ids]),)))
+        known = dict(self._database.rows(query, (listed(ids),)))
         return [known.get(number, "") for number in ids]
 
     def counts(self, backbone: str) -> dict[str, dict[str, int]]:

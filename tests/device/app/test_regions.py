@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 import time
 from dataclasses import replace
 from types import SimpleNamespace
@@ -22,14 +23,16 @@ from edgetl_device.camera import FakeCamera
 from edgetl_device.camera.opening import named_spec
 from edgetl_device.cli import program
 from edgetl_device.cli.run_cameras import laid_of, regions_of, specs_of
-from edgetl_device.errors import InputError
+from edgetl_device.errors import InputError, StorageError
 from edgetl_device.home import Home
 from edgetl_device.home_regions import NamedRegion
 from edgetl_device.home_view import warning
 from edgetl_device.open_home import OpenHome
 from edgetl_device.store.backup_check import check_content
+from edgetl_device.store.lock import LearningLock
 from edgetl_device.store.schema import MIGRATIONS
 from edgetl_device.store.store import Store
+from edgetl_device.store.views import Views
 from edgetl_device.view import View
 from edgetl_device.view_names import MAX_REGIONS, ViewName
 
@@ -232,6 +235,31 @@ def test_regions_that_come_and_go_leave_nothing_behind(home: Home) -> None:
         for of in remembered:
             until(lambda of=of: set(of()) <= {ViewName("", "right")})
         listener.stop()
+
+
+def test_nobody_forgets_a_sample_before_it_is_noted_where_it_was_taught(home: Home, monkeypatch) -> None:
+    held, note = [], Views.note_place
+
+    def noted(*values) -> None:
+        def forget() -> None:
+            try:
+                with LearningLock(home.lock.path, wait_s=0.0)():
+                    held.append(False)
+            except StorageError:
+                held.append(True)
+
+        other = threading.Thread(target=forget)
+        other.start()
+        other.join()
+        note(*values)
+
+    monkeypatch.setattr(Views, "note_place", noted)
+    with App(home, {"porch": watching(side_by_side(1)), "gate": watching(side_by_side(2))}) as app:
+        until(lambda: app.pipeline.latest(ViewName("gate")) is not None)
+        ids = app.teach("kite", [app.pipeline.latest(ViewName("gate"))])
+        ids += app.teach_photos("kite", [draw("kite", 1)], view=app.view_named("porch"))
+        assert app._learner.store.views.place_of(ids) == [("gate", ""), ("porch", "")]
+    assert held == [True, True]
 
 
 def test_which_view_is_meant_must_be_said_where_there_are_several(home: Home) -> None:
