@@ -61,21 +61,18 @@ class InspectionVersions:
 
     def rollback(self, number: int | None = None) -> VersionRow:
         """Use an earlier version again; None for the last one before that in use. Raises InputError."""
-        good, active = [row for row in self.rows() if row.state == _GOOD], self.active
         if number is None:
-            before = [row for row in good if active is not None and row.id < active]
-            if not before:
+            target = self._store.before(self._key, self.active or 0, (_GOOD,))
+            if target is None:
                 raise InputError(
                     "there is no version of inspection before the one in use: `edgetl-device inspect versions` lists "
                     "those that there are"
                 )
-            target = before[-1]
         else:
-            found = [row for row in good if row.id == number]
-            if not found:
-                known = ", ".join(str(row.id) for row in good) or "none yet"
+            target = self._store.get(self._key, number)
+            if target is None or target.state != _GOOD:
+                known = ", ".join(str(row.id) for row in self.rows() if row.state == _GOOD) or "none yet"
                 raise InputError(f"no version {number} of inspection that can be used: expected one of {known}")
-            target = found[0]
         self._store.activate(self._key, target.id)
         return target
 

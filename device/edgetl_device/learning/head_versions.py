@@ -65,21 +65,19 @@ class HeadVersions:
         """Re-activate an earlier version; default is the last good one before the active. Returns its number."""
         with self.lock():
             active = self.active_version
-            good = [row for row in self.versions() if row.state in GOOD]
             if number is None:
                 target = self.before(active)
                 if target is None:
                     raise InputError(f"version {active} is the oldest: there is nothing to roll back to")
             else:
-                matching = [row for row in good if row.id == number]
-                known = ", ".join(str(row.id) for row in good)
-                bad = [row for row in self.versions() if row.id == number and row.state not in GOOD]
-                if bad:
-                    why = "was rejected by the gate" if bad[0].state == "rejected" else "did not start"
-                    raise InputError(f"version {number} {why} and cannot be used: expected one of {known}")
-                if not matching:
-                    raise InputError(f"no version {number} to roll back to: expected one of {known}")
-                target = matching[0]
+                target = self.store.versions.get(self.bundle.digest, number)
+                if target is None or target.state not in GOOD:
+                    why = f"no version {number} to roll back to"
+                    if target is not None:
+                        did = "was rejected by the gate" if target.state == "rejected" else "did not start"
+                        why = f"version {number} {did} and cannot be used"
+                    known = ", ".join(str(row.id) for row in self.versions() if row.state in GOOD)
+                    raise InputError(f"{why}: expected one of {known}")
             self.store.versions.activate(self.bundle.digest, target.id)
         return target.id
 

@@ -227,7 +227,9 @@ class Store(LearnedSamples):
 
     def count_elsewhere(self, backbone: str) -> int:
         """How many samples belong to other backbones: of no use with this one, but counted in the budget."""
-        ((count,),) = self.database.rows("SELECT count(*) FROM samples WHERE backbone <> ?", (backbone,))
+        ((count,),) = self.database.rows(
+            "SELECT count(*) FROM samples WHERE backbone < ?1 OR backbone > ?1", (backbone,)
+        )
         return int(count)
 
     def thumbnail(self, identity: int) -> bytes | None:
@@ -244,7 +246,7 @@ class Store(LearnedSamples):
             "SELECT id, label FROM samples WHERE +backbone = ? AND label <> '' "
             "AND id IN (SELECT value FROM json_each(?)) ORDER BY id"
         )
-        return dict(self.database.rows(query, (backbone, json.dumps([int(identity) for identity in ids]))))
+        return dict(self.database.rows(query, (backbone, listed(ids))))
 
     def photos(self, backbone: str, ids: Sequence[int] | None = None) -> frozenset[int]:
         """Those of the ids that exist, or all, also where they are labelled in groups alone."""
@@ -259,7 +261,7 @@ class Store(LearnedSamples):
         unscrubbed = self.database.state().unscrubbed  # what was removed before is not known any more
         with self.database.transaction():
             condition = "+backbone = ? AND id IN (SELECT value FROM json_each(?))"
-            self.database.delete_samples(condition, (backbone, json.dumps([int(identity) for identity in ids])))
+            self.database.delete_samples(condition, (backbone, listed(ids)))
             self.database.taken_away()
             self.database.log_event("forget", {"samples": len(ids)})
         self.database.scrub(gone=None if unscrubbed else ids)
@@ -269,13 +271,13 @@ class Store(LearnedSamples):
         self._refuse_read_only()
         unscrubbed = self.database.state().unscrubbed
         here = "+backbone = ? AND id IN (SELECT value FROM json_each(?))"
-        values = (backbone, json.dumps([int(identity) for identity in ids]))
+        values = (backbone, listed(ids))
         elsewhere = "id IN (SELECT sample FROM grouped)"
         with self.database.transaction():
             self.database.delete_samples(f"{here} AND NOT {elsewhere}", values)
             kept = [int(number) for (number,) in self.database.rows(f"SELECT id FROM samples WHERE {here}", values)]
             for table in ("pending", "confirmed"):
-                self.database.delete(table, "sample IN (SELECT value FROM json_each(?))", (json.dumps(kept),))
+                self.database.delete(table, "sample IN (SELECT value FROM json_each(?))", (listed(kept),))
             self.database.update("samples", "label = ''", here, values)
             self.database.taken_away()
             self.database.log_event("forget", {"samples": len(ids)})

@@ -13,7 +13,7 @@ from .database import Database
 from .replacement import now
 from .schema import VersionRow
 
-MOST_VERSIONS = 1000  # of a bundle; the oldest go, but for the factory's and the one in use
+MOST_VERSIONS = 1000  # of a bundle in one state, so that bad ones displace no good one; older go, but for those in use
 
 
 class StoredVersions:
@@ -56,7 +56,8 @@ class StoredVersions:
             )
             if activate:
                 self._activate(bundle, number)
-            self._drop_oldest(bundle)
+            if number % (1 + MOST_VERSIONS // 10) == 0:  # it reads all versions, so not each time
+                self._drop_oldest()
             self._database.log_event(state, {"version": number, "reason": reason})
         return number
 
@@ -127,13 +128,11 @@ class StoredVersions:
         self._database.delete("active", "bundle = ?", (bundle,))
         self._database.insert("active", bundle=bundle, version=number)
 
-    def _drop_oldest(self, bundle: str) -> None:
-        kept = "SELECT id FROM versions WHERE bundle = ? ORDER BY id DESC LIMIT ?"
-        kept = f"SELECT version FROM active UNION ALL SELECT * FROM ({kept})"
-        old = f"bundle = ? AND state != 'factory' AND id NOT IN ({kept})"
-        values = (bundle, bundle, MOST_VERSIONS)
-        self._database.delete("trials", f"version IN (SELECT id FROM versions WHERE {old})", values)
-        self._database.delete("versions", old, values)
+    def _drop_oldest(self) -> None:
+        ranked = "SELECT id, row_number() OVER (PARTITION BY bundle, state ORDER BY id DESC) AS place FROM versions"
+        old = f"SELECT id FROM ({ranked}) WHERE place > {MOST_VERSIONS} AND id NOT IN (SELECT version FROM active)"
+        self._database.delete("trials", f"version IN ({old})")
+        self._database.delete("versions", f"id IN ({old})")
 
     def _rows(self, condition: str, values: Sequence[Any]) -> list[VersionRow]:
         columns = "id, time, state, reason, rule, last_sample, metrics"

@@ -1,6 +1,7 @@
 import apsw
 import numpy as np
 import pytest
+from sqlite_steps import steps_of
 
 from edgetl_device.errors import HomeError, StorageError
 from edgetl_device.store import changes, versions
@@ -99,6 +100,9 @@ def test_a_new_version_and_its_activation_are_one_step(path) -> None:
     assert store.versions.of("bundle")[1].metrics == {"accuracy": 0.5} and store.versions.of("other") == []
 
 
+GOOD = ("factory", "promoted")
+
+
 def test_the_oldest_versions_go_but_for_the_factorys_and_those_in_use(path, monkeypatch) -> None:
     store = Store(path)
     monkeypatch.setattr(versions, "MOST_VERSIONS", 3)
@@ -109,14 +113,46 @@ def test_the_oldest_versions_go_but_for_the_factorys_and_those_in_use(path, monk
     factory, used, _ = add("a", "factory"), add("a", "promoted", activate=True), add("a", "promoted")
     store.versions.count_start(used + 1)
     others = [add("b", "promoted", activate=True) for _ in range(3)]
-    newest = [add("a", "promoted"), add("a", "rejected"), add("a", "promoted")]
+    newest = [add("a", state) for state in ("promoted", "rejected", "promoted", "promoted")]
     assert [row.id for row in store.versions.of("a")] == [factory, used, *newest] and store.versions.active("a") == used
     assert [row.id for row in store.versions.of("b")] == others and store.versions.newest("a") == newest[-1]
     assert list(store.database.rows("SELECT * FROM trials")) == []
-    good = ("factory", "promoted")
-    before = [store.versions.before("a", number, good) for number in (factory, used, newest[0], newest[2])]
+    before = [store.versions.before("a", number, GOOD) for number in (factory, used, newest[0], newest[2])]
     assert [row and row.id for row in before] == [None, factory, used, newest[0]]
     assert what_is_wrong(path) is None
+
+
+def test_versions_that_the_gate_rejected_displace_none_that_can_be_gone_back_to(path, monkeypatch) -> None:
+    store = Store(path)
+    monkeypatch.setattr(versions, "MOST_VERSIONS", 3)
+    states = ("factory", "promoted", *["rejected"] * 5, "promoted", "rejected")
+    ids = [store.versions.add("a", state, "", "lda", 0, {}, activate=state in GOOD) for state in states]
+    assert [row.id for row in store.versions.of("a")] == [*ids[:2], *ids[5:]]
+    before = store.versions.before("a", store.versions.active("a"), GOOD)
+    assert before.id == ids[1]
+
+
+def test_adding_a_version_mostly_reads_none_of_the_others(path) -> None:
+    store = Store(path)
+    with store.database.transaction():
+        for _ in range(5 * versions.MOST_VERSIONS):
+            store.database.insert(
+                "versions", bundle="a", time="", state="promoted", reason="", rule="lda", last_sample=0, metrics="{}"
+            )
+    steps = [
+        steps_of(store, lambda: store.versions.add("a", "promoted", "", "lda", 0, {}, activate=True))
+        for _ in range(versions.MOST_VERSIONS // 5)
+    ]
+    assert sorted(steps)[len(steps) * 9 // 10] < 1000
+    assert versions.MOST_VERSIONS <= len(store.versions.of("a")) <= 1.2 * versions.MOST_VERSIONS
+
+
+def test_counting_samples_of_other_backbones_reads_none_of_this_one(path) -> None:
+    store = Store(path)
+    for backbone, count in (("a", 2), ("b", 500), ("c", 3)):
+        store.add_samples("cat", np.zeros((count, 8), np.int8), backbone, "r")
+    assert [store.count_elsewhere(backbone) for backbone in "abcd"] == [503, 5, 502, 505]
+    assert steps_of(store, lambda: store.count_elsewhere("b")) < 100
 
 
 def test_forgetting_leaves_no_trace_in_the_files(path) -> None:
