@@ -45,6 +45,19 @@ def connect(
     raise AssertionError("not reached")
 
 
+def make_durable(database: apsw.Connection) -> None:
+    """Write ahead, sync each transaction, and overwrite what is deleted.
+
+    After a power cut in the middle of the change to write-ahead logging the file says that it has no log, and SQLite
+    uses the one that is there; whoever opens the file later knows nothing of it. So the change is made anew.
+    """
+    if database.read("main", 0, 18, 1)[1] != b"\2":
+        database.pragma("journal_mode", "delete")
+    settings = {"journal_mode": "wal", "synchronous": "full", "foreign_keys": True, "secure_delete": True}
+    for name, value in settings.items():
+        database.pragma(name, value)
+
+
 def _harden(database: apsw.Connection) -> None:
     """What SQLite advises for files of unknown origin (https://sqlite.org/security.html)."""
     database.set_busy_timeout(BUSY_TIMEOUT_MS)

@@ -23,7 +23,7 @@ from .acknowledged import Acknowledged, AcknowledgedFile, acknowledged_path
 from .backup import copy_database, forget_in_copy
 from .changes import Changes
 from .checksum import Value, row_checksum
-from .connection import DAMAGE, connect
+from .connection import DAMAGE, connect, make_durable
 from .kept_files import KeptFile, head_path, summary_path
 from .lock import LearningLock, lock_path
 from .recovery import backup_path, recover
@@ -37,12 +37,6 @@ log = logging.getLogger("edgetl.store")
 BACKUP_INTERVAL_S = 24 * 3600.0
 CHECKED_AT_START_BYTES = 16 << 20  # of more, rows are looked at when they are read, backed up or verified
 SETTLE_AFTER_S = 1.0  # the longest time that acknowledged changes stay in the write-ahead log while more are made
-_PRAGMAS = {
-    "journal_mode": "wal",
-    "synchronous": "full",
-    "foreign_keys": True,
-    "secure_delete": True,  # what is forgotten is overwritten, not only unlinked
-}
 
 
 class Database(Changes):
@@ -128,8 +122,7 @@ class Database(Changes):
         self._is_settled = False
         if self._exclusive:
             log.warning("the disk has no room: learning pauses until it has, recognising goes on")
-        for name, value in _PRAGMAS.items():
-            self._db.pragma(name, value)
+        make_durable(self._db)
 
     def _disconnect(self) -> None:
         self._is_open = False

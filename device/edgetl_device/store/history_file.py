@@ -19,7 +19,7 @@ import apsw
 from ..errors import HomeError, StorageError
 from ..files import make_folder, sync
 from .checksum import row_checksum
-from .connection import DAMAGE, companions_of, connect
+from .connection import DAMAGE, companions_of, connect, make_durable
 from .lock import LearningLock, lock_path
 from .read_only import is_read_only, private_copy
 from .replacement import building, put_in_place
@@ -30,13 +30,6 @@ log = logging.getLogger("edgetl.history")
 T = TypeVar("T")
 
 APPLICATION_ID = 0x65646768  # "edgh"
-_PRAGMAS = {
-    "journal_mode": "wal",
-    "synchronous": "full",
-    "foreign_keys": True,
-    "secure_delete": True,  # what is deleted is overwritten, not only unlinked
-}
-
 
 _TABLES = {
     "history": """(
@@ -215,8 +208,7 @@ def _open(path: Path) -> tuple[apsw.Connection, bool]:
         version = db.pragma("user_version")
         if not version:
             db.pragma("auto_vacuum", 2)  # only a file that is empty takes it
-        for name, value in _PRAGMAS.items():
-            db.pragma(name, value)
+        make_durable(db)
         if version and db.pragma("application_id") != APPLICATION_ID:
             raise HomeError(f"{path} is a database, but not a history: move it away")
         if version > len(MIGRATIONS):

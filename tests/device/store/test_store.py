@@ -69,6 +69,28 @@ def test_closing_a_store_that_was_replaced_leaves_the_files_of_the_new_one_alone
     assert [row.label for row in Store(aside).samples("one")] == ["cat"] * 3
 
 
+def test_a_file_that_does_not_know_of_its_log_lets_others_in_all_the_same(path, tmp_path, monkeypatch) -> None:
+    """So it is after a power cut in the middle of the change to write-ahead logging."""
+    store = Store(path)
+    ids = store.add_samples("cat", RAW, "one", "r")
+    store.database.settle(0.0)
+    monkeypatch.setattr("edgetl_device.store.database.SETTLE_AFTER_S", 1e9)
+    store.database.settle = lambda *_: None
+    store.relabel_samples("one", ids[:1], "dog")
+    cut = tmp_path / "cut"
+    cut.mkdir()
+    for each in (path, path.with_name(f"{path.name}-wal")):
+        cut.joinpath(each.name).write_bytes(each.read_bytes())
+    with (cut / path.name).open("r+b") as stream:
+        stream.seek(18)
+        stream.write(b"\1\1")
+    first = Store(cut / path.name)
+    first.relabel_samples("one", ids[1:2], "dog")
+    first.database.settle(0.0)
+    second = Store(cut / path.name)
+    assert second.counts("one") == first.counts("one") == {"cat": 1, "dog": 2}
+
+
 def test_a_failed_step_leaves_nothing_behind(path) -> None:
     store = Store(path)
     with pytest.raises(ZeroDivisionError), store.database.transaction():
