@@ -93,8 +93,8 @@ def _drop_journal(target: Path) -> None:
     sync(target.parent)
 
 
-def forget_in_copy(path: Path, ids: Sequence[int]) -> None:
-    """Take samples out of a copy of the store in place, without a trace: the time does not grow with what stays.
+def forget_in_copy(path: Path, ids: Sequence[int], table: str) -> None:
+    """Take rows of ``samples`` or ``inspected`` out of a copy in place, without a trace, however much stays.
 
     Raises:
         StorageError: it is not a copy that this edgetl would make, or cannot be written; it is as it was.
@@ -105,23 +105,24 @@ def forget_in_copy(path: Path, ids: Sequence[int]) -> None:
             database.pragma("secure_delete", True)
             database.pragma("synchronous", "extra")  # also that the journal is gone: coming back, it would undo this
             with database:
-                _forget_in(database, json.dumps([int(number) for number in ids]))
+                _forget_in(database, json.dumps([int(number) for number in ids]), table)
         finally:
             database.close()
     except apsw.Error as error:
         raise StorageError(f"cannot forget in {path}: {error}") from None
 
 
-def _forget_in(database: apsw.Connection, ids: str) -> None:
+def _forget_in(database: apsw.Connection, ids: str, of: str) -> None:
     state = read_state(database)
     if state is None or database.pragma("user_version") != len(MIGRATIONS):
         raise apsw.CorruptError("it is of another version, or damaged")
     total, samples = state.total, 0
-    for table, column in (("samples", "id"), *((table, "sample") for table in OF_SAMPLES)):
+    for table in (of, *(OF_SAMPLES if of == "samples" else ())):
+        column = "id" if table == of else "sample"
         query = f"DELETE FROM {table} WHERE {column} IN (SELECT value FROM json_each(?)) RETURNING *"
         rows = list(database.execute(query, (ids,)))
         total = add(total, gone=[row[-1] if table in CHECKED else row_checksum(table, row) for row in rows])
-        samples += len(rows) if table == "samples" else 0
+        samples += len(rows) if table == of else 0
     write_state(database, replace(state, samples=state.samples - samples, total=total))
 
 

@@ -263,12 +263,12 @@ class Database(Changes):
         with self._errors():
             yield from self._db.execute(query, values)
 
-    def scrub(self, gone: Sequence[int] | None = None) -> None:
+    def scrub(self, gone: Sequence[int] | None = None, table: str = "samples") -> None:
         """Take what was removed out of the write-ahead log, the kept files and the automatic backup too.
 
         Args:
-            gone: the samples that were, where nothing else was removed: of a large backup they alone are taken out.
-                Empty where no sample was: neither kept files nor backup ever held what was.
+            gone: the rows of ``table`` that were, where nothing else was: of a large backup they alone are taken out.
+                Empty where none was: neither kept files nor backup ever held what was.
         """
         with self.lock():
             try:
@@ -280,7 +280,7 @@ class Database(Changes):
                     with self._errors():
                         self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
                 if self.backup_path.exists() and (gone is None or gone):
-                    self._scrub_backup(gone)
+                    self._scrub_backup(gone, table)
                 with self.transaction():
                     self._pending = replace(self._pending, unscrubbed=False)
             except StorageError as error:
@@ -292,10 +292,10 @@ class Database(Changes):
         with suppress(OSError):
             suspicion_path(self.path).touch(mode=0o600)
 
-    def _scrub_backup(self, gone: Sequence[int] | None) -> None:
+    def _scrub_backup(self, gone: Sequence[int] | None, table: str) -> None:
         if gone is not None and self.backup_path.stat().st_size > CHECKED_AT_START_BYTES:
             try:
-                forget_in_copy(self.backup_path, gone)
+                forget_in_copy(self.backup_path, gone, table)
                 return
             except StorageError as error:
                 log.info("%s: it is made anew", error)

@@ -16,7 +16,7 @@ from .pending import PendingBatch
 from .replacement import now
 from .same_photos import same_photos
 from .schema import SampleRow
-from .store import MAX_ID, Store
+from .store import MAX_ID, Store, sample_row
 
 _COLUMNS = 7  # of samples: id, backbone, runtime, label, raw, time, checksum
 _ROW = "sample, label, time, batch IS NOT NULL"
@@ -82,7 +82,7 @@ class GroupStore(Store):
     def samples(self, backbone: str, label: str | None = None) -> list[SampleRow]:
         """Samples that are labelled in the group, in the order in which they were."""
         query = f"SELECT {_ROW} FROM grouped WHERE backbone = ? AND name = ? AND (? IS NULL OR label = ?) ORDER BY id"
-        return [_sample(row) for row in self.database.rows(query, (backbone, self.name, label, label))]
+        return [sample_row(row) for row in self.database.rows(query, (backbone, self.name, label, label))]
 
     def newest_samples(
         self, backbone: str, label: str | None = None, before: int | None = None, limit: int = 48
@@ -93,7 +93,7 @@ class GroupStore(Store):
             "ORDER BY sample DESC LIMIT ?"
         )
         values = [backbone, self.name, label, label, MAX_ID if before is None else before, limit]
-        return [_sample(row) for row in self.database.rows(query, values)]
+        return [sample_row(row) for row in self.database.rows(query, values)]
 
     def counts(self, backbone: str) -> dict[str, int]:
         """Label → how many samples have it in the group; sorted."""
@@ -153,12 +153,13 @@ class GroupStore(Store):
     def remove_samples(self, backbone: str, ids: Sequence[int]) -> None:
         """Remove the samples' labels in this group; those that are labelled nowhere then are gone altogether."""
         self._refuse_read_only()
+        unscrubbed = self.database.state().unscrubbed
         with self.database.transaction():
             self.database.delete("grouped", self._among, (backbone, self.name, listed(ids)))
-            self.database.delete_samples(f"{_UNLABELLED} AND {_THESE}", (listed(ids),))
+            gone = self.database.delete_samples(f"{_UNLABELLED} AND {_THESE}", (listed(ids),))
             self.database.taken_away()
             self.database.log_event("forget", {"group": self.name, "samples": len(ids)})
-        self.database.scrub()
+        self.database.scrub(gone=None if unscrubbed or gone < len(ids) else ids)
 
     unlabel_samples = remove_samples
 
@@ -279,8 +280,3 @@ def _batch(number: int, rows: Sequence[tuple[Any, ...]]) -> PendingBatch:
     label, looks_like, reason, _, _ = rows[0]
     samples = tuple(sorted(row[4] for row in rows))
     return PendingBatch(number, label, looks_like, len(rows), reason, min(row[3] for row in rows), samples)
-
-
-def _sample(row: tuple[Any, ...]) -> SampleRow:
-    number, label, made, pending = row
-    return SampleRow(number, label, made, bool(pending))

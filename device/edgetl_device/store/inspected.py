@@ -70,7 +70,7 @@ class InspectedPhoto:
     @property
     def digest(self) -> str:
         """What a photo is known by, whichever device it was taught on."""
-        return _digest(self.raw.tobytes(), self.maps.tobytes())
+        return hashlib.blake2b(self.raw.tobytes() + self.maps.tobytes(), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,8 @@ class InspectedPhotos:
         Raises:
             HomeError: a row does not hold such, or is damaged.
         """
-        for stored in self._database.rows("SELECT * FROM inspected WHERE backbone = ? ORDER BY id", (backbone,)):
+        query = "SELECT * FROM inspected WHERE +backbone = ? ORDER BY id"  # the sign: nothing is sorted
+        for stored in self._database.rows(query, (backbone,)):
             self._database.check_row("inspected", stored)
             number, _, _, _, verdict, burst, width, height, turns, _, maps, made, _ = stored
             row = InspectedRow(number, verdict, burst, width, height, made)
@@ -182,7 +183,7 @@ class InspectedPhotos:
     def judge(self, backbone: str, ids: Sequence[int], verdict: str) -> int:
         """Give stored photos another verdict; → how many had another one before."""
         self._may_write()
-        condition = "backbone = ? AND verdict <> ? AND id IN (SELECT value FROM json_each(?))"
+        condition = "+backbone = ? AND verdict <> ? AND id IN (SELECT value FROM json_each(?))"
         with self._database.transaction():
             changed = self._database.update(
                 "inspected", "verdict = ?", condition, (verdict, backbone, verdict, listed(ids))
@@ -197,7 +198,7 @@ class InspectedPhotos:
         self._may_write()
         columns = "id, runtime, view, burst, width, height, turns, raw, maps, time"
         query = (
-            f"SELECT {columns} FROM inspected WHERE backbone = ? AND verdict = ? "
+            f"SELECT {columns} FROM inspected WHERE +backbone = ? AND verdict = ? "
             "AND id IN (SELECT value FROM json_each(?)) ORDER BY id"
         )
         new = []
@@ -217,21 +218,22 @@ class InspectedPhotos:
 
     def remove(self, backbone: str, ids: Sequence[int]) -> int:
         """Delete photos; → how many there were. Nothing of them stays in the files."""
-        return self._remove("backbone = ? AND id IN (SELECT value FROM json_each(?))", (backbone, listed(ids)))
+        return self._remove("+backbone = ? AND id IN (SELECT value FROM json_each(?))", (backbone, listed(ids)), ids)
 
     def remove_all(self) -> int:
         """As :meth:`remove`, the photos of all backbones, and how they were looked at."""
-        return self._remove("1", ())
+        return self._remove("1")
 
-    def _remove(self, condition: str, values: Sequence[str]) -> int:
+    def _remove(self, condition: str, values: Sequence[str] = (), ids: Sequence[int] | None = None) -> int:
         self._may_write()
+        unscrubbed = self._database.state().unscrubbed
         with self._database.transaction():
-            if condition == "1":
+            if ids is None:
                 self._database.delete("inspection", "1")
             gone = self._database.delete_inspected(condition, values)
             self._database.taken_away()
             self._database.log_event("inspect", {"forgotten": gone})
-        self._database.scrub()
+        self._database.scrub(None if unscrubbed else ids, "inspected")
         return gone
 
     def setting(self, backbone: str) -> InspectionSetting | None:
@@ -248,10 +250,6 @@ class InspectedPhotos:
     def _set(self, backbone: str, setting: InspectionSetting) -> None:
         self._database.delete("inspection", "backbone = ?", (backbone,))
         self._database.insert("inspection", backbone=backbone, view=setting.view, target=setting.target)
-
-
-def _digest(*parts: bytes) -> str:
-    return hashlib.blake2b(b"".join(parts), digest_size=16).hexdigest()
 
 
 def packed(maps: npt.NDArray[np.int8]) -> bytes:

@@ -192,6 +192,11 @@ def _regions(db: apsw.Connection) -> None:
     )
 
 
+def _inspected_rows(db: apsw.Connection) -> None:
+    # SQLite reads all of a photo to get at what stands behind it.
+    db.execute("CREATE INDEX IF NOT EXISTS inspected_of ON inspected (backbone, verdict, burst, width, height, time)")
+
+
 MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (
     _first,
     _identity,
@@ -207,6 +212,7 @@ MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (
     _same_photos,
     _review,
     _regions,
+    _inspected_rows,
 )
 """Append only: a store of any age is brought up to date by those migrations that it lacks."""
 

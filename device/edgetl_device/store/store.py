@@ -203,7 +203,7 @@ class Store(LearnedSamples):
         query = (
             f"SELECT {_ROW} FROM samples WHERE backbone = ? AND label <> '' AND (? IS NULL OR label = ?) ORDER BY id"
         )
-        return [_sample(row) for row in self.database.rows(query, (backbone, label, label))]
+        return [sample_row(row) for row in self.database.rows(query, (backbone, label, label))]
 
     def newest_samples(
         self, backbone: str, label: str | None = None, before: int | None = None, limit: int = 48
@@ -214,7 +214,7 @@ class Store(LearnedSamples):
             mine, values = "+backbone = ? AND label <> ''", [backbone]
         query = f"SELECT {_ROW} FROM samples WHERE {mine} AND id < ? ORDER BY id DESC LIMIT ?"
         values = [*values, MAX_ID if before is None else before, limit]
-        return [_sample(row) for row in self.database.rows(query, values)]
+        return [sample_row(row) for row in self.database.rows(query, values)]
 
     def counts(self, backbone: str) -> dict[str, int]:
         """Label → how many samples are stored; sorted."""
@@ -257,24 +257,18 @@ class Store(LearnedSamples):
 
     def remove_samples(self, backbone: str, ids: Sequence[int]) -> None:
         """Delete samples with their thumbnails in one step; nothing of them stays in the files."""
-        self._refuse_read_only()
-        unscrubbed = self.database.state().unscrubbed  # what was removed before is not known any more
-        with self.database.transaction():
-            condition = "+backbone = ? AND id IN (SELECT value FROM json_each(?))"
-            self.database.delete_samples(condition, (backbone, listed(ids)))
-            self.database.taken_away()
-            self.database.log_event("forget", {"samples": len(ids)})
-        self.database.scrub(gone=None if unscrubbed else ids)
+        self._remove(backbone, ids, "0")
 
     def unlabel_samples(self, backbone: str, ids: Sequence[int]) -> None:
         """As :meth:`remove_samples`, but a sample that is labelled in a group stays there."""
+        self._remove(backbone, ids, "id IN (SELECT sample FROM grouped)")
+
+    def _remove(self, backbone: str, ids: Sequence[int], stays: str) -> None:
         self._refuse_read_only()
-        unscrubbed = self.database.state().unscrubbed
-        here = "+backbone = ? AND id IN (SELECT value FROM json_each(?))"
-        values = (backbone, listed(ids))
-        elsewhere = "id IN (SELECT sample FROM grouped)"
+        unscrubbed = self.database.state().unscrubbed  # what was removed before is not known any more
+        here, values = "+backbone = ? AND id IN (SELECT value FROM json_each(?))", (backbone, listed(ids))
         with self.database.transaction():
-            self.database.delete_samples(f"{here} AND NOT {elsewhere}", values)
+            self.database.delete_samples(f"{here} AND NOT {stays}", values)
             kept = [int(number) for (number,) in self.database.rows(f"SELECT id FROM samples WHERE {here}", values)]
             for table in ("pending", "confirmed"):
                 self.database.delete(table, "sample IN (SELECT value FROM json_each(?))", (listed(kept),))
@@ -419,6 +413,7 @@ class Store(LearnedSamples):
             self.database.log_event("show", {"label": label})
 
 
-def _sample(row: tuple[Any, ...]) -> SampleRow:
+def sample_row(row: tuple[Any, ...]) -> SampleRow:
+    """Of id, label, time and whether it is pending."""
     number, label, made, pending = row
     return SampleRow(number, label, made, bool(pending))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import apsw
 import numpy as np
 import pytest
 from disc_parts import part
@@ -16,7 +17,8 @@ from edgetl_device.inspection.place_statistics import place_statistics_of
 from edgetl_device.inspection.service import Inspection
 from edgetl_device.open_home import OpenHome
 from edgetl_device.store import database
-from edgetl_device.store.backup import restore_database
+from edgetl_device.store.backup import check_backup, restore_database
+from edgetl_device.store.inspected import InspectedPhoto
 from edgetl_device.store.soundness import what_is_wrong
 from edgetl_device.store.store import Store
 
@@ -87,6 +89,42 @@ def test_forgetting_reaches_into_all_versions_byte_for_byte(home: Home, tmp_path
     for file in (each for each in home.folder.iterdir() if each.is_file()):
         assert MORE[0].tobytes()[:200] not in file.read_bytes()
     assert what_is_wrong(home.store_path) is None
+
+
+@pytest.mark.parametrize("unscrubbed", [False, True])
+def test_a_large_backup_loses_a_forgotten_photo_in_place(
+    home: Home, monkeypatch: pytest.MonkeyPatch, unscrubbed: bool
+) -> None:
+    monkeypatch.setattr(database, "CHECKED_AT_START_BYTES", 0)
+    with OpenHome(home) as opened:
+        taught, store = opened.inspection.learn(GOOD).ids, opened.learner.store
+        rows = dict(store.database.rows("SELECT id, raw FROM inspected"))
+        store.backup(store.backup_path)
+        file = store.backup_path.stat().st_ino
+        if unscrubbed:  # what else may be in it is not known
+            with store.database.transaction():
+                store.database.to_be_scrubbed()
+        assert opened.inspection.forget(taught[2:3]) == 1
+        kept = store.backup_path.read_bytes()
+        assert (store.backup_path.stat().st_ino != file) == unscrubbed
+        assert rows[taught[2]] not in kept and rows[taught[1]] in kept and what_is_wrong(store.backup_path) is None
+        check_backup(store.backup_path)
+
+
+def test_listing_photos_reads_none_of_them(tmp_path: Path) -> None:
+    maps = np.random.default_rng(0).integers(-128, 128, (10, 4, 50_000), np.int8)
+    store = Store(tmp_path / "store.sqlite")
+    store.inspected.add([InspectedPhoto(each[:, :64], each, 640, 480) for each in maps], "b", "r", "view")
+    store.close()
+    store = Store(tmp_path / "store.sqlite")
+    connection = store.database._db
+    before, _ = connection.status(apsw.SQLITE_DBSTATUS_CACHE_MISS)
+    assert len(store.inspected.rows("b")) == 10 and store.inspected.revision("b")
+    pages, _ = connection.status(apsw.SQLITE_DBSTATUS_CACHE_MISS)
+    assert pages - before < 5
+    assert [(row.id, bytes(values)) for row, values in store.inspected.read("b", 50_000)] == [
+        (number, bytes(each)) for number, each in enumerate(maps, start=1)
+    ]
 
 
 def test_a_photo_of_a_large_store_that_is_damaged_is_not_used(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

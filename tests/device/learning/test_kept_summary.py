@@ -11,6 +11,7 @@ from conftest import embeddings
 from edgetl_device.errors import EdgetlError
 from edgetl_device.home import Home
 from edgetl_device.learning import solver
+from edgetl_device.learning.groups import Groups
 from edgetl_device.learning.learner import Learner
 from edgetl_device.store import database
 from edgetl_device.store.backup import what_is_wrong
@@ -215,6 +216,25 @@ def test_a_large_backup_loses_what_is_forgotten_in_place(home: Home, monkeypatch
     assert not any(row.tobytes() in kept for row in gone) and rows[0].tobytes() in kept
     ((held,),) = apsw.Connection(str(backup)).execute("SELECT count(*) FROM samples")
     assert held == 17 - len(gone)
+
+
+@pytest.mark.parametrize("labelled_elsewhere", [False, True])
+def test_what_only_a_group_knew_is_taken_out_of_a_large_backup_in_place(
+    home: Home, monkeypatch: pytest.MonkeyPatch, labelled_elsewhere: bool
+) -> None:
+    monkeypatch.setattr(database, "CHECKED_AT_START_BYTES", 0)
+    learner, raw = taught(home), embeddings("kite", 2, start=555)
+    wind = Groups(learner).known_or_new("wind")
+    wind.add("calm", raw[:1])
+    (number,) = learner.add("kite", raw[1:], groups={"wind": "calm"})
+    backup = learner.store.backup_path
+    learner.store.backup(backup)
+    file = backup.stat().st_ino
+    wind.forget([number] if labelled_elsewhere else [number - 1])
+    connection = apsw.Connection(str(backup))
+    assert (backup.stat().st_ino != file) == labelled_elsewhere and what_is_wrong(backup) is None
+    assert list(connection.execute("SELECT count(*) FROM grouped")) == [(1,)]
+    assert (raw[0].tobytes() in backup.read_bytes()) == labelled_elsewhere and raw[1].tobytes() in backup.read_bytes()
 
 
 def test_a_large_backup_of_another_version_is_made_anew(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
