@@ -1,4 +1,4 @@
-"""How a database file is opened: by apsw, with what SQLite offers against files that somebody else made.
+"""How a database file is opened, by apsw, with what SQLite offers against files that somebody else made; and read.
 
 apsw brings its own SQLite: the one in Raspberry Pi OS still has the WAL-reset bug fixed in 3.51.3
 (https://sqlite.org/wal.html).
@@ -6,7 +6,9 @@ apsw brings its own SQLite: the one in Raspberry Pi OS still has the WAL-reset b
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -78,3 +80,22 @@ def _harden(database: apsw.Connection) -> None:
 def companions_of(path: Path) -> list[Path]:
     """The files that SQLite may keep beside a database."""
     return [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal")]
+
+
+def readable_rows(database: apsw.Connection, table: str, columns: str = "*") -> Iterator[Sequence[Any]]:
+    """What can still be read of a damaged table: the rows before the first damage, and those after the last."""
+    last: int | None = None
+    try:
+        for number, *row in database.execute(f"SELECT rowid, {columns} FROM {table} ORDER BY rowid"):
+            last = number
+            yield row
+        return
+    except (apsw.Error, UnicodeDecodeError):
+        pass
+    try:
+        for number, *row in database.execute(f"SELECT rowid, {columns} FROM {table} ORDER BY rowid DESC"):
+            if last is not None and number <= last:
+                return
+            yield row
+    except (apsw.Error, UnicodeDecodeError):
+        return

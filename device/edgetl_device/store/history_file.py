@@ -19,11 +19,10 @@ import apsw
 from ..errors import HomeError, StorageError
 from ..files import make_folder, sync
 from .checksum import row_checksum
-from .connection import DAMAGE, companions_of, connect, make_durable
+from .connection import DAMAGE, companions_of, connect, make_durable, readable_rows
 from .lock import LearningLock, lock_path
 from .read_only import is_read_only, private_copy
 from .replacement import building, put_in_place
-from .rescue import readable_rows
 
 log = logging.getLogger("edgetl.history")
 

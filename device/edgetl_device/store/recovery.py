@@ -11,10 +11,9 @@ from ..errors import HomeError
 from .acknowledged import Acknowledged, AcknowledgedFile, acknowledged_path
 from .backup import copy_pages
 from .checksum import row_checksum
-from .connection import connect
+from .connection import connect, readable_rows
 from .repair import RECOVERED
 from .replacement import building, put_in_place, seal
-from .rescue import readable_rows
 from .schema import MIGRATIONS, migrate
 from .soundness import what_is_wrong
 from .state import CHECKED, COUNTED, OF_SAMPLES, State, read_state

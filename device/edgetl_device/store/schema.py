@@ -193,7 +193,7 @@ def _regions(db: apsw.Connection) -> None:
 
 
 def _inspected_rows(db: apsw.Connection) -> None:
-    # SQLite reads all of a photo to get at what stands behind it.
+    # What stands behind a photo is reached by reading it.
     db.execute("CREATE INDEX IF NOT EXISTS inspected_of ON inspected (backbone, verdict, burst, width, height, time)")
 
 
