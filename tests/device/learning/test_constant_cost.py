@@ -10,6 +10,8 @@ from sqlite_steps import steps_of
 from edgetl_device.home import Home
 from edgetl_device.learning.groups import Groups
 from edgetl_device.learning.learner import Learner
+from edgetl_device.learning.review import drop_frames, frames_of_samples, samples_of_frames
+from edgetl_device.store.review import ReviewFrame
 
 FEW, MANY = 200, 2000  # samples of each label
 
@@ -44,6 +46,19 @@ def asked(learner: Learner) -> dict[str, int]:
         learner.forget(newest())
         learner.retrain(accept_scene_change=True)
 
+    def confirm() -> None:
+        learner.confirm(newest())
+
+    def review() -> None:
+        frame = ReviewFrame(backbone, "", "", "unknown", "kite", 0.5, embeddings("kite", 1, 702)[0], b"")
+        for _ in range(2):
+            assert store.review.keep(frame, learner.runtime)
+        first, second = (each.id for each in store.review.frames(backbone))
+        frames_of_samples(learner, "kite", samples_of_frames(learner, "kite", [first]))
+        drop_frames(learner, [second])
+        drop_frames(learner)
+        learner.retrain(accept_scene_change=True)
+
     verbs: dict[str, Callable[[], object]] = {
         "learn one": lambda: learn(0),
         "learn the next": lambda: learn(1),
@@ -51,6 +66,9 @@ def asked(learner: Learner) -> dict[str, int]:
         "forget one": forget,
         "roll back": learner.rollback,
         "what is pending": lambda: store.pending(backbone),
+        "confirm one": confirm,
+        "review": review,
+        "samples of other backbones": lambda: store.count_elsewhere(backbone),
     }
     return {name: steps_of(learner.store, ask) for name, ask in verbs.items()}
 
@@ -63,6 +81,6 @@ def test_no_step_grows_with_what_is_stored(home: Home, group: str | None) -> Non
     fill(learner, MANY - FEW, 1)
     many = asked(learner)
     if group is not None:  # for these a group reads its own labels again
-        for name in ("relabel one", "forget one"):
+        for name in ("relabel one", "forget one", "review"):
             del many[name]
     assert {name: (few[name], many[name]) for name in many if many[name] > 1.2 * few[name] + 500} == {}
