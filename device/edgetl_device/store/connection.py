@@ -7,6 +7,7 @@ apsw brings its own SQLite: the one in Raspberry Pi OS still has the WAL-reset b
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ def connect(
     that nobody else has open is then read in exclusive mode, with the index in memory
     (https://sqlite.org/wal.html#noshm): who cannot write can still read.
     """
+    undone = Path(f"{path}-journal").exists()
     for exclusive in (False, True):
         database = apsw.Connection(str(path), flags=flags)
         try:
@@ -36,6 +38,9 @@ def connect(
             if exclusive:
                 database.pragma("locking_mode", "exclusive")
             database.pragma("schema_version")
+            if undone:  # a change to write-ahead logging, cut off; yet SQLite uses a log that is there
+                with suppress(apsw.BusyError):
+                    database.pragma("journal_mode", "delete")
             return database, exclusive
         except (apsw.IOError, apsw.FullError, apsw.CantOpenError):
             database.close()
@@ -48,13 +53,7 @@ def connect(
 
 
 def make_durable(database: apsw.Connection) -> None:
-    """Write ahead, sync each transaction, and overwrite what is deleted.
-
-    After a power cut in the middle of the change to write-ahead logging the file says that it has no log, and SQLite
-    uses the one that is there; whoever opens the file later knows nothing of it. So the change is made anew.
-    """
-    if database.read("main", 0, 18, 1)[1] != b"\2":
-        database.pragma("journal_mode", "delete")
+    """Write ahead, sync each transaction, and overwrite what is deleted."""
     settings = {"journal_mode": "wal", "synchronous": "full", "foreign_keys": True, "secure_delete": True}
     for name, value in settings.items():
         database.pragma(name, value)

@@ -1,3 +1,5 @@
+import struct
+
 import apsw
 import numpy as np
 import pytest
@@ -69,26 +71,30 @@ def test_closing_a_store_that_was_replaced_leaves_the_files_of_the_new_one_alone
     assert [row.label for row in Store(aside).samples("one")] == ["cat"] * 3
 
 
-def test_a_file_that_does_not_know_of_its_log_lets_others_in_all_the_same(path, tmp_path, monkeypatch) -> None:
-    """So it is after a power cut in the middle of the change to write-ahead logging."""
+def test_a_cut_off_change_to_write_ahead_logging_keeps_nobody_out(path, tmp_path) -> None:
+    """The journal that would undo it is still there, and so is the log: SQLite uses both, one after the other."""
     store = Store(path)
-    ids = store.add_samples("cat", RAW, "one", "r")
+    store.add_samples("cat", RAW, "one", "r")
     store.database.settle(0.0)
-    monkeypatch.setattr("edgetl_device.store.database.SETTLE_AFTER_S", 1e9)
-    store.database.settle = lambda *_: None
-    store.relabel_samples("one", ids[:1], "dog")
-    cut = tmp_path / "cut"
-    cut.mkdir()
-    for each in (path, path.with_name(f"{path.name}-wal")):
-        cut.joinpath(each.name).write_bytes(each.read_bytes())
-    with (cut / path.name).open("r+b") as stream:
-        stream.seek(18)
-        stream.write(b"\1\1")
-    first = Store(cut / path.name)
-    first.relabel_samples("one", ids[1:2], "dog")
+    cut = tmp_path / "cut" / path.name
+    cut.parent.mkdir()
+    content = path.read_bytes()
+    cut.write_bytes(content)
+    page = bytearray(content[:4096])
+    page[18:20] = b"\1\1"  # no log yet
+    check = 7 + sum(page[place] for place in range(4096 - 200, 0, -200))
+    head = bytes.fromhex("d9d505f920a163d7") + struct.pack(">5I", 1, 7, len(content) // 4096, 512, 4096)
+    record = struct.pack(">I", 1) + page + struct.pack(">I", check & 0xFFFFFFFF)
+    cut.with_name(f"{path.name}-journal").write_bytes(head.ljust(512, b"\0") + record)
+    log = tmp_path / "log.sqlite"
+    Store(log).close()
+    other = apsw.Connection(str(log))
+    other.execute("CREATE TABLE t (x)")
+    cut.with_name(f"{path.name}-wal").write_bytes(log.with_name("log.sqlite-wal").read_bytes()[:32])
+    first = Store(cut)
+    first.add_samples("cat", RAW[:1], "one", "r")
     first.database.settle(0.0)
-    second = Store(cut / path.name)
-    assert second.counts("one") == first.counts("one") == {"cat": 1, "dog": 2}
+    assert Store(cut).counts("one") == first.counts("one") == {"cat": 4}
 
 
 def test_a_failed_step_leaves_nothing_behind(path) -> None:
