@@ -12,9 +12,9 @@ import click
 
 from ..console import note, progress, reports, say
 from ..errors import InputError, PhotoError, StorageError
+from ..photo_folders import named_photos
 from .looking_options import asked_view, looking_options
 from .options import in_home, runtime_option
-from .photo_arguments import photo_paths
 
 if TYPE_CHECKING:
     from ..home import Home
@@ -47,7 +47,7 @@ def classify(
     from ..photos import read_photo
 
     opened = OpenHome(home, runtime)
-    folder = photo_paths(images)
+    folder = named_photos(images, tell=note)
     _, view = asked_view(opened.view, region, find, folder.photos)
     backbone = opened.backbone.seeing(opened.view.looking_with(view))
     learner, classifier, groups = opened.learner, opened.learner.classifier(backbone), opened.groups

@@ -11,10 +11,10 @@ import click
 from ..console import moment, note, progress, refuse_existing, reports, say, say_wrapped, shared_options, table
 from ..errors import InputError, PhotoError
 from ..percent import percent
+from ..photo_folders import named_photos
 from .inspect_versions import rollback, versions
 from .inspect_words import as_json, counted, drawn, in_words, known_good, opened_to_inspect, told, versions_in_words
 from .options import in_home, runtime_option
-from .photo_arguments import photo_paths
 from .sample_ids import SampleIds
 from .starting import start_if_empty
 
@@ -53,7 +53,7 @@ def learn(
     """
     from ..open_home import OpenHome
 
-    folder = photo_paths(images, "good")
+    folder = named_photos(images, "good", note)
     start_if_empty(home, runtime)
     with OpenHome(home, runtime) as opened:
         view = _view(folder.photos, turned, region, find_part)
@@ -71,7 +71,7 @@ def learn(
 @reports
 def check(images: tuple[Path, ...], heat: Path | None, force: bool, runtime: str, home: Home) -> dict[str, Any]:
     """Check photos, or folders of photos. Exit code 1 if any is flagged, or cannot be judged."""
-    folder = photo_paths(images)
+    folder = named_photos(images, tell=note)
     if heat is not None:
         refuse_existing(heat, force)
     findings, unjudged = list[dict[str, Any]](), list[str]()
@@ -278,7 +278,7 @@ def _corrected(words: tuple[str, ...], verdict: str, runtime: str, home: Home) -
             known = inspection.status()
             good = known.good + known.fine
             return {"stored": 0, "changed": len(changed), "ids": list(changed), "skipped": [], "good": good}
-    folder = photo_paths([Path(word) for word in words], verdict)
+    folder = named_photos([Path(word) for word in words], verdict, note)
     with opened_to_inspect(home, runtime) as opened:
         inspection = opened.inspection
         taught = inspection.fine(folder.photos) if verdict == "fine" else inspection.bad(folder.photos)

@@ -9,9 +9,9 @@ import click
 
 from ..console import note, reports, say
 from ..head_option import head_option
+from ..photo_folders import named_photos
 from .looking_options import asked_view, choose, looking_options
 from .options import NEW_LABEL, group_option, in_group, in_home, new_label_option, runtime_option
-from .photo_arguments import photo_paths
 from .retraining import idle, judged, judged_if_possible, unchanged
 from .starting import start_if_empty
 
@@ -70,7 +70,7 @@ def learn(
     if not images:
         raise click.UsageError("Missing argument 'IMAGES...'.", click.get_current_context())
     label = check_sample_label(label)
-    folder = photo_paths(images, label)
+    folder = named_photos(images, label, note)
     start_if_empty(home, runtime)
     with OpenHome(home, runtime) as opened:
         learner = opened.learner

@@ -228,7 +228,7 @@ def test_classifying_loads_only_what_it_needs(home: Home, tmp_path: Path) -> Non
         name.split(".")[-1] for name in loaded if name.startswith("edgetl_device.learning.")
     }
     assert {name for name in loaded if name.startswith("edgetl_device.cli.")} <= {
-        f"edgetl_device.cli.{name}" for name in ("classify", "looking_options", "options", "photo_arguments")
+        f"edgetl_device.cli.{name}" for name in ("classify", "looking_options", "options")
     }
 
 

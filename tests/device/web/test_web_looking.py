@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("starlette")
@@ -217,3 +218,30 @@ def test_settings_wait_for_the_program_that_they_set(browser, home) -> None:
             find.check()
             until(lambda: site.app.inspecting.locked(lambda inspection: inspection.view and inspection.view.find_part))
         assert before == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "choice"),
+    [("", "view", "#find"), ("/inspect", "inspection", "[name=look][value=find]")],
+)
+def test_an_answer_that_a_choice_overtook_does_not_take_it_back(browser, home, path, asked, choice) -> None:
+    held: list[tuple[Any, Any]] = []
+
+    def hold(route: Any) -> None:
+        if route.request.method == "GET" and not held:
+            held.append((route, route.fetch()))
+        else:
+            route.continue_()
+
+    with running(home, fps=20) as site, Visitor(browser, site.url, path=path) as visitor:
+        page = visitor.page
+        site.app.remember_empty(np.zeros((240, 240, 3), np.uint8))
+        page.locator(f"{choice}:enabled").wait_for()
+        page.route(f"**/api/v1/{asked}*", hold)
+        until(lambda: page.wait_for_timeout(20) or held)
+        page.locator(choice).check()
+        page.wait_for_timeout(500)
+        route, before = held[0]
+        route.fulfill(response=before)
+        page.wait_for_timeout(300)
+        assert page.locator(choice).is_checked()

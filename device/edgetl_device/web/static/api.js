@@ -28,3 +28,25 @@ export const post = (path, fields = {}) =>
   call(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(fields) });
 
 export const send = (path, file, type) => call(path, { method: "POST", headers: { "Content-Type": type }, body: file });
+
+/** Questions about one thing and changes of it, in order: an answer is null where a question or a change overtook it. */
+export function inOrder() {
+  let asked = 0;
+  let changing = 0;
+  return {
+    async ask(path) {
+      const number = ++asked;
+      const answer = await get(path);
+      return number === asked && !changing ? answer : null;
+    },
+    async change(path, fields) {
+      changing++;
+      try {
+        return await post(path, fields);
+      } finally {
+        changing--;
+        asked++;
+      }
+    },
+  };
+}

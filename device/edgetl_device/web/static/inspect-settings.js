@@ -3,7 +3,7 @@
 import { post } from "./api.js";
 import { at, confirmed, say } from "./dom.js";
 import { draw, drawing, showRegion, startDrawing, stopDrawing } from "./drawn-region.js";
-import { inspection, use } from "./inspection.js";
+import { change, inspection, use } from "./inspection.js";
 import { percent, t } from "./words.js";
 
 const SHARES = [0.2, 0.1, 0.05, 0.02, 0.01]; // of good parts that may be flagged, as the slider goes
@@ -15,7 +15,7 @@ const turned = at("turned");
 /** Wire the card. */
 export function startSettings(changed) {
   slider.addEventListener("input", () => tell(SHARES[Number(slider.value)]));
-  slider.addEventListener("change", () => change({ false_alarms: SHARES[Number(slider.value)] }));
+  slider.addEventListener("change", () => apply({ false_alarms: SHARES[Number(slider.value)] }));
   looks.addEventListener("change", () => {
     if (known(inspection)) {
       use(inspection); // sets the choice back
@@ -71,12 +71,12 @@ function tell(share) {
 }
 
 async function changeView(fields) {
-  await change({ view: { region: null, find_part: chosen() === "find", turned: turned.checked, ...fields } });
+  await apply({ view: { region: null, find_part: chosen() === "find", turned: turned.checked, ...fields } });
 }
 
-async function change(fields) {
+async function apply(fields) {
   try {
-    use(await post("inspection/settings", fields));
+    await change("settings", fields);
     say(at("look-message"), "");
   } catch (error) {
     use(inspection);

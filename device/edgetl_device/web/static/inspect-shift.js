@@ -1,18 +1,17 @@
 // Good and bad parts since a shift began, and what counts as one.
 
-import { post } from "./api.js";
 import { at, set } from "./dom.js";
-import { onInspection, use } from "./inspection.js";
+import { change, onInspection } from "./inspection.js";
 import { ago, number, t } from "./words.js";
 
 const trigger = at("trigger");
 
 /** Wire the card. */
 export function startShift(changed) {
-  at("new-shift").addEventListener("click", async () => use(await post("inspection/shift")));
+  at("new-shift").addEventListener("click", () => change("shift"));
   trigger.addEventListener("change", async () => {
     try {
-      use(await post("inspection/settings", { trigger: trigger.value }));
+      await change("settings", { trigger: trigger.value });
     } catch {
       changed();
     }

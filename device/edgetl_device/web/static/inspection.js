@@ -1,9 +1,9 @@
 // What the device knows of good and bad parts, for every part of the page.
 
-import { get } from "./api.js";
+import { inOrder } from "./api.js";
 
 const listeners = [];
-let asked = 0;
+const order = inOrder();
 
 export let inspection = null;
 
@@ -12,14 +12,18 @@ export function onInspection(listener) {
   listeners.push(listener);
 }
 
-/** Ask the device. Answers that were overtaken are dropped. */
+/** Ask the device. */
 export async function refresh() {
-  const number = ++asked;
-  const latest = await get("inspection");
-  if (number === asked) use(latest);
+  const latest = await order.ask("inspection");
+  if (latest) use(latest);
 }
 
-/** Take over a state that the device has answered with. */
+/** Change something, and show what the device answers. */
+export async function change(path, fields) {
+  use(await order.change(`inspection/${path}`, fields));
+}
+
+/** Show a state of the device. */
 export function use(latest) {
   inspection = latest;
   for (const listener of listeners) listener(latest);

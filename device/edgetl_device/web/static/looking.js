@@ -1,6 +1,6 @@
 // Which part of the picture counts: the middle, a region that is drawn, or what is new in the scene.
 
-import { get, post } from "./api.js";
+import { inOrder, post } from "./api.js";
 import { chosenCamera, onChosen } from "./cameras.js";
 import { at, confirmed, say, set } from "./dom.js";
 import { draw, drawing, giveUp, showRegion, startDrawing } from "./drawn-region.js";
@@ -10,6 +10,7 @@ import { t } from "./words.js";
 
 const button = at("draw-region");
 const find = at("find");
+const order = inOrder();
 
 let view = null;
 
@@ -36,13 +37,13 @@ export function startLooking(changed) {
 /** Ask the device how it looks. */
 export async function showLooking() {
   if (status?.cameras?.length > 1 && !chosenCamera().camera) return; // none of them is meant yet
-  const [latest] = await Promise.all([get(`view?${new URLSearchParams(chosenCamera())}`), showRegions()]);
-  if (!drawing()) use(latest);
+  const [latest] = await Promise.all([order.ask(`view?${new URLSearchParams(chosenCamera())}`), showRegions()]);
+  if (latest && !drawing()) use(latest);
 }
 
 async function choose(fields, changed) {
   try {
-    use(await post("view", { ...fields, ...chosenCamera() }));
+    use(await order.change("view", { ...fields, ...chosenCamera() }));
     tell();
     changed();
   } catch (error) {
@@ -55,7 +56,7 @@ async function remember(changed) {
   const again = view?.empty_scene && t("looking.replace");
   if (again && !(await confirmed(again, t("looking.replace-yes")))) return;
   try {
-    use(await post("view/empty", chosenCamera()));
+    use(await order.change("view/empty", chosenCamera()));
     say(at("looking-message"), t("looking.remembered"));
     changed();
   } catch (error) {

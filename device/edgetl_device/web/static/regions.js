@@ -1,6 +1,6 @@
 // Named regions of the chosen camera: each is drawn on the picture, named, and recognised by itself.
 
-import { get, post } from "./api.js";
+import { inOrder } from "./api.js";
 import { chooseRegion, chosenCamera, onChosen } from "./cameras.js";
 import { at, confirmed, h, say } from "./dom.js";
 import { draw } from "./drawn-region.js";
@@ -9,6 +9,7 @@ import { t } from "./words.js";
 
 const place = at("regions");
 const message = at("looking-message");
+const order = inOrder();
 
 let regions = [];
 let changed = () => {};
@@ -40,7 +41,8 @@ export const hasRegions = () => mine().length > 0;
 
 /** Ask the device which regions there are. */
 export async function showRegions() {
-  use(await get("regions"));
+  const latest = await order.ask("regions");
+  if (latest) use(latest);
 }
 
 const mine = () => regions.filter(({ camera }) => camera === (chosenCamera().camera ?? null));
@@ -134,7 +136,7 @@ async function remove(name) {
 
 async function ask(path, fields) {
   try {
-    const latest = await post(path, { ...fields, ...chosenCamera() });
+    const latest = await order.change(path, { ...fields, ...chosenCamera() });
     useFocused(latest);
     const others = Object.entries(latest.others);
     const count = others.reduce((sum, [, each]) => sum + each, 0);
