@@ -39,7 +39,7 @@ def connect(
                 database.pragma("locking_mode", "exclusive")
             database.pragma("schema_version")
             if undone:  # a change to write-ahead logging, cut off; yet SQLite uses a log that is there
-                with suppress(apsw.BusyError):
+                with suppress(apsw.Error):  # others use it, or the disk is full
                     database.pragma("journal_mode", "delete")
             return database, exclusive
         except (apsw.IOError, apsw.FullError, apsw.CantOpenError):

@@ -1,4 +1,6 @@
+import resource
 import struct
+from pathlib import Path
 
 import apsw
 import numpy as np
@@ -71,30 +73,53 @@ def test_closing_a_store_that_was_replaced_leaves_the_files_of_the_new_one_alone
     assert [row.label for row in Store(aside).samples("one")] == ["cat"] * 3
 
 
-def test_a_cut_off_change_to_write_ahead_logging_keeps_nobody_out(path, tmp_path) -> None:
-    """The journal that would undo it is still there, and so is the log: SQLite uses both, one after the other."""
-    store = Store(path)
-    store.add_samples("cat", RAW, "one", "r")
-    store.database.settle(0.0)
-    cut = tmp_path / "cut" / path.name
+def cut_off_change(store: Store, cut: Path, log: bytes) -> Path:
+    """A copy of a store as a power cut in the middle of the change to write-ahead logging leaves it."""
     cut.parent.mkdir()
-    content = path.read_bytes()
+    content = store.path.read_bytes()
     cut.write_bytes(content)
     page = bytearray(content[:4096])
     page[18:20] = b"\1\1"  # no log yet
     check = 7 + sum(page[place] for place in range(4096 - 200, 0, -200))
     head = bytes.fromhex("d9d505f920a163d7") + struct.pack(">5I", 1, 7, len(content) // 4096, 512, 4096)
     record = struct.pack(">I", 1) + page + struct.pack(">I", check & 0xFFFFFFFF)
-    cut.with_name(f"{path.name}-journal").write_bytes(head.ljust(512, b"\0") + record)
+    cut.with_name(f"{cut.name}-journal").write_bytes(head.ljust(512, b"\0") + record)
+    cut.with_name(f"{cut.name}-wal").write_bytes(log)
+    return cut
+
+
+def test_a_cut_off_change_to_write_ahead_logging_keeps_nobody_out(path, tmp_path) -> None:
+    """The journal that would undo it is still there, and so is the log: SQLite uses both, one after the other."""
+    store = Store(path)
+    store.add_samples("cat", RAW, "one", "r")
+    store.database.settle(0.0)
     log = tmp_path / "log.sqlite"
     Store(log).close()
     other = apsw.Connection(str(log))
     other.execute("CREATE TABLE t (x)")
-    cut.with_name(f"{path.name}-wal").write_bytes(log.with_name("log.sqlite-wal").read_bytes()[:32])
+    begun = log.with_name("log.sqlite-wal").read_bytes()[:32]
+    cut = cut_off_change(store, tmp_path / "cut" / path.name, begun)
     first = Store(cut)
     first.add_samples("cat", RAW[:1], "one", "r")
     first.database.settle(0.0)
     assert Store(cut).counts("one") == first.counts("one") == {"cat": 4}
+
+
+def test_a_cut_off_change_to_write_ahead_logging_can_be_read_on_a_full_disk(path, tmp_path, monkeypatch) -> None:
+    store = Store(path)
+    monkeypatch.setattr(store.database, "settle", lambda *_: None)
+    store.add_samples("cat", np.zeros((99, 1280), np.int8), "one", "r")
+    log = path.with_name(f"{path.name}-wal").read_bytes()
+    cut = cut_off_change(store, tmp_path / "cut" / path.name, log)
+    bounds = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (cut.stat().st_size, bounds[1]))
+    try:
+        read = Store(cut)
+        assert read.counts("one") == {"cat": 99}
+        read.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, bounds)
+    assert Store(cut).counts("one") == {"cat": 99}
 
 
 def test_a_failed_step_leaves_nothing_behind(path) -> None:
