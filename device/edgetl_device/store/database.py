@@ -77,6 +77,11 @@ class Database(Changes):
                         recover(self.path, problem)
                         suspicion_path(self.path).unlink(missing_ok=True)
                         problem = self._problem_of_opening()
+            elif second_names(self.path) or self.is_replaced():  # just now: its log may be the new file's
+                self._is_open = False
+                with self.lock():
+                    self._disconnect()
+                    self._open()
             if problem is not None:
                 raise HomeError(f"{self.path} was repaired and is damaged again ({problem}): check the disk")
         if self._state().unscrubbed:

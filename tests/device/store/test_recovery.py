@@ -1,6 +1,7 @@
 """Nothing that was acknowledged is lost without a word: restores, damage, kills, and several programs at once."""
 
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import apsw
 import numpy as np
 import pytest
 
+from edgetl_device.store import database
 from edgetl_device.store.acknowledged import AcknowledgedFile, acknowledged_path
 from edgetl_device.store.backup import check_backup, restore_database, what_is_wrong
 from edgetl_device.store.group_store import GroupStore
@@ -123,6 +125,40 @@ def test_what_is_taught_while_a_backup_is_restored_goes_to_one_of_the_two_stores
         assert not now & before, "a number was used twice"
         assert set(acknowledged()) <= now | before
         assert after and set(after) <= now, f"round {number}: taught after the restore, but not there"
+
+
+def test_a_program_that_opens_a_store_while_it_is_replaced_does_no_harm_to_the_new_one(path, monkeypatch) -> None:
+    """It looks before the replacement begins, and opens the old file when the log is gone: a new log is the new file's."""
+    store = Store(path)
+    store.backup(path.with_name("mine.sqlite"))
+    store.close()
+    fork = multiprocessing.get_context("fork")
+    opened, learned = fork.Event(), fork.Event()
+
+    def read() -> None:
+        look, connect, first = database.second_names, database.connect, iter([lambda path: []])
+        database.second_names = lambda path: next(first, look)(path)
+        database.connect = lambda path: (connect(path), opened.set())[0]
+        store = Store(path)
+        assert learned.wait(60)
+        store.close()
+
+    reader, rename = fork.Process(target=read), Path.replace
+
+    def slow(staging: Path, target: Path) -> Path:
+        if target == path:
+            reader.start()
+            assert opened.wait(60)
+        return rename(staging, target)
+
+    monkeypatch.setattr(Path, "replace", slow)
+    restore_database(path.with_name("mine.sqlite"), path)
+    monkeypatch.setattr(database, "SETTLE_AFTER_S", 1e9)  # what is learned stays in the log
+    store = Store(path)
+    taught = {*store.add_samples("cat", RAW, "b", "r"), *store.add_samples("dog", RAW, "b", "r")}
+    learned.set()
+    reader.join()
+    assert reader.exitcode == 0 and {row.id for row in store.samples("b")} == ids(path) == taught
 
 
 OPEN_AND_LEARN = """
