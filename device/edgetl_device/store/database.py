@@ -59,6 +59,7 @@ class Database(Changes):
         self.kept_summary, self.kept_head = KeptFile(summary_path(path)), KeptFile(head_path(path))
         self._is_open = False
         self.followed = False
+        self._traced = 0  # the change that alone left something to be scrubbed
         self._open()
 
     # opening -----------------------------------------------------------------------------------------------------
@@ -204,6 +205,7 @@ class Database(Changes):
                     write_state(self._db, after)
                 self._db.execute("COMMIT")
                 self._is_settled = False
+                self._traced = 0 if before.unscrubbed else after.sequence
             except BaseException:  # also Ctrl-C: leave the store as it was, then go on failing
                 if self._db.in_transaction:  # a full disk may make SQLite roll back by itself
                     self._db.execute("ROLLBACK")
@@ -272,11 +274,13 @@ class Database(Changes):
         """Take what was removed out of the write-ahead log, the kept files and the automatic backup too.
 
         Args:
-            gone: the rows of ``table`` that were, where nothing else was: of a large backup they alone are taken out.
-                Empty where none was: neither kept files nor backup ever held what was.
+            gone: the rows of ``table`` that the last transaction took, if nothing else: of a large backup they alone
+                are taken out. Empty where none was: neither kept files nor backup ever held what was.
         """
         with self.lock():
             try:
+                if self.state().sequence != self._traced:  # others left something too, or another change did
+                    gone = None
                 if gone is None or gone:
                     with self._errors():
                         self.kept_summary.remove()

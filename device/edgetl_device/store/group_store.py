@@ -153,13 +153,12 @@ class GroupStore(Store):
     def remove_samples(self, backbone: str, ids: Sequence[int]) -> None:
         """Remove the samples' labels in this group; those that are labelled nowhere then are gone altogether."""
         self._refuse_read_only()
-        unscrubbed = self.database.state().unscrubbed
         with self.database.transaction():
             self.database.delete("grouped", self._among, (backbone, self.name, listed(ids)))
             gone = self.database.delete_samples(f"{_UNLABELLED} AND {_THESE}", (listed(ids),))
             self.database.taken_away()
             self.database.log_event("forget", {"group": self.name, "samples": len(ids)})
-        self.database.scrub(gone=None if unscrubbed or gone < len(ids) else ids)
+        self.database.scrub(None if gone < len(ids) else ids)
 
     unlabel_samples = remove_samples
 

@@ -226,14 +226,13 @@ class InspectedPhotos:
 
     def _remove(self, condition: str, values: Sequence[str] = (), ids: Sequence[int] | None = None) -> int:
         self._may_write()
-        unscrubbed = self._database.state().unscrubbed
         with self._database.transaction():
             if ids is None:
                 self._database.delete("inspection", "1")
             gone = self._database.delete_inspected(condition, values)
             self._database.taken_away()
             self._database.log_event("inspect", {"forgotten": gone})
-        self._database.scrub(None if unscrubbed else ids, "inspected")
+        self._database.scrub(ids, "inspected")
         return gone
 
     def setting(self, backbone: str) -> InspectionSetting | None:

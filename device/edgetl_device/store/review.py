@@ -129,11 +129,10 @@ class ReviewFrames:
     def drop(self, ids: Sequence[int] | None = None) -> int:
         """Forget frames, or all of any backbone; → how many. Nothing of them stays in the files."""
         self._may_write()
-        unscrubbed = self._database.state().unscrubbed
         with self._database.transaction():
             dropped = self.drop_rows(ids)
         if dropped:
-            self._database.scrub(gone=None if unscrubbed else ())
+            self._database.scrub(())
         return dropped
 
     def drop_rows(self, ids: Sequence[int] | None = None) -> int:

@@ -265,7 +265,6 @@ class Store(LearnedSamples):
 
     def _remove(self, backbone: str, ids: Sequence[int], stays: str) -> None:
         self._refuse_read_only()
-        unscrubbed = self.database.state().unscrubbed  # what was removed before is not known any more
         here, values = "+backbone = ? AND id IN (SELECT value FROM json_each(?))", (backbone, listed(ids))
         with self.database.transaction():
             self.database.delete_samples(f"{here} AND NOT {stays}", values)
@@ -275,7 +274,7 @@ class Store(LearnedSamples):
             self.database.update("samples", "label = ''", here, values)
             self.database.taken_away()
             self.database.log_event("forget", {"samples": len(ids)})
-        self.database.scrub(gone=None if unscrubbed or kept else ids)
+        self.database.scrub(None if kept else ids)
 
     def remove_everything(self) -> int:
         """Delete the samples of all backbones and show hidden labels again, in one step; returns how many samples.

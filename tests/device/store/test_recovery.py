@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from edgetl_device.store import database
 from edgetl_device.store.acknowledged import AcknowledgedFile, acknowledged_path
 from edgetl_device.store.backup import check_backup, restore_database, what_is_wrong
 from edgetl_device.store.group_store import GroupStore
+from edgetl_device.store.inspected import InspectedPhoto
+from edgetl_device.store.review import ReviewFrame
 from edgetl_device.store.schema import MIGRATIONS
 from edgetl_device.store.state import OF_SAMPLES
 from edgetl_device.store.store import Store
@@ -440,6 +443,31 @@ def test_forgetting_that_was_interrupted_is_finished_at_the_next_opening(path, m
     store.close()
     Store(path)
     assert not any(secret.tobytes() in file.read_bytes() for file in path.parent.iterdir())
+
+
+@pytest.mark.parametrize("what", ["a photo of inspection", "a frame for review"])
+def test_who_forgets_while_another_program_learns_clears_away_what_that_one_left_too(path, monkeypatch, what) -> None:
+    monkeypatch.setattr(database, "CHECKED_AT_START_BYTES", 0)  # as if the backup were large
+    raw = np.random.default_rng(0).integers(-128, 128, (1, 256), np.int8)
+    store = Store(path)
+    GroupStore(store, "wear").add_samples("worn", raw, "b", "r")
+    store.inspected.add([InspectedPhoto(RAW, RAW, 640, 480)], "b", "r", "view")
+    store.review.keep(ReviewFrame("b", "r", "", "unsure", None, 0.5, raw[0], b"jpeg"), "r")
+    store.backup(store.backup_path)
+
+    def forget() -> None:
+        other = Store(path)
+        assert other.review.drop() if what == "a frame for review" else other.inspected.remove("b", [1])
+        other.close()
+
+    thread = threading.Thread(target=forget)
+    with store.lock():
+        thread.start()
+        time.sleep(0.3)  # it waits for the lock
+        numbers = store.add_samples("cat", raw, "b", "r")  # by another number than the photo had in the group alone
+    thread.join()
+    store.remove_samples("b", numbers)
+    assert raw.tobytes() not in store.backup_path.read_bytes()
 
 
 def test_what_was_learned_leaves_the_log_at_once(path) -> None:
