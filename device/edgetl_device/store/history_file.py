@@ -158,8 +158,8 @@ class HistoryFile:
         else:
             make_folder(self.path.parent)
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            self._db, self._exclusive = _open(self.path)
             self._file = _file_at(self.path)
+            self._db, self._exclusive = _open(self.path)
         return self._db
 
     def _attempt(self, work: Callable[[], T]) -> T:

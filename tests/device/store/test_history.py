@@ -248,6 +248,23 @@ def test_a_damaged_history_gives_what_can_be_saved_and_its_numbers(history: Hist
     left.close()
 
 
+def test_who_opens_a_history_while_it_is_repaired_goes_on_with_the_new_one(path: Path, monkeypatch) -> None:
+    other = History(path.with_name("other.sqlite"))
+    other.write([(event("new"), None)])
+    other.close()
+    old, opened = History(path), history_file._open
+
+    def repaired(file: Path) -> tuple[apsw.Connection, bool]:
+        monkeypatch.setattr(history_file, "_open", opened)
+        found = opened(file)
+        history_file.put_in_place(other.path, file, "damaged")  # by another process
+        return found
+
+    monkeypatch.setattr(history_file, "_open", repaired)
+    old.write([(event("old"), None)])
+    assert [each.label for each in old.events()] == ["new"]
+
+
 def test_a_file_of_garbage_is_put_aside_and_recording_goes_on(path: Path, caplog) -> None:
     path.write_bytes(os.urandom(20_000))
     history = History(path)
