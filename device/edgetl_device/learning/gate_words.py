@@ -53,6 +53,8 @@ def learned_change(
         'learned bottles (19 samples); now teach a second thing'
         >>> learned_change({"daisy": 1}, 0.87, 0.833, 5)
         'learned daisy (1 sample); the classes it knew are 4 points worse (87 % → 83 %)'
+        >>> learned_change({"tulip": 2}, 0.716, 0.734, 5)
+        'learned tulip (2 samples); the classes it knew are 1 point better (72 % → 73 %)'
         >>> learned_change({"(nothing)": 8}, None, None, 2)
         'learned the background (8 samples)'
     """
@@ -65,7 +67,7 @@ def learned_change(
             "; now teach a second thing" if known == 1 else "; now teach a first thing" if counts and not known else ""
         )
         return subject + more
-    points = round(100 * (after - before))
+    points = round(100 * after) - round(100 * before)  # of what is shown
     if not points:
         return f"{subject}; {others} are as good as before ({percent(after)})"
     better = "better" if points > 0 else "worse"
