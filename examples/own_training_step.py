@@ -3,6 +3,7 @@
 python examples/own_training_step.py photos run
 """
 
+import shlex
 import sys
 from typing import Any
 
@@ -30,7 +31,8 @@ def main(photos: str, run: str, epochs: str = "12") -> None:
     trained = train(
         load_photos(photos), run, weights="builtin", strategy="top", step=mixup, epochs=int(epochs), progress=print
     )
-    print(f"held-out accuracy {trained.accuracy:.3f}; next: edgetl convert {run} -o {run}.edgetl")
+    following = shlex.join(["edgetl", "convert", run, "-o", f"{run}.edgetl"])
+    print(f"held-out accuracy {trained.accuracy:.3f}; next: {following}")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import pty
+import shlex
 import socket
 import subprocess
 import sys
@@ -170,9 +171,11 @@ def test_a_web_service_asks_and_teaches_the_camera(home: Home) -> None:
 
 def test_a_training_step_of_ones_own_is_used(tmp_path: Path) -> None:
     photos = write_photos(tmp_path / "photos", ("ball", "box"), 20)
-    lines = run("own_training_step.py", None, photos, tmp_path / "run", 1)
+    folder = tmp_path / "my run"
+    lines = run("own_training_step.py", None, photos, folder, 1)
     assert "weights are trained" in "".join(lines) and lines[-1].startswith("held-out accuracy ")
-    run_file = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert shlex.split(lines[-1].partition("next: ")[2]) == ["edgetl", "convert", str(folder), "-o", f"{folder}.edgetl"]
+    run_file = json.loads((folder / "run.json").read_text())
     assert run_file["strategy"] == "top" and len(run_file["details"]["epochs"]) == 1
 
 

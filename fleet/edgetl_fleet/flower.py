@@ -73,7 +73,7 @@ def flwr(state: Path, *arguments: str, timeout_s: float | None = None) -> str:
     Raises:
         InputError: no server runs, or it failed; with its last line.
     """
-    start = f"`edgetl-fleet server {state.parent}`"
+    start = f"`edgetl-fleet server {shlex.quote(str(state.parent))}`"
     if not (state / "config.toml").exists():
         raise InputError(f"{state.parent} is no folder of a server: start one by {start}")
     if why_silent("127.0.0.1", _port_of(state)):

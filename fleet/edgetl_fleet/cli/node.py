@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -83,4 +84,4 @@ def _check_home(home: Path, sign: Path | None) -> None:
     if sign is not None:
         read_private_key(sign)
     if not Home(home).bundle_path.exists():
-        raise InputError(f"{home} holds no bundle: `edgetl-device --home {home} install FILE.edgetl`")
+        raise InputError(f"{home} holds no bundle: `edgetl-device --home {quote(str(home))} install FILE.edgetl`")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -66,7 +67,7 @@ def round_(
     )
     state = folder.absolute() / FLOWER
     if not state.is_dir():
-        raise InputError(f"{folder} is no folder of a server: start one by `edgetl-fleet server {folder}`")
+        raise InputError(f"{folder} is no folder of a server: start one by `edgetl-fleet server {quote(str(folder))}`")
     path = write_plan(plan)
     told = flwr(state, "run", *app_arguments(), "--run-config", config_text({"plan": str(path)}), "--stream")
     result = read_result(path)
