@@ -123,6 +123,45 @@ def test_extras_are_quoted_in_every_command_that_is_shown() -> None:
     assert not [found[0] for text in texts for found in unquoted.finditer(text)]
 
 
+def test_commands_in_messages_quote_what_a_user_named() -> None:
+    root = Path(__file__).parents[1]
+    files = [path for folder in ("edgetl", "fleet", "examples") for path in (root / folder).rglob("*.py")]
+    commands = [command for path in files for command in re.findall(r"`(edgetl[^`]*)`", path.read_text())]
+    filled = [value for command in commands for value in re.findall(r"\{([^{}]*)\}", command)]
+    assert len(filled) > 5
+    assert [value for value in filled if not value.startswith(("quote(", "shlex.quote("))] == ["then"]  # options
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (("deploy", "pi@camera", "a.edgetl"), "(9.0 s)"),
+        (("embed", "photos", "-o", "EMB"), "3 photos embedded in 9 s"),
+    ],
+)
+def test_the_time_that_is_told_is_what_the_user_waited(edgetl, monkeypatch, command, words) -> None:
+    from edgetl import api
+    from edgetl.cli import waited
+
+    clock = SimpleNamespace(perf_counter=iter((100.0, 109.0)).__next__)
+    monkeypatch.setattr(waited, "time", clock)  # of the 9 s, loading took 8
+    done = {"seconds": 1.0, "sent": True, "version": 1, "agreement": 1.0, "runtime_updated": False}
+    done |= {"photos": 3, "skipped": (), "resumed": 0}
+    monkeypatch.setattr(api, command[0], lambda *_, **__: SimpleNamespace(**done))
+    assert words in edgetl(*command).stdout
+
+
+@pytest.mark.parametrize(
+    ("converted_already", "before"), [(False, "float model, before conversion"), (True, "the model as it was")]
+)
+def test_a_conversion_says_which_model_is_which(converted_already: bool, before: str) -> None:
+    from edgetl.cli.convert import accuracies
+    from edgetl.conversion.parity import Parity
+
+    rows = accuracies(Parity(0.9, 0.8, 1.0, 0.0, 40), "int8", converted_already)
+    assert [row[:2] for row in rows] == [(before, 0.9), ("int8, in the bundle", 0.8)]
+
+
 def test_the_list_of_make_targets_fits_80_columns() -> None:
     text = (Path(__file__).parents[1] / "Makefile").read_text()
     targets = re.findall(r"^([a-z-]+):.*## (.*)$", text, re.M)

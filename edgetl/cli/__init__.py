@@ -28,6 +28,7 @@ from .show import inspect, show
 from .sign import sign
 from .sweep import sweep
 from .train import train
+from .waited import begin_waiting
 
 
 @click.group(
@@ -38,6 +39,7 @@ from .train import train
 @click.version_option(__version__, prog_name="edgetl")
 def program() -> None:
     """Train on a workstation, recognise and learn on a device."""
+    begin_waiting()
 
 
 for _command in (

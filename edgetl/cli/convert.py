@@ -17,6 +17,7 @@ from edgetl_device.percent import percent
 from .embedded import convert_on_embeddings
 from .next_step import say_next
 from .options import check_bundle_name
+from .waited import waited_s
 
 if TYPE_CHECKING:
     from ..conversion.convert import Converted
@@ -95,13 +96,15 @@ def convert(
         raise InputError("say what to convert: a RUN, or --embeddings EMB")
     from .. import api
     from ..models.keras_files import parsed_scale
+    from ..models.tflite_files import is_tflite
     from ..training.runs import is_run
 
     if run.is_file() or is_run(run) or (run / "saved_model.pb").is_file():  # what is wrong with RUN is said first
         check_bundle_name(output)
     options["photos"] = options["photos"] or None
     done = api.convert(run, output, scale=parsed_scale(scale), verbose=is_verbose(), **options)
-    _tell(done)
+    seconds = waited_s()
+    _tell(done, seconds, converted_already=run.is_file() and is_tflite(run))
     if is_verbose():
         from edgetl_device.bundle.bundle import open_bundle
 
@@ -122,7 +125,7 @@ def convert(
         "exports": [file.to_json(output) for file in done.exports],
         "edgetpu": done.compiled.to_json() if done.compiled else None,
         "maps": done.manifest.get("maps", []),
-        "seconds": done.seconds,
+        "seconds": seconds,
     }
 
 
@@ -148,24 +151,27 @@ def agreement_line(parity: Parity, worst_class: str) -> str:
     return f"{parity.samples} held-out photos: {share} % keep their label; {lost}"
 
 
-def _tell(done: Converted) -> None:
+def accuracies(parity: Parity, quantization: str, converted_already: bool) -> list[tuple[str, float, str]]:
+    """What was held against what, as rows: model, accuracy, interval."""
     from edgetl_device.metrics import wilson_interval
 
     from ..reports.intervals import spread
 
+    before = "the model as it was" if converted_already else "float model, before conversion"
+    shares = ((before, parity.float_accuracy), (f"{quantization}, in the bundle", parity.converted_accuracy))
+    return [
+        (name, share, spread(wilson_interval(round(share * parity.samples), parity.samples))) for name, share in shares
+    ]
+
+
+def _tell(done: Converted, seconds: float, converted_already: bool) -> None:
     parity = done.parity
     rows = done.exported.proof.rows()
     if done.prepared:
         rows.insert(-1, ("corrected for rounding", done.prepared.says()))
     table(("proof", done.quantization), rows)
     say()
-    table(
-        ("pipeline", "accuracy", "95 % interval"),
-        [
-            (name, share, spread(wilson_interval(round(share * parity.samples), parity.samples)))
-            for name, share in (("float", parity.float_accuracy), (done.quantization, parity.converted_accuracy))
-        ],
-    )
+    table(("model", "accuracy", "95 % interval"), accuracies(parity, done.quantization, converted_already))
     say(agreement_line(parity, done.worst_class))
     if done.compressed:
         bought = done.compressed
@@ -181,7 +187,7 @@ def _tell(done: Converted) -> None:
             say(f"all {bought.integer_kernels} kernels of integers were trained with quantizers")
     _tell_extras(done)
     say()
-    say(f"wrote {done.path}: {done.size_bytes / 1e6:.1f} MB in {done.seconds:.0f} s")
+    say(f"wrote {done.path}: {done.size_bytes / 1e6:.1f} MB in {seconds:.0f} s")
     say_next("edgetl-device", "install", done.path)
 
 

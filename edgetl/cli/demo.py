@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from edgetl_device.console import note, refuse_existing, reports, say
 from edgetl_device.errors import InputError, StorageError
 
 from ..outputs import check_writable
+from .waited import waited_s
 
 
 @click.command(short_help="See the whole story, offline, on built-in photos")
@@ -27,7 +27,6 @@ from ..outputs import check_writable
 @reports
 def demo(output: Path, photos: Path | None, force: bool) -> dict[str, Any]:
     """The whole story, offline: train, convert, deploy, meet something new, learn, forget, roll back."""
-    started = time.perf_counter()
     refuse_existing(output, force)
     check_writable(output)
     note("starting TensorFlow and rendering photos: a few seconds")
@@ -53,7 +52,7 @@ def demo(output: Path, photos: Path | None, force: bool) -> dict[str, Any]:
         say("accuracy (95 % interval) at each step; compare only those of the same photos")
         say()
         story_of.run(world, spec, work, story)
-        seconds = time.perf_counter() - started
+        seconds = waited_s()
         story_of.write_page(story, output / "index.html", seconds, words)
     say(f"\ndone in {seconds:.0f} s: open {output / 'index.html'} in a browser")
     steps = [asdict(step) | {"interval": list(step.interval)} for step in story.steps]

@@ -10,6 +10,7 @@ import click
 from edgetl_device.console import note, reports, say
 
 from .next_step import say_next
+from .waited import waited_s
 
 
 @click.command(short_help="Embed PHOTOS once, for any training")
@@ -37,15 +38,16 @@ def embed(photos: str, output: Path, engine: str, bundle: Path | None, force: bo
         if output.is_dir():
             note("what was embedded so far is kept: go on with the same command")
         raise
+    seconds = waited_s()
     if done.resumed:
         note(f"{done.resumed:,} photos were embedded before")
     tell_skipped(done.skipped)
-    say(f"{done.photos:,} photos embedded in {done.seconds:.0f} s, {len(done.skipped):,} skipped")
+    say(f"{done.photos:,} photos embedded in {seconds:.0f} s, {len(done.skipped):,} skipped")
     say_next("edgetl", "train", "--embeddings", output, "-o", "RUN")
     return {
         "photos": done.photos,
         "skipped": list(done.skipped),
         "resumed": done.resumed,
         "path": str(output),
-        "seconds": done.seconds,
+        "seconds": seconds,
     }

@@ -87,7 +87,8 @@ def sweep(
             for row in done.rows
         ],
     )
-    say(f"float pipeline {done.float_accuracy:.3f}; heads fitted on {done.trained} photos, checked on {done.held_out}")
+    heads = f"heads fitted on {done.trained} photos, checked on {done.held_out}"
+    say_wrapped(f"float model, before conversion: accuracy {done.float_accuracy:.3f}; {heads}", 2)
     if done.recommended is not None:
         arguments = next(recipe.arguments for recipe in chosen if recipe.name == done.recommended)
         repeated = typed_options("photos", "labels", "scale", "resize", "calibration_samples", "head")

@@ -16,6 +16,7 @@ from .embedded import train_on_embeddings
 from .next_step import say_next
 from .options import backbone_options, fine_tuning_options
 from .skipped import by_reason, tell_skipped
+from .waited import waited_s
 
 if TYPE_CHECKING:
     from ..training.runs import Run
@@ -130,7 +131,8 @@ def train(
         if checkpoint_of(output).exists():
             note("what was trained so far is kept: go on with the same command and --resume")
         raise
-    _tell(run, output)
+    seconds = waited_s()
+    _tell(run, output, seconds)
     if report is not None:
         say(f"wrote {report}")
     return {
@@ -144,7 +146,7 @@ def train(
         "remarks": run.details["remarks"],
         "strategy": run.strategy,
         "backbone": _backbone(run),
-        "seconds": run.seconds,
+        "seconds": seconds,
         "device": run.details["device"],
         "tuned": run.details.get("tuned", []),
         "duplicates": {"labels": _names(run.duplicates.labels), "splits": _names(run.duplicates.splits)},
@@ -157,7 +159,7 @@ def _backbone(run: Run) -> dict[str, object]:
     return {**found, "region": None if spec.region is None else list(spec.region)}
 
 
-def _tell(run: Run, output: Path) -> None:
+def _tell(run: Run, output: Path, seconds: float) -> None:
     spec = run.spec
     name = f"{spec.name} alpha {spec.alpha}" if spec.name != "own" else "your own architecture"
     if spec.region is not None:
@@ -181,7 +183,7 @@ def _tell(run: Run, output: Path) -> None:
     table(("class", "photos", "held out", "recall", "95 % interval"), rows)
     total = held_out.total()
     of_all = spread(wilson_interval(round(run.accuracy * total), total))
-    say(f"held-out accuracy {run.accuracy:.3f} ({of_all}) of {total} photos, in {run.seconds:.0f} s")
+    say(f"held-out accuracy {run.accuracy:.3f} ({of_all}) of {total} photos, in {seconds:.0f} s")
     say_next("edgetl", "convert", output, "-o", f"{output}.edgetl")
 
 

@@ -92,6 +92,7 @@ class Converted:
 
     Args:
         worst_class: the class that :attr:`Parity.worst_class_drop` is about.
+        seconds: wall time of the conversion, without importing TensorFlow where that was done before.
         compressed: what compression bought; None where none was asked for.
         prepared: the network before rounding, with one scale a kernel or the model's own head; None as it came.
         layers: errors of each layer, in execution order; empty where they were not asked for.

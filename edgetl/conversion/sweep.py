@@ -284,8 +284,9 @@ def write_report(result: Sweep, name: str, max_drop: float, path: Path) -> None:
         Text(taken, strong=True),
         Text(f"It is {result.reason}." if result.recommended else result.reason.capitalize() + "."),
         Text(
-            f"The float pipeline reaches {result.float_accuracy:.3f}. Each head was fitted on {result.trained} photos, "
-            f"embedded by that very file, and checked on {result.held_out} held-out ones. Latency is of the backbone, "
+            f"The float model, before conversion, reaches {result.float_accuracy:.3f}. Each head was fitted on "
+            f"{result.trained} photos, embedded by that very file, and checked on {result.held_out} held-out ones. "
+            "Latency is of the backbone, "
             "on one thread of the machine that ran the sweep: a device's differs."
         ),
     ]

@@ -296,7 +296,7 @@ def _details(run: Run) -> Table:
         *_region(spec),
         ("strategy", run.strategy),
         ("trained on", run.details.get("device", "")),
-        ("seconds", f"{run.seconds:.0f}"),
+        ("seconds, without starting up", f"{run.seconds:.0f}"),
         ("seed", str(run.seed)),
         ("made", run.created),
     ]

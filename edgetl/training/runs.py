@@ -71,7 +71,7 @@ class Run:
         accuracy: of the float pipeline on the held-out photos, 0 … 1.
         per_class: recall of each class there; None for a class with nothing held out.
         created: UTC time, ISO 8601.
-        seconds: wall time.
+        seconds: wall time of the training, from loading the backbone to its end.
         details: for a reader: device, cache, options and every epoch of a fine-tuning.
         duplicates: near-copies across labels or splits; known right after training only.
     """
