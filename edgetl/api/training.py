@@ -20,6 +20,7 @@ from ..outputs import check_output, check_writable
 from ..training import advisor
 from ..training import train as training
 from ..training.accelerator import hardware
+from ..training.checkpoint import backbone_options, check_left, plan_options
 from ..training.finetuning import Plan, too_few_to_tune
 from ..training.network import Step, default_step
 from ..training.runs import Run, check_place
@@ -122,6 +123,14 @@ def train(
     progress(f"{len(dataset)} photos of {len(dataset.classes)} classes{groups}")
     if tune and (too_few := too_few_to_tune(dataset, seed)):
         progress(too_few)
+        tune = None
+    check_left(
+        training.checkpoint_of(Path(output)),
+        _certain(plan, strategy, spec, weights, image_size),
+        dataset,
+        resume,
+        force,
+    )
     machine = hardware(device)
     progress(f"training on the {machine.device}")
 
@@ -168,6 +177,21 @@ def train(
         left_out = "" if alpha is None else f", which leaves out --alpha {alpha:g}"
         progress(f"the ImageNet weights could not be downloaded: using {words}{left_out}")
         return attempt(replace(other, region=spec.region))
+
+
+def _certain(
+    plan: Plan, strategy: str, spec: BackboneSpec, weights: str | None, image_size: int | None
+) -> dict[str, object]:
+    """The options that a training begins with, but for those that something may still decide otherwise."""
+    if strategy == "head":
+        return {"strategy": "head"}
+    later: set[str] = {"strategy"} if strategy == "auto" else set()
+    if strategy == "auto" and image_size is None:  # it may be smaller for small photos
+        later |= {"image_size"}
+    if weights is None and spec.name == backbones.BUILTIN.name:  # where the weights cannot be downloaded
+        later |= {"backbone", "alpha", "weights"}
+    options = plan_options(plan) | backbone_options(spec)
+    return {name: value for name, value in options.items() if name not in later}
 
 
 def _check_tuning(minutes: float | None, strategy: str) -> None:

@@ -9,8 +9,8 @@ beats the start there, the start is kept. Learning rate and mirroring are tried 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy as np
 from edgetl_device.errors import InputError
 
 from ..data.datasets import Dataset, split
-from .checkpoint import Checkpoint, load_checkpoint, parsed_checkpoint
+from .checkpoint import Checkpoint, identity_of, load_checkpoint, parsed_checkpoint
 from .epochs import Epochs, StoppingPart
 from .feeds import Feed
 from .network import Network, Step, default_step
@@ -87,6 +87,7 @@ def finetune(
     plan: Plan,
     checkpoint: Path,
     *,
+    backbone: Mapping[str, Any] | None = None,
     resume: bool = False,
     xla: bool = False,
     step: Step = default_step,
@@ -100,6 +101,7 @@ def finetune(
     Args:
         rows: of the dataset: to train on, and to stop on.
         checkpoint: file that is written after every epoch.
+        backbone: of :func:`~.checkpoint.backbone_options`: what the network was made of.
         resume: go on from the checkpoint, if there is one; the result is that of a training that was never interrupted.
         xla: whether to compile the step.
         step: what happens to a batch.
@@ -110,7 +112,7 @@ def finetune(
         replicas: of the network; the chief alone reads and writes the checkpoint.
     """
     began = time.perf_counter()
-    identity = {"plan": asdict(replace(plan, cache_limit=0)), "photos": _identity(dataset)}
+    identity = identity_of(plan, backbone or {}, dataset)
     kept = _kept(checkpoint, identity, replicas) if resume else None
     epochs = Epochs(network, feed, dataset, np.asarray(rows[0], np.intp), plan, step, xla, replicas)
     stopping = StoppingPart(network, feed, dataset, np.asarray(rows[1], np.intp), replicas)
@@ -179,10 +181,6 @@ def _kept(path: Path, identity: Any, replicas: Replicas) -> Checkpoint | None:
 
 def _stale(history: Sequence[dict[str, Any]], patience: int) -> bool:
     return len(history) >= patience and not any(facts["best"] for facts in history[-patience:])
-
-
-def _identity(dataset: Dataset) -> list[Any]:
-    return [[path.as_posix() for path in dataset.paths], list(dataset.labels), list(dataset.splits)]
 
 
 def _line(facts: dict[str, Any], plan: Plan) -> str:

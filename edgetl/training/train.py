@@ -27,6 +27,7 @@ from ..data.duplicates import find_duplicates
 from ..data.hashes import Hashes
 from .accelerator import Hardware, hardware
 from .activation_cache import CachedPhotos, batches_of, fill, fits
+from .checkpoint import backbone_options, check_left, plan_options
 from .embeddings import embed_once, embed_to_file, write_rows
 from .feeds import CachedFeed, Feed, PhotoFeed
 from .finetuning import ENOUGH_TO_CHECK, Plan, finetune, stopping_rows
@@ -87,7 +88,10 @@ def train(dataset: Dataset, spec: BackboneSpec, output: Path, options: Training 
     machine = options.machine or hardware()
     _check_several(machine, options)
     if machine.replicas.chief:
-        _check_checkpoint(checkpoint_of(output), options)
+        known = plan_options(options.plan) if options.plan else {"strategy": "head"}
+        check_left(checkpoint_of(output), known, dataset, options.resume, options.force)
+        if options.resume and options.plan and not checkpoint_of(output).exists():
+            options.tell(f"no {checkpoint_of(output)} to go on from: starting anew")
         return _trained_run(dataset, spec, output, options, machine)
     with TemporaryDirectory(prefix="edgetl-") as folder:  # the same training; the chief's is kept
         run = _trained_run(dataset, spec, Path(folder) / "run", options, machine)
@@ -140,16 +144,6 @@ def _check_several(machine: Hardware, options: Training) -> None:
         )
     if options.tune_s and not machine.replicas.alone:
         raise InputError("--tune goes by the clock, which processes do not share: leave it out with TF_CONFIG")
-
-
-def _check_checkpoint(path: Path, options: Training) -> None:
-    """What an interrupted training left is gone on from, or dropped, as the user says."""
-    if options.plan is None:
-        return
-    if path.exists() and not options.resume and not options.force:
-        raise InputError(f"{path} is of an interrupted training: go on with --resume, or start anew with --force")
-    if options.resume and not path.exists():
-        options.tell(f"no {path} to go on from: starting anew")
 
 
 def checkpoint_of(output: Path) -> Path:
@@ -216,7 +210,7 @@ def _fine_tuned(
     _tell_size(network, model, rows, tell)
     tuned = finetune(
         network, feed, readable, rows, plan, checkpoint,
-        resume=options.resume, xla=machine.xla, step=options.step, tell=tell,
+        backbone=backbone_options(spec), resume=options.resume, xla=machine.xla, step=options.step, tell=tell,
         watch=options.watch, tune_s=options.tune_s, replicas=machine.replicas,
     )  # fmt: skip
     if body is not upper:
