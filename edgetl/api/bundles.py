@@ -12,7 +12,7 @@ from edgetl_device.bundle.signing import read_private_key
 from edgetl_device.photo_folders import named_photos
 
 from ..conversion import convert as conversion
-from ..conversion.asked import check_asked
+from ..conversion.asked import check_asked, check_epochs
 from ..conversion.compression import Compression
 from ..conversion.convert import Converted
 from ..data.datasets import Dataset, find_all
@@ -106,6 +106,7 @@ def convert(
     check_asked(source, quantize, compression, tuple(export), keep_head)
     key = None if sign is None else read_private_key(Path(sign))
     moved, names = None if photos is None else as_paths(photos), None if labels is None else Path(labels)
+    check_epochs(source, compression, moved, seed or 0)
     options = conversion.Options(
         quantize, calibration_samples, max_drop, head, no_classes, None,
         compression,

@@ -65,7 +65,9 @@ _NOTABLE_RATIO = 1.02
 @click.option("--export", multiple=True, type=click.Choice(("keras", "onnx")),
               help="Write the float model for other tools too, NAME.keras or NAME.onnx beside OUTPUT.")  # fmt: skip
 @click.option("--edgetpu", is_flag=True, help="Add the backbone compiled for the Edge TPU; needs edgetpu_compiler.")
-@click.option("--seed", type=int, help="Seed for calibration, holdout and fine-tuning.  [default: the run's, or 0]")
+@click.option(
+    "--seed", type=click.IntRange(0), help="Seed for calibration, holdout and fine-tuning.  [default: the run's, or 0]"
+)
 @click.option("--sign", type=click.Path(path_type=Path), metavar="KEY", help="Sign with this private key.")
 @click.option("--explainable", is_flag=True, help="Let the backbone export its feature map, for explanations.")
 @click.option("--inspectable/--no-inspectable", default=None,

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from edgetl_device.errors import InputError
 
+from ..data.datasets import find_all
+from ..models.classifiers import HELD_OUT
 from ..models.keras_files import needs_keras2
 from ..models.model_kinds import model_kind
-from ..training.runs import is_run
-from .compression import Compression
+from ..training.runs import is_run, open_run
+from .compression import MAX_PHOTOS, Compression, check_steps
 
 
 def check_asked(
@@ -32,6 +34,20 @@ def check_asked(
         raise not_trained_here(path.name)
     if kind == "a SavedModel" and compression:
         raise needs_keras2(f"{path} is a SavedModel")
+
+
+def check_epochs(path: Path, compression: Compression, photos: tuple[Path, ...] | None, seed: int) -> None:
+    """Raise InputError where the epochs that are asked for are too few to learn anything in.
+
+    Args:
+        path: a RUN, which lists its photos, or a model.
+        photos: to convert a model with; None where they are missing, which is told by those that open it.
+        seed: of what is held out.
+    """
+    if compression.epochs is None or not (is_run(path) or (photos is not None and model_kind(path))):
+        return
+    dataset = open_run(path).dataset if is_run(path) else find_all(photos or (), HELD_OUT, seed)
+    check_steps(compression, min(len(dataset.rows("train")), MAX_PHOTOS))
 
 
 def no_own_head() -> InputError:

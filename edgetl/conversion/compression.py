@@ -135,7 +135,9 @@ def compress(
     keras = tf.keras(verbose)
     keras.utils.set_random_seed(seed)
     teacher = flat_backbone(backbone)
-    _check_early(teacher, len(photos), asked)
+    check_steps(asked, len(photos))
+    if asked.qat:
+        quantization_aware.check_layers(teacher)
     batches = (to_float(photos[start : start + 32], scale) for start in range(0, len(photos), 32))
     targets = np.concatenate([np.asarray(teacher(batch, training=False)) for batch in batches])
     model = keras.models.clone_model(teacher)
@@ -158,17 +160,15 @@ def compress(
     return model
 
 
-def _check_early(teacher: Any, photos: int, asked: Compression) -> None:
-    """Raise InputError for what cannot work, before minutes are spent on it."""
+def check_steps(asked: Compression, photos: int) -> None:
+    """Raise InputError where so many photos, fewer of which may be readable, make too few steps to learn in."""
     for name in asked.stages:
         steps = _steps(name, photos, asked)
         if steps < _FEWEST:
             raise InputError(
                 f"--epochs {asked.epochs} of {photos} photos is {steps} steps of {name}, too few to learn: leave "
-                f"--epochs out, or give {-(-_FEWEST * BATCH // photos)} or more"
+                f"--epochs out, or give {-(-_FEWEST // -(-photos // BATCH))} or more"
             )
-    if asked.qat:
-        quantization_aware.check_layers(teacher)
 
 
 def _steps(stage: str, photos: int, asked: Compression) -> int:

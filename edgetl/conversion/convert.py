@@ -309,6 +309,10 @@ def _check_extras(options: Options) -> None:
         raise InputError(f"{option} needs classes to tell apart: leave out --no-classes, or {option}")
     if options.edgetpu and options.quantize != "int8":
         raise InputError(f"--edgetpu needs --quantize int8: the Edge TPU has no {options.quantize}")
+    if options.inspectable and options.quantize not in ("int8", "int8-float-io"):
+        raise InputError(
+            f"--inspectable needs --quantize int8 or int8-float-io: {options.quantize} has no inner maps of integers"
+        )
     if options.edgetpu:
         find_compiler()
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import TINY, write_photos
 
 import edgetl
+from edgetl.backbones.backbone_spec import BackboneSpec
 from edgetl.data.datasets import find_all
+from edgetl.training import train as training
 from edgetl.training.finetuning import too_few_to_tune
+from edgetl.training.runs import Run, save_run
 from edgetl.training.watching import check_folder
 from edgetl_device.errors import InputError
 
@@ -43,6 +47,7 @@ def model(folder: Path, kind: str) -> Path:
         ("tflite", {"quantize": "float16"}, "is converted already: leave out --quantize"),
         ("tflite", {"per_tensor": True}, "is converted already: leave out"),
         ("run", {"keep_head": True}, "a RUN has no last layer but the solved head"),
+        ("keras", {"quantize": "float16", "inspectable": True}, "--inspectable needs --quantize int8 or int8-float-io"),
     ],
 )
 def test_options_that_a_kind_of_model_cannot_have_are_refused_before_anything_is_read(
@@ -67,3 +72,26 @@ def test_too_few_photos_to_tune_on_are_told_before_training_with_how_many_it_tak
     assert "0 of the 16 training photos are kept" in told and "takes 100, so about 1,000 training photos" in told
     paths, labels = tuple(Path(f"{row}.jpg") for row in range(1200)), ("ball", "box") * 600
     assert too_few_to_tune(type(few)(tmp_path, paths, labels, ("train",) * 1200), 0) == ""
+    said, asked = [], []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "train", lambda *given: asked.append(given[3]))
+        machine = SimpleNamespace(device="CPU", replicas=SimpleNamespace(chief=True))
+        patch.setattr("edgetl.api.training.hardware", lambda _: machine)
+        edgetl.train(few, tmp_path / "run", weights="builtin", strategy="top", tune=1, progress=said.append)
+    assert [line for line in said if "tun" in line] == [told] and asked[0].tune_s == 0, "it is said once"
+
+
+@pytest.mark.parametrize("kind", ["a RUN", "a model"])
+def test_epochs_too_few_to_learn_in_are_told_before_the_model_is_loaded(tmp_path, monkeypatch, kind: str) -> None:
+    monkeypatch.setattr("edgetl.models.sources.open_source", lambda *_, **__: pytest.fail("it was loaded"))
+    photos = write_photos(tmp_path / "photos", ("ball", "box"), 20)
+    dataset = find_all((photos,))
+    run = Run(tmp_path / "run", BackboneSpec(weights="none"), dataset, (), 0, "head", 1.0,
+              dict.fromkeys(dataset.classes, 1.0), "2026-11-27T14:02:09", 1.0)  # fmt: skip
+    run.folder.mkdir()
+    save_run(run.folder, run, SimpleNamespace(get_weights=list))
+    given = {"run": run.folder} if kind == "a RUN" else {"run": model(tmp_path, "keras"), "photos": photos}
+    with pytest.raises(InputError, match=r"--epochs 1 of 32 photos is 2 steps of qat.* give 10 or more"):
+        edgetl.convert(**given, output=tmp_path / "o.edgetl", qat=True, epochs=1)
+    with pytest.raises(pytest.fail.Exception, match="it was loaded"):
+        edgetl.convert(**given, output=tmp_path / "o.edgetl", qat=True, epochs=10)
