@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgetl_device.console import reports, say_wrapped, table
+from edgetl_device.console import note, reports, say_wrapped, table
 
 from .next_step import say_next
 
@@ -32,11 +32,17 @@ def import_command(format_: str, source: Path, output: Path, force: bool) -> dic
     done = api.import_photos(format_, source, output, force=force)
     tell_skipped([str(item) for item in done.unused])
     table(("label", "photos"), list(done.counts.items()))
+    if done.columns:
+        say_wrapped(f"further columns: {', '.join(done.columns)}", 2)
+    for name, why in done.left_out.items():
+        note(f"column {name} is left out: {why}")
     say_wrapped(f"wrote {output} and {output.with_suffix('').name}-photos", 2)
     say_next("edgetl", "train", output, "-o", "run")
     return {
         "path": str(output),
         "photos": sum(done.counts.values()),
         "classes": done.counts,
+        "columns": list(done.columns),
+        "columns_left_out": dict(done.left_out),
         "unused": [{"path": str(item.path), "reason": item.reason} for item in done.unused],
     }

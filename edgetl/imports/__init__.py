@@ -1,3 +1,3 @@
 """Photos and labels from other tools' exports → a list that ``train`` reads, with the photos beside it."""
 
-__all__ = ["coco", "cutting", "huggingface", "label_studio", "parquet", "records", "roboflow", "writing"]
+__all__ = ["coco", "columns", "cutting", "huggingface", "label_studio", "parquet", "records", "roboflow", "writing"]

@@ -8,6 +8,7 @@ from typing import Any
 from edgetl_device.errors import InputError
 from edgetl_device.photo_folders import Unused
 
+from .columns import Values, plain
 from .records import Found, Record, as_kind, check_inside, picture, read_json
 
 _BOXES = ("rectanglelabels", "labels")
@@ -28,10 +29,11 @@ def read(source: Path) -> Found:
         data = as_kind(dict, as_kind(dict, task, "a task").get("data"), "a task's data (export as JSON, not JSON-MIN)")
         texts = [value for value in data.values() if isinstance(value, str) and value]
         name = data.get("image") if isinstance(data.get("image"), str) else (texts[0] if texts else "")
-        yield from _task(task, str(name), path.parent)
+        others = tuple((key, plain(value)) for key, value in data.items() if value != name)
+        yield from _task(task, str(name), path.parent, others)
 
 
-def _task(task: dict[str, Any], name: str, folder: Path) -> Found:
+def _task(task: dict[str, Any], name: str, folder: Path, others: Values) -> Found:
     shown = Path(name.rpartition("/")[2] or "a task without a picture")
     file = picture(name, folder, folder, folder / "upload")
     answers = [
@@ -54,7 +56,7 @@ def _task(task: dict[str, Any], name: str, folder: Path) -> Found:
         elif len(labels) != 1:
             yield Unused(shown, "several labels at once")
         elif kind == "choices":
-            yield Record(file, str(file), as_kind(str, labels[0], "a label"))
+            yield Record(file, str(file), as_kind(str, labels[0], "a label"), columns=others)
         elif value.get("rotation"):
             yield Unused(shown, "a turned rectangle")
         else:
@@ -62,4 +64,4 @@ def _task(task: dict[str, Any], name: str, folder: Path) -> Found:
                 as_kind(float, value.get(side), f"a rectangle's {side}") / 100 for side in ("x", "y", "width", "height")
             )
             box = (left, top, left + width, top + height)
-            yield Record(file, str(file), as_kind(str, labels[0], "a label"), box=box)
+            yield Record(file, str(file), as_kind(str, labels[0], "a label"), box=box, columns=others)

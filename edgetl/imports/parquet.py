@@ -17,6 +17,7 @@ from edgetl_device.photos import MAX_BYTES
 from edgetl_device.strict_json import parsed
 
 from ..data.folders import split_name
+from .columns import LONGEST, NOT_PLAIN, TOO_LONG, Unfit, Values, plain
 from .records import Found, Record, files_in
 
 _IMAGES, _LABELS = ("image", "img", "photo", "picture"), ("label", "labels", "class", "fine_label", "category")
@@ -25,6 +26,7 @@ _MOST_GROUP = 512 << 20  # bytes of a column in a group of rows, unpacked, where
 _MOST_PACKED = 4  # times smaller, at most, that pictures become: they are packed already
 _BUFFER = 1 << 20
 _MOST_LABEL = 1000  # bytes
+_MOST_FURTHER = 64 << 20  # bytes of another column in a group of rows, unpacked
 _MOST_REPEATED = 64  # times the unpacked size that all values together may have
 
 
@@ -54,9 +56,11 @@ def _rows(file: Any, path: Path) -> Found:
     schema = file.schema_arrow
     image, label = _column(schema.names, _IMAGES, path), _column(schema.names, _LABELS, path)
     inside = _check_kinds(schema, image, label, path)
-    columns = [f"{image}.bytes" if inside else image, label]
+    further, unfit = _further(schema, file.metadata, {image, label})
+    columns = [f"{image}.bytes" if inside else image, label, *further]
     unpacked = _unpacked(file.metadata, columns, path)
     names = _class_names(schema.metadata or {}, label)
+    known_by = {name: _class_names(schema.metadata or {}, name) for name in further}
     split = split_name(path.name.partition("-")[0].partition(".")[0]) or split_name(path.parent.name) or "train"
     read = 0
     for row, batch in enumerate(file.iter_batches(1, columns=columns, use_threads=False)):
@@ -65,7 +69,8 @@ def _rows(file: Any, path: Path) -> Found:
         if inside and shown.is_valid:
             shown = _plain(shown["bytes"])
         size, length = _size(shown), _size(said)
-        read += size + length
+        others = {name: _plain(batch.column(name)[0]) for name in further}
+        read += size + length + sum(map(_size, others.values()))
         if read > _MOST_REPEATED * (unpacked + _BUFFER):
             raise InputError(f"{path} repeats its values: they are more than {_MOST_REPEATED} times what it holds")
         if not shown.is_valid:
@@ -79,7 +84,36 @@ def _rows(file: Any, path: Path) -> Found:
         elif not known:
             yield Unused(name, "its label is no text in UTF-8")
         else:
-            yield Record(shown.as_py(), str(name), known, split)
+            values = tuple((name, _value(other, known_by[name])) for name, other in others.items())
+            yield Record(shown.as_py(), str(name), known, split, columns=(*values, *unfit))
+
+
+def _further(schema: Any, metadata: Any, taken: set[str]) -> tuple[list[str], Values]:
+    """The other columns of texts and numbers, and those that are none or too large."""
+    largest: dict[str, int] = {}
+    for group in range(metadata.num_row_groups):
+        chunks = metadata.row_group(group)
+        for column in map(chunks.column, range(chunks.num_columns)):
+            name, size = column.path_in_schema, column.total_uncompressed_size
+            largest[name] = max(largest.get(name, 0), size if size >= 0 else _MOST_GROUP)
+    further, unfit = list[str](), list[tuple[str, Unfit]]()
+    for field in schema:
+        if field.name in taken:
+            continue
+        if not _is_plain(field.type) or "." in field.name or schema.names.count(field.name) > 1:
+            unfit.append((field.name, NOT_PLAIN))
+        elif largest.get(field.name, 0) > _MOST_FURTHER:
+            unfit.append((field.name, TOO_LONG))
+        else:
+            further.append(field.name)
+    return further, tuple(unfit)
+
+
+def _value(value: Any, names: list[str]) -> str | Unfit:
+    if _size(value) > 4 * LONGEST:  # bytes of a character, at most
+        return TOO_LONG
+    said = _label(value, names)
+    return NOT_PLAIN if said == "" and _size(value) else plain(said)
 
 
 def _column(found: list[str], names: tuple[str, ...], path: Path) -> str:
@@ -100,11 +134,18 @@ def _check_kinds(schema: Any, image: str, label: str, path: Path) -> bool:
     kind = _values(kind.field("bytes").type if inside else kind)
     if not (types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind)):
         raise InputError(f"{path}: the column {image} is {str(kind)[:60]}: expected pictures as bytes")
-    said = _values(said)
-    texts = types.is_string(said) or types.is_large_string(said)
-    if not (texts or types.is_integer(said) or types.is_floating(said) or types.is_boolean(said)):
+    if not _is_plain(said):
         raise InputError(f"{path}: the column {label} is {str(said)[:60]}: expected text or whole numbers")
     return inside
+
+
+def _is_plain(kind: Any) -> bool:
+    """Whether a column holds texts or numbers."""
+    from pyarrow import types
+
+    kind = _values(kind)
+    texts = types.is_string(kind) or types.is_large_string(kind)
+    return bool(texts or types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
 
 
 def _values(kind: Any) -> Any:

@@ -14,6 +14,7 @@ from edgetl_device.photo_folders import Unused
 from edgetl_device.strict_json import parsed
 
 from ..data.folders import photos_by_class
+from .columns import Values
 
 MOST_BYTES = 512 << 20  # of annotations
 OUTSIDE = "a link that leaves the export"
@@ -33,6 +34,7 @@ class Record:
         split: ``train``, ``val`` or ``test``.
         box: left, top, right and bottom, as shares of width and height or, with ``in_pixels``, in pixels; None for all
             of the picture.
+        columns: what else the export says of the picture.
     """
 
     image: Path | bytes
@@ -41,6 +43,7 @@ class Record:
     split: str = "train"
     box: tuple[float, float, float, float] | None = None
     in_pixels: bool = False
+    columns: Values = ()
 
 
 Found = Iterator[Record | Unused]

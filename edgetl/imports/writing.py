@@ -7,8 +7,8 @@ import io
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgetl_device.console import refuse_existing
@@ -19,6 +19,7 @@ from edgetl_device.photo_folders import Unused, reasons
 
 from ..data.lists import MOST_VALUES
 from . import coco, huggingface, label_studio, parquet, roboflow
+from .columns import LIST_COLUMNS, Columns
 from .cutting import Cutter, TooMuchError, by_picture
 from .records import Found
 
@@ -30,9 +31,8 @@ FORMATS: dict[str, Callable[[Path], Found]] = {
     "parquet": parquet.read,
 }
 MARKER = ".edgetl-import"  # lies in a folder that an import made, so that --force replaces no other
-_COLUMNS = ("path", "label", "split", "group")
 _LIST = ".list.csv"
-_MOST_ROWS = MOST_VALUES // len(_COLUMNS) - 1  # that a list can have
+_MOST_ROWS = MOST_VALUES // len(LIST_COLUMNS) - 1  # that a list can have
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,15 @@ class Imported:
         path: the list.
         counts: label → photos.
         unused: what of the export is not used, and why.
+        columns: its further columns that the list has.
+        left_out: those that it has not → why.
     """
 
     path: Path
     counts: dict[str, int]
     unused: tuple[Unused, ...]
+    columns: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def import_photos(format_: str, source: Path, output: Path, force: bool = False) -> Imported:
@@ -55,7 +59,8 @@ def import_photos(format_: str, source: Path, output: Path, force: bool = False)
 
     Args:
         format_: a key of :data:`FORMATS`.
-        output: ``NAME.csv``, with the columns path, label, split and group; the photos lie in ``NAME-photos``.
+        output: ``NAME.csv``, with the columns path, label, split and group, and further ones; the photos lie in
+            ``NAME-photos``.
         force: replace a list, and photos that an import wrote.
 
     Raises:
@@ -72,10 +77,12 @@ def import_photos(format_: str, source: Path, output: Path, force: bool = False)
     except OSError as error:
         raise StorageError(f"cannot write {output}: {error.strerror or error}") from error
     try:
-        rows, unused = _written(_read(format_, source), folder)
+        rows, unused, further = _written(_read(format_, source), folder)
+        columns, values = further.table()
         _check_classes({label for _, label, *_ in rows}, unused, source)
         (folder / MARKER).write_text("made by edgetl import, which replaces it with --force\n")
-        (folder / _LIST).write_bytes(_table((f"{photos.name}/{name}", *rest) for name, *rest in rows))
+        lines = ((f"{photos.name}/{name}", *rest, *more) for (name, *rest), more in zip(rows, values, strict=True))
+        (folder / _LIST).write_bytes(_table(LIST_COLUMNS + columns, lines))
         folder.chmod(0o755)
         _check_place(source, output, photos, force)  # reading it may have taken long
         replace_folder(folder, photos)
@@ -85,7 +92,8 @@ def import_photos(format_: str, source: Path, output: Path, force: bool = False)
         raise StorageError(f"cannot write {photos}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return Imported(output, dict(sorted(Counter(label for _, label, *_ in rows).items())), tuple(unused))
+    counts = dict(sorted(Counter(label for _, label, *_ in rows).items()))
+    return Imported(output, counts, tuple(unused), columns, further.left_out)
 
 
 def _check_place(source: Path, output: Path, photos: Path, force: bool) -> None:
@@ -126,9 +134,10 @@ def _read(format_: str, source: Path) -> Found:
         raise InputError(f"{source} needs more memory than there is: import it in parts") from None
 
 
-def _written(found: Found, folder: Path) -> tuple[list[tuple[str, str, str, str]], list[Unused]]:
+def _written(found: Found, folder: Path) -> tuple[list[tuple[str, str, str, str]], list[Unused], Columns]:
     rows: list[tuple[str, str, str, str]] = []
     unused: list[Unused] = []
+    further = Columns()
     with Cutter(folder) as cutter:
         for record in found:
             if max(len(rows), len(unused)) >= _MOST_ROWS:
@@ -146,13 +155,14 @@ def _written(found: Found, folder: Path) -> tuple[list[tuple[str, str, str, str]
                 unused.append(Unused(Path(record.name), reason))
                 continue
             rows.append((name, label, record.split, record.name))
-    return rows, unused
+            further.add(record.columns)
+    return rows, unused, further
 
 
-def _table(rows: Iterable[tuple[str, ...]]) -> bytes:
+def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> bytes:
     """A CSV file in UTF-8; of names that are not, the odd characters are written as ``\\udc…``."""
     text = io.StringIO(newline="")
     table = csv.writer(text)
-    table.writerow(_COLUMNS)
+    table.writerow(header)
     table.writerows(rows)
     return text.getvalue().encode(errors="backslashreplace")

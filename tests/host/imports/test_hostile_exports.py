@@ -13,7 +13,7 @@ from conftest import draw
 
 from edgetl.cli import program
 from edgetl.data.datasets import find_photos
-from edgetl.imports import cutting, parquet, writing
+from edgetl.imports import columns, cutting, parquet, writing
 from edgetl.imports.writing import import_photos
 from edgetl_device import console
 from edgetl_device.errors import InputError, StorageError
@@ -326,7 +326,7 @@ def test_what_stood_there_stays_when_an_import_fails(tmp_path, monkeypatch) -> N
     with pytest.raises(InputError):
         import_photos("coco", source, tmp_path / "o.csv", force=True)
     coco(source, ["a.png"], BOTH[:1] * 2 + BOTH)
-    monkeypatch.setattr(writing, "_table", lambda rows: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(writing, "_table", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(StorageError, match="No space left"):
         import_photos("coco", source, tmp_path / "o.csv", force=True)
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
@@ -334,3 +334,40 @@ def test_what_stood_there_stays_when_an_import_fails(tmp_path, monkeypatch) -> N
         path: data for path, data in before.items() if source not in path.parents
     }
     assert len(find_photos(done.path).paths) == 2
+
+
+def test_columns_without_end_or_with_names_that_break_a_list_are_left_out(monkeypatch) -> None:
+    kept = columns.Columns()
+    many = [(f"c{number}", "x") for number in range(40)]
+    kept.add((*many, ("a;b", "x"), (" c0", "x"), ("", "x"), ("n" * 10_000, "x")))
+    for number in range(300):
+        kept.add(((f"late{number}", "x"), ("c0", "y" * 200)))
+    names, values = kept.table()
+    assert names == tuple(f"c{number}" for number in range(32)) and len(list(values)) == 301
+    assert len(kept.left_out) == 100 and max(map(len, kept.left_out)) < 70
+    assert (
+        kept.left_out["c39"] == "there are more than 32"
+        and kept.left_out["a;b"] == kept.left_out[" c0"] == kept.left_out[""] == "its name"
+    )
+    kept.add((("c1", columns.NOT_PLAIN),))
+    assert "c1" in kept.left_out and "c1" not in kept.table()[0], "it was kept when so many were left out"
+    monkeypatch.setattr(columns, "MOST_TEXT", 1000)
+    kept = columns.Columns()
+    for _ in range(10):
+        kept.add((("long", "y" * 200), ("short", "")))
+    assert kept.table()[0] == () and "more than 1,000 characters" in kept.left_out["long"]
+    monkeypatch.setattr(columns, "MOST_VALUES", 10)
+    kept = columns.Columns()
+    for _ in range(3):
+        kept.add((("site", "north"),))
+    assert kept.table()[0] == () and "more than 10 values" in kept.left_out["site"]
+
+
+def test_a_column_of_parquet_that_unpacks_to_much_is_left_out_and_not_read(tmp_path, monkeypatch) -> None:
+    pictures = [cv2.imencode(".png", draw(kind, 0))[1].tobytes() for kind in ("ball", "box")]
+    values = {"image": pictures, "label": ["ball", "box"], "text": ["x" * 100_000, "y"], "site": ["north", "south"]}
+    source = table(tmp_path / "d.parquet", values, compression="zstd")
+    for most in (1 << 20, 10_000):
+        monkeypatch.setattr(parquet, "_MOST_FURTHER", most)
+        done = writing.import_photos("parquet", source, tmp_path / "o.csv", force=True)
+        assert done.columns == ("site",) and list(done.left_out) == ["text"]

@@ -155,6 +155,59 @@ def test_image_folders_and_parquet_of_hugging_face(tmp_path) -> None:
     assert len(done.unused) == 2 and "its picture is not in the file" in why(done).values()
 
 
+def test_further_columns_of_an_export_become_slices_and_what_is_left_out_is_told(tmp_path, capfd) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    kinds = ("ball", "box")
+    data = [photo(tmp_path / "hub" / f"{kind}.png", kind) is not None and (tmp_path / "hub" / f"{kind}.png").read_bytes()
+            for kind in kinds]  # fmt: skip
+    further = {"weather": ["rain", None], "lux": [3, 40], "text": ["short", "x" * 201], "split": ["a", "b"],
+               "boxes": [[1], [2]], "view": [1, 0], "day": ["one", "two"]}  # fmt: skip
+    table = arrow.table({"image": data, "label": list(kinds), **further})
+    table = table.set_column(table.column_names.index("day"), "day", table["day"].dictionary_encode())
+    names = {"info": {"features": {"view": {"names": ["front", "back"], "_type": "ClassLabel"}}}}
+    parquet.write_table(
+        table.replace_schema_metadata({b"huggingface": json.dumps(names).encode()}), tmp_path / "train.parquet"
+    )
+    lines = [
+        {"file_name": f"{kind}.png", "label": kind, **{name: values[row] for name, values in further.items()}}
+        for row, kind in enumerate(kinds)
+    ]
+    (tmp_path / "hub" / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    left_out = {
+        "text": "a value is longer than 200 characters", "split": "the list has a column of that name",
+        "boxes": "a value is no text and no number",
+    }  # fmt: skip
+    for format_, source, views in (("parquet", "train.parquet", ("back", "front")), ("huggingface", "hub", ("1", "0"))):
+        words = ["import", format_, str(tmp_path / source), "-o", str(tmp_path / f"{format_}.csv")]
+        assert console.run(program, "edgetl", words) == 0
+        said = capfd.readouterr()
+        assert "further columns: weather, lux, view, day\n" in said.out
+        assert "column boxes is left out: a value is no text and no number\n" in said.err
+        done = import_photos(format_, tmp_path / source, tmp_path / f"{format_}.csv", force=True)
+        assert done.columns == ("weather", "lux", "view", "day") and done.left_out == left_out
+        read = find_photos(done.path).columns
+        assert {name: read[name] for name in done.columns} == {
+            "weather": ("rain", ""), "lux": ("3", "40"), "view": views, "day": ("one", "two"),
+        }  # fmt: skip
+
+
+def test_columns_of_a_table_and_of_label_studio_are_kept_too(tmp_path) -> None:
+    for kind in ("ball", "box"):
+        photo(tmp_path / "hub" / f"{kind}.png", kind)
+    (tmp_path / "hub" / "metadata.csv").write_text("file_name,site,label\nball.png,north,ball\nbox.png,south,box\n")
+    assert [row["site"] for row in rows(import_photos("huggingface", tmp_path / "hub", tmp_path / "a.csv").path)] == [
+        "north", "south",
+    ]  # fmt: skip
+    tasks = [
+        {"data": {"image": f"{kind}.png", "camera": number}, "annotations": [
+            {"result": [{"type": "choices", "value": {"choices": [kind]}}]}]}
+        for number, kind in enumerate(("ball", "box"))
+    ]  # fmt: skip
+    (tmp_path / "hub" / "export.json").write_text(json.dumps(tasks))
+    done = import_photos("label-studio", tmp_path / "hub", tmp_path / "b.csv")
+    assert done.columns == ("camera",) and [row["camera"] for row in rows(done.path)] == ["0", "1"]
+
+
 @pytest.mark.parametrize(
     "name", ["../secret.png", "/{outside}/secret.png", "link.png", "..\\secret.png", "images/../../secret.png"]
 )
