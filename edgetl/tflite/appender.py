@@ -11,6 +11,9 @@ from edgetl_device.errors import InputError
 
 from .model import enumeration, schema
 
+HEAD = "head"
+"""Names of what a fused model has behind its backbone begin so, and a slash."""
+
 
 class Appender:
     """Adds operators behind a model's only output, which becomes the last operator's.
@@ -20,7 +23,7 @@ class Appender:
         prefix: of the names of what operators give.
     """
 
-    def __init__(self, model: Any, prefix: str = "head") -> None:
+    def __init__(self, model: Any, prefix: str = HEAD) -> None:
         if len(model.subgraphs) != 1 or len(model.subgraphs[0].outputs) != 1:
             raise InputError("expected a model with one graph and one output")
         self.model = model

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .model import constant, dimensions, enumeration, operator_name, read_model, tensor_type
+from .appender import HEAD
+from .model import constant, dimensions, enumeration, operator_name, read_model, tensor_type, text
 from .soundness import damaged
 
 COMPILED = "edgetpu-custom-op"
@@ -22,6 +23,7 @@ NEWEST_VERSIONS = {"CONV_2D": 5, "QUANTIZE": 2, "TRANSPOSE_CONV": 3}
 """Newest operator versions that compiler 16 reads; google-coral/edgetpu#631, #879 and #845 met the next ones."""
 
 _SOFTMAX_MOST = 16_000
+_EIGHT_BITS = ("INT8", "UINT8")
 _PARAMETERS = {
     "CONV_2D": slice(1, None),
     "DEPTHWISE_CONV_2D": slice(1, None),
@@ -30,8 +32,9 @@ _PARAMETERS = {
     "PRELU": slice(1, 2),
 }
 """Which inputs are parameters, and so must be constant."""
+_CONVERT = "convert with --quantize int8"
 _INSTEAD = {
-    "DEQUANTIZE": "what follows it is float: convert with --quantize int8",
+    "DEQUANTIZE": f"what it gives is float: {_CONVERT}",
     "HARD_SWISH": "use a backbone with ReLU6, such as MobileNetV2",
     "LEAKY_RELU": "use ReLU or PReLU",
     "GELU": "use ReLU",
@@ -104,24 +107,46 @@ def _inspect(model: Any) -> Preflight:
         shape = dimensions(tensor)
         if len(shape) > 1 and shape[0] > 1:
             problems.append(Problem("", None, f"the input is {_shape(shape)}: the batch size must be 1"))
-    for index, (operator, name) in enumerate(zip(graph.operators or [], names, strict=True)):
+    behind = ""
+    for index, (raw, name) in enumerate(zip(graph.operators or [], names, strict=True)):
+        operator = _Operator(model, graph, raw, name, behind)
         try:
-            _check(_Operator(model, graph, operator, name))
+            _check(operator)
         except _Refused as refused:
             problems.append(Problem(name, index, str(refused)))
+        if operator.is_integer_layer and not behind:
+            behind = _what_is_float(graph)
     return Preflight(False, len(names), tuple(problems))
 
 
-class _Operator:
-    """An operator with its tensors looked up."""
+def _what_is_float(graph: Any) -> str:
+    """What float operators are that come after layers of integers: to convert the model again changes nothing."""
+    if any(text(tensor.name).startswith(f"{HEAD}/") for tensor in graph.tensors):
+        return "the head of a fused model is float in every format: compile the backbone, `edgetl convert … --edgetpu`"
+    return "the model is int8 before it"
 
-    def __init__(self, model: Any, graph: Any, operator: Any, name: str) -> None:
+
+class _Operator:
+    """An operator with its tensors looked up.
+
+    Args:
+        behind: what a float operator is that comes after layers of integers; nothing before those.
+    """
+
+    def __init__(self, model: Any, graph: Any, operator: Any, name: str, behind: str) -> None:
         self.name = name
+        self.behind = behind
+        self.is_last = operator is graph.operators[-1]
         self.version = int(model.operatorCodes[operator.opcodeIndex].version)
         self.options = operator.builtinOptions
         self.inputs = [graph.tensors[int(index)] for index in operator.inputs if index >= 0]
         self.outputs = [graph.tensors[int(index)] for index in operator.outputs]
         self.constants = [constant(model, tensor) for tensor in self.inputs]
+
+    @property
+    def is_integer_layer(self) -> bool:
+        """Whether it has weights, and works on 8-bit integers."""
+        return self.name in _PARAMETERS and bool(self.inputs) and tensor_type(self.inputs[0]) in _EIGHT_BITS
 
     def shape(self, index: int = 0) -> tuple[int, ...]:
         """Of an input."""
@@ -140,29 +165,31 @@ def _check(operator: _Operator) -> None:
     """Raise :class:`_Refused` with the first reason not to take it."""
     if operator.name not in _LIMITS:
         instead = _INSTEAD.get(operator.name)
+        if operator.name == "DEQUANTIZE" and operator.behind and not operator.is_last:
+            instead = f"what follows it is float: {operator.behind}"
         raise _Refused("not among the supported operators" + (f"; {instead}" if instead else ""))
     if any(values is None for values in operator.constants[_PARAMETERS.get(operator.name, slice(0))]):
         raise _Refused("its weights must be constant, not computed")
     for tensor, values in zip(operator.inputs, operator.constants, strict=True):
-        _check_tensor(tensor, values is not None)
+        _check_tensor(tensor, values is not None, operator.behind)
     for tensor in operator.outputs:
-        _check_tensor(tensor, False)
+        _check_tensor(tensor, False, operator.behind)
     newest = NEWEST_VERSIONS.get(operator.name)
     if newest is not None and operator.version > newest:
         raise _Refused(f"version {operator.version}: the last compiler reads up to {newest}; use an older TensorFlow")
     _LIMITS[operator.name](operator)
 
 
-def _check_tensor(tensor: Any, is_constant: bool) -> None:
+def _check_tensor(tensor: Any, is_constant: bool, behind: str) -> None:
     kind, shape = tensor_type(tensor), dimensions(tensor)
     if -1 in shape:
         raise _Refused(f"a tensor of size {_shape(shape)}: sizes must be fixed; convert with a batch size of 1")
-    if kind not in ("INT8", "UINT8") and not (is_constant and kind in ("INT32", "INT64")):
-        raise _Refused(f"works on {kind.lower()}: everything must be int8 or uint8; convert with --quantize int8")
+    if kind not in _EIGHT_BITS and not (is_constant and kind in ("INT32", "INT64")):
+        converted = kind.startswith("FLOAT") and behind
+        advice = f"; {_CONVERT}" if kind in ("FLOAT16", "FLOAT32", "INT16") and not converted else ""
+        raise _Refused(f"works on {kind.lower()}: everything must be int8 or uint8{advice}")
     quantization = tensor.quantization
-    if kind in ("INT8", "UINT8") and (
-        quantization is None or quantization.scale is None or not len(quantization.scale)
-    ):
+    if kind in _EIGHT_BITS and (quantization is None or quantization.scale is None or not len(quantization.scale)):
         raise _Refused("a tensor without a scale: the model is not quantized")
     if not is_constant and any(size > 1 for size in shape[:-3]):
         raise _Refused(f"a tensor of size {_shape(shape)}: only the three innermost dimensions may be larger than 1")
