@@ -80,6 +80,23 @@ def test_every_command_has_help_for_itself_and_each_option(program, name, comman
         assert isinstance(parameter, click.Argument) or getattr(parameter, "help", None), parameter.name
 
 
+def test_help_calls_one_thing_by_one_word_in_all_commands_of_the_workstation() -> None:
+    words: dict[str, set[str]] = {}
+    for _, name, command in COMMANDS:
+        for parameter in command.params if command in host_program.commands.values() else ():
+            said = parameter.make_metavar(click.Context(command)).strip("[].")
+            if isinstance(parameter.type, click.Path):
+                assert said not in ("PATH", "DIR"), f"{name} {parameter.name}"
+            if isinstance(parameter.type, click.Path) or parameter.metavar:
+                words.setdefault(parameter.opts[0], set()).add(said)
+    assert {word: found for word, found in words.items() if len(found) > 1} == {
+        "file": {"BUNDLE", "BUNDLE|MODEL"},  # of preflight
+        "source": {"SOURCE", "BUNDLE|RUN"},  # of import, of predict
+        "--group": {"REGEX", "NAME"},  # of photos, of labels
+        "--labels": {"FILE", "MAP.csv"},
+    }
+
+
 @pytest.mark.parametrize("group", [host_program, device_program], ids=["edgetl", "edgetl-device"])
 def test_no_summary_is_cut_off_at_80_columns_and_the_usual_order_is_told(group: click.Group) -> None:
     with click.Context(group, info_name=group.name, terminal_width=80) as context:

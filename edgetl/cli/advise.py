@@ -11,11 +11,11 @@ import click
 
 from edgetl_device.console import note, reports, say, say_wrapped, table
 
-from .options import backbone_options, typed_options
+from .options import PHOTOS, backbone_options, typed_options
 
 
 @click.command(short_help="Find out how much of the backbone to train on PHOTOS")
-@click.argument("photos", type=click.Path(path_type=Path))
+@click.argument("photos", type=PHOTOS)
 @backbone_options
 @click.option("--val-split", type=float, default=0.2, show_default=True, help="Share that train would hold out.")
 @click.option("--group", metavar="REGEX", help="As for train.")

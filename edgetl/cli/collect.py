@@ -6,6 +6,7 @@ import sys
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,22 +15,24 @@ from edgetl_device import console
 from edgetl_device.console import note, reports, say
 from edgetl_device.errors import InputError
 
+from .options import BUNDLE, FILE, FOLDER, KEY
+
 if TYPE_CHECKING:
     from edgetl_device.web.certificate import OwnCertificate
 
 
 @click.command(short_help="Receive what devices push")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=FOLDER)
 @click.option("--listen", default="127.0.0.1:8443", metavar="HOST:PORT", help="Address (default: 127.0.0.1:8443).")
 @click.option("--tls", type=click.Choice(["self"]), help="HTTPS with a certificate that is made here, in FOLDER.")
-@click.option("--tls-cert", type=click.Path(path_type=Path), help="HTTPS with this certificate, in PEM with its chain.")
-@click.option("--tls-key", type=click.Path(path_type=Path), help="Its private key, if not in the same file.")
+@click.option("--tls-cert", type=FILE, help="HTTPS with this certificate, in PEM with its chain.")
+@click.option("--tls-key", type=FILE, help="Its private key, if not in the same file.")
 @click.option("--host-name", "hosts", multiple=True, help="A further name for the certificate of --tls self.")
-@click.option("--client-ca", type=click.Path(path_type=Path), help="Ask devices for a certificate of this authority.")
-@click.option("--tokens", type=click.Path(path_type=Path), help="Who may deliver: a file with lines NAME TOKEN.")
+@click.option("--client-ca", type=FILE, help="Ask devices for a certificate of this authority.")
+@click.option("--tokens", type=FILE, help="Who may deliver: a file with lines NAME TOKEN.")
 @click.option(
     "--public-key",
-    type=click.Path(path_type=Path),
+    type=KEY,
     multiple=True,
     help="Accept only exports that this key signed, or one of several.",
 )
@@ -49,7 +52,7 @@ def collect(
 ) -> dict[str, Any]:
     """Take exports in that devices push, into FOLDER: of each device its last one, counted once.
 
-    Then `edgetl merge FILE.edgetl FOLDER -o NEW.edgetl` adds them, and `edgetl fleet status FOLDER` shows who is late.
+    Then `edgetl merge BUNDLE FOLDER -o NEW.edgetl` adds them, and `edgetl fleet status FOLDER` shows who is late.
     """
     from edgetl_device.bundle.signing import read_public_key
     from edgetl_device.files import make_folder, make_private
@@ -85,7 +88,7 @@ def collect(
     except OSError as error:
         raise InputError(f"cannot write {folder}: {error.strerror or error}") from None
     if certificate is not None and certificate.is_own:
-        note(f"devices trust it by its certificate: openssl x509 -in {folder}/{OWN_FILE} -out receiver.pem")
+        note(f"devices trust it by its certificate: openssl x509 -in {quote(str(folder / OWN_FILE))} -out receiver.pem")
     note(f"receiving into {folder}; devices: edgetl-device push {receiver.url}; Ctrl-C stops")
     receiver.run()
     return {"url": receiver.url, "folder": str(folder)}
@@ -104,7 +107,7 @@ def _own(folder: Path, host: str, hosts: tuple[str, ...]) -> OwnCertificate:
 @click.option(
     "--late", type=click.FloatRange(0), default=48.0, metavar="HOURS", help="Late from then on (default: 48)."
 )
-@click.option("--bundle", type=click.Path(path_type=Path), metavar="FILE.edgetl", help="Show who has another bundle.")
+@click.option("--bundle", type=BUNDLE, help="Show who has another bundle.")
 @reports
 def fleet(action: str, folder: Path, late: float, bundle: Path | None) -> dict[str, Any]:
     """`status` shows each device that pushed to `edgetl collect` FOLDER, as of its last export.

@@ -16,7 +16,7 @@ from edgetl_device.percent import percent
 
 from .embedded import convert_on_embeddings
 from .next_step import say_next
-from .options import check_bundle_name
+from .options import EMB, FILE, KEY, OUTPUT, PHOTOS, RUN, check_bundle_name
 from .waited import waited_s
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ _NOTABLE_RATIO = 1.02
 
 
 @click.command(short_help="Turn a RUN into a bundle")
-@click.argument("run", required=False, type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Bundle to write, NAME.edgetl.")
-@click.option("--embeddings", type=click.Path(path_type=Path), metavar="EMB",
+@click.argument("run", required=False, type=RUN)
+@click.option("-o", "--output", type=OUTPUT, required=True, help="Bundle to write, NAME.edgetl.")
+@click.option("--embeddings", type=EMB,
               help="Of `edgetl embed`, in place of RUN; or where they are now, of a RUN on embeddings.")  # fmt: skip
 @click.option("--quantize", type=click.Choice(QUANTIZATIONS), default="int8", show_default=True, help="Number format.")
 @click.option("--qat", is_flag=True, help="Quantization-aware fine-tuning first; minutes.")
@@ -46,9 +46,9 @@ _NOTABLE_RATIO = 1.02
     help="Epochs of fine-tuning in each of these.  [default: 600 steps to prune, 200 to cluster, 500 for QAT]",
 )
 @click.option("--per-tensor", is_flag=True, help="One scale for all channels of a kernel, for hardware that needs it.")
-@click.option("--photos", multiple=True, type=click.Path(path_type=Path),
+@click.option("--photos", multiple=True, type=PHOTOS,
               help="Where a run's photos are now; with a model file, the photos to convert with.")  # fmt: skip
-@click.option("--labels", type=click.Path(path_type=Path),
+@click.option("--labels", type=FILE,
               help="The labels of a model file, one a line, in the order of its outputs.")  # fmt: skip
 @click.option("--scale", metavar="MIN,MAX", help="What pixels 0 and 255 became in a model file's training.")
 @click.option("--resize", type=click.Choice(("crop", "stretch", "letterbox")),
@@ -68,7 +68,7 @@ _NOTABLE_RATIO = 1.02
 @click.option(
     "--seed", type=click.IntRange(0), help="Seed for calibration, holdout and fine-tuning.  [default: the run's, or 0]"
 )
-@click.option("--sign", type=click.Path(path_type=Path), metavar="KEY", help="Sign with this private key.")
+@click.option("--sign", type=KEY, help="Sign with this private key.")
 @click.option("--explainable", is_flag=True, help="Let the backbone export its feature map, for explanations.")
 @click.option("--inspectable/--no-inspectable", default=None,
               help="Let it give inner maps, for visual inspection.  [default: where that is free: int8]")  # fmt: skip

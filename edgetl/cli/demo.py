@@ -16,13 +16,14 @@ from edgetl_device.console import note, refuse_existing, reports, say
 from edgetl_device.errors import InputError, StorageError
 
 from ..outputs import check_writable
+from .options import OUTPUT, PHOTOS
 from .waited import waited_s
 
 
 @click.command(short_help="See the whole story, offline, on built-in photos")
-@click.option("--output", type=click.Path(path_type=Path), default=Path("edgetl-demo"), show_default=True,
+@click.option("--output", type=OUTPUT, default=Path("edgetl-demo"), show_default=True,
               help="Folder for page, bundle and device home.")  # fmt: skip
-@click.option("--photos", type=click.Path(path_type=Path), help="Tell the story on these folders instead.")
+@click.option("--photos", type=PHOTOS, help="Tell the story on these folders instead.")
 @click.option("--force", is_flag=True, help="Overwrite OUTPUT.")
 @reports
 def demo(output: Path, photos: Path | None, force: bool) -> dict[str, Any]:

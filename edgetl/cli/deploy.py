@@ -11,19 +11,20 @@ from edgetl_device.console import note, reports, say, say_wrapped
 from edgetl_device.percent import percent
 
 from .next_step import say_next
+from .options import BUNDLE, KEY, OUTPUT
 from .waited import waited_s
 
 _port = click.option("--port", type=click.IntRange(1, 65535), help="Port of the ssh server (default: as configured).")
-_home = click.option("--home", default="", help="Device home there (default: ~/.local/share/edgetl).")
+_home = click.option("--home", metavar="FOLDER", default="", help="Device home there (default: ~/.local/share/edgetl).")
 
 
 @click.command(short_help="Install a bundle on a device over ssh")
 @click.argument("target", metavar="USER@HOST")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=BUNDLE)
 @_port
 @_home
 @click.option("--no-runtime", is_flag=True, help="Leave the edgetl-device that is there as it is.")
-@click.option("--public-key", type=click.Path(path_type=Path), help="Have the device trust only this key from now on.")
+@click.option("--public-key", type=KEY, help="Have the device trust only this key from now on.")
 @click.option("--allow-downgrade", is_flag=True, help="Accept a bundle signed before the one that is there.")
 @reports
 def deploy(
@@ -64,11 +65,11 @@ def deploy(
 
 @click.command(short_help="Bring back what a device learned, without photos")
 @click.argument("target", metavar="USER@HOST")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder to write into.")
+@click.option("-o", "--output", type=OUTPUT, required=True, help="Folder to write into.")
 @_port
 @_home
 @click.option("--sign", default="", metavar="KEY", help="Private key on the device to sign with.")
-@click.option("--public-key", type=click.Path(path_type=Path), help="Accept only statistics that this key signed.")
+@click.option("--public-key", type=KEY, help="Accept only statistics that this key signed.")
 @reports
 def pull(target: str, output: Path, port: int | None, home: str, sign: str, public_key: Path | None) -> dict[str, Any]:
     """Bring back what a device learned, as statistics: no photos."""
@@ -80,7 +81,7 @@ def pull(target: str, output: Path, port: int | None, home: str, sign: str, publ
     path, export = deployment.pull(target, output, port=port, home=home, sign=sign, trusted=trusted)
     groups = f", groups {', '.join(export.groups)}" if export.groups else ""
     say_wrapped(f"wrote {path}: {export.samples} samples of {', '.join(export.labels) or 'no label'}{groups}", 2)
-    say_next("edgetl", "merge", "FILE.edgetl", path, "-o", "NEW.edgetl")
+    say_next("edgetl", "merge", "BUNDLE", path, "-o", "NEW.edgetl")
     return {
         "samples": export.samples,
         "labels": list(export.labels),

@@ -10,15 +10,16 @@ import click
 from edgetl_device.console import note, reports, say
 
 from .next_step import say_next
+from .options import BUNDLE, OUTPUT
 from .waited import waited_s
 
 
 @click.command(short_help="Embed PHOTOS once, for any training")
 @click.argument("photos")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder to write: the EMB.")
+@click.option("-o", "--output", type=OUTPUT, required=True, help="Folder to write: the EMB.")
 @click.option("--engine", default="local", show_default=True, metavar="ENGINE",
               help="local: this machine's cores; ray: a Ray cluster on it, or ray://HOST:PORT.")  # fmt: skip
-@click.option("--bundle", type=click.Path(path_type=Path), metavar="FILE",
+@click.option("--bundle", type=BUNDLE,
               help="Bundle whose backbone embeds.  [default: the one that comes with edgetl-device]")  # fmt: skip
 @click.option("--force", is_flag=True, help="Overwrite OUTPUT.")
 @reports

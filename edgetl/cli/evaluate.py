@@ -11,6 +11,7 @@ import click
 from edgetl_device.console import is_verbose, note, reports, say, table
 
 from ..outputs import check_output
+from .options import BUNDLE, FILE, PHOTOS
 
 if TYPE_CHECKING:
     from ..evaluation.evaluate import Evaluation, Outcomes
@@ -19,13 +20,11 @@ _MERGED = 3  # bins of reliability that one line of the terminal shows
 
 
 @click.command(short_help="Measure a bundle's accuracy on PHOTOS")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("file", type=BUNDLE)
+@click.argument("photos", nargs=-1, required=True, type=PHOTOS)
 @click.option("--group", metavar="NAME", help="A group of the bundle: PHOTOS are in folders named by its labels.")
-@click.option("--report", type=click.Path(path_type=Path), help="Also write one self-contained HTML page.")
-@click.option(
-    "--slices", type=click.Path(path_type=Path), help="CSV with a path column and columns to break accuracy down by."
-)
+@click.option("--report", type=FILE, help="Also write one self-contained HTML page.")
+@click.option("--slices", type=FILE, help="CSV with a path column and columns to break accuracy down by.")
 @click.option("--runtime", type=click.Choice(["auto", "litert", "tflite"]), default="auto", help="TFLite runtime.")
 @click.option("--force", is_flag=True, help="Overwrite the report.")
 @reports

@@ -12,12 +12,13 @@ from edgetl_device.errors import InputError, PhotoError, StorageError
 from edgetl_device.percent import percent
 
 from ..outputs import check_writable
+from .options import BUNDLE, OUTPUT, PHOTOS
 
 
 @click.command(short_help="Show which parts of PHOTOS speak for the label")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", metavar="DIR", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@click.argument("file", type=BUNDLE)
+@click.argument("photos", nargs=-1, required=True, type=PHOTOS)
+@click.option("-o", "--output", type=OUTPUT, required=True, help="Folder to write.")
 @click.option("--label", help="Explain this label instead of the most probable one.")
 @click.option("--runtime", type=click.Choice(["auto", "litert", "tflite"]), default="auto", help="TFLite runtime.")
 @click.option("--force", is_flag=True, help="Write into a folder that exists.")

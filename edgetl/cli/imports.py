@@ -10,6 +10,7 @@ import click
 from edgetl_device.console import note, reports, say_wrapped, table
 
 from .next_step import say_next
+from .options import OUTPUT
 
 FORMATS = ("coco", "label-studio", "roboflow", "huggingface", "parquet")
 
@@ -17,7 +18,7 @@ FORMATS = ("coco", "label-studio", "roboflow", "huggingface", "parquet")
 @click.command("import", short_help="Turn another tool's export into a list of photos")
 @click.argument("format_", metavar="FORMAT", type=click.Choice(FORMATS))
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="List to write, NAME.csv.")
+@click.option("-o", "--output", type=OUTPUT, required=True, help="List to write, NAME.csv.")
 @click.option("--force", is_flag=True, help="Overwrite the list and its photos.")
 @reports
 def import_command(format_: str, source: Path, output: Path, force: bool) -> dict[str, Any]:

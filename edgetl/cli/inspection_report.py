@@ -10,12 +10,13 @@ import click
 from edgetl_device.console import note, reports, say, say_wrapped, table
 
 from ..outputs import check_output
+from .options import BUNDLE, FILE, PHOTOS
 
 
 @click.command(short_help="Measure how well a bundle inspects parts")
-@click.argument("file", metavar="FILE.edgetl", type=click.Path(path_type=Path))
-@click.argument("photos", metavar="PHOTOS", type=click.Path(path_type=Path))
-@click.option("--report", type=click.Path(path_type=Path), help="HTML page to write.")
+@click.argument("file", type=BUNDLE)
+@click.argument("photos", type=PHOTOS)
+@click.option("--report", type=FILE, help="HTML page to write.")
 @click.option(
     "--good", type=click.IntRange(2), help="Good photos to teach.  [default: all of train/good, or 20 of good]"
 )

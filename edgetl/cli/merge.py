@@ -11,22 +11,22 @@ import click
 from edgetl_device.console import note, reports, say
 
 from ..outputs import check_output
-from .options import check_bundle_name
+from .options import BUNDLE, FILE, KEY, OUTPUT, STATS, check_bundle_name
 
 
 @click.command(short_help="Add what devices learned to a bundle")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.argument("stats", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Bundle to write.")
-@click.option("--labels", type=click.Path(path_type=Path), metavar="MAP.csv", help="Rename labels: columns from, to.")
+@click.argument("file", type=BUNDLE)
+@click.argument("stats", nargs=-1, required=True, type=STATS)
+@click.option("-o", "--output", type=OUTPUT, required=True, help="Bundle to write.")
+@click.option("--labels", type=FILE, metavar="MAP.csv", help="Rename labels: columns from, to.")
 @click.option(
     "--public-key",
-    type=click.Path(path_type=Path),
+    type=KEY,
     multiple=True,
     help="Accept only STATS that this key signed, or one of several.",
 )
-@click.option("--sign", type=click.Path(path_type=Path), metavar="KEY", help="Sign OUTPUT with this private key.")
-@click.option("--accept", is_flag=True, help="Write it although classes that FILE knows get worse.")
+@click.option("--sign", type=KEY, help="Sign OUTPUT with this private key.")
+@click.option("--accept", is_flag=True, help="Write it although classes that BUNDLE knows get worse.")
 @click.option("--force", is_flag=True, help="Overwrite OUTPUT.")
 @reports
 def merge(

@@ -13,6 +13,21 @@ from edgetl_device.errors import InputError
 
 Command = Callable[..., Any]
 
+
+class _Place(click.Path):
+    """A path, which help calls by what lies there: one word for one thing in all commands."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(path_type=Path)
+        self._what = what
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return self._what
+
+
+BUNDLE, FILE, FOLDER, KEY, OUTPUT, PHOTOS = map(_Place, ("BUNDLE", "FILE", "FOLDER", "KEY", "OUTPUT", "PHOTOS"))
+RUN, EMB, STATS = map(_Place, ("RUN", "EMB", "STATS"))
+
 _BACKBONE = (
     click.option("--backbone", default="mobilenet_v2", show_default=True,
                  help="mobilenet_v2, mobilenet_v3_small or _large, efficientnet_lite0 … 4, vgg16, resnet50, "

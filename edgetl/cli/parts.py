@@ -11,10 +11,11 @@ from edgetl_device.console import refuse_existing, reports, say
 from edgetl_device.errors import InputError, StorageError
 
 from .next_step import say_next
+from .options import FOLDER
 
 
 @click.command(short_help="Write built-in photos of machine parts to try it with")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", type=FOLDER)
 @click.option("--per-class", type=click.IntRange(1), default=60, show_default=True, help="Photos of each kind.")
 @click.option("--classes", default="", help="Kinds, separated by commas (default: all).")
 @click.option("--light", default="normal", show_default=True, help="normal, dim, warm or harsh.")

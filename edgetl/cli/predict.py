@@ -10,15 +10,16 @@ import click
 from edgetl_device.console import note, reports, say, table
 
 from ..outputs import check_output
+from .options import FILE, PHOTOS
 
 if TYPE_CHECKING:
     from ..evaluation.predict import Predictions
 
 
 @click.command(short_help="Label photos with a bundle or a RUN")
-@click.argument("source", metavar="BUNDLE|RUN", type=click.Path(path_type=Path))
-@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--csv", type=click.Path(path_type=Path), help="Write a table here instead of a line for each photo.")
+@click.argument("source", metavar="BUNDLE|RUN", type=FILE)
+@click.argument("photos", nargs=-1, required=True, type=PHOTOS)
+@click.option("--csv", type=FILE, help="Write a table here instead of a line for each photo.")
 @click.option("--top", type=click.IntRange(1), default=3, show_default=True, help="How many labels to name a photo.")
 @click.option("--runtime", type=click.Choice(["auto", "litert", "tflite"]), default="auto", help="TFLite runtime.")
 @click.option("--force", is_flag=True, help="Overwrite the table.")

@@ -10,12 +10,14 @@ import click
 
 from edgetl_device.console import is_verbose, note, reports, say_wrapped, table
 
+from .options import FILE
+
 _SHOWN = 10
 _MAX_BYTES = 256 << 20  # as of a bundle
 
 
 @click.command(short_help="Check whether the Edge TPU takes a model")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", metavar="BUNDLE|MODEL", type=FILE)
 @reports
 def preflight(file: Path) -> dict[str, Any]:
     """Will the Edge TPU take this .tflite or bundle? Coral's documented rules, without the compiler."""

@@ -9,9 +9,11 @@ import click
 
 from edgetl_device.console import note, reports, say, say_wrapped, table
 
+from .options import BUNDLE
+
 
 @click.command(short_help="Show what is inside a bundle")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=BUNDLE)
 @reports
 def show(file: Path) -> dict[str, Any]:
     """What is inside a bundle: manifest, sizes, operators."""
@@ -19,7 +21,7 @@ def show(file: Path) -> dict[str, Any]:
 
 
 @click.command(short_help="The old name of `show`", hidden=True)
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=BUNDLE)
 @reports
 def inspect(file: Path) -> dict[str, Any]:
     """What is inside a bundle, by the old name of `edgetl show`."""

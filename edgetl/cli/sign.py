@@ -10,13 +10,13 @@ import click
 from edgetl_device.console import reports, say_wrapped
 
 from ..outputs import check_output
-from .options import check_bundle_name
+from .options import BUNDLE, KEY, OUTPUT, check_bundle_name
 
 
 @click.command(short_help="Sign a bundle")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--key", type=click.Path(path_type=Path), required=True, help="Private key of `edgetl keygen`.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Bundle to write (default: FILE itself).")
+@click.argument("file", type=BUNDLE)
+@click.option("--key", type=KEY, required=True, help="Private key of `edgetl keygen`.")
+@click.option("-o", "--output", type=OUTPUT, help="Bundle to write (default: BUNDLE itself).")
 @click.option("--force", is_flag=True, help="Overwrite OUTPUT.")
 @reports
 def sign(file: Path, key: Path, output: Path | None, force: bool) -> dict[str, Any]:

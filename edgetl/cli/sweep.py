@@ -13,20 +13,20 @@ from edgetl_device.head_option import head_option
 
 from ..outputs import check_output
 from .next_step import say_next
-from .options import typed_options
+from .options import FILE, PHOTOS, RUN, typed_options
 
 if TYPE_CHECKING:
     from ..conversion.sweep import Row
 
 
 @click.command(short_help="Compare ways to convert a RUN: accuracy, size, speed")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=RUN)
 @click.option("--recipes", default="int8,int8-float-io,int16x8,float16,dynamic,none", show_default=True,
               help="Separated by commas; +qat, +prune=0.5 or +cluster=16 compress first, in minutes.")  # fmt: skip
-@click.option("--report", type=click.Path(path_type=Path), help="Also write one self-contained HTML page.")
-@click.option("--photos", type=click.Path(path_type=Path),
+@click.option("--report", type=FILE, help="Also write one self-contained HTML page.")
+@click.option("--photos", type=PHOTOS,
               help="Where the run's photos are now, if they moved; of a model file, its photos.")  # fmt: skip
-@click.option("--labels", type=click.Path(path_type=Path), help="The labels of a model file, one a line.")
+@click.option("--labels", type=FILE, help="The labels of a model file, one a line.")
 @click.option("--scale", metavar="MIN,MAX", help="What pixels 0 and 255 became in a model file's training.")
 @click.option("--resize", type=click.Choice(("crop", "stretch", "letterbox")),
               help="How photos were resized in a model file's training.  "

@@ -14,7 +14,7 @@ from edgetl_device.errors import InputError
 from ..outputs import check_output, check_writable
 from .embedded import train_on_embeddings
 from .next_step import say_next
-from .options import backbone_options, fine_tuning_options
+from .options import EMB, FILE, FOLDER, OUTPUT, PHOTOS, backbone_options, fine_tuning_options
 from .skipped import by_reason, tell_skipped
 from .waited import waited_s
 
@@ -27,9 +27,9 @@ FEW_PHOTOS = 100
 
 
 @click.command(short_help="Train a classifier on PHOTOS")
-@click.argument("photos", nargs=-1, type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder to write: the RUN.")
-@click.option("--embeddings", type=click.Path(path_type=Path), metavar="EMB",
+@click.argument("photos", nargs=-1, type=PHOTOS)
+@click.option("-o", "--output", type=OUTPUT, required=True, help="Folder to write: the RUN.")
+@click.option("--embeddings", type=EMB,
               help="Of `edgetl embed`, in place of PHOTOS: of any number, which nothing reads again.")  # fmt: skip
 @backbone_options
 @click.option("--scale", metavar="MIN,MAX",
@@ -45,10 +45,8 @@ FEW_PHOTOS = 100
     metavar="REGEX",
     help="Keep photos together that share this pattern in their path, or this column of the CSV list.",
 )
-@click.option(
-    "--tensorboard", type=click.Path(path_type=Path), metavar="DIR", help="Write curves for TensorBoard here."
-)
-@click.option("--report", type=click.Path(path_type=Path), help="Also write one self-contained HTML page.")
+@click.option("--tensorboard", type=FOLDER, help="Write curves for TensorBoard here.")
+@click.option("--report", type=FILE, help="Also write one self-contained HTML page.")
 @click.option("--tune", type=float, metavar="MINUTES",
               help="Search so long for a better learning rate, label smoothing and batch size.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="cpu, gpu, one: gpu:1, or several: gpu:0,gpu:1.")

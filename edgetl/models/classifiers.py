@@ -182,7 +182,7 @@ def _asked(given: Given) -> tuple[tuple[str, ...] | None, Dataset]:
         raise InputError(f"no such RUN, file or folder: {given.path}")
     if given.photos is None:
         raise InputError(
-            f"{given.path} is a model without photos: give some of each class with --photos DIR. They calibrate the "
+            f"{given.path} is a model without photos: give some of each class with --photos PHOTOS. They calibrate the "
             "integers, the head is fitted on them, and some are held out to check the result"
         )
     if given.resize is not None and given.resize not in RESIZES:

@@ -111,7 +111,7 @@ def run_source(run: Run, photos: Path | None = None) -> FloatModel:
     dataset = data if photos is None else Dataset(photos, data.paths, data.labels, data.splits)
     missing = next((path for path in dataset.files() if not path.exists()), None)
     if missing is not None:
-        raise InputError(f"the run's photos are gone ({missing}): say where they are now with --photos DIR")
+        raise InputError(f"the run's photos are gone ({missing}): say where they are now with --photos PHOTOS")
     model = run.model()
 
     def scores(rows: Sequence[int]) -> tuple[Scorer, Floats]:

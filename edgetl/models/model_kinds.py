@@ -64,7 +64,7 @@ def refuse_model(path: Path) -> None:
     if kind is not None:
         name = path.name if path.is_dir() else path.stem
         raise InputError(
-            f"{path} is {kind}, not a bundle: make one with `edgetl convert {quote(str(path))} --photos DIR "
+            f"{path} is {kind}, not a bundle: make one with `edgetl convert {quote(str(path))} --photos PHOTOS "
             f"-o {quote(name + '.edgetl')}`"
         )
 

@@ -43,7 +43,7 @@ def own_backbone(path: Path, scale: tuple[float, float] | None = None) -> OwnBac
         what = "is" if path.suffix.lower() == ".tflite" else "holds"
         raise InputError(
             f"{path} {what} a .tflite file, whose layers cannot be trained any more: give the Keras model it was made "
-            f"of, or make a bundle of it as it is, with `edgetl convert {quote(str(path))} --photos DIR`"
+            f"of, or make a bundle of it as it is, with `edgetl convert {quote(str(path))} --photos PHOTOS`"
         )
     classifier = open_classifier(path, scale)
     size = classifier.preprocessing

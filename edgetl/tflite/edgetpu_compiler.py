@@ -91,7 +91,7 @@ def find_compiler() -> Path:
     if program is None:
         raise InputError(
             f"{PROGRAM} is not on PATH; it exists for x86-64 Debian and its derivatives only. There: {INSTALL}. "
-            "Elsewhere: convert without --edgetpu, look with `edgetl preflight FILE`, and compile in a container or "
+            "Elsewhere: convert without --edgetpu, look with `edgetl preflight BUNDLE`, and compile in a container or "
             "virtual machine (debian:12, linux/amd64)"
         )
     return Path(program)

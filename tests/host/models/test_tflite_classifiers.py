@@ -162,7 +162,7 @@ def test_training_on_a_tflite_file_is_refused_with_what_takes_it(stranger, tmp_p
     path.write_bytes(stranger)
     if name.endswith(".zip"):
         zipped(path, model_DOT_tflite=stranger)
-    with pytest.raises(InputError, match=rf"cannot be trained any more: .* `edgetl convert \S*{name} --photos DIR`"):
+    with pytest.raises(InputError, match=rf"cannot be trained any more: .* `edgetl convert \S*{name} --photos PHOTOS`"):
         own_backbone(path)
 
 
