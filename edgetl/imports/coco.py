@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from edgetl_device.errors import InputError
@@ -10,6 +11,8 @@ from edgetl_device.photo_folders import Unused
 
 from ..data.folders import split_name
 from .records import Found, Record, as_kind, files_in, picture, read_json
+
+LISTS = ("images", "annotations", "categories")
 
 
 def read(source: Path) -> Found:
@@ -33,9 +36,14 @@ def _split_of(stem: str) -> str:
 
 def _file(path: Path, root: Path, split: str) -> Found:
     """One annotation file; its pictures are looked for in the folders that such exports use, below ``root``."""
-    content = as_kind(dict, read_json(path), f"the content of {path.name}")
-    if not all(isinstance(content.get(key), list) for key in ("images", "annotations", "categories")):
-        raise InputError(f"{path} is not COCO: expected the lists images, annotations and categories")
+    content = read_json(path)
+    if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in LISTS):
+        tasks = isinstance(content, list) and content and isinstance(content[0], dict) and "annotations" in content[0]
+        raise InputError(
+            f"{path} is Label Studio's JSON, not COCO: `edgetl import label-studio {quote(str(path))}`"
+            if tasks
+            else f"{path} is not COCO: expected the lists {', '.join(LISTS[:-1])} and {LISTS[-1]}"
+        )
     names = {_id(item, path): as_kind(str, item.get("name"), "a category's name") for item in content["categories"]}
     images = {_id(item, path): as_kind(str, item.get("file_name"), "a file_name") for item in content["images"]}
     places = (path.parent, root, root / split, root / path.stem.rpartition("_")[2])

@@ -18,8 +18,10 @@ from .columns import Values
 
 MOST_BYTES = 512 << 20  # of annotations
 OUTSIDE = "a link that leaves the export"
+NOT_THERE = "its picture is not there"
 _LONGEST, _LONGEST_PART = 4096, 255  # bytes of a path, and of a name in it, that file systems take
 _DEEPEST = 64  # folders of a path, from its end, that are looked for
+_WORDS = {dict: "an object", list: "a list", str: "text", float: "a number"}
 T = TypeVar("T")
 
 
@@ -68,7 +70,7 @@ def as_kind(kind: type[T], value: Any, what: str) -> T:
         except OverflowError:
             raise InputError(f"{what} has {len(str(value))} digits, more than any number in a picture") from None
     if type(value) is not kind:
-        raise InputError(f"expected {kind.__name__} as {what}, got {str(value)[:60]!r}")
+        raise InputError(f"expected {_WORDS.get(kind, kind.__name__)} as {what}, got {str(value)[:60]!r}")
     return value
 
 
@@ -89,7 +91,7 @@ def picture(name: str, root: Path, *folders: Path) -> Path | str:
                     return path
     if any(len(part.encode(errors="replace")) > _LONGEST_PART for part in parts):
         return f"the name of its picture is longer than {_LONGEST_PART} bytes"
-    return "its picture is not there"
+    return NOT_THERE
 
 
 def is_inside(path: Path, root: Path) -> bool:

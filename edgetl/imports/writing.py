@@ -21,7 +21,7 @@ from ..data.lists import MOST_VALUES
 from . import coco, huggingface, label_studio, parquet, roboflow
 from .columns import LIST_COLUMNS, Columns
 from .cutting import Cutter, TooMuchError, by_picture
-from .records import Found
+from .records import NOT_THERE, Found
 
 FORMATS: dict[str, Callable[[Path], Found]] = {
     "coco": coco.read,
@@ -118,9 +118,12 @@ def _check_place(source: Path, output: Path, photos: Path, force: bool) -> None:
 
 def _check_classes(labels: set[str], unused: list[Unused], source: Path) -> None:
     if len(labels) < 2:
-        why = "; ".join(f"{count} × {reason}" for reason, count in list(reasons(unused).items())[:3])
+        counts = reasons(unused)
+        why = "; ".join(f"{count} × {reason}" for reason, count in list(counts.items())[:3])
         told = f" (not used: {why})" if why else ""
-        raise InputError(f"{source} has photos of {len(labels)} usable classes, at least two are needed{told}")
+        then = "; put the pictures beside the annotations, or into a folder images there" if NOT_THERE in counts else ""
+        some = f"usable photos of one class, {next(iter(labels))!r}" if labels else "no usable photo"
+        raise InputError(f"{source} holds {some}: at least two classes are needed{told}{then}")
     check_label_count(len(labels), "leave some out")
 
 

@@ -106,6 +106,37 @@ def test_choices_and_rectangles_of_label_studio(tmp_path) -> None:
     ]
 
 
+def test_photos_lie_beside_label_studios_export_under_their_own_names(tmp_path) -> None:
+    for name, kind in (("one.png", "ball"), ("two.png", "box"), ("0a1b2c3d-three.png", "box")):
+        photo(tmp_path / "in" / "images" / name, kind)
+    names = {"0a1b2c3d-one.png": "ball", "4e5f6a7b-two.png": "box", "0a1b2c3d-three.png": "box"}
+    tasks = [
+        {
+            "data": {"image": f"/data/upload/1/{name}"},
+            "annotations": [{"result": [{"type": "choices", "value": {"choices": [label]}}]}],
+        }
+        for name, label in names.items()
+    ]
+    (tmp_path / "in" / "export.json").write_text(json.dumps(tasks))
+    assert import_photos("label-studio", tmp_path / "in", tmp_path / "list.csv").counts == {"ball": 1, "box": 2}
+
+
+def test_another_tools_export_is_told_by_its_name_and_missing_pictures_by_where_they_belong(tmp_path) -> None:
+    coco, tasks, small = (tmp_path / f"{name}.json" for name in ("coco", "tasks", "small"))
+    coco.write_text('{"images": [], "annotations": [], "categories": []}')
+    one = {"data": {"image": "a.png"}, "annotations": [{"result": [{"type": "choices", "value": {"choices": ["a"]}}]}]}
+    tasks.write_text(json.dumps([one]))
+    small.write_text('[{"image": "a.png", "choice": "a", "annotator": 1}]')
+    for format_, path, words in (
+        ("coco", tasks, f"`edgetl import label-studio {tasks}`"),
+        ("label-studio", coco, f"`edgetl import coco {coco}`"),
+        ("label-studio", small, "JSON-MIN: export as JSON"),
+        ("label-studio", tasks, "no usable photo: .* put the pictures beside the annotations"),
+    ):
+        with pytest.raises(InputError, match=words):
+            import_photos(format_, path, tmp_path / "list.csv")
+
+
 def test_one_hot_tables_and_yolo_of_roboflow(tmp_path) -> None:
     for name, kind in (("a.png", "ball"), ("b.png", "box"), ("c.png", "box")):
         photo(tmp_path / "one" / "train" / name, kind)
