@@ -72,7 +72,10 @@ def read_list(path: Path) -> PhotoList:
         raise InputError(f"{path} lists no photo")
     missing = [name for name in paths if not (path.parent / name).is_file()]
     if missing:
-        raise InputError(f"{path} lists {len(missing)} photos that are not there, for example {missing[0].as_posix()}")
+        raise InputError(
+            f"{path} lists photos that are not there, {len(missing)} of {len(paths)}, for example "
+            f"{missing[0].as_posix()}: paths are relative to the list's folder, {path.parent.absolute()}"
+        )
     splits = ("train",) * len(paths)
     if names["split"] is not None:
         splits = tuple(_split(value, path) for value in columns.pop(names["split"]))

@@ -117,7 +117,10 @@ def test_a_list_gives_labels_splits_groups_and_slices(tmp_path) -> None:
         ("", "is empty"),
         ("path,kind\nball/0000.png,a\n", "lacks the column 'label'"),
         ("path,label\nball/0000.png\n", "line 2: expected 2 values, got 1"),
-        ("path,label\nball/9.png,a\n", "1 photos that are not there, for example ball/9.png"),
+        (
+            "path,label\nball/9.png,a\n",
+            "not there, 1 of 1, for example ball/9.png: paths are relative to the list's folder, /",
+        ),
         ("path,label\n../x.png,a\n", "expected paths below"),
         ("path,label,split\nball/0000.png,a,holdout\n", "train, val or test, got 'holdout'"),
         ("path,label\nball/0000.png,a\n", "holds one class, 'a'"),
