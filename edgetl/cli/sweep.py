@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,9 +60,10 @@ def sweep(
     RUN is what `edgetl train` made, or any Keras image classifier, as for `edgetl convert`.
     """
     from ..conversion import sweep as sweeping
+    from ..conversion.asked import nothing_to_sweep
     from ..models.keras_files import parse_scale
     from ..models.sources import open_source
-    from ..reports.intervals import spread
+    from ..models.tflite_files import is_tflite
     from ..training.runs import refuse_photos
 
     if report is not None:
@@ -69,35 +71,22 @@ def sweep(
     chosen = sweeping.recipes_of(recipes)
     limits = None if scale is None else parse_scale(scale)
     refuse_photos(run, "sweep run")
+    if is_tflite(run):
+        raise nothing_to_sweep(run.name)
     source = open_source(run, (photos,) if photos else None, labels, limits, resize=resize)
     done = sweeping.sweep(source, chosen, head, max_drop, training_photos, calibration_samples, _tell, is_verbose())
-    table(
-        ("recipe", "accuracy", "95 % interval", "to best", "same label", "MB", "zipped", "ms"),
-        [
-            (
-                row.name,
-                row.accuracy,
-                spread(row.interval) if row.interval else None,
-                sweeping.verdict(row),
-                row.agreement,
-                _mb(row.size_bytes),
-                _mb(row.zipped_size_bytes),
-                row.latency_ms,
-            )
-            for row in done.rows
-        ],
-    )
+    tell_rows(done.rows)
     heads = f"heads fitted on {done.trained} photos, checked on {done.held_out}"
     say_wrapped(f"float model, before conversion: accuracy {done.float_accuracy:.3f}; {heads}", 2)
+    if report is not None:
+        sweeping.write_report(done, run.name, max_drop, report)
+        say(f"wrote {report}")
     if done.recommended is not None:
         arguments = next(recipe.arguments for recipe in chosen if recipe.name == done.recommended)
         repeated = typed_options("photos", "labels", "scale", "resize", "calibration_samples", "head")
         command = ["edgetl", "convert", str(run), *arguments.split(), *repeated, "-o", f"{run.name}.edgetl"]
         say_wrapped(f"take {done.recommended}: {done.reason}", 2)
         say_next(*command)
-    if report is not None:
-        sweeping.write_report(done, run.name, max_drop, report)
-        say(f"wrote {report}")
     return {
         "recipes": [asdict(row) for row in done.rows],
         "recommended": done.recommended,
@@ -109,9 +98,32 @@ def sweep(
     }
 
 
+def tell_rows(rows: Iterable[Row]) -> None:
+    """The table of recipes, in 80 columns with those that compress once."""
+    from ..conversion.sweep import verdict
+    from ..reports.intervals import spread
+
+    table(
+        ("recipe", "accuracy", "95 % interval", "to best", "agree", "MB", "zipped", "ms"),
+        [
+            (
+                row.name,
+                row.accuracy,
+                spread(row.interval) if row.interval else None,
+                verdict(row),
+                row.agreement,
+                _mb(row.size_bytes),
+                _mb(row.zipped_size_bytes),
+                None if row.latency_ms is None else f"{row.latency_ms:.2f}",
+            )
+            for row in rows
+        ],
+    )
+
+
 def _tell(row: Row) -> None:
     note(f"{row.name}: accuracy {row.accuracy:.3f}" if row.error is None else f"{row.name} failed: {row.error}")
 
 
-def _mb(size: int | None) -> float | None:
-    return None if size is None else size / 1e6
+def _mb(size: int | None) -> str | None:
+    return None if size is None else f"{size / 1e6:.2f}"

@@ -73,6 +73,14 @@ def converted_already(name: str) -> InputError:
     )
 
 
+def nothing_to_sweep(name: str) -> InputError:
+    """Of a ``.tflite`` file, whose numbers stay as they are."""
+    return InputError(
+        f"{name} is converted already, so there are no ways to compare: `edgetl convert` makes a bundle of it as it "
+        "is; or give the model it was made of"
+    )
+
+
 def not_trained_here(name: str) -> InputError:
     """Of ``--export keras`` with a model of the user's own."""
     return InputError(

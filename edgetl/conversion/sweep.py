@@ -26,6 +26,7 @@ from ..models.float_model import FloatModel
 from ..reports.intervals import spread
 from ..reports.page import Drawing, Heading, Part, Table, Text, page
 from ..reports.plots import NARROW, WIDE, Point, scatter
+from .asked import nothing_to_sweep
 from .compression import MAX_PHOTOS, Compression, check, compress
 from .converter import export, representative_photos
 from .fitting import converted_backbone, fit
@@ -119,12 +120,15 @@ def sweep(
     What recipes share is made once: photos are decoded, the float pipeline asked and each compression trained once.
 
     Args:
+        source: a RUN or a Keras model; InputError for a ``.tflite`` file, which is converted already.
         head: the learning rule.
         max_drop: accuracy below the best that is still good enough.
         training_photos: at most so many, balanced over the classes, are embedded to fit the heads.
         calibration_samples: representative photos.
         tell: called with each row as soon as its accuracy is known (its latency comes last).
     """
+    if source.ready is not None:
+        raise nothing_to_sweep("the model")
     source = _smaller(source, training_photos)
     dataset = source.dataset
     train, held_out = dataset.rows("train"), dataset.rows("val", "test")

@@ -218,7 +218,8 @@ def _outputs(
             return model.labels
     elif model.classes == len(dataset.classes):
         return dataset.classes  # sorted, as Keras numbers them
-    note(f"{path.name} is used as a backbone: its classes are not those of the photos, so its own answers do not count")
+    why = "its classes are not those of the photos, so its own answers do not count"
+    note(f"{path.name} is used as a backbone: {why if model.classes else 'it ends in its embedding'}")
     return None
 
 

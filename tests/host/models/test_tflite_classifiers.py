@@ -10,6 +10,7 @@ import pytest
 from conftest import TINY, draw, tiny_backbone, write_photos
 
 import edgetl
+from edgetl.cli import program
 from edgetl.models.classifiers import Given, tflite_source
 from edgetl.models.own_backbone import own_backbone
 from edgetl.models.tflite_files import is_tflite, open_tflite
@@ -17,6 +18,7 @@ from edgetl.tflite import fused
 from edgetl.tflite.appender import Appender
 from edgetl.tflite.model import read_model, write_model
 from edgetl.tflite.repoint import layout, repointed
+from edgetl_device import console
 from edgetl_device.bundle.bundle import open_bundle
 from edgetl_device.bundle.content import BundleContent
 from edgetl_device.errors import CheckFailedError, InputError
@@ -164,6 +166,16 @@ def test_training_on_a_tflite_file_is_refused_with_what_takes_it(stranger, tmp_p
         zipped(path, model_DOT_tflite=stranger)
     with pytest.raises(InputError, match=rf"cannot be trained any more: .* `edgetl convert \S*{name} --photos PHOTOS`"):
         own_backbone(path)
+
+
+@pytest.mark.parametrize("name", ["classifier.tflite", "converted_tflite.zip"])
+def test_a_sweep_of_a_tflite_file_is_refused(stranger, photos, tmp_path, capsys, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(stranger)
+    if name.endswith(".zip"):
+        zipped(path, model_DOT_tflite=stranger)
+    assert console.run(program, "edgetl", ["sweep", str(path), "--photos", str(photos)]) == 2
+    assert f"{name} is converted already" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.slow
