@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import fields
@@ -295,10 +296,20 @@ def test_a_class_whose_photos_are_all_damaged_is_named(edgetl, tmp_path) -> None
 @pytest.mark.slow
 def test_weights_that_do_not_fit_are_refused_with_the_reason(edgetl, tmp_path) -> None:
     write_photos(tmp_path / "p", ("ball", "box"), 3)
-    weights = Path(__file__).parents[1] / "edgetl/backbones/builtin/mobilenet_v2_0.35_96.h5"
+    weights = tmp_path / "mobilenet_v2_weights_0.35_96_no_top.h5"
+    shutil.copy(Path(__file__).parents[1] / "edgetl/backbones/builtin/mobilenet_v2_0.35_96.h5", weights)
     options = ("--weights", weights, "--alpha", "1.0", "-o", tmp_path / "run")
     done = edgetl("train", tmp_path / "p", *options, code=2)
-    assert "does not fit mobilenet_v2 alpha 1.0" in done.stderr and "check --alpha" in done.stderr
+    assert "does not fit mobilenet_v2 alpha 1.0 without top: its weights have other shapes" in done.stderr
+    assert "check --alpha; its name says 0.35" in done.stderr
+
+
+def test_options_that_change_nothing_of_a_solved_head_are_told(edgetl, tmp_path) -> None:
+    options = ("--epochs", "50", "--no-augment", "-o", tmp_path / "run")
+    done = edgetl("train", tmp_path / "nowhere", *options, code=2)
+    assert "the head is solved, so --epochs and --no-augment change nothing" in done.stderr
+    done = edgetl("train", tmp_path / "nowhere", *options, "--strategy", "top", code=2)
+    assert "change nothing" not in done.stderr
 
 
 @pytest.mark.slow

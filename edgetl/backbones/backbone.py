@@ -27,6 +27,7 @@ _BUILTIN_FILE = Path(__file__).parent / "builtin" / "mobilenet_v2_0.35_96.h5"
 WIDEST = 4.0  # times the channels: three times as wide as the widest that was published
 
 
+_PUBLISHED = re.compile(r"_(\d\.\d+)_\d+_no_top\b")  # alpha and size, as Keras names its files
 _MOST_TIMES, _SPARE = 4, 64 << 20  # of a weights file: top and optimizer may be in it too
 
 
@@ -191,9 +192,13 @@ def _load(model: Any, spec: BackboneSpec) -> None:
         model.load_weights(_BUILTIN_FILE if spec.weights == "builtin" else spec.weights)
     except (OSError, ValueError, KeyError, ImportError) as error:
         reason = " ".join(str(error).split())[:200]
-        hint = "; check --alpha" if CATALOGUE[spec.name].any_alpha else "; check --backbone"
+        if "hape mismatch" in reason:  # Keras shows two shapes, one of them turned around
+            reason = "its weights have other shapes"
+        hint = "check --alpha" if CATALOGUE[spec.name].any_alpha else "check --backbone"
+        if named := _PUBLISHED.search(Path(spec.weights).name):
+            hint += f"; its name says {named[1]}"
         raise InputError(
-            f"{spec.weights} does not fit {spec.name} alpha {spec.alpha} without top: {reason}{hint}"
+            f"{spec.weights} does not fit {spec.name} alpha {spec.alpha} without top: {reason}; {hint}"
         ) from None
 
 

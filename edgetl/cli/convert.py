@@ -174,7 +174,7 @@ def _tell(done: Converted, seconds: float, converted_already: bool) -> None:
     table(("proof", done.quantization), rows)
     say()
     table(("model", "accuracy", "95 % interval"), accuracies(parity, done.quantization, converted_already))
-    say(agreement_line(parity, done.worst_class))
+    say_wrapped(agreement_line(parity, done.worst_class), 2)
     if done.compressed:
         bought = done.compressed
         say()

@@ -93,6 +93,18 @@ def typed_options(*names: str) -> list[str]:
     ]
 
 
+def typed_names(*names: str) -> list[str]:
+    """Those of the running command's options, by parameter name, that its user typed, as they are written."""
+    context = click.get_current_context()
+    return [
+        parameter.secondary_opts[0]
+        if context.params[parameter.name] is False and parameter.secondary_opts
+        else parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name in names and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    ]
+
+
 def refuse_typed(why: str, *allowed: str) -> None:
     """Raise InputError if the user of the running command typed another option than these parameters."""
     context = click.get_current_context()

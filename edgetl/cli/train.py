@@ -14,7 +14,7 @@ from edgetl_device.errors import InputError
 from ..outputs import check_output, check_writable
 from .embedded import train_on_embeddings
 from .next_step import say_next
-from .options import EMB, FILE, FOLDER, OUTPUT, PHOTOS, backbone_options, fine_tuning_options
+from .options import EMB, FILE, FOLDER, OUTPUT, PHOTOS, backbone_options, fine_tuning_options, typed_names
 from .skipped import by_reason, tell_skipped
 from .waited import waited_s
 
@@ -103,6 +103,10 @@ def train(
     area = None if region is None else parse_region(region)
     if not is_own(backbone):  # a mistake in it is told before photos are looked for
         api.backbone_spec(backbone, alpha, image_size, weights, limits)
+    unused = typed_names(*fine_tuning, "tensorboard") if strategy == "head" else []
+    if unused:
+        change = "changes" if len(unused) == 1 else "change"
+        note(f"the head is solved, so {' and '.join(unused)} {change} nothing: add --strategy top, full or auto")
     dataset = api.load_photos(photos, val_split=val_split, group=group, seed=seed)
     try:
         run = api.train(
@@ -130,9 +134,10 @@ def train(
             note("what was trained so far is kept: go on with the same command and --resume")
         raise
     seconds = waited_s()
-    _tell(run, output, seconds)
+    _tell(run, seconds)
     if report is not None:
         say(f"wrote {report}")
+    say_next("edgetl", "convert", output, "-o", f"{output}.edgetl")
     return {
         "accuracy": run.accuracy,
         "per_class": run.per_class,
@@ -157,7 +162,7 @@ def _backbone(run: Run) -> dict[str, object]:
     return {**found, "region": None if spec.region is None else list(spec.region)}
 
 
-def _tell(run: Run, output: Path, seconds: float) -> None:
+def _tell(run: Run, seconds: float) -> None:
     spec = run.spec
     name = f"{spec.name} alpha {spec.alpha}" if spec.name != "own" else "your own architecture"
     if spec.region is not None:
@@ -182,7 +187,6 @@ def _tell(run: Run, output: Path, seconds: float) -> None:
     total = held_out.total()
     of_all = spread(wilson_interval(round(run.accuracy * total), total))
     say(f"held-out accuracy {run.accuracy:.3f} ({of_all}) of {total} photos, in {seconds:.0f} s")
-    say_next("edgetl", "convert", output, "-o", f"{output}.edgetl")
 
 
 def held_out_of(run: Run) -> Counter[str]:
