@@ -125,6 +125,7 @@ def test_show_shows_the_manifest_and_so_does_its_old_name(arrow, capfd) -> None:
     assert console.run(host_program, "edgetl", ["show", str(arrow.bundle)]) == 0
     shown = capfd.readouterr()
     assert "inspects  12x12x16, 6x6x32, 3x3x112 (inner maps)" in shown.out and not shown.err
+    assert f"created   {console.moment(manifest['created'])} " in shown.out
     assert console.run(host_program, "edgetl", ["inspect", str(arrow.bundle)]) == 0
     again = capfd.readouterr()
     assert again.out == shown.out and "is called `edgetl show` now" in again.err

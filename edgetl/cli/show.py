@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgetl_device.console import note, reports, say, say_wrapped, table
+from edgetl_device.console import moment, note, reports, say, say_wrapped, table
 
 from .options import BUNDLE
 
@@ -51,7 +51,8 @@ def _shown(file: Path) -> dict[str, Any]:
         say(f"looks at  {described(bundle.preprocessing)}")
     if bundle.maps:
         say(f"inspects  {', '.join('x'.join(map(str, inner.shape)) for inner in bundle.maps)} (inner maps)")
-    say(f"created   {manifest['created']}   signed: {bundle.signed or 'no'}")
+    signed = moment(bundle.signed) if bundle.signed else "no"
+    say(f"created   {moment(manifest['created'])}   signed: {signed}")
     say(f"digest    {bundle.digest}")
     say()
     table(("member", "bytes"), [(name, entry["size"]) for name, entry in manifest["members"].items()])

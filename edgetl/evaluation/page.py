@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from edgetl_device.bundle.bundle import Bundle
+from edgetl_device.console import moment
 from edgetl_device.files import write_atomically
 
 from ..reports.intervals import spread
@@ -142,7 +143,7 @@ def _bundle(bundle: Bundle, result: Evaluation) -> Table:
     rows = [
         ("backbone", f"{backbone['name']}{width}, {size.height} × {size.width} pixels"),
         ("quantization", bundle.manifest["quantization"]),
-        ("made", bundle.manifest["created"]),
+        ("made", moment(str(bundle.manifest["created"]))),
         ("runtime", result.runtime),
         ("digest", bundle.digest[:16]),
     ]

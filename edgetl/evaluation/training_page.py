@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetl_device import metrics
+from edgetl_device.console import moment
 from edgetl_device.files import write_atomically
 from edgetl_device.photos import read_photo
 from edgetl_device.region import in_words
@@ -298,7 +299,7 @@ def _details(run: Run) -> Table:
         ("trained on", run.details.get("device", "")),
         ("seconds, without starting up", f"{run.seconds:.0f}"),
         ("seed", str(run.seed)),
-        ("made", run.created),
+        ("made", moment(run.created)),
     ]
     named = ("learning_rate", "batch_size", "label_smoothing", "augment", "flip", "views", "train_batch_norm")
     for name in (name for name in named if name in plan):

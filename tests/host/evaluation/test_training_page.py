@@ -16,6 +16,7 @@ from edgetl.evaluation.training_page import cross_fitted, held_out_of, write_tra
 from edgetl.training.finetuning import Plan
 from edgetl.training.train import Run, Training, train
 from edgetl_device import metrics
+from edgetl_device.console import moment
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +48,7 @@ def test_the_page_has_figures_curves_examples_and_what_is_wrong_with_photos(run:
     held = run.dataset.rows("val", "test")
     assert f"{run.accuracy:.3f} of {len(held)} held-out photos are right" in text
     assert text.count("<polyline") == 3 and "kept" in text  # two losses, one accuracy
-    assert "copied.png" in text and "under two labels" in text
+    assert "copied.png" in text and "under two labels" in text and moment(run.created) in text
     assert "May be near-copies" in text and "Not used" in text
     pictures = text.count("data:image/jpeg;base64,")
     wrong = int((~held_out_of(run).right).sum())
