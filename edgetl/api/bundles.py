@@ -151,7 +151,7 @@ def evaluate(
     if not isinstance(bundle, Bundle):
         refuse_folder(Path(bundle))
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
-    dataset = photos if isinstance(photos, Dataset) else find_all(as_paths(photos))
+    dataset = photos if isinstance(photos, Dataset) else find_all(as_paths(photos), one_class=True)
     if slices is not None:
         dataset = evaluation.with_columns(dataset, Path(slices))
     result = evaluation.evaluate(opened, dataset, runtime, group)

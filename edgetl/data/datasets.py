@@ -92,10 +92,15 @@ def find_photos(root: Path) -> Dataset:
     return _at_least_two(_find(root), root)
 
 
-def find_all(roots: Sequence[Path], val_split: float = 0.2, seed: int = 0, group: str | None = None) -> Dataset:
+def find_all(
+    roots: Sequence[Path], val_split: float = 0.2, seed: int = 0, group: str | None = None, one_class: bool = False
+) -> Dataset:
     """Folders and lists as :func:`find_photos` → one dataset; what has no split of its own gets one by :func:`split`.
 
     Paths are relative to the folder that holds all of them.
+
+    Args:
+        one_class: whether photos of a single class will do.
 
     Raises:
         InputError: one of them is none, or all together hold one class.
@@ -103,7 +108,7 @@ def find_all(roots: Sequence[Path], val_split: float = 0.2, seed: int = 0, group
     found = [_find(root.absolute() if len(roots) > 1 else root) for root in roots]
     parts = [split(group_by(part, group) if group else part, val_split, seed) for part in found]
     joined = parts[0] if len(parts) == 1 else _joined(parts)
-    return _at_least_two(joined, roots[0] if len(roots) == 1 else joined.root)
+    return joined if one_class else _at_least_two(joined, roots[0] if len(roots) == 1 else joined.root)
 
 
 def _joined(parts: Sequence[Dataset]) -> Dataset:

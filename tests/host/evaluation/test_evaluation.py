@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import json
 import re
+import shutil
 from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -191,6 +193,13 @@ def test_a_figure_is_never_without_its_number_and_its_interval(result, bundle_pa
     assert re.fullmatch(r"ball +30 +0\.\d{3} +0\.\d\d … \d\.\d\d +0\.\d{3} +0\.\d{3}", said[3])
     write_report(result, open_bundle(bundle_path), tmp_path / "report.html")
     assert headline(result)[0] in (tmp_path / "report.html").read_text()
+
+
+def test_photos_of_a_single_class_can_be_measured(bundle_path, photos, tmp_path, capfd) -> None:
+    shutil.copytree(photos / "ball", tmp_path / "new" / "ball")
+    assert console.run(program, "edgetl", ["evaluate", str(bundle_path), str(tmp_path / "new"), "--json"]) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert list(told["classes"]) == ["ball"] and told["samples"] == len(list((photos / "ball").iterdir()))
 
 
 def test_what_was_trained_on_is_told_apart_in_the_headline(result) -> None:
