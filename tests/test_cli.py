@@ -304,6 +304,20 @@ def test_weights_that_do_not_fit_are_refused_with_the_reason(edgetl, tmp_path) -
     assert "check --alpha; its name says 0.35" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("trained", "shrunk", "told"),
+    [(52, False, ["all 52 kernels"]), (None, True, ["backbone", "as it was", "compressed", "50 % zeros, at most 16"])],
+)
+def test_of_quantization_aware_training_no_compression_is_told(capsys, trained, shrunk: bool, told: list[str]) -> None:
+    from edgetl.cli.convert import tell_compression
+    from edgetl.conversion.compression import Compressed
+
+    with click.Context(host_program):
+        tell_compression(Compressed(600_000, 610_000, 440_000, 450_000, 0.5, 16, 52, trained), shrunk)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[: len(start)] for line, start in zip(lines, told, strict=True)] == told
+
+
 def test_options_that_change_nothing_of_a_solved_head_are_told(edgetl, tmp_path) -> None:
     options = ("--epochs", "50", "--no-augment", "-o", tmp_path / "run")
     done = edgetl("train", tmp_path / "nowhere", *options, code=2)

@@ -20,6 +20,7 @@ from .options import EMB, FILE, KEY, OUTPUT, PHOTOS, RUN, check_bundle_name
 from .waited import waited_s
 
 if TYPE_CHECKING:
+    from ..conversion.compression import Compressed
     from ..conversion.convert import Converted
     from ..conversion.parity import Parity
 
@@ -106,7 +107,8 @@ def convert(
     options["photos"] = options["photos"] or None
     done = api.convert(run, output, scale=parsed_scale(scale), verbose=is_verbose(), **options)
     seconds = waited_s()
-    _tell(done, seconds, converted_already=run.is_file() and is_tflite(run))
+    shrunk = options["prune"] is not None or options["cluster"] is not None
+    _tell(done, seconds, converted_already=run.is_file() and is_tflite(run), shrunk=shrunk)
     if is_verbose():
         from edgetl_device.bundle.bundle import open_bundle
 
@@ -166,7 +168,7 @@ def accuracies(parity: Parity, quantization: str, converted_already: bool) -> li
     ]
 
 
-def _tell(done: Converted, seconds: float, converted_already: bool) -> None:
+def _tell(done: Converted, seconds: float, converted_already: bool, shrunk: bool) -> None:
     parity = done.parity
     rows = done.exported.proof.rows()
     if done.prepared:
@@ -176,21 +178,30 @@ def _tell(done: Converted, seconds: float, converted_already: bool) -> None:
     table(("model", "accuracy", "95 % interval"), accuracies(parity, done.quantization, converted_already))
     say_wrapped(agreement_line(parity, done.worst_class), 2)
     if done.compressed:
-        bought = done.compressed
         say()
+        tell_compression(done.compressed, shrunk)
+    _tell_extras(done)
+    say()
+    say(f"wrote {done.path}: {done.size_bytes / 1e6:.1f} MB in {seconds:.0f} s")
+    say_next("edgetl-device", "install", done.path)
+
+
+def tell_compression(bought: Compressed, shrunk: bool) -> None:
+    """What fine-tuning did to the backbone.
+
+    Args:
+        shrunk: whether it was pruned or clustered; quantization-aware training alone makes nothing smaller.
+    """
+    if shrunk:
         table(
             ("backbone", "bytes", "zipped"),
             [("as it was", bought.plain_size_bytes, bought.plain_zipped_bytes),
              ("compressed", bought.size_bytes, bought.zipped_bytes)],
         )  # fmt: skip
         zeros = f"{percent(bought.sparsity)} zeros, at most {bought.distinct} values a channel"
-        say_wrapped(f"{zeros}; depthwise kernels are left alone", 2)
-        if bought.trained_kernels is not None:
-            say(f"all {bought.integer_kernels} kernels of integers were trained with quantizers")
-    _tell_extras(done)
-    say()
-    say(f"wrote {done.path}: {done.size_bytes / 1e6:.1f} MB in {seconds:.0f} s")
-    say_next("edgetl-device", "install", done.path)
+        say_wrapped(f"{zeros}; depthwise kernels are neither pruned nor clustered", 2)
+    if bought.trained_kernels is not None:
+        say(f"all {bought.integer_kernels} kernels of integers were trained with quantizers")
 
 
 def _tell_extras(done: Converted) -> None:

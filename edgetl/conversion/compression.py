@@ -250,7 +250,8 @@ class _Task:
                 done += 1
                 if done in (5, 20) or done % 100 == 0 or done == total:
                     left = (time.perf_counter() - started) / done * (total - done)
-                    note(f"  step {done} of {total}, relative error {recent:.4f}, about {left:.0f} s left")
+                    to_go = f", about {left:.0f} s left" if done < total else ""
+                    note(f"  step {done} of {total}, relative error {recent:.4f}{to_go}")
             for callback in callbacks:
                 callback.on_epoch_end(epoch)
             epoch += 1
