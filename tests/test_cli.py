@@ -306,7 +306,10 @@ def test_weights_that_do_not_fit_are_refused_with_the_reason(edgetl, tmp_path) -
 
 @pytest.mark.parametrize(
     ("trained", "shrunk", "told"),
-    [(52, False, ["all 52 kernels"]), (None, True, ["backbone", "as it was", "compressed", "50 % zeros, at most 16"])],
+    [
+        (52, False, ["all 52 kernels"]),
+        (None, True, ["backbone", "as it was", "compressed", "50 % zeros, at most 16", "  nor clustered"]),
+    ],
 )
 def test_of_quantization_aware_training_no_compression_is_told(capsys, trained, shrunk: bool, told: list[str]) -> None:
     from edgetl.cli.convert import tell_compression

@@ -114,7 +114,7 @@ def tell_rows(rows: Iterable[Row]) -> None:
                 row.agreement,
                 _mb(row.size_bytes),
                 _mb(row.zipped_size_bytes),
-                None if row.latency_ms is None else f"{row.latency_ms:.2f}",
+                _short(row.latency_ms),
             )
             for row in rows
         ],
@@ -126,4 +126,11 @@ def _tell(row: Row) -> None:
 
 
 def _mb(size: int | None) -> str | None:
-    return None if size is None else f"{size / 1e6:.2f}"
+    return None if size is None else _short(size / 1e6)
+
+
+def _short(number: float | None) -> str | None:
+    """With three digits: ``0.62``, ``20.5``, ``1020``."""
+    if number is None:
+        return None
+    return f"{number:.{2 if number < 10 else 1 if number < 100 else 0}f}"

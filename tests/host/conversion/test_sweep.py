@@ -139,16 +139,16 @@ def test_the_page_shows_all_recipes_the_failed_ones_too(tmp_path: Path) -> None:
     assert re.findall(r"(?:src|href)=\"(?!data:)", text) == []
 
 
-@pytest.mark.slow
 def test_the_table_of_recipes_fits_80_columns(capsys) -> None:
     names = ("int8", "int16x8", "int8+prune=0.5+qat")
-    row = Row("", 0.75, 0.9583, 14_618_000, 10_447_000, 1020.526, None, (0.64, 0.84), True)
+    row = Row("", 0.75, 0.9583, 14_618_000, 447_000, 1020.526, None, (0.64, 0.84), True)
     with click.Context(program):
         tell_rows(replace(row, name=name) for name in names)
     lines = capsys.readouterr().out.splitlines()
-    assert max(map(len, lines)) <= 80 and lines[2].split()[-3:] == ["14.62", "10.45", "1020.53"]
+    assert max(map(len, lines)) <= 80 and lines[2].split()[-3:] == ["14.6", "0.45", "1021"]
 
 
+@pytest.mark.slow
 def test_a_sweep_reads_each_photo_once_and_goes_on_after_a_failure(tmp_path: Path, monkeypatch, capfd) -> None:
     source = tiny_source(tmp_path / "photos")
     monkeypatch.setattr(sources, "open_source", lambda *arguments, **options: source)
