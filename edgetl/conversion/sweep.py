@@ -144,7 +144,6 @@ def sweep(
         for recipe in recipes:
             stage(recipe.name)
             try:
-                check(recipe.compression, recipe.quantize)
                 if recipe.compression not in models:
                     chosen = photos[[train[row] for row in balanced(dataset.take(train), MAX_PHOTOS, source.seed)]]
                     models[recipe.compression] = compress(
@@ -326,7 +325,12 @@ def _recipe(name: str) -> Recipe:
         raise InputError(
             f"unknown recipe {name!r}: expected one of {', '.join(MODES)}, then +qat, +prune=0.5 or +cluster=16"
         )
-    return Recipe(name, mode, Compression(**asked))
+    compression = Compression(**asked)
+    try:
+        check(compression, mode)
+    except InputError as error:
+        raise InputError(f"recipe {name}: {error}") from None
+    return Recipe(name, mode, compression)
 
 
 def _smaller(source: FloatModel, training_photos: int) -> FloatModel:

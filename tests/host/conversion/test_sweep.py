@@ -100,6 +100,19 @@ def test_unknown_recipes_are_refused_and_the_known_ones_named(text: str) -> None
         recipes_of(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("int8,float16+qat", r"recipe float16\+qat: --qat trains for integer arithmetic"),
+        ("int8+prune=2", "recipe int8.* at most 0"),
+        ("int8+qat+cluster=16", "do not go together"),
+    ],
+)
+def test_recipes_that_cannot_work_are_refused_before_the_model_is_loaded(text: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        recipes_of(text)
+
+
 def drawn(points: list[Point]) -> ElementTree.Element:
     return ElementTree.fromstring(scatter(points, "ms", "accuracy", 0.86))
 
