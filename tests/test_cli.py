@@ -322,7 +322,7 @@ def test_of_quantization_aware_training_no_compression_is_told(capsys, trained, 
 
 
 def test_options_that_change_nothing_of_a_solved_head_are_told(edgetl, tmp_path) -> None:
-    options = ("--epochs", "50", "--no-augment", "-o", tmp_path / "run")
+    options = ("--epochs", "50", "--no-augment", "--cache-limit", "1", "-o", tmp_path / "run")
     done = edgetl("train", tmp_path / "nowhere", *options, code=2)
     assert "the head is solved, so --epochs and --no-augment change nothing" in done.stderr
     done = edgetl("train", tmp_path / "nowhere", *options, "--strategy", "top", code=2)

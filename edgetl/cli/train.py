@@ -103,7 +103,8 @@ def train(
     area = None if region is None else parse_region(region)
     if not is_own(backbone):  # a mistake in it is told before photos are looked for
         api.backbone_spec(backbone, alpha, image_size, weights, limits)
-    unused = typed_names(*fine_tuning, "tensorboard") if strategy == "head" else []
+    of_tuning = fine_tuning.keys() - {"cache_limit"}  # embeddings are cached for the head too
+    unused = typed_names(*of_tuning, "tensorboard") if strategy == "head" else []
     if unused:
         change = "changes" if len(unused) == 1 else "change"
         note(f"the head is solved, so {' and '.join(unused)} {change} nothing: add --strategy top, full or auto")
