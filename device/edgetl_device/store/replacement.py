@@ -110,11 +110,14 @@ def put_in_place(staging: Path, target: Path, mark: str) -> Path | None:
         StorageError: it cannot be done; ``target`` is as it was.
     """
     try:
+        with staging.open("r+b") as stream:  # who opens it need not change it to write-ahead logging, all at once
+            os.pwrite(stream.fileno(), b"\2\2", 18)
+            os.fsync(stream.fileno())
         aside = None
         if target.exists() or any(part.exists() and part.stat().st_size for part in companions_of(target)):
             aside = _free_name(target, mark)
             for part, kept in zip((*companions_of(target), target), (*companions_of(aside), aside), strict=True):
-                if part.exists() and (part == target or part.stat().st_size):
+                if part.exists():  # an empty log too: who has it open goes on in it, should this be cut off
                     _keep(part, kept)
             sync(target.parent)
         for companion in companions_of(target):  # they belong to the old file, by name alone
@@ -122,8 +125,9 @@ def put_in_place(staging: Path, target: Path, mark: str) -> Path | None:
         sync(target.parent)
         staging.replace(target)
         sync(target.parent)
-        if aside is not None:
-            _index_of(aside).unlink(missing_ok=True)
+        for part in companions_of(aside) if aside is not None else ():
+            if part.exists() and (part.name.endswith("-shm") or not part.stat().st_size):
+                part.unlink()
     except OSError as error:
         raise StorageError(f"cannot replace {target}: {error.strerror or error}") from error
     return aside
@@ -150,7 +154,7 @@ def put_back(target: Path) -> None:
     try:
         for other in second_names(target):
             for part, kept in zip(companions_of(target), companions_of(other), strict=True):
-                if kept.exists() and not (part.exists() and part.stat().st_size):
+                if kept.exists():  # what is there now was made by who only read
                     kept.replace(part)
             sync(target.parent)
             for name in (*companions_of(other), other):
@@ -174,11 +178,6 @@ def _keep(part: Path, name: Path) -> None:
         shutil.copyfile(part, name)
         with name.open("rb") as stream:
             os.fsync(stream.fileno())
-
-
-def _index_of(database: Path) -> Path:
-    """The index of the log: shared by all who have the database open, so it goes and comes back with the log."""
-    return database.with_name(f"{database.name}-shm")
 
 
 def _free_name(path: Path, mark: str) -> Path:

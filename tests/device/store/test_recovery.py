@@ -277,14 +277,16 @@ def test_a_store_with_all_its_samples_after_a_repair_says_that_none_is_missing(p
     assert repair.missing == 0 and "none of the 300 acknowledged samples is missing" in repair.outcome
 
 
-def test_a_replacement_that_was_cut_off_is_undone_with_its_log(path, monkeypatch) -> None:
-    """The log goes before the new database comes; a reader kept it from being emptied."""
+@pytest.mark.parametrize("emptied", [False, True])
+def test_a_replacement_that_was_cut_off_is_undone_with_its_log(path, monkeypatch, emptied: bool) -> None:
+    """The log goes before the new database comes, unless a reader kept it from being emptied with all that is in it."""
     store = Store(path)
     store.add_samples("cat", RAW, "b", "r")
     store.backup(path.with_name("mine.sqlite"))
     monkeypatch.setattr("edgetl_device.store.database.SETTLE_AFTER_S", 1e9)
     reader = apsw.Connection(str(path))
-    reader.execute("BEGIN")
+    if not emptied:
+        reader.execute("BEGIN")
     list(reader.execute("SELECT count(*) FROM samples"))
     store.add_samples("dog", RAW, "b", "r")
 
@@ -297,9 +299,13 @@ def test_a_replacement_that_was_cut_off_is_undone_with_its_log(path, monkeypatch
         with pytest.raises(KeyboardInterrupt):
             restore_database(path.with_name("mine.sqlite"), path)
     assert path.stat().st_nlink == 2 and not path.with_name("device.sqlite-wal").exists()
-    assert labels(path) == ["cat"] * 3 + ["dog"] * 3
-    assert store.add_samples("cow", RAW, "b", "r") == [7, 8, 9]  # who had it open shares it with who opens it now
-    assert labels(path) == ["cat"] * 3 + ["dog"] * 3 + ["cow"] * 3
+    look = "import sys; from pathlib import Path; from edgetl_device.store.soundness import what_is_wrong as look; "
+    subprocess.run([sys.executable, "-c", f"{look}assert look(Path(sys.argv[1])) is None", str(path)], check=True)
+    for number in (7, 9):  # who had it open shares it with who opens it now
+        assert store.add_samples("cow", RAW[:1], "b", "r") == [number]
+        command = [sys.executable, "-c", OPEN_AND_LEARN, str(path)]
+        assert subprocess.run(command, input=b"go\n", capture_output=True, check=True).stdout == b"%d\n" % (number + 1)
+    assert labels(path) == ["cat"] * 3 + ["dog"] * 3 + ["cow", "cat"] * 2
     assert path.stat().st_nlink == 1 and not list(path.parent.glob("device.sqlite.*"))
 
 
