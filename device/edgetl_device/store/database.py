@@ -123,12 +123,12 @@ class Database(Changes):
     def _connect(self) -> None:
         before = _file_at(self.path)
         self._db, self._exclusive = connect(self.path)
-        self._file = before or _file_at(self.path)
         self._settled_s = float("-inf")
         self._is_settled = False
         if self._exclusive:
             log.warning("the disk has no room: learning pauses until it has, recognising goes on")
         make_durable(self._db)
+        self._file = before or _file_at(self.path)
 
     def _disconnect(self) -> None:
         self._is_open = False
@@ -166,7 +166,11 @@ class Database(Changes):
         if self._is_open and self.is_replaced():
             log.info("%s was replaced: going on with the new file", self.path)
             self._disconnect()
-            self._open()
+            try:
+                self._open()
+            except BaseException:
+                self._is_open, self._file = True, (0, 0)  # whoever comes next tries again
+                raise
             self.followed = True
 
     # using -------------------------------------------------------------------------------------------------------
@@ -214,6 +218,7 @@ class Database(Changes):
                 self._acknowledge(after)
             if self._exclusive:  # there is room again: let other processes in
                 self._db.close()
+                self._file = 0, 0
                 self._connect()
 
     def settle(self, after_s: float = SETTLE_AFTER_S) -> None:

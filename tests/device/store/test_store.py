@@ -8,7 +8,7 @@ import pytest
 from sqlite_steps import steps_of
 
 from edgetl_device.errors import HomeError, StorageError
-from edgetl_device.store import changes, versions
+from edgetl_device.store import changes, database, versions
 from edgetl_device.store.backup import check_backup, restore_database, what_is_wrong
 from edgetl_device.store.regions import RegionRow
 from edgetl_device.store.repair import RECOVERED
@@ -71,6 +71,38 @@ def test_closing_a_store_that_was_replaced_leaves_the_files_of_the_new_one_alone
     old.close()
     assert [row.label for row in Store(path).samples("one")] == ["dog"] * 3
     assert [row.label for row in Store(aside).samples("one")] == ["cat"] * 3
+
+
+def test_a_restored_store_is_opened_by_several_at_once_without_changing_it(path) -> None:
+    """Of two that change it to write-ahead logging at once one is told that it is in use."""
+    old = Store(path)
+    old.backup(path.with_name("copy.sqlite"))
+    old.close()
+    restore_database(path.with_name("copy.sqlite"), path)
+    with apsw.Connection(str(path)) as reader:  # holds the file, as one does that changes it
+        assert list(reader.execute("SELECT * FROM samples")) == []
+        assert Store(path).counts("one") == {}
+
+
+@pytest.mark.parametrize("why", ["it was restored", "the disk was full"])
+def test_a_store_that_cannot_be_opened_again_at_first_is_opened_later(path, monkeypatch, why: str) -> None:
+    store = Store(path)
+    store.backup(path.with_name("copy.sqlite"))
+    if why == "it was restored":
+        restore_database(path.with_name("copy.sqlite"), path)
+    else:  # there is room again, so others are let in
+        store.database._exclusive = True
+
+    def fails(connection: apsw.Connection) -> None:
+        raise apsw.BusyError("database is locked")
+
+    with monkeypatch.context() as patch, pytest.raises(StorageError, match="in use by another process"):
+        patch.setattr(database, "make_durable", fails)
+        store.add_samples("cat", RAW, "one", "r")
+    assert store.is_replaced()  # so an app opens the home anew
+    stored = 0 if why == "it was restored" else 3
+    store.add_samples("cat", RAW, "one", "r")
+    assert Store(path).counts("one") == store.counts("one") == {"cat": stored + 3}
 
 
 def cut_off_change(store: Store, cut: Path, log: bytes) -> Path:
