@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import TextIO
 
 from .errors import InputError
@@ -47,7 +48,8 @@ def _read(path: Path, what: str, read: Callable[[TextIO], str]) -> str:
             mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
             if mode & (stat.S_IRWXO | stat.S_IWGRP):
                 raise InputError(
-                    f"the {what} {path} can be read or changed by others (mode {mode:04o}): `chmod 600 {path}`"
+                    f"the {what} {path} can be read or changed by others (mode {mode:04o}): "
+                    f"`chmod 600 {quote(str(path))}`"
                 )
             return read(stream)
     except (OSError, UnicodeDecodeError) as error:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from ..codes import CodeTransform
@@ -203,7 +204,8 @@ def open_installed(path: Path) -> Bundle:
 def load_bundle(path: Path, trusted: PublicKey | None = None) -> tuple[Bundle, bytes]:
     """As :func:`open_bundle`, with the very bytes that were verified."""
     if (path / "run.json").is_file():  # what `edgetl train` writes: a step too early
-        raise BundleError(f"{path} is a RUN, not a bundle: `edgetl convert {path} -o {path.name}.edgetl` first")
+        command = f"`edgetl convert {quote(str(path))} -o {quote(path.name + '.edgetl')}`"
+        raise BundleError(f"{path} is a RUN, not a bundle: {command} first")
     try:
         data = read_file(path)
         return read_bundle(data, trusted), data

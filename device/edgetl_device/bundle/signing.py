@@ -12,6 +12,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from ..errors import InputError, SignatureError, StorageError
@@ -144,7 +145,9 @@ def read_private_key(path: Path) -> PrivateKey:
     try:
         key = load_pem_private_key(_read(path), password=None)
     except TypeError:
-        raise InputError(f"{path} is encrypted: `openssl pkey -in {path} -out plain.key` and use that") from None
+        raise InputError(
+            f"{path} is encrypted: `openssl pkey -in {quote(str(path))} -out plain.key` and use that"
+        ) from None
     except (ValueError, UnsupportedAlgorithm):
         raise InputError(f"{path} is not a private key: make a pair with `edgetl keygen PREFIX`") from None
     if not isinstance(key, Ed25519PrivateKey):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from shlex import quote
 
 from ..bundle.group_content import GroupContent
 from ..codes import Codes, Int8
@@ -79,7 +80,7 @@ class Groups(Mapping[str, Learner]):
         if len(names) >= MAX_GROUPS:
             raise InputError(
                 f"expected at most {MAX_GROUPS} groups, got {', '.join(names)} and {name}: each has a head of its "
-                f"own; `edgetl-device forget --group {names[0]} --all` makes room"
+                f"own; `edgetl-device forget --group {quote(names[0])} --all` makes room"
             )
         return self._made_anew(name)  # not kept: it may never get a sample
 

@@ -15,6 +15,7 @@ import stat
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EdgetlError, InputError
@@ -167,7 +168,8 @@ def _refuse_open_key(key: Path) -> None:
         mode = stat.S_IMODE(key.stat().st_mode)
         if mode & (stat.S_IRWXO | stat.S_IWGRP):
             raise InputError(
-                f"the private key {key} can be read or changed by others (mode {mode:04o}): `chmod 600 {key}`"
+                f"the private key {key} can be read or changed by others (mode {mode:04o}): "
+                f"`chmod 600 {quote(str(key))}`"
             )
 
 
