@@ -8,6 +8,7 @@ from edgetl_device.errors import InputError
 
 from ..data.datasets import find_all
 from ..models.classifiers import HELD_OUT
+from ..models.float_model import FloatModel
 from ..models.keras_files import needs_keras2
 from ..models.model_kinds import model_kind
 from ..training.runs import is_run, open_run
@@ -48,6 +49,28 @@ def check_epochs(path: Path, compression: Compression, photos: tuple[Path, ...] 
         return
     dataset = open_run(path).dataset if is_run(path) else find_all(photos or (), HELD_OUT, seed)
     check_steps(compression, min(len(dataset.rows("train")), MAX_PHOTOS))
+
+
+def what_to_try(source: FloatModel, quantize: str, compression: Compression) -> str:
+    """Where conversion costs too much accuracy: what is not done yet and would not be refused."""
+    if source.ready is not None:
+        return "Give more photos: the head is solved from them"
+    if compression.prune is not None or compression.cluster is not None:
+        return "Give more photos, more --epochs, or compress less"
+    if quantize not in ("int8", "int8-float-io"):
+        return "Give more photos" if quantize == "none" else "Try --quantize none, and give more photos"
+    learn = quantize == "int8" and not compression.qat and _can_learn(source)
+    others = "--quantize int16x8 or dynamic"
+    return f"Try more --calibration-samples, {f'{others}, or --qat' if learn else f'or {others}'}"
+
+
+def _can_learn(source: FloatModel) -> bool:
+    """Whether TFMOT takes it: a RUN or a Keras 2 model."""
+    try:
+        source.keras()
+    except InputError:
+        return False
+    return True
 
 
 def no_own_head() -> InputError:

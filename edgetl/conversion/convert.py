@@ -30,7 +30,7 @@ from ..tflite.feature_map import expose_feature_map
 from ..tflite.fused_proof import Fused
 from ..training.train import Run
 from . import compression, exports, layer_errors, one_file
-from .asked import converted_already
+from .asked import converted_already, what_to_try
 from .before_rounding import Prepared, prepared
 from .compression import Compressed, Compression
 from .converter import Exported, export, representative_photos
@@ -43,10 +43,6 @@ CHECK_PHOTOS = 8
 CHECK_PHOTOS_WITHOUT_CLASSES = 2  # no label can be near another: whether embeddings agree, one photo tells
 NO_COMPRESSION = Compression()
 LAYER_PHOTOS = 8  # on which float and converted layers are compared
-ADVICE = {
-    "int8": "Try more --calibration-samples, --quantize int16x8 or dynamic, or --qat",
-    "int8-float-io": "Try more --calibration-samples, or --quantize int16x8 or dynamic",
-}
 
 
 @dataclass(frozen=True)
@@ -182,7 +178,7 @@ def convert(
             stage("comparing layers")
             layers = layer_errors.measure(exported.data, model, calibration[:LAYER_PHOTOS], source.scale, verbose)
             layer_errors.log_report(layers)
-        advice = ADVICE.get(options.quantize, "Try --quantize none, and give more photos")
+        advice = what_to_try(source, options.quantize, options.compression) if fitted.parity.drop > 0 else ""
         gate(fitted.parity, options.max_drop, f"{source.caution} {advice}".strip(), len(source.dataset.classes))
         fused = compiled = None
         if one:

@@ -5,18 +5,42 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from conftest import TINY, write_photos
 
 import edgetl
 from edgetl.backbones.backbone_spec import BackboneSpec
+from edgetl.conversion.asked import what_to_try
+from edgetl.conversion.compression import Compression
 from edgetl.data.datasets import find_all
 from edgetl.training import train as training
 from edgetl.training.finetuning import too_few_to_tune
 from edgetl.training.runs import Run, save_run
 from edgetl.training.watching import check_folder
 from edgetl_device.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("kind", "quantize", "compression", "told"),
+    [
+        ("run", "int8", Compression(), "Try more --calibration-samples, --quantize int16x8 or dynamic, or --qat"),
+        ("run", "int8", Compression(qat=True), "Try more --calibration-samples, or --quantize int16x8 or dynamic"),
+        ("run", "int8", Compression(prune=0.5, qat=True), "Give more photos, more --epochs, or compress less"),
+        ("run", "float16", Compression(), "Try --quantize none, and give more photos"),
+        ("run", "none", Compression(), "Give more photos"),
+        ("keras3", "int8", Compression(), "Try more --calibration-samples, or --quantize int16x8 or dynamic"),
+        ("tflite", "int8", Compression(), "Give more photos: the head is solved from them"),
+    ],
+)
+def test_a_conversion_that_costs_too_much_is_told_what_it_has_not_tried(kind, quantize, compression, told) -> None:
+    def keras() -> None:
+        if kind == "keras3":
+            raise InputError("saved by Keras 3")
+
+    source: Any = SimpleNamespace(ready=b"" if kind == "tflite" else None, keras=keras)
+    assert what_to_try(source, quantize, compression) == told
 
 
 def model(folder: Path, kind: str) -> Path:
