@@ -15,14 +15,14 @@ from .options import PHOTOS, backbone_options, typed_options
 
 
 @click.command(short_help="Find out how much of the backbone to train on PHOTOS")
-@click.argument("photos", type=PHOTOS)
+@click.argument("photos", nargs=-1, required=True, type=PHOTOS)
 @backbone_options
 @click.option("--val-split", type=float, default=0.2, show_default=True, help="Share that train would hold out.")
 @click.option("--group", metavar="REGEX", help="As for train.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed for the split and the sample.")
 @reports
 def advise(
-    photos: Path,
+    photos: tuple[Path, ...],
     backbone: str,
     alpha: float | None,
     image_size: int | None,
@@ -63,13 +63,13 @@ def advise(
             ("of them in a typical class", advice.photos_per_class, ""),
             (f"nearest neighbours are right, {on}", advice.neighbour_accuracy, sure(advice.neighbour_accuracy)),
             (f"a linear probe is right, {on}", advice.linear_probe_accuracy, sure(advice.linear_probe_accuracy)),
-            ("likeness to its training, 0 to 1", advice.similarity, spread(advice.similarity_interval)),
+            ("mean of both, from chance (0) to 1", advice.similarity, spread(advice.similarity_interval)),
             ("LogME", advice.logme, ""),
         ],
     )
     say()
     for reason in advice.reasons:
         say_wrapped(f"- {reason}", 2)
-    command = ["edgetl", "train", str(photos), "-o", "run", "--strategy", advice.strategy]
+    command = ["edgetl", "train", *map(str, photos), "-o", "run", "--strategy", advice.strategy]
     say(f"advice: {shlex.join([*command, *which, *typed_options('val_split', 'group', 'seed')])}")
     return asdict(advice)

@@ -151,9 +151,9 @@ def _decide(
     near, tie = high >= border, low < border <= high  # a tie is for the strategy that trains less
     strategy, why = {
         (False, True): ("head", "few photos of things the backbone already tells apart: training more would overfit"),
-        (False, False): ("top", "few photos, unlike what the backbone knows: adapt its top, keep its general features"),
+        (False, False): ("top", "few photos, which it knows in part: adapt its top, keep its general features"),
         (True, True): ("top", "many photos of things it already tells apart: the top can still be sharpened"),
-        (True, False): ("full", "many photos, unlike what it knows: train all of it, starting from what it knows"),
+        (True, False): ("full", "many photos, which it knows in part: train all of it, starting from what it knows"),
     }[many, near]
     if size < ENOUGH_TO_CHECK and strategy != "head":
         strategy, why = "head", _UNCHECKED
@@ -168,11 +168,11 @@ def _decide(
 def _likeness(near: bool, tie: bool, similarity: float, sure: tuple[float, float], border: float) -> str:
     if tie:
         return (
-            f"whether your photos look like what the backbone was trained on cannot be told ({similarity:.2f}, 95 % "
-            f"interval {sure[0]:.2f} … {sure[1]:.2f}; alike from {border:.2f} on), so the strategy that trains less"
+            f"whether the backbone as it is knows your classes well cannot be told ({similarity:.2f}, 95 % "
+            f"interval {sure[0]:.2f} … {sure[1]:.2f}; well from {border:.2f} on), so the strategy that trains less"
         )
-    looks = "like" if near else "unlike"
-    return f"your photos look {looks} what the backbone was trained on ({similarity:.2f}; alike from {border:.2f} on)"
+    how = "well" if near else "in part"
+    return f"the backbone as it is knows your classes {how} ({similarity:.2f}; well from {border:.2f} on)"
 
 
 def _above(chance: float, accuracy: float) -> float:

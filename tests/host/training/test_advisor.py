@@ -82,6 +82,7 @@ def test_neighbours_agree_with_scikit_learn() -> None:
 def test_each_quadrant_has_its_strategy_and_says_why(per_class: int, similarity: float, strategy: str) -> None:
     found, reasons, *_ = _decide(per_class * 20, per_class, similarity)
     assert found == strategy and f"{similarity:.2f}" in reasons[1] and str(per_class) in reasons[0]
+    assert "trained on" not in reasons[1]  # which nobody measured
 
 
 @pytest.mark.parametrize(
@@ -117,9 +118,9 @@ def test_advice_looks_at_training_photos_only(tmp_path) -> None:
     assert 0 <= advice.similarity <= 1 and advice.linear_probe_accuracy > 1 / 3
 
 
-def advised(photos: Path, capsys, *options: str) -> dict[str, Any]:
+def advised(photos: Path, capsys, *options: str | Path) -> dict[str, Any]:
     """What `edgetl train` understands of the command that `edgetl advise` prints."""
-    assert console.run(program, "edgetl", ["advise", str(photos), *options]) == 0
+    assert console.run(program, "edgetl", ["advise", str(photos), *map(str, options)]) == 0
     told, advice = capsys.readouterr().out.split("advice: ")
     assert max(len(line) for line in told.splitlines()) <= 80
     command = shlex.split(advice)
@@ -131,8 +132,17 @@ def test_the_advice_is_a_command_with_all_that_was_advised_on(tmp_path, monkeypa
     photos = tmp_path / "my photos"
     parts.write_photos(photos, kinds=("bolt", "gear"), per_class=24, size=96)
     options = ("--weights", "none", "--alpha", "0.35", "--image-size", "96")
-    found = advised(photos, capsys, *options, "--group", r"(\d+) ?", "--val-split", "0.3", "--seed", "3")
-    expected = {"photos": (photos,), "weights": "none", "alpha": 0.35, "image_size": 96, "group": r"(\d+) ?", "seed": 3}
+    more = tmp_path / "more"
+    parts.write_photos(more, kinds=("bolt",), per_class=3, size=96)
+    found = advised(photos, capsys, more, *options, "--group", r"(\d+) ?", "--val-split", "0.3", "--seed", "3")
+    expected = {
+        "photos": (photos, more),
+        "weights": "none",
+        "alpha": 0.35,
+        "image_size": 96,
+        "group": r"(\d+) ?",
+        "seed": 3,
+    }
     assert {name: found[name] for name in expected} == expected and found["val_split"] == 0.3
     original = advisor.advise
 
