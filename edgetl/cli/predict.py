@@ -10,7 +10,7 @@ import click
 from edgetl_device.console import note, reports, say, table
 
 from ..outputs import check_output
-from .options import FILE, PHOTOS
+from .options import FILE, PHOTOS, typed_names
 
 if TYPE_CHECKING:
     from ..evaluation.predict import Predictions
@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 @click.argument("source", metavar="BUNDLE|RUN", type=FILE)
 @click.argument("photos", nargs=-1, required=True, type=PHOTOS)
 @click.option("--csv", type=FILE, help="Write a table here instead of a line for each photo.")
-@click.option("--top", type=click.IntRange(1), default=3, show_default=True, help="How many labels to name a photo.")
+@click.option(
+    "--top",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="How many labels to name a photo, in --json or where it is given.",
+)
 @click.option("--runtime", type=click.Choice(["auto", "litert", "tflite"]), default="auto", help="TFLite runtime.")
 @click.option("--force", is_flag=True, help="Overwrite the table.")
 @reports
@@ -39,7 +45,7 @@ def predict(
     if source.is_dir():
         refuse_photos(source, "predict run PHOTOS")
     result = api.predict(source, photos, csv=csv, top=top, runtime=runtime, force=force)
-    _say(result, csv)
+    _say(result, csv, all_of_them=bool(typed_names("top")) and top > 1)
     return {
         "predictions": [
             {
@@ -57,14 +63,15 @@ def predict(
     }
 
 
-def _say(result: Predictions, csv: Path | None) -> None:
+def _say(result: Predictions, csv: Path | None, all_of_them: bool) -> None:
     from .skipped import tell_skipped
 
     tell_skipped(result.skipped)
     if csv is None:
         for path, each in zip(result.paths, result.predictions, strict=True):
-            unknown = "unknown, closest " if each.unknown else ""
-            say(f"{path}: {unknown}{each.label} {each.probability:.2f}")
+            unknown = "unknown, closest: " if each.unknown else ""
+            named = each.top if all_of_them else ((each.label, each.probability),)
+            say(f"{path}: {unknown}{', '.join(f'{label} {probability:.2f}' for label, probability in named)}")
         say()
     table(("label", "photos"), list(result.counts.items()))
     if csv is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,10 @@ def test_the_command_prints_one_object_or_writes_one_table(bundle_path, photos, 
     assert console.run(program, "edgetl", words[:-2]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert any("0001.png: " in line and "ball" in line for line in lines)
+    assert not any(", b" in line for line in lines)
+    assert console.run(program, "edgetl", [*words[:-2], "--top", "2"]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if "ball/0001.png: " in line)
+    assert re.search(r"ball \d\.\d\d, box \d\.\d\d$", line)
 
 
 def test_bundles_without_classes_and_photos_without_names_are_refused(empty_bundle_path, photos, tmp_path) -> None:
