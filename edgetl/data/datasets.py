@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgetl_device.console import note
 from edgetl_device.errors import InputError
 from edgetl_device.photo_folders import Unused
 
@@ -97,13 +98,13 @@ def find_all(
 ) -> Dataset:
     """Folders and lists as :func:`find_photos` → one dataset; what has no split of its own gets one by :func:`split`.
 
-    Paths are relative to the folder that holds all of them.
+    Paths are relative to the folder that holds all of them. A photo that is given twice counts once, as it is first.
 
     Args:
         one_class: whether photos of a single class will do.
 
     Raises:
-        InputError: one of them is none, or all together hold one class.
+        InputError: one of them is none, all together hold one class, or a photo is given with two labels.
     """
     found = [_find(root.absolute() if len(roots) > 1 else root) for root in roots]
     parts = [split(group_by(part, group) if group else part, val_split, seed) for part in found]
@@ -114,7 +115,7 @@ def find_all(
 def _joined(parts: Sequence[Dataset]) -> Dataset:
     root = Path(os.path.commonpath([part.root for part in parts]))
     names = sorted({name for part in parts for name in part.columns})
-    rows = [(part, row) for part in parts for row in range(len(part))]
+    rows = _once(parts)
     paths = tuple(part.root.relative_to(root) / part.paths[row] for part, row in rows)
     grouped = any(part.groups for part in parts)
     groups = (
@@ -129,6 +130,26 @@ def _joined(parts: Sequence[Dataset]) -> Dataset:
         {name: tuple(part.columns[name][row] if name in part.columns else "" for part, row in rows) for name in names},
         tuple(item for part in parts for item in part.unused),
     )
+
+
+def _once(parts: Sequence[Dataset]) -> list[tuple[Dataset, int]]:
+    """Part and row of each photo; what an earlier part has is left out."""
+    given: dict[str, tuple[str, int]] = {}
+    rows, twice = [], 0
+    for number, part in enumerate(parts):
+        root = os.path.realpath(part.root)
+        for row, (path, label) in enumerate(zip(part.paths, part.labels, strict=True)):
+            name = f"{root}/{path}"
+            first, since = given.setdefault(name, (label, number))
+            if since == number:  # what one list repeats is as it always was
+                rows.append((part, row))
+                continue
+            if first != label:
+                raise InputError(f"{name} is given twice, as {first!r} and as {label!r}: correct one of them")
+            twice += 1
+    if twice:
+        note(f"{twice} {'photo is' if twice == 1 else 'photos are'} given twice and count{'s' * (twice == 1)} once")
+    return rows
 
 
 def _find(root: Path) -> Dataset:

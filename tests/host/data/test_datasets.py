@@ -257,3 +257,14 @@ def test_several_folders_and_lists_are_one_dataset_each_with_its_own_split(tmp_p
     with pytest.raises(InputError, match="holds one class"):
         find_all([tmp_path / "b"])
     assert find_all([tmp_path / "a"]) == find_photos(tmp_path / "a")
+
+
+def test_photos_that_are_given_twice_count_once(tmp_path) -> None:
+    write_photos(tmp_path / "a", ("ball", "box"), 3)
+    (tmp_path / "list.csv").write_text("path,label\na/ball/0000.png,ball\na/box/0001.png,box\n")
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    joined = find_all([tmp_path / "a", tmp_path / "list.csv", tmp_path / "link", tmp_path / "a"])
+    assert len(joined) == 6 and len(set(joined.files())) == 6
+    (tmp_path / "list.csv").write_text("path,label\na/ball/0000.png,box\na/box/0001.png,box\n")
+    with pytest.raises(InputError, match=r"0000\.png is given twice, as 'ball' and as 'box'"):
+        find_all([tmp_path / "a", tmp_path / "list.csv"])
