@@ -330,6 +330,19 @@ def test_of_quantization_aware_training_no_compression_is_told(capsys, trained, 
     assert [line[: len(start)] for line, start in zip(lines, told, strict=True)] == told
 
 
+def test_groups_too_large_to_hold_out_are_told_before_anything_is_loaded(edgetl, tmp_path, monkeypatch) -> None:
+    from edgetl.training import train as training
+
+    monkeypatch.setattr(training, "train", lambda *_: pytest.fail("began"))
+    write_photos(tmp_path / "p", ("ball", "box"), 10)
+    cameras = ("left", "right")
+    lines = [f"p/{kind}/{n:04}.png,{kind},{cameras[n % 2]}" for kind in ("ball", "box") for n in range(10)]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label,camera", *lines]))
+    options = ("--group", "camera", "--weights", "builtin", "-o", tmp_path / "run")
+    done = edgetl("train", tmp_path / "list.csv", *options, code=2)
+    assert "no photo is left to hold out: all groups are too large for that share: raise --val-split" in done.stderr
+
+
 def test_options_that_change_nothing_of_a_solved_head_are_told(edgetl, tmp_path) -> None:
     options = ("--epochs", "50", "--no-augment", "--cache-limit", "1", "-o", tmp_path / "run")
     done = edgetl("train", tmp_path / "nowhere", *options, code=2)

@@ -121,6 +121,7 @@ def train(
     dataset = photos if isinstance(photos, Dataset) else load_photos(photos, seed=seed)
     groups = f" in {len(set(dataset.groups))} groups" if dataset.groups else ""
     progress(f"{len(dataset)} photos of {len(dataset.classes)} classes{groups}")
+    training.check_classes(dataset, dataset)
     if tune and (too_few := too_few_to_tune(dataset, seed)):
         progress(too_few)
         tune = None

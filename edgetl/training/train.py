@@ -6,6 +6,7 @@ The head is one linear solve on embeddings, whatever the strategy; ``top`` and `
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -308,4 +309,10 @@ def check_classes(asked: Dataset, readable: Dataset) -> None:
         if label not in trained:
             raise InputError(f"class {label!r} has no readable training photo: replace the damaged files")
     if not readable.rows("val", "test"):
-        raise InputError("no photo is left to hold out: give each class at least two readable photos, of two groups")
+        groups = Counter(label for label, _ in set(zip(readable.labels, readable.groups, strict=False)))
+        large = bool(groups) and min(groups.values()) > 1
+        raise InputError(
+            "no photo is left to hold out: "
+            + ("all groups are too large for that share: raise --val-split, or make smaller groups" if large
+               else "give each class at least two readable photos, of two groups")
+        )  # fmt: skip
