@@ -18,6 +18,7 @@ from ..backbones.own import NAME, OwnBackbone, canonical
 from .flattening import trainable_classifier_backbone
 from .keras_files import open_classifier
 from .keras_loading import load_keras
+from .model_kinds import refuse_bundle
 from .tflite_files import is_tflite
 
 _TOLERANCE = 1e-3  # of the largest output
@@ -39,6 +40,7 @@ def own_backbone(path: Path, scale: tuple[float, float] | None = None) -> OwnBac
     """
     if path.is_dir():
         raise InputError(f"{path} is a folder: only a .keras or .h5 file holds layers that can be trained")
+    refuse_bundle(path, "its layers cannot be trained any more, give the Keras model it was made of")
     if is_tflite(path):
         what = "is" if path.suffix.lower() == ".tflite" else "holds"
         raise InputError(

@@ -29,6 +29,7 @@ from ..embedding.workers import worker_count
 from ..tflite.repoint import Layout, layout, repointed
 from ..training.float_head import fit_float_head, float_codes
 from .keras_files import parse_labels
+from .model_kinds import model_kind
 
 log = logging.getLogger("edgetl.models")
 
@@ -70,14 +71,8 @@ class TFLiteClassifier:
 
 
 def is_tflite(path: Path) -> bool:
-    """Whether a file is a ``.tflite`` file or a zip with one, by its content; not of one that cannot be read."""
-    start = b""
-    if path.is_file():
-        with suppress(OSError), path.open("rb") as stream:
-            start = stream.read(8)
-    if start[4:8] == b"TFL3":
-        return True
-    return start[:2] == b"PK" and bool(_members(path, ".tflite"))
+    """Whether a file is a ``.tflite`` file or a zip with one, by its content; a bundle is none."""
+    return model_kind(path) == "a .tflite file"
 
 
 def open_tflite(path: Path, scale: tuple[float, float] | None = None) -> TFLiteClassifier:

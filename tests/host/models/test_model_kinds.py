@@ -11,6 +11,7 @@ from conftest import TINY, write_photos
 import edgetl
 from edgetl.cli import program
 from edgetl.models.model_kinds import model_kind, refuse_model
+from edgetl.models.own_backbone import own_backbone
 from edgetl_device import console
 from edgetl_device.errors import InputError
 
@@ -77,6 +78,13 @@ def test_archives_of_photos_are_to_be_unpacked(tmp_path, monkeypatch, capfd, wor
 def test_a_bundle_in_place_of_a_run_is_told_to_be_converted_already(tmp_path, bundle_path, capfd, words) -> None:
     assert console.run(program, "edgetl", [words[0], str(bundle_path), *words[1:]]) == 2
     assert f"{bundle_path} is a bundle: it is converted already, give the RUN or the" in capfd.readouterr().err
+
+
+def test_a_bundle_is_no_backbone_to_be_trained(bundle_path) -> None:
+    with pytest.raises(
+        InputError, match=r"toys\.edgetl is a bundle: its layers cannot be trained any more, give the Keras"
+    ):
+        own_backbone(bundle_path)
 
 
 @pytest.mark.parametrize("command", ["preflight", "evaluate", "explain", "inspection-report", "show"])
