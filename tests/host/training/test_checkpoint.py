@@ -28,8 +28,12 @@ PLAN = Plan("top", epochs=200)
 SPEC = BackboneSpec("mobilenet_v2", 0.35, 96, "builtin")
 
 
+HELD_OUT = "b.png"
+
+
 def photos_of(*names: str) -> Dataset:
-    return Dataset(Path(), tuple(map(Path, names)), ("a",) * len(names), ("train",) * len(names))
+    splits = tuple("val" if name == HELD_OUT else "train" for name in names)
+    return Dataset(Path(), tuple(map(Path, names)), ("a",) * len(names), splits)
 
 
 def identity(plan: Plan, photos: tuple[str, ...] = ("a.jpg",), spec: BackboneSpec = SPEC) -> dict[str, Any]:
@@ -120,9 +124,9 @@ def test_a_training_that_cannot_go_on_is_refused_before_tensorflow_starts(
     tmp_path, monkeypatch, options, words
 ) -> None:
     monkeypatch.setattr("edgetl.api.training.hardware", lambda _: pytest.fail("it started"))
-    Checkpoint([], (0.5, -1.0), [], [], []).save(tmp_path / "run.checkpoint", identity(PLAN))
+    Checkpoint([], (0.5, -1.0), [], [], []).save(tmp_path / "run.checkpoint", identity(PLAN, ("a.jpg", HELD_OUT)))
     with pytest.raises(InputError, match=words):
-        api.train(photos_of("a.jpg"), tmp_path / "run", weights="builtin", **options)
+        api.train(photos_of("a.jpg", HELD_OUT), tmp_path / "run", weights="builtin", **options)
 
 
 def test_weights_that_may_be_missing_do_not_count_before_it_is_known(tmp_path, monkeypatch) -> None:
@@ -136,6 +140,6 @@ def test_weights_that_may_be_missing_do_not_count_before_it_is_known(tmp_path, m
 
     monkeypatch.setattr("edgetl.api.training.hardware", start)
     spec = replace(SPEC, image_size=224)
-    Checkpoint([], (0.5, -1.0), [], [], []).save(tmp_path / "run.checkpoint", identity(PLAN, spec=spec))
+    Checkpoint([], (0.5, -1.0), [], [], []).save(tmp_path / "run.checkpoint", identity(PLAN, ("a.jpg", HELD_OUT), spec))
     with pytest.raises(Started):
-        api.train(photos_of("a.jpg"), tmp_path / "run", strategy="top", epochs=200, resume=True)
+        api.train(photos_of("a.jpg", HELD_OUT), tmp_path / "run", strategy="top", epochs=200, resume=True)
