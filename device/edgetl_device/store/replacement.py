@@ -110,7 +110,8 @@ def put_in_place(staging: Path, target: Path, mark: str) -> Path | None:
         StorageError: it cannot be done; ``target`` is as it was.
     """
     try:
-        with staging.open("r+b") as stream:  # who opens it need not change it to write-ahead logging, all at once
+        # It says that it has a log (https://sqlite.org/fileformat2.html), or all who open it would change that at once.
+        with staging.open("r+b") as stream:
             os.pwrite(stream.fileno(), b"\2\2", 18)
             os.fsync(stream.fileno())
         aside = None
