@@ -82,9 +82,12 @@ class Visitor:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
             self.shoot("failed")
-        self.context.close()
+        else:
+            self.page.evaluate("0")  # what was said until now has arrived
+        problems = list(self.problems)
+        self.context.close()  # a connection that the page just opens is cut off, and the browser warns of it
         if kind is None:
-            assert not self.problems, self.problems
+            assert not problems, problems
 
     def sees(self, text: str) -> None:
         """Wait until the verdict over the picture says so."""

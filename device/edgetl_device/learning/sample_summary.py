@@ -145,6 +145,8 @@ class SampleSummary:
 
         What was worked out of the last evidence is updated where few samples came since.
         """
+        if self._evidence is not None and self._evidence.hidden != hidden:
+            self._evidence = self._added = None
         _, labels, codes = self.newest()
         known = factory.evidence(codes[:0], (), "", hidden)
         evidence = replace(known, device=self.statistics, recent=codes, recent_labels=labels)

@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..heads.evidence import Evidence
 from ..heads.head import Head, fit_head
 from ..heads.kept_head import code_of_heads, head_bytes, read_head
+from ..store.kept_files import Key
 from ..store.learned_samples import Block
 from ..store.schema import VersionRow
 from ..store.store import Store
@@ -66,8 +67,8 @@ class Solver:
         self._keeps = kept and store.keeps_summaries
         self._summary: SampleSummary | None = None
         self._solved: Solved | None = None
-        self._revision = 0
-        self._kept_samples, self._kept_revision = 0, -1
+        self._revision, self._key = 0, Key()
+        self._kept_samples, self._kept_key = 0, Key()
 
     def solve(self, row: VersionRow) -> Solved:
         """A version's head; the last one is remembered."""
@@ -142,7 +143,7 @@ class Solver:
         after = self._blocks_of(ids, summary.last)
         self._summary = self._changed(summary, before, after, summary.last)
         self._solved = None
-        self._revision = self.store.revision()
+        self._follow()
 
     @contextmanager
     def setting_aside(self, ids: Sequence[int]) -> Iterator[None]:
@@ -152,7 +153,7 @@ class Solver:
                 yield
             return
         yield
-        self._revision = self.store.revision()
+        self._follow()
 
     def keep(self) -> None:
         """Write down what all that is stored comes to, where enough came since; under the learning lock."""
@@ -160,9 +161,9 @@ class Solver:
         size = summary.statistics.samples
         if size < WORTH_KEEPING or not self._keeps:
             return
-        if abs(size - self._kept_samples) >= WORTH_KEEPING or self._kept_revision != self._revision:
+        if abs(size - self._kept_samples) >= WORTH_KEEPING or self._kept_key != self._key:
             self.store.keep_summary(self.factory.bundle.backbone_digest, summary.to_bytes())
-            self._kept_samples, self._kept_revision = size, self._revision
+            self._kept_samples, self._kept_key = size, self._key
 
     def evidence(self, summary: SampleSummary) -> Evidence:
         """With what the factory brought, less what is hidden."""
@@ -183,7 +184,7 @@ class Solver:
         except InputError as error:
             log.info("the kept summary is not used: %s", error)
             return None
-        self._kept_samples, self._kept_revision = summary.statistics.samples, self._revision
+        self._kept_samples, self._kept_key = summary.statistics.samples, self._key
         return summary
 
     def up_to(self, last: int) -> SampleSummary:
@@ -224,7 +225,12 @@ class Solver:
 
     def _refresh(self) -> None:
         """Let go of what may know samples that are gone: someone forgot, relabelled or hid something."""
-        revision = self.store.revision()
+        revision, key = self._revision, self._key
+        self._follow()
+        if key != self._key:
+            self._summary = None
         if revision != self._revision:
-            self._summary = self._solved = None
-            self._revision = revision
+            self._solved = None
+
+    def _follow(self) -> None:
+        self._revision, self._key = self.store.revision(), self.store.samples_key()

@@ -24,7 +24,7 @@ from .backup import copy_database, forget_in_copy
 from .changes import Changes
 from .checksum import Value, row_checksum
 from .connection import DAMAGE, connect, make_durable
-from .kept_files import KeptFile, head_path, summary_path
+from .kept_files import KeptFile, Key, head_path, summary_path
 from .lock import LearningLock, lock_path
 from .recovery import backup_path, recover
 from .replacement import put_back, second_names
@@ -268,6 +268,11 @@ class Database(Changes):
         with self._errors():
             return self._state()
 
+    def samples_key(self) -> Key:
+        """Of samples and their labels without a group: while it is the same, there are only more."""
+        ((revision,),) = self.rows("SELECT coalesce(max(revision), 0) FROM sample_revision")
+        return {"device": self.device, "generation": self.state().generation, "sample_revision": int(revision)}
+
     # reading -----------------------------------------------------------------------------------------------------
 
     def rows(self, query: str, values: Sequence[Value] = ()) -> Iterator[tuple[Any, ...]]:
@@ -288,7 +293,7 @@ class Database(Changes):
                     gone = None
                 if gone is None or gone:
                     with self._errors():
-                        self.kept_summary.remove()
+                        self.kept_summary.remove(self.samples_key())
                         self.kept_head.remove()
                 if not self._is_settled:
                     with self._errors():

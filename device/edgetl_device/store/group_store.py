@@ -47,6 +47,8 @@ class GroupStore(Store):
     def close(self) -> None:
         """Nothing: the store has the file."""
 
+    samples_key = Store._head_key  # any change may be one of the group
+
     # samples -----------------------------------------------------------------------------------------------------
 
     def add_samples(

@@ -60,12 +60,7 @@ class KeptFile:
 
     def is_of(self, key: Key) -> bool:
         """Whether it was written with this key; its content is not looked at."""
-        start = _header(key)
-        try:
-            with open_bounded(self.path, MAX_KEPT_BYTES) as stream:
-                return stream.read(_DIGEST + len(start))[_DIGEST:] == start
-        except (EdgetlError, OSError):
-            return False
+        return self._key() == key
 
     def write(self, key: Key, content: bytes) -> None:
         """Replace the file. Where that fails the next start takes longer, and nothing else happens."""
@@ -75,12 +70,16 @@ class KeptFile:
         except EdgetlError as error:
             log.info("%s is not kept: %s", self.path, error)
 
-    def remove(self) -> None:
+    def remove(self, but: Key | None = None) -> None:
         """Overwrite and remove the file, and what a write that was cut off left: it may hold what was forgotten.
+
+        Args:
+            but: a file that was written with these and more stays.
 
         Raises OSError.
         """
-        for path in (self.path, *self.path.parent.glob(f".{self.path.name}.*")):
+        stays = but is not None and but.items() <= self._key().items()
+        for path in (*(() if stays else (self.path,)), *self.path.parent.glob(f".{self.path.name}.*")):
             with suppress(FileNotFoundError):
                 if path.is_file() and not path.is_symlink():  # what a link leads to is not ours
                     with path.open("r+b") as stream:
@@ -89,6 +88,16 @@ class KeptFile:
                         os.fsync(stream.fileno())
                 path.unlink()
                 sync(path.parent)
+
+    def _key(self) -> Key:
+        """What the file was written with. Empty where there is none that can be read."""
+        try:
+            with open_bounded(self.path, MAX_KEPT_BYTES) as stream:
+                stream.seek(_DIGEST)
+                key = json.loads(stream.readline(1 << 16))
+        except (EdgetlError, OSError, ValueError, RecursionError):
+            return {}
+        return key if isinstance(key, dict) else {}
 
 
 def _header(key: Key) -> bytes:

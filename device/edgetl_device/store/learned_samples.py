@@ -87,28 +87,32 @@ class LearnedSamples:
         return list(ids)
 
     def kept_summary(self, backbone: str) -> memoryview | None:
-        """What :meth:`keep_summary` was given since something was last taken away, or None."""
-        return self.database.kept_summary.read(self._summary_key(backbone))
+        """What :meth:`keep_summary` was given since samples were last taken away, or None."""
+        return self.database.kept_summary.read(self.samples_key() | {"backbone": backbone})
 
     def keep_summary(self, backbone: str, content: bytes) -> None:
         """Keep what is worked out of the samples of a backbone beside the store; whoever does holds the lock."""
-        self.database.kept_summary.write(self._summary_key(backbone), content)
+        self.database.kept_summary.write(self.samples_key() | {"backbone": backbone}, content)
 
     def kept_head(self, of: Key) -> memoryview | None:
         """What :meth:`keep_head` was given for the same since something was last taken away, or None."""
-        return self.database.kept_head.read(self._summary_key("") | of)
+        return self.database.kept_head.read(self._head_key() | of)
 
     def keep_head(self, of: Key, content: bytes) -> None:
         """Keep a head beside the store; whoever does holds the lock. ``of``: all that it depends on besides samples."""
-        self.database.kept_head.write(self._summary_key("") | of, content)
+        self.database.kept_head.write(self._head_key() | of, content)
 
     def keeps_this_head(self, of: Key) -> bool:
         """Whether :meth:`keep_head` was called for the same since something was last taken away."""
-        return self.database.kept_head.is_of(self._summary_key("") | of)
+        return self.database.kept_head.is_of(self._head_key() | of)
 
-    def _summary_key(self, backbone: str) -> Key:
+    def samples_key(self) -> Key:
+        """Changes with each change of what :meth:`embeddings` gives that is not an addition."""
+        return self.database.samples_key()
+
+    def _head_key(self) -> Key:
         state, device = self.database.state(), self.database.device
-        return {"device": device, "generation": state.generation, "revision": state.revision, "backbone": backbone}
+        return {"device": device, "generation": state.generation, "revision": state.revision}
 
     def _block(self, rows: Sequence[tuple[Any, ...]], dimension: int) -> Block:
         """Rows of :data:`_EMBEDDING` → what they hold; raises HomeError where one is damaged."""

@@ -272,7 +272,7 @@ class Store(LearnedSamples):
             for table in ("pending", "confirmed"):
                 self.database.delete(table, "sample IN (SELECT value FROM json_each(?))", (listed(kept),))
             self.database.update("samples", "label = ''", here, values)
-            self.database.taken_away()
+            self.database.taken_away(samples=True)
             self.database.log_event("forget", {"samples": len(ids)})
         self.database.scrub(None if kept else ids)
 
@@ -287,7 +287,7 @@ class Store(LearnedSamples):
                 self._show(*hidden)
             removed = self.database.delete_samples("1")
             self.review.drop_rows()
-            self.database.taken_away()
+            self.database.taken_away(samples=True)
             self.database.log_event("forget", {"samples": removed})
         self.database.scrub()
         return removed
@@ -305,7 +305,7 @@ class Store(LearnedSamples):
             if pending:
                 self._pending.admit(sorted(pending), label)
             if learned:
-                self.database.taken_away()
+                self.database.taken_away(samples=True)
             self.database.log_event("relabel", {"samples": len(ids), "label": label})
         if pending:
             self.database.scrub()
@@ -336,7 +336,7 @@ class Store(LearnedSamples):
         self._refuse_read_only()
         with self.database.transaction():
             numbers = [self._pending.set_aside(*batch) for batch in batches]
-            self.database.taken_away()
+            self.database.taken_away(samples=True)
             self.database.log_event("set aside", {"samples": sum(len(ids) for ids, _, _ in batches)})
         return numbers
 

@@ -73,6 +73,30 @@ def asked(learner: Learner) -> dict[str, int]:
     return {name: steps_of(learner.store, ask) for name, ask in verbs.items()}
 
 
+def test_what_groups_and_inspection_do_costs_the_other_labels_nothing(home: Home) -> None:
+    def steps() -> dict[str, int]:
+        (number,) = wind.add("calm", embeddings("box", 1, 900 + len(learner.samples())))
+        wind.retrain(accept_scene_change=True)
+        changes: dict[str, Callable[[], object]] = {
+            "relabelled in a group": lambda: wind.relabel("storm", [number]),
+            "forgotten in a group": lambda: wind.forget([number]),
+            "hidden": lambda: learner.hide("ball"),
+        }
+        found = {}
+        for name, change in changes.items():
+            change()
+            found[name] = steps_of(learner.store, lambda: (learner.active_head(), learner.evidence()))
+        return found
+
+    learner = home.learner()
+    wind = Groups(learner).known_or_new("wind")
+    fill(learner, FEW, 0)
+    few = steps()
+    fill(learner, MANY - FEW, 1)
+    many = steps()
+    assert {name: (few[name], many[name]) for name in many if many[name] > 1.2 * few[name] + 500} == {}
+
+
 @pytest.mark.parametrize("group", [None, "condition"])
 def test_no_step_grows_with_what_is_stored(home: Home, group: str | None) -> None:
     learner = home.learner() if group is None else Groups(home.learner()).known_or_new(group)

@@ -15,6 +15,7 @@ from edgetl_device.learning.groups import Groups
 from edgetl_device.learning.learner import Learner
 from edgetl_device.store import database
 from edgetl_device.store.backup import what_is_wrong
+from edgetl_device.store.inspected import InspectedPhoto
 from edgetl_device.store.kept_files import summary_path
 from edgetl_device.store.learned_samples import LearnedSamples
 
@@ -98,6 +99,58 @@ def test_what_is_changed_is_all_that_is_read(home: Home, read: list[int], runnin
         assert len(read) <= 1
         assert_as_if_read(learner, home)
         learner.retrain(accept_scene_change=True)
+
+
+def inspected(learner: Learner) -> list[int]:
+    photo = InspectedPhoto(np.zeros((1, 8), np.int8), np.zeros((1, 12), np.int8), 4, 4, "good", None)
+    return learner.store.inspected.add([photo, photo], "b", learner.runtime, "")
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["in the running learner", "in a new one"])
+def test_what_takes_nothing_from_samples_has_none_of_them_read(home: Home, read: list[int], running: bool) -> None:
+    learner = taught(home)
+    ids, photos = [row.id for row in learner.samples()], inspected(learner)
+    wind = Groups(learner).known_or_new("wind")
+    wind.add("calm", embeddings("kite", 4))
+    wind.add("storm", embeddings("box", 3, start=70))
+    learner.retrain(accept_scene_change=True)
+    written, backbone = kept_at(learner).stat().st_ino, learner.bundle.backbone_digest
+    changes = (
+        lambda: wind.relabel("storm", ids[:1]),
+        lambda: wind.forget(ids[1:2]),
+        lambda: wind.forget_label("storm"),
+        lambda: learner.store.hide(backbone, "box"),
+        lambda: learner.store.inspected.judge("b", photos[:1], "bad"),
+        lambda: learner.store.inspected.remove("b", photos[1:]),
+        wind.store.remove_everything,
+    )
+    for change in changes:
+        before, version = learner.store.revision(), (learner if running else home.learner())
+        read.clear()
+        change()
+        assert learner.store.revision() != before and kept_at(learner).stat().st_ino == written
+        version.active_head()
+        version.evidence()
+        assert read == []
+        assert_as_if_read(version, home)
+
+
+def test_a_kept_summary_that_stays_is_of_no_other_state(home: Home) -> None:
+    """Whatever is forgotten between two changes of a group, and by whom, it is not in what stays."""
+    learner = taught(home)
+    wind = Groups(learner).known_or_new("wind")
+    numbers = wind.add("calm", embeddings("kite", 6))
+    stale = kept_at(learner).read_bytes()
+    home.learner().forget([learner.samples()[3].id])
+    kept_at(learner).write_bytes(stale)  # as a process leaves it that is killed before it is removed
+    wind.forget(numbers[:1])
+    assert not kept_at(learner).exists()
+    learner.retrain(accept_scene_change=True)
+    cut_off = kept_at(learner).with_name(f".{kept_at(learner).name}.cut")
+    cut_off.write_bytes(stale)
+    wind.forget(numbers[1:2])
+    assert kept_at(learner).exists() and not cut_off.exists()
+    assert_as_if_read(learner, home)
 
 
 def test_an_earlier_version_is_what_it_was(home: Home, read: list[int]) -> None:

@@ -99,6 +99,45 @@ def test_the_places_are_gone_through_with_the_keyboard(browser, site) -> None:
         assert page.evaluate(ACTIVE) == "title"
 
 
+# A page that is hidden in the moment in which its connection is made, before that opens.
+HIDDEN_WHILE_CONNECTING = """
+() => {
+  let early = 0;
+  let hides = true;
+  Object.defineProperty(document, "hidden", { get: () => hides && window.connecting !== undefined });
+  window.WebSocket = class extends WebSocket {
+    constructor(...address) {
+      super(...address);
+      window.connecting = this;
+      if (hides) queueMicrotask(() => document.dispatchEvent(new Event("visibilitychange")));
+    }
+    close() {
+      if (this.readyState === WebSocket.CONNECTING) early++;
+      super.close();
+    }
+  };
+  window.closedEarly = () => early;
+  window.comeBack = () => {
+    hides = false;
+    document.dispatchEvent(new Event("visibilitychange"));
+  };
+}
+"""
+
+
+def test_a_connection_that_is_not_wanted_any_more_is_left_once_it_is_open(browser, site) -> None:
+    with Visitor(browser, site.url, path="/#/review") as visitor:
+        page = visitor.page
+        page.locator("#review-title").wait_for()
+        page.evaluate(HIDDEN_WHILE_CONNECTING)
+        visitor.go("watch")
+        until(lambda: page.evaluate("window.connecting?.readyState === WebSocket.CLOSED"))
+        assert page.evaluate("closedEarly()") == 0
+        until(lambda: site.server.site.live.viewers == 0)
+        page.evaluate("comeBack()")
+        visitor.sees("ball")
+
+
 def test_pictures_are_asked_for_only_where_they_are_shown(browser, site) -> None:
     with Visitor(browser, site.url, path="/#/watch") as visitor:
         visitor.sees("ball")

@@ -2,7 +2,7 @@
 
 import { at, set } from "./dom.js";
 import { place } from "./drawn-region.js";
-import { showLost, showPulse } from "./pulse.js";
+import { showLost, showPulse } from "./masthead.js";
 import { number, t } from "./words.js";
 
 const QUIET_MS = 3000; // between two announcements

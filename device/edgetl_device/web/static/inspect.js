@@ -7,8 +7,8 @@ import { showSettings, startSettings } from "./inspect-settings.js";
 import { showShift, startShift } from "./inspect-shift.js";
 import { showTaught, startTeaching } from "./inspect-teach.js";
 import { watch } from "./live.js";
+import { startSession } from "./masthead.js";
 import { showPlaces } from "./places.js";
-import { startSession } from "./session.js";
 import { t, translate } from "./words.js";
 
 const STATUS_EVERY_MS = 5000;

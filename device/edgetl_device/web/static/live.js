@@ -16,26 +16,27 @@ let attempt = 0;
 let retry = 0;
 let part = null; // what of the picture counts, [x, y, width, height] as shares
 let resting = false; // nobody looks at it
-let again = () => {}; // connect, unless that is done
+let follow = () => {}; // connect or leave, as it is watched or not
 
 /** Watch; `onMessage(message)` for every message of the device, `onLost(reason)` when the connection is gone.
  *  `layer.ask()` is what else the device is asked for, and `layer.draw(message)` draws it over the picture.
  *  `tiles.isChosen(message)` says whether a message is about what is watched; others go to `tiles.show(message, image)`. */
 export function watch(onMessage, onLost, layer, tiles) {
-  again = () => {
+  follow = () => {
     clearTimeout(retry);
-    if (!document.hidden && !resting && !socket) connect(onMessage, onLost, layer, tiles);
+    const seen = !document.hidden && !resting;
+    if (seen && !socket) connect(onMessage, onLost, layer, tiles);
+    if (!seen && socket?.readyState === WebSocket.OPEN) socket.close(); // not while it opens
   };
-  document.addEventListener("visibilitychange", () => (document.hidden ? socket?.close() : again()));
+  document.addEventListener("visibilitychange", follow);
   new ResizeObserver(place).observe(view);
-  again();
+  follow();
 }
 
 /** Ask the device for no pictures while none is shown, or for pictures again. */
 export function rest(wish) {
   resting = wish;
-  if (resting && socket?.readyState === WebSocket.OPEN) socket.close();
-  if (!resting) again();
+  follow();
 }
 
 /** What counts of the picture as it is now, small and square, as an object URL for an <img>. */
@@ -70,13 +71,13 @@ function connect(onMessage, onLost, layer, tiles) {
     const reply = { ack: message.number ?? null, ...layer.ask() };
     if (own.readyState === WebSocket.OPEN) own.send(JSON.stringify(reply));
   });
-  own.addEventListener("open", () => resting && own.close());
+  own.addEventListener("open", follow);
   own.addEventListener("close", ({ code, reason }) => {
     socket = null;
     if (code === LOGGED_OUT) location.reload();
     if (resting) return;
     onLost(code === FULL ? reason : null);
-    retry = setTimeout(again, PAUSES_MS[Math.min(attempt++, PAUSES_MS.length - 1)]);
+    retry = setTimeout(follow, PAUSES_MS[Math.min(attempt++, PAUSES_MS.length - 1)]);
   });
 }
 

@@ -2,7 +2,7 @@
 
 import { at, h, set } from "./dom.js";
 import { showAnswers } from "./groups.js";
-import { showLost, showPulse } from "./pulse.js";
+import { showLost, showPulse } from "./masthead.js";
 import { percent, t } from "./words.js";
 
 const MAX_BARS = 5;

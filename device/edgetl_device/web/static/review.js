@@ -3,8 +3,7 @@
 import { get, post } from "./api.js";
 import { at, confirmed, h } from "./dom.js";
 import { effectOf } from "./outcome.js";
-import { showSelected, toggled } from "./selection.js";
-import { askedIfSlip } from "./slip.js";
+import { askedIfSlip, showSelected, toggled } from "./selection.js";
 import { knownLabels } from "./state.js";
 import { toast, told } from "./toast.js";
 import { ago, percent, t } from "./words.js";

@@ -1,6 +1,7 @@
-// Tiles that can be selected, as samples and frames to review are.
+// Tiles that can be selected and labelled, as samples and frames to review are.
 
-import { at } from "./dom.js";
+import { post } from "./api.js";
+import { at, confirmed } from "./dom.js";
 import { t } from "./words.js";
 
 /** A set of ids with one more, or less where it was among them. */
@@ -16,4 +17,16 @@ export function showSelected(grid, ids, name) {
     button.setAttribute("aria-pressed", String(ids.has(Number(button.value))));
   at(`${name}-tools`).hidden = ids.size === 0;
   at(`${name}-selected`).textContent = t("selected", { count: ids.size });
+}
+
+/** Post a wish with a label; null where it was a slip: one that looks like a known label is asked about before. */
+export async function askedIfSlip(path, wish) {
+  try {
+    return await post(path, wish);
+  } catch (error) {
+    if (!error.meant) throw error;
+    const question = t("slip", { label: wish.label, meant: error.meant });
+    if (!(await confirmed(question, t("slip.new", { label: wish.label })))) return null;
+    return post(path, { ...wish, new_label: true });
+  }
 }

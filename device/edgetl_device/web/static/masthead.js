@@ -1,5 +1,6 @@
-// The pulse in the page's head: whether the camera delivers, and how fast.
+// The page's head: whether the camera delivers and how fast, and signing out.
 
+import { get, post } from "./api.js";
 import { at, set } from "./dom.js";
 import { number, t } from "./words.js";
 
@@ -16,4 +17,15 @@ export function showPulse({ fps, inference_ms: milliseconds, error }) {
 export function showLost(reason) {
   pulse.dataset.state = "down";
   set(at("pulse-text"), t(reason ? "pulse.full" : "pulse.lost"));
+}
+
+/** Wire the button that signs out, where there is a password. */
+export function startSession() {
+  at("sign-out").addEventListener("click", async () => {
+    await post("logout");
+    location.reload();
+  });
+  get("session").then(({ password }) => {
+    at("sign-out").hidden = !password;
+  });
 }
