@@ -1,10 +1,11 @@
 """Kill a learning device again and again, at any moment, and look at what is left. Run by test_crash and the benchmark.
 
-    python tests/support/crash.py BUNDLE HOME ROUNDS SEED [LONGEST]
+    python tests/support/crash.py BUNDLE HOME ROUNDS SEED [MOST]
 
 Each round forks a child that learns, forgets, relabels, retrains, sets aside, rolls back, proves versions and backs up, on one store
 that grows from round to round, and records and deletes events of the history. It reports a sample or event only after
-it was acknowledged; then it is killed with SIGKILL, at most LONGEST seconds after its first step. Prints one JSON object.
+it was acknowledged; then it is killed with SIGKILL, some moments after at most MOST such lines, so that a slow machine
+gets as far as a fast one. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ from edgetl_device.store.store import Store
 
 ACTIONS = ("learn",) * 5 + ("retrain", "promote", "relabel", "forget", "rollback", "trial", "drift", "backup")
 ACTIONS += ("set aside", "use", "move", "record", "record", "delete")
+MOST_LINES = 60  # a child says some two in a step
+LONGEST_S = 0.05  # from a line to the kill: a step or two
 PICTURE = b"a small picture" * 100
 
 
@@ -155,7 +158,15 @@ def check(folder: Path, factory: BundleContent, present: set[int], absent: set[i
     return problems
 
 
-def main(bundle: Path, folder: Path, rounds: int, seed: int, longest_s: float = 0.2) -> None:
+def heard(read: int, lines: int) -> bytes:
+    """What a child says until it has said so many lines, or nothing for ten seconds."""
+    said = b""
+    while said.count(b"\n") < lines and select.select([read], [], [], 10)[0] and (part := os.read(read, 65536)):
+        said += part
+    return said
+
+
+def main(bundle: Path, folder: Path, rounds: int, seed: int, most: int = MOST_LINES) -> None:
     """Run and print."""
     factory = BundleContent(open_bundle(bundle))
     factory.statistics  # noqa: B018  parsed once, here, not in every child
@@ -177,16 +188,16 @@ def main(bundle: Path, folder: Path, rounds: int, seed: int, longest_s: float = 
             finally:
                 os._exit(1)  # only a bug gets here: a child ends by SIGKILL
         os.close(write)
+        said = b""
         if choose.random() < 0.8:  # the others are killed while they open the store, or soon after
-            select.select([read], [], [], 10)
-        time.sleep(choose.uniform(0.0, longest_s))
+            said = heard(read, choose.randint(1, most))
+        time.sleep(choose.uniform(0.0, LONGEST_S))
         alive = os.waitpid(child, os.WNOHANG) == (0, 0)
         if alive:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
         else:
             problems.append(f"round {number}: the child failed by itself")
-        said = b""
         while select.select([read], [], [], 0)[0] and (part := os.read(read, 65536)):
             said += part
         os.close(read)
@@ -212,4 +223,4 @@ def main(bundle: Path, folder: Path, rounds: int, seed: int, longest_s: float = 
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), *map(float, sys.argv[5:]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), *map(int, sys.argv[5:]))

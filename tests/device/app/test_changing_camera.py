@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import numpy as np
 import pytest
 from conftest import draw
@@ -33,7 +35,8 @@ def test_every_size_is_recognised_in_one_stream(home: Home) -> None:
 
 
 def test_frames_of_one_pixel_are_taught_and_shown_like_others(home: Home) -> None:
-    with App(home, FakeCamera([of_size(1, 1)] * 40, live=False, fps=100)) as app, app.pipeline.subscribe() as seen:
+    camera = FakeCamera(cycle([of_size(1, 1)]), fps=100, finite=False)
+    with App(home, camera) as app, app.pipeline.subscribe() as seen:
         burst = [recognition for _ in range(3) if (recognition := seen.get(10)) is not None]
         ids = app.teach("dot", burst)
         assert len(ids) == 3 and app.retrain(accept_scene_change=True).promoted

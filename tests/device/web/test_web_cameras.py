@@ -134,8 +134,7 @@ def test_four_cameras_leave_a_phone_room_for_the_name_of_a_thing(browser, four) 
         assert len({tiles.nth(number).bounding_box()["y"] for number in range(4)}) == 1, "one row"
         assert page.evaluate("document.documentElement.scrollWidth") == 360
         tiles.nth(3).tap()
-        box = tiles.nth(3).bounding_box()
-        assert box["x"] >= 0 and box["x"] + box["width"] <= 360
+        until(lambda: (box := tiles.nth(3).bounding_box())["x"] >= 0 and box["x"] + box["width"] <= 360)
 
 
 @pytest.mark.parametrize("width", [1280, 768, 360])
@@ -254,7 +253,7 @@ def test_a_region_is_named_drawn_bound_renamed_and_removed(browser, home, width,
             page.locator("#confirm-yes").click()
             page.get_by_label(f"Name of the region {name}", exact=True).wait_for(state="detached")
         until(lambda: [each.name for each in app.pipeline.views] == [ViewName()])
-        assert page.locator("#cameras").is_hidden()
+        page.locator("#cameras").wait_for(state="hidden")
         visitor.sees("ball")
 
 

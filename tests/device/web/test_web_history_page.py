@@ -29,12 +29,11 @@ from edgetl_device.store.history_event import ANY, CUT_OFF, Event
 
 pytestmark = pytest.mark.slow
 
-EARLY = datetime.now().astimezone().replace(hour=0, minute=30, second=0, microsecond=0)
-"""Half past midnight: it is today's, whenever the test runs."""
-
 
 def event(label: str, days: int = 0, minutes: float = 0, **others: object) -> Event:
-    start = (EARLY - timedelta(days=days) + timedelta(minutes=minutes)).astimezone(timezone.utc)
+    """Half past midnight and so many minutes: it is today's, whenever the test runs."""
+    early = datetime.now().astimezone().replace(hour=0, minute=30, second=0, microsecond=0)
+    start = (early - timedelta(days=days) + timedelta(minutes=minutes)).astimezone(timezone.utc)
     return replace(Event(label, start.isoformat(timespec="milliseconds"), 75.0, 0.75, "camera"), **others)
 
 
@@ -150,6 +149,21 @@ def test_more_than_a_page_and_one_is_deleted_and_then_all_shown(browser, home) -
         dialog.get_by_role("button", name="Delete").click()
         page.locator("#history-empty", has_text="Nothing was recorded of that").wait_for()
         assert [each.label for each in site.app.history.events(ANY, None, 9)] == ["cat"]  # of another day
+
+
+def test_a_look_that_is_under_way_takes_no_older_events_away(browser, home) -> None:
+    filled(home, *(event(f"thing {n}", minutes=n / 10) for n in range(60)))
+    held: list[Any] = []
+    with running(home) as site, opened(browser, site, expected=(404,)) as visitor:
+        page = visitor.page
+        page.locator("#history .events li").nth(47).wait_for()
+        page.route("**/api/v1/history/hours*", lambda route: route.continue_() if held else held.append(route))
+        until(lambda: page.wait_for_timeout(20) or held)
+        page.get_by_role("button", name="Show more").click()
+        page.locator("#history .events li").nth(59).wait_for()
+        held[0].continue_()
+        page.wait_for_timeout(500)
+        assert page.locator("#history .events li").count() == 60
 
 
 @pytest.mark.parametrize("everything", [False, True])

@@ -77,7 +77,8 @@ def test_a_region_is_drawn_what_is_new_is_found_and_both_are_taken_back(browser,
         page.locator("#forget-others").click()
         page.locator("#confirm-yes").click()
         page.locator("#looking-message", has_text="Forgot 1 sample.").wait_for()
-        assert page.locator("#forget-others").is_hidden() and app.view()["others"] == {}
+        page.locator("#forget-others").wait_for(state="hidden")
+        assert app.view()["others"] == {}
 
 
 def test_a_region_is_drawn_with_the_keyboard_alone_on_both_pages(browser, home) -> None:
@@ -220,9 +221,21 @@ def test_settings_wait_for_the_program_that_they_set(browser, home) -> None:
         assert before == [True, True]
 
 
+NOTE_WHEN_UNCHECKED = """(choice) => {
+  const { get, set } = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "checked");
+  Object.defineProperty(choice, "checked", {
+    get,
+    set(value) {
+      if (!value) window.wasUnchecked = true;
+      set.call(this, value);
+    },
+  });
+}"""
+
+
 @pytest.mark.parametrize(
     ("path", "asked", "choice"),
-    [("", "view", "#find"), ("/inspect", "inspection", "[name=look][value=find]")],
+    [("", "view", "#find"), ("", "regions", "#find"), ("/inspect", "inspection", "[name=look][value=find]")],
 )
 def test_an_answer_that_a_choice_overtook_does_not_take_it_back(browser, home, path, asked, choice) -> None:
     held: list[tuple[Any, Any]] = []
@@ -241,7 +254,8 @@ def test_an_answer_that_a_choice_overtook_does_not_take_it_back(browser, home, p
         until(lambda: page.wait_for_timeout(20) or held)
         page.locator(choice).check()
         page.wait_for_timeout(500)
+        page.locator(choice).evaluate(NOTE_WHEN_UNCHECKED)
         route, before = held[0]
         route.fulfill(response=before)
         page.wait_for_timeout(300)
-        assert page.locator(choice).is_checked()
+        assert page.locator(choice).is_checked() and not page.evaluate("window.wasUnchecked")

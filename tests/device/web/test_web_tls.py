@@ -98,8 +98,8 @@ def test_page_cookie_and_live_picture_are_encrypted_and_verified(home, files) ->
 
 @pytest.mark.slow
 def test_connections_that_never_shake_hands_count_and_are_cut_off(home, files, monkeypatch) -> None:
-    monkeypatch.setattr(protocol, "HEADER_S", 0.5)
-    monkeypatch.setattr(tls_door, "HEADER_S", 0.5)
+    monkeypatch.setattr(protocol, "HEADER_S", 3.0)
+    monkeypatch.setattr(tls_door, "HEADER_S", 3.0)
     monkeypatch.setattr(protocol, "MAX_PER_ADDRESS", 8)
     trusted = trusting(files["authority"])
     with serving(home, Certificate(Path(files["server"]), Path(files["server-key"]))) as server:

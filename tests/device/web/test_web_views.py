@@ -68,6 +68,7 @@ def test_every_view_has_an_address_a_title_and_a_heading_and_back_leads_back(bro
     with Visitor(browser, site.url, path="/#/review") as visitor:
         page = visitor.page
         page.locator("#review-title").wait_for()  # a link leads there
+        page.locator("#bundle", has_text="toys").wait_for()  # its name is in the title
         for view in VIEWS:
             visitor.go(view)
             assert page.url == f"{site.url}/#/{view}"

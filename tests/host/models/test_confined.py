@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ LIMITS = Limits(1 << 30, 5, 16 << 20)
 def run(tmp_path: Path, kind: str) -> dict:
     folder = tmp_path / "out"
     folder.mkdir(exist_ok=True)
-    return run_confined("misbehaving_reader", tmp_path / kind, folder, LIMITS)
+    limits = LIMITS if kind == "hang" else replace(LIMITS, seconds=60)
+    return run_confined("misbehaving_reader", tmp_path / kind, folder, limits)
 
 
 @pytest.mark.slow

@@ -47,6 +47,7 @@ const quietly = (work) => work.catch((error) => told(error.message, true));
 
 function show() {
   more = false;
+  part("more").hidden = true; // until it is known what there is more
   const last = part("all-days").checked || part("day").value >= dayOf(new Date());
   if (last && document.activeElement === part("later")) part("day").focus();
   part("later").disabled = last;
@@ -73,8 +74,13 @@ async function refresh() {
 }
 
 async function showMore() {
-  const page = await get(`history?${chosen({ limit: PAGE, before: next })}`);
+  const turn = ++asked;
   more = true;
+  const page = await get(`history?${chosen({ limit: PAGE, before: next })}`).catch((error) => {
+    more = false;
+    throw error;
+  });
+  if (turn !== asked) return;
   next = page.next;
   events = [...events, ...page.events];
   const rows = page.events.map(row);

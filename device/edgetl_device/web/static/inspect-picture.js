@@ -1,9 +1,11 @@
-// What inspection says of the live picture: the verdict, the heat over it, and the place that is not as it should be.
+// What inspection says of the live picture: the verdict, the heat over it, the place that is not as it should be, and
+// how many parts were good and bad since a shift began.
 
 import { at, set } from "./dom.js";
 import { place } from "./drawn-region.js";
+import { change, onInspection } from "./inspection.js";
 import { showLost, showPulse } from "./masthead.js";
-import { number, t } from "./words.js";
+import { ago, number, t } from "./words.js";
 
 const QUIET_MS = 3000; // between two announcements
 const AS_THRESHOLD = 64; // what the heat is at the threshold
@@ -12,6 +14,7 @@ const view = at("view");
 const heat = at("heat");
 const where = at("where");
 const posed = at("posed");
+const trigger = at("trigger"); // what counts as a part
 
 let known = null;
 let announced = "";
@@ -132,4 +135,26 @@ function announce(verdict) {
   if (verdict === announced || now - announcedAt < QUIET_MS) return;
   at("announcer").textContent = verdict;
   [announced, announcedAt] = [verdict, now];
+}
+
+/** Wire the card of the shift. */
+export function startShift(changed) {
+  at("new-shift").addEventListener("click", () => change("shift"));
+  trigger.addEventListener("change", async () => {
+    try {
+      await change("settings", { trigger: trigger.value });
+    } catch {
+      changed();
+    }
+  });
+  onInspection((inspection) => {
+    if (document.activeElement !== trigger) trigger.value = inspection.trigger;
+  });
+}
+
+/** Show how many parts were good and bad since it began. */
+export function showShift({ since, good, bad }) {
+  set(at("good-parts"), number(good));
+  set(at("bad-parts"), number(bad));
+  set(at("since"), t("inspect.since", { ago: ago(since) }));
 }

@@ -2,9 +2,8 @@
 
 import { at, set } from "./dom.js";
 import { onInspection, refresh } from "./inspection.js";
-import { lost, overlay, show, showKnown } from "./inspect-picture.js";
+import { lost, overlay, show, showKnown, showShift, startShift } from "./inspect-picture.js";
 import { showSettings, startSettings } from "./inspect-settings.js";
-import { showShift, startShift } from "./inspect-shift.js";
 import { showTaught, startTeaching } from "./inspect-teach.js";
 import { watch } from "./live.js";
 import { startSession } from "./masthead.js";

@@ -75,9 +75,10 @@ function connect(onMessage, onLost, layer, tiles) {
   own.addEventListener("close", ({ code, reason }) => {
     socket = null;
     if (code === LOGGED_OUT) location.reload();
-    if (resting) return;
-    onLost(code === FULL ? reason : null);
-    retry = setTimeout(follow, PAUSES_MS[Math.min(attempt++, PAUSES_MS.length - 1)]);
+    else if (!resting) {
+      onLost(code === FULL ? reason : null);
+      retry = setTimeout(follow, PAUSES_MS[Math.min(attempt++, PAUSES_MS.length - 1)]);
+    }
   });
 }
 

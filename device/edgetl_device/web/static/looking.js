@@ -37,7 +37,8 @@ export function startLooking(changed) {
 /** Ask the device how it looks. */
 export async function showLooking() {
   if (status?.cameras?.length > 1 && !chosenCamera().camera) return; // none of them is meant yet
-  const [latest] = await Promise.all([order.ask(`view?${new URLSearchParams(chosenCamera())}`), showRegions()]);
+  await showRegions(); // first: what waits for them is no answer any more that a choice may have overtaken
+  const latest = await order.ask(`view?${new URLSearchParams(chosenCamera())}`);
   if (latest && !drawing()) use(latest);
 }
 
