@@ -6,7 +6,6 @@ import ast
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import click
 import pytest
+from ports import free_port
 
 pytest.importorskip("edgetl")
 
@@ -109,8 +109,7 @@ def test_the_quick_start_runs_as_it_stands(tmp_path) -> None:
 def test_the_fleet_of_the_guide_runs_as_it_stands(tmp_path) -> None:
     story = "".join(block for block in shell_blocks(DOCS / "how-to/fleet.md")[:3])
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        story = story.replace("8700", str(free.getsockname()[1]))
+    story = story.replace("8700", str(free_port()))
     done = subprocess.run(
         ["bash", "-emuc", story], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )

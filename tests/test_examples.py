@@ -7,7 +7,6 @@ import json
 import os
 import pty
 import shlex
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import build_bundle, draw, write_photos
+from ports import free_port
 
 pytest.importorskip("edgetl")
 
@@ -77,12 +77,6 @@ def serving(command: list[str], environment: dict[str, str], url: str) -> Iterat
     finally:
         process.terminate()
         process.wait(30)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -4,7 +4,7 @@ import string
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgetl_device.addresses import expanded, has_secret, openable, shown_address, without_secrets
@@ -41,6 +41,7 @@ def test_of_an_address_scheme_host_and_path_are_shown_and_in_doubt_less(address:
 PASSWORDS = st.text(string.ascii_letters + string.digits + "@/?#:&=%;+!$ ", min_size=1, max_size=12)
 
 
+@settings(deadline=None)
 @given(PASSWORDS)
 def test_no_password_before_the_last_at_sign_is_shown(password: str) -> None:
     marked = f"S3CR3T{password}S3CR3T"
@@ -49,6 +50,7 @@ def test_no_password_before_the_last_at_sign_is_shown(password: str) -> None:
     assert "S3CR3T" not in without_secrets(f"no such option: rtsp://admin:{marked}@cam/stream!")
 
 
+@settings(deadline=None)
 @given(st.text(string.ascii_letters + string.digits + "@/:&=%;+!$", min_size=1, max_size=12))
 def test_a_library_reads_the_password_as_it_was_typed(password: str) -> None:
     parts = urlsplit(openable(f"rtsp://admin:{password}@cam:554/stream?x=1"))

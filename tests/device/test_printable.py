@@ -3,7 +3,7 @@
 import logging
 import unicodedata
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgetl_device.printable import PrintableFormatter, printable
@@ -19,6 +19,7 @@ def test_letters_of_all_languages_and_what_joins_them_stay() -> None:
         assert printable(text) == text
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(), max_size=50))
 def test_the_result_is_one_encodable_line_without_commands(text: str) -> None:
     shown = printable(text)

@@ -48,7 +48,7 @@ def client(folder: Path) -> ClientApp:
 
 def simulated(folder: Path, bundle: Path) -> dict[str, object]:
     """A round; begun again where Ray came down before a node was asked, as it does on a machine that is too busy."""
-    plan = Plan(str(folder / "fleet"), str(bundle), str(folder / "new.edgetl"), nodes=DEVICES, wait_s=90)
+    plan = Plan(str(folder / "fleet"), str(bundle), str(folder / "new.edgetl"), nodes=DEVICES, wait_s=600)
     server, results = ServerApp(), []
 
     @server.main()

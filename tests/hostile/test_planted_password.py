@@ -13,6 +13,7 @@ from urllib.parse import quote
 import cv2
 import pytest
 from conftest import draw
+from ports import free_port
 
 pytest.importorskip("starlette")
 
@@ -38,12 +39,6 @@ def addresses(host: str) -> list[str]:
         f"http://{host}/s.jpg?user=admin&pwd={PLANTED.replace('@', '%40')}",
         f"http://admin:x@{host}/s.jpg?token={PLANTED.replace('@', '%40')}",
     ]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def no_password_in(what: str, text: str | bytes) -> None:

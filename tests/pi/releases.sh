@@ -34,7 +34,7 @@ for release in bookworm trixie; do
     root=$work/$release
     step "Debian $release"
     # python3-numpy: the system's own, which the environment sees and must not be confused by.
-    mmdebstrap -q --variant=apt --mode=root --skip=check/empty \
+    mmdebstrap -q --aptopt='Acquire::Retries "5"' --variant=apt --mode=root --skip=check/empty \
         --include=systemd-sysv,passwd,procps,sudo,python3,python3-venv,python3-numpy,ca-certificates,curl "$release" "$root" "$(mirror)"
     cp -a "$work/given" "$root/given"
     # How this machine reaches the package index.

@@ -40,7 +40,7 @@ step "a userland of Debian 12 for arm64"
 rm -rf "$pi"
 mkdir -p "$pi"
 # Unpacked only: no maintainer script has to run under emulation.
-mmdebstrap -q --architectures=arm64 --variant=extract --mode=root \
+mmdebstrap -q --aptopt='Acquire::Retries "5"' --architectures=arm64 --variant=extract --mode=root \
     --include=base-files,libc-bin,dash,coreutils,libstdc++6,python3 bookworm "$root" "$(mirror)"
 # XNNPACK asks these files what the processor can do, and without them stays out of the way in silence.
 for core in 0 1 2 3; do
@@ -75,7 +75,7 @@ from conftest import build_bundle
 from pathlib import Path
 build_bundle(Path("/project/toys.edgetl"))
 END
-python3 tests/support/crash.py toys.edgetl /tmp/home 10 0 3.0' | tee "$pi/crash.json"
+python3 tests/support/crash.py toys.edgetl /tmp/home 10 0 20' | tee "$pi/crash.json"
 $python -c 'import json, sys
 told = json.load(open(sys.argv[1]))
 assert told["problems"] == [] and told["acknowledged"] > 0, told' "$pi/crash.json"

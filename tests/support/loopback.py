@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
+from ports import free_port
+
 from edgetl_device.home import Home
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -38,9 +40,7 @@ def machine(folder: Path, environment: Mapping[str, str]) -> Iterator[SimpleName
     for name in ("host", "user"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", ssh / name], check=True)
     (ssh / "authorized_keys").write_text((ssh / "user.pub").read_text())
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     there = {"PATH": f"{programs}:/usr/bin:/bin", "HOME": str(home), **environment}
     (ssh / "sshd_config").write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {ssh}/host\nAuthorizedKeysFile {ssh}/authorized_keys\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 import pytest
+from ports import free_port
 
 
 @contextmanager
@@ -21,9 +21,7 @@ def object_store(folder: Path, log: Path) -> Iterator[str]:
 
     pytest.importorskip("moto", reason="needs moto's S3 server (pip install 'moto[s3]' flask flask-cors)")
     command = [sys.executable, "-m", "moto.server"]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with log.open("w") as said:
         server = subprocess.Popen([*command, "-H", "127.0.0.1", "-p", str(port)], stdout=said, stderr=said)
     try:

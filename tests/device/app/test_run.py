@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from conftest import write_photos
 from mjpeg import mjpeg_server
+from ports import free_port
 
 from edgetl_device import console
 from edgetl_device.camera import open_camera, opening
@@ -145,8 +146,7 @@ def test_without_a_bundle_it_starts_with_the_one_that_it_carries(tmp_path) -> No
 
 @pytest.mark.slow
 def test_without_a_camera_it_serves_the_page_says_so_and_goes_on_when_there_is_one(home: Home, tmp_path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}/stream.mjpg"
     command = [*COMMAND, "--home", str(home.folder), "run", "--camera", url, "--web", "127.0.0.1:0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -7,7 +7,6 @@ import re
 import resource
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import apsw
@@ -27,7 +26,12 @@ def device(home: Home, *arguments: object, limit_mb: int | None = None) -> subpr
     command = [sys.executable, "-m", "edgetl_device", "--home", str(home.folder), *map(str, arguments)]
     environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
     limit = None if limit_mb is None else (limit_mb * MB, limit_mb * MB)
-    bound = None if limit is None else partial(resource.setrlimit, resource.RLIMIT_DATA, limit)
+
+    def bound() -> None:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:4])  # as a Raspberry Pi has; a thread has a stack
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_DATA, limit)
+
     return subprocess.run(
         command, capture_output=True, text=True, preexec_fn=bound, env=environment, check=False, timeout=120
     )

@@ -107,7 +107,7 @@ def test_inspecting_and_logging_in_have_no_serious_fault(browser, home: Home, wi
         site.app.inspecting.teach("good", [laid_part(seed) for seed in range(12)])
         with Visitor(browser, site.url, width, scheme, expected=(401,), path="/inspect") as visitor:
             page = visitor.page
-            page.locator("#password").wait_for()
+            page.locator("#login button:enabled", has_text="Log in").wait_for()
             assert grave(page) == []
             page.fill("#password", "correct horse battery")
             page.keyboard.press("Enter")

@@ -323,6 +323,23 @@ def test_one_logs_in_and_out(browser, home) -> None:
         assert page.evaluate("document.cookie") == ""
 
 
+def test_a_password_that_is_entered_before_the_program_has_arrived_is_still_there(browser, home) -> None:
+    def bring(route: Any) -> None:
+        page.fill("#password", PASSWORD)
+        page.keyboard.press("Enter")
+        route.continue_()
+
+    with running(home, PASSWORD_HASH) as site:
+        visitor = Visitor(browser, site.url, expected=(401,))
+        page = visitor.page
+        page.route("**/login.js", bring)
+        with visitor:
+            page.locator("#login button:enabled").wait_for()
+            assert page.url == f"{site.url}/" and page.locator("#password").input_value() == PASSWORD
+            page.keyboard.press("Enter")
+            visitor.sees("ball")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 768, 1000, 1280])
 def test_nothing_is_cut_off_at_any_width(browser, site, width, scheme) -> None:

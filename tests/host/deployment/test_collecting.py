@@ -12,16 +12,18 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from authority import Authority
 from conftest import draw, tiny_backbone
+from ports import free_port
+from processes import wait_for
 
 from edgetl.cli import program as host_program
 from edgetl.deployment.receiver import Receiver, Tokens, ask_for_certificates
@@ -551,15 +553,23 @@ def test_what_a_killed_receiver_left_half_written_is_removed(tmp_path) -> None:
     assert [path.name for path in folder.iterdir()] == [new.name]
 
 
+def answers(port: int) -> bool:
+    """Whether somebody listens there."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
 @pytest.mark.slow
 def test_a_receiver_that_is_killed_has_all_that_it_acknowledged(bundle_path, tmp_path) -> None:
     """Killed while four devices learn and push as fast as they can; then started again."""
     folder, acknowledged = tmp_path / "fleet", {}
     homes = devices_of(bundle_path, tmp_path, *({"kite": (300 + 10 * number, 2)} for number in range(4)))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    port = free_port()
+    address = f"127.0.0.1:{port}"
     command = [sys.executable, "-m", "edgetl", "collect", str(folder), "--listen", address]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    wait_for(lambda: process.poll() is not None or answers(port), within_s=120)
 
     def learn_and_push(home: Home) -> None:
         learner, deliver = home.learner(), delivery.receiver(f"http://{address}", delivery.Credentials())
@@ -575,14 +585,14 @@ def test_a_receiver_that_is_killed_has_all_that_it_acknowledged(bundle_path, tmp
     threads = [threading.Thread(target=learn_and_push, args=(home,)) for home in homes]
     for thread in threads:
         thread.start()
-    deadline = time.monotonic() + 60
-    while min([len(acknowledged.get(home.learner().store.device, ())) for home in homes]) < 3:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    process.kill()
-    process.wait()
-    for thread in threads:
-        thread.join()
+    try:
+        devices = [home.learner().store.device for home in homes]
+        wait_for(lambda: min(len(acknowledged.get(device, ())) for device in devices) >= 3, within_s=120)
+    finally:
+        process.kill()
+        process.wait()
+        for thread in threads:
+            thread.join()
     kept = {each.header.device: each.header for each in Collected(folder).kept()}
     assert len(kept) == 4
     for device, exports in acknowledged.items():

@@ -8,12 +8,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import tiny_backbone, write_photos
+from processes import is_running, wait_for
 
 from edgetl.data.hashes import difference_hash
 from edgetl.embedding import crew
@@ -141,10 +141,7 @@ def test_a_program_that_is_killed_leaves_no_process_behind(files, tmp_path) -> N
         other = int(program.stdout.readline())
         assert Path(f"/proc/{other}").exists()
         program.kill()
-    deadline = time.monotonic() + 20
-    while Path(f"/proc/{other}").exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not Path(f"/proc/{other}").exists()
+    wait_for(lambda: not is_running(other))
 
 
 def test_what_a_worker_says_arrives_as_it_was() -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from conftest import write_photos
+from ports import free_port
 from processes import descendants, wait_for
 
 pytest.importorskip("edgetl")
@@ -56,19 +57,22 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Killing(RayEngine):
-    """Kills a worker that embeds when the first part is there."""
+    """Kills the first worker that is there."""
 
     def embed(self, job: Job, tasks: Iterable[Task], advance: Advance) -> Generator[Part, None, None]:
-        for number, part in enumerate(super().embed(job, tasks, advance)):
-            if not number:
-                os.kill(workers()[0], signal.SIGKILL)
-            yield part
+        killing = threading.Thread(target=lambda: os.kill(wait_for(workers, within_s=300)[0], signal.SIGKILL))
+        killing.start()
+        yield from super().embed(job, tasks, advance)
+        killing.join()
 
 
 def workers() -> list[int]:
     """Processes of this one's cluster that embed."""
-    commands = {process: Path(f"/proc/{process}/cmdline").read_bytes() for process in descendants(os.getpid())}
-    return [process for process, command in commands.items() if b"MapWorker" in command]
+    found = []
+    for process in descendants(os.getpid()):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+            found += [process] * (b"MapWorker" in Path(f"/proc/{process}/cmdline").read_bytes())
+    return found
 
 
 @pytest.mark.slow
@@ -138,11 +142,7 @@ def after_the_cluster(cluster) -> None:
 @contextmanager
 def head(folder: Path) -> Iterator[str]:
     """A cluster of one machine → its address."""
-    with ExitStack() as held:
-        taken = [held.enter_context(socket.socket()) for _ in range(2)]
-        for each in taken:
-            each.bind(("127.0.0.1", 0))
-        port, client = (each.getsockname()[1] for each in taken)
+    port, client = free_port(), free_port()
     words = ["start", "--head", "--block", f"--port={port}", f"--ray-client-server-port={client}", "--num-cpus=2"]
     words += ["--include-dashboard=false", "--disable-usage-stats", "--min-worker-port=0", "--max-worker-port=0"]
     log = folder / "head.log"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import write_photos
+from ports import free_port
 
 from edgetl.training.replicas import ALONE, Member, Replicas, member
 from edgetl_device.errors import InputError
@@ -85,11 +85,7 @@ def ended(process: subprocess.Popen[str], code: int = 0) -> str:
 
 
 def together(folder: Path, name: str, **options: object) -> list[subprocess.Popen[str]]:
-    ports = []
-    for _ in range(2):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            ports.append(free.getsockname()[1])
+    ports = [free_port() for _ in range(2)]
     return [start(folder, name, cluster=(index, ports), **options) for index in range(2)]
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,15 +110,27 @@ def test_a_killed_training_leaves_nothing_once_another_ran_under_any_name(tmp_pa
     assert len(left) == 2 and left[0].startswith(".alive.") and left[1] == "third"
 
 
+# While modules are imported, Python itself may swallow the interruption.
+TOLD = """
+import time
+from edgetl.training import train
+from edgetl.cli import main
+train.build = lambda *_: print("building", flush=True) or time.sleep(60)
+main()
+"""
+
+
 @pytest.mark.slow
 def test_a_training_that_is_told_to_end_leaves_nothing(tmp_path) -> None:
     photos = write_photos(tmp_path / "photos", ("ball", "box"), 6, size=32)
-    command = [sys.executable, "-m", "edgetl", "train", photos, "-o", tmp_path / "run", "--weights", "builtin"]
+    command = [sys.executable, "-c", TOLD, "train", photos, "-o", tmp_path / "run", "--weights", "builtin"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
-        while child.poll() is None and not list(tmp_path.glob(".run.*")):
-            time.sleep(0.02)
+        assert child.stdout is not None and child.stderr is not None
+        while child.stdout.readline() not in (b"building\n", b""):
+            pass
+        assert list(tmp_path.glob(".run.*"))
         child.terminate()
-        assert child.stderr is not None and b"interrupted" in child.stderr.read()
+        assert b"interrupted" in child.stderr.read()
     assert child.returncode == 130 and sorted(path.name for path in tmp_path.iterdir()) == ["photos"]
 
 

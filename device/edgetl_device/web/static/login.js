@@ -18,3 +18,4 @@ at("login").addEventListener("submit", async (event) => {
     at("password").select();
   }
 });
+document.querySelector("button").disabled = false; // before, the browser would reload the page, and forget the password
