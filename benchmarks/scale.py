@@ -27,6 +27,7 @@ from edgetl_device.bundle.bundle import open_bundle, write_bundle
 from edgetl_device.bundle.content import BundleContent, BundleParts
 from edgetl_device.codes import CodeTransform, Int8
 from edgetl_device.heads.registry import DEFAULT
+from edgetl_device.learning.groups import Groups
 from edgetl_device.learning.learner import Learner
 from edgetl_device.preprocess import Preprocessing
 from edgetl_device.store.store import Store
@@ -175,7 +176,21 @@ def forget(folder: Path, _count: int) -> dict[str, Any]:
             learner.retrain(accept_scene_change=True)
         learner.active_head()
         found[name] = time.process_time() - started
-    return found
+    return {**found, "after_a_group_s": after_a_group(learner)}
+
+
+def after_a_group(learner: Learner) -> float:
+    """Seconds of processor until the other labels' head answers again after a sample moved in a group."""
+    wind = Groups(learner).known_or_new("wind")
+    raw, _ = draw(4, 10**6 + 1)
+    ids = [*wind.add("calm", raw[:2]), *wind.add("storm", raw[2:])]
+    wind.retrain(accept_scene_change=True)
+    learner.evidence()
+    wind.relabel("storm", ids[:1])
+    started = time.process_time()
+    learner.active_head()
+    learner.evidence()
+    return time.process_time() - started
 
 
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}

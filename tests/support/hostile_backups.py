@@ -91,6 +91,9 @@ STATEMENTS = {
     "a group's batch that looks like no label": "UPDATE grouped SET batch = id, looks_like = 'unknown', reason = 'r'",
     "more groups than any store": "INSERT INTO grouped SELECT 10 + value, 1, backbone, 'g' || value, label, time, 0, "
     "NULL, NULL, NULL, x'' FROM grouped, json_each('[1, 2, 3, 4, 5, 6, 7, 8]')",
+    "a count of changes that is a text": "UPDATE elsewhere SET changes = 'x'",
+    "more changes than revisions": "UPDATE elsewhere SET changes = 1 + (SELECT revision FROM state)",
+    "two counts of changes": "INSERT INTO elsewhere SELECT * FROM elsewhere",
     "two identities": "INSERT INTO identity SELECT * FROM identity",
     "no identity": "DELETE FROM identity",
     "an identity that is a path": "UPDATE identity SET device = '../../../x'",

@@ -79,7 +79,8 @@ class Learner(HeadVersions, SampleKeeper):
         with suppress(EdgetlError):
             self._solved()
         with suppress(EdgetlError, *_UNSOLVABLE), LearningLock(self.lock.path, wait_s=0.0)():
-            self._solver.keep_head(self.version(self.active_version))
+            if not self.store.database.is_replaced():
+                self._solver.keep_head(self.version(self.active_version))
 
     def classifier(self, backbone: Backbone) -> Classifier:
         """The backbone with the head in use."""

@@ -148,6 +148,7 @@ class Solver:
     @contextmanager
     def setting_aside(self, ids: Sequence[int]) -> Iterator[None]:
         """As :meth:`changing`, around what sets new samples aside: what has not read them stays as it is."""
+        self._refresh()
         if self._summary is None or self._summary.last >= min(ids):
             with self.changing(ids):
                 yield

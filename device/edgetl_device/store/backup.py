@@ -16,6 +16,7 @@ from ..files import check_regular_file, sync
 from .backup_check import check_content
 from .checksum import add, row_checksum
 from .connection import DAMAGE, companions_of, connect
+from .kept_files import remove_kept
 from .lock import LearningLock, lock_path
 from .replacement import building, put_back, put_in_place, seal
 from .schema import MIGRATIONS, migrate
@@ -159,6 +160,7 @@ def restore_database(backup: Path, target: Path, dimensions: Mapping[str, int] |
             except _UNUSABLE as error:
                 raise HomeError(f"{backup} cannot be restored: {_in_one_line(str(error))}") from None
         _settle(target)
+        remove_kept(target)
         return put_in_place(staging, target, "replaced")
 
 

@@ -100,6 +100,9 @@ _RULES = {
         "since": _SHORT_TEXT,
         **dict.fromkeys(("good", "bad"), _NUMBER),
     },
+    "elsewhere": {
+        "changes": _NUMBER + " AND {0} <= (SELECT revision FROM state) AND rowid = (SELECT min(rowid) FROM elsewhere)"
+    },
     "trials": dict.fromkeys(("version", "starts", "proven"), _NUMBER),
     "drift": {"bundle": _SHORT_TEXT, "time": _SHORT_TEXT, "state": _LONG_TEXT},
 }

@@ -101,16 +101,15 @@ class Changes:
         """Something was removed that may still have traces in other files, until :meth:`scrub` is done."""
         self._pending = replace(self._pending, unscrubbed=True)
 
-    def taken_away(self, *, samples: bool = False) -> None:
+    def taken_away(self, *, elsewhere: bool = False) -> None:
         """What was learned is not only more than before: :attr:`State.revision` changes.
 
         Args:
-            samples: labels without a group were taken from samples, so that what is kept of them holds no longer.
+            elsewhere: no label without a group was taken from any sample that is not pending.
         """
         self._pending = replace(self._pending, revision=self._pending.revision + 1)
-        if samples:
-            self.delete("sample_revision", "1")
-            self.insert("sample_revision", revision=self._pending.revision)
+        if elsewhere and not self.update("elsewhere", "changes = changes + 1", "1", ()):
+            self.insert("elsewhere", changes=1)
 
     def identify(self, device: str) -> None:
         """Another identifier; what was acknowledged is noted under it from now on."""

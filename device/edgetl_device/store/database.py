@@ -27,7 +27,7 @@ from .connection import DAMAGE, connect, make_durable
 from .kept_files import KeptFile, Key, head_path, summary_path
 from .lock import LearningLock, lock_path
 from .recovery import backup_path, recover
-from .replacement import put_back, second_names
+from .replacement import put_back, second_names, sweep
 from .schema import MIGRATIONS, migrate
 from .soundness import ROWS, damage_of, size_bytes, suspicion_path
 from .state import State, read_state, write_state
@@ -270,8 +270,9 @@ class Database(Changes):
 
     def samples_key(self) -> Key:
         """Of samples and their labels without a group: while it is the same, there are only more."""
-        ((revision,),) = self.rows("SELECT coalesce(max(revision), 0) FROM sample_revision")
-        return {"device": self.device, "generation": self.state().generation, "sample_revision": int(revision)}
+        query = "SELECT generation, revision - coalesce((SELECT changes FROM elsewhere), 0) FROM state"
+        ((generation, changes),) = self.rows(query)
+        return {"device": self.device, "generation": generation, "changes": changes}
 
     # reading -----------------------------------------------------------------------------------------------------
 
@@ -295,6 +296,8 @@ class Database(Changes):
                     with self._errors():
                         self.kept_summary.remove(self.samples_key())
                         self.kept_head.remove()
+                        sweep(self.path)
+                        sweep(self.backup_path)
                 if not self._is_settled:
                     with self._errors():
                         self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)

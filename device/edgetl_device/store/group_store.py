@@ -158,7 +158,7 @@ class GroupStore(Store):
         with self.database.transaction():
             self.database.delete("grouped", self._among, (backbone, self.name, listed(ids)))
             gone = self.database.delete_samples(f"{_UNLABELLED} AND {_THESE}", (listed(ids),))
-            self.database.taken_away()
+            self.database.taken_away(elsewhere=True)
             self.database.log_event("forget", {"group": self.name, "samples": len(ids)})
         self.database.scrub(None if gone < len(ids) else ids)
 
@@ -173,7 +173,7 @@ class GroupStore(Store):
                     self._show(hidden_of, label)
             removed = self.database.delete("grouped", "name = ?", (self.name,))
             self.database.delete_samples(_UNLABELLED)
-            self.database.taken_away()
+            self.database.taken_away(elsewhere=True)
             self.database.log_event("forget", {"group": self.name, "samples": removed})
         self.database.scrub()
         return removed
@@ -189,7 +189,7 @@ class GroupStore(Store):
             self.database.update("grouped", "label = ?, confirmed = 1", self._among, (label, *condition))
             self._confirm_anew(pending, label)
             if learned:
-                self.database.taken_away()
+                self.database.taken_away(elsewhere=True)
             self.database.log_event("relabel", {"samples": len(ids), "label": label, "group": self.name})
 
     # pending -----------------------------------------------------------------------------------------------------
@@ -231,7 +231,7 @@ class GroupStore(Store):
             for ids, looks_like, reason in batches:
                 changes = "batch = ?, looks_like = ?, reason = ?"
                 self.database.update("grouped", changes, _THESE, (min(ids), looks_like, reason, listed(ids)))
-            self.database.taken_away()
+            self.database.taken_away(elsewhere=True)
             detail = {"samples": sum(len(ids) for ids, _, _ in batches), "group": self.name}
             self.database.log_event("set aside", detail)
         return [min(ids) for ids, _, _ in batches]

@@ -189,7 +189,7 @@ class InspectedPhotos:
                 "inspected", "verdict = ?", condition, (verdict, backbone, verdict, listed(ids))
             )
             if changed:
-                self._database.taken_away()
+                self._database.taken_away(elsewhere=True)
                 self._database.log_event("inspect", {"verdict": verdict, "moved": changed})
         return changed
 
@@ -210,7 +210,7 @@ class InspectedPhotos:
                 self._database.delete_inspected("id = ?", (old,))
                 new.append(number)
             if new:
-                self._database.taken_away()
+                self._database.taken_away(elsewhere=True)
                 self._database.log_event("inspect", {"verdict": verdict, "moved": len(new)})
         if new:
             self._database.scrub()
@@ -230,7 +230,7 @@ class InspectedPhotos:
             if ids is None:
                 self._database.delete("inspection", "1")
             gone = self._database.delete_inspected(condition, values)
-            self._database.taken_away()
+            self._database.taken_away(elsewhere=True)
             self._database.log_event("inspect", {"forgotten": gone})
         self._database.scrub(ids, "inspected")
         return gone

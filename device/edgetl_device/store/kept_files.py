@@ -13,7 +13,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import EdgetlError
+from ..errors import EdgetlError, StorageError
 from ..files import open_bounded, read_bounded, sync, write_atomically
 
 log = logging.getLogger("edgetl.store")
@@ -98,6 +98,15 @@ class KeptFile:
         except (EdgetlError, OSError, ValueError, RecursionError):
             return {}
         return key if isinstance(key, dict) else {}
+
+
+def remove_kept(store: Path) -> None:
+    """Before another database takes a store's place, whose counts may come to the same; raises StorageError."""
+    try:
+        for path in (summary_path(store), head_path(store)):
+            KeptFile(path).remove()
+    except OSError as error:
+        raise StorageError(f"cannot remove what is kept of {store}: {error}") from None
 
 
 def _header(key: Key) -> bytes:

@@ -12,6 +12,7 @@ from .acknowledged import Acknowledged, AcknowledgedFile, acknowledged_path
 from .backup import copy_pages
 from .checksum import row_checksum
 from .connection import connect, readable_rows
+from .kept_files import remove_kept
 from .repair import RECOVERED
 from .replacement import building, put_in_place, seal
 from .schema import MIGRATIONS, migrate
@@ -61,6 +62,7 @@ def recover(path: Path, problem: str) -> None:
             known = acknowledged.samples if acknowledged is not None else None
             detail = {"problem": problem, "acknowledged": known}
             state = seal(database, path, sources, RECOVERED if is_repair else "", detail)
+    remove_kept(path)
     aside = put_in_place(staging, path, "damaged")
     unfinished.unlink(missing_ok=True)
     if is_repair:

@@ -37,7 +37,7 @@ def building(path: Path) -> Iterator[tuple[apsw.Connection, Path]]:
     staging = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         make_folder(path.parent)
-        _sweep(path)
+        sweep(path)
         _remove(staging)
         staging.touch(mode=0o600)
         database = apsw.Connection(str(staging))
@@ -190,7 +190,7 @@ def _free_name(path: Path, mark: str) -> Path:
     return name
 
 
-def _sweep(path: Path) -> None:
+def sweep(path: Path) -> None:
     """Remove what was left behind where a process was killed that made a database for ``path``."""
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.*"):
         maker = leftover.name.removeprefix(f".{path.name}.").partition("-")[0]

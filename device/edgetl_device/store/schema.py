@@ -197,9 +197,9 @@ def _inspected_rows(db: apsw.Connection) -> None:
     db.execute("CREATE INDEX IF NOT EXISTS inspected_of ON inspected (backbone, verdict, burst, width, height, time)")
 
 
-def _sample_revision(db: apsw.Connection) -> None:
-    # No row: nothing was taken from samples since there is this table.
-    db.execute("CREATE TABLE sample_revision (revision INTEGER NOT NULL)")
+def _elsewhere(db: apsw.Connection) -> None:
+    # How many revisions took nothing from samples. Not how many did: an older edgetl may still run, and counts neither.
+    db.execute("CREATE TABLE elsewhere (changes INTEGER NOT NULL)")
 
 
 MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (
@@ -218,7 +218,7 @@ MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (
     _review,
     _regions,
     _inspected_rows,
-    _sample_revision,
+    _elsewhere,
 )
 """Append only: a store of any age is brought up to date by those migrations that it lacks."""
 

@@ -20,7 +20,7 @@ OF_SAMPLES = ("pending", "confirmed", "taught_view", "taught_in", "grouped")
 SUMMED = (
     *CHECKED,
     *("active", "hidden", "identity", "trials", "drift", "events", "pending", "confirmed", "inspection"),
-    *("chosen_view", "taught_view", "shifts", "regions", "taught_in", "sample_revision"),
+    *("chosen_view", "taught_view", "shifts", "regions", "taught_in", "elsewhere"),
 )
 """The tables whose rows :attr:`State.total` adds up. Thumbnails and frames for review are not among them: they
 may be lost."""

@@ -267,12 +267,14 @@ class Store(LearnedSamples):
         self._refuse_read_only()
         here, values = "+backbone = ? AND id IN (SELECT value FROM json_each(?))", (backbone, listed(ids))
         with self.database.transaction():
+            learned = f"{here} AND label <> '' AND id NOT IN (SELECT sample FROM pending)"
+            is_learned = any(self.database.rows(f"SELECT 1 FROM samples WHERE {learned} LIMIT 1", values))
             self.database.delete_samples(f"{here} AND NOT {stays}", values)
             kept = [int(number) for (number,) in self.database.rows(f"SELECT id FROM samples WHERE {here}", values)]
             for table in ("pending", "confirmed"):
                 self.database.delete(table, "sample IN (SELECT value FROM json_each(?))", (listed(kept),))
             self.database.update("samples", "label = ''", here, values)
-            self.database.taken_away(samples=True)
+            self.database.taken_away(elsewhere=not is_learned)
             self.database.log_event("forget", {"samples": len(ids)})
         self.database.scrub(None if kept else ids)
 
@@ -287,7 +289,7 @@ class Store(LearnedSamples):
                 self._show(*hidden)
             removed = self.database.delete_samples("1")
             self.review.drop_rows()
-            self.database.taken_away(samples=True)
+            self.database.taken_away()
             self.database.log_event("forget", {"samples": removed})
         self.database.scrub()
         return removed
@@ -305,7 +307,7 @@ class Store(LearnedSamples):
             if pending:
                 self._pending.admit(sorted(pending), label)
             if learned:
-                self.database.taken_away(samples=True)
+                self.database.taken_away()
             self.database.log_event("relabel", {"samples": len(ids), "label": label})
         if pending:
             self.database.scrub()
@@ -336,7 +338,7 @@ class Store(LearnedSamples):
         self._refuse_read_only()
         with self.database.transaction():
             numbers = [self._pending.set_aside(*batch) for batch in batches]
-            self.database.taken_away(samples=True)
+            self.database.taken_away()
             self.database.log_event("set aside", {"samples": sum(len(ids) for ids, _, _ in batches)})
         return numbers
 
@@ -369,7 +371,7 @@ class Store(LearnedSamples):
         with self.database.transaction():
             if label not in self.hidden(backbone):
                 self.database.insert("hidden", backbone=self._hidden_of(backbone), label=label)
-            self.database.taken_away()
+            self.database.taken_away(elsewhere=True)
             self.database.log_event("hide", {"label": label})
 
     def revision(self) -> int:
@@ -408,7 +410,7 @@ class Store(LearnedSamples):
 
     def _show(self, hidden_of: str, label: str) -> None:
         if self.database.delete("hidden", "backbone = ? AND label = ?", (hidden_of, label)):
-            self.database.taken_away()
+            self.database.taken_away(elsewhere=True)
             self.database.log_event("show", {"label": label})
 
 

@@ -251,7 +251,7 @@ def test_a_store_without_groups_is_opened_as_it_was(tmp_path, home: Home, learne
     learner.add("kite", embeddings("kite", 2))
     expected = learner.device_statistics().to_bytes()
     database = learner.store.database._db
-    for table in ("grouped", "shifts", "review", "regions", "taught_in", "sample_revision"):  # as in 0.3
+    for table in ("grouped", "shifts", "review", "regions", "taught_in", "elsewhere"):  # as in 0.3
         database.execute(f"DROP TABLE {table}")
     database.execute("DROP INDEX samples_raw")
     database.pragma("user_version", [each.__name__ for each in MIGRATIONS].index("_groups"))

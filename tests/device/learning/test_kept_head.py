@@ -22,6 +22,7 @@ from edgetl_device.home_view import HomeView
 from edgetl_device.learning import solver
 from edgetl_device.learning.learner import Learner
 from edgetl_device.sending.receipt import machine_mark
+from edgetl_device.store.backup import restore_database
 from edgetl_device.store.kept_files import head_path
 
 
@@ -259,3 +260,14 @@ def test_watching_loads_nothing_for_nobodys_sake(home: Home) -> None:
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
     needless = {"rich", "cryptography", "prometheus_client", "PIL", "edgetl_device.learning.retraining"}
     assert not needless & loaded
+
+
+def test_who_still_has_the_store_that_was_replaced_keeps_no_head_of_it(home: Home, tmp_path: Path) -> None:
+    learner = home.learner()
+    learner.add("kite", embeddings("kite", 12))
+    learner.retrain(accept_scene_change=True)
+    learner.store.backup(tmp_path / "backup.sqlite")
+    restore_database(tmp_path / "backup.sqlite", home.store_path)
+    head_path(home.store_path).unlink(missing_ok=True)
+    learner.keep_head()
+    assert not head_path(home.store_path).exists()

@@ -1,5 +1,6 @@
 """What a learner keeps of its samples must be what reading all of them gives, whatever happened to them."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from edgetl_device.learning import solver
 from edgetl_device.learning.groups import Groups
 from edgetl_device.learning.learner import Learner
 from edgetl_device.store import database
-from edgetl_device.store.backup import what_is_wrong
+from edgetl_device.store.backup import restore_database, what_is_wrong
 from edgetl_device.store.inspected import InspectedPhoto
 from edgetl_device.store.kept_files import summary_path
 from edgetl_device.store.learned_samples import LearnedSamples
@@ -112,16 +113,19 @@ def test_what_takes_nothing_from_samples_has_none_of_them_read(home: Home, read:
     ids, photos = [row.id for row in learner.samples()], inspected(learner)
     wind = Groups(learner).known_or_new("wind")
     wind.add("calm", embeddings("kite", 4))
-    wind.add("storm", embeddings("box", 3, start=70))
-    learner.retrain(accept_scene_change=True)
-    written, backbone = kept_at(learner).stat().st_ino, learner.bundle.backbone_digest
+    alone = wind.add("storm", embeddings("box", 3, start=70))[:1]
+    (aside,) = learner.store.set_aside([(learner.add("kite", embeddings("box", 2)), None, "it is none")])
+    learner.retrain()
+    written = kept_at(learner).stat().st_ino
     changes = (
         lambda: wind.relabel("storm", ids[:1]),
         lambda: wind.forget(ids[1:2]),
+        lambda: learner.forget(alone),
         lambda: wind.forget_label("storm"),
-        lambda: learner.store.hide(backbone, "box"),
+        lambda: learner.forget_label("box"),
         lambda: learner.store.inspected.judge("b", photos[:1], "bad"),
         lambda: learner.store.inspected.remove("b", photos[1:]),
+        lambda: learner.forget_pending(aside),
         wind.store.remove_everything,
     )
     for change in changes:
@@ -151,6 +155,25 @@ def test_a_kept_summary_that_stays_is_of_no_other_state(home: Home) -> None:
     wind.forget(numbers[1:2])
     assert kept_at(learner).exists() and not cut_off.exists()
     assert_as_if_read(learner, home)
+
+
+def test_a_backup_that_is_restored_twice_has_no_summary_of_the_first_time(home: Home, tmp_path: Path) -> None:
+    """Its counts come to the same where what was acknowledged is removed too, as by somebody who starts over."""
+    learner = taught(home)
+    learner.forget([learner.samples()[0].id])
+    learner.store.backup(tmp_path / "backup.sqlite")
+    learner.store.close()
+    for _ in range(2):
+        for path in [*home.folder.glob("device.sqlite*"), home.folder / "device.acknowledged"]:
+            path.unlink()
+        restore_database(tmp_path / "backup.sqlite", home.store_path)
+        learner = home.learner()
+        learner.retrain(accept_scene_change=True)
+        assert_as_if_read(learner, home)
+        assert learner.evidence().device.samples == 16
+        learner.add("ring", embeddings("ring", 6))
+        learner.retrain(accept_scene_change=True)
+        learner.store.close()
 
 
 def test_an_earlier_version_is_what_it_was(home: Home, read: list[int]) -> None:
@@ -194,6 +217,17 @@ def test_nothing_of_it_stays_when_something_is_forgotten(home: Home) -> None:
     handle.close()
     learner.retrain(accept_scene_change=True)
     assert kept.exists()
+
+
+def test_what_killed_programs_left_of_store_and_backup_goes_with_what_is_forgotten(home: Home) -> None:
+    learner = taught(home)
+    with subprocess.Popen(["true"]) as ended:
+        ended.wait()
+    left = [home.folder / f".{path.name}.{ended.pid}" for path in (home.store_path, learner.store.backup_path)]
+    for path in left:
+        path.write_bytes(home.store_path.read_bytes())
+    learner.forget([learner.samples()[0].id])
+    assert not any(path.exists() for path in left)
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-9], lambda data: data[:99] + b"?" + data[100:], lambda _: b""])

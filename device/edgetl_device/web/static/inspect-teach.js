@@ -2,8 +2,7 @@
 
 import { post, send } from "./api.js";
 import { at, h } from "./dom.js";
-import { filmed } from "./film.js";
-import { holdable } from "./hold.js";
+import { filmed, holdable } from "./shutter.js";
 import { hideToast, toast, told } from "./toast.js";
 import { t } from "./words.js";
 

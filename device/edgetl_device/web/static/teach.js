@@ -3,10 +3,9 @@
 import { post, send } from "./api.js";
 import { chosenView } from "./cameras.js";
 import { at, h } from "./dom.js";
-import { filmed } from "./film.js";
 import { about, chosenGroup, keepGroup } from "./groups.js";
-import { holdable } from "./hold.js";
 import { grab, ownIsOn } from "./own-camera.js";
+import { filmed, holdable } from "./shutter.js";
 import { NOTHING, knownLabels } from "./state.js";
 import { askWhichLabel, report } from "./teach-report.js";
 import { hideToast, toast } from "./toast.js";
