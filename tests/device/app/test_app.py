@@ -141,7 +141,8 @@ def test_a_restored_store_is_noticed_and_what_is_taught_afterwards_goes_there(ho
     with App(home, showing("kite")) as app:
         app.teach_photos("kite", [draw("kite", number) for number in range(6)])
         assert app.retrain().version == 2
-        app._learner.store.backup(tmp_path / "copy.sqlite")
+        with app._lock:  # as whatever the app does itself: nobody else may use the connection meanwhile
+            app._learner.store.backup(tmp_path / "copy.sqlite")
         app.teach_photos("ring", [draw("ring", number) for number in range(6)])
         assert app.retrain().version == 3
         command = [sys.executable, "-m", "edgetl_device", "restore", str(tmp_path / "copy.sqlite")]
