@@ -53,7 +53,7 @@ def damage_of(database: apsw.Connection, *, rows: bool = True) -> str | None:
     try:
         answer = str(database.pragma("integrity_check", 1)) if rows else "ok"
         if answer != "ok":
-            return answer
+            return answer.splitlines()[-1]  # the first may only name the database
         version = database.pragma("user_version")
         if database.pragma("application_id") != APPLICATION_ID:
             is_empty = not version and not list(database.execute("SELECT 1 FROM sqlite_schema"))

@@ -101,6 +101,20 @@ while True:
 """
 
 
+@pytest.mark.parametrize("page", range(1, 12))
+def test_what_a_damaged_page_does_is_told_in_one_line(path, page: int) -> None:
+    store = Store(path)
+    store.add_samples("cat", np.zeros((40, 8), np.int8), "b", "r")
+    store.database.settle(0.0)
+    store.close()
+    size = 4096
+    with path.open("r+b") as stream:
+        stream.seek(page * size)
+        stream.write(b"\xff" * 8)
+    told = what_is_wrong(path)
+    assert told and "\n" not in told
+
+
 @pytest.mark.slow
 @pytest.mark.once
 def test_what_is_taught_while_a_backup_is_restored_goes_to_one_of_the_two_stores(path, tmp_path) -> None:
